@@ -1,0 +1,49 @@
+# make demo runs the main job, make test passes the tests; both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FLIGHTS := examples/flights
+
+.PHONY: setup demo test unit check bench fmt lock fresh clean
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Runink needs Python 3.11 or later; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup $(FLIGHTS)/data/flights.csv
+	cd $(FLIGHTS) && ../../$(BIN)/runi run features/flights.dsl
+
+$(FLIGHTS)/data/flights.csv: | setup
+	$(BIN)/python scripts/flights_data.py $(FLIGHTS)/data
+
+test: setup $(FLIGHTS)/data/flights.csv check
+	$(BIN)/python -m pytest
+
+unit: setup
+	$(BIN)/python -m pytest tests/unit tests/property
+
+check: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+fmt: setup
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+
+bench: setup $(FLIGHTS)/data/flights.csv
+	set -e; for script in bench/[a-z]*.py; do $(BIN)/python $$script; done
+
+lock: setup
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-header --upgrade --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist $(FLIGHTS)/out $(FLIGHTS)/.runink

@@ -1,0 +1,30 @@
+"""Runink: data pipelines on plain Linux machines.
+
+What a project's own files import from here: `Contract`, `Field` and `step`.  They are loaded when first used, so
+that `import runink` costs an agent or a command line next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runink.contracts.contract import Contract, Field
+    from runink.steps.registry import step
+
+__all__ = ["Contract", "Field", "step"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Contract": "runink.contracts.contract",
+    "Field": "runink.contracts.contract",
+    "step": "runink.steps.registry",
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module  # noqa: PLC0415 - only when something is asked for
+
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'runink' has no attribute {name!r}")

@@ -1,0 +1,150 @@
+"""The Barn's state on one disk: snapshot, log and store put together. Blocking; no tasks, no waiting.
+
+A restart reads the newest snapshot, applies the log's entries behind it, and begins a new term with an entry of its own, as a leader of
+Raft does (here the only member elects itself): what stands in the log of a one-node group is committed.  Every entry is then
+written by `append` and, once that has returned, applied by `apply`; in this order, and nothing is answered before both.
+
+    append            in the sync thread, one call at a time
+    apply             on the event loop, also while an append runs: that one touches the log only
+    write_snapshot    in another thread: it works on an image, the log and the store go on
+    truncate          like `append`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from runink.barn import image
+from runink.barn.commands import Answer, Proposal, decode_proposal
+from runink.barn.store import Store
+from runink.errors import WalCorrupt
+from runink.storage import snapshot
+from runink.storage.disk import Disk
+from runink.storage.records import HardState, LogEntry
+from runink.storage.wal import SEGMENT_BYTES, Recovered, Torn, Wal, open_log
+
+SNAPSHOT_ENTRIES: Final = 10_000  # a replay of about a fifth of a second at start
+SNAPSHOT_BYTES: Final = (
+    32 << 20
+)  # with large values the log would grow far past the state otherwise
+VOTE: Final = 1  # the number of the only member
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the log has grown behind the last snapshot."""
+
+    entries: int
+    bytes: int
+
+    @property
+    def is_due(self) -> bool:
+        return self.entries >= SNAPSHOT_ENTRIES or self.bytes >= SNAPSHOT_BYTES
+
+
+class Journal:
+    """An open log and the store that it leads to. Made by `open_journal`."""
+
+    def __init__(
+        self, disk: Disk, store: Store, log: Wal, *, snapshot_index: int, torn: Torn | None
+    ) -> None:
+        self.disk = disk
+        self.store = store
+        self.log = log
+        self.torn = torn
+        self.term = log.hard_state.term
+        self.snapshot_index = snapshot_index
+        self._bytes = 0
+
+    def entries_for(self, payloads: Sequence[bytes]) -> list[LogEntry]:
+        """Return these payloads as the next entries of the log."""
+        first = self.store.applied_index + 1
+        return [
+            LogEntry(self.term, first + place, payload) for place, payload in enumerate(payloads)
+        ]
+
+    def append(self, entries: Sequence[LogEntry]) -> None:
+        """Put entries on disk; see `Wal.append` for what it raises."""
+        self.log.append(entries)
+
+    def apply(self, entry: LogEntry, proposal: Proposal) -> Answer:
+        """Apply an entry that is on disk."""
+        self._bytes += len(entry.payload)
+        return self.store.apply(proposal, term=entry.term, index=entry.index)
+
+    def lag(self) -> Lag:
+        return Lag(self.store.applied_index - self.snapshot_index, self._bytes)
+
+    def write_snapshot(self, state: image.Image) -> int:
+        """Put a state on disk, so that the log up to it can go; return its bytes. Raises as `snapshot.write_snapshot` does."""
+        header = state.header
+        return snapshot.write_snapshot(
+            self.disk, term=header.term, index=header.index, chunks=image.encode(state)
+        )
+
+    def snapshot_written(self, state: image.Image) -> None:
+        """Take note, on the event loop, that this state is on disk."""
+        self._bytes = 0
+        self.snapshot_index = state.header.index
+
+    def truncate(self) -> int:
+        """Drop the segments behind the last snapshot; return how many."""
+        return self.log.truncate_behind(self.snapshot_index)
+
+    def close(self) -> None:
+        """Close the log and give the directory free."""
+        self.log.close()
+        self.disk.shut()
+
+    def begin_term(self) -> None:
+        """Elect oneself: a higher term, and an entry in it, on disk before anything is proposed."""
+        self.term = self.log.hard_state.term + 1
+        entry = self.entries_for([b""])[0]
+        self.log.append([entry], hard_state=HardState(self.term, VOTE, entry.index - 1))
+        self.store.skip(term=entry.term, index=entry.index)
+
+
+def open_journal(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Journal:
+    """Read what the directory holds and begin a term.
+
+    Raises WalCorrupt and Broken (`snapshot_corrupt`, `snapshot_version`, `wal_version`, `wal_failed`) for what only a person can
+    mend, Unavailable (`disk_full`) if there is no room for the entry that begins the term.
+    """
+    found = snapshot.load_snapshot(disk)
+    store = Store.restore(image.decode(found.body)) if found else Store()
+    index = store.applied_index
+    recovered = open_log(disk, segment_bytes=segment_bytes)
+    _check_joins(disk, recovered, index)
+    for entry in recovered.entries:
+        if entry.index > index:
+            _replay(store, entry)
+    store.drain_changes()
+    journal = Journal(disk, store, recovered.log, snapshot_index=index, torn=recovered.torn)
+    journal.begin_term()
+    return journal
+
+
+def _replay(store: Store, entry: LogEntry) -> None:
+    if not entry.payload:
+        store.skip(term=entry.term, index=entry.index)
+        return
+    store.apply(decode_proposal(entry.payload), term=entry.term, index=entry.index)
+
+
+def _check_joins(disk: Disk, recovered: Recovered, index: int) -> None:
+    """Refuse a log that does not go on where the snapshot ends."""
+    entries = recovered.entries
+    text = ""
+    if index and recovered.was_empty:
+        text = f"there is a snapshot up to entry {index} and no log"
+    elif entries and entries[0].index > index + 1:
+        text = f"the log begins with entry {entries[0].index}, the snapshot ends with {index}"
+    elif entries and entries[-1].index < index:
+        text = f"the log ends with entry {entries[-1].index}, the snapshot with {index}"
+    if text:
+        raise WalCorrupt(
+            f"files are missing in {disk.where}: {text}",
+            hint="put back a copy of the whole directory, or start with an empty one and lose its state",
+        )

@@ -1,0 +1,132 @@
+"""The control plane's keys, in one table.
+
+    key                              value
+    /herds/H                         a herd's settings and quotas
+    /pipelines/H/NAME/VERSION        a compiled pipeline
+    /runs/H/RUN                      a run and its state
+    /slices/H/RUN/SLICE              a slice and its state
+    /nodes/N                         a worker node, attached to its lease
+    /placements/N/RUN/SLICE          what node N is to run
+    /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
+    /lineage/H/RUN                   what a run read, did and wrote
+    /bundles/HASH                    a bundle: the project's files of a run
+    /audit/H/ENTRY                   an audit entry, ENTRY sorts by time
+
+A part is never empty and holds no slash, so a key parses in one way only, and the prefix of a herd never matches another's whose name begins alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from runink.errors import Invalid
+from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A row of the table: the first part of the key, and how many follow."""
+
+    root: str
+    parts: int
+
+    def key(self, *parts: str) -> str:
+        """Return the key with these parts. Raises Invalid for a part that is empty or holds a slash."""
+        assert len(parts) == self.parts
+        return f"/{self.root}/" + "/".join(_checked(parts))
+
+    def prefix(self, *parts: str) -> str:
+        """Return what all keys with these first parts begin with. Raises Invalid as `key` does."""
+        assert len(parts) < self.parts
+        return "".join((f"/{self.root}/", *(f"{part}/" for part in _checked(parts))))
+
+    def parse(self, key: str) -> tuple[str, ...] | None:
+        """Return the parts of a key of this kind, or nothing if it is of another."""
+        empty, root, *parts = key.split("/") if key.count("/") > 1 else ("", "")
+        if empty or root != self.root or len(parts) != self.parts or not all(parts):
+            return None
+        return tuple(parts)
+
+
+def _checked(parts: tuple[str, ...]) -> tuple[str, ...]:
+    for part in parts:
+        if not part or "/" in part:
+            raise Invalid(f"{part!r} cannot be part of a key", code="invalid_key")
+    return parts
+
+
+HERDS: Final = Keys("herds", 1)
+PIPELINES: Final = Keys("pipelines", 3)
+RUNS: Final = Keys("runs", 2)
+SLICES: Final = Keys("slices", 3)
+NODES: Final = Keys("nodes", 1)
+PLACEMENTS: Final = Keys("placements", 3)
+PUBLISHING: Final = Keys("publishing", 1)
+LINEAGE: Final = Keys("lineage", 2)
+BUNDLES: Final = Keys("bundles", 1)
+AUDIT: Final = Keys("audit", 2)
+
+
+def herd_key(herd: HerdName) -> str:
+    return HERDS.key(herd)
+
+
+def pipeline_key(herd: HerdName, name: PipelineName, version: str) -> str:
+    return PIPELINES.key(herd, name, version)
+
+
+def run_key(herd: HerdName, run: RunId) -> str:
+    return RUNS.key(herd, run)
+
+
+def slice_key(herd: HerdName, run: RunId, slice_id: SliceId) -> str:
+    return SLICES.key(herd, run, slice_id)
+
+
+def node_key(node: NodeId) -> str:
+    return NODES.key(node)
+
+
+def placement_key(node: NodeId, run: RunId, slice_id: SliceId) -> str:
+    return PLACEMENTS.key(node, run, slice_id)
+
+
+def publishing_key(target_hash: str) -> str:
+    return PUBLISHING.key(target_hash)
+
+
+def lineage_key(herd: HerdName, run: RunId) -> str:
+    return LINEAGE.key(herd, run)
+
+
+def bundle_key(bundle: BundleHash) -> str:
+    return BUNDLES.key(bundle)
+
+
+def audit_key(herd: HerdName, entry: str) -> str:
+    return AUDIT.key(herd, entry)
+
+
+def parse_run(key: str) -> tuple[HerdName, RunId] | None:
+    """Return (herd, run) of a run's key, or nothing for another kind of key."""
+    parts = RUNS.parse(key)
+    return (HerdName(parts[0]), RunId(parts[1])) if parts else None
+
+
+def parse_slice(key: str) -> tuple[HerdName, RunId, SliceId] | None:
+    """Return (herd, run, slice) of a slice's key, or nothing for another kind of key."""
+    parts = SLICES.parse(key)
+    return (HerdName(parts[0]), RunId(parts[1]), SliceId(parts[2])) if parts else None
+
+
+def parse_node(key: str) -> NodeId | None:
+    """Return the node of a node's key, or nothing for another kind of key."""
+    parts = NODES.parse(key)
+    return NodeId(parts[0]) if parts else None
+
+
+def parse_placement(key: str) -> tuple[NodeId, RunId, SliceId] | None:
+    """Return (node, run, slice) of a placement's key, or nothing for another kind of key."""
+    parts = PLACEMENTS.parse(key)
+    return (NodeId(parts[0]), RunId(parts[1]), SliceId(parts[2])) if parts else None

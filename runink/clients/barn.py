@@ -1,0 +1,326 @@
+"""The Barn for everybody else: typed values, transactions, watches, retries that are applied once.
+
+A client is one id and a count of what it proposed.  When an answer is lost (a restart, a broken link, a deadline) the same
+proposal is sent again under the same number, and the Barn applies it once; only if no answer comes within the caller's time is
+`OutcomeUnknown` raised.  What was surely not applied is told as it is.
+
+    answer                                   what the client does
+    Applied                                  returns
+    Declined                                 raises: NotFound (lease), Refused
+    Overloaded                               sends it again, after a pause
+    disk_full, stopping                      raises, unless an earlier copy may have arrived
+    client_expired, and this is new          takes a new id, sends it again
+    client_expired, sequence_expired         raises OutcomeUnknown: it may be the retry of what was applied
+    other Unavailable                        sends it again, after a pause: it may have arrived
+
+Values are JSON, so that whoever reads the Barn with another tool can read them; bytes go in as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, TypeVar, cast
+
+import anyio
+import msgspec
+
+from runink.barn.commands import (
+    Applied,
+    Command,
+    Compare,
+    Declined,
+    Delete,
+    DeleteRange,
+    GrantLease,
+    Is,
+    KeepAlive,
+    Of,
+    Operation,
+    Put,
+    RevokeLease,
+    Txn,
+)
+from runink.barn.history import Watched
+from runink.barn.keyvalue import KeyValue, Span, key_prefix, one_key
+from runink.clients.barn_requests import (
+    BarnRequest,
+    BarnStatus,
+    Pages,
+    Propose,
+    Read,
+    Status,
+    WatchFrom,
+)
+from runink.errors import (
+    Broken,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+    Refused,
+    Unavailable,
+)
+from runink.names import run_id
+from runink.runtime.ref import Ref
+
+WITHIN_S: Final = 10.0  # a restart of the Barn takes a second or two
+IN_FLIGHT_MAX: Final = (
+    32  # half of the answers that the Barn keeps of a client (`sessions.ANSWERS_MAX`)
+)
+PAUSE_S: Final = 0.05  # doubled with each retry
+PAUSE_S_MAX: Final = 1.0
+WATCH_WAIT_S: Final = 30.0  # how long a poll waits; shorter than what cuts idle connections
+WATCH_GRACE_S: Final = 5.0  # what a poll's answer may take beyond its wait
+CHANGES_MAX: Final = 1000  # of one answer to a watch
+
+_SURELY_NOT_APPLIED: Final = frozenset({"disk_full", "stopping", "overloaded"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """A key's value as it stands, and the revision to compare with when it is changed."""
+
+    key: str
+    value: T
+    revision: int
+    version: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """The keys of a span in order, at `revision`: where a watch goes on from."""
+
+    items: tuple[Found[T], ...]
+    revision: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of a transaction. `failed` are the keys whose conditions did not hold."""
+
+    succeeded: bool
+    revision: int
+    failed: tuple[str, ...]
+
+    def or_conflict(self) -> Committed:
+        """Return this, or raise Conflict if the transaction did not take place."""
+        if self.succeeded:
+            return self
+        raise Conflict(
+            f"changed by somebody else in the meantime: {', '.join(self.failed)}",
+            code="revision_changed",
+            hint="read it anew and decide again",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Conditions, and what is done if they all hold. Every method returns a new one."""
+
+    compares: tuple[Compare, ...] = ()
+    operations: tuple[Operation, ...] = ()
+
+    def if_revision(self, key: str, revision: int) -> Transaction:
+        """Only if the key was last changed in this revision."""
+        return self._if(Compare(key, Of.MOD_REVISION, Is.EQUAL, revision))
+
+    def if_absent(self, key: str) -> Transaction:
+        return self._if(Compare(key, Of.VERSION, Is.EQUAL, 0))
+
+    def if_present(self, key: str) -> Transaction:
+        return self._if(Compare(key, Of.VERSION, Is.GREATER, 0))
+
+    def if_value(self, key: str, value: Any) -> Transaction:
+        return self._if(Compare(key, Of.VALUE, Is.EQUAL, encode_value(value)))
+
+    def put(self, key: str, value: Any, *, lease: int = 0) -> Transaction:
+        return self._do(Put(key, encode_value(value), lease))
+
+    def delete(self, key: str) -> Transaction:
+        return self._do(Delete(key))
+
+    def delete_prefix(self, prefix: str) -> Transaction:
+        span = key_prefix(prefix)
+        return self._do(DeleteRange(span.start, span.end))
+
+    def _if(self, compare: Compare) -> Transaction:
+        return replace(self, compares=(*self.compares, compare))
+
+    def _do(self, operation: Operation) -> Transaction:
+        return replace(self, operations=(*self.operations, operation))
+
+
+def encode_value(value: Any) -> bytes:
+    """Return a value as the Barn holds it: bytes as they are, everything else as JSON with sorted keys."""
+    if isinstance(value, bytes):
+        return value
+    return msgspec.json.encode(value, order="sorted")
+
+
+def decode_value(item: KeyValue, kind: type[T]) -> Found[T]:
+    """Return a key with its value as a `kind`. Raises Broken (`value_unreadable`) if it is none, naming the key."""
+    if kind is bytes:
+        value = cast("T", item.value)
+    else:
+        try:
+            value = msgspec.json.decode(item.value, type=kind)
+        except msgspec.DecodeError as error:
+            raise Broken(
+                f"the value of {item.key} is no {kind.__name__}: {error}", code="value_unreadable"
+            ) from error
+    return Found(item.key, value, item.mod_revision, item.version, item.lease)
+
+
+def new_client_id() -> str:
+    """Make an id that nobody else has and that sorts by time."""
+    return run_id(now_ms=time.time_ns() // 1_000_000, entropy=os.urandom(10))
+
+
+class BarnClient:
+    """One client of the Barn; any number of tasks may use it at once."""
+
+    def __init__(
+        self,
+        barn: Ref[BarnRequest],
+        *,
+        within_s: float = WITHIN_S,
+        new_id: Callable[[], str] = new_client_id,
+    ) -> None:
+        self._barn = barn
+        self._within_s = within_s
+        self._new_id = new_id
+        self._client = new_id()
+        self._sequence = 0
+        self._in_flight = anyio.Semaphore(IN_FLIGHT_MAX)
+
+    async def get(self, key: str, kind: type[T]) -> Found[T] | None:
+        """Return a key, or nothing if it is not there."""
+        pages = await self.read(one_key(key))
+        items = pages.pages[0].items
+        return decode_value(items[0], kind) if items else None
+
+    async def range(self, prefix: str, kind: type[T], *, limit: int = 0) -> Listing[T]:
+        """Return the keys that begin with `prefix`, the first `limit` of them (0: all)."""
+        page = (await self.read(key_prefix(prefix), limit=limit)).pages[0]
+        return Listing(
+            tuple(decode_value(item, kind) for item in page.items), page.revision, page.count
+        )
+
+    async def read(self, *spans: Span, limit: int = 0) -> Pages:
+        """Return what several spans held at one revision, undecoded."""
+        return await self._barn.ask(Read(spans, limit), within=self._within_s)
+
+    async def put(self, key: str, value: Any, *, lease: int = 0) -> int:
+        """Set a key and return the revision."""
+        return (await self.propose(Put(key, encode_value(value), lease))).revision
+
+    async def delete(self, key: str) -> bool:
+        """Delete a key and say whether it was there."""
+        return (await self.propose(Delete(key))).deleted > 0
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete all keys that begin with `prefix` and return how many."""
+        span = key_prefix(prefix)
+        return (await self.propose(DeleteRange(span.start, span.end))).deleted
+
+    async def commit(self, transaction: Transaction) -> Committed:
+        """Do a transaction, or find that a condition does not hold; that is no error here (see `Committed.or_conflict`)."""
+        answer = await self.propose(Txn(transaction.compares, transaction.operations))
+        failed = tuple(transaction.compares[place].key for place in answer.failed)
+        return Committed(answer.succeeded, answer.revision, failed)
+
+    async def grant_lease(self, ttl_s: float) -> int:
+        """Return a new lease: keys put with it go when it is not kept alive for `ttl_s`."""
+        return (await self.propose(GrantLease(round(ttl_s * 1000)))).lease
+
+    async def keep_lease(self, lease: int) -> None:
+        """Begin a lease's time anew. Raises NotFound if it has ended."""
+        await self.propose(KeepAlive(lease))
+
+    async def revoke_lease(self, lease: int) -> None:
+        """End a lease and its keys. Raises NotFound if it has ended."""
+        await self.propose(RevokeLease(lease))
+
+    async def status(self) -> BarnStatus:
+        return await self._barn.ask(Status(), within=self._within_s)
+
+    async def watch(self, *prefixes: str, after_revision: int) -> AsyncIterator[Watched]:
+        """Yield every change of keys with these prefixes behind a revision, once and in order, for as long as it is asked.
+
+        Goes on by itself after a restart of the Barn or a lost link, however long that takes. Raises Refused (`compacted`) if it was away for
+        longer than changes are kept: read anew then.
+        """
+        pause_s = PAUSE_S
+        while True:  # ends when the caller stops asking
+            request = WatchFrom(prefixes, after_revision, CHANGES_MAX, WATCH_WAIT_S)
+            try:
+                watched = await self._barn.ask(request, within=WATCH_WAIT_S + WATCH_GRACE_S)
+            except Unavailable:
+                await anyio.sleep(pause_s)
+                pause_s = min(2 * pause_s, PAUSE_S_MAX)
+                continue
+            pause_s = PAUSE_S
+            after_revision = watched.revision
+            if watched.changes:
+                yield watched
+
+    async def propose(self, command: Command) -> Applied:
+        """Propose any command; the other methods are short for this. Raises what the module's table says, and Invalid."""
+        async with self._in_flight:
+            self._sequence += 1
+            return await self._propose(Propose(self._client, self._sequence, command))
+
+    async def _propose(self, request: Propose) -> Applied:
+        deadline_s = anyio.current_time() + self._within_s
+        may_have_arrived = is_renewed = False
+        pause_s = PAUSE_S
+        while True:  # ends at the deadline at the latest
+            left_s = max(deadline_s - anyio.current_time(), 0.0)
+            try:
+                answer = await self._barn.ask(request, within=left_s)
+            except Unavailable as error:
+                may_have_arrived |= error.code not in _SURELY_NOT_APPLIED
+                hopeless = not isinstance(error, Overloaded) and not may_have_arrived
+                if hopeless or anyio.current_time() + pause_s >= deadline_s:
+                    raise _outcome(error, may_have_arrived=may_have_arrived) from error
+                await anyio.sleep(pause_s)
+                pause_s = min(2 * pause_s, PAUSE_S_MAX)
+                continue
+            if isinstance(answer, Applied):
+                return answer
+            if answer.code != "client_expired" or may_have_arrived or is_renewed:
+                raise _declined(answer)
+            request = self._renewed(request)
+            is_renewed = True
+
+    def _renewed(self, request: Propose) -> Propose:
+        """Return the request under a new id: the Barn has forgotten the old one."""
+        if self._client == request.client:
+            self._client = self._new_id()
+            self._sequence = 0
+        self._sequence += 1
+        return Propose(self._client, self._sequence, request.command)
+
+
+def _outcome(error: Unavailable, *, may_have_arrived: bool) -> Unavailable:
+    if not may_have_arrived or isinstance(error, OutcomeUnknown):
+        return error
+    return OutcomeUnknown(
+        f"no answer from the Barn in time: {error.text}",
+        hint="read the key to see whether the change took place",
+    )
+
+
+def _declined(answer: Declined) -> Refused | OutcomeUnknown:
+    if answer.code in ("client_expired", "sequence_expired"):
+        return OutcomeUnknown(answer.text, hint="read the key to see whether it took place")
+    if answer.code == "lease_not_found":
+        return NotFound(answer.text, code=answer.code, hint="grant a new lease")
+    return Refused(answer.text, code=answer.code)

@@ -1,0 +1,78 @@
+"""A contract as a value: what the class that a person wrote means, free of Python and of Arrow.
+
+`contract.py` reads a class into a `ContractSpec`, `plan.py` compiles one to pyarrow.compute.  The spec is what
+travels: it is part of the compiled pipeline, so a slice never imports a contract's file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum
+
+import msgspec
+
+Scalar = int | float | str | bool
+
+
+class Kind(Enum):
+    """What a field holds. A `DATETIME` is an instant (UTC), a `DATE` a day, a `TIME` a time of day."""
+
+    INT = "int"
+    FLOAT = "float"
+    BOOL = "bool"
+    STR = "str"
+    BYTES = "bytes"
+    DATE = "date"
+    DATETIME = "datetime"
+    TIME = "time"
+    DECIMAL = "decimal"
+
+
+class FieldSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One field. `nullable` fields may hold nothing; a field with a default may be missing from the input.
+
+    Bounds of dates and times stand as ISO 8601 text, of decimals as decimal text. `pattern` must match the whole value (RE2
+    syntax). `digits` and `scale` are of decimals. `pii` names the kind of personal data, `tags` whatever people add.
+    """
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+    has_default: bool = False
+    default: Scalar | None = None
+    ge: Scalar | None = None
+    gt: Scalar | None = None
+    le: Scalar | None = None
+    lt: Scalar | None = None
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    choices: tuple[Scalar, ...] = ()
+    digits: int | None = None
+    scale: int | None = None
+    unit: str = ""
+    description: str = ""
+    pii: str = ""
+    tags: dict[str, str] = {}
+
+
+class ContractSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A versioned schema with its rules. `key` names the fields that identify a row; `where` is the file that said so."""
+
+    name: str
+    version: str
+    fields: tuple[FieldSpec, ...]
+    key: tuple[str, ...] = ()
+    description: str = ""
+    where: str = ""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over all that changes the meaning (not the place, not the prose), 64 hex digits."""
+        bare = msgspec.structs.replace(
+            self,
+            where="",
+            description="",
+            fields=tuple(msgspec.structs.replace(field, description="") for field in self.fields),
+        )
+        return hashlib.sha256(msgspec.json.encode(bare, order="sorted")).hexdigest()

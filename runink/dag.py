@@ -1,0 +1,272 @@
+"""The compiled pipeline: the value that compiler, scheduler, agent and slices share.
+
+    Dag
+      nodes     what is done: Source, Check, Step, Sink; every id is unique in the pipeline
+      links     who hands batches to whom: (source, target, role)
+      slices    which nodes share a process, and what that process asks for
+      gangs     which slices are joined by pipes, so that they start and end together
+
+A link inside a slice is a hand-over in memory, a link between two slices of a gang is a pipe.  A `Source` with `staged_from` reads what a
+`Sink` of the same run has prepared: that ends the gang, and the reader's gang starts when the writer's has prepared.
+Ids: a node is `scenario.name`, a slice is named by its scenario and, where that has several, by the node it begins with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum
+
+import msgspec
+
+from runink.contracts.fields import ContractSpec
+from runink.expressions import Expression
+from runink.names import HerdName, PipelineName
+
+MAIN = "main"  # the stream that a node works on; every other role is a side input's name
+REJECTED = "rejected"  # a check's other output, towards its dead letter
+DEFAULT_CPU_M = 100
+DEFAULT_MEMORY_BYTES = 64 << 20
+
+
+class Format(Enum):
+    CSV = "csv"
+    JSONL = "jsonl"
+    JSON = "json"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+class Mode(Enum):
+    """What a sink does about what is there: replace it, put a new part beside it, or refuse."""
+
+    OVERWRITE = "overwrite"
+    APPEND = "append"
+    ERROR = "error"
+
+
+class Each(Enum):
+    """What a function is given at a time."""
+
+    RECORD = "record"
+    BATCH = "batch"
+    STREAM = "stream"
+    INPUT = "input"
+
+
+class OnInvalid(Enum):
+    """What becomes of a row that breaks its contract."""
+
+    DEAD_LETTER = "deadletter"
+    FAIL = "fail"
+    TAG = "tag"
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """What a slice asks for: processor time in milli-cores, memory in bytes."""
+
+    cpu_m: int = DEFAULT_CPU_M
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+
+
+class Source(msgspec.Struct, frozen=True, tag="source", omit_defaults=True):
+    """Where rows come from. `path` is the URI's, relative to the project (`-` is standard input); `alias` names a side input.
+
+    `nulls` are the tokens that mean nothing in a text format. `contract` is the one checked right behind: a text
+    format is parsed straight to its physical types where that loses no error. `staged_from` is the id of the sink of this run that it reads.
+    """
+
+    id: str
+    scenario: str
+    uri: str
+    format: Format
+    path: str
+    alias: str = ""
+    nulls: tuple[str, ...] = ("",)
+    delimiter: str = ","
+    contract: ContractSpec | None = None
+    staged_from: str = ""
+
+
+class Check(msgspec.Struct, frozen=True, tag="check", omit_defaults=True):
+    """A contract enforced on what flows through."""
+
+    id: str
+    scenario: str
+    contract: ContractSpec
+    on_invalid: OnInvalid = OnInvalid.DEAD_LETTER
+
+
+class Function(msgspec.Struct, frozen=True, tag="function", omit_defaults=True):
+    """A Python function of the bundle: file relative to the project, its name there, and what it is given at a time.
+
+    `parameters` are the names of its arguments behind the first: side inputs by their alias. `takes_input` is false for a step without a first argument.
+    """
+
+    file: str
+    name: str
+    each: Each
+    parameters: tuple[str, ...] = ()
+    takes_input: bool = True
+
+
+class Sql(msgspec.Struct, frozen=True, tag="sql"):
+    """One query over the whole stream `input`; side inputs are tables under their names."""
+
+    query: str
+
+
+class Executable(msgspec.Struct, frozen=True, tag="executable", omit_defaults=True):
+    """A program that reads a stream on stdin and writes one on stdout, in one format: ARROW, JSONL or CSV."""
+
+    command: tuple[str, ...]
+    format: Format = Format.JSONL
+
+
+class Step(msgspec.Struct, frozen=True, tag="step", omit_defaults=True):
+    id: str
+    scenario: str
+    action: Function | Sql | Executable
+    modules: tuple[
+        str, ...
+    ] = ()  # heavy libraries that it will import (polars, duckdb): preloaded where that helps
+
+
+class Sink(msgspec.Struct, frozen=True, tag="sink", omit_defaults=True):
+    """Where rows go. `when` keeps only rows for which it is true; `dead_letter` marks the one that takes rejected rows."""
+
+    id: str
+    scenario: str
+    uri: str
+    format: Format
+    path: str
+    mode: Mode = Mode.OVERWRITE
+    when: Expression | None = None
+    dead_letter: bool = False
+    contract: ContractSpec | None = None
+
+
+Node = Source | Check | Step | Sink
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`source` hands its batches to `target`. `role` is MAIN, REJECTED, or the name of a side input.
+
+    `spool` marks a main input that shares an ancestor with a side input of the same node: it is read at once and kept
+    on disk until the side inputs are whole, or both would wait for each other for ever.
+    """
+
+    source: str
+    target: str
+    role: str = MAIN
+    spool: bool = False
+
+
+class SliceSpec(msgspec.Struct, frozen=True):
+    """Nodes that share one process, in the order in which batches pass them; `why` says how they came to be together."""
+
+    id: str
+    scenario: str
+    gang: str
+    nodes: tuple[str, ...]
+    resources: Resources
+    labels: tuple[str, ...] = ()
+    why: str = ""
+
+
+class Assertion(msgspec.Struct, frozen=True):
+    """What must be true of a scenario's figures (`records`, `rejected`, `rejected_ratio`) before its run publishes."""
+
+    scenario: str
+    text: str
+    expression: Expression
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """The rows that a sink must give, in a file; equal by `key`, floats within `tolerance` (absolute)."""
+
+    scenario: str
+    sink: str
+    path: str
+    key: tuple[str, ...] = ()
+    tolerance: float = 0.0
+
+
+class Prose(msgspec.Struct, frozen=True):
+    """A Given/When/Then line: told by `runi explain`, enforced by nothing."""
+
+    scenario: str
+    text: str
+    line: int
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """A scenario's id (its module's layer, or its title made a name), title and description."""
+
+    id: str
+    title: str
+    module: dict[str, str]
+    line: int
+
+
+class Dag(msgspec.Struct, frozen=True):
+    """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it."""
+
+    pipeline: PipelineName
+    herd: HerdName
+    title: str
+    file: str
+    scenarios: tuple[Scenario, ...]
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    slices: tuple[SliceSpec, ...]
+    assertions: tuple[Assertion, ...] = ()
+    goldens: tuple[Golden, ...] = ()
+    prose: tuple[Prose, ...] = ()
+    parameters: dict[str, str] = {}
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the canonical JSON, 64 hex digits."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+    def node(self, node_id: str) -> Node:
+        return next(node for node in self.nodes if node.id == node_id)
+
+    def slice_of(self, node_id: str) -> SliceSpec:
+        return next(spec for spec in self.slices if node_id in spec.nodes)
+
+    def pipes(self) -> tuple[Link, ...]:
+        """Return the links that cross from one slice to another, in the order of `links`."""
+        home = {node: spec.id for spec in self.slices for node in spec.nodes}
+        return tuple(link for link in self.links if home[link.source] != home[link.target])
+
+    def gangs(self) -> dict[str, tuple[SliceSpec, ...]]:
+        """Return the slices of each gang, gangs in the order of their first slice."""
+        found: dict[str, tuple[SliceSpec, ...]] = {}
+        for spec in self.slices:
+            found[spec.gang] = (*found.get(spec.gang, ()), spec)
+        return found
+
+    def gang_needs(self) -> dict[str, frozenset[str]]:
+        """Return for each gang the gangs that must have prepared their output before it may start."""
+        gang_of = {node: spec.gang for spec in self.slices for node in spec.nodes}
+        needs: dict[str, frozenset[str]] = {spec.gang: frozenset() for spec in self.slices}
+        for node in self.nodes:
+            if isinstance(node, Source) and node.staged_from:
+                needs[gang_of[node.id]] |= {gang_of[node.staged_from]}
+        return needs
+
+
+def topological(names: tuple[str, ...], needs: dict[str, frozenset[str]]) -> tuple[str, ...] | None:
+    """Order `names` so that each stands behind what it needs, otherwise as given; nothing if they go round in a circle (Kahn 1962)."""
+    placed: list[str] = []
+    done: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        ready = next((name for name in waiting if needs.get(name, frozenset()) <= done), None)
+        if ready is None:
+            return None
+        placed.append(ready)
+        done.add(ready)
+        waiting.remove(ready)
+    return tuple(placed)

@@ -1,0 +1,153 @@
+"""What a new slice does between the fork and its first instruction.
+
+    1  new session, so a process group of its own; adopter of its own orphans, so that they stay attributable to it
+    2  descriptors: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket, 4... the data pipes in the order of the launch
+    3  signals as a fresh process has them, nothing blocked; but for SIGPIPE, which Python ignores
+    4  working directory; environment: the names below as the spawner has them, then what the launch adds, nothing else
+    5  says `started`, with a pidfd of itself: from here on the spawner answers for it, whatever becomes of the fork server
+    6  closes everything else, takes the job out of its sealed memory, and calls the entry
+
+The entry is called as `entry(job, control, descriptors, cwd)`.  What it returns is the exit code (nothing is 0), an exception is a traceback on stderr and
+code 70 (EX_SOFTWARE).  The process ends by `_exit`: output is flushed, exit handlers are not run, threads are not waited for.
+
+A slice has no parent-death signal: when the fork server dies, its slices go on as children of the spawner.  The file mode mask stays that of
+the agent, because outputs belong to the person who runs it.  The hash seed is the fork server's; `random` and numpy are seeded anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import os
+import random  # noqa: F401 - being loaded, it seeds itself anew in every fork; who loads it later is seeded then
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, NoReturn, TextIO
+
+from runink.sandbox.kernel import become_subreaper, content_of, name_process
+from runink.sandbox.packets import Outbox
+from runink.sandbox.protocol import CUT_MAX, FROM_FORK_SERVER, Fork, Started, Unborn
+
+# What a slice inherits: how to find programs, how to read text and time, where to put scratch files. No home, no credentials.
+ENVIRONMENT_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+EXIT_EXCEPTION = 70
+CONTROL = 3
+FIRST_DATA = 4
+PARKED = 512  # above every place that a descriptor may get; below every usual limit on descriptors
+_EVERY = 1 << 30  # more than any process may have open
+
+Entry = Callable[[bytes, int, list[int], str], int | None]
+
+
+class Handed(NamedTuple):
+    """The descriptors of a `fork`, in the order in which they travel."""
+
+    job: int
+    control: int
+    stdout: int
+    stderr: int
+    data: Sequence[int]
+
+
+def be_slice(fork: Fork, handed: Handed, *, link: socket.socket, entry: Entry) -> NoReturn:
+    """Turn this process, just forked and with all signals blocked, into the slice. Never returns."""
+    code = EXIT_EXCEPTION
+    try:
+        job = _prepare(fork, handed, link)
+        os.closerange(FIRST_DATA + len(handed.data), _EVERY)
+        code = run_entry(entry, job, len(handed.data), fork.cwd)
+    except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it ends here
+        traceback.print_exc()
+    finally:
+        _flush()
+        os._exit(code)
+
+
+def run_entry(entry: Entry, job: bytes, data_count: int, cwd: str) -> int:
+    """Call the entry, and return the exit code that a Python program would have ended with."""
+    gc.enable()
+    try:
+        code = entry(job, CONTROL, list(range(FIRST_DATA, FIRST_DATA + data_count)), cwd)
+    except SystemExit as leaving:
+        if isinstance(leaving.code, str):
+            print(leaving.code, file=sys.stderr)  # noqa: T201 - what Python itself does with it
+            return 1
+        code = leaving.code
+    return int(code or 0) & 0xFF
+
+
+def kept_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return those names that every process of the sandbox has."""
+    return {name: environment[name] for name in ENVIRONMENT_KEPT if name in environment}
+
+
+def _prepare(fork: Fork, handed: Handed, link: socket.socket) -> bytes:
+    """Do steps 1 to 5, and return the job."""
+    outbox = Outbox(link, FROM_FORK_SERVER)
+    try:
+        os.setsid()
+        become_subreaper()
+        name_process("runi-slice")
+        job = content_of(handed.job)
+        _place_descriptors(handed)
+        _reset_signals()
+        os.chdir(fork.cwd)
+        _set_environment(fork.environment)
+        _reseed_numpy()
+    except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
+        outbox.send(Unborn(fork.slice, f"{type(error).__name__}: {error}"[:CUT_MAX]))
+        os._exit(EXIT_EXCEPTION)
+    pidfd = os.pidfd_open(os.getpid())
+    if not outbox.send(Started(fork.slice, os.getpid()), descriptors=[pidfd]):
+        os._exit(EXIT_EXCEPTION)  # the spawner is gone: nobody would ever end this slice
+    return job
+
+
+def _place_descriptors(handed: Handed) -> None:
+    """Put the descriptors at their places, by way of numbers that no place has."""
+    wanted = [handed.stdout, handed.stderr, handed.control, *handed.data]
+    parked = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, PARKED) for descriptor in wanted]
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    for place, descriptor in enumerate(parked, start=1):
+        # Programs that a step starts inherit the standard three; a pipe held open by a stray child would never end.
+        os.dup2(descriptor, place, inheritable=place < CONTROL)
+    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
+    sys.stdout = _log_stream(1)
+    sys.stderr = _log_stream(2)
+
+
+def _log_stream(place: int) -> TextIO:
+    return open(  # noqa: SIM115 - lives as long as the process
+        place, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _set_environment(added: Mapping[str, str]) -> None:
+    kept = kept_environment(os.environ)
+    os.environ.clear()
+    os.environ.update(kept | dict(added))
+
+
+def _reseed_numpy() -> None:
+    """Give numpy's global generator a seed of its own; where it was preloaded, every slice would draw the same numbers."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever read the log may be gone, and the entry may have closed or replaced the stream.
+        with contextlib.suppress(Exception):
+            stream.flush()

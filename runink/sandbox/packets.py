@@ -1,0 +1,124 @@
+"""Packets with descriptors over SOCK_SEQPACKET sockets: received whole or refused, sent without ever blocking.
+
+Who owns a descriptor: what `receive` returns belongs to the caller; what is given to `send` stays the caller's (a packet that has to
+wait keeps duplicates).  A packet whose descriptors did not all fit (the process has too many open) is refused, and those
+that came are closed: half a set of pipes is of no use.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import os
+import socket
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from runink.sandbox.codec import (
+    DESCRIPTORS_MAX,
+    MESSAGE_BYTES_MAX,
+    BadMessage,
+    Check,
+    Received,
+    decode,
+    encode,
+)
+
+WAITING_PACKETS_MAX = 8192  # twice what all slices could tell at once; who lets more wait is not reading
+_ANCILLARY_BYTES = socket.CMSG_SPACE(253 * 4)  # the most that the kernel sends with one packet
+
+
+class Packet(NamedTuple):
+    """`whole` is false if it, or its descriptors, were cut."""
+
+    body: bytes
+    descriptors: list[int]
+    whole: bool
+
+
+def receive(link: socket.socket) -> Packet | None:
+    """Return the next packet, or nothing at the end. Raises BlockingIOError where there is none yet."""
+    try:
+        body, ancillary, flags, _ = link.recvmsg(MESSAGE_BYTES_MAX + 1, _ANCILLARY_BYTES)
+    except ConnectionResetError:
+        return None
+    found = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    if not body and not found:
+        return None
+    return Packet(body, list(found), not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
+
+
+def understood(
+    packet: Packet, kinds: Mapping[str, type], fields: Mapping[type, Mapping[str, Check]]
+) -> Received:
+    """Return the message in the packet. Raises BadMessage, after closing the packet's descriptors."""
+    try:
+        if not packet.whole:
+            raise BadMessage("too_big", "the packet or its descriptors were cut")
+        return decode(packet.body, kinds, fields, came=len(packet.descriptors))
+    except BadMessage:
+        close_all(packet.descriptors)
+        raise
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+class Outbox:
+    """The sending side of a non-blocking socket. What does not fit waits, in order, until `flush`."""
+
+    def __init__(self, link: socket.socket, kinds: Mapping[str, type]) -> None:
+        self._link = link
+        self._names = {message: kind for kind, message in kinds.items()}
+        self._waiting: deque[tuple[bytes, list[int]]] = deque()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._waiting
+
+    def send(self, message: Any, *, request: int = 0, descriptors: Sequence[int] = ()) -> bool:
+        """Send the message, or keep it for `flush`. False if the other side is gone or has stopped reading. Raises BadMessage."""
+        assert len(descriptors) <= DESCRIPTORS_MAX
+        kind = self._names[type(message)]
+        body = encode(kind, message, request=request, descriptors=len(descriptors))
+        if not self._waiting:
+            sent = self._sent(body, descriptors)
+            if sent is not None:
+                return sent
+        if len(self._waiting) >= WAITING_PACKETS_MAX:
+            return False
+        self._waiting.append((body, [os.dup(descriptor) for descriptor in descriptors]))
+        return True
+
+    def flush(self) -> bool:
+        """Send what waits and now fits. False if the other side is gone."""
+        while self._waiting:
+            body, descriptors = self._waiting[0]
+            sent = self._sent(body, descriptors)
+            if not sent:
+                return sent is None
+            self._waiting.popleft()
+            close_all(descriptors)
+        return True
+
+    def close(self) -> None:
+        """Drop what waits."""
+        while self._waiting:
+            close_all(self._waiting.popleft()[1])
+
+    def _sent(self, body: bytes, descriptors: Sequence[int]) -> bool | None:
+        """Return true if sent, nothing if there is no room now, false if the other side is gone."""
+        try:
+            socket.send_fds(self._link, [body], descriptors)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            # ETOOMANYREFS: too many descriptors are on their way already; they become fewer as the other side reads.
+            return None if error.errno == errno.ETOOMANYREFS else False
+        return True

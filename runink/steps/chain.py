@@ -1,0 +1,239 @@
+"""The engine of a slice: runs a chain of nodes from its sources and pipes to its sinks and pipes, and reports.
+
+    wiring      open pipes, sinks and functions; put nodes into strands          a failure here is told like any other
+    running     a thread for each strand; this one waits, reports progress, and is the one that a signal interrupts
+    ending      all strands have ended: sinks are prepared (written aside, synced)     Done
+    failing     the first failure stops all: pipes get error frames, sinks are aborted,
+                the dead letter is prepared all the same                               Failed
+
+Nothing is published here: `run_publish` does that in another job, when the run has decided to.  A strand that does not
+end in time when the slice stops (a step that loops for ever) is left behind; the process ends with its report.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
+from typing import Final, TypeVar
+
+import pyarrow as pa
+
+from runink.errors import Refused, to_wire
+from runink.steps.channels import Failure, Stopped
+from runink.steps.counters import Clock
+from runink.steps.doors import Doors
+from runink.steps.failures import failed_by
+from runink.steps.job import ChainJob, Done, Failed, NodeFacts, Prepared, Progress
+from runink.steps.outlets import SinkOutlet
+from runink.steps.strands import Strand
+from runink.steps.wiring import Layout, Wiring
+
+PROGRESS_S: Final = 0.1  # a terminal redraws no faster, and ten reports a second cost nothing
+UNWIND_S: Final = 2.0  # for strands to end once the slice stops: a batch's worth of work
+
+Result = TypeVar("Result")
+Report = Callable[[Progress], None]
+
+
+class Cancelled(BaseException):
+    """The run is cancelled. Raised in the main thread by a signal, see `cancel_on_signals`."""
+
+
+def cancel_on_signals(*numbers: signal.Signals) -> None:
+    """From now on raise Cancelled in the main thread when one of the signals comes (SIGTERM and SIGINT if none are named)."""
+
+    def cancel(number: int, _: FrameType | None) -> None:
+        raise Cancelled(signal.Signals(number).name)
+
+    for number in numbers or (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, cancel)
+
+
+def run_chain(
+    job: ChainJob,
+    descriptors: Sequence[int],
+    report: Report,
+    *,
+    doors: Doors,
+    clock: Clock = time.monotonic,
+) -> Done | Failed:
+    """Run the job's nodes to their end. Never raises for what nodes do; what `report` raises goes through.
+
+    `descriptors` are this process's numbers for the places that the job names.
+    """
+    limit_threads(job.cpus)
+    return _Chain(job, descriptors, report, doors, clock).run()
+
+
+def limit_threads(cpus: int) -> None:
+    """Tell the libraries how many threads they may use. Polars reads this when it is first imported."""
+    pa.set_cpu_count(max(cpus, 1))
+    os.environ["POLARS_MAX_THREADS"] = str(max(cpus, 1))
+
+
+class _Chain:
+    def __init__(
+        self, job: ChainJob, descriptors: Sequence[int], report: Report, doors: Doors, clock: Clock
+    ) -> None:
+        self._job = job
+        self._report = report
+        self._doors = doors
+        self._clock = clock
+        self._wiring = Wiring(job, descriptors, doors=doors, clock=clock)
+        self._layout: Layout = self._wiring.layout
+        self._running = 0
+        self._told: tuple[NodeFacts, ...] = ()
+
+    def run(self) -> Done | Failed:
+        stop = self._layout.stop
+        try:
+            self._build()
+            self._start()
+            self._wait()
+            prepared = () if stop.wanted else self._prepare_all()
+        except (Cancelled, KeyboardInterrupt) as interrupt:
+            stop.set()
+            return self._failed(_cancelled(interrupt))
+        if stop.wanted:
+            assert stop.failure is not None, "a slice stops for a failure or a signal"
+            return self._failed(self._bare(stop.failure))
+        return self._done(prepared)
+
+    def _bare(self, failure: Failure) -> Failed:
+        return failed_by(
+            failure,
+            self._job.nodes,
+            bundle=self._job.bundle,
+            neighbours=self._doors.neighbour_failures,
+        )
+
+    def _build(self) -> None:
+        try:
+            self._wiring.build()
+        except Exception as error:  # noqa: BLE001 - opening may raise what any library raises; it is told
+            self._layout.stop.set(Failure(self._layout.building, error, None, exact=False))
+
+    def _start(self) -> None:
+        if self._layout.stop.wanted:
+            return
+        self._running = len(self._layout.strands)
+        for strand in self._layout.strands:
+            # Daemons: a strand that hangs in a step must not keep the process.
+            thread = threading.Thread(
+                target=self._run_strand, args=(strand,), name=strand.name, daemon=True
+            )
+            thread.start()
+
+    def _run_strand(self, strand: Strand) -> None:
+        stop = self._layout.stop
+        try:
+            strand.run()
+        except Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 - the strand's supervisor: whatever it is, the slice stops and tells
+            strand.place.failed(strand.last.node, error)
+        finally:
+            with stop.condition:
+                self._running -= 1
+                stop.condition.notify_all()
+
+    def _wait(self) -> None:
+        """Wait until all strands have ended or the slice stops, and tell how far they are."""
+        stop = self._layout.stop
+        told_at = self._clock()
+        while True:
+            with stop.condition:
+                ended = stop.condition.wait_for(
+                    lambda: stop.wanted or self._running == 0, timeout=PROGRESS_S
+                )
+            if ended:
+                return
+            if self._clock() - told_at >= PROGRESS_S:
+                told_at = self._clock()
+                self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        facts = self._facts()
+        if facts != self._told:
+            self._told = facts
+            self._report(Progress(facts))
+
+    # The two ends.
+
+    def _prepare_all(self) -> tuple[Prepared, ...]:
+        prepared: list[Prepared] = []
+        for sink in self._layout.sinks:
+            try:
+                prepared.append(sink.prepare())
+            except Exception as error:  # noqa: BLE001 - a disk, a network, a library: the run fails and tells
+                self._layout.stop.set(Failure(sink.node_id, error, None, exact=False))
+                for done in prepared:
+                    self._doors.discard(done)
+                return ()
+        return tuple(prepared)
+
+    def _done(self, prepared: tuple[Prepared, ...]) -> Done:
+        layout = self._layout
+        counters = layout.counters.values()
+        return Done(
+            nodes=self._facts(),
+            edges=tuple(edge.facts() for edge in layout.edges.values()),
+            rejections=tuple(row for counter in counters for row in counter.rejections()),
+            prepared=prepared,
+            schemas={counter.node: counter.columns for counter in counters if counter.columns},
+        )
+
+    def _failed(self, bare: Failed) -> Failed:
+        """End what runs, tell the neighbours, keep the dead letter, and return the report with the facts."""
+        layout = self._layout
+        layout.interrupts.all()
+        with layout.stop.condition:
+            layout.stop.condition.wait_for(lambda: self._running == 0, timeout=UNWIND_S)
+        for pipe in layout.pipes:
+            _quietly(partial(pipe.fail, bare.error.text))
+        kept = tuple(
+            prepared
+            for sink in layout.sinks
+            if (prepared := self._kept(sink, failed=bare.step)) is not None
+        )
+        counters = layout.counters.values()
+        return Failed(
+            error=bare.error,
+            step=bare.step,
+            traceback=bare.traceback,
+            position=bare.position,
+            consequence=bare.consequence,
+            nodes=self._facts(),
+            rejections=tuple(row for counter in counters for row in counter.rejections()),
+            prepared=kept,
+        )
+
+    def _kept(self, sink: SinkOutlet, *, failed: str) -> Prepared | None:
+        """Abort the sink, unless it is a dead letter that holds something."""
+        if not sink.is_free():
+            return None  # A strand hangs in it; what it wrote aside goes with the job's leftovers.
+        if sink.node.dead_letter and sink.counter.rows_out and sink.node_id != failed:
+            return _quietly(sink.prepare)
+        _quietly(sink.abort)
+        return None
+
+    def _facts(self) -> tuple[NodeFacts, ...]:
+        return tuple(counter.facts() for counter in self._layout.counters.values())
+
+
+def _quietly(call: Callable[[], Result]) -> Result | None:
+    """Try to clean up; the failure that made it necessary is the one to tell."""
+    try:
+        return call()
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def _cancelled(interrupt: BaseException) -> Failed:
+    by = str(interrupt) or "an interrupt"
+    return Failed(to_wire(Refused(f"cancelled by {by}", code="cancelled")))

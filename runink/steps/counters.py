@@ -1,0 +1,122 @@
+"""What the nodes of a slice did: rows, batches and the time spent in each, without its neighbours'.
+
+Nodes of a strand call each other (each pulls from the one before), so a plain clock around one would count all that are behind
+it.  A `Watch` belongs to a strand and knows whose turn it is: `enter` books the time since the last change on whoever had it.
+Waiting (for a pipe, a channel, side inputs) is nobody's time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from runink.pipes.batch import Batch
+from runink.steps.job import EdgeFacts, NodeFacts, Rejections
+
+Clock = Callable[[], float]
+
+
+class Counter:
+    """One node's figures. Written by its strand, read by the main thread for progress, where a figure may be a batch old."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.rows_in = 0
+        self.rows_out = 0
+        self.rejected = 0
+        self.batches = 0
+        self.batches_out = 0
+        self.bytes = 0
+        self.busy_s = 0.0
+        self.waited_s = 0.0
+        self.columns: tuple[tuple[str, str], ...] = ()
+        self.reasons: dict[tuple[str, str], tuple[str, int]] = {}
+        self._lock = threading.Lock()
+
+    def came(self, batch: Batch) -> None:
+        self.rows_in += batch.data.num_rows
+        self.batches += 1
+
+    def went(self, batch: Batch) -> None:
+        self.rows_out += batch.data.num_rows
+        self.batches_out += 1
+        if not self.columns:
+            self.columns = columns_of(batch.data.schema)
+
+    def waited(self, seconds: float) -> None:
+        """Take off a wait that happened in a thread of an engine's, which no watch sees."""
+        with self._lock:
+            self.waited_s += seconds
+
+    def reject(self, field: str, rule: str, *, text: str, rows: int) -> None:
+        first_text, before = self.reasons.get((field, rule), (text, 0))
+        self.reasons[field, rule] = (first_text, before + rows)
+
+    def facts(self) -> NodeFacts:
+        busy_s = max(self.busy_s - self.waited_s, 0.0)
+        return NodeFacts(
+            self.node,
+            self.rows_in,
+            self.rows_out,
+            self.rejected,
+            self.batches or self.batches_out,  # a source has no others
+            self.bytes,
+            round(busy_s, 6),
+        )
+
+    def rejections(self) -> tuple[Rejections, ...]:
+        return tuple(
+            Rejections(self.node, field, rule, text, rows)
+            for (field, rule), (text, rows) in self.reasons.items()
+        )
+
+
+class EdgeCounter:
+    """One link's figures."""
+
+    def __init__(self, source: str, target: str, role: str) -> None:
+        self.source, self.target, self.role = source, target, role
+        self.rows = 0
+        self.batches = 0
+        self.bytes = 0
+
+    def passed(self, batch: Batch) -> None:
+        self.rows += batch.data.num_rows
+        self.batches += 1
+        self.bytes += batch.data.nbytes
+
+    def facts(self) -> EdgeFacts:
+        return EdgeFacts(self.source, self.target, self.role, self.rows, self.batches, self.bytes)
+
+
+class Watch:
+    """Whose turn it is in one strand, and since when."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._owner: Counter | None = None
+        self._since = clock()
+
+    def enter(self, owner: Counter | None) -> Counter | None:
+        """Book the time until now, give the turn to `owner` (or nobody) and return who had it."""
+        now = self._clock()
+        previous = self._owner
+        if previous is not None:
+            previous.busy_s += now - self._since
+        self._owner, self._since = owner, now
+        return previous
+
+    @contextmanager
+    def turn(self, owner: Counter | None) -> Iterator[None]:
+        previous = self.enter(owner)
+        try:
+            yield
+        finally:
+            self.enter(previous)
+
+
+def columns_of(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
+    return tuple((field.name, str(field.type)) for field in schema)

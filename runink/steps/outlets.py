@@ -1,0 +1,148 @@
+"""Where the batches of a node go: a sink, a pipe to another slice, or a thread of this one.
+
+A node with several outlets gives each batch to all of them in turn, so a slow one holds back the node and with it the source.
+Outlets write in the strand of the node they belong to; a sink that several strands feed has a lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from typing import Protocol
+
+from runink.dag import Sink
+from runink.pipes.batch import Batch
+from runink.steps.channels import Inbox
+from runink.steps.counters import Counter, EdgeCounter, Watch
+from runink.steps.doors import PipeWriter, SinkWriter
+from runink.steps.filters import kept
+from runink.steps.job import Prepared
+
+
+class Outlet(Protocol):
+    @property
+    def node_id(self) -> str:
+        """The node that has failed if writing fails; empty if it is the one in front."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether whoever is behind reads no more, so that writing is for nothing."""
+
+    def put(self, batch: Batch, watch: Watch) -> None: ...
+    def end(self) -> None: ...
+
+
+class ChannelOutlet:
+    """To another strand of this slice, or to a side input."""
+
+    node_id = ""
+
+    def __init__(self, inbox: Inbox, edge: EdgeCounter) -> None:
+        self._inbox = inbox
+        self._edge = edge
+
+    @property
+    def closed(self) -> bool:
+        return self._inbox.closed
+
+    def put(self, batch: Batch, watch: Watch) -> None:
+        self._edge.passed(batch)
+        with watch.turn(None):
+            self._inbox.put(batch)
+
+    def end(self) -> None:
+        self._inbox.end()
+
+
+class PipeOutlet:
+    """To another slice. The end frame goes out when the node in front has given its last batch and nothing was raised."""
+
+    node_id = ""
+
+    def __init__(self, writer: PipeWriter, edge: EdgeCounter) -> None:
+        self._writer = writer
+        self._edge = edge
+        self._lock = threading.Lock()
+        self._ended = False
+        self.closed = False
+
+    def put(self, batch: Batch, watch: Watch) -> None:
+        self._edge.passed(batch)
+        with watch.turn(None), self._lock:
+            self._writer.write(batch)
+
+    def end(self) -> None:
+        with self._lock:
+            self._writer.end()
+            self._ended = True
+            self._writer.close()
+
+    def fail(self, text: str) -> None:
+        """Tell the reader that no end will come. A strand that hangs in a write keeps its pipe: the end of the process tells it then."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if not self._ended:
+                self._ended = True
+                with closing(self._writer):
+                    self._writer.fail(text)
+        finally:
+            self._lock.release()
+
+
+class SinkOutlet:
+    """To a sink. The first batch is written even if it holds no rows: it brings the columns."""
+
+    def __init__(self, node: Sink, writer: SinkWriter, counter: Counter) -> None:
+        self.node = node
+        self.node_id = node.id
+        self.counter = counter
+        self.closed = False
+        self._lock = threading.Lock()
+        self._writer = writer
+        self._begun = False
+
+    def put(self, batch: Batch, watch: Watch) -> None:
+        with self._lock, watch.turn(self.counter):
+            self.counter.came(batch)
+            data = batch.data if self.node.when is None else kept(batch.data, self.node.when)
+            if data.num_rows or not self._begun:
+                self._begun = True
+                written = batch if data is batch.data else Batch(data, batch.origin, batch.row)
+                self._writer.write(written)
+                self.counter.went(written)
+
+    def end(self) -> None:
+        """A sink ends when the whole slice has: see `prepare`."""
+
+    def prepare(self) -> Prepared:
+        prepared = self._writer.prepare()
+        self.counter.bytes = prepared.bytes
+        return prepared
+
+    def abort(self) -> None:
+        self._writer.abort()
+
+    def is_free(self) -> bool:
+        """Say whether no strand hangs in it, so that it may be prepared or aborted."""
+        free = self._lock.acquire(blocking=False)
+        if free:
+            self._lock.release()
+        return free
+
+
+class Counted:
+    """An outlet whose link is counted in front of it: for sinks, which are fed by several."""
+
+    def __init__(self, outlet: SinkOutlet, edge: EdgeCounter) -> None:
+        self._outlet = outlet
+        self._edge = edge
+        self.node_id = outlet.node_id
+        self.closed = False
+
+    def put(self, batch: Batch, watch: Watch) -> None:
+        self._edge.passed(batch)
+        self._outlet.put(batch, watch)
+
+    def end(self) -> None:
+        self._outlet.end()

@@ -1,0 +1,178 @@
+"""What a function is given and may return, by its annotation: Arrow to frames and back.
+
+    annotation                          given as
+    (none), pa.RecordBatch              Arrow record batch             what batches and streams are by default
+    pa.Table                            Arrow table                    what inputs and side inputs are by default
+    pl.DataFrame, pl.LazyFrame          Polars frame                   side inputs too, where the first argument is one
+    dict, dict[str, list]               columns: name to values
+    list, list[dict]                    records
+
+Annotations are read by their text, because a file with `from __future__ import annotations` has nothing else and may import its types
+for the type checker only.  Polars is imported when the first function wants it, and never before: it starts threads.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Any, Final
+
+import pyarrow as pa
+
+from runink.errors import Refused
+from runink.steps.records import Columns, batch_of_columns, batch_of_rows, records_of
+from runink.steps.schemas import BATCH_ROWS_MAX, check_names, pieces
+
+_ITERATORS: Final = re.compile(
+    r"^(?:[\w.]*\.)?(?:Iterator|Iterable|Generator)\[(?P<item>[^,]+).*\]$"
+)
+MAY_BE: Final = (
+    "polars.DataFrame, polars.LazyFrame, pyarrow.RecordBatch, pyarrow.Table, dict or list"
+)
+MAY_RETURN: Final = "return a polars.DataFrame, a pyarrow.RecordBatch or Table, a dict of columns or a list of records"
+
+
+class Shape(Enum):
+    """What Arrow data is turned into for a function."""
+
+    RECORD_BATCH = "pyarrow.RecordBatch"
+    TABLE = "pyarrow.Table"
+    POLARS = "polars.DataFrame"
+    LAZY = "polars.LazyFrame"
+    COLUMNS = "dict"
+    RECORDS = "list"
+
+
+_SHAPES: Final = {  # by the last part of the name
+    "RecordBatch": Shape.RECORD_BATCH,
+    "Table": Shape.TABLE,
+    "DataFrame": Shape.POLARS,
+    "LazyFrame": Shape.LAZY,
+    "dict": Shape.COLUMNS,
+    "Dict": Shape.COLUMNS,
+    "Mapping": Shape.COLUMNS,
+    "list": Shape.RECORDS,
+    "List": Shape.RECORDS,
+}
+
+
+def annotations_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the text of each parameter's annotation, in order; an empty text where there is none."""
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        annotation = parameter.annotation
+        if annotation is inspect.Parameter.empty:
+            found[name] = ""
+        elif isinstance(annotation, str):
+            found[name] = annotation
+        else:
+            found[name] = inspect.formatannotation(annotation)
+    return found
+
+
+def shape_of(annotation: str, *, default: Shape, stream: bool = False, what: str = "") -> Shape:
+    """Return the shape that an annotation asks for; of a `stream`, the shape of its items. Raises Refused."""
+    text = annotation.strip().strip("'\"")
+    if stream:
+        match = _ITERATORS.match(text)
+        if match is None and text.rpartition(".")[2] not in {"", "Any", "Iterator", "Iterable"}:
+            raise Refused(
+                f"{what} is given an iterator of batches, its annotation says {annotation}",
+                code="step_annotation",
+                hint="annotate it as Iterator[…] of what a batch shall be, or say each='batch'",
+            )
+        text = match["item"].strip() if match else ""
+    if text in {"", "Any", "typing.Any", "object"}:
+        return default
+    bare = text.partition("[")[0]
+    shape = _SHAPES.get(bare.rpartition(".")[2])
+    if shape is None or bare.startswith(("pd.", "pandas.")):
+        raise Refused(
+            f"{what} asks for {annotation}, which a step cannot be given",
+            code="step_annotation",
+            hint=f"annotate it as {MAY_BE}",
+        )
+    return shape
+
+
+def side_default(main: Shape) -> Shape:
+    """Side inputs without an annotation follow the first argument's library."""
+    return Shape.POLARS if main in {Shape.POLARS, Shape.LAZY} else Shape.TABLE
+
+
+def given(data: pa.RecordBatch | pa.Table, shape: Shape) -> Any:
+    """Turn Arrow data into what the function wants."""
+    match shape:
+        case Shape.TABLE:
+            return pa.Table.from_batches([data]) if isinstance(data, pa.RecordBatch) else data
+        case Shape.RECORD_BATCH:
+            return _one_batch(data)
+        case Shape.POLARS:
+            return _polars(data)
+        case Shape.LAZY:
+            return _polars(data).lazy()
+        case Shape.COLUMNS:
+            columns = Columns(_one_batch(data))
+            return {name: columns[name] for name in columns.names}
+        case Shape.RECORDS:
+            return list(records_of(Columns(_one_batch(data))))
+
+
+def _one_batch(data: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
+    if isinstance(data, pa.RecordBatch):
+        return data
+    columns = [column.combine_chunks() for column in data.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=data.schema)
+
+
+def _polars(data: pa.RecordBatch | pa.Table) -> Any:
+    import polars as pl  # noqa: PLC0415 - only for a function that wants it
+
+    return pl.from_arrow(data) if data.num_columns else pl.DataFrame()
+
+
+def taken(value: Any, *, like: pa.Schema, what: str) -> Iterator[pa.RecordBatch]:
+    """Turn what a function returned into plain batches of bounded size. Raises Refused where it is nothing of the kind."""
+    if isinstance(value, pa.RecordBatch | pa.Table):
+        check_names(value.schema.names, what)
+        yield from pieces(value)
+    elif _library(value) == "polars":
+        yield from _from_polars(value, what)
+    elif isinstance(value, Mapping):
+        yield from pieces(batch_of_columns(value, like=like, what=what))
+    elif isinstance(value, list) and all(isinstance(row, Mapping) for row in value):
+        yield from pieces(batch_of_rows(value, like=like, what=what))
+    else:
+        raise unusable(value, what)
+
+
+def unusable(value: Any, what: str, *, hint: str = MAY_RETURN) -> Refused:
+    """The error for a value that is no data; `hint` says what would be."""
+    came = "nothing (None)" if value is None else f"a {type(value).__module__}.{_name(value)}"
+    if _library(value) == "pandas":
+        hint = "pandas is not supported: return polars.from_pandas(frame) or pyarrow.Table.from_pandas(frame)"
+    return Refused(
+        f"{what} returned {came.replace('builtins.', '')}", code="step_returned", hint=hint
+    )
+
+
+def _name(value: Any) -> str:
+    return type(value).__qualname__
+
+
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _from_polars(value: Any, what: str) -> Iterator[pa.RecordBatch]:
+    import polars as pl  # noqa: PLC0415 - whoever returns a Polars frame has imported it
+
+    if isinstance(value, pl.LazyFrame):
+        value = value.collect()
+    if not isinstance(value, pl.DataFrame):
+        raise unusable(value, what)
+    # Cut in Polars: a slice of one large Arrow string column would carry all of its bytes along.
+    for cut in value.iter_slices(BATCH_ROWS_MAX) if value.height else [value]:
+        yield from pieces(cut.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks())

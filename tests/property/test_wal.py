@@ -1,0 +1,167 @@
+"""The log torn at every byte and flipped at every bit: it gives back what was acknowledged, or says that it cannot."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runink.errors import Broken, Unavailable, WalCorrupt
+from runink.storage.records import HardState, LogEntry
+from runink.storage.wal import SEGMENT_BYTES_MIN, Recovered, open_log
+from runink.testing.disk import FaultyDisk
+
+SEGMENT = "wal-0000000000000001"
+batches = st.lists(st.lists(st.binary(max_size=400), min_size=1, max_size=6), max_size=30)
+
+
+class Cut(Exception):
+    """The power went."""
+
+
+def opened(disk: FaultyDisk) -> Recovered:
+    return open_log(disk, segment_bytes=SEGMENT_BYTES_MIN)
+
+
+def small_log() -> tuple[FaultyDisk, list[LogEntry]]:
+    """Three batches of five entries in all, and the entries."""
+    disk = FaultyDisk()
+    log = opened(disk).log
+    entries = [LogEntry(1, index, b"payload %d" % index) for index in range(1, 6)]
+    log.append(entries[:2], hard_state=HardState(1, 1, 0))
+    log.append(entries[2:3])
+    log.append(entries[3:])
+    return disk, entries
+
+
+def test_a_last_write_torn_at_any_byte_is_cut_and_loses_nothing_before_it():
+    disk, entries = small_log()
+
+    def cut(operation: str) -> None:
+        if operation == "fdatasync":
+            raise Cut
+
+    log = opened(disk).log
+    disk.before = cut
+    with pytest.raises(Cut):
+        log.append([LogEntry(1, 6, b"unacknowledged"), LogEntry(1, 7, b"too")])
+    total = disk.pending_bytes()
+    for kept in range(total + 1):
+        again = opened(disk.crash(kept_bytes=kept))
+        whole = again.entries == [
+            *entries,
+            LogEntry(1, 6, b"unacknowledged"),
+            LogEntry(1, 7, b"too"),
+        ]
+        assert whole or again.entries == entries
+        assert (again.torn is None) == (whole or kept == 0)
+        again.log.append([LogEntry(2, again.log.last_index + 1, b"goes on")])
+
+
+def test_a_bit_flipped_anywhere_before_the_last_batch_is_damage():
+    disk, _ = small_log()
+    data = disk.read(SEGMENT)
+    last = data.rfind(b"RBAT")
+    for bit in range(last * 8):
+        disk.flip(SEGMENT, bit=bit)
+        with pytest.raises(WalCorrupt, match=SEGMENT):
+            opened(disk)
+        disk.flip(SEGMENT, bit=bit)
+    assert disk.read(SEGMENT) == data
+
+
+def test_a_bit_flipped_in_the_last_batch_is_never_read_as_something_else():
+    disk, entries = small_log()
+    data = disk.read(SEGMENT)
+    begin = data.rfind(b"RBAT")
+    end = len(data.rstrip(b"\0"))
+    for bit in range(begin * 8, end * 8):
+        disk.flip(SEGMENT, bit=bit)
+        again = opened(disk.crash())
+        assert again.entries == entries[:3]
+        assert again.torn is not None
+        disk.flip(SEGMENT, bit=bit)
+
+
+@given(batches, st.integers(0, 2**32), st.integers(0, 400), st.sampled_from(["killed", "power"]))
+@settings(max_examples=200, deadline=None)
+def test_a_crash_at_any_operation_loses_nothing_that_was_acknowledged(
+    payloads: list[list[bytes]], seed: int, operations: int, cause: str
+):
+    disk = FaultyDisk()
+    left = operations
+
+    def cut(operation: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Cut(operation)
+
+    disk.before = cut
+    acknowledged: list[LogEntry] = []
+    tried: list[LogEntry] = []
+    snapshot_index = 0
+    try:
+        log = opened(disk).log
+        for number, batch in enumerate(payloads):
+            first = len(acknowledged) + 1
+            entries = [LogEntry(1, first + place, payload) for place, payload in enumerate(batch)]
+            tried = acknowledged + entries
+            log.append(entries, hard_state=HardState(number + 1, 0, first))
+            acknowledged = tried
+            if number % 8 == 7:
+                snapshot_index = first
+                log.truncate_behind(first)
+    except Cut:
+        pass
+    again = opened(disk.killed() if cause == "killed" else disk.crash_at_random(Random(seed)))
+    begin = again.entries[0].index if again.entries else 1
+    assert begin <= snapshot_index + 1
+    assert again.entries in (acknowledged[begin - 1 :], tried[begin - 1 :])
+    again.log.append([LogEntry(9, again.log.last_index + 1, b"goes on")])
+
+
+@given(batches, st.data())
+@settings(max_examples=100, deadline=None)
+def test_flipped_bits_give_an_error_or_a_cut_tail_and_never_other_entries(
+    payloads: list[list[bytes]], data: st.DataObject
+):
+    disk = FaultyDisk()
+    log = opened(disk).log
+    entries: list[LogEntry] = []
+    for batch in payloads:
+        first = len(entries) + 1
+        added = [LogEntry(1, first + place, payload) for place, payload in enumerate(batch)]
+        log.append(added)
+        entries += added
+    for name in disk.names():
+        disk.flip(name, bit=data.draw(st.integers(0, disk.size(name) * 8 - 1)))
+    try:
+        again = opened(disk)
+    except WalCorrupt:
+        return
+    kept = len(entries) - (len(payloads[-1]) if payloads and again.torn else 0)
+    assert again.entries in (entries, entries[:kept])
+
+
+@given(st.integers(SEGMENT_BYTES_MIN, 40_000), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_a_disk_that_fills_up_refuses_and_forgets_nothing(space_bytes: int, seed: int):
+    disk = FaultyDisk(space_bytes=space_bytes)
+    random = Random(seed)
+    entries: list[LogEntry] = []
+    log = opened(disk).log
+    for _ in range(120):
+        entry = LogEntry(1, len(entries) + 1, random.randbytes(random.randrange(900)))
+        try:
+            log.append([entry])
+        except Unavailable:
+            disk.space_bytes += random.randrange(3000)
+        except Broken:
+            break
+        else:
+            entries.append(entry)
+    again = opened(disk.crash())
+    assert again.entries == entries
+    assert again.torn is None
