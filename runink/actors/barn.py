@@ -51,5 +51,7 @@ from runink.runtime.actor import Actor, Later
 from runink.storage.disk import Disk, RealDisk
 
 WATCHES_MAX: Final = 4096  # some per node and service; each holds a request open
-WATCH_WAIT_S_MAX: Final = 300.0  # a watch that waits longer is indistinguishable from a forgotten one
+WATCH_WAIT_S_MAX: Final = (
+    300.0  # a watch that waits longer is indistinguishable from a forgotten one
+)
 CHANGES_MAX: Final = 10_000  # of one answer: it must fit a frame with values of ordinary size

@@ -16,7 +16,9 @@ def options(
     found = dict(zip(names, values, strict=False))
     known = {f"--{name}" for name in (*required, *optional)}
     if len(names) != len(values) or not found.keys() <= known or len(found) != len(names):
-        raise SystemExit(f"options are pairs of a name and a value; names: {' '.join(sorted(known))}")
+        raise SystemExit(
+            f"options are pairs of a name and a value; names: {' '.join(sorted(known))}"
+        )
     missing = [name for name in required if f"--{name}" not in found]
     if missing:
         raise SystemExit(f"--{missing[0]} is missing")

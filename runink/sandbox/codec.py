@@ -18,7 +18,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-MESSAGE_BYTES_MAX = 64 << 10  # a third of the kernel's default socket buffer: a packet is sent whole or not at all
+MESSAGE_BYTES_MAX = (
+    64 << 10
+)  # a third of the kernel's default socket buffer: a packet is sent whole or not at all
 REQUEST_MAX = (1 << 53) - 1  # what every JSON reader holds exactly
 DESCRIPTORS_MAX = 250  # the kernel takes 253 with one packet
 ENVELOPE = frozenset({"kind", "request", "descriptors"})
@@ -117,7 +119,9 @@ def decode(
     document = _parsed(body)
     request = document.get("request")
     if type(request) is not int or not 0 <= request <= REQUEST_MAX:
-        raise BadMessage("invalid_message", f"request is not a whole number from 0 to {REQUEST_MAX}")
+        raise BadMessage(
+            "invalid_message", f"request is not a whole number from 0 to {REQUEST_MAX}"
+        )
     kind = document.get("kind")
     if type(kind) is not str or kind not in kinds:
         raise BadMessage("invalid_message", f"no such kind: {str(kind)[:40]!r}", request=request)

@@ -163,9 +163,7 @@ class ForkServer:
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
         gc.collect()
         gc.freeze()
-        ready = ForkServerReady(
-            os.getpid(), self._modules, self._failed, threads(), self._problem
-        )
+        ready = ForkServerReady(os.getpid(), self._modules, self._failed, threads(), self._problem)
         self._outbox.send(ready)
 
 

@@ -25,7 +25,9 @@ from runink.sandbox.codec import (
     encode,
 )
 
-WAITING_PACKETS_MAX = 8192  # twice what all slices could tell at once; who lets more wait is not reading
+WAITING_PACKETS_MAX = (
+    8192  # twice what all slices could tell at once; who lets more wait is not reading
+)
 _ANCILLARY_BYTES = socket.CMSG_SPACE(253 * 4)  # the most that the kernel sends with one packet
 
 

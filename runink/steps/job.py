@@ -1,160 +1,33 @@
-"""What a slice is told and what it answers: plain values, free of Arrow, shared by agent and slice.
+"""Moved to `runink.jobs`."""
 
-A slice gets one job, does it and ends.  Descriptors travel beside the job in the launch request; the job names them by their
-place in that list, because their numbers differ on the two sides.
-"""
+from runink.jobs import (
+    ChainJob,
+    Done,
+    EdgeFacts,
+    Failed,
+    NodeFacts,
+    Port,
+    Prepared,
+    Progress,
+    PublishJob,
+    Rejections,
+    Report,
+    SliceJob,
+    Ticket,
+)
 
-from __future__ import annotations
-
-from typing import Any
-
-import msgspec
-
-from runink.dag import Link, Node
-from runink.errors import WireError
-from runink.names import HerdName, RunId, SliceId
-
-
-class Port(msgspec.Struct, frozen=True):
-    """One end of a pipe: the link it carries, its place in the list of descriptors, and the fingerprint both ends expect."""
-
-    link: Link
-    descriptor: int
-    fingerprint: str = ""
-
-
-class Ticket(msgspec.Struct, frozen=True):
-    """Who writes: names what a sink writes aside, so that leftovers of a killed slice are found without its report."""
-
-    run: RunId
-    slice: SliceId
-    attempt: int
-
-
-class Prepared(msgspec.Struct, frozen=True):
-    """Output written aside and synced, invisible until it is published.
-
-    `kind` is `file` (published by a rename), `multipart` (by completing the upload, whose id and parts are in `extra`) or `stream` (standard output:
-    shown already, nothing to publish). `aside` and `target` are absolute paths or URIs.
-    """
-
-    sink: str
-    uri: str
-    kind: str
-    aside: str
-    target: str
-    mode: str
-    rows: int
-    bytes: int
-    sha256: str
-    extra: dict[str, Any] = {}
-
-
-class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
-    """Run these nodes, in this order. `links` are all that touch them; `inputs` and `outputs` those that are pipes.
-
-    `project` is the folder that relative paths start from, `bundle` the folder of the run's code, `scratch` a private folder for spooling.
-    `staged` maps a source that reads another slice's prepared output to the absolute paths or URIs of it.
-    """
-
-    ticket: Ticket
-    herd: HerdName
-    pipeline: str
-    project: str
-    bundle: str
-    scratch: str
-    nodes: tuple[Node, ...]
-    links: tuple[Link, ...]
-    inputs: tuple[Port, ...] = ()
-    outputs: tuple[Port, ...] = ()
-    staged: dict[str, tuple[str, ...]] = {}
-    stdin: int | None = None  # places in the list of descriptors, where a source or sink is `-`
-    stdout: int | None = None
-    cpus: int = 1  # threads that libraries may use
-    memory_bytes: int = (
-        0  # what the slice asked for: engines that can spill to `scratch` before they take more
-    )
-
-
-class PublishJob(msgspec.Struct, frozen=True, tag="publish"):
-    """Make prepared outputs visible, or (`discard`) take them and what a killed slice left aside away. Both are idempotent."""
-
-    ticket: Ticket
-    project: str
-    prepared: tuple[Prepared, ...]
-    discard: bool = False
-    sinks: tuple[
-        Node, ...
-    ] = ()  # with `discard`: sinks whose aside files of `tickets` are to go too
-    tickets: tuple[Ticket, ...] = ()
-
-
-SliceJob = ChainJob | PublishJob
-
-
-class NodeFacts(msgspec.Struct, frozen=True):
-    """What one node did. `busy_s` is the time spent in it, without its neighbours'; for a link between slices see `EdgeFacts`."""
-
-    node: str
-    rows_in: int = 0
-    rows_out: int = 0
-    rejected: int = 0
-    batches: int = 0
-    bytes: int = 0
-    busy_s: float = 0.0
-
-
-class EdgeFacts(msgspec.Struct, frozen=True):
-    """What went through one link."""
-
-    source: str
-    target: str
-    role: str
-    rows: int
-    batches: int
-    bytes: int
-
-
-class Rejections(msgspec.Struct, frozen=True):
-    """How many rows a check rejected for one reason, and the reason's text (`dep_time is missing`)."""
-
-    node: str
-    field: str
-    rule: str
-    text: str
-    rows: int
-
-
-class Done(msgspec.Struct, frozen=True, tag="done"):
-    """The job is done; nothing of it is visible yet. `schemas` maps a node to its output's columns and types, as text."""
-
-    nodes: tuple[NodeFacts, ...] = ()
-    edges: tuple[EdgeFacts, ...] = ()
-    rejections: tuple[Rejections, ...] = ()
-    prepared: tuple[Prepared, ...] = ()
-    schemas: dict[str, tuple[tuple[str, str], ...]] = {}
-
-
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The job failed. `step` is the node, `traceback` the step's own lines (none of ours), `position` the batch's place in its source.
-
-    `consequence` is true where this slice only saw a neighbour fail: the neighbour's failure is the one to tell.
-    """
-
-    error: WireError
-    step: str = ""
-    traceback: tuple[str, ...] = ()
-    position: str = ""
-    consequence: bool = False
-    nodes: tuple[NodeFacts, ...] = ()
-    rejections: tuple[Rejections, ...] = ()
-    prepared: tuple[Prepared, ...] = ()  # the dead letter is kept
-
-
-class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """How far the nodes are."""
-
-    nodes: tuple[NodeFacts, ...]
-
-
-Report = Done | Failed | Progress
+__all__ = [
+    "ChainJob",
+    "Done",
+    "EdgeFacts",
+    "Failed",
+    "NodeFacts",
+    "Port",
+    "Prepared",
+    "Progress",
+    "PublishJob",
+    "Rejections",
+    "Report",
+    "SliceJob",
+    "Ticket",
+]

@@ -1,0 +1,109 @@
+"""Bundles: a project's code, named by its hash, so that a run goes on with the code that it began with.
+
+A bundle holds the project's code files, not its data: by suffix (`CODE`), or executable and small.  Folders whose name begins
+with a dot, virtual environments and caches are left out.  Its hash is SHA-256 over `path NUL size NUL mode NUL bytes` of the files, sorted by path.
+It is unpacked read-only at `.runink/bundles/HASH`, first aside, then by a rename: what is there is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runink.errors import Invalid
+from runink.names import BundleHash
+
+CODE: Final = frozenset({".py", ".pyi", ".dsl", ".toml", ".sql", ".sh"})
+NAMED: Final = frozenset({"requirements.lock"})
+LEFT_OUT: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
+FILES_MAX: Final = 10_000  # a project's own code; more means that something else was swept up
+BYTES_MAX: Final = 64 << 20
+PROGRAM_BYTES_MAX: Final = (
+    8 << 20
+)  # an executable step's own program; larger ones belong to the machine
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    path: str
+    content: bytes
+    is_executable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    hash: BundleHash
+    files: tuple[BundleFile, ...]
+
+
+def pack(project: Path) -> Bundle:
+    """Read a project's code files. Raises Invalid (`bundle_too_large`) beyond FILES_MAX and BYTES_MAX."""
+    files: list[BundleFile] = []
+    size_bytes = 0
+    for path, status in _code_files(project):
+        content = path.read_bytes()
+        size_bytes += len(content)
+        is_executable = bool(status.st_mode & 0o100)
+        files.append(BundleFile(path.relative_to(project).as_posix(), content, is_executable))
+        if len(files) > FILES_MAX or size_bytes > BYTES_MAX:
+            raise Invalid(
+                f"{project} holds more code than a bundle may: over {FILES_MAX} files or {BYTES_MAX >> 20} MiB",
+                code="bundle_too_large",
+                hint="is this the folder of one project? a runink.toml marks where it begins",
+            )
+    files.sort(key=lambda file: file.path)
+    return Bundle(_hash(files), tuple(files))
+
+
+def _code_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    with os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda entry: entry.name):
+            if entry.name.startswith(".") or entry.name in LEFT_OUT:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if not (Path(entry.path) / "pyvenv.cfg").exists():
+                    yield from _code_files(Path(entry.path))
+            elif entry.is_file() and _is_code(entry):
+                yield Path(entry.path), entry.stat()
+
+
+def _is_code(entry: os.DirEntry[str]) -> bool:
+    if Path(entry.name).suffix in CODE or entry.name in NAMED:
+        return True
+    status = entry.stat()
+    return bool(status.st_mode & 0o100) and status.st_size <= PROGRAM_BYTES_MAX
+
+
+def _hash(files: list[BundleFile]) -> BundleHash:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.path}\0{len(file.content)}\0{int(file.is_executable)}\0".encode())
+        digest.update(file.content)
+    return BundleHash(digest.hexdigest())
+
+
+def unpack(bundle: Bundle, bundles: Path) -> Path:
+    """Put the bundle's files into `bundles/HASH`, unless they are there, and return that folder."""
+    target = bundles / bundle.hash
+    if target.exists():
+        return target
+    aside = bundles / f".{bundle.hash}.{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    for file in bundle.files:
+        path = aside / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content)
+        path.chmod(0o555 if file.is_executable else 0o444)
+    aside.mkdir(parents=True, exist_ok=True)
+    try:
+        aside.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        shutil.rmtree(aside)  # another run of the same code was faster
+    return target

@@ -1,0 +1,199 @@
+"""Lineage: what a run read, did and wrote, as facts that stay when the run's slices are forgotten.
+
+A record holds the datasets (by URI), the stages between them (a node of the pipeline, with its contract and its figures) and the
+edges (how many rows went from one to the other).  It is written in the transaction that ends the run, so no run is without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+import msgspec
+
+from runink.dag import Check, Dag, Executable, Function, Node, Sink, Source, Sql, Step
+from runink.jobs import Done, EdgeFacts, Failed, NodeFacts, Prepared
+from runink.names import HerdName, RunId
+
+
+class StageKind(Enum):
+    SOURCE = "source"
+    CHECK = "check"
+    STEP = "step"
+    SINK = "sink"
+    DEAD_LETTER = "dead letter"
+
+
+class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one node did. `contract` is name, version and hash; `uri` of a source or a sink; `schema` the columns that came out."""
+
+    node: str
+    scenario: str
+    kind: StageKind
+    label: str
+    facts: NodeFacts
+    uri: str = ""
+    contract: str = ""
+    staged_from: str = ""
+    schema: tuple[tuple[str, str], ...] = ()
+
+
+class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was written: where, how much, and the SHA-256 of its bytes."""
+
+    uri: str
+    sink: str
+    rows: int
+    bytes: int
+    sha256: str
+    is_dead_letter: bool = False
+
+
+class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The facts of one run. `version` and `bundle` say with which pipeline and code."""
+
+    run: RunId
+    herd: HerdName
+    pipeline: str
+    version: str
+    bundle: str
+    state: str
+    stages: tuple[Stage, ...]
+    edges: tuple[EdgeFacts, ...]
+    outputs: tuple[Dataset, ...]
+    parameters: dict[str, str] = {}
+
+
+class About(msgspec.Struct, frozen=True):
+    """Of which run, and what became of it."""
+
+    run: RunId
+    herd: HerdName
+    pipeline: str
+    version: str
+    bundle: str
+    state: str
+    parameters: dict[str, str]
+
+
+def lineage_of(
+    about: About, dag: Dag, reports: Mapping[str, Done | Failed], published: tuple[Prepared, ...]
+) -> Lineage:
+    """Put together what the slices (by id) reported. `published` is what became visible, nothing for a run that failed."""
+    facts = {row.node: row for report in reports.values() for row in report.nodes}
+    schemas = {
+        node: columns
+        for report in reports.values()
+        if isinstance(report, Done)
+        for node, columns in report.schemas.items()
+    }
+    edges = {
+        (edge.source, edge.target, edge.role): edge
+        for report in reports.values()
+        if isinstance(report, Done)
+        for edge in report.edges
+    }
+    return Lineage(
+        run=about.run,
+        herd=about.herd,
+        pipeline=about.pipeline,
+        version=about.version,
+        bundle=about.bundle,
+        state=about.state,
+        stages=tuple(
+            _stage(node, facts.get(node.id, NodeFacts(node.id)), schemas.get(node.id, ()))
+            for node in dag.nodes
+        ),
+        edges=tuple(
+            edges.get((link.source, link.target, link.role))
+            or EdgeFacts(link.source, link.target, link.role, 0, 0, 0)
+            for link in dag.links
+        ),
+        outputs=tuple(_dataset(dag, one) for one in published),
+        parameters=about.parameters,
+    )
+
+
+def _stage(node: Node, facts: NodeFacts, schema: tuple[tuple[str, str], ...]) -> Stage:
+    match node:
+        case Source():
+            label, kind, uri, contract = node.uri, StageKind.SOURCE, node.uri, ""
+        case Check():
+            spec = node.contract
+            label, kind, uri = spec.name, StageKind.CHECK, ""
+            contract = f"{spec.name} {spec.version} {spec.hash[:12]}"
+        case Sink():
+            kind = StageKind.DEAD_LETTER if node.dead_letter else StageKind.SINK
+            label, uri, contract = node.uri, node.uri, ""
+        case Step():
+            label, kind, uri, contract = label_of(node), StageKind.STEP, "", ""
+    staged_from = node.staged_from if isinstance(node, Source) else ""
+    return Stage(node.id, node.scenario, kind, label, facts, uri, contract, staged_from, schema)
+
+
+def label_of(step: Step) -> str:
+    """Return what people call a step: its function, `sql`, or its program."""
+    match step.action:
+        case Function(_, name):
+            return name
+        case Sql():
+            return "sql"
+        case Executable(command):
+            return command[0]
+
+
+def _dataset(dag: Dag, prepared: Prepared) -> Dataset:
+    node = dag.node(prepared.sink)
+    return Dataset(
+        uri=prepared.uri,
+        sink=prepared.sink,
+        rows=prepared.rows,
+        bytes=prepared.bytes,
+        sha256=prepared.sha256,
+        is_dead_letter=isinstance(node, Sink) and node.dead_letter,
+    )
+
+
+def rendered(lineage: Lineage) -> list[str]:
+    """Return the graph as lines for a terminal: every stage with what flowed into it from where."""
+    lines = [
+        f"{lineage.pipeline} · herd {lineage.herd} · run {lineage.run} · {lineage.state}",
+        f"pipeline {lineage.version[:12]} · bundle {lineage.bundle[:12]}",
+    ]
+    names = {stage.node: stage.label for stage in lineage.stages}
+    scenario = ""
+    for stage in lineage.stages:
+        if stage.scenario != scenario:
+            scenario = stage.scenario
+            lines.append(scenario)
+        lines.append(f"  {stage.kind.value:<11} {_described(stage)}")
+        lines.extend(
+            f"    <- {names[edge.source]}{_role(edge.role)}: {edge.rows:,} rows"
+            for edge in lineage.edges
+            if edge.target == stage.node
+        )
+        if stage.staged_from:
+            lines.append(f"    <- {stage.staged_from}, staged in this run")
+    lines.extend(
+        f"wrote {output.uri}: {output.rows:,} rows, {output.bytes:,} bytes, sha256 {output.sha256[:16]}"
+        for output in lineage.outputs
+    )
+    return lines
+
+
+def _described(stage: Stage) -> str:
+    facts = stage.facts
+    label = stage.contract or stage.label
+    match stage.kind:
+        case StageKind.SOURCE:
+            return f"{label}  {facts.rows_out:,} rows"
+        case StageKind.SINK | StageKind.DEAD_LETTER:
+            return f"{label}  {facts.rows_in:,} rows"
+        case StageKind.CHECK:
+            return f"{label}  {facts.rows_in:,} in, {facts.rows_out:,} out, {facts.rejected:,} rejected"
+        case StageKind.STEP:
+            return f"{label}  {facts.rows_in:,} in, {facts.rows_out:,} out"
+
+
+def _role(role: str) -> str:
+    return "" if role == "main" else f" ({role})"

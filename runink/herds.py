@@ -1,0 +1,178 @@
+"""A herd's file: TOML in, a record and what is wrong with it out.
+
+    [herd]       id, domain, description
+    [quotas]     cpu, memory, slices, runs                   enforced
+    [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
+    [masking]    default, fields                             checked; nothing enforces it yet
+
+A key that is not in this table is a mistake, so that a misspelt quota is not silently no quota.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any, Final
+
+import msgspec
+
+from runink.errors import Finding, Invalid, Span
+from runink.names import HerdName, herd_name
+from runink.quantities import parse_bytes, parse_cpu
+
+VERBS: Final = ("get", "list", "watch", "create", "update", "delete", "run", "cancel")
+MASKS: Final = ("hash", "redact", "keep")
+FILE_BYTES_MAX: Final = 1 << 20  # a hand-written file
+
+
+class HerdFile(msgspec.Struct, frozen=True):
+    """What a herd's file says. Quotas are 0 where it sets no limit; `unenforced` names the parts that nothing acts on yet."""
+
+    herd: HerdName
+    domain: str = ""
+    description: str = ""
+    cpu_m: int = 0
+    memory_bytes: int = 0
+    slices: int = 0
+    runs: int = 0
+    unenforced: tuple[str, ...] = ()
+
+
+_KEYS: Final = {
+    "": ("herd", "quotas", "roles", "masking"),
+    "herd": ("id", "domain", "description"),
+    "quotas": ("cpu", "memory", "slices", "runs"),
+    "roles": ("name", "verbs", "resources"),
+    "masking": ("default", "fields"),
+}
+
+
+def read_herd(text: str, *, file: str) -> HerdFile:
+    """Return what the text says. Raises Invalid with a finding for every mistake in it."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(f"{file} is not TOML: {error}", code="herd_invalid") from error
+    reader = _Reader(text, file)
+    found = reader.read(document)
+    if reader.findings:
+        count = len(reader.findings)
+        raise Invalid(
+            f"{file}: {count} mistake{'s' if count > 1 else ''}",
+            findings=tuple(reader.findings),
+            code="herd_invalid",
+        )
+    return found
+
+
+class _Reader:
+    def __init__(self, text: str, file: str) -> None:
+        self._lines = text.splitlines()
+        self._file = file
+        self.findings: list[Finding] = []
+
+    def read(self, document: dict[str, Any]) -> HerdFile:
+        self._known("", document)
+        herd = self._table(document, "herd")
+        quotas = self._table(document, "quotas")
+        for role in self._roles(document):
+            self._role(role)
+        self._masking(self._table(document, "masking"))
+        return HerdFile(
+            herd=self._name(herd),
+            domain=self._text(herd, "domain"),
+            description=self._text(herd, "description"),
+            cpu_m=self._quantity(quotas, "cpu", parse_cpu),
+            memory_bytes=self._quantity(quotas, "memory", parse_bytes),
+            slices=self._count(quotas, "slices"),
+            runs=self._count(quotas, "runs"),
+            unenforced=tuple(part for part in ("roles", "masking") if part in document),
+        )
+
+    def _mistake(self, text: str, key: str, hint: str = "") -> None:
+        for number, line in enumerate(self._lines, 1):
+            if key and key in line:
+                span = Span(self._file, number, line.index(key) + 1, len(key))
+                self.findings.append(Finding("H001", text, span, hint, line))
+                return
+        self.findings.append(Finding("H001", text, None, hint))
+
+    def _known(self, table: str, found: dict[str, Any]) -> None:
+        for key in found:
+            if key not in _KEYS[table]:
+                near = get_close_matches(key, _KEYS[table], 1)
+                where = f"[{table}]" if table else "a herd's file"
+                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(_KEYS[table])}"
+                self._mistake(f"{where} has no {key}", key, hint)
+
+    def _table(self, document: dict[str, Any], name: str) -> dict[str, Any]:
+        found = document.get(name, {})
+        if not isinstance(found, dict):
+            self._mistake(f"{name} is a table", name, f"write [{name}]")
+            return {}
+        self._known(name, found)
+        return found
+
+    def _roles(self, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        roles = document.get("roles", [])
+        if not isinstance(roles, list) or not all(isinstance(role, dict) for role in roles):
+            self._mistake("roles is a list of tables", "roles", "write [[roles]]")
+            return
+        yield from roles
+
+    def _name(self, herd: dict[str, Any]) -> HerdName:
+        try:
+            return herd_name(str(herd.get("id", "")))
+        except Invalid as error:
+            self._mistake(
+                f"[herd] id: {error.text}", "id" if "id" in herd else "[herd]", error.hint
+            )
+            return HerdName("invalid")
+
+    def _text(self, table: dict[str, Any], key: str) -> str:
+        found = table.get(key, "")
+        if isinstance(found, str):
+            return found
+        self._mistake(f"{key} is text", key, f'write {key} = "…"')
+        return ""
+
+    def _quantity(self, table: dict[str, Any], key: str, parse: Callable[[str], int]) -> int:
+        if key not in table:
+            return 0
+        try:
+            return parse(str(table[key]))
+        except Invalid as error:
+            self._mistake(f"{key}: {error.text}", key, error.hint)
+            return 0
+
+    def _count(self, table: dict[str, Any], key: str) -> int:
+        found = table.get(key, 0)
+        if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
+            return found
+        self._mistake(f"{key} is a number, 0 or more", key)
+        return 0
+
+    def _role(self, role: dict[str, Any]) -> None:
+        self._known("roles", role)
+        if not isinstance(role.get("name"), str):
+            self._mistake("a role has a name", "[[roles]]")
+        for key in ("verbs", "resources"):
+            found = role.get(key, [])
+            if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+                self._mistake(f"{key} is a list of names", key)
+                continue
+            for verb in found if key == "verbs" else ():
+                if verb not in (*VERBS, "*"):
+                    self._mistake(f"there is no verb {verb}", verb, f"there are {', '.join(VERBS)}")
+
+    def _masking(self, masking: dict[str, Any]) -> None:
+        fields = masking.get("fields", {})
+        if not isinstance(fields, dict):
+            self._mistake("masking.fields is a table", "fields")
+            fields = {}
+        for value in (masking.get("default", "hash"), *fields.values()):
+            if value not in MASKS:
+                self._mistake(
+                    f"there is no mask {value}", str(value), f"there are {', '.join(MASKS)}"
+                )

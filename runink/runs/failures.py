@@ -1,0 +1,110 @@
+"""Which of a run's failures is the one to tell, and which may pass if they are tried again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from typing import Final
+
+from runink.errors import Refused, Unavailable, WireError, from_wire
+from runink.jobs import Failed
+from runink.runs.records import ATTEMPTS_MAX, Failure, SliceRecord, SliceState
+
+LASTING: Final = frozenset(
+    {"disk_full", "cancelled", "timed_out"}
+)  # not the fault of a moment: trying again would meet it again
+
+
+def may_pass(record: SliceRecord) -> bool:
+    """Say whether the slice's end, if it has ended, is no reason to give its gang up."""
+    if not record.state.is_over or record.state is SliceState.SUCCEEDED:
+        return True
+    if record.attempt >= ATTEMPTS_MAX:
+        return False
+    if record.state in (SliceState.LOST, SliceState.CANCELLED):
+        return True
+    if not isinstance(record.report, Failed):
+        return False
+    error = record.report.error
+    return record.report.consequence or (
+        isinstance(from_wire(error), Unavailable) and error.code not in LASTING
+    )
+
+
+def is_refusal(record: SliceRecord) -> bool:
+    """Say whether a publish slice was refused before anything of it became visible."""
+    report = record.report
+    return (
+        isinstance(report, Failed)
+        and isinstance(from_wire(report.error), Refused)
+        and not report.prepared
+    )
+
+
+def failure_of(records: Iterable[SliceRecord]) -> Failure | None:
+    """Return the failure that caused the others: the first by itself, else a killed or lost slice, else whatever there is."""
+    bad = [
+        record
+        for record in records
+        if record.state.is_over and record.state is not SliceState.SUCCEEDED
+    ]
+    if not bad:
+        return None
+    first = min(bad, key=lambda record: (_weight(record), record.ended_ms, record.slice))
+    return _told(first)
+
+
+def _weight(record: SliceRecord) -> int:
+    report = record.report
+    if record.state is SliceState.CANCELLED:
+        return 4
+    if isinstance(report, Failed):
+        if report.error.code == "cancelled":
+            return 3
+        return 2 if report.consequence else 0
+    return 1
+
+
+def _told(record: SliceRecord) -> Failure:
+    report = record.report
+    if isinstance(report, Failed):
+        return Failure(
+            report.error,
+            slice=record.slice,
+            step=report.step,
+            traceback=report.traceback,
+            position=report.position,
+            log_tail=record.log_tail,
+        )
+    return Failure(_exit_error(record), slice=record.slice, log_tail=record.log_tail)
+
+
+def _exit_error(record: SliceRecord) -> WireError:
+    """Say how a slice ended that did not report."""
+    name = f"slice {record.slice}"
+    if record.state is SliceState.LOST:
+        text = f"{name} was lost with its node {record.node or '(none)'}"
+        return WireError("Unavailable", "slice_lost", text, "run it again")
+    found = record.exit
+    if found is None or record.state is SliceState.CANCELLED:
+        return WireError("Refused", "cancelled", f"{name} was stopped", "")
+    match found.cause:
+        case "timeout":
+            text = f"{name} was still running after {found.wall_s:.0f} s and was ended"
+            return WireError("Refused", "wall_time", text, "allow it more with --timeout")
+        case "unborn":
+            return WireError(
+                "Unavailable", "launch_failed", f"{name} could not be started", "see the node's log"
+            )
+    if found.signal:
+        hint = (
+            "the kernel ends what takes too much memory" if found.signal == signal.SIGKILL else ""
+        )
+        by = signal.Signals(found.signal).name if found.signal in _SIGNALS else str(found.signal)
+        text = f"{name} was killed by signal {found.signal} ({by})"
+        return WireError("Broken", "slice_killed", text, hint)
+    text = f"{name} ended with exit code {found.code} and without a report"
+    return WireError("Broken", "slice_exit", text, "its last lines are in runi logs")
+
+
+_SIGNALS: Final = {int(number) for number in signal.Signals}

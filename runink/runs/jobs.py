@@ -1,0 +1,174 @@
+"""What a slice is told: its job, made from the compiled pipeline and the run's records.
+
+A link between two slices is a pipe; both ends stand in the jobs as places in the slice's list of descriptors, which this module
+orders: inputs, outputs, standard input, standard output, and of each the order of the pipeline's links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from msgspec.structs import replace as changed
+
+from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source
+from runink.jobs import ChainJob, CompareJob, Done, Failed, Port, Prepared, PublishJob, Ticket
+from runink.names import SliceId
+from runink.runs.records import RunRecord, RunState, SliceRecord, Task
+
+STATE_FOLDER: Final = ".runink"
+STANDARD: Final = "-"  # the path of standard input and output
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a run's files are: the bundle's code, and a folder of the run's own for scratch, logs and kept dead letters."""
+
+    bundle: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPlan:
+    """A chain's job and what its descriptors are, in order: read ends, write ends, then standard input and output where it uses them."""
+
+    job: ChainJob
+    inputs: tuple[Link, ...]
+    outputs: tuple[Link, ...]
+    uses_stdin: bool
+    uses_stdout: bool
+
+
+def ticket_of(record: SliceRecord, *, attempt: int = 0) -> Ticket:
+    """Return the ticket of a slice's attempt, its latest if none is named."""
+    return Ticket(record.run, record.slice, attempt or record.attempt)
+
+
+def chain_plan(
+    dag: Dag,
+    run: RunRecord,
+    record: SliceRecord,
+    *,
+    slices: Mapping[str, SliceRecord],
+    folders: Folders,
+) -> ChainPlan:
+    """Return the job of one chain. `slices` are the run's, with the reports of those whose output it reads."""
+    spec = next(spec for spec in dag.slices if spec.id == record.slice)
+    mine = set(spec.nodes)
+    nodes = tuple(dag.node(name) for name in spec.nodes)
+    pipes = dag.pipes()
+    inputs = tuple(link for link in pipes if link.target in mine)
+    outputs = tuple(link for link in pipes if link.source in mine)
+    uses_stdin = any(isinstance(node, Source) and node.path == STANDARD for node in nodes)
+    uses_stdout = any(isinstance(node, Sink) and node.path == STANDARD for node in nodes)
+    place = len(inputs) + len(outputs)
+    job = ChainJob(
+        ticket=ticket_of(record),
+        herd=run.herd,
+        pipeline=run.pipeline,
+        project=run.project,
+        bundle=folders.bundle,
+        scratch=f"{folders.run}/scratch/{record.slice}.{record.attempt}",
+        nodes=nodes,
+        links=tuple(link for link in dag.links if {link.source, link.target} & mine),
+        inputs=tuple(_port(dag, link, at) for at, link in enumerate(inputs)),
+        outputs=tuple(_port(dag, link, at) for at, link in enumerate(outputs, len(inputs))),
+        staged=_staged(spec, dag, slices),
+        stdin=place if uses_stdin else None,
+        stdout=place + uses_stdin if uses_stdout else None,
+        cpus=max(1, round(record.resources.cpu_m / 1000)),
+        memory_bytes=record.resources.memory_bytes,
+    )
+    return ChainPlan(job, inputs, outputs, uses_stdin, uses_stdout)
+
+
+def _port(dag: Dag, link: Link, place: int) -> Port:
+    """Return one end of a pipe; what flows behind a check is known by its contract's hash, on both ends."""
+    node = dag.node(link.source)
+    is_checked = isinstance(node, Check) and link.role != "rejected"
+    return Port(link, place, node.contract.hash if is_checked and isinstance(node, Check) else "")
+
+
+def _staged(
+    spec: SliceSpec, dag: Dag, slices: Mapping[str, SliceRecord]
+) -> dict[str, tuple[str, ...]]:
+    """Map the sources that read another slice's output to where that is prepared."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in spec.nodes:
+        node = dag.node(name)
+        if isinstance(node, Source) and node.staged_from:
+            writer = slices[dag.slice_of(node.staged_from).id]
+            assert isinstance(writer.report, Done), (
+                "a gang begins when those it needs have succeeded"
+            )
+            found[name] = tuple(
+                one.aside for one in writer.report.prepared if one.sink == node.staged_from
+            )
+    return found
+
+
+def closing_job(
+    dag: Dag,
+    run: RunRecord,
+    record: SliceRecord,
+    *,
+    slices: Mapping[str, SliceRecord],
+    folders: Folders,
+) -> PublishJob | CompareJob:
+    """Return the job of a slice that ends its run: publish, discard or compare."""
+    ticket = ticket_of(record)
+    chains = [one for one in slices.values() if one.task is Task.CHAIN]
+    match record.task:
+        case Task.PUBLISH:
+            # Those that may be refused come first, while nothing of the run is visible yet.
+            ordered = sorted(run.prepared, key=lambda one: one.mode != "error")
+            return PublishJob(ticket, run.project, publish=tuple(ordered))
+        case Task.COMPARE:
+            prepared = tuple(one for record in chains for one in _prepared(record))
+            sinks = tuple(node for node in dag.nodes if isinstance(node, Sink))
+            return CompareJob(ticket, run.project, prepared, sinks, dag.goldens)
+        case _:
+            return _discarding(dag, run, ticket, chains, folders)
+
+
+def _discarding(
+    dag: Dag, run: RunRecord, ticket: Ticket, chains: list[SliceRecord], folders: Folders
+) -> PublishJob:
+    """Take everything away that the run left aside, but for dead letters: those of a failed run are kept in its folder."""
+    is_published = run.state is RunState.COMMITTING and run.ending is None
+    letters = {node.id for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
+    kept: list[Prepared] = []
+    gone: list[Prepared] = []
+    for one in (one for record in chains for one in _prepared(record)):
+        if is_published:
+            continue
+        if one.sink in letters and one.kind == "file" and not run.rehearsal:
+            kept.append(changed(one, target=_kept_at(one, folders), mode="overwrite"))
+        else:
+            gone.append(one)
+    tickets = tuple(
+        ticket_of(record, attempt=attempt)
+        for record in chains
+        for attempt in range(1, record.attempt + (not is_published))
+    )
+    sinks = tuple(node for node in dag.nodes if isinstance(node, Sink))
+    return PublishJob(ticket, run.project, tuple(kept), tuple(gone), sinks, tickets)
+
+
+def _kept_at(prepared: Prepared, folders: Folders) -> str:
+    scenario = prepared.sink.split(".", 1)[0]
+    return f"{folders.run}/dead/{scenario}-{PurePosixPath(prepared.target).name}"
+
+
+def _prepared(record: SliceRecord) -> Iterable[Prepared]:
+    if isinstance(record.report, Done | Failed):
+        yield from (one for one in record.report.prepared if one.kind != "stream")
+
+
+def gang_links(dag: Dag, gang: Iterable[SliceId]) -> tuple[Link, ...]:
+    """Return the links that need a pipe when these slices are launched together."""
+    ids = {node: spec.id for spec in dag.slices for node in spec.nodes}
+    names = set(gang)
+    return tuple(link for link in dag.pipes() if ids[link.source] in names)

@@ -1,0 +1,420 @@
+"""A run's life: `decide` looks at a run as it stands and says what it should become.
+
+It is level-triggered: it sees states, not events, and may be asked again at any time, after a restart as well.  What it decides is one
+transaction; asked again behind that, it decides nothing more until something changes.
+
+    a run that is      and                                       becomes
+    submitted          the herd has room for it                  admitted, with the slices of the gangs that need no other
+    admitted, placed,  a gang has succeeded                      its assertions are checked, gangs that wait for it begin
+    running            slices of a gang were lost                that gang again, later, under a higher attempt (`ATTEMPTS_MAX`)
+                       a slice failed, an assertion did not      ending: all others are stopped, what they left is discarded, and
+                       hold, it is cancelled, it was cut         then failed or cancelled
+                       all gangs have succeeded                  committing, if it has something to publish and nobody else
+                                                                 publishes to the same targets; else succeeded
+    committing         its publish slice has succeeded           succeeded
+                       that was lost or failed                   the same again, later: what is committed is rolled forward
+
+Whoever carries a decision out compares the revision of the run and of every slice that it changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from msgspec.structs import replace as changed
+
+from runink.dag import Dag, Resources, SliceSpec
+from runink.errors import WireError
+from runink.expressions import evaluate
+from runink.jobs import Done, Prepared
+from runink.names import NodeId, RunId, SliceId
+from runink.runs.failures import failure_of, is_refusal, may_pass
+from runink.runs.figures import figures_of
+from runink.runs.records import (
+    ATTEMPTS_MAX,
+    Failure,
+    RunRecord,
+    RunState,
+    SliceRecord,
+    SliceState,
+    Task,
+)
+from runink.runs.retries import backoff_ms
+
+PUBLISH: Final = SliceId("@publish")
+DISCARD: Final = SliceId("@discard")
+COMPARE: Final = SliceId("@compare")
+NOTHING: Final = Resources(0, 0)  # the end of a run takes no room: a full herd must be able to end
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a run's next state depends on beside itself.
+
+    `session` is this cluster's, `nodes` are there, `claims` are targets that some run publishes to, `placed` are the run's slices that have a placement,
+    `refused` says why the herd cannot take one more run.
+    """
+
+    now_ms: int
+    session: str
+    nodes: frozenset[NodeId]
+    claims: Mapping[str, RunId]
+    placed: frozenset[SliceId] = frozenset()
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    record: RunRecord
+    dag: Dag
+    slices: Mapping[str, SliceRecord]
+
+    def chains(self, specs: Iterable[SliceSpec]) -> list[SliceRecord]:
+        """Return the records of these slices, of those that have begun."""
+        return [self.slices[SliceId(spec.id)] for spec in specs if spec.id in self.slices]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One transaction: the run as it is to stand, slices to put, placements to take back, targets to claim or to give free.
+
+    `wake_ms` is when to look again though nothing has changed.
+    """
+
+    record: RunRecord
+    slices: tuple[SliceRecord, ...] = ()
+    stop: tuple[SliceRecord, ...] = ()
+    claims: tuple[str, ...] = ()
+    releases: tuple[str, ...] = ()
+    wake_ms: int = 0
+
+    def is_nothing(self, record: RunRecord) -> bool:
+        return self.record == record and not (self.slices or self.stop)
+
+
+def decide(view: RunView, world: World) -> Decision:
+    """Say what the run becomes now."""
+    record = view.record
+    if record.state.is_over:
+        return Decision(record)
+    gone = tuple(
+        changed(one, state=SliceState.LOST, ended_ms=world.now_ms)
+        for one in view.slices.values()
+        if one.state.is_on_node and one.node not in world.nodes
+    )
+    if gone:
+        return Decision(
+            record, slices=gone, stop=tuple(one for one in gone if one.slice in world.placed)
+        )
+    if record.state is RunState.COMMITTING and record.ending is None:
+        return _publishing(view, world)
+    is_cut = bool(record.session) and record.session != world.session
+    if is_cut and record.ending is None:
+        record = changed(record, ending=RunState.FAILED, failure=Failure(_CUT))
+    elif record.cancel and record.ending is None:
+        record = changed(record, ending=RunState.CANCELLED, failure=Failure(_CANCELLED))
+    view = replace(view, record=record)
+    if record.ending is not None:
+        return _ending(view, world)
+    if record.state is RunState.SUBMITTED:
+        return _admission(view, world)
+    return _advance(view, world)
+
+
+_CUT: Final = WireError(
+    "Unavailable",
+    "cut",
+    "the process that ran it was ended before it was done; nothing of it was published",
+    "run it again",
+)
+_CANCELLED: Final = WireError("Refused", "cancelled", "cancelled", "")
+
+
+def target_hash(prepared: Prepared) -> str:
+    """Name a target in a key of the Barn."""
+    return hashlib.sha256(prepared.target.encode()).hexdigest()[:32]
+
+
+# From submitted to running.
+
+
+def _admission(view: RunView, world: World) -> Decision:
+    if world.refused:
+        return Decision(changed(view.record, waits_for=world.refused))
+    admitted = changed(view.record, state=RunState.ADMITTED, waits_for="")
+    return Decision(admitted, slices=tuple(_startable(view)))
+
+
+def _startable(view: RunView) -> Iterable[SliceRecord]:
+    """Make the slices of gangs that have not begun and whose needs have prepared their output."""
+    gangs = view.dag.gangs()
+    done = {name for name, specs in gangs.items() if _has_succeeded(view, specs)}
+    for name, needs in view.dag.gang_needs().items():
+        if needs <= done and not view.chains(gangs[name]):
+            for spec in gangs[name]:
+                yield SliceRecord(
+                    slice=SliceId(spec.id),
+                    run=view.record.run,
+                    herd=view.record.herd,
+                    gang=name,
+                    state=SliceState.PENDING,
+                    resources=spec.resources,
+                    labels=spec.labels,
+                )
+
+
+def _has_succeeded(view: RunView, specs: tuple[SliceSpec, ...]) -> bool:
+    records = view.chains(specs)
+    return len(records) == len(specs) and all(
+        record.state is SliceState.SUCCEEDED for record in records
+    )
+
+
+def _advance(view: RunView, world: World) -> Decision:
+    gangs = view.dag.gangs()
+    broken = [
+        records
+        for specs in gangs.values()
+        if (records := view.chains(specs)) and any(_is_broken(record) for record in records)
+    ]
+    if broken:
+        return _mend(view, world, broken)
+    failure = _failed_assertion(view)
+    if failure is not None:
+        ending = changed(view.record, ending=RunState.FAILED, failure=failure)
+        return _ending(replace(view, record=ending), world)
+    begun = tuple(_startable(view))
+    record = _in_step(view, world)
+    if begun or not all(_has_succeeded(view, specs) for specs in gangs.values()):
+        return Decision(record, slices=begun)
+    return _commit(replace(view, record=record), world)
+
+
+def _is_broken(record: SliceRecord) -> bool:
+    return record.state.is_over and record.state is not SliceState.SUCCEEDED
+
+
+def _in_step(view: RunView, world: World) -> RunRecord:
+    """Return the run in the state that its slices have reached."""
+    record = view.record
+    states = {one.state for one in view.slices.values() if one.task is Task.CHAIN}
+    state = record.state
+    if state is not RunState.RUNNING:
+        if states & {SliceState.RUNNING, SliceState.SUCCEEDED}:
+            state = RunState.RUNNING
+        elif states & {SliceState.PLACED, SliceState.LAUNCHING}:
+            state = RunState.PLACED
+    started_ms = record.started_ms or (world.now_ms if state is not RunState.ADMITTED else 0)
+    waits_for = next((one.waits_for for one in view.slices.values() if one.waits_for), "")
+    return changed(record, state=state, started_ms=started_ms, waits_for=waits_for)
+
+
+def _failed_assertion(view: RunView) -> Failure | None:
+    """Check the assertions of the scenarios whose slices have all succeeded."""
+    for assertion in view.dag.assertions:
+        specs = tuple(spec for spec in view.dag.slices if spec.scenario == assertion.scenario)
+        if not specs or not _has_succeeded(view, specs):
+            continue
+        figures = figures_of(view.dag, assertion.scenario, view.slices)
+        values = {
+            "records": figures.rows_in,
+            "rows_in": figures.rows_in,
+            "rows_out": figures.rows_out,
+            "rejected": figures.rejected,
+            "rejected_ratio": figures.rejected_ratio,
+        }
+        if evaluate(assertion.expression, values) is not True:
+            said = ", ".join(f"{name} is {value:.6g}" for name, value in values.items())
+            return Failure(
+                WireError(
+                    "Refused",
+                    "assertion_failed",
+                    f"scenario {assertion.scenario}: not true: {assertion.text} ({said})",
+                    "nothing was published; look at the rejected rows, or change the assertion",
+                ),
+                step=assertion.scenario,
+            )
+    return None
+
+
+# Lost and failed.
+
+
+def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decision:
+    """Stop what is left of broken gangs; then repeat them if all that happened to them may pass, or end the run."""
+    again: list[SliceRecord] = []
+    stop: list[SliceRecord] = []
+    wake_ms = 0
+    for records in broken:
+        if not all(may_pass(record) for record in records):
+            ending = changed(view.record, ending=RunState.FAILED)
+            return _ending(replace(view, record=ending), world)
+        left = [record for record in records if not record.state.is_over]
+        stop.extend(record for record in left if record.slice in world.placed)
+        again.extend(_cancelled(left, world))
+        if not left:
+            name = f"{view.record.run}/{records[0].gang}"
+            attempt = records[0].attempt + 1
+            wake_ms = world.now_ms + backoff_ms(name, attempt=attempt)
+            again.extend(_anew(record, not_before_ms=wake_ms) for record in records)
+    return Decision(_in_step(view, world), slices=tuple(again), stop=tuple(stop), wake_ms=wake_ms)
+
+
+def _cancelled(records: Iterable[SliceRecord], world: World) -> list[SliceRecord]:
+    return [
+        changed(record, state=SliceState.CANCELLED, ended_ms=world.now_ms, waits_for="")
+        for record in records
+        if record.state is SliceState.PENDING
+    ]
+
+
+def _anew(record: SliceRecord, *, not_before_ms: int) -> SliceRecord:
+    """Return the slice's next attempt."""
+    return SliceRecord(
+        slice=record.slice,
+        run=record.run,
+        herd=record.herd,
+        gang=record.gang,
+        state=SliceState.PENDING,
+        resources=record.resources,
+        task=record.task,
+        attempt=record.attempt + 1,
+        labels=record.labels,
+        pin=record.pin,
+        not_before_ms=not_before_ms,
+    )
+
+
+def _ending(view: RunView, world: World) -> Decision:
+    """Stop all slices; when they have ended clear away what they left; then be over."""
+    record = view.record
+    ending = record.ending
+    assert ending is not None
+    chains = [one for one in view.slices.values() if one.task is not Task.DISCARD]
+    left = [one for one in chains if not one.state.is_over]
+    if left:
+        stop = tuple(one for one in left if one.slice in world.placed)
+        return Decision(record, slices=tuple(_cancelled(left, world)), stop=stop)
+    if record.failure is None:
+        record = changed(record, failure=failure_of(chains))
+    view = replace(view, record=record)
+    clearing = _cleared(view, world)
+    if clearing is not None:
+        return clearing
+    return _over(view, world, ending)
+
+
+def _cleared(view: RunView, world: World) -> Decision | None:
+    """Clear away what slices left aside, or return nothing if that is done or there is nothing."""
+    found = view.slices.get(DISCARD)
+    if found is None:
+        needed = any(
+            one.task is Task.CHAIN and (one.launched_ms or one.attempt > 1)
+            for one in view.slices.values()
+        )
+        if not needed:
+            return None
+        return Decision(view.record, slices=(_closing(view, DISCARD, Task.DISCARD),))
+    if not found.state.is_over:
+        return Decision(view.record)
+    if found.state is not SliceState.SUCCEEDED and found.attempt < ATTEMPTS_MAX:
+        wake_ms = world.now_ms + backoff_ms(f"{found.run}/discard", attempt=found.attempt + 1)
+        return Decision(view.record, slices=(_anew(found, not_before_ms=wake_ms),), wake_ms=wake_ms)
+    return None
+
+
+def _closing(view: RunView, name: SliceId, task: Task) -> SliceRecord:
+    """Make one of the slices that end a run: where its output is, or anywhere if there is none."""
+    nodes = [one.node for one in view.slices.values() if one.node is not None]
+    return SliceRecord(
+        slice=name,
+        run=view.record.run,
+        herd=view.record.herd,
+        gang=str(name),
+        state=SliceState.PENDING,
+        resources=NOTHING,
+        task=task,
+        pin=nodes[0] if nodes else None,
+    )
+
+
+def _over(view: RunView, world: World, state: RunState) -> Decision:
+    record = changed(view.record, state=state, ended_ms=world.now_ms, waits_for="")
+    releases = tuple(
+        name
+        for name in map(target_hash, view.record.prepared)
+        if world.claims.get(name) == view.record.run
+    )
+    return Decision(record, releases=releases)
+
+
+# Publishing.
+
+
+def prepared_by(slices: Mapping[str, SliceRecord]) -> tuple[Prepared, ...]:
+    """Return what the slices have prepared, in a fixed order, without what needs no publishing."""
+    return tuple(
+        prepared
+        for name in sorted(slices)
+        if isinstance(report := slices[name].report, Done) and slices[name].task is Task.CHAIN
+        for prepared in report.prepared
+        if prepared.kind != "stream"
+    )
+
+
+def _commit(view: RunView, world: World) -> Decision:
+    """All gangs have succeeded: decide that their output becomes visible, all of it."""
+    if view.record.rehearsal:
+        return _compare(view, world)
+    prepared = prepared_by(view.slices)
+    if not prepared:
+        return _over(view, world, RunState.SUCCEEDED)
+    names = tuple(dict.fromkeys(map(target_hash, prepared)))
+    others = {world.claims[name] for name in names if name in world.claims} - {view.record.run}
+    if others:
+        text = f"run {min(others)} is publishing to the same place"
+        return Decision(changed(view.record, waits_for=text))
+    record = changed(view.record, state=RunState.COMMITTING, prepared=prepared, waits_for="")
+    return Decision(record, slices=(_closing(view, PUBLISH, Task.PUBLISH),), claims=names)
+
+
+def _compare(view: RunView, world: World) -> Decision:
+    """A rehearsal publishes nothing: its output is compared with what was expected, then discarded."""
+    found = view.slices.get(COMPARE)
+    if found is None:
+        return Decision(view.record, slices=(_closing(view, COMPARE, Task.COMPARE),))
+    if not found.state.is_over:
+        return Decision(view.record)
+    if found.state is SliceState.SUCCEEDED:
+        ending = changed(view.record, ending=RunState.SUCCEEDED)
+    else:
+        ending = changed(view.record, ending=RunState.FAILED, failure=failure_of([found]))
+    return _ending(replace(view, record=ending), world)
+
+
+def _publishing(view: RunView, world: World) -> Decision:
+    found = view.slices[PUBLISH]
+    if not found.state.is_over:
+        return Decision(view.record)
+    if found.state is SliceState.SUCCEEDED:
+        if any(one.attempt > 1 for one in view.slices.values() if one.task is Task.CHAIN):
+            clearing = _cleared(view, world)
+            if clearing is not None:
+                return clearing
+        return _over(view, world, RunState.SUCCEEDED)
+    if is_refusal(found):
+        # Nothing of it is visible yet, and it would be refused again: the run fails whole.
+        ending = changed(view.record, ending=RunState.FAILED, failure=failure_of([found]))
+        return _ending(replace(view, record=ending), world)
+    name = f"{found.run}/publish"
+    wake_ms = world.now_ms + backoff_ms(name, attempt=found.attempt + 1)
+    failure = failure_of([found])
+    waits_for = f"publishing failed and is tried again: {failure.error.text}" if failure else ""
+    return Decision(
+        changed(view.record, waits_for=waits_for),
+        slices=(_anew(found, not_before_ms=wake_ms),),
+        wake_ms=wake_ms,
+    )

@@ -1,0 +1,203 @@
+r"""Runs and slices as they stand in the Barn.
+
+    a run      submitted -> admitted -> placed -> running -> committing -> succeeded
+                    |           |         |          |  \\                    (rolled forward after any crash)
+                    '-----------'---------'----------'---'--> failed | cancelled
+
+    a slice    pending -> placed -> launching -> running -> succeeded
+                  |          |          |           |---> failed | cancelled
+                  '----------'----------'-----------'---> lost       (its node went away)
+
+A slice is `succeeded` when it has prepared its output; a run is `committing` from the transaction that decides that all of it becomes
+visible.  Who writes what: the run controller makes runs and slices and ends runs, the scheduler turns `pending` into `placed`, the agent of
+the node writes all that follows.  Every change compares the revision that it was decided on.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from runink.dag import Dag, Resources
+from runink.errors import WireError
+from runink.jobs import Done, Failed, Prepared
+from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
+
+ATTEMPTS_MAX: Final = (
+    3  # of a gang whose slices were lost; what a step itself does wrong is not repeated
+)
+LOG_TAIL_LINES: Final = 20  # the last lines of a failed slice that stand in its run's error
+
+
+class RunState(Enum):
+    SUBMITTED = "submitted"
+    ADMITTED = "admitted"
+    PLACED = "placed"
+    RUNNING = "running"
+    COMMITTING = "committing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        return self in _RUNS_OVER
+
+
+class SliceState(Enum):
+    PENDING = "pending"
+    PLACED = "placed"
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def is_over(self) -> bool:
+        return self in _SLICES_OVER
+
+    @property
+    def is_on_node(self) -> bool:
+        """Say whether it takes room on a node."""
+        return self in _SLICES_ON_NODE
+
+
+_RUNS_OVER: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+_SLICES_OVER: Final = frozenset(
+    {SliceState.SUCCEEDED, SliceState.FAILED, SliceState.CANCELLED, SliceState.LOST}
+)
+_SLICES_ON_NODE: Final = frozenset({SliceState.PLACED, SliceState.LAUNCHING, SliceState.RUNNING})
+
+
+class Task(Enum):
+    """What a slice is for: a part of the pipeline, or the end of its run."""
+
+    CHAIN = "chain"
+    PUBLISH = "publish"
+    DISCARD = "discard"
+    COMPARE = "compare"
+
+
+class Exit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a slice's process ended. `cause` is exited, signalled, killed (asked for), timeout or unborn; sizes in bytes, times in seconds."""
+
+    cause: str
+    code: int = 0
+    signal: int = 0
+    cpu_s: float = 0.0
+    memory_bytes_max: int = 0
+    wall_s: float = 0.0
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a run failed: the error, the slice and step, the step's own traceback lines, the batch's source position, the slice's last log lines."""
+
+    error: WireError
+    slice: str = ""
+    step: str = ""
+    traceback: tuple[str, ...] = ()
+    position: str = ""
+    log_tail: tuple[str, ...] = ()
+
+
+class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A slice of a run, at its latest attempt. `waits_for` says why a pending one is not placed.
+
+    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared).
+    Times are milliseconds of the Unix epoch, 0 for what has not happened. `not_before_ms` holds a retry back.
+    """
+
+    slice: SliceId
+    run: RunId
+    herd: HerdName
+    gang: str
+    state: SliceState
+    resources: Resources
+    task: Task = Task.CHAIN
+    attempt: int = 1
+    labels: tuple[str, ...] = ()
+    node: NodeId | None = None
+    pin: NodeId | None = None
+    waits_for: str = ""
+    not_before_ms: int = 0
+    launched_ms: int = 0
+    ended_ms: int = 0
+    pid: int = 0
+    exit: Exit | None = None
+    report: Done | Failed | None = None
+    log_tail: tuple[str, ...] = ()
+
+
+class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run. `version` is its pipeline's hash, `session` the embedded cluster that it lives and dies with (empty: it outlives its submitter).
+
+    `ending` is what it will become once its slices have ended and what they left is cleared away; `failure` says why.
+    `prepared` is what it publishes, from `committing` on. A `rehearsal` publishes nothing: its output is compared with its goldens.
+    `stdin` and `stdout` are paths that the agent opens for sources and sinks that are `-`.
+    """
+
+    run: RunId
+    herd: HerdName
+    pipeline: PipelineName
+    version: str
+    title: str
+    file: str
+    project: str
+    bundle: BundleHash
+    state: RunState
+    submitted_ms: int
+    started_ms: int = 0
+    ended_ms: int = 0
+    session: str = ""
+    parameters: dict[str, str] = {}
+    wall_time_s: float = 0.0
+    stdin: str = ""
+    stdout: str = ""
+    cancel: bool = False
+    rehearsal: bool = False
+    ending: RunState | None = None
+    failure: Failure | None = None
+    prepared: tuple[Prepared, ...] = ()
+    waits_for: str = ""
+
+
+class PipelineRecord(msgspec.Struct, frozen=True):
+    """A compiled pipeline, kept for as long as a run of it is."""
+
+    dag: Dag
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """That a node is to run a slice, in this attempt. It is deleted when the slice has ended, or to end it."""
+
+    run: RunId
+    slice: SliceId
+    herd: HerdName
+    gang: str
+    attempt: int
+
+
+class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tenant and its limits; 0 is no limit."""
+
+    herd: HerdName
+    domain: str = ""
+    description: str = ""
+    cpu_m: int = 0
+    memory_bytes: int = 0
+    slices: int = 0
+    runs: int = 0
+
+
+class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A worker node, attached to its agent's lease. `capacity` is what its slices may ask for together."""
+
+    node: NodeId
+    capacity: Resources
+    labels: tuple[str, ...] = ()
+    slices_max: int = 0
+    incarnation: str = ""
