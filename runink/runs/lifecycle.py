@@ -284,6 +284,7 @@ def _anew(record: SliceRecord, *, not_before_ms: int) -> SliceRecord:
         attempt=record.attempt + 1,
         labels=record.labels,
         pin=record.pin,
+        lost_on=record.node if record.state is SliceState.LOST else None,
         not_before_ms=not_before_ms,
     )
 

@@ -107,7 +107,8 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A slice of a run, at its latest attempt. `waits_for` says why a pending one is not placed.
 
-    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared).
+    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared),
+    `lost_on` where the attempt before this one was lost.
     Times are milliseconds of the Unix epoch, 0 for what has not happened. `not_before_ms` holds a retry back.
     """
 
@@ -122,6 +123,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     labels: tuple[str, ...] = ()
     node: NodeId | None = None
     pin: NodeId | None = None
+    lost_on: NodeId | None = None
     waits_for: str = ""
     not_before_ms: int = 0
     launched_ms: int = 0

@@ -3,15 +3,15 @@
     1  new session, so a process group of its own; adopter of its own orphans, so that they stay attributable to it
     2  descriptors: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket, 4... the data pipes in the order of the launch
     3  signals as a fresh process has them, nothing blocked; but for SIGPIPE, which Python ignores
-    4  working directory; environment: the names below as the spawner has them, then what the launch adds, nothing else
+    4  working directory; environment: the names of ENVIRONMENT_KEPT as the spawner has them, then what the launch adds, nothing else
     5  says `started`, with a pidfd of itself: from here on the spawner answers for it, whatever becomes of the fork server
     6  closes everything else, takes the job out of its sealed memory, and calls the entry
 
-The entry is called as `entry(job, control, descriptors, cwd)`.  What it returns is the exit code (nothing is 0), an exception is a traceback on stderr and
+The entry is called as `entry(job, control, descriptors)`, the latter two as numbers.  What it returns is the exit code (nothing is 0), an exception is a traceback on stderr and
 code 70 (EX_SOFTWARE).  The process ends by `_exit`: output is flushed, exit handlers are not run, threads are not waited for.
 
-A slice has no parent-death signal: when the fork server dies, its slices go on as children of the spawner.  The file mode mask stays that of
-the agent, because outputs belong to the person who runs it.  The hash seed is the fork server's; `random` and numpy are seeded anew.
+A slice has no parent-death signal: when the fork server dies, its slices go on as children of the spawner.  Where memory runs out, the kernel is to take
+a slice before the agent (`oom_score_adj`).  The file mode mask stays that of the agent, because outputs belong to the person who runs it.  The hash seed is the fork server's; `random` and numpy are seeded anew.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, TextIO
 
-from runink.sandbox.kernel import become_subreaper, content_of, name_process
+from runink.sandbox.arguments import kept_environment
+from runink.sandbox.kernel import become_subreaper, content_of, name_process, offer_to_oom_killer
+from runink.sandbox.log import describe
 from runink.sandbox.packets import Outbox
-from runink.sandbox.protocol import CUT_MAX, FROM_FORK_SERVER, Fork, Started, Unborn
+from runink.sandbox.protocol import FROM_FORK_SERVER, Fork, Started, Unborn
 
-# What a slice inherits: how to find programs, how to read text and time, where to put scratch files. No home, no credentials.
-ENVIRONMENT_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 EXIT_EXCEPTION = 70
+NOT_PREPARED = "slice_not_prepared"
 CONTROL = 3
 FIRST_DATA = 4
 PARKED = 512  # above every place that a descriptor may get; below every usual limit on descriptors
 _EVERY = 1 << 30  # more than any process may have open
 
-Entry = Callable[[bytes, int, list[int], str], int | None]
+Entry = Callable[[bytes, int, list[int]], int | None]
 
 
 class Handed(NamedTuple):
@@ -59,7 +60,7 @@ def be_slice(fork: Fork, handed: Handed, *, link: socket.socket, entry: Entry) -
     try:
         job = _prepare(fork, handed, link)
         os.closerange(FIRST_DATA + len(handed.data), _EVERY)
-        code = run_entry(entry, job, len(handed.data), fork.cwd)
+        code = run_entry(entry, job, len(handed.data))
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it ends here
         traceback.print_exc()
     finally:
@@ -67,22 +68,17 @@ def be_slice(fork: Fork, handed: Handed, *, link: socket.socket, entry: Entry) -
         os._exit(code)
 
 
-def run_entry(entry: Entry, job: bytes, data_count: int, cwd: str) -> int:
+def run_entry(entry: Entry, job: bytes, data_count: int) -> int:
     """Call the entry, and return the exit code that a Python program would have ended with."""
     gc.enable()
     try:
-        code = entry(job, CONTROL, list(range(FIRST_DATA, FIRST_DATA + data_count)), cwd)
+        code = entry(job, CONTROL, list(range(FIRST_DATA, FIRST_DATA + data_count)))
     except SystemExit as leaving:
         if isinstance(leaving.code, str):
             print(leaving.code, file=sys.stderr)  # noqa: T201 - what Python itself does with it
             return 1
         code = leaving.code
     return int(code or 0) & 0xFF
-
-
-def kept_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return those names that every process of the sandbox has."""
-    return {name: environment[name] for name in ENVIRONMENT_KEPT if name in environment}
 
 
 def _prepare(fork: Fork, handed: Handed, link: socket.socket) -> bytes:
@@ -92,6 +88,7 @@ def _prepare(fork: Fork, handed: Handed, link: socket.socket) -> bytes:
         os.setsid()
         become_subreaper()
         name_process("runi-slice")
+        offer_to_oom_killer()
         job = content_of(handed.job)
         _place_descriptors(handed)
         _reset_signals()
@@ -99,7 +96,7 @@ def _prepare(fork: Fork, handed: Handed, link: socket.socket) -> bytes:
         _set_environment(fork.environment)
         _reseed_numpy()
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-        outbox.send(Unborn(fork.slice, f"{type(error).__name__}: {error}"[:CUT_MAX]))
+        outbox.send(Unborn(fork.slice, NOT_PREPARED, describe(error)))
         os._exit(EXIT_EXCEPTION)
     pidfd = os.pidfd_open(os.getpid())
     if not outbox.send(Started(fork.slice, os.getpid()), descriptors=[pidfd]):

@@ -104,9 +104,18 @@ FLAG = Check("true or false", lambda value: type(value) is bool)
 
 
 def encode(kind: str, message: Any, *, request: int = 0, descriptors: int = 0) -> bytes:
-    """Return the packet's body. Raises BadMessage if it is larger than a packet may be."""
+    """Return the packet's body, in the shortest JSON there is: what came in a packet also fits into the one that sends it on.
+
+    Raises BadMessage if it is larger than a packet may be, or holds a text that cannot be encoded.
+    """
     whole_message = {"kind": kind, "request": request, "descriptors": descriptors}
-    body = json.dumps(whole_message | message._asdict(), separators=(",", ":")).encode()
+    document = json.dumps(
+        whole_message | message._asdict(), separators=(",", ":"), ensure_ascii=False
+    )
+    try:
+        body = document.encode()
+    except UnicodeEncodeError as error:
+        raise BadMessage("invalid_message", f"{kind}: a text that is not Unicode") from error
     if len(body) > MESSAGE_BYTES_MAX:
         raise BadMessage("too_big", f"{kind}: {len(body)} bytes, at most {MESSAGE_BYTES_MAX}")
     return body

@@ -12,11 +12,13 @@ import os
 import signal
 import socket
 import struct
+import time
 from collections.abc import Iterator
 
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+OOM_SCORE_ADJ = b"500"  # of 1000: before any service of the machine, after who offers itself fully
 SUN_PATH_MAX = 107  # bytes of a Unix socket's address, less the zero at the end
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,8 +39,32 @@ def name_process(name: str) -> None:
     _prctl(_PR_SET_NAME, name.encode()[:15])
 
 
+def offer_to_oom_killer() -> None:
+    """Have the kernel prefer this process when memory runs out. Where /proc may not be written, it goes on without."""
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/self/oom_score_adj", "wb", buffering=0) as score,  # noqa: PTH123 - as below
+    ):
+        score.write(OOM_SCORE_ADJ)
+
+
+def wake_on_signals(*numbers: signal.Signals) -> int:
+    """Have these signals do nothing but write their number into a pipe, which a poll can wait for; return its reading end."""
+    source, target = os.pipe()
+    os.set_blocking(source, False)  # noqa: FBT003 - the standard library's signature
+    os.set_blocking(target, False)  # noqa: FBT003 - the standard library's signature
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(target, warn_on_full_buffer=False)
+    return source
+
+
 def children() -> list[int]:
-    """Return this (single-threaded) process's children, also those that have ended and were not reaped."""
+    """Return this (single-threaded) process's children, also those that have ended and were not reaped.
+
+    The list is complete: the kernel warns of entries that it skips when children go away during the reading, and ours go away
+    only when we reap them.
+    """
     with open("/proc/thread-self/children", "rb", buffering=0) as listing:  # noqa: PTH123 - pathlib is 2 MB that the spawner does not need
         return [int(pid) for pid in listing.readall().split()]
 
@@ -64,6 +90,21 @@ def kill_strangers(known: set[int]) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return len(strangers)
+
+
+def end_children(*, within_s: float) -> int:
+    """Kill and reap every child until none is left; return how many even SIGKILL did not end in that time."""
+    # A blocked signal waits to be taken, so it cannot come between the look and the wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
+    until_s = time.monotonic() + within_s
+    while left := kill_strangers(set()):
+        patience_s = until_s - time.monotonic()
+        if patience_s <= 0:
+            return left
+        signal.sigtimedwait((signal.SIGCHLD,), min(patience_s, 1.0))
+        for _ in reaped():
+            pass
+    return 0
 
 
 def reaped() -> Iterator[tuple[int, int, float, float, int]]:

@@ -40,9 +40,11 @@ class Packet(NamedTuple):
 
 
 def receive(link: socket.socket) -> Packet | None:
-    """Return the next packet, or nothing at the end. Raises BlockingIOError where there is none yet."""
+    """Return the next packet, its descriptors close-on-exec, or nothing at the end. Raises BlockingIOError where there is none yet."""
     try:
-        body, ancillary, flags, _ = link.recvmsg(MESSAGE_BYTES_MAX + 1, _ANCILLARY_BYTES)
+        body, ancillary, flags, _ = link.recvmsg(
+            MESSAGE_BYTES_MAX + 1, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
+        )
     except ConnectionResetError:
         return None
     found = array.array("i")
@@ -73,7 +75,7 @@ def close_all(descriptors: Sequence[int]) -> None:
 
 
 class Outbox:
-    """The sending side of a non-blocking socket. What does not fit waits, in order, until `flush`."""
+    """The sending side of a socket. On a non-blocking one, what does not fit waits, in order, until `flush`."""
 
     def __init__(self, link: socket.socket, kinds: Mapping[str, type]) -> None:
         self._link = link

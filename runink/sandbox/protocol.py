@@ -6,12 +6,12 @@
     signal             -                     done: sent to the slice's first process
     kill               -                     done: its end comes as `exited`; repeating it does no harm
     list               -                     a `listed` for each slice (an `exited` behind it if it has ended), then done
-    release            -                     done: the record of an ended slice is forgotten, its descriptors are closed
+    release            -                     done: the record is forgotten and its descriptors are closed, as soon as the slice has ended
     preload            -                     done, when the fork server has imported the modules (a `fork_server_ready` before it)
     shutdown           -                     done; then an `exited` for each slice, then the connection closes
 
     spawner -> agent   descriptors                      comes
-    welcome            -                                as answer
+    welcome            -                                as answer to the newest `hello`; older connections are closed
     launched, listed   control, stdout, stderr, pidfd   as answer
     done, refused      -                                as answer
     exited             -                                when the slice's whole process tree is gone
@@ -118,7 +118,8 @@ class Refused(NamedTuple):
 
 
 class Exited(NamedTuple):
-    """`cause` is exited, signalled, killed (asked for) or timeout. `code` is -1 after a signal, `signal` 0 after an exit.
+    """`cause` is exited, signalled, killed (asked for), timeout, or lost: it ended, but nobody knows how. `code` is -1 after a signal
+    (and where it is lost), `signal` 0 after an exit.
 
     The processor times are those of the first process and of what it waited for. `survivors` counts processes that even SIGKILL did not
     end within the spawner's patience (in the kernel, waiting for a device); it is 0 but for a broken disk.
@@ -163,6 +164,7 @@ class Started(NamedTuple):
 
 class Unborn(NamedTuple):
     slice: str
+    code: str
     text: str
 
 
@@ -255,7 +257,7 @@ FIELDS: dict[type, dict[str, Check]] = {
     ForkServerLost: {"text": _PROBLEM},
     Fork: {"slice": _SLICE, "cwd": _PATH, "environment": _ENVIRONMENT},
     Started: {"slice": _SLICE, "pid": _PID},
-    Unborn: {"slice": _SLICE, "text": _PROBLEM},
+    Unborn: {"slice": _SLICE, "code": text(100), "text": _PROBLEM},
     Ended: {
         "slice": _SLICE,
         "pid": _PID,

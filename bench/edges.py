@@ -1,0 +1,127 @@
+"""Edges: batches of flights through a pipe between two processes, against the same bytes through a bare pipe.
+
+Ours decodes every batch and reads one column; the reference is `os.write` and `readinto` of 1 MiB at a time through a pipe of 1 MiB and looks
+at nothing.  They take turns in one run, the best of each counts.  `--json` prints the list of figures that `make bench` gathers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+from runink.pipes.batch import Batch
+from runink.pipes.open import open_pipe
+from runink.pipes.os_pipe import open_reader, open_writer
+
+FLIGHTS = Path(__file__).parents[1] / "examples/flights/data/flights.csv"
+MUST = 0.6
+CHUNK_BYTES = 1 << 20
+TURNS = 5
+BATCH_ROWS = (10_000, 65_536)
+
+
+def flights() -> pa.Table:
+    convert = pa_csv.ConvertOptions(null_values=["NA"], strings_can_be_null=True)
+    return pa_csv.read_csv(FLIGHTS, convert_options=convert).combine_chunks()
+
+
+def in_child(write: Callable[[int], None], read: Callable[[int], int]) -> tuple[float, int]:
+    """Write in a forked child, read here; return seconds and what the reader returned."""
+    ends = open_pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(ends.read)
+        write(ends.write)
+        os._exit(0)
+    os.close(ends.write)
+    began = time.perf_counter()
+    result = read(ends.read)
+    seconds = time.perf_counter() - began
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    return seconds, result
+
+
+def ours(batches: list[pa.RecordBatch], repeats: int) -> tuple[float, int]:
+    def write(descriptor: int) -> None:
+        writer = open_writer(descriptor, fingerprint="bench")
+        for _ in range(repeats):
+            for data in batches:
+                writer.write(Batch(data, "bench", 0))
+        writer.end()
+        writer.close()
+
+    def read(descriptor: int) -> int:
+        reader = open_reader(descriptor, fingerprint="bench")
+        total = sum(pc.sum(batch.data.column("distance")).as_py() for batch in reader)
+        assert total > 0
+        reader.close()
+        return reader.statistics().bytes
+
+    return in_child(write, read)
+
+
+def bare(size: int) -> tuple[float, int]:
+    def write(descriptor: int) -> None:
+        chunk = memoryview(os.urandom(CHUNK_BYTES))
+        left = size
+        while left:
+            left -= os.write(descriptor, chunk[: min(left, CHUNK_BYTES)])
+
+    def read(descriptor: int) -> int:
+        buffer = bytearray(CHUNK_BYTES)
+        got = 0
+        with io.FileIO(descriptor) as file:
+            while count := file.readinto(buffer):
+                got += count
+        return got
+
+    return in_child(write, read)
+
+
+def figure(table: pa.Table, rows: int, repeats: int) -> dict[str, object]:
+    batches = table.to_batches(max_chunksize=rows)
+    best_ours = best_bare = 0.0
+    for _ in range(TURNS):
+        seconds, size = ours(batches, repeats)
+        best_ours = max(best_ours, size / seconds / 1e6)
+        seconds, same = bare(size)
+        assert same == size
+        best_bare = max(best_bare, size / seconds / 1e6)
+    ratio = best_ours / best_bare
+    return {
+        "figure": f"pipe edge, batches of {rows} rows, MB/s",
+        "ours": round(best_ours),
+        "reference": round(best_bare),
+        "ratio": round(ratio, 2),
+        "must": f">= {MUST}",
+        "met": ratio >= MUST,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--repeats", type=int, default=10, help="of 336,776 flights")
+    arguments = parser.parse_args()
+    table = flights()
+    figures = [figure(table, rows, arguments.repeats) for rows in BATCH_ROWS]
+    if arguments.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        for one in figures:
+            print("  ".join(f"{key} {value}" for key, value in one.items()))
+    return 0 if all(one["met"] for one in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""The scheduler: watches what waits, asks `placement` where it goes, and commits the plan.
+
+    it sees                       it does
+    nodes, herds, slices          keeps a snapshot of them
+    a pending slice               puts its gang together; decides when all of it is there
+    a plan's placed unit          one transaction: every slice `placed`, its placement for the node; compared with the slices' revisions
+    a unit that does not fit      writes why into its slices, once; fails them if it never will
+    a retry held back             looks again when it is due
+
+It holds no state that is not in the Barn: started anew, it decides the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+import anyio
+import msgspec
+from msgspec.structs import replace as changed
+
+from runink.actors.tables import Loaded, Seen, Table, follow
+from runink.barn.history import Watched
+from runink.barn.keys import HERDS, NODES, SLICES, placement_key, slice_key
+from runink.clients.barn import BarnClient, Found, Transaction
+from runink.dag import Resources
+from runink.errors import WireError
+from runink.jobs import Failed
+from runink.names import HerdName, NodeId, RunId
+from runink.placement.cluster import (
+    Amount,
+    HerdView,
+    NodeView,
+    Placed,
+    Plan,
+    Snapshot,
+    Unit,
+    Unplaced,
+)
+from runink.placement.solver import decide
+from runink.runs.records import (
+    HerdRecord,
+    NodeRecord,
+    Placement,
+    SliceRecord,
+    SliceState,
+    Task,
+)
+from runink.runtime.actor import Actor, Context
+
+NODE_SLICES_MAX: Final = 512  # processes of one node, where its record names no limit
+
+
+class _Due(msgspec.Struct, frozen=True):
+    """A retry that was held back may go now."""
+
+
+SchedulerMessage = Loaded | Watched | _Due
+Members = tuple[Found[SliceRecord], ...]
+
+
+class Scheduler(Actor[SchedulerMessage]):
+    """One for a cluster. `now_ms` is the wall clock, milliseconds of the Unix epoch."""
+
+    def __init__(self, barn: BarnClient, *, now_ms: Callable[[], int]) -> None:
+        self._barn = barn
+        self._now_ms = now_ms
+        self._nodes = Table(NODES.prefix(), NodeRecord)
+        self._herds = Table(HERDS.prefix(), HerdRecord)
+        self._slices = Table(SLICES.prefix(), SliceRecord)
+        self._seen = 0
+        self._own = 0  # the revision of our last transaction: older sights are not decided on
+        self._context: Context[SchedulerMessage]
+        self._due_ms = 0
+
+    async def started(self, context: Context[SchedulerMessage]) -> None:
+        self._context = context
+        prefixes = (self._nodes.prefix, self._herds.prefix, self._slices.prefix)
+        context.spawn(partial(follow, self._barn, prefixes, self._tell))
+
+    async def _tell(self, seen: Seen) -> None:
+        await self._context.me.tell(seen)
+
+    async def receive(self, message: SchedulerMessage) -> None:
+        match message:
+            case Loaded(items, revision):
+                for table in (self._nodes, self._herds, self._slices):
+                    table.load(items)
+                self._seen = revision
+            case Watched(changes, revision):
+                for change in changes:
+                    any(table.apply(change) for table in (self._slices, self._nodes, self._herds))
+                self._seen = revision
+            case _Due():
+                self._due_ms = 0
+        if self._seen >= self._own:
+            await self._plan()
+
+    async def _plan(self) -> None:
+        waiting = self._waiting()
+        if not waiting:
+            return
+        plan = decide(self._snapshot(tuple(waiting)))
+        await self._commit(plan, waiting)
+
+    def _waiting(self) -> dict[Unit, Members]:
+        """Put gangs together whose slices are all pending and due, oldest run first."""
+        gangs: dict[tuple[RunId, str], list[Found[SliceRecord]]] = {}
+        for found in self._slices:
+            if found.value.state is SliceState.PENDING:
+                gangs.setdefault((found.value.run, found.value.gang), []).append(found)
+        now_ms = self._now_ms()
+        units: dict[Unit, Members] = {}
+        for key in sorted(gangs):
+            members = tuple(gangs[key])
+            due_ms = max(found.value.not_before_ms for found in members)
+            if due_ms > now_ms:
+                self._look_again(due_ms - now_ms, due_ms)
+                continue
+            units[_unit(members)] = members
+        return units
+
+    def _look_again(self, wait_ms: int, due_ms: int) -> None:
+        if self._due_ms and self._due_ms <= due_ms:
+            return
+        self._due_ms = due_ms
+        self._context.spawn(partial(self._wake, wait_ms / 1000))
+
+    async def _wake(self, wait_s: float) -> None:
+        await anyio.sleep(wait_s)
+        await self._context.me.tell(_Due())
+
+    def _snapshot(self, waiting: tuple[Unit, ...]) -> Snapshot:
+        on_nodes: dict[NodeId, Amount] = {}
+        of_herds: dict[HerdName, Amount] = {}
+        for found in self._slices:
+            one = found.value
+            if one.state.is_on_node and one.node is not None:
+                needs = _needs(one)
+                on_nodes[one.node] = on_nodes.get(one.node, Amount()) + needs
+                of_herds[one.herd] = of_herds.get(one.herd, Amount()) + needs
+        nodes = tuple(
+            NodeView(
+                node.value.node,
+                _amount(node.value.capacity, node.value.slices_max or NODE_SLICES_MAX),
+                on_nodes.get(node.value.node, Amount()),
+                frozenset(node.value.labels),
+            )
+            for node in self._nodes
+        )
+        quotas = {found.value.herd: found.value for found in self._herds}
+        herds = {
+            name: HerdView(
+                name,
+                Amount(quota.cpu_m, quota.memory_bytes, quota.slices),
+                of_herds.get(name, Amount()),
+            )
+            for name, quota in quotas.items()
+        }
+        return Snapshot(nodes, herds, waiting)
+
+    async def _commit(self, plan: Plan, waiting: dict[Unit, Members]) -> None:
+        transactions = [_placing(placed, waiting[placed.unit]) for placed in plan.placed]
+        transactions += [
+            explained
+            for unplaced in plan.unplaced
+            if (explained := _explaining(unplaced, waiting[unplaced.unit], self._now_ms()))
+        ]
+        async with anyio.create_task_group() as group:
+            for transaction in transactions:
+                group.start_soon(self._submit, transaction)
+
+    async def _submit(self, transaction: Transaction) -> None:
+        """Commit one; if something has changed meanwhile, the watch tells it and we decide again."""
+        committed = await self._barn.commit(transaction)
+        if committed.succeeded:
+            self._own = max(self._own, committed.revision)
+
+
+def _amount(resources: Resources, slices: int) -> Amount:
+    return Amount(resources.cpu_m, resources.memory_bytes, slices)
+
+
+def _needs(record: SliceRecord) -> Amount:
+    """Return what a slice takes; those that end a run take nothing, so that a full herd can end."""
+    return _amount(record.resources, 1) if record.task is Task.CHAIN else Amount()
+
+
+def _unit(members: Members) -> Unit:
+    first = members[0].value
+    return Unit(
+        run=first.run,
+        gang=first.gang,
+        herd=first.herd,
+        needs=sum((_needs(found.value) for found in members), Amount()),
+        labels=frozenset(label for found in members for label in found.value.labels),
+        pin=first.pin,
+        failed_on=frozenset(found.value.lost_on for found in members if found.value.lost_on),
+    )
+
+
+def _unchanged(members: Iterable[Found[SliceRecord]]) -> Transaction:
+    transaction = Transaction()
+    for found in members:
+        transaction = transaction.if_revision(found.key, found.revision)
+    return transaction
+
+
+def _placing(placed: Placed, members: Members) -> Transaction:
+    transaction = _unchanged(members)
+    for found in members:
+        one = changed(
+            found.value, state=SliceState.PLACED, node=placed.node, waits_for="", not_before_ms=0
+        )
+        placement = Placement(one.run, one.slice, one.herd, one.gang, one.attempt)
+        transaction = transaction.put(slice_key(one.herd, one.run, one.slice), one).put(
+            placement_key(placed.node, one.run, one.slice), placement
+        )
+    return transaction
+
+
+def _explaining(unplaced: Unplaced, members: Members, now_ms: int) -> Transaction | None:
+    """Say in the slices why they wait, unless they say it already; a unit that never fits fails."""
+    if all(found.value.waits_for == unplaced.text for found in members):
+        return None
+    transaction = _unchanged(members)
+    for found in members:
+        one = changed(found.value, waits_for=unplaced.text)
+        if unplaced.is_final:
+            error = WireError(
+                "QuotaExceeded",
+                "never_fits",
+                f"{unplaced.unit.gang} can never be placed: {unplaced.text}",
+                "ask for less with @requires, raise the herd's quota, or add a larger node",
+            )
+            one = changed(one, state=SliceState.FAILED, report=Failed(error), ended_ms=now_ms)
+        transaction = transaction.put(found.key, one)
+    return transaction

@@ -1,0 +1,83 @@
+"""A part of the Barn held in memory: read once, then kept up by a watch.
+
+An actor that decides on the Barn's state gives `follow` to a child task; it tells the actor `Loaded` first, then every `Watched`.  After a
+transaction of its own the actor waits for the watch to reach that transaction's revision before it decides on the same things again: so it
+never decides twice on a state that it has changed itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+from runink.barn.history import Watched
+from runink.barn.keyvalue import Change, KeyValue, key_prefix
+from runink.clients.barn import BarnClient, Found, decode_value
+from runink.errors import Refused
+
+T = TypeVar("T")
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What the prefixes held at one revision: everything known before is to be forgotten."""
+
+    items: tuple[KeyValue, ...]
+    revision: int
+
+
+Seen = Loaded | Watched
+
+
+async def follow(
+    barn: BarnClient, prefixes: tuple[str, ...], tell: Callable[[Seen], Awaitable[None]]
+) -> None:
+    """Tell what the prefixes hold, then every change of them, for as long as this task lives."""
+    while True:  # comes back only if it was away for longer than changes are kept
+        pages = await barn.read(*map(key_prefix, prefixes))
+        items = tuple(item for page in pages.pages for item in page.items)
+        await tell(Loaded(items, pages.revision))
+        try:
+            async for watched in barn.watch(*prefixes, after_revision=pages.revision):
+                await tell(watched)
+        except Refused as error:
+            if error.code != "compacted":
+                raise
+
+
+class Table(Generic[T]):
+    """The keys with one prefix, decoded."""
+
+    def __init__(self, prefix: str, kind: type[T]) -> None:
+        self.prefix = prefix
+        self._kind = kind
+        self._items: dict[str, Found[T]] = {}
+
+    def __iter__(self) -> Iterator[Found[T]]:
+        return iter(self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, key: str) -> Found[T] | None:
+        """Return a key as it was last seen, or nothing if it is not there."""
+        return self._items.get(key)
+
+    def load(self, items: tuple[KeyValue, ...]) -> None:
+        """Forget everything and take the items with this prefix."""
+        self._items = {
+            item.key: decode_value(item, self._kind)
+            for item in items
+            if item.key.startswith(self.prefix)
+        }
+
+    def apply(self, change: Change) -> bool:
+        """Take one change and say whether it was of this table."""
+        if not change.key.startswith(self.prefix):
+            return False
+        if change.now is None:
+            self._items.pop(change.key, None)
+        else:
+            self._items[change.key] = decode_value(change.now, self._kind)
+        return True

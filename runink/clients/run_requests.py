@@ -1,0 +1,78 @@
+"""What may be asked of the run controller and of governance, and what they answer.
+
+    request       answer                                                     raises, beside the deadline
+    Submit        RunRecord as it stands; the same run twice is one run      Invalid
+    Cancel        RunRecord; a run that is over, or committing, stays so     NotFound
+    Follow        RunView, as soon as it is newer than `seen`                NotFound
+    LineageOf     Lineage                                                    NotFound
+
+They stand here and not beside their actors because the actors and the command line speak them, and the one must not import the other.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runink.dag import Dag
+from runink.governance.lineage import Lineage
+from runink.jobs import NodeFacts
+from runink.names import BundleHash, HerdName, RunId, SliceId
+from runink.runs.figures import Figures
+from runink.runs.records import HerdRecord, RunRecord, SliceRecord
+from runink.runtime.actor import Request
+
+
+class Submit(Request[RunRecord], frozen=True):
+    """Run a pipeline. The caller makes the run's id, so that asking again after a lost answer is no second run.
+
+    `herd` is what the project's herd file says. `is_bound` ties the run to this cluster's life: cut, it is not taken up again.
+    """
+
+    run: RunId
+    dag: Dag
+    herd: HerdRecord
+    project: str
+    bundle: BundleHash
+    is_bound: bool = False
+    rehearsal: bool = False
+    wall_time_s: float = 0.0
+    stdin: str = ""
+    stdout: str = ""
+
+
+class Cancel(Request[RunRecord], frozen=True):
+    run: RunId
+
+
+class RunView(msgspec.Struct, frozen=True):
+    """A run as it stands. `progress` is how far the nodes of running slices are; `number` grows with every change."""
+
+    number: int
+    record: RunRecord
+    slices: tuple[SliceRecord, ...]
+    figures: tuple[Figures, ...]
+    progress: tuple[NodeFacts, ...] = ()
+
+
+class Follow(Request[RunView], frozen=True):
+    """Wait until a run is newer than `seen` (0: it is), for `wait_s` at most; then it is told as it is."""
+
+    run: RunId
+    seen: int = 0
+    wait_s: float = 10.0
+
+
+class LineageOf(Request[Lineage], frozen=True):
+    herd: HerdName
+    run: RunId
+
+
+class SliceProgress(msgspec.Struct, frozen=True):
+    """An agent tells how far a slice is. Lost ones do no harm: the end is told by the slice's record."""
+
+    run: RunId
+    slice: SliceId
+    nodes: tuple[NodeFacts, ...]
+
+
+RunRequest = Submit | Cancel | Follow | SliceProgress

@@ -1,0 +1,101 @@
+"""From a source's path to the files that it means, in a stable order.
+
+A glob gives its files sorted by path, so that a rerun reads them in the same order; names that begin with a dot (among them
+what a sink writes aside) are never part of it.  What is not there is told with names that are near it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from runink.connectors.inputs import STDIN, Input
+from runink.dag import Source
+from runink.errors import Invalid, NotFound, Refused
+
+FILES_MAX: Final = 100_000  # of a glob: more are a mistake, and their names alone fill the memory
+NEAR_NAMES_MAX: Final = 3
+
+
+def inputs_of(
+    node: Source, *, root: Path, staged: tuple[str, ...], stdin_fd: int | None
+) -> tuple[Input, ...]:
+    """Return what the source reads, at least one. Raises NotFound where nothing is there, Refused for standard input that is not."""
+    if staged:
+        whole = node.path if len(staged) == 1 else ""
+        return tuple(Input(whole or location, location) for location in staged)
+    if node.path == STDIN:
+        if stdin_fd is None:
+            raise Refused(
+                f"{node.uri}: this run has no standard input",
+                code="source_no_stdin",
+                hint="a pipeline that reads - is run by runi run, with something piped into it",
+            )
+        return (Input("standard input", STDIN, stdin_fd),)
+    if "://" in node.path:
+        return tuple(Input(uri, uri) for uri in _remote(node.path))
+    return tuple(Input(path, str(root / path)) for path in _local(node.path, root))
+
+
+def _local(path: str, root: Path) -> list[str]:
+    if (root / path).exists() or not glob.has_magic(path):
+        if not os.path.lexists(root / path):
+            raise _missing(path, _near(path, root))
+        return [path]
+    found = glob.iglob(path, root_dir=root, recursive=True)
+    files = _bounded((name for name in found if (root / name).is_file()), path)
+    if not files:
+        raise _missing(path, "")
+    return files
+
+
+def _remote(pattern: str) -> list[str]:
+    if not glob.has_magic(pattern):
+        return [pattern]
+    import fsspec  # noqa: PLC0415 - local files need none of it, and it takes its time to import
+
+    filesystem: Any
+    filesystem, key = fsspec.core.url_to_fs(pattern)
+    files = _bounded(map(filesystem.unstrip_protocol, filesystem.glob(key)), pattern)
+    if not files:
+        raise _missing(pattern, "")
+    return files
+
+
+def _bounded(names: Iterable[str], pattern: str) -> list[str]:
+    files: list[str] = []
+    for name in names:
+        files.append(name)
+        if len(files) > FILES_MAX:
+            raise Invalid(
+                f"{pattern} means more than {FILES_MAX:,} files",
+                code="source_too_many_files",
+                hint="narrow the pattern, or join small files first",
+            )
+    return sorted(files)
+
+
+def _missing(path: str, near: str) -> NotFound:
+    what = "no file matches" if glob.has_magic(path) else "there is no file"
+    return NotFound(
+        f"{what} {path}",
+        code="source_not_found",
+        hint=near or "paths are relative to the project's folder",
+    )
+
+
+def _near(path: str, root: Path) -> str:
+    """Name what the folder holds that is like it, or the folder that is missing."""
+    full = root / path
+    if not full.parent.is_dir():
+        return f"there is no folder {os.path.dirname(path) or '.'} in the project"
+    try:
+        names = [entry.name for entry in os.scandir(full.parent)]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(full.name, names, NEAR_NAMES_MAX)
+    return f"did you mean {' or '.join(near)}?" if near else ""

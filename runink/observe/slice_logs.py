@@ -1,0 +1,125 @@
+"""What slices print, kept line by line.
+
+A file a slice and attempt: `RUNFOLDER/logs/SLICE.ATTEMPT.jsonl`, one JSON object a line:
+
+    at_ms    when it was read, milliseconds of the Unix epoch
+    stream   stdout, stderr, or runink for our own words about the slice
+    text     the line without its end; bytes that are no UTF-8 are shown as replacement characters
+
+Lines are cut at LINE_BYTES_MAX and a file ends at FILE_BYTES_MAX, both with a word about it: a slice that prints for ever fills no disk.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+LINE_BYTES_MAX: Final = 16 << 10  # longer lines are data, not log
+FILE_BYTES_MAX: Final = 64 << 20  # some hundred thousand lines of one attempt
+TAIL_LINES: Final = 20  # what is kept in memory, to stand in a failure
+
+
+class Stream(Enum):
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    RUNINK = "runink"
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    at_ms: int
+    stream: Stream
+    text: str
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(LogLine).decode
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines of at most LINE_BYTES_MAX."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[str]:
+        """Return the lines that end in `data`; the beginning of the next one is kept."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        found: list[str] = []
+        for line in lines:
+            if self._skipping:
+                self._skipping = False
+                continue
+            found.append(_text(line))
+        if len(rest) > LINE_BYTES_MAX:
+            if not self._skipping:
+                found.append(_text(rest))
+            self._skipping = True
+            rest = b""
+        self._rest = rest
+        return found
+
+    def end(self) -> list[str]:
+        """Return what stands behind the last line end, if anything does."""
+        rest, self._rest = self._rest, b""
+        return [_text(rest)] if rest and not self._skipping else []
+
+
+def _text(line: bytes) -> str:
+    cut = line[:LINE_BYTES_MAX]
+    text = cut.decode(errors="replace").removesuffix("\r")
+    left = len(line) - len(cut)
+    return f"{text} [cut: the line is longer than {LINE_BYTES_MAX} bytes]" if left else text
+
+
+class SliceLog:
+    """The log of one attempt of a slice, open for writing."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab", buffering=0)
+        self._bytes = self._file.tell()
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def write(self, stream: Stream, texts: list[str], *, at_ms: int) -> None:
+        """Append lines. A full disk loses them and nothing else: a log is not worth a run."""
+        self._tail.extend(texts)
+        if self._bytes > FILE_BYTES_MAX or not texts:
+            return
+        data = b"".join(_encode(LogLine(at_ms, stream, text)) + b"\n" for text in texts)
+        self._bytes += len(data)
+        if self._bytes > FILE_BYTES_MAX:
+            said = f"the log ends here: it is longer than {FILE_BYTES_MAX >> 20} MiB"
+            data += _encode(LogLine(at_ms, Stream.RUNINK, said)) + b"\n"
+        try:
+            self._file.write(data)
+        except OSError:
+            self._bytes = FILE_BYTES_MAX + 1
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines."""
+        return tuple(self._tail)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def log_path(run_folder: Path, slice_id: str, attempt: int) -> Path:
+    """Return where an attempt's log is."""
+    return run_folder / "logs" / f"{slice_id}.{attempt}.jsonl"
+
+
+def read_log(path: Path) -> Iterator[LogLine]:
+    """Yield the lines of a log; a line that was cut by a crash is left out."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield _decode(line)
+            except msgspec.DecodeError:
+                continue

@@ -1,0 +1,141 @@
+"""The spawner's listening socket and who came in by it.
+
+Only the user that the spawner runs as may connect (peer credentials; the socket's file has mode 0600 besides).  A connection is a stranger's until it
+says `hello`; the newest that did is the agent's.  Strangers are few and get little time, so that they cannot fill the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from runink.sandbox.kernel import address_of, peer_uid
+from runink.sandbox.log import log
+from runink.sandbox.packets import Outbox
+from runink.sandbox.protocol import TO_AGENT
+
+STRANGERS_MAX = 16
+STRANGER_S = 10.0  # an agent says hello at once
+BACKLOG = 16
+SOCKET_MODE = 0o600
+
+
+class Connection:
+    """One peer; `number` is never given away again."""
+
+    __slots__ = ("link", "number", "outbox", "since_s")
+
+    def __init__(self, number: int, link: socket.socket, *, now_s: float) -> None:
+        self.number = number
+        self.link = link
+        self.outbox = Outbox(link, TO_AGENT)
+        self.since_s = now_s
+
+    def close(self) -> None:
+        self.outbox.close()
+        self.link.close()
+
+
+class Door:
+    """The listening socket and the open connections."""
+
+    def __init__(self, listening: socket.socket, path: str) -> None:
+        self.listening = listening
+        listening.setblocking(False)
+        self.agent: Connection | None = None
+        self._path = path
+        self._file = _identity(path)
+        self._connections: dict[int, Connection] = {}
+        self._last = 0
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(list(self._connections.values()))
+
+    def named(self, number: int) -> Connection | None:
+        return self._connections.get(number)
+
+    def admit(self, *, now_s: float) -> None:
+        """Let in whoever is waiting."""
+        while True:
+            try:
+                link, _ = self.listening.accept()
+            except BlockingIOError:
+                return
+            strangers = len(self._connections) - (self.agent is not None)
+            if peer_uid(link) != os.geteuid() or strangers >= STRANGERS_MAX:
+                log("connection refused", uid=peer_uid(link), strangers=strangers)
+                link.close()
+                continue
+            link.setblocking(False)
+            self._last += 1
+            self._connections[self._last] = Connection(self._last, link, now_s=now_s)
+
+    def expired(self, *, now_s: float) -> list[Connection]:
+        """Return the strangers that had time enough to say who they are."""
+        return [
+            connection
+            for connection in self
+            if connection is not self.agent and connection.since_s + STRANGER_S <= now_s
+        ]
+
+    def next_expiry_s(self) -> float | None:
+        """Return when the first stranger's time is over."""
+        strangers = [it.since_s for it in self if it is not self.agent]
+        return min(strangers) + STRANGER_S if strangers else None
+
+    def drop(self, connection: Connection) -> None:
+        self._connections.pop(connection.number, None)
+        if connection is self.agent:
+            self.agent = None
+        connection.close()
+
+    def send(
+        self, number: int, message: Any, *, request: int = 0, descriptors: Sequence[int] = ()
+    ) -> None:
+        """Send to a connection, if it is still there. One that does not read gets its end, which the loop then sees too."""
+        connection = self.named(number)
+        if connection is None:
+            return
+        if not connection.outbox.send(message, request=request, descriptors=descriptors):
+            with contextlib.suppress(OSError):
+                connection.link.shutdown(socket.SHUT_RDWR)
+
+    def tell_agent(self, message: Any) -> None:
+        """Send to the agent, if there is one."""
+        if self.agent is not None:
+            self.send(self.agent.number, message)
+
+    def close(self) -> None:
+        """Let nobody in any more, take our file away (not that of a successor), and part from everyone."""
+        self.listening.close()
+        if self._file is not None and _identity(self._path) == self._file:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)  # noqa: PTH108 - pathlib is 2 MB that the spawner does not need
+        for connection in self:
+            self.drop(connection)
+
+
+def listen(path: str) -> socket.socket:
+    """Return a socket that listens at `path`, for this user only. Raises OSError, also if something stands there."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        # The kernel gives the file the mode of the socket's inode, so it never stands open to others.
+        os.fchmod(listening.fileno(), SOCKET_MODE)
+        with address_of(path) as address:
+            listening.bind(address)
+        listening.listen(BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - as above
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,162 @@
+"""The spawner: the process that answers for every slice of a node, whatever becomes of the agent or of the fork server.
+
+    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER]
+
+`--socket-fd` is a descriptor that already listens at PATH (so a client can connect before this process runs); without it the spawner makes the socket.
+`--orphan-seconds` is how long slices outlive their agent's connection (0: not at all); before the first connection it has FIRST_CONNECTION_S.
+
+One thread, one loop: wait for packets, signals and the next thing due, handle them, do what is due.  Nothing in it blocks.  Who dies when, and who then
+kills whom, stands in the package's docstring.  SIGTERM ends the spawner as `shutdown` does; SIGINT and SIGHUP of a terminal are the agent's business.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+
+from runink.sandbox.arguments import listed, options
+from runink.sandbox.desk import Desk
+from runink.sandbox.door import Connection, Door, listen
+from runink.sandbox.kernel import (
+    become_subreaper,
+    end_children,
+    name_process,
+    reaped,
+    wake_on_signals,
+)
+from runink.sandbox.lives import Lives
+from runink.sandbox.log import log
+from runink.sandbox.nursery import Nursery
+from runink.sandbox.packets import receive
+from runink.sandbox.protocol import Ended
+
+FIRST_CONNECTION_S = 10.0  # a spawner that nobody ever talks to must not stay for ever
+END_PATIENCE_S = (
+    10.0  # for slices at the end; who survives SIGKILL that long waits for a broken device
+)
+POLL_S_MAX = 10.0  # only so that no wait is without end
+PACKETS_AT_ONCE = 64  # of one connection, before the others have their turn
+DEFAULT_ENTRY = "runink.actors.slice:main"
+
+
+class Loop:
+    """Waits, and passes what happens to the desk."""
+
+    def __init__(self, desk: Desk, lives: Lives, door: Door, *, wakeup: int) -> None:
+        self._desk = desk
+        self._lives = lives
+        self._door = door
+        self._nursery = lives.nursery
+        self._wakeup = wakeup
+
+    def run(self) -> None:
+        """Serve until the desk is closed."""
+        while not self._desk.is_closed(now_s=time.monotonic()):
+            self._desk.advance(now_s=time.monotonic())
+            ready = self._wait()
+            now_s = time.monotonic()
+            if self._wakeup in ready:
+                self._on_signals(now_s)
+            if self._nursery.link is not None and self._nursery.link.fileno() in ready:
+                self._on_fork_server(now_s)
+            for connection in self._door:
+                if connection.link.fileno() in ready:
+                    self._on_connection(connection, now_s)
+            if self._door.listening.fileno() in ready:
+                self._door.admit(now_s=now_s)
+
+    def _wait(self) -> set[int]:
+        poll = select.poll()
+        poll.register(self._wakeup, select.POLLIN)
+        poll.register(self._door.listening, select.POLLIN)
+        if self._nursery.link is not None and self._nursery.outbox is not None:
+            poll.register(self._nursery.link, _interest(is_empty=self._nursery.outbox.is_empty))
+        for connection in self._door:
+            poll.register(connection.link, _interest(is_empty=connection.outbox.is_empty))
+        due_s = self._desk.next_due_s()
+        patience_s = POLL_S_MAX if due_s is None else due_s - time.monotonic()
+        # Rounded up: a millisecond early would mean another turn, and another.
+        wait_ms = int(min(max(patience_s, 0.0), POLL_S_MAX) * 1000 + 0.999)
+        return {descriptor for descriptor, _ in poll.poll(wait_ms)}
+
+    def _on_signals(self, now_s: float) -> None:
+        numbers = os.read(self._wakeup, 4096)
+        if signal.SIGTERM in numbers:
+            self._desk.close("terminated", now_s=now_s)
+        for pid, status, utime_s, stime_s, maxrss_bytes in reaped():
+            ended = Ended("", pid, status, utime_s, stime_s, maxrss_bytes)
+            self._lives.child_ended(ended, now_s=now_s)
+
+    def _on_fork_server(self, now_s: float) -> None:
+        for packet in self._nursery.packets():
+            self._lives.heard(packet, now_s=now_s)
+        if self._nursery.outbox is not None and not self._nursery.outbox.flush():
+            self._nursery.kill()
+
+    def _on_connection(self, connection: Connection, now_s: float) -> None:
+        for _ in range(PACKETS_AT_ONCE):
+            try:
+                packet = receive(connection.link)
+            except BlockingIOError:
+                break
+            if packet is None or not self._desk.asked(connection, packet, now_s=now_s):
+                self._desk.parted(connection, now_s=now_s)
+                return
+        if not connection.outbox.flush():
+            self._desk.parted(connection, now_s=now_s)
+
+
+def main() -> None:
+    """Serve until shut down, terminated, or left alone by the agent."""
+    found = options(
+        sys.argv[1:],
+        required=("socket",),
+        optional={
+            "socket-fd": "",
+            "orphan-seconds": "0",
+            "entry": DEFAULT_ENTRY,
+            "preload": "",
+            "path": "",
+        },
+    )
+    name_process("runi-spawner")
+    become_subreaper()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    path = os.path.abspath(found["socket"])  # noqa: PTH100 - pathlib is 2 MB that we do not need
+    handed = found["socket-fd"]
+    listening = socket.socket(fileno=int(handed)) if handed else listen(path)
+    listening.set_inheritable(False)
+    os.chdir("/")  # no mount is kept busy by us
+    door = Door(listening, path)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    nursery = Nursery(
+        found["entry"], modules=listed(found["preload"]), path=found["path"], limits=limits
+    )
+    orphan_s = float(found["orphan-seconds"])
+    alone_until_s = time.monotonic() + max(orphan_s, FIRST_CONNECTION_S)
+    lives = Lives(door, nursery)
+    desk = Desk(door, lives, nursery, orphan_s=orphan_s, alone_until_s=alone_until_s)
+    wakeup = wake_on_signals(signal.SIGCHLD, signal.SIGTERM)
+    try:
+        Loop(desk, lives, door, wakeup=wakeup).run()
+    finally:
+        nursery.kill()
+        survivors = end_children(within_s=END_PATIENCE_S)
+        # Only now: who sees the connection end may rely on it that no slice is left.
+        door.close()
+        log("spawner ended", survivors=survivors)
+
+
+def _interest(*, is_empty: bool) -> int:
+    return select.POLLIN if is_empty else select.POLLIN | select.POLLOUT
+
+
+if __name__ == "__main__":
+    main()
