@@ -24,11 +24,11 @@ from typing import Final, TypeVar
 import pyarrow as pa
 
 from runink.errors import Refused, to_wire
+from runink.jobs import ChainJob, Done, Failed, NodeFacts, Prepared, Progress
 from runink.steps.channels import Failure, Stopped
 from runink.steps.counters import Clock
 from runink.steps.doors import Doors
 from runink.steps.failures import failed_by
-from runink.steps.job import ChainJob, Done, Failed, NodeFacts, Prepared, Progress
 from runink.steps.outlets import SinkOutlet
 from runink.steps.strands import Strand
 from runink.steps.wiring import Layout, Wiring

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from runink.jobs import EdgeFacts, NodeFacts, Rejections
 from runink.pipes.batch import Batch
-from runink.steps.job import EdgeFacts, NodeFacts, Rejections
 
 Clock = Callable[[], float]
 

@@ -1,7 +1,7 @@
 """Where a chain meets the world: the interfaces that it needs of connectors, pipes and contracts.
 
-A chain is given its `Doors`, because connectors stand on the same floor as steps and neither imports the other.  `real_doors` is the
-one place where steps know of connectors (an exception in the import contract); tests may give a chain doors of their own.
+A chain is given its `Doors`, because connectors stand on the same floor as steps and neither imports the other.  The real ones are put
+together a floor above, in `runink/actors/doors.py`; tests give a chain doors of their own.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from runink.contracts.fields import ContractSpec
 from runink.dag import Check, Sink, Source
+from runink.jobs import Prepared, Ticket
 from runink.pipes.batch import Batch
-from runink.steps.job import Prepared, Ticket
 
 
 class SourceReader(Protocol):

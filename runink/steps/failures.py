@@ -10,8 +10,8 @@ from pathlib import Path
 
 from runink.dag import Function, Node, Step
 from runink.errors import Broken, Refused, RuninkError, Unavailable, WireError, to_wire
+from runink.jobs import Failed
 from runink.steps.channels import Failure
-from runink.steps.job import Failed
 from runink.steps.positions import position_of
 from runink.steps.tracebacks import described, own_lines
 

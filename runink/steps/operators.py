@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from runink.dag import Check, Executable, Function, OnInvalid, Sql, Step
 from runink.errors import Refused
+from runink.jobs import ChainJob, Ticket
 from runink.pipes.batch import Batch
 from runink.steps.channels import Collector
 from runink.steps.counters import Counter, Watch
 from runink.steps.doors import Doors, Plan
 from runink.steps.executable import ProgramRun
 from runink.steps.function import bind, numbered, run_function, with_rows
-from runink.steps.job import ChainJob, Ticket
 from runink.steps.outlets import Outlet
 from runink.steps.sql import Limits, SqlRun
 from runink.steps.strands import Place

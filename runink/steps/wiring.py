@@ -35,11 +35,11 @@ from runink.dag import (
     Step,
 )
 from runink.errors import Refused
+from runink.jobs import ChainJob, Port
 from runink.pipes.batch import Batch
 from runink.steps.channels import Channel, Collector, SpooledChannel, Stop
 from runink.steps.counters import Clock, Counter, EdgeCounter, Watch
 from runink.steps.doors import Doors
-from runink.steps.job import ChainJob, Port
 from runink.steps.operators import Checking, Interrupts, Stepping
 from runink.steps.outlets import ChannelOutlet, Counted, Outlet, PipeOutlet, SinkOutlet
 from runink.steps.registry import load_function

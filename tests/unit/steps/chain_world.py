@@ -28,10 +28,10 @@ from runink.dag import (
     Sql,
     Step,
 )
+from runink.jobs import ChainJob, Done, Failed, Port, Prepared, Ticket
 from runink.names import HerdName, RunId, SliceId
 from runink.pipes.batch import Batch
 from runink.steps.chain import run_chain
-from runink.steps.job import ChainJob, Done, Failed, Port, Prepared, Ticket
 
 TICKET = Ticket(RunId("0" * 26), SliceId("silver"), 1)
 ENDED = object()

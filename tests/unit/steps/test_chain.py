@@ -26,13 +26,11 @@ from chain_world import (
 )
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.dag import MAIN, REJECTED, Check, Each, Link, OnInvalid
-from runink.errors import WireError
 from runink.expressions import Binary, Literal, Name, Operator
+from runink.jobs import Done, Failed, NodeFacts, Port, Progress, Rejections
 from runink.pipes.batch import Batch
 from runink.steps import chain
 from runink.steps.chain import Cancelled, cancel_on_signals, run_chain
-from runink.steps.job import Done, Failed, NodeFacts, Port, Progress, PublishJob, Rejections
-from runink.steps.publish import run_publish
 
 CONTRACT = ContractSpec("Number", "1.0.0", (FieldSpec("n", Kind.INT, ge=0),))
 NUMBERS = [{"n": n} for n in range(10)]
@@ -641,33 +639,3 @@ def test_a_signal_cancels_the_main_thread() -> None:
             signal.raise_signal(signal.SIGUSR1)
     finally:
         signal.signal(signal.SIGUSR1, kept)
-
-
-def test_publishing_and_discarding(tmp_path) -> None:
-    world = world_of(NUMBERS)
-    job = job_of(tmp_path, (source("in"), sink("out")), chained("in", "out"))
-    done = run(job, world)
-    assert isinstance(
-        run_publish(PublishJob(job.ticket, job.project, done.prepared), doors=world), Done
-    )
-    assert world.published == ["out"]
-    gone = PublishJob(job.ticket, job.project, done.prepared, True, (sink("out"),), (job.ticket,))
-    assert isinstance(run_publish(gone, doors=world), Done)
-    assert (world.discarded, world.left) == (["out"], [("out", 1)])
-
-
-def test_what_cannot_be_published_is_told(tmp_path) -> None:
-    world = world_of(NUMBERS)
-    job = job_of(tmp_path, (source("in"), sink("out")), chained("in", "out"))
-    done = run(job, world)
-
-    def publish(prepared) -> None:
-        raise PermissionError(13, "Permission denied", "out/x.parquet")
-
-    world.publish = publish
-    failed = run_publish(PublishJob(job.ticket, job.project, done.prepared), doors=world)
-    assert isinstance(failed, Failed)
-    assert failed.step == "out"
-    assert failed.error == WireError(
-        "Refused", "io_failed", "out: [Errno 13] Permission denied: 'out/x.parquet'"
-    )
