@@ -87,14 +87,15 @@ class PublishJob(msgspec.Struct, frozen=True, tag="publish", omit_defaults=True)
     tickets: tuple[Ticket, ...] = ()
 
 
-class CompareJob(msgspec.Struct, frozen=True, tag="compare"):
-    """Compare prepared outputs with the golden files of their sinks, and change neither."""
+class CompareJob(msgspec.Struct, frozen=True, tag="compare", omit_defaults=True):
+    """Compare prepared outputs with the golden files of their sinks, and change neither; with `update`, write the files from the outputs."""
 
     ticket: Ticket
     project: str
     prepared: tuple[Prepared, ...]
     sinks: tuple[Sink, ...]
     goldens: tuple[Golden, ...]
+    update: bool = False
 
 
 SliceJob = ChainJob | PublishJob | CompareJob

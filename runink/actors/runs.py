@@ -159,6 +159,7 @@ class RunController(Actor[RunsMessage]):
             stdin=message.stdin,
             stdout=message.stdout,
             rehearsal=message.rehearsal,
+            update_goldens=message.update_goldens,
         )
         key = run_key(record.herd, record.run)
         transaction = Transaction().if_absent(key).put(key, record)

@@ -26,6 +26,7 @@ class Submit(Request[RunRecord], frozen=True):
     """Run a pipeline. The caller makes the run's id, so that asking again after a lost answer is no second run.
 
     `herd` is what the project's herd file says. `is_bound` ties the run to this cluster's life: cut, it is not taken up again.
+    A `rehearsal` publishes nothing and is compared with its goldens; with `update_goldens` it writes them.
     """
 
     run: RunId
@@ -35,6 +36,7 @@ class Submit(Request[RunRecord], frozen=True):
     bundle: BundleHash
     is_bound: bool = False
     rehearsal: bool = False
+    update_goldens: bool = False
     wall_time_s: float = 0.0
     stdin: str = ""
     stdout: str = ""
@@ -76,3 +78,4 @@ class SliceProgress(msgspec.Struct, frozen=True):
 
 
 RunRequest = Submit | Cancel | Follow | SliceProgress
+GovernanceRequest = LineageOf

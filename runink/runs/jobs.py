@@ -128,7 +128,7 @@ def closing_job(
         case Task.COMPARE:
             prepared = tuple(one for record in chains for one in _prepared(record))
             sinks = tuple(node for node in dag.nodes if isinstance(node, Sink))
-            return CompareJob(ticket, run.project, prepared, sinks, dag.goldens)
+            return CompareJob(ticket, run.project, prepared, sinks, dag.goldens, run.update_goldens)
         case _:
             return _discarding(dag, run, ticket, chains, folders)
 

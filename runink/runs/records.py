@@ -138,7 +138,8 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A run. `version` is its pipeline's hash, `session` the embedded cluster that it lives and dies with (empty: it outlives its submitter).
 
     `ending` is what it will become once its slices have ended and what they left is cleared away; `failure` says why.
-    `prepared` is what it publishes, from `committing` on. A `rehearsal` publishes nothing: its output is compared with its goldens.
+    `prepared` is what it publishes, from `committing` on. A `rehearsal` publishes nothing: its output is compared with its goldens,
+    or with `update_goldens` written to them.
     `stdin` and `stdout` are paths that the agent opens for sources and sinks that are `-`.
     """
 
@@ -161,6 +162,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     stdout: str = ""
     cancel: bool = False
     rehearsal: bool = False
+    update_goldens: bool = False
     ending: RunState | None = None
     failure: Failure | None = None
     prepared: tuple[Prepared, ...] = ()

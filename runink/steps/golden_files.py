@@ -1,0 +1,228 @@
+"""Golden files: the rows that a sink must give, read and written whole, in a form that people can read and version.
+
+    suffix             form                                                      nothing is
+    .csv               header, comma, UTF-8; every column has the output's type  an empty field without quotes
+    .jsonl, .ndjson    an object a line; a missing name is nothing               null
+    .parquet           types as written                                          null
+
+CSV and JSON lines do not know Arrow's types, so a column takes the type of the output's column of that name; one that the output does not
+have stays what it looks like.  A golden is written beside its place and renamed: it is whole or as it was.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
+
+from runink.errors import Invalid, NotFound, Refused
+from runink.steps.records import values_of
+from runink.steps.schemas import plain
+
+GOLDEN_BYTES_MAX: Final = (
+    64 << 20
+)  # it is held whole, twice, and people have to read its differences
+SUFFIXES: Final = (".csv", ".jsonl", ".ndjson", ".parquet")
+MAKE_IT: Final = "runi test --update writes it from this output; look at it before you commit it"
+
+
+def read_golden(path: Path, *, shown: str, like: pa.Schema) -> pa.Table:
+    """Return the file's rows in the types of `like`. Raises NotFound without the file, Invalid where it cannot be read.
+
+    `shown` is how messages call it.
+    """
+    suffix = check_suffix(shown)
+    body = _bytes(path, shown)
+    try:
+        match suffix:
+            case ".csv":
+                return _from_csv(body, shown, like)
+            case ".parquet":
+                return _plain(pa_parquet.read_table(pa.BufferReader(body)))
+            case _:
+                return _from_jsonl(body, shown, like)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(shown, str(error)) from None
+
+
+def write_golden(path: Path, table: pa.Table, *, shown: str, key: Sequence[str]) -> None:
+    """Write the rows, sorted by their key where there is one, so that two goldens differ where their rows do.
+
+    Raises Refused where the form does not know a column's type, and OSError.
+    """
+    suffix = check_suffix(shown)
+    ordered = table.sort_by([(name, "ascending") for name in key]) if key else table
+    try:
+        body = _encoded(ordered, suffix)
+    except (pa.ArrowException, TypeError) as error:
+        raise Refused(
+            f"{shown} cannot hold this output: {error}",
+            code="golden_format",
+            hint="call it .parquet, which knows every type, or .jsonl for lists and structs",
+        ) from error
+    if len(body) > GOLDEN_BYTES_MAX:
+        raise _too_large(shown, len(body))
+    _replace(path, body)
+
+
+def check_suffix(shown: str) -> str:
+    """Return the suffix that says the form. Raises Invalid for one that says none."""
+    suffix = Path(shown).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise Invalid(
+            f"golden file {shown}: its name does not say what it is",
+            code="golden_format",
+            hint=f"let it end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
+        )
+    return suffix
+
+
+# Reading.
+
+
+def _bytes(path: Path, shown: str) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > GOLDEN_BYTES_MAX:
+            raise _too_large(shown, size)
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"there is no golden file {shown}", code="golden_missing", hint=MAKE_IT
+        ) from None
+    except OSError as error:
+        raise _unreadable(shown, error.strerror or str(error)) from None
+
+
+def _from_csv(body: bytes, shown: str, like: pa.Schema) -> pa.Table:
+    """Read everything as text first: a cast by column can name the column that will not."""
+    if not body.strip():
+        raise _unreadable(shown, "it is empty, without a header")
+    names = pa_csv.read_csv(
+        io.BytesIO(body), parse_options=_PARSE, convert_options=_texts(())
+    ).column_names
+    table = pa_csv.read_csv(io.BytesIO(body), parse_options=_PARSE, convert_options=_texts(names))
+    columns = [
+        _cast(column, _type_of(name, like), name, shown)
+        for name, column in zip(names, table.columns, strict=True)
+    ]
+    return pa.table(columns, names=names)
+
+
+_PARSE: Final = pa_csv.ParseOptions(newlines_in_values=True)
+
+
+def _texts(names: Iterable[str]) -> pa_csv.ConvertOptions:
+    return pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+
+
+def _from_jsonl(body: bytes, shown: str, like: pa.Schema) -> pa.Table:
+    try:
+        rows = msgspec.json.Decoder(dict[str, Any]).decode_lines(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(shown, str(error)) from None
+    names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(like.names)
+    columns = [
+        _typed([row.get(name) for row in rows], _type_of(name, like), name, shown) for name in names
+    ]
+    return pa.table(columns, names=list(names))
+
+
+def _typed(values: list[Any], kind: pa.DataType | None, name: str, shown: str) -> pa.ChunkedArray:
+    """Make a column of JSON's values; what Arrow does not take as it is (times, decimals) it takes as its text."""
+    try:
+        return pa.chunked_array([pa.array(values, kind)])
+    except (pa.ArrowException, TypeError, ValueError):
+        texts = [
+            value if value is None or isinstance(value, str) else str(value) for value in values
+        ]
+        return _cast(pa.chunked_array([pa.array(texts, pa.string())]), kind, name, shown)
+
+
+def _type_of(name: str, like: pa.Schema) -> pa.DataType | None:
+    place = like.get_field_index(name)
+    return None if place < 0 else like.field(place).type
+
+
+def _cast(
+    column: pa.ChunkedArray, kind: pa.DataType | None, name: str, shown: str
+) -> pa.ChunkedArray:
+    if kind is None or column.type.equals(kind):
+        return column
+    try:
+        return column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise Invalid(
+            f"{shown}, column {name}: a value is no {kind}, which the output has there ({error})",
+            code="golden_unreadable",
+            hint="mend the value, or " + MAKE_IT,
+        ) from None
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    batches = [plain(batch) for batch in table.to_batches()]
+    return pa.Table.from_batches(batches) if batches else table
+
+
+# Writing.
+
+
+def _encoded(table: pa.Table, suffix: str) -> bytes:
+    file = io.BytesIO()
+    match suffix:
+        case ".csv":
+            pa_csv.write_csv(table, file)
+        case ".parquet":
+            pa_parquet.write_table(table, file)
+        case _:
+            encoder = msgspec.json.Encoder()
+            for batch in table.to_batches():
+                columns = [values_of(column) for column in batch.columns]
+                rows = zip(*columns, strict=True)
+                file.write(
+                    encoder.encode_lines(
+                        [dict(zip(table.schema.names, row, strict=True)) for row in rows]
+                    )
+                )
+    return file.getvalue()
+
+
+def _replace(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.new")
+    try:
+        with aside.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _too_large(shown: str, size: int) -> Refused:
+    return Refused(
+        f"golden file {shown} has {size:,} bytes, more than {GOLDEN_BYTES_MAX:,}",
+        code="golden_too_large",
+        hint="compare fewer rows: let the scenario read a smaller input in its test",
+    )
+
+
+def _unreadable(shown: str, why: str) -> Invalid:
+    return Invalid(
+        f"golden file {shown} cannot be read: {why}",
+        code="golden_unreadable",
+        hint="mend it, or " + MAKE_IT,
+    )

@@ -1,0 +1,150 @@
+"""Golden files: what is written is read back, in the output's types, and what cannot be read says so."""
+
+from __future__ import annotations
+
+import decimal
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from runink.errors import Invalid, NotFound, Refused
+from runink.steps import golden_files
+from runink.steps.golden_files import read_golden, write_golden
+
+TABLE = pa.table(
+    {
+        "airline": pa.array(["UA", "", None, 'say "so",\nthen'], pa.string()),
+        "month": pa.array([1, 2, None, -4], pa.int8()),
+        "delay": pa.array([0.1, 1e300, None, -0.0], pa.float64()),
+        "late": pa.array([True, False, None, True]),
+        "day": pa.array([date(2013, 1, 1), date(1969, 12, 31), None, date(2024, 2, 29)]),
+        "at": pa.array(
+            [datetime(2013, 1, 1, 5, 15, tzinfo=UTC), None, None, datetime(1900, 1, 1, tzinfo=UTC)],
+            pa.timestamp("us", "UTC"),
+        ),
+        "price": pa.array(
+            [decimal.Decimal("1.50"), decimal.Decimal("-0.01"), None, decimal.Decimal(7)],
+            pa.decimal128(10, 2),
+        ),
+    }
+)
+NESTED = pa.table({"tags": pa.array([["a", "b"], [], None], pa.list_(pa.string()))})
+
+
+def written(folder: Path, name: str, body: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(body if isinstance(body, bytes) else body.encode())
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "ndjson", "parquet", "PARQUET"])
+def test_what_is_written_is_read_back_in_the_types_of_the_output(tmp_path, suffix) -> None:
+    name = f"golden/out.{suffix}"
+    write_golden(tmp_path / name, TABLE, shown=name, key=())
+    assert read_golden(tmp_path / name, shown=name, like=TABLE.schema).equals(TABLE)
+    assert [path.name for path in (tmp_path / "golden").iterdir()] == [f"out.{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_lists_are_read_back_where_the_form_knows_them(tmp_path, suffix) -> None:
+    path = tmp_path / f"out.{suffix}"
+    write_golden(path, NESTED, shown=path.name, key=())
+    assert read_golden(path, shown=path.name, like=NESTED.schema).equals(NESTED)
+
+
+def test_a_form_that_does_not_know_a_type_is_refused_and_writes_nothing(tmp_path) -> None:
+    path = written(tmp_path, "out.csv", "tags\nold\n")
+    with pytest.raises(Refused) as caught:
+        write_golden(path, NESTED, shown="out.csv", key=())
+    assert caught.value.code == "golden_format"
+    assert ".parquet" in caught.value.hint
+    assert path.read_text() == "tags\nold\n"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_an_output_without_rows_makes_a_golden_without_rows(tmp_path, suffix) -> None:
+    path = tmp_path / f"out.{suffix}"
+    empty = TABLE.slice(0, 0)
+    write_golden(path, empty, shown=path.name, key=("airline",))
+    assert read_golden(path, shown=path.name, like=TABLE.schema).equals(empty)
+
+
+def test_rows_are_written_in_the_order_of_their_key(tmp_path) -> None:
+    path = tmp_path / "out.csv"
+    table = pa.table({"a": ["y", "x", "x"], "n": [1, 3, 2]})
+    write_golden(path, table, shown="out.csv", key=("a", "n"))
+    assert path.read_text() == '"a","n"\n"x",2\n"x",3\n"y",1\n'
+
+
+def test_a_missing_golden_says_how_to_make_one(tmp_path) -> None:
+    with pytest.raises(NotFound, match=r"no golden file golden/x\.csv") as caught:
+        read_golden(tmp_path / "golden/x.csv", shown="golden/x.csv", like=TABLE.schema)
+    assert caught.value.code == "golden_missing"
+    assert "runi test --update" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["out", "out.xlsx", "out.csv.gz", ".csv"])
+def test_a_name_that_does_not_say_its_form_is_refused(tmp_path, name) -> None:
+    with pytest.raises(Invalid) as caught:
+        read_golden(tmp_path / name, shown=name, like=TABLE.schema)
+    assert caught.value.code == "golden_format"
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "told"),
+    [
+        ("x.csv", "", "empty"),
+        ("x.csv", "\n\n", "empty"),
+        ("x.csv", "airline,month\nUA\n", "Expected 2 columns"),
+        ("x.csv", b"airline\n\xff\xfe\n", "UTF8"),
+        ("x.csv", "month\n1.5\n", "column month: a value is no int8"),
+        ("x.csv", "month\n1000\n", "column month"),
+        ("x.jsonl", '{"month": 1\n', "truncated"),
+        ("x.jsonl", "[1]\n", "Expected `object`"),
+        ("x.jsonl", '{"month": "May"}\n', "column month"),
+        ("x.jsonl", b'{"airline": "\xff"}\n', "cannot be read"),
+        ("x.parquet", b"PAR1", "cannot be read"),
+        ("x.parquet", b"PAR1 and something that is none PAR1", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_says_what_is_wrong(tmp_path, name, body, told) -> None:
+    path = written(tmp_path, name, body)
+    with pytest.raises(Invalid, match=told) as caught:
+        read_golden(path, shown=name, like=TABLE.schema)
+    assert caught.value.code == "golden_unreadable"
+    assert "runi test --update" in caught.value.hint
+
+
+def test_a_directory_is_no_golden(tmp_path) -> None:
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(Invalid, match="directory"):
+        read_golden(tmp_path / "x.csv", shown="x.csv", like=TABLE.schema)
+
+
+def test_a_huge_golden_is_refused_before_it_is_read(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(golden_files, "GOLDEN_BYTES_MAX", 10)
+    path = written(tmp_path, "x.csv", "month\n1234567890\n")
+    with pytest.raises(Refused) as caught:
+        read_golden(path, shown="x.csv", like=TABLE.schema)
+    assert caught.value.code == "golden_too_large"
+    with pytest.raises(Refused):
+        write_golden(path, TABLE, shown="x.csv", key=())
+
+
+def test_columns_that_the_output_has_not_stay_what_they_look_like(tmp_path) -> None:
+    path = written(tmp_path, "x.csv", "month,other\n1,7\n")
+    table = read_golden(path, shown="x.csv", like=TABLE.schema)
+    assert table.schema == pa.schema([("month", pa.int8()), ("other", pa.string())])
+    path = written(tmp_path, "x.jsonl", '{"other": 7}\n{"month": 1}\n')
+    table = read_golden(path, shown="x.jsonl", like=TABLE.schema)
+    assert table.to_pylist() == [{"other": 7, "month": None}, {"other": None, "month": 1}]
+
+
+def test_a_full_disk_leaves_the_old_golden(tmp_path) -> None:
+    path = written(tmp_path, "x.csv", "month\n1\n")
+    (tmp_path / ".x.csv.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        write_golden(path, TABLE, shown="x.csv", key=())
+    assert path.read_text() == "month\n1\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.csv"]
