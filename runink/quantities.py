@@ -42,7 +42,7 @@ def _parse(text: str, units: dict[str, int], what: str, examples: str) -> int:
             f"{text!r} is not {what}", code="invalid_quantity", hint=f"write it like {examples}"
         )
     whole, _, fraction = match[1].partition(".")
-    scale = 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
     amount, rest = divmod(int(whole + fraction) * factor, scale)
     if rest:
         raise Invalid(

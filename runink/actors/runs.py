@@ -311,7 +311,7 @@ class RunController(Actor[RunsMessage]):
         found = self._runs.get(self._keys.get(run, ""))
         if found is None or found.value.version not in self._dags:
             return None
-        slices = {
+        slices: dict[str, SliceRecord] = {
             name: one.value
             for name, key in self._slices_of.get(run, {}).items()
             if (one := self._slices.get(key)) is not None
@@ -388,7 +388,7 @@ class RunController(Actor[RunsMessage]):
         for name in decision.releases:
             transaction = transaction.delete(publishing_key(name))
         if decision.record.state.is_over:
-            slices = {**view.slices, **{one.slice: one for one in decision.slices}}
+            slices = dict(view.slices) | {str(one.slice): one for one in decision.slices}
             facts = _lineage(RunView(decision.record, view.dag, slices))
             transaction = transaction.put(lineage_key(record.herd, record.run), facts)
         return transaction

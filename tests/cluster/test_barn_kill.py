@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -41,13 +42,8 @@ async def serve(directory: str, first: int) -> None:
             proposal = Proposal(f"{first:09}-{writer}", sequence, Put(key, b"x" * (sequence % 400)))
             settled = anyio.Event()
             outcome: list[object] = []
-            commit.propose(
-                Waiting(
-                    proposal,
-                    encode_proposal(proposal),
-                    lambda answer: (outcome.append(answer), settled.set()),
-                )
-            )
+            settle = partial(settle_with, outcome, settled)
+            commit.propose(Waiting(proposal, encode_proposal(proposal), settle))
             await settled.wait()
             assert isinstance(outcome[0], Applied), outcome
             os.write(1, f"{key} {outcome[0].revision}\n".encode())
@@ -56,6 +52,11 @@ async def serve(directory: str, first: int) -> None:
         group.start_soon(commit.run)
         for writer in range(WRITERS):
             group.start_soon(write, writer)
+
+
+def settle_with(outcome: list[object], settled: anyio.Event, answer: object) -> None:
+    outcome.append(answer)
+    settled.set()
 
 
 def acknowledged_until_killed(directory: Path, *, first: int, lines_min: int) -> list[str]:
