@@ -13,7 +13,7 @@ from runink.errors import Broken, Refused, RuninkError, Unavailable, WireError, 
 from runink.jobs import Failed
 from runink.steps.channels import Failure
 from runink.steps.positions import position_of
-from runink.steps.tracebacks import described, own_lines
+from runink.tracebacks import described, own_lines
 
 
 def failed_by(

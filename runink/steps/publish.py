@@ -26,7 +26,7 @@ from runink.steps.chain import Cancelled
 from runink.steps.channels import Failure
 from runink.steps.doors import Doors
 from runink.steps.failures import failed_by
-from runink.steps.tracebacks import described
+from runink.tracebacks import described
 
 _NOT_DONE: Final = frozenset(
     {

@@ -24,7 +24,7 @@ import msgspec
 
 from runink.dag import Each, Function
 from runink.errors import Invalid, NotFound, Refused, RuninkError
-from runink.steps.tracebacks import own_lines
+from runink.tracebacks import own_lines
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 

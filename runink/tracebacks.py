@@ -1,7 +1,7 @@
 """What a person is shown of an exception: the lines of their own files, and what was raised.
 
-Frames of Runink, of Arrow and of the engines say nothing to whoever wrote the step, so only frames of files in the bundle are
-kept, with paths relative to it.  If none is (a step's file raised nothing itself), the exception's own line is all there is.
+Frames of Runink, of Arrow and of the engines say nothing to whoever wrote the step or the contract, so only frames of files in the bundle are
+kept, with paths relative to it.  If none is (the file raised nothing itself), the exception's own line is all there is.
 """
 
 from __future__ import annotations
