@@ -15,20 +15,23 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from runink.contracts.fields import ContractSpec
+import pytest
+from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.dag import (
     MAIN,
+    Check,
     Each,
     Format,
     Function,
     Link,
     Node,
+    OnInvalid,
     Sink,
     Source,
     Sql,
     Step,
 )
-from runink.jobs import ChainJob, Done, Failed, Port, Prepared, Ticket
+from runink.jobs import ChainJob, Done, Failed, NodeFacts, Port, Prepared, Ticket
 from runink.names import HerdName, RunId, SliceId
 from runink.pipes.batch import Batch
 from runink.steps.chain import run_chain
@@ -230,3 +233,37 @@ def run(
     job: ChainJob, world: World, report: Callable[[Any], None] = lambda progress: None
 ) -> Done | Failed:
     return run_chain(job, range(100), report, doors=world)
+
+
+# What several tests of chains run.
+
+CONTRACT = ContractSpec("Number", "1.0.0", (FieldSpec("n", Kind.INT, ge=0),))
+NUMBERS = [{"n": n} for n in range(10)]
+ADD = """
+@step(each="batch")
+def add(batch):
+    return batch.set_column(0, "n", pc.add(batch.column("n"), 100))
+"""
+BOTH_WAYS = pytest.mark.parametrize("cpus", [1, 2])
+
+
+def world_of(rows: list[dict], size: int = 2, **more: MemorySource) -> World:
+    return World(sources={"in": MemorySource(rows, size), **more})
+
+
+def check(name: str = "check", policy: OnInvalid = OnInvalid.DEAD_LETTER) -> Check:
+    return Check(name, "s", CONTRACT, policy)
+
+
+def facts(result: Done | Failed) -> dict[str, NodeFacts]:
+    return {node.node: node for node in result.nodes}
+
+
+SIDE = """
+@step(each="batch")
+def named(batch, names: dict):
+    return batch.append_column("name", pa.array([names["name"][names["n"].index(n)] for n in batch.column("n").to_pylist()]))
+@step(each="input")
+def names(table):
+    return table.append_column("name", pa.array([f"#{n}" for n in table.column("n").to_pylist()]))
+"""
