@@ -112,15 +112,13 @@ def _place_descriptors(handed: Handed) -> None:
     for place, descriptor in enumerate(parked, start=1):
         # Programs that a step starts inherit the standard three; a pipe held open by a stray child would never end.
         os.dup2(descriptor, place, inheritable=place < CONTROL)
-    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
+    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115 - lives as long as the process
     sys.stdout = _log_stream(1)
     sys.stderr = _log_stream(2)
 
 
 def _log_stream(place: int) -> TextIO:
-    return open(  # noqa: SIM115 - lives as long as the process
-        place, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+    return open(place, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _reset_signals() -> None:

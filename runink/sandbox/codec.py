@@ -26,7 +26,7 @@ DESCRIPTORS_MAX = 250  # the kernel takes 253 with one packet
 ENVELOPE = frozenset({"kind", "request", "descriptors"})
 
 
-class BadMessage(Exception):  # noqa: N818 - named like the project's other refusals, whose module needs msgspec
+class BadMessage(Exception):
     """What came is not a message. `code` is stable, `request` is the asker's number where that could be read."""
 
     def __init__(self, code: str, text: str, *, request: int = 0) -> None:

@@ -129,7 +129,8 @@ class ForkServer:
             signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
             pid = os.fork()
             if not pid:
-                handed = Handed(*descriptors[:HANDED_MIN], descriptors[HANDED_MIN:])
+                job, control, stdout, stderr, *data = descriptors
+                handed = Handed(job, control, stdout, stderr, data)
                 be_slice(fork, handed, link=self._link, entry=self._entry)
             self._slices[pid] = fork.slice
         except OSError as error:
@@ -148,7 +149,7 @@ class ForkServer:
         for module in modules:
             try:
                 importlib.import_module(module)
-            except Exception as error:  # noqa: BLE001, PERF203 - a broken library of the machine must not take every slice with it
+            except Exception as error:  # noqa: BLE001 - a broken library of the machine must not take every slice with it
                 log("module not loaded", module=module, problem=describe(error))
                 self._modules[module] = False
             else:

@@ -51,8 +51,8 @@ def offer_to_oom_killer() -> None:
 def wake_on_signals(*numbers: signal.Signals) -> int:
     """Have these signals do nothing but write their number into a pipe, which a poll can wait for; return its reading end."""
     source, target = os.pipe()
-    os.set_blocking(source, False)  # noqa: FBT003 - the standard library's signature
-    os.set_blocking(target, False)  # noqa: FBT003 - the standard library's signature
+    os.set_blocking(source, False)
+    os.set_blocking(target, False)
     for number in numbers:
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(target, warn_on_full_buffer=False)
@@ -120,12 +120,16 @@ def reaped() -> Iterator[tuple[int, int, float, float, int]]:
 
 
 def sealed(content: bytes) -> int:
-    """Return a descriptor of memory that holds `content` and that nobody can change any more."""
+    """Return a descriptor of memory that holds `content` and that nobody can change any more. Raises OSError."""
     descriptor = os.memfd_create("runink-job", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

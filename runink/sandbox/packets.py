@@ -61,12 +61,18 @@ def understood(
 ) -> Received:
     """Return the message in the packet. Raises BadMessage, after closing the packet's descriptors."""
     try:
-        if not packet.whole:
-            raise BadMessage("too_big", "the packet or its descriptors were cut")
-        return decode(packet.body, kinds, fields, came=len(packet.descriptors))
+        received = decode(packet.body, kinds, fields, came=len(packet.descriptors))
+        _check_whole(packet, received)
     except BadMessage:
         close_all(packet.descriptors)
         raise
+    return received
+
+
+def _check_whole(packet: Packet, received: Received) -> None:
+    """Refuse what was cut in a way that its content does not show."""
+    if not packet.whole:
+        raise BadMessage("too_big", "descriptors were cut", request=received.request)
 
 
 def close_all(descriptors: Sequence[int]) -> None:

@@ -271,6 +271,6 @@ FIELDS: dict[type, dict[str, Check]] = {
 
 def is_preloadable(module: str) -> bool:
     """Say whether the fork server may be asked to import the module."""
-    return module.split(".")[0] in PRELOADABLE and all(
+    return module.split(".", maxsplit=1)[0] in PRELOADABLE and all(
         part.isidentifier() for part in module.split(".")
     )

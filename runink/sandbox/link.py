@@ -1,0 +1,268 @@
+"""The agent's connection to the spawner: numbered requests, their answers, and what comes unasked.
+
+Rules
+- One task reads (`read`); any may ask.  Packets are sent one at a time and whole.
+- What came for a request that nobody waits for any more is closed, and the slice that it started is reported to `unwanted`.
+- When the connection has ended, whatever is or will be asked raises LinkLost.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final
+
+import anyio
+
+from runink import errors
+from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut, Unavailable
+from runink.sandbox.codec import BadMessage, Received, encode
+from runink.sandbox.packets import Packet, close_all, receive, understood
+from runink.sandbox.protocol import (
+    FIELDS,
+    TO_AGENT,
+    TO_SPAWNER,
+    Exited,
+    ForkServerLost,
+    ForkServerReady,
+    Launch,
+    Launched,
+    Listed,
+    Refused,
+)
+
+PACKETS_AT_ONCE: Final = 64  # before other tasks have their turn
+CROWDED_S: Final = 0.002  # until descriptors that are on their way have been taken out
+KEPT: Final = 4  # descriptors of a slice: control, stdout, stderr, pidfd
+
+Event = Exited | ForkServerReady | ForkServerLost
+
+_KIND_OF: Final = {message: kind for kind, message in TO_SPAWNER.items()}
+# What a refusal is to a caller; what does not stand here is a plain Refused.
+_REFUSALS: Final[Mapping[str, type[RuninkError]]] = {
+    "no_slice": errors.NotFound,
+    "slice_exists": errors.Conflict,
+    "too_many_slices": Overloaded,
+    "no_descriptors": Overloaded,
+    "fork_failed": Overloaded,
+    "fork_server_lost": Unavailable,
+    "spawner_ending": Unavailable,
+    "launch_timed_out": TimedOut,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchedSlice:
+    """A slice that has started, with our ends of its channels: non-blocking, and the holder's to close."""
+
+    slice: str
+    attempt: int
+    pid: int
+    control: socket.socket
+    stdout: int
+    stderr: int
+    pidfd: int
+
+    def kill(self) -> None:
+        """End its first process without the spawner's help, for when that is gone."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def close(self) -> None:
+        self.control.close()
+        close_all((self.stdout, self.stderr, self.pidfd))
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """A request. `answer` is a message or a slice, or the error that came of it; `listed` are the slices that came before it."""
+
+    message: Any
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    answer: Any = None
+    listed: list[LaunchedSlice] = field(default_factory=list)
+
+    def settle(self, answer: Any) -> None:
+        if not self.settled.is_set():
+            self.answer = answer
+            self.settled.set()
+
+
+class SpawnerLink:
+    """The connection. `happened` is awaited with each event, `unwanted` is told the name of a slice whose launch was given up."""
+
+    def __init__(
+        self,
+        link: socket.socket,
+        *,
+        happened: Callable[[Event], Awaitable[None]],
+        unwanted: Callable[[str], None],
+    ) -> None:
+        self._link = link
+        self._happened = happened
+        self._unwanted = unwanted
+        self._numbers = count(1)
+        self._asked: dict[int, Asked] = {}
+        self._sending = anyio.Lock()
+        self._why_ended = ""
+        self.ended = anyio.Event()
+
+    async def ask(self, message: Any, *, within: float, descriptors: Sequence[int] = ()) -> Asked:
+        """Send a request and return it with its answer. Raises what the refusal is (`_REFUSALS`), TimedOut, LinkLost."""
+        number, asked = next(self._numbers), Asked(message)
+        kind = _KIND_OF[type(message)]
+        try:
+            body = encode(kind, message, request=number, descriptors=len(descriptors))
+        except BadMessage as problem:
+            raise errors.Refused(problem.text, code=problem.code) from problem
+        self._asked[number] = asked
+        try:
+            with anyio.fail_after(within):
+                await self._send(body, descriptors)
+                await asked.settled.wait()
+        except TimeoutError as error:
+            self._give_back(asked)
+            raise TimedOut(f"the spawner has not answered {kind} within {within:.0f} s") from error
+        except BaseException:
+            self._give_back(asked)
+            raise
+        finally:
+            del self._asked[number]
+        if isinstance(asked.answer, RuninkError):
+            self._give_back(asked)
+            raise asked.answer
+        return asked
+
+    async def read(self) -> None:
+        """Take in what the spawner says, until the connection ends."""
+        try:
+            while not self.ended.is_set():
+                await anyio.wait_readable(self._link)
+                await self._read_some()
+        except BadMessage as problem:
+            self.end(f"it is not understood: {problem.text}")
+        except (OSError, anyio.ClosedResourceError) as error:
+            self.end(str(error))
+
+    def end(self, why: str) -> None:
+        """Close the connection: nothing that was asked will be answered. The first reason stays."""
+        if self.ended.is_set():
+            return
+        self._why_ended = why
+        self.ended.set()
+        anyio.notify_closing(self._link)
+        self._link.close()
+        for asked in self._asked.values():
+            asked.settle(self.lost())
+
+    def lost(self) -> LinkLost:
+        """Return the error of everything that is asked from now on."""
+        text = f"no connection to the spawner: {self._why_ended}"
+        return LinkLost(text, hint="its log says what became of it")
+
+    async def _send(self, body: bytes, descriptors: Sequence[int]) -> None:
+        async with self._sending:
+            while not self.ended.is_set():
+                try:
+                    socket.send_fds(self._link, [body], descriptors)
+                except BlockingIOError:
+                    with suppress(anyio.ClosedResourceError):
+                        await anyio.wait_writable(self._link)
+                except OSError as error:
+                    if error.errno != errno.ETOOMANYREFS:
+                        self.end(str(error.strerror))
+                        break
+                    await anyio.sleep(CROWDED_S)
+                else:
+                    return
+        raise self.lost()
+
+    def _give_back(self, asked: Asked) -> None:
+        """Undo what came of a request that nobody waits for any more."""
+        for launched in asked.listed:
+            launched.close()
+        if isinstance(asked.answer, LaunchedSlice):
+            self._disown(asked.answer)
+
+    def _disown(self, launched: LaunchedSlice) -> None:
+        launched.close()
+        self._unwanted(launched.slice)
+
+    async def _read_some(self) -> None:
+        for _ in range(PACKETS_AT_ONCE):
+            try:
+                packet = receive(self._link)
+            except BlockingIOError:
+                return
+            if packet is None:
+                self.end("it has ended, or another agent has come")
+                return
+            await self._heard(packet)
+            if self.ended.is_set():
+                return
+
+    async def _heard(self, packet: Packet) -> None:
+        try:
+            received = understood(packet, TO_AGENT, FIELDS)
+        except BadMessage as problem:
+            if packet.whole or problem.request not in self._asked:
+                raise
+            self._on_cut(self._asked[problem.request])
+            return
+        match received.message:
+            case Launched() | Listed():
+                self._on_slice(received, packet.descriptors)
+            case Exited() | ForkServerReady() | ForkServerLost():
+                await self._happened(received.message)
+            case answer:
+                if (asked := self._asked.get(received.request)) is not None:
+                    is_refusal = isinstance(answer, Refused)
+                    asked.settle(_refusal(asked.message, answer) if is_refusal else answer)
+
+    def _on_slice(self, received: Received, descriptors: Sequence[int]) -> None:
+        if len(descriptors) != KEPT:
+            close_all(descriptors)
+            raise BadMessage("descriptor_count", f"{len(descriptors)} descriptors of a slice")
+        launched = _slice_of(received.message, descriptors)
+        asked = self._asked.get(received.request)
+        if isinstance(received.message, Listed):
+            if asked is None:
+                launched.close()
+            else:
+                asked.listed.append(launched)
+        elif asked is None:
+            self._disown(launched)
+        else:
+            asked.settle(launched)
+
+    def _on_cut(self, asked: Asked) -> None:
+        """Fail a request whose answer's descriptors did not fit into this process."""
+        if isinstance(asked.message, Launch):
+            self._unwanted(asked.message.slice)
+        text = "the agent has too many files open to take up another slice"
+        hint = "raise its limit (ulimit -n), or run less at once"
+        asked.settle(Overloaded(text, code="no_descriptors", hint=hint))
+
+
+def _slice_of(message: Launched | Listed, descriptors: Sequence[int]) -> LaunchedSlice:
+    control, stdout, stderr, pidfd = descriptors
+    for descriptor in (control, stdout, stderr):
+        os.set_blocking(descriptor, False)
+    channel = socket.socket(fileno=control)
+    return LaunchedSlice(
+        message.slice, message.attempt, message.pid, channel, stdout, stderr, pidfd
+    )
+
+
+def _refusal(message: Any, refused: Refused) -> RuninkError:
+    """Return the error that a refusal is, saying of which slice it speaks."""
+    kind = _REFUSALS.get(refused.code, errors.Refused)
+    name = getattr(message, "slice", "")
+    text = f"slice {name}: {refused.text}" if name and name not in refused.text else refused.text
+    return kind(text, code=refused.code)
