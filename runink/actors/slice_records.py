@@ -17,7 +17,7 @@ from runink.barn.keys import placement_key, slice_key
 from runink.clients.barn import BarnClient, Found, Transaction
 from runink.runs.records import SliceRecord
 
-BATCH_MAX: Final = 200  # records of a transaction, two operations each
+BATCH_MAX: Final = 200  # records of a transaction, two operations each: below TXN_OPERATIONS_MAX
 
 
 @dataclass(slots=True)

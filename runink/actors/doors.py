@@ -1,0 +1,56 @@
+"""The real doors of a chain: connectors, pipes and contracts, joined to the engine of `steps/` here, above all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runink.connectors.publishing import discard, leftovers, publish
+from runink.connectors.sinks import open_sink
+from runink.connectors.sources import open_source
+from runink.contracts.fields import ContractSpec
+from runink.contracts.plan import compile_plan
+from runink.dag import Check, Sink, Source
+from runink.jobs import Prepared, Ticket
+from runink.pipes.batch import Batch
+from runink.pipes.dead_letter import dead_batch
+from runink.pipes.edge import ConsumerGone, EdgeReader, EdgeWriter, ProducerFailed
+from runink.pipes.os_pipe import open_reader, open_writer
+from runink.steps.doors import Plan, SinkWriter, SourceReader
+
+
+class RealDoors:
+    """See `steps.doors.Doors`."""
+
+    @property
+    def neighbour_failures(self) -> tuple[type[BaseException], ...]:
+        return (ProducerFailed, ConsumerGone)
+
+    def source(
+        self, node: Source, *, root: Path, staged: tuple[str, ...], stdin_fd: int | None
+    ) -> SourceReader:
+        return open_source(node, root=root, staged=staged, stdin_fd=stdin_fd)
+
+    def sink(self, node: Sink, *, root: Path, ticket: Ticket, stdout_fd: int | None) -> SinkWriter:
+        return open_sink(node, root=root, ticket=ticket, stdout_fd=stdout_fd)
+
+    def publish(self, prepared: Prepared) -> None:
+        publish(prepared)
+
+    def discard(self, prepared: Prepared) -> None:
+        discard(prepared)
+
+    def leftovers(self, node: Sink, *, root: Path, ticket: Ticket) -> None:
+        leftovers(node, root=root, ticket=ticket)
+
+    def plan(self, spec: ContractSpec) -> Plan:
+        return compile_plan(spec)
+
+    def dead(self, rejected: Any, *, batch: Batch, check: Check, ticket: Ticket) -> Batch:
+        return dead_batch(rejected, batch=batch, check=check, ticket=ticket)
+
+    def reader(self, descriptor: int, *, fingerprint: str) -> EdgeReader:
+        return open_reader(descriptor, fingerprint=fingerprint)
+
+    def writer(self, descriptor: int, *, fingerprint: str) -> EdgeWriter:
+        return open_writer(descriptor, fingerprint=fingerprint)

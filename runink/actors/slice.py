@@ -1,0 +1,69 @@
+"""A slice's life, in its own process: takes its job, does it, tells the agent, ends.
+
+    job           decoded from what the launch brought
+    control       a frame for each `Progress`, one `Done` or `Failed` at the end
+    SIGTERM       the agent wants it to end: the chain is cancelled, cleans up what it wrote aside, and says so
+    the end of    nobody is left who would want the result (agent and spawner are gone): it is cancelled, and ends by force if that takes
+    the control   longer than END_S
+
+It is an actor that serves one message.  It is loaded once, by the fork server, and every slice is a fork of that: so nothing here may start a
+thread, open a descriptor or touch an engine before `main` is called.  The process blocks (Arrow does), so there is no event loop in it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from typing import Final, assert_never
+
+import msgspec
+
+from runink.actors.doors import RealDoors
+from runink.jobs import ChainJob, CompareJob, Done, Failed, PublishJob, SliceJob
+from runink.steps.chain import cancel_on_signals, run_chain
+from runink.steps.comparing import run_compare
+from runink.steps.publish import run_publish
+from runink.wire.blocking import BlockingChannel
+
+END_S: Final = 5.0  # for a slice that nobody waits for any more; a batch takes far less
+EXIT_FAILED: Final = 1
+_decode: Final = msgspec.msgpack.Decoder(SliceJob).decode
+
+
+def main(job: bytes, control: int, descriptors: list[int]) -> int:
+    """Do the job, report, and return the exit code: 0 if it was done. See `sandbox.birth` for who calls this."""
+    cancel_on_signals()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a step's lines are shown as they come
+    channel = BlockingChannel(control)
+    threading.Thread(target=_watch, args=(control,), name="control", daemon=True).start()
+    report = _done(_decode(job), channel, descriptors)
+    channel.send(report)
+    return 0 if isinstance(report, Done) else EXIT_FAILED
+
+
+def _done(job: SliceJob, channel: BlockingChannel, descriptors: list[int]) -> Done | Failed:
+    doors = RealDoors()
+    match job:
+        case ChainJob():
+            return run_chain(job, descriptors, channel.send, doors=doors)
+        case PublishJob():
+            return run_publish(job, doors=doors)
+        case CompareJob():
+            return run_compare(job, doors=doors)
+        case _:
+            assert_never(job)
+
+
+def _watch(control: int) -> None:
+    """Wait for the end of the control socket, in a thread of its own, then end the slice."""
+    poll = select.poll()
+    poll.register(control, select.POLLRDHUP)
+    poll.poll()
+    print("nobody waits for this slice any more: it ends", file=sys.stderr)  # noqa: T201 - into its log, if anybody reads that
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(END_S)
+    os._exit(EXIT_FAILED)

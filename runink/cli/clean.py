@@ -1,0 +1,70 @@
+"""`runi clean`: forgets runs that are over. Their records, logs, kept dead letters and lineage go; what they published stays."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import click
+
+from runink.barn.keys import PIPELINES, RUNS, SLICES, lineage_key
+from runink.cli.options import state_option
+from runink.cli.runs import with_cluster
+from runink.clients.barn import Transaction
+from runink.clients.cluster import Cluster
+from runink.runs.records import RunRecord
+
+KEPT: Final = 20
+
+
+@click.command()
+@click.option("--keep", default=KEPT, show_default=True, help="How many of the newest runs stay.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would go, and leave it.")
+@state_option
+def clean(keep: int, dry_run: bool, state: Path | None) -> None:  # noqa: FBT001 - click gives it by name
+    """Forget runs that are over, with their records, logs and kept dead letters. What they published stays."""
+
+    async def ask(cluster: Cluster, folder: Path) -> int:
+        listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
+        records = sorted((found.value for found in listing.items), key=lambda one: one.run)
+        over = [one for one in records if one.state.is_over]
+        gone = over[: max(len(over) - keep, 0)]
+        if not dry_run:
+            for record in gone:
+                await _forget(cluster, record, folder)
+            await _sweep(cluster, folder)
+        return len(gone)
+
+    count = with_cluster(state, ask)
+    click.echo(f"{'would forget' if dry_run else 'forgot'} {count} run{'s' if count != 1 else ''}")
+
+
+async def _forget(cluster: Cluster, record: RunRecord, folder: Path) -> None:
+    key = RUNS.key(record.herd, record.run)
+    transaction = (
+        Transaction()
+        .delete(key)
+        .delete(lineage_key(record.herd, record.run))
+        .delete_prefix(SLICES.prefix(record.herd, record.run))
+    )
+    await cluster.barn.commit(transaction)
+    shutil.rmtree(folder / "runs" / record.run, ignore_errors=True)
+
+
+async def _sweep(cluster: Cluster, folder: Path) -> None:
+    """Take away what no run needs any more: pipelines, bundles, folders of runs that are not known."""
+    listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
+    records = [found.value for found in listing.items]
+    versions = {(one.herd, one.pipeline, one.version) for one in records}
+    for found in (await cluster.barn.range(PIPELINES.prefix(), bytes)).items:
+        if PIPELINES.parse(found.key) not in versions:
+            await cluster.barn.delete(found.key)
+    _remove_all_but(folder / "runs", {one.run for one in records})
+    _remove_all_but(folder / "bundles", {one.bundle for one in records})
+
+
+def _remove_all_but(folder: Path, kept: set[str]) -> None:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,64 @@
+"""Commands about a pipeline's text, for which nothing runs: `runi compile`, `explain`, `graph`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from runink.cli.options import file_argument, output_option, param_option, parameters_of
+from runink.dsl.explain import as_dot, as_mermaid, explained
+from runink.projects import Compiled, compile_file
+
+
+def _compiled(file: Path, params: tuple[str, ...]) -> Compiled:
+    compiled = compile_file(file, parameters=parameters_of(params))
+    for note in compiled.notes:
+        click.echo(f"note: {note}", err=True)
+    return compiled
+
+
+@click.command("compile")
+@file_argument
+@param_option
+@output_option
+def compile_(file: Path, params: tuple[str, ...], output: str) -> None:
+    """Check a pipeline and print what it compiles to.
+
+    Text is one line; `-o json` is the whole compiled pipeline, the same bytes for the same files and parameters.
+    """
+    dag = _compiled(file, params).dag
+    if output == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(dag, order="sorted"), indent=2))
+        return
+    gangs = len(dag.gangs())
+    click.echo(
+        f"{dag.pipeline} {dag.hash[:12]}: {len(dag.scenarios)} scenarios, {len(dag.nodes)} nodes, "
+        f"{len(dag.slices)} slices in {gangs} gang{'s' if gangs > 1 else ''}"
+    )
+
+
+@click.command()
+@file_argument
+@param_option
+def explain(file: Path, params: tuple[str, ...]) -> None:
+    """Say what a pipeline does, and what of its text is not enforced."""
+    click.echo(explained(_compiled(file, params).dag))
+
+
+@click.command()
+@file_argument
+@param_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["mermaid", "dot"]),
+    default="mermaid",
+    show_default=True,
+    help="For which program.",
+)
+def graph(file: Path, params: tuple[str, ...], form: str) -> None:
+    """Print a pipeline's graph, for mermaid or dot."""
+    dag = _compiled(file, params).dag
+    click.echo(as_mermaid(dag) if form == "mermaid" else as_dot(dag))

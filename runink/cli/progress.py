@@ -1,0 +1,190 @@
+"""A run as it goes: on a terminal a table that is redrawn, elsewhere a line for each thing that happens. Both write to standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import click
+
+from runink.cli.summary import flow_of, short
+from runink.clients.run_requests import RunView
+from runink.dag import Dag
+from runink.runs.figures import rows_in, rows_out
+from runink.runs.records import RunState
+
+REDRAW_PER_S: Final = 8  # more flickers, less looks stuck
+
+
+class Shown(Protocol):
+    """Where a run's progress goes."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def show(self, view: RunView) -> None: ...
+
+
+def progress_for(dag: Dag, *, is_quiet: bool) -> Shown:
+    """Return the progress that fits where standard error goes."""
+    if is_quiet:
+        return _Nothing()
+    return _Table(dag) if sys.stderr.isatty() else _Lines(dag)
+
+
+class _Nothing:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def show(self, view: RunView) -> None:
+        """Nobody looks."""
+
+
+def _states(view: RunView, dag: Dag) -> list[tuple[str, str, int, int, int]]:
+    """Return for each scenario its name, its state, and its rows in, out and rejected so far."""
+    done = {row.name: row for row in view.figures}
+    live = {facts.node: facts for facts in view.progress}
+    slices = {one.slice: one for one in view.slices}
+    found = []
+    for scenario in dag.scenarios:
+        mine = [
+            slices[spec.id]
+            for spec in dag.slices
+            if spec.scenario == scenario.id and spec.id in slices
+        ]
+        states = {one.state.value for one in mine}
+        row = done[scenario.id]
+        if states == {"succeeded"} or not live:
+            rows = (row.rows_in, row.rows_out, row.rejected)
+        else:
+            rejected = sum(
+                facts.rejected
+                for facts in live.values()
+                if facts.node.startswith(f"{scenario.id}.")
+            )
+            rows = (rows_in(dag, scenario.id, live), rows_out(dag, scenario.id, live), rejected)
+        found.append((scenario.id, _worst(states), *rows))
+    return found
+
+
+_ORDER: Final = (
+    "failed",
+    "lost",
+    "cancelled",
+    "running",
+    "launching",
+    "placed",
+    "pending",
+    "succeeded",
+)
+
+
+def _worst(states: set[str]) -> str:
+    return next((state for state in _ORDER if state in states), "waiting")
+
+
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
+class _Lines:
+    """A line when a scenario changes its state, and when the run does."""
+
+    def __init__(self, dag: Dag, write: Callable[[str], object] = _to_stderr) -> None:
+        self._dag = dag
+        self._write = write
+        self._said: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def show(self, view: RunView) -> None:
+        run = short(view.record.run)
+        if view.record.waits_for:
+            self._say(run, f"run {run} waits: {view.record.waits_for}")
+        for name, state, came, went, rejected in _states(view, self._dag):
+            if state == "running":
+                self._say(name, f"{name}: running")
+            elif state == "succeeded":
+                more = f", {rejected:,} rejected" if rejected else ""
+                self._say(name, f"{name}: {came:,} rows in, {went:,} out{more}")
+            elif state in ("failed", "lost", "cancelled"):
+                self._say(name, f"{name}: {state}")
+        if view.record.state is RunState.COMMITTING:
+            self._say(run, f"run {run}: publishing")
+
+    def _say(self, about: str, line: str) -> None:
+        if self._said.get(about) != line:
+            self._said[about] = line
+            self._write(line)
+
+
+class _Table:
+    """A small table that is redrawn in place and gone when the run is over: the summary then says it all."""
+
+    def __init__(self, dag: Dag) -> None:
+        self._dag = dag
+        self._live: Any = None
+        self._view: RunView | None = None
+
+    def __enter__(self) -> Self:
+        from rich.console import Console  # noqa: PLC0415 - a tenth of a second that only a terminal needs
+        from rich.live import Live  # noqa: PLC0415 - as above
+
+        self._live = Live(
+            console=Console(stderr=True),
+            refresh_per_second=REDRAW_PER_S,
+            transient=True,
+            get_renderable=self._table,
+        )
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def show(self, view: RunView) -> None:
+        self._view = view
+
+    def _table(self) -> Any:
+        from rich.table import Table  # noqa: PLC0415 - as above
+
+        table = Table.grid(padding=(0, 2))
+        view = self._view
+        if view is None:
+            table.add_row("starting")
+            return table
+        record = view.record
+        table.add_row(
+            f"[bold]{record.pipeline}[/] · run {short(record.run)} · {record.state.value}"
+        )
+        if record.waits_for:
+            table.add_row(f"waits: {record.waits_for}")
+        inner = Table.grid(padding=(0, 2))
+        for name, state, came, went, rejected in _states(view, self._dag):
+            colour = _COLOURS.get(state, "dim")
+            inner.add_row(
+                f"  {name}",
+                flow_of(self._dag, name),
+                f"[{colour}]{state}[/]",
+                f"{came:,} in",
+                f"{went:,} out",
+                f"[yellow]{rejected:,} rejected[/]" if rejected else "",
+            )
+        table.add_row(inner)
+        return table
+
+
+_COLOURS: Final = {"running": "cyan", "succeeded": "green", "failed": "red", "lost": "red"}

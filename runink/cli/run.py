@@ -1,0 +1,169 @@
+"""`runi run`: a pipeline from its text to its output, followed to the end.
+
+It submits to the cluster that runs for this project's state (`runi up`, or another `runi run`), else it is the cluster itself for as long as
+runs are under way.  Ctrl-C cancels the run and waits for its end; a second one goes at once, and the next start says that the run was cut.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import anyio
+import click
+import msgspec
+
+from runink.bundles import pack, unpack
+from runink.cli.client import Embedding, open_cluster
+from runink.cli.exits import ExitCode
+from runink.cli.options import (
+    file_argument,
+    output_option,
+    param_option,
+    parameters_of,
+    state_folder,
+    state_option,
+)
+from runink.cli.progress import progress_for
+from runink.cli.summary import document, short, summary
+from runink.clients.cluster import Cluster
+from runink.clients.run_requests import RunView, Submit
+from runink.dag import Dag, Sink, Source
+from runink.errors import Invalid
+from runink.names import RunId, run_id
+from runink.projects import Compiled, compile_file
+from runink.quantities import parse_duration
+from runink.runs.records import RunState
+
+STANDARD: Final = "-"
+
+
+@click.command()
+@file_argument
+@param_option
+@output_option
+@state_option
+@click.option("--timeout", metavar="DURATION", help="End each slice after so long, as in 30m.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+def run(
+    file: Path,
+    params: tuple[str, ...],
+    output: str,
+    state: Path | None,
+    timeout: str | None,
+    quiet: bool,  # noqa: FBT001 - click gives it by name
+) -> None:
+    """Run a pipeline, and show how far it is.
+
+    Exit code 0 if the run succeeded, 1 if it failed, 130 if it was cancelled, 8 if the pipeline is invalid.
+    """
+    wall_time_s = parse_duration(timeout) / 1000 if timeout else 0.0
+    compiled = compile_file(file, parameters=parameters_of(params))
+    folder = state_folder(state, compiled.root)
+    for note in compiled.notes:
+        click.echo(f"note: {note}", err=True)
+
+    async def whole() -> RunView:
+        embedding = Embedding(folder, modules=modules_of(compiled.dag))
+        async with open_cluster(embedding) as cluster:
+            request = submission(compiled, folder, cluster=cluster, wall_time_s=wall_time_s)
+            with progress_for(compiled.dag, is_quiet=quiet or output == "json") as shown:
+                return await followed(cluster, request, shown.show)
+
+    view = anyio.run(whole)
+    shows_on_stderr = any(isinstance(n, Sink) and n.path == STANDARD for n in compiled.dag.nodes)
+    if output == "json":
+        text = msgspec.json.encode(document(view)).decode()
+    else:
+        text = "\n".join(summary(view, compiled.dag))
+    click.echo(text, err=shows_on_stderr)
+    raise SystemExit(exit_code(view))
+
+
+def exit_code(view: RunView) -> ExitCode:
+    """Return how the command ends, by what became of the run."""
+    match view.record.state:
+        case RunState.SUCCEEDED:
+            return ExitCode.DONE
+        case RunState.CANCELLED:
+            return ExitCode.INTERRUPTED
+        case _:
+            return ExitCode.FAILED
+
+
+def modules_of(dag: Dag) -> frozenset[str]:
+    """Return the heavy libraries that the pipeline's steps import."""
+    return frozenset(module for node in dag.nodes for module in getattr(node, "modules", ()))
+
+
+def submission(
+    compiled: Compiled,
+    state: Path,
+    *,
+    cluster: Cluster,
+    wall_time_s: float = 0.0,
+    rehearsal: bool = False,
+) -> Submit:
+    """Pack the project and return the request for a run of it. Raises Invalid."""
+    bundle = pack(compiled.root)
+    unpack(bundle, state / "bundles")
+    dag = compiled.dag
+    return Submit(
+        run=new_run_id(),
+        dag=dag,
+        herd=compiled.herd,
+        project=str(compiled.root),
+        bundle=bundle.hash,
+        is_bound=bool(cluster.session),
+        rehearsal=rehearsal,
+        wall_time_s=wall_time_s,
+        stdin=_standard(0, any(isinstance(n, Source) and n.path == STANDARD for n in dag.nodes)),
+        stdout=_standard(1, any(isinstance(n, Sink) and n.path == STANDARD for n in dag.nodes)),
+    )
+
+
+def new_run_id() -> RunId:
+    return run_id(now_ms=time.time_ns() // 1_000_000, entropy=os.urandom(10))
+
+
+def _standard(number: int, is_used: bool) -> str:  # noqa: FBT001 - one fact, one caller
+    """Return the path under which another process of this user opens our standard input or output."""
+    if not is_used:
+        return ""
+    if number == 0 and sys.stdin is not None and sys.stdin.isatty():
+        raise Invalid(
+            "the pipeline reads standard input, which is a terminal",
+            code="stdin_is_terminal",
+            hint="pipe something into it, as in: cat data.csv | runi run …",
+        )
+    return f"/proc/{os.getpid()}/fd/{number}"
+
+
+async def followed(cluster: Cluster, request: Submit, show: Callable[[RunView], object]) -> RunView:
+    """Submit the run, show how it goes, and return it when it is over."""
+    await cluster.submit(request)
+    last: RunView | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(_cancel_on_interrupt, cluster, request.run)
+        async for view in cluster.follow(request.run):
+            show(view)
+            last = view
+        group.cancel_scope.cancel()
+    assert last is not None, "a run that was submitted is seen at least once"
+    return last
+
+
+async def _cancel_on_interrupt(cluster: Cluster, run: RunId) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        asked = False
+        async for _ in signals:
+            if asked:
+                raise KeyboardInterrupt
+            asked = True
+            click.echo(f"cancelling run {short(run)}; once more to leave at once", err=True)
+            await cluster.cancel(run)

@@ -1,0 +1,209 @@
+"""What a run came to, as text for people and as one document for programs. Pure: a `RunView` and its pipeline in, lines or values out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from runink.clients.run_requests import RunView
+from runink.dag import Check, Dag, Node, Sink, Source, Step
+from runink.governance.lineage import label_of
+from runink.jobs import Prepared
+from runink.quantities import format_bytes
+from runink.runs.figures import Figures
+from runink.runs.records import Failure, RunRecord, RunState
+
+SHORT_ID: Final = 12  # characters of a run's id: its millisecond and ten random bits
+REASONS_SHOWN_MAX: Final = 6
+WIDTH_MIN: Final = 100
+LABEL_MIN: Final = 34
+
+
+def short(run: str) -> str:
+    """Return as much of a run's id as people need to name it."""
+    return run[:SHORT_ID]
+
+
+def seconds_of(record: RunRecord) -> float:
+    """Return how long the run took, from its submission to its end."""
+    return max(record.ended_ms - record.submitted_ms, 0) / 1000
+
+
+def flow_of(dag: Dag, scenario: str) -> str:
+    """Return a scenario's way in a few words: `csv → Flight → parquet`."""
+    words: list[str] = []
+    for node in (node for node in dag.nodes if node.scenario == scenario):
+        word = _word(node)
+        if word and (not words or words[-1] != word):
+            words.append(word)
+    return " → ".join(words)
+
+
+def _word(node: Node) -> str:
+    match node:
+        case Source(alias="", staged_from=""):
+            return node.format.value
+        case Check():
+            return node.contract.name
+        case Step():
+            return label_of(node)
+        case Sink(dead_letter=False):
+            return node.format.value
+        case _:
+            return ""
+
+
+def summary(view: RunView, dag: Dag) -> list[str]:
+    """Return the lines that stand at the end of a run."""
+    record = view.record
+    lines = [_head(record), *_steps(view, dag)]
+    lines += _rejections(view.figures)
+    if record.state is RunState.SUCCEEDED:
+        lines += _outputs(record, dag)
+    if record.failure is not None:
+        lines += failure_lines(record.failure)
+    lines.append(_next(record, dag))
+    return lines
+
+
+def _head(record: RunRecord) -> str:
+    left = f"{record.pipeline} · herd {record.herd} · run {short(record.run)}"
+    right = f"{record.state.value} in {seconds_of(record):.1f} s"
+    return f"{left}{right.rjust(max(WIDTH_MIN - len(left), len(right) + 2))}"
+
+
+def _steps(view: RunView, dag: Dag) -> Iterator[str]:
+    flows = {scenario.id: flow_of(dag, scenario.id) for scenario in dag.scenarios}
+    names = max((len(name) for name in flows), default=0)
+    width = max([LABEL_MIN, *map(len, flows.values())])
+    for row in view.figures:
+        rejected = f"{row.rejected:>10,} rejected" if row.rejected else " " * 19
+        line = (
+            f"  {row.name:<{names}}  {flows[row.name]:<{width}}{row.rows_in:>12,} in{row.rows_out:>12,} out{rejected}"
+            f"{row.seconds:>8.1f} s{_rate(row)}"
+        )
+        yield line.rstrip()
+
+
+def _rate(row: Figures) -> str:
+    rows_s = row.rows_in / row.seconds if row.seconds else 0.0
+    if rows_s < 1000:
+        return ""
+    return f"   {rows_s / 1e6:.1f}M rows/s" if rows_s >= 1e6 else f"   {rows_s / 1e3:.0f}k rows/s"
+
+
+def _rejections(figures: Iterable[Figures]) -> Iterator[str]:
+    for row in figures:
+        if not row.rejected:
+            continue
+        reasons = sorted(row.reasons, key=lambda reason: -reason.rows)
+        texts = [f"{reason.text} {reason.rows:,}" for reason in reasons[:REASONS_SHOWN_MAX]]
+        more = len(reasons) - len(texts)
+        if more:
+            texts.append(f"{more} more reasons")
+        yield f"  {row.rejected:,} rejected: {' · '.join(texts)}"
+
+
+def _outputs(record: RunRecord, dag: Dag) -> Iterator[str]:
+    paths = [path_of(one) for one in record.prepared]
+    width = max([LABEL_MIN + 8, *(len(path) + 2 for path in paths)])
+    dead = {node.id for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
+    for one in sorted(record.prepared, key=lambda one: one.sink in dead):
+        path = path_of(one)
+        if one.sink in dead:
+            hint = f"    look at them: runi dead show {short(record.run)}" if one.rows else ""
+            yield f"  {path:<{width}}{one.rows:,} rows{hint}"
+        else:
+            yield f"  {path:<{width}}{one.rows:,} rows, {format_bytes(one.bytes)}"
+
+
+def path_of(prepared: Prepared) -> str:
+    """Return an output's path as it stands in the pipeline."""
+    _, _, path = prepared.uri.partition("://")
+    return path or prepared.uri
+
+
+def failure_lines(failure: Failure) -> list[str]:
+    """Say why a run failed: the error, where, the step's own lines, the slice's last words."""
+    lines = ["", *_indented(f"error[{failure.error.code}]: {failure.error.text}")]
+    if failure.position:
+        lines.append(f"    at {failure.position}")
+    lines += [f"    {line}" for line in failure.traceback]
+    if failure.error.hint:
+        lines.append(f"  help: {failure.error.hint}")
+    if failure.log_tail and not failure.traceback:
+        lines.append(f"  last lines of {failure.slice}:")
+        lines += [f"    {line}" for line in failure.log_tail]
+    return [*lines, ""]
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]
+
+
+def _next(record: RunRecord, dag: Dag) -> str:
+    run = short(record.run)
+    return f"next: runi lineage {run} · runi explain {dag.file} · runi logs {run}"
+
+
+def document(view: RunView) -> dict[str, Any]:
+    """Return the run as one JSON document; its keys are a promise to programs."""
+    record = view.record
+    return {
+        "run": record.run,
+        "pipeline": record.pipeline,
+        "herd": record.herd,
+        "state": record.state.value,
+        "seconds": round(seconds_of(record), 3),
+        "steps": [
+            {
+                "name": row.name,
+                "rows_in": row.rows_in,
+                "rows_out": row.rows_out,
+                "rejected": row.rejected,
+                "seconds": round(row.seconds, 3),
+            }
+            for row in view.figures
+        ],
+        "outputs": [_output(one) for one in record.prepared]
+        if record.state is RunState.SUCCEEDED
+        else [],
+        "slices": [
+            {
+                "name": one.slice,
+                "state": one.state.value,
+                "attempt": one.attempt,
+                "node": one.node,
+                "pid": one.pid,
+                "cpu_seconds": round(one.exit.cpu_s, 3) if one.exit else 0.0,
+                "memory_bytes_max": one.exit.memory_bytes_max if one.exit else 0,
+            }
+            for one in view.slices
+        ],
+        "error": error_document(record.failure),
+    }
+
+
+def _output(prepared: Prepared) -> dict[str, Any]:
+    return {
+        "uri": prepared.uri,
+        "rows": prepared.rows,
+        "bytes": prepared.bytes,
+        "sha256": prepared.sha256,
+    }
+
+
+def error_document(failure: Failure | None) -> dict[str, Any] | None:
+    """Return a failure as part of a document, or nothing."""
+    if failure is None:
+        return None
+    return {
+        "code": failure.error.code,
+        "text": failure.error.text,
+        "hint": failure.error.hint,
+        "slice": failure.slice,
+        "step": failure.step,
+        "position": failure.position,
+        "traceback": list(failure.traceback),
+        "log_tail": list(failure.log_tail),
+    }

@@ -1,0 +1,55 @@
+"""`runi up`: a cluster of one node that stays, for runs to be submitted to while it is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import click
+
+from runink.cli.options import state_folder, state_option
+from runink.config import ORPHAN_S, NodeSettings, offered
+from runink.errors import Conflict, NotFound
+from runink.node import Role, connected, embedded
+from runink.projects import find_root
+
+
+@click.command()
+@state_option
+def up(state: Path | None) -> None:
+    """Keep a cluster of one node running, for runs to be submitted to.
+
+    It says `ready` when it takes runs. Ctrl-C or SIGTERM stops it in order: runs that are under way go on when it is started again within half
+    a minute, and are repeated from their inputs otherwise.
+    """
+    began = time.monotonic()
+    folder = state_folder(state, find_root(Path.cwd() / "."))
+    settings = NodeSettings(state=folder, capacity=offered(), orphan_s=ORPHAN_S)
+
+    async def whole() -> None:
+        await _refuse_second(settings)
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with embedded(settings, role=Role.ALL, session="") as _:
+                took = time.monotonic() - began
+                click.echo(f"ready in {took:.2f} s: pid {os.getpid()}, state in {folder}", err=True)
+                async for _ in signals:
+                    break
+                click.echo("stopping", err=True)
+
+    anyio.run(whole)
+
+
+async def _refuse_second(settings: NodeSettings) -> None:
+    try:
+        async with connected(settings):
+            pass
+    except NotFound:
+        return
+    raise Conflict(
+        f"a cluster runs already with its state in {settings.state}",
+        code="already_up",
+        hint="runi status tells about it; another one needs another --state",
+    )

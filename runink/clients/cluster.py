@@ -1,0 +1,69 @@
+"""A cluster as its clients see it: the Barn, the run controller and governance, wherever they are.
+
+    embedded    `node.embedded` runs them in this process
+    connected   over the Unix socket of a cluster that runs in another process of this user
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from runink.clients.barn import BarnClient
+from runink.clients.run_requests import (
+    Cancel,
+    Follow,
+    GovernanceRequest,
+    LineageOf,
+    RunRequest,
+    RunView,
+    Submit,
+)
+from runink.governance.lineage import Lineage
+from runink.names import HerdName, RunId
+from runink.runs.records import RunRecord
+from runink.runtime.ref import Ref
+
+# The addresses under which a node serves them.
+BARN: Final = "barn"
+RUNS: Final = "runs"
+GOVERNANCE: Final = "governance"
+
+WITHIN_S: Final = 15.0  # a request waits for a sync of the disk, and for a restart at worst
+FOLLOW_S: Final = 10.0
+FOLLOW_GRACE_S: Final = 5.0  # more than the follower's own time, so that its answer comes first
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What clients talk to. `session` names this start of an embedded cluster, empty for one elsewhere."""
+
+    barn: BarnClient
+    runs: Ref[RunRequest]
+    governance: Ref[GovernanceRequest]
+    session: str = ""
+
+    async def submit(self, request: Submit) -> RunRecord:
+        """Submit a run; asked again after a lost answer it is the same run. Raises Invalid, Unavailable."""
+        return await self.runs.ask(request, within=WITHIN_S)
+
+    async def cancel(self, run: RunId) -> RunRecord:
+        """Have a run end; it has ended when `follow` says so. Raises NotFound."""
+        return await self.runs.ask(Cancel(run), within=WITHIN_S)
+
+    async def lineage(self, herd: HerdName, run: RunId) -> Lineage:
+        """Return a run's facts. Raises NotFound."""
+        return await self.governance.ask(LineageOf(herd, run), within=WITHIN_S)
+
+    async def follow(self, run: RunId) -> AsyncIterator[RunView]:
+        """Yield the run whenever it has changed, up to and with its end. Raises NotFound."""
+        seen = 0
+        while True:  # ends with the run
+            request = Follow(run, seen, FOLLOW_S)
+            view = await self.runs.ask(request, within=FOLLOW_S + FOLLOW_GRACE_S)
+            if view.number != seen or view.record.state.is_over:
+                seen = view.number
+                yield view
+            if view.record.state.is_over:
+                return
