@@ -32,7 +32,7 @@ class FieldSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """One field. `nullable` fields may hold nothing; a field with a default may be missing from the input.
 
     Bounds of dates and times stand as ISO 8601 text, of decimals as decimal text. `pattern` must match the whole value (RE2
-    syntax). `digits` and `scale` are of decimals. `pii` names the kind of personal data, `tags` whatever people add.
+    syntax). `digits` and `scale` are of decimals, `allow_inf_nan` of floats. `pii` names the kind of personal data, `tags` whatever people add.
     """
 
     name: str
@@ -50,6 +50,7 @@ class FieldSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     choices: tuple[Scalar, ...] = ()
     digits: int | None = None
     scale: int | None = None
+    allow_inf_nan: bool = False
     unit: str = ""
     description: str = ""
     pii: str = ""

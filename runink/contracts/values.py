@@ -1,0 +1,104 @@
+"""The values that a spec carries (bounds, defaults, choices) in their two forms.
+
+In a spec a value is a JSON scalar: dates, times and decimals stand as text, bytes as one character a byte.  To be compared it
+becomes the Python value that it stands for.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from runink.contracts.fields import FieldSpec, Kind, Scalar
+
+BOUNDS: Final = ("ge", "gt", "le", "lt")
+INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
+
+
+def article(kind: Kind) -> str:
+    return {Kind.INT: "an int", Kind.BYTES: "bytes"}.get(kind, f"a {kind.value}")
+
+
+def scalar(kind: Kind, value: Any) -> Scalar | None:
+    """Return a bound or a default in the form that specs keep (dates, times, decimals and bytes as text), or nothing if it is not of the kind."""
+    match kind:
+        case Kind.INT:
+            whole = type(value) is int and INT64_MIN <= value <= INT64_MAX
+            return value if whole else None
+        case Kind.FLOAT:
+            return float(value) if type(value) in (int, float) and value == value else None  # noqa: PLR0124 - NaN is no bound
+        case Kind.BOOL:
+            return value if type(value) is bool else None
+        case Kind.STR:
+            return value if isinstance(value, str) else None
+        case Kind.BYTES:
+            return value.decode("latin-1") if isinstance(value, bytes) else None
+        case _:
+            parsed = _parsed(kind, value)
+            return (
+                None
+                if parsed is None
+                else str(parsed)
+                if kind is Kind.DECIMAL
+                else parsed.isoformat()
+            )
+
+
+def _parsed(kind: Kind, value: Any) -> Any:
+    """Return a date, datetime (UTC), time or Decimal, from one or from its text; nothing if it is neither."""
+    try:
+        match kind:
+            case Kind.DECIMAL if isinstance(value, (str, Decimal)) or type(value) is int:
+                number = Decimal(value)
+                return number if number.is_finite() else None
+            case Kind.DATE if isinstance(value, str):
+                return date.fromisoformat(value)
+            case Kind.DATE if type(value) is date:
+                return value
+            case Kind.DATETIME if isinstance(value, (str, datetime)):
+                instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+                return instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
+            case Kind.TIME if isinstance(value, (str, time)):
+                moment = time.fromisoformat(value) if isinstance(value, str) else value
+                return moment if moment.tzinfo is None else None
+    except (ValueError, InvalidOperation, OverflowError):
+        pass  # Nothing of the kind; the caller says what was expected.
+    return None
+
+
+def comparable(kind: Kind, value: Scalar) -> Any:
+    """Return a spec's scalar as the Python value that it stands for."""
+    if kind is Kind.BYTES:
+        return str(value).encode("latin-1")
+    if kind in (Kind.DATE, Kind.DATETIME, Kind.TIME, Kind.DECIMAL):
+        return _parsed(kind, value)
+    return value
+
+
+def broken_rule(spec: FieldSpec, value: Scalar) -> str | None:
+    """Name the first rule of the field that a value in the spec's form breaks."""
+    own = comparable(spec.kind, value)
+    length = len(own) if isinstance(own, (str, bytes)) else 0
+    bounds = {
+        name: comparable(spec.kind, bound)
+        for name in BOUNDS
+        if (bound := getattr(spec, name)) is not None
+    }
+    keeps = {
+        "ge": lambda bound: own >= bound,
+        "gt": lambda bound: own > bound,
+        "le": lambda bound: own <= bound,
+        "lt": lambda bound: own < bound,
+    }
+    for name, bound in bounds.items():
+        if not keeps[name](bound):
+            return name
+    if spec.choices and own not in spec.choices:
+        return "choices"
+    if spec.pattern is not None and not re.fullmatch(spec.pattern, str(own)):
+        return "pattern"
+    if spec.min_length is not None and length < spec.min_length:
+        return "min_length"
+    return "max_length" if spec.max_length is not None and length > spec.max_length else None
