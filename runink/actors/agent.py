@@ -74,6 +74,7 @@ GRACE_S: Final = 3.0  # for a slice that is told to end
 DAGS_KEPT_MAX: Final = 50
 
 AgentMessage = Loaded | Watched
+_Gang = tuple[RunId, str, int]  # of a run, in an attempt
 
 
 @dataclass(eq=False, slots=True)
@@ -106,7 +107,8 @@ class Agent(Actor[AgentMessage]):
         self._now_ms = now_ms
         self._prefix = PLACEMENTS.prefix(node.node)
         self._attended: dict[str, Attended] = {}  # by the placement's key
-        self._launching: set[tuple[RunId, str, int]] = set()
+        self._launching: dict[_Gang, frozenset[str]] = {}  # the placements of each gang
+        self._unwanted: set[str] = set()  # placements that were taken back during the launch
         self._exits: dict[str, _Exit] = {}
         self._dags: dict[str, Dag] = {}
         self._records = SliceRecords(barn, lost=self._disown)
@@ -114,8 +116,6 @@ class Agent(Actor[AgentMessage]):
 
     async def started(self, context: Context[AgentMessage]) -> None:
         self._context = context
-        self._attended = {}
-        self._launching = set()
         context.spawn(self._records.run)
         context.spawn(self._hear_exits)
         await self._take_up()
@@ -189,9 +189,8 @@ class Agent(Actor[AgentMessage]):
     def _reconcile(self, there: list[KeyValue], gone: list[str]) -> None:
         """Launch what is new and stop what is no longer placed here."""
         for key in gone:
-            if (attended := self._attended.get(key)) is not None:
-                self._context.spawn(partial(self._stop, attended))
-        gangs: dict[tuple[RunId, str, int], list[Placement]] = {}
+            self._unwant(key)
+        gangs: dict[_Gang, list[Placement]] = {}
         for item in there:
             placement = decode_value(item, Placement).value
             attended = self._attended.get(item.key)
@@ -200,8 +199,19 @@ class Agent(Actor[AgentMessage]):
                 gangs.setdefault(gang, []).append(placement)
         for gang, placements in gangs.items():
             if gang not in self._launching:
-                self._launching.add(gang)
+                self._launching[gang] = frozenset(map(self._placement_key, placements))
                 self._context.spawn(partial(self._launch, gang, placements))
+
+    def _placement_key(self, one: Placement | SliceRecord) -> str:
+        return placement_key(self._node.node, one.run, one.slice)
+
+    def _unwant(self, key: str) -> None:
+        """Stop the slice with this placement, if there is one; one that is being launched is stopped as soon as it is there."""
+        attended = self._attended.get(key)
+        if attended is not None:
+            self._context.spawn(partial(self._stop, attended))
+        elif any(key in keys for keys in self._launching.values()):
+            self._unwanted.add(key)
 
     async def _stop(self, attended: Attended) -> None:
         if attended.stopping:
@@ -217,18 +227,15 @@ class Agent(Actor[AgentMessage]):
         parsed = parse_slice(key)
         assert parsed is not None
         _, run, slice_id = parsed
-        if (
-            attended := self._attended.get(placement_key(self._node.node, run, slice_id))
-        ) is not None:
-            self._context.spawn(partial(self._stop, attended))
+        self._unwant(placement_key(self._node.node, run, slice_id))
 
     # Launching.
 
-    async def _launch(self, gang: tuple[RunId, str, int], placements: list[Placement]) -> None:
+    async def _launch(self, gang: _Gang, placements: list[Placement]) -> None:
         try:
             await self._launch_gang(placements)
         finally:
-            self._launching.discard(gang)
+            self._unwanted -= self._launching.pop(gang)
 
     async def _launch_gang(self, placements: list[Placement]) -> None:
         """Launch slices whose placements came together, because they were written together."""
@@ -327,8 +334,11 @@ class Agent(Actor[AgentMessage]):
 
     def _attend(self, record: SliceRecord, launched: LaunchedSlice) -> None:
         attended = Attended(record, process_name(record))
-        self._attended[placement_key(self._node.node, record.run, record.slice)] = attended
+        key = self._placement_key(record)
+        self._attended[key] = attended
         self._context.spawn(partial(self._attend_to_end, attended, launched))
+        if key in self._unwanted:
+            self._unwant(key)
 
     async def _attend_to_end(self, attended: Attended, launched: LaunchedSlice) -> None:
         record = attended.record
@@ -350,9 +360,10 @@ class Agent(Actor[AgentMessage]):
     async def _write_end(self, attended: Attended, ending: Ending) -> None:
         record = attended.record
         final = ended(record, ending, was_stopped=attended.stopping, now_ms=self._now_ms())
+        attended.stopping = True  # it has ended: that its placement goes is our own doing
         self._records.write(final)
         await self._records.wait_written(final)
-        del self._attended[placement_key(self._node.node, record.run, record.slice)]
+        del self._attended[self._placement_key(record)]
         await self._spawner.release(attended.name)
         scratch = self._workplace.run_folder(record.run) / "scratch"
         name = f"{record.slice}.{record.attempt}"

@@ -84,6 +84,7 @@ class Barn(Actor[BarnMessage]):
         self._offload = offload
         self._journal: Journal | None = None
         self._commit: GroupCommit
+        self._committed: anyio.Event
         self._deadlines = LeaseDeadlines()
         self._watches = Watches()
         self._polls: dict[int, _Poll] = {}
@@ -97,13 +98,24 @@ class Barn(Actor[BarnMessage]):
             journal, offload=self._offload, applied=self._applied, batch_done=self._batch_done
         )
         self._deadlines.begin(journal.store.leases(), now_s=anyio.current_time())
-        context.spawn(self._commit.run)
+        self._committed = anyio.Event()
+        context.spawn(self._commit_all)
         context.spawn(self._keep_time)
 
+    async def _commit_all(self) -> None:
+        try:
+            await self._commit.run()
+        finally:
+            self._committed.set()
+
     async def stopped(self) -> None:
-        if self._journal is not None:
-            await self._offload(self._journal.close)
-            self._journal = None
+        """Put on disk what was taken, then give the directory free. After a crash nothing is under way any more."""
+        if self._journal is None:
+            return
+        self._commit.close()
+        await self._committed.wait()
+        await self._offload(self._journal.close)
+        self._journal = None
 
     async def _keep_time(self) -> None:
         while True:

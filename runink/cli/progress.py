@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 import click
@@ -13,7 +12,7 @@ from runink.cli.summary import flow_of, short
 from runink.clients.run_requests import RunView
 from runink.dag import Dag
 from runink.runs.figures import rows_in, rows_out
-from runink.runs.records import RunState
+from runink.runs.records import RunState, SliceRecord
 
 REDRAW_PER_S: Final = 8  # more flickers, less looks stuck
 
@@ -22,7 +21,7 @@ class Shown(Protocol):
     """Where a run's progress goes."""
 
     def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *details: object) -> None: ...
     def show(self, view: RunView) -> None: ...
 
 
@@ -48,7 +47,7 @@ def _states(view: RunView, dag: Dag) -> list[tuple[str, str, int, int, int]]:
     """Return for each scenario its name, its state, and its rows in, out and rejected so far."""
     done = {row.name: row for row in view.figures}
     live = {facts.node: facts for facts in view.progress}
-    slices = {one.slice: one for one in view.slices}
+    slices: dict[str, SliceRecord] = {one.slice: one for one in view.slices}
     found = []
     for scenario in dag.scenarios:
         mine = [
@@ -147,13 +146,8 @@ class _Table:
         self._live.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.__exit__(kind, error, trace)
+    def __exit__(self, *details: object) -> None:
+        self._live.__exit__(*details)
 
     def show(self, view: RunView) -> None:
         self._view = view

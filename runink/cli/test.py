@@ -77,7 +77,7 @@ async def _rehearsed(compiled: list[Compiled], folder: Path, update: bool) -> li
     async with open_cluster(Embedding(folder, modules=modules)) as cluster:
         for one in compiled:
             request = submission(one, folder, cluster=cluster, rehearsal=True)
-            request = msgspec.structs.replace(request, updates_goldens=update)
+            request = msgspec.structs.replace(request, update_goldens=update)
             views.append(await followed(cluster, request, _nothing))
     return views
 

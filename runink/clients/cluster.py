@@ -1,7 +1,7 @@
 """A cluster as its clients see it: the Barn, the run controller and governance, wherever they are.
 
-    embedded    `node.embedded` runs them in this process
-    connected   over the Unix socket of a cluster that runs in another process of this user
+embedded    `node.embedded` runs them in this process
+connected   over the Unix socket of a cluster that runs in another process of this user
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from runink.clients.run_requests import (
     RunView,
     Submit,
 )
+from runink.errors import Unavailable
 from runink.governance.lineage import Lineage
 from runink.names import HerdName, RunId
 from runink.runs.records import RunRecord
@@ -37,20 +38,28 @@ FOLLOW_GRACE_S: Final = 5.0  # more than the follower's own time, so that its an
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What clients talk to. `session` names this start of an embedded cluster, empty for one elsewhere."""
+    """What clients talk to. There is no `runs` where only the store is open. `session` names this start of an embedded cluster, empty for one elsewhere."""
 
     barn: BarnClient
-    runs: Ref[RunRequest]
     governance: Ref[GovernanceRequest]
+    runs: Ref[RunRequest] | None
     session: str = ""
+
+    @property
+    def _controller(self) -> Ref[RunRequest]:
+        if self.runs is None:
+            raise Unavailable(
+                "no cluster runs here", code="not_running", hint="start one with runi up"
+            )
+        return self.runs
 
     async def submit(self, request: Submit) -> RunRecord:
         """Submit a run; asked again after a lost answer it is the same run. Raises Invalid, Unavailable."""
-        return await self.runs.ask(request, within=WITHIN_S)
+        return await self._controller.ask(request, within=WITHIN_S)
 
     async def cancel(self, run: RunId) -> RunRecord:
         """Have a run end; it has ended when `follow` says so. Raises NotFound."""
-        return await self.runs.ask(Cancel(run), within=WITHIN_S)
+        return await self._controller.ask(Cancel(run), within=WITHIN_S)
 
     async def lineage(self, herd: HerdName, run: RunId) -> Lineage:
         """Return a run's facts. Raises NotFound."""
@@ -61,7 +70,7 @@ class Cluster:
         seen = 0
         while True:  # ends with the run
             request = Follow(run, seen, FOLLOW_S)
-            view = await self.runs.ask(request, within=FOLLOW_S + FOLLOW_GRACE_S)
+            view = await self._controller.ask(request, within=FOLLOW_S + FOLLOW_GRACE_S)
             if view.number != seen or view.record.state.is_over:
                 seen = view.number
                 yield view

@@ -264,10 +264,11 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
 
 
 def _cancelled(records: Iterable[SliceRecord], world: World) -> list[SliceRecord]:
+    """End those that no agent has begun with. One that begins at this moment changes the record first, or finds it changed."""
     return [
         changed(record, state=SliceState.CANCELLED, ended_ms=world.now_ms, waits_for="")
         for record in records
-        if record.state is SliceState.PENDING
+        if record.state in (SliceState.PENDING, SliceState.PLACED)
     ]
 
 

@@ -185,6 +185,18 @@ def test_a_cancelled_run_stops_its_slices(*, placed: bool) -> None:
     assert world.record.state is RunState.CANCELLED
 
 
+def test_a_placed_slice_that_no_agent_has_begun_with_is_cancelled_by_the_decision_itself() -> None:
+    """Its placement goes with it, so the agent may never see it: nobody else would write its end."""
+    world = RunWorld(staged_dag("a"))
+    world.settle()
+    world.place()
+    world.settle()
+    world.record = changed(world.record, cancel=True)
+    decision = world.decide()
+    assert [(one.slice, one.state) for one in decision.slices] == [("a", SliceState.CANCELLED)]
+    assert [one.slice for one in decision.stop] == ["a"]
+
+
 def test_a_run_that_is_committing_cannot_be_cancelled_any_more() -> None:
     world = RunWorld(staged_dag("a"))
     world.go(["a"])

@@ -1,0 +1,169 @@
+"""The composition root: which actors a node runs, in which order they start and stop, and how others reach them.
+
+    embedded (role `all`)            embedded (role `store`)       connected
+      barn                             barn                          over the socket of either
+      run controller                   governance
+      scheduler
+      governance
+        spawner                      A command that only looks needs no more than the store.
+          agent
+            the socket
+
+Inner ones start last and stop first: nobody is asked who is not there any more.  The Barn's lock on the state folder is what makes the
+cluster the only one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from runink.actors.agent import Agent
+from runink.actors.barn import Barn
+from runink.actors.governance import Governance
+from runink.actors.launching import Workplace
+from runink.actors.runs import RunController
+from runink.actors.scheduler import Scheduler
+from runink.clients.barn import BarnClient, new_client_id
+from runink.clients.barn_requests import BarnRequest
+from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
+from runink.clients.run_requests import GovernanceRequest, RunRequest
+from runink.config import NodeSettings
+from runink.runs.records import NodeRecord
+from runink.runtime.actor import Actor
+from runink.runtime.directory import Directory
+from runink.runtime.ref import LocalRef
+from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
+from runink.sandbox.starting import SpawnerPlace, running_spawner
+from runink.storage.disk import RealDisk
+from runink.wire.unix import connect_unix, serve_unix
+
+ENTRY: Final = "runink.actors.slice:main"
+PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs
+SCHEDULER: Final = "scheduler"
+AGENT: Final = "agent"
+STATE_MODE: Final = 0o700
+MESSAGES_MAX: Final = 1024  # hundreds of slices write and tell at once
+
+M = TypeVar("M")
+
+
+class Role(Enum):
+    """How much of a cluster is run."""
+
+    ALL = "all"
+    STORE = "store"
+
+
+def now_ms() -> int:
+    """The wall clock, milliseconds of the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def embedded(
+    settings: NodeSettings,
+    *,
+    role: Role = Role.ALL,
+    modules: frozenset[str] = frozenset(),
+    session: str | None = None,
+) -> AsyncIterator[Cluster]:
+    """Run a cluster of one node in this process, for as long as the block.
+
+    `modules` are loaded for slices in advance.  `session` names this start: runs that are bound to it end with it; an empty one binds none.
+    Raises Unavailable (`storage_locked`) where another process has the state, WalCorrupt and Broken where it is damaged.
+    """
+    settings.validate()
+    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+    session = new_client_id() if session is None else session
+    async with supervise() as control:
+        parts = await _control(control, settings, session, role=role)
+        if role is Role.STORE:
+            yield parts.cluster(session)
+            return
+        async with (
+            _worker(parts, settings, modules),
+            serve_unix(settings.socket, parts.directory()),
+        ):
+            yield parts.cluster(session)
+
+
+@asynccontextmanager
+async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
+    """Reach the cluster that runs with this state in another process of this user. Raises NotFound where none does."""
+    async with connect_unix(settings.socket) as link:
+        yield Cluster(BarnClient(link.ref(BARN)), link.ref(GOVERNANCE), link.ref(RUNS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The control plane's actors. There is no run controller where only the store runs."""
+
+    barn: LocalRef[Any]
+    governance: LocalRef[Any]
+    runs: LocalRef[Any] | None
+
+    def cluster(self, session: str) -> Cluster:
+        return Cluster(BarnClient(self.barn), self.governance, self.runs, session)
+
+    def directory(self) -> Directory:
+        assert self.runs is not None, "only a whole cluster is served"
+        directory = Directory()
+        directory.serve(self.barn, BarnRequest)
+        directory.serve(self.governance, GovernanceRequest)
+        directory.serve(self.runs, RunRequest)
+        return directory
+
+
+async def _control(
+    control: Supervisor, settings: NodeSettings, session: str, *, role: Role
+) -> _Parts:
+    """Start the control plane."""
+    barn = await _start(control, BARN, lambda: Barn(partial(RealDisk, settings.barn)))
+    governance = await _start(control, GOVERNANCE, lambda: Governance(BarnClient(barn)))
+    if role is Role.STORE:
+        return _Parts(barn, governance, None)
+    runs = await _start(
+        control, RUNS, lambda: RunController(BarnClient(barn), session=session, now_ms=now_ms)
+    )
+    await _start(control, SCHEDULER, lambda: Scheduler(BarnClient(barn), now_ms=now_ms))
+    return _Parts(barn, governance, runs)
+
+
+async def _start(supervisor: Supervisor, address: str, make: Callable[[], Actor[M]]) -> LocalRef[M]:
+    return await supervisor.start(ChildSpec(address, make, messages_max=MESSAGES_MAX))
+
+
+@asynccontextmanager
+async def _worker(
+    parts: _Parts, settings: NodeSettings, modules: frozenset[str]
+) -> AsyncIterator[None]:
+    """Run the worker node's side: the spawner, and the agent that launches slices through it."""
+    assert parts.runs is not None
+    runs = parts.runs
+    place = SpawnerPlace(
+        socket=settings.state / "spawner.sock",
+        log=settings.state / "spawner.log",
+        entry=ENTRY,
+        preload=(*PRELOADED, *sorted(modules)),
+        orphan_s=settings.orphan_s,
+    )
+    node = NodeRecord(settings.node, settings.capacity, slices_max=settings.slices_max)
+    async with running_spawner(place, agent=settings.node) as spawner:
+        async with supervise() as worker:
+            agent = partial(
+                Agent,
+                spawner=spawner,
+                node=node,
+                workplace=Workplace(settings.state),
+                now_ms=now_ms,
+            )
+            await _start(worker, AGENT, lambda: agent(BarnClient(parts.barn), runs))
+            yield
+        if settings.orphan_s and await spawner.list():
+            await spawner.aclose()  # what still runs is found again by the next start
