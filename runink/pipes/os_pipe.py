@@ -40,8 +40,14 @@ _IPC: Final = pa.ipc.IpcWriteOptions(
 
 
 def open_writer(fd: int, *, fingerprint: str) -> EdgeWriter:
-    """Take over the write end of a pipe and greet. Raises ConsumerGone."""
-    return _PipeWriter(fd, fingerprint)
+    """Take over the write end of a pipe and greet. Raises ConsumerGone, and has closed the descriptor then."""
+    writer = _PipeWriter(fd)
+    try:
+        writer.greet(fingerprint)
+    except BaseException:
+        writer.close()
+        raise
+    return writer
 
 
 def open_reader(fd: int, *, fingerprint: str) -> EdgeReader:
@@ -50,13 +56,15 @@ def open_reader(fd: int, *, fingerprint: str) -> EdgeReader:
 
 
 class _PipeWriter:
-    def __init__(self, fd: int, fingerprint: str) -> None:
+    def __init__(self, fd: int) -> None:
         self._descriptor = _Descriptor(fd)
         self._schema: pa.Schema | None = None
         self._pieces = _Pieces()
         self._ipc: Any = None
         self._torn = False  # a frame was begun and not finished
         self._rows = self._batches = self._bytes = 0
+
+    def greet(self, fingerprint: str) -> None:
         self._send([frames.greeting(fingerprint)])
 
     def write(self, batch: Batch) -> None:
