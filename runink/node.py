@@ -15,13 +15,17 @@ cluster the only one.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Any, Final, TypeVar
+
+import anyio
+import anyio.abc
 
 from runink.actors.agent import Agent
 from runink.actors.barn import Barn
@@ -34,23 +38,29 @@ from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.clients.run_requests import GovernanceRequest, RunRequest
 from runink.config import NodeSettings
+from runink.errors import Broken
 from runink.runs.records import NodeRecord
 from runink.runtime.actor import Actor
 from runink.runtime.directory import Directory
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
+from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 from runink.storage.disk import RealDisk
 from runink.wire.unix import connect_unix, serve_unix
 
 ENTRY: Final = "runink.actors.slice:main"
 PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs
+SPAWNER_LOG: Final = "spawner.log"
+SPAWNERS_MAX: Final = 5  # of one start; who loses more has a machine that ends processes
 SCHEDULER: Final = "scheduler"
 AGENT: Final = "agent"
 STATE_MODE: Final = 0o700
 MESSAGES_MAX: Final = 1024  # hundreds of slices write and tell at once
 
 M = TypeVar("M")
+
+_log = logging.getLogger(__name__)
 
 
 class Role(Enum):
@@ -143,27 +153,76 @@ async def _start(supervisor: Supervisor, address: str, make: Callable[[], Actor[
 async def _worker(
     parts: _Parts, settings: NodeSettings, modules: frozenset[str]
 ) -> AsyncIterator[None]:
-    """Run the worker node's side: the spawner, and the agent that launches slices through it."""
-    assert parts.runs is not None
-    runs = parts.runs
-    place = SpawnerPlace(
+    """Run the worker node's side in a task beside the block, up to its end."""
+    leave = anyio.Event()
+    async with anyio.create_task_group() as group:
+        await group.start(_work, parts, settings, modules, leave)
+        try:
+            yield
+        finally:
+            leave.set()
+
+
+async def _work(
+    parts: _Parts,
+    settings: NodeSettings,
+    modules: frozenset[str],
+    leave: anyio.Event,
+    *,
+    task_status: anyio.abc.TaskStatus[None],
+) -> None:
+    """Run spawner and agent until `leave`. Where the spawner dies, its slices are gone: both begin anew and find them lost."""
+    for _ in range(SPAWNERS_MAX):
+        async with running_spawner(_place(settings, modules), agent=settings.node) as spawner:
+            async with supervise() as worker:
+                await _start_agent(worker, parts, settings, spawner)
+                task_status.started()
+                await _wait_either(leave, spawner.wait_ended)
+            if leave.is_set():
+                if settings.orphan_s and not spawner.has_ended and await spawner.list():
+                    await spawner.aclose()  # what still runs is found again by the next start
+                return
+        _log.warning("spawner lost", extra={"node": settings.node})
+    raise Broken(
+        f"the spawner of {settings.node} has ended {SPAWNERS_MAX} times",
+        code="spawner_lost",
+        hint=f"see {settings.state / SPAWNER_LOG}",
+    )
+
+
+def _place(settings: NodeSettings, modules: frozenset[str]) -> SpawnerPlace:
+    return SpawnerPlace(
         socket=settings.state / "spawner.sock",
-        log=settings.state / "spawner.log",
+        log=settings.state / SPAWNER_LOG,
         entry=ENTRY,
         preload=(*PRELOADED, *sorted(modules)),
         orphan_s=settings.orphan_s,
     )
-    node = NodeRecord(settings.node, settings.capacity, slices_max=settings.slices_max)
-    async with running_spawner(place, agent=settings.node) as spawner:
-        async with supervise() as worker:
-            agent = partial(
-                Agent,
-                spawner=spawner,
-                node=node,
-                workplace=Workplace(settings.state),
-                now_ms=now_ms,
-            )
-            await _start(worker, AGENT, lambda: agent(BarnClient(parts.barn), runs))
-            yield
-        if settings.orphan_s and await spawner.list():
-            await spawner.aclose()  # what still runs is found again by the next start
+
+
+async def _start_agent(
+    worker: Supervisor, parts: _Parts, settings: NodeSettings, spawner: Spawner
+) -> None:
+    assert parts.runs is not None, "a worker has a whole cluster above it"
+    agent = partial(
+        Agent,
+        runs=parts.runs,
+        spawner=spawner,
+        node=NodeRecord(settings.node, settings.capacity, slices_max=settings.slices_max),
+        workplace=Workplace(settings.state),
+        now_ms=now_ms,
+    )
+    await _start(worker, AGENT, lambda: agent(BarnClient(parts.barn)))
+
+
+async def _wait_either(one: anyio.Event, other: Callable[[], Awaitable[None]]) -> None:
+    """Wait until one of the two has happened."""
+
+    async def wait_other() -> None:
+        await other()
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait_other)
+        await one.wait()
+        group.cancel_scope.cancel()

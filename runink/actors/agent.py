@@ -47,7 +47,7 @@ from runink.barn.keys import (
     slice_key,
 )
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
-from runink.clients.barn import BarnClient, Found, decode_value
+from runink.clients.barn import BarnClient, decode_value
 from runink.clients.run_requests import RunRequest, SliceProgress
 from runink.dag import Dag
 from runink.errors import NotFound, Overloaded, RuninkError, to_wire
