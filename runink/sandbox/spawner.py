@@ -56,8 +56,11 @@ class Loop:
 
     def run(self) -> None:
         """Serve until the desk is closed."""
-        while not self._desk.is_closed(now_s=time.monotonic()):
+        while True:
             self._desk.advance(now_s=time.monotonic())
+            # Only now: what has just been done may have been the last, and nothing would wake us any more.
+            if self._desk.is_closed(now_s=time.monotonic()):
+                return
             ready = self._wait()
             now_s = time.monotonic()
             if self._wakeup in ready:

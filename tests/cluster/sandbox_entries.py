@@ -1,0 +1,188 @@
+"""What the sandbox's tests run in slices.  The job is `name` or `name argument`; each says on its standard output what its test wants to know."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+
+
+def main(job: bytes, control: int, descriptors: list[int]) -> int | None:
+    name, _, argument = job.decode().partition(" ")
+    return globals()[f"do_{name}"](argument, control, descriptors)
+
+
+def do_nothing(_argument, _control, _descriptors):
+    pass
+
+
+def do_exit(argument, _control, _descriptors):
+    return int(argument)
+
+
+def do_leave(argument, _control, _descriptors):
+    sys.exit(argument)
+
+
+def do_fail(argument, _control, _descriptors):
+    raise ValueError(argument)
+
+
+def do_size(argument, _control, _descriptors):
+    """Say how long the job is."""
+    print(len(argument))
+
+
+def do_end_itself(argument, _control, _descriptors):
+    os.kill(os.getpid(), int(argument))
+
+
+def do_wait(argument, control, _descriptors):
+    """Say so, and wait for the end."""
+    print("waiting", flush=True)
+    _wait(control)
+
+
+def _wait(control):
+    with socket.socket(fileno=control) as link:
+        while link.recv(1):
+            pass
+
+
+def do_ignore_term(_argument, control, descriptors):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    do_wait("", control, descriptors)
+
+
+def do_echo(_argument, control, _descriptors):
+    """Send back on the control socket what comes from it, up to a line's end."""
+    with socket.socket(fileno=control) as link:
+        heard = b""
+        while not heard.endswith(b"\n"):
+            heard += link.recv(100)
+        link.sendall(heard)
+
+
+def do_shout(argument, control, _descriptors):
+    """Fill the control socket with garbage and end."""
+    with socket.socket(fileno=control) as link:
+        link.setblocking(False)
+        try:
+            while True:
+                link.send(os.urandom(5000))
+        except BlockingIOError:
+            pass
+    print("shouted")
+
+
+def do_flood(argument, _control, _descriptors):
+    """Print so many bytes."""
+    line = "x" * 99 + "\n"
+    for _ in range(int(argument) // 100):
+        sys.stdout.write(line)
+
+
+def do_copy(_argument, _control, descriptors):
+    """Copy the first data pipe to the second."""
+    source, target = descriptors
+    while data := os.read(source, 1 << 16):
+        os.write(target, data)
+
+
+def do_about(_argument, control, descriptors):
+    """Tell everything that a slice can see of itself."""
+    with open("/proc/self/status") as status:
+        lines = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+    found = {}
+    with os.scandir("/proc/self/fd") as listing:
+        numbers = [int(entry.name) for entry in listing]
+    for number in numbers:
+        try:
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:
+            continue  # that of the listing itself
+    about = {
+        "descriptors": found,
+        "inheritable": [number for number in found if os.get_inheritable(number)],
+        "given": [control, *descriptors],
+        "environment": dict(os.environ),
+        "cwd": os.getcwd(),
+        "session": os.getsid(0) == os.getpid() == os.getpgrp(),
+        "name": lines["Name"],
+        "blocked": lines["SigBlk"],
+        "ignored": lines["SigIgn"],
+        "caught": lines["SigCgt"],
+        "modules": sorted(sys.modules),
+        "stdin": sys.stdin.read(),
+    }
+    print(json.dumps(about))
+
+
+def do_print(argument, _control, _descriptors):
+    print("to stdout")
+    print("to stderr: \udcff", file=sys.stderr)
+    sys.stdout.write("without a line's end")
+
+
+def do_started_program(_argument, _control, _descriptors):
+    """Run a program, which must have our standard output and none of our other descriptors."""
+    sys.stdout.flush()
+    return subprocess.run(["ls", "/proc/self/fd"], check=True).returncode
+
+
+def _leave_behind(generations):
+    """Make a process of a session of its own whose parents are gone, and return its pid."""
+    source, target = os.pipe()
+    if not os.fork():
+        for _ in range(generations):
+            os.setsid()
+            if os.fork():
+                os._exit(0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(target, str(os.getpid()).encode())
+        while True:
+            time.sleep(1000)
+    os.close(target)
+    os.wait()
+    pid = int(os.read(source, 100))
+    os.close(source)
+    return pid
+
+
+def do_tree(argument, control, descriptors):
+    """Leave processes behind, tell their numbers, and end (`end`) or wait."""
+    child = subprocess.Popen(["sleep", "1000"])
+    print(json.dumps([child.pid, _leave_behind(1), _leave_behind(3)]), flush=True)
+    child.returncode = 0  # it is not ours to wait for any more
+    if argument != "end":
+        _wait(control)
+
+
+def do_random(_argument, _control, _descriptors):
+    import random
+
+    found = [random.random()]
+    if "numpy.random" in sys.modules:
+        found.append(sys.modules["numpy.random"].random())
+    print(json.dumps(found))
+
+
+def do_query(argument, _control, _descriptors):
+    """Use polars and pyarrow with all their threads, as a step does that joins, groups and sorts."""
+    import polars as pl
+    import pyarrow.compute as pc
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        count = int(argument)
+        left = pl.LazyFrame({"key": range(count), "value": range(count)})
+        right = pl.LazyFrame({"key": range(0, count, 2), "other": range(0, count, 2)})
+        joined = left.join(right, on="key").group_by(pl.col("key") % 7).agg(pl.col("value").sum())
+        total = joined.sort("key").collect(engine="streaming")["value"].sum()
+    arrow = pc.sum(joined.collect().to_arrow()["value"]).as_py()
+    print(json.dumps([total, arrow]))

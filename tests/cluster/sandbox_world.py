@@ -1,0 +1,145 @@
+"""A spawner for a test, and how to hear from its slices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from runink.sandbox.client import Event, Exited, ForkServerReady, LaunchedSlice, Spawner
+from runink.sandbox.starting import SpawnerPlace, running_spawner
+
+WAIT_S = 60  # what takes longer hangs
+
+
+def place_in(folder: Path, **changes: Any) -> SpawnerPlace:
+    values = {
+        "socket": folder / "spawner" / "socket",
+        "log": folder / "spawner" / "log",
+        "entry": "sandbox_entries:main",
+        "path": (Path(__file__).parent,),
+    }
+    return SpawnerPlace(**values | changes)
+
+
+class World:
+    """A spawner whose events are heard all the time."""
+
+    def __init__(self, spawner: Spawner) -> None:
+        self.spawner = spawner
+        self.heard: list[Event] = []
+        self._news = anyio.Event()
+
+    async def hear(self) -> None:
+        async for event in self.spawner.events():
+            self.heard.append(event)
+            self._news.set()
+            self._news = anyio.Event()
+
+    async def event(self, kind: type, number: int = 0, **fields: Any) -> Any:
+        """Wait for an event of this kind; `number` passes so many over."""
+        with anyio.fail_after(WAIT_S):
+            while True:
+                found = [
+                    event
+                    for event in self.heard
+                    if isinstance(event, kind)
+                    and all(getattr(event, name) == value for name, value in fields.items())
+                ]
+                if len(found) > number:
+                    return found[number]
+                await self._news.wait()
+
+    async def exited(self, name: str) -> Exited:
+        return await self.event(Exited, slice=name)
+
+    async def fork_server(self) -> int:
+        """Return the process id of the first one, when it is ready."""
+        return (await self.event(ForkServerReady)).pid
+
+    async def launch(self, job: str | bytes, name: str = "slice", **changes: Any) -> LaunchedSlice:
+        values = {
+            "attempt": 1,
+            "descriptors": [],
+            "cwd": "/",
+            "environment": {},
+            "wall_time_s": 0.0,
+        }
+        content = job if isinstance(job, bytes) else job.encode()
+        return await self.spawner.launch(name, job=content, **values | changes)
+
+    async def ran(self, job: str, name: str = "slice", **changes: Any) -> tuple[Exited, str, str]:
+        """Run a slice to its end and forget it; return its end and all that it printed."""
+        launched = await self.launch(job, name, **changes)
+        stdout, stderr = await all_of(launched.stdout), await all_of(launched.stderr)
+        exited = await self.exited(name)
+        launched.close()
+        assert await self.spawner.release(name)
+        return exited, stdout, stderr
+
+
+@asynccontextmanager
+async def world_in(
+    folder: Path, *, group: TaskGroup | None = None, **changes: Any
+) -> AsyncIterator[World]:
+    async with running_spawner(place_in(folder, **changes), agent="test") as spawner:
+        world = World(spawner)
+        async with anyio.create_task_group() as hearing:
+            hearing.start_soon(world.hear)
+            yield world
+            hearing.cancel_scope.cancel()
+
+
+async def some_of(descriptor: int) -> bytes:
+    """Return what a pipe holds, as soon as it holds something; nothing at its end."""
+    with anyio.fail_after(WAIT_S):
+        while True:
+            await anyio.wait_readable(descriptor)
+            try:
+                return os.read(descriptor, 1 << 20)
+            except BlockingIOError:
+                continue
+
+
+async def all_of(descriptor: int) -> str:
+    """Return all that comes from a pipe until its end."""
+    found = b""
+    while data := await some_of(descriptor):
+        found += data
+    return found.decode()
+
+
+async def line_of(descriptor: int) -> str:
+    found = b""
+    while not found.endswith(b"\n"):
+        data = await some_of(descriptor)
+        assert data, found
+        found += data
+    return found.decode().rstrip("\n")
+
+
+async def gone(pidfd: int) -> None:
+    """Wait until a process has ended."""
+    with anyio.fail_after(WAIT_S):
+        await anyio.wait_readable(pidfd)
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether there is such a process (of which something other than its number is left)."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def descriptors_of(pid: int) -> list[str]:
+    """Return what a process has open, in order."""
+    found = []
+    for number in sorted(os.listdir(f"/proc/{pid}/fd"), key=int):
+        found.append(f"{number} {os.readlink(f'/proc/{pid}/fd/{number}').split(':')[0]}")
+    return found
