@@ -1,10 +1,12 @@
-# make demo runs the main job, make test passes the tests; both set up what they need.
+# make demo runs the main job, make test the whole test suite; both set up what they need.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FLIGHTS := examples/flights
 
-.PHONY: setup demo test unit check bench fmt lock fresh clean
+.PHONY: setup demo test unit check fmt bench coverage lock upgrade fresh clean
+
+# The environment: uv in a venv, and exactly what requirements.lock names.
 
 setup: $(VENV)/ready
 
@@ -17,17 +19,19 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: setup $(FLIGHTS)/data/flights.csv
-	cd $(FLIGHTS) && ../../$(BIN)/runi run features/flights.dsl
-
 $(FLIGHTS)/data/flights.csv: | setup
 	$(BIN)/python scripts/flights_data.py $(FLIGHTS)/data
 
-test: setup $(FLIGHTS)/data/flights.csv check
+# What people do.
+
+demo: setup $(FLIGHTS)/data/flights.csv
+	cd $(FLIGHTS) && ../../$(BIN)/runi run features/flights.dsl
+
+test: setup $(FLIGHTS)/data/flights.csv
 	$(BIN)/python -m pytest
 
 unit: setup
-	$(BIN)/python -m pytest tests/unit tests/property
+	$(BIN)/python -m pytest tests/style tests/unit tests/property
 
 check: setup
 	$(BIN)/ruff format --check --quiet .
@@ -40,10 +44,26 @@ fmt: setup
 	$(BIN)/ruff check --quiet --fix .
 
 bench: setup $(FLIGHTS)/data/flights.csv
-	set -e; for script in bench/[a-z]*.py; do $(BIN)/python $$script; done
+	failed=0; for script in bench/[a-z]*.py; do $(BIN)/python $$script || failed=1; done; exit $$failed
 
+coverage: setup
+	$(BIN)/coverage run -m pytest --quiet tests/unit tests/property
+	$(BIN)/coverage report
+
+# What maintainers do.
+
+LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-header --output-file requirements.lock
+
+# Takes in what pyproject.toml newly asks for; versions that are locked stay.
 lock: setup
-	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-header --upgrade --output-file requirements.lock
+	$(LOCK)
+
+upgrade: setup
+	$(LOCK) --upgrade
+
+# Tries `make demo` and `make test` from a clone in a fresh Debian root. Needs root and debootstrap.
+fresh:
+	scripts/fresh_root.sh
 
 clean:
 	rm -rf $(VENV) build dist $(FLIGHTS)/out $(FLIGHTS)/.runink

