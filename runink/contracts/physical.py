@@ -1,0 +1,72 @@
+"""The Arrow types that a contract's fields have: as narrow as its bounds allow, because what is not there need not be moved.
+
+int       int8, int16 or int32 where both bounds say that it fits; else int64        str     string
+float     double                                                                     bytes   binary
+decimal   decimal128(digits, scale)                                                  bool    bool
+datetime  timestamp[us, UTC]        date   date32        time   time64[us]
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pyarrow as pa
+
+from runink.contracts.annotations import DIGITS_MAX, SCALE_DEFAULT
+from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+
+INSTANT: Final = pa.timestamp("us", "UTC")
+_INTEGERS: Final = ((7, pa.int8()), (15, pa.int16()), (31, pa.int32()))
+_TYPES: Final = {
+    Kind.INT: pa.int64(),
+    Kind.FLOAT: pa.float64(),
+    Kind.BOOL: pa.bool_(),
+    Kind.STR: pa.string(),
+    Kind.BYTES: pa.binary(),
+    Kind.DATE: pa.date32(),
+    Kind.DATETIME: INSTANT,
+    Kind.TIME: pa.time64("us"),
+}
+
+
+def digits_of(field: FieldSpec) -> tuple[int, int]:
+    """Return all digits of a decimal field and those behind its point."""
+    if field.digits is None or field.scale is None:
+        return DIGITS_MAX, SCALE_DEFAULT
+    return field.digits, field.scale
+
+
+def physical_type(field: FieldSpec) -> pa.DataType:
+    """Return the type that the field's column has behind a check."""
+    if field.kind is Kind.DECIMAL:
+        return pa.decimal128(*digits_of(field))
+    if field.kind is Kind.INT:
+        low: Any = field.ge if field.ge is not None else field.gt
+        high: Any = field.le if field.le is not None else field.lt
+        if field.choices:
+            low, high = min(field.choices), max(field.choices)
+        if low is not None and high is not None:
+            for bits, kind in _INTEGERS:
+                if -(1 << bits) <= low and high < 1 << bits:
+                    return kind
+    return _TYPES[field.kind]
+
+
+def physical_schema(spec: ContractSpec) -> pa.Schema:
+    """Return the schema of what has passed the contract. A field that may not hold nothing says so."""
+    return pa.schema([pa.field(field.name, physical_type(field)) for field in spec.fields])
+
+
+def column_types(spec: ContractSpec) -> dict[str, pa.DataType]:
+    """Return the types to which a CSV reader may parse straight: whatever Arrow's CSV parser takes for one of them, the contract takes
+    from text for the same value.
+
+    There is one exception, hexadecimal: Arrow reads 0x1F as 31 (and 0xFF as -1, if the type is narrow), a contract rejects it. A reader parses a block in
+    which `may_hold_hexadecimal` to text instead, and a column that does not parse.
+    """
+    return {field.name: physical_type(field) for field in spec.fields}
+
+
+def may_hold_hexadecimal(block: bytes | bytearray) -> bool:
+    """Say whether a block of text holds what Arrow would read as a number in base 16. It looks at all of it, at memory speed."""
+    return b"0x" in block or b"0X" in block
