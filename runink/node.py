@@ -172,11 +172,12 @@ async def _work(
     task_status: anyio.abc.TaskStatus[None],
 ) -> None:
     """Run spawner and agent until `leave`. Where the spawner dies, its slices are gone: both begin anew and find them lost."""
-    for _ in range(SPAWNERS_MAX):
+    for number in range(SPAWNERS_MAX):
         async with running_spawner(_place(settings, modules), agent=settings.node) as spawner:
             async with supervise() as worker:
                 await _start_agent(worker, parts, settings, spawner)
-                task_status.started()
+                if number == 0:
+                    task_status.started()
                 await _wait_either(leave, spawner.wait_ended)
             if leave.is_set():
                 if settings.orphan_s and not spawner.has_ended and await spawner.list():
