@@ -1,0 +1,142 @@
+"""MessagePack to typed values and back, under limits.
+
+Decoding goes in two steps, because either alone is too weak.  `msgpack` turns bytes into plain values and holds the limits of the table;
+`msgspec` turns plain values into structs and refuses what is missing or of the wrong type.  Between them unknown fields are looked for:
+a struct that came with more than it has is refused with the field's name, at every depth.
+
+    limit                  what                               beyond it
+    frame's length         bytes of a value                   refused before it is read (`frames.py`)
+    VALUES_MAX             values in a value, keys included   refused before any is made: a byte can become 70 bytes of memory
+    ITEMS_MAX              of one array or map                refused
+    DEPTH_MAX              arrays and maps in each other      refused
+    extension types        none                               refused, time stamps too
+    keys of maps           text only                          refused; if a key stands twice, the last one counts
+
+Every refusal is a ProtocolViolation that says what and, in a typed value, where (`$.command.key`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgpack  # type: ignore[import-untyped] # it ships no types
+import msgspec
+
+from runink.errors import Invalid, ProtocolViolation
+from runink.wire.frames import FRAME_BYTES_MAX
+from runink.wire.unknown import unknown_of
+
+VALUES_MAX: Final = 1 << 18  # some 20 MB of Python objects, at the worst
+ITEMS_MAX: Final = 100_000  # the longest list that a message has any use for, ten times over
+DEPTH_MAX: Final = 64  # an expression nests some ten deep
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_BUILTIN: Final = (bytes,)  # what MessagePack holds by itself, beside numbers and text
+
+
+def encode(value: Any) -> bytes:
+    """Return the value's bytes. Raises Invalid (`not_encodable`)."""
+    try:
+        return _encoder.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise Invalid(
+            f"a {type(value).__name__} cannot be sent: {error}", code="not_encodable"
+        ) from error
+
+
+def decode(data: bytes) -> Any:
+    """Return the one plain value that the bytes hold. Raises ProtocolViolation."""
+    if len(data) > VALUES_MAX:
+        _check_count(data)
+    try:
+        value = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            ext_hook=_no_extension,
+            max_str_len=FRAME_BYTES_MAX,
+            max_bin_len=FRAME_BYTES_MAX,
+            max_array_len=ITEMS_MAX,
+            max_map_len=ITEMS_MAX,
+            max_ext_len=0,
+        )
+    except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
+        reason = str(error) or type(error).__name__
+        raise ProtocolViolation(
+            f"these bytes are no MessagePack value: {reason[:200]}", code="bad_encoding"
+        ) from error
+    _check_depth(value)
+    return value
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """Return a plain value as a `kind`. Raises ProtocolViolation (`bad_value`), which names the field."""
+    try:
+        found = msgspec.convert(value, kind, builtin_types=_BUILTIN)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise ProtocolViolation(str(error) or "nested too deep", code="bad_value") from error
+    check = unknown_of(kind)
+    if check is not None and (unknown := check(value)) is not None:
+        raise ProtocolViolation(
+            f"unknown field `{'.'.join(('$', *unknown))}`",
+            code="bad_value",
+            hint="the sender may be newer than we are",
+        )
+    return found
+
+
+def _no_extension(code: int, _: bytes) -> Any:
+    raise ValueError(f"extension type {code}")
+
+
+def _check_depth(value: Any) -> None:
+    level = [value] if type(value) in (list, dict) else []
+    for _ in range(DEPTH_MAX):
+        if not level:
+            return
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in (list, dict)
+        ]
+    if level:
+        raise ProtocolViolation(
+            f"arrays and maps nested deeper than {DEPTH_MAX}", code="nested_too_deep"
+        )
+
+
+# Counting the values of a long frame, without making them.
+
+_FIXED: Final = {  # first byte -> bytes behind it
+    0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8,
+    0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
+}  # fmt: skip
+_SIZED: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}  # -> bytes of the length
+
+
+def _check_count(data: bytes) -> None:
+    """Walk over the values and refuse too many. What is malformed is left to the decoder."""
+    place = 0
+    count = 0
+    end = len(data)
+    while place < end:  # every round goes on by a byte at least, and VALUES_MAX ends it
+        count += 1
+        if count > VALUES_MAX:
+            raise ProtocolViolation(
+                f"more than {VALUES_MAX} values in one frame", code="too_many_values"
+            )
+        first = data[place]
+        place += 1
+        if first <= 0x9F or first >= 0xE0:  # small numbers, arrays and maps: their items follow
+            continue
+        if first <= 0xBF:
+            place += first & 0x1F
+        elif (size := _SIZED.get(first)) is not None:
+            place += size + int.from_bytes(data[place : place + size], "big")
+        elif first in (0xDC, 0xDD, 0xDE, 0xDF):
+            place += 4 if first & 1 else 2
+        elif (fixed := _FIXED.get(first)) is not None:
+            place += fixed
+        else:
+            return

@@ -1,0 +1,299 @@
+"""The shell around a session: carries its bytes over a stream, and waits where it must.
+
+    task      does
+    reader    bytes from the stream into the session; what comes of it to the handler
+    writer    all output that has gathered since its last write, in one write: many small frames cost one system call
+    clock     ticks the session; closes a connection whose peer does not read for STALL_S
+
+An asker waits for one of the peer's places, a teller for credit, both while more than OUTPUT_BYTES_MAX wait to be written; the reader too, so a peer that asks
+and does not read its answers is not served any more.  One task group holds it all; `run` returns when the connection is over, however it ends, and never raises for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+import anyio
+import anyio.abc
+
+from runink.errors import LinkLost, OutcomeUnknown, RuninkError, Unavailable, from_wire
+from runink.wire.messages import Answer, Ask, Credit, Failure, Tell
+from runink.wire.session import Closed, Event, Expired, Opened, Session
+
+READ_BYTES: Final = 256 << 10
+OUTPUT_BYTES_MAX: Final = 4 << 20  # written in a second even by a slow network
+STALL_S: Final = 15.0
+TICK_S: Final = 1.0
+GOODBYE_S: Final = 1.0  # for the last bytes of a connection that ends
+
+_STOPPING: Final = Unavailable("the other side is stopping", code="stopping", hint="try again")
+
+
+class Settle(Protocol):
+    """Is given the plain answer to an Ask, or the error that came instead."""
+
+    def __call__(self, value: Any, error: RuninkError | None, /) -> object: ...
+
+
+class Handler(Protocol):
+    """Who serves what the peer sends. None of it waits."""
+
+    def told(self, tell: Tell, link: Link) -> None: ...
+
+    def asked(self, ask: Ask, link: Link) -> None: ...
+
+    def expired(self, number: int) -> None: ...
+
+
+class Link:
+    """One connection. `handler` serves the peer; `run` must be running for anything to happen."""
+
+    def __init__(self, stream: anyio.abc.ByteStream, session: Session, handler: Handler) -> None:
+        self.peer: Opened | None = None
+        self.error: RuninkError | None = None  # why it is over
+        self._stream = stream
+        self._session = session
+        self._handler = handler
+        self._settled = anyio.Event()  # it is open, or over
+        self._has_output = anyio.Event()
+        self._written = anyio.Event()
+        self._writing_since: float | None = None
+        self._asks = anyio.Semaphore(0, fast_acquire=True)
+        self._tells = anyio.Semaphore(0, fast_acquire=True)
+        self._pending: dict[int, Settle] = {}
+        self._scope = anyio.CancelScope()
+
+    @property
+    def is_over(self) -> bool:
+        return self.error is not None
+
+    async def run(self) -> None:
+        """Serve the connection to its end, and close the stream."""
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._write)
+                    group.start_soon(self._keep_time)
+                    await self._read()
+                    group.cancel_scope.cancel()
+        finally:
+            self._over(_STOPPING)
+            with anyio.move_on_after(GOODBYE_S, shield=True):
+                await self._say_goodbye()
+
+    async def wait_open(self) -> Opened:
+        """Return when the handshake is done. Raises what ended the connection instead."""
+        await self._settled.wait()
+        if self.peer is None:
+            assert self.error is not None
+            raise self.error
+        return self.peer
+
+    def close(self, error: RuninkError) -> None:
+        """End the connection and tell the peer why."""
+        self._session.close(error)
+        self._over(error)
+        self._scope.cancel()
+
+    # Sending.
+
+    async def room_for_ask(self) -> None:
+        """Wait for a place, and take it: `ask` must follow. Raises LinkLost."""
+        await self._wait_sendable()
+        await self._asks.acquire()
+        self._check_open()
+
+    async def room_for_tell(self) -> None:
+        """Wait for credit, and take it: `tell` must follow. Raises LinkLost."""
+        await self._wait_sendable()
+        await self._tells.acquire()
+        self._check_open()
+
+    def take_tell_nowait(self) -> bool:
+        """Take credit if there is some, and say whether there was."""
+        self._check_open()
+        try:
+            self._tells.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True
+
+    def ask(
+        self,
+        target: str,
+        request: Any,
+        settle: Settle,
+        *,
+        within_s: float,
+        traceparent: str = "",
+    ) -> None:
+        """Send a request. `settle` is called once: with the answer, with an error of the peer's, with LinkLost or OutcomeUnknown."""
+        kind = type(request).__name__
+        try:
+            number = self._session.ask(
+                target, kind, request, within_s=within_s, traceparent=traceparent
+            )
+        except BaseException:
+            self._asks.release()
+            raise
+        self._pending[number] = settle
+        self._wake_writer()
+
+    def tell(self, target: str, message: Any, *, traceparent: str = "") -> None:
+        """Send a message."""
+        try:
+            self._session.tell(target, type(message).__name__, message, traceparent=traceparent)
+        except BaseException:
+            self._tells.release()
+            raise
+        self._wake_writer()
+
+    # Serving.
+
+    def answer(self, number: int, value: Any) -> None:
+        """Answer an Ask of the peer's; dropped if it has expired or the connection is over."""
+        try:
+            self._session.answer(number, value)
+        except RuninkError as error:  # a value that fits no frame is told as the error that it is
+            self._session.fail(number, error)
+        self._wake_writer()
+
+    def fail(self, number: int, error: RuninkError) -> None:
+        """Answer an Ask of the peer's with an error; dropped if it has expired or the connection is over."""
+        self._session.fail(number, error)
+        self._wake_writer()
+
+    def settle_tell(self) -> None:
+        """Take note that a Tell of the peer's has found its place."""
+        self._session.settle_tell()
+        self._wake_writer()
+
+    # The three tasks.
+
+    async def _read(self) -> None:
+        while not self.is_over:
+            try:
+                data = await self._stream.receive(READ_BYTES)
+            except (
+                anyio.EndOfStream,
+                anyio.BrokenResourceError,
+                anyio.ClosedResourceError,
+                OSError,
+            ):
+                events = self._session.end()
+            else:
+                events = self._session.receive(data, now=anyio.current_time())
+            for event in events:
+                self._on_event(event)
+            self._wake_writer()
+            await self._until_writable()
+
+    async def _write(self) -> None:
+        while True:  # ends with the task group
+            await self._has_output.wait()
+            self._has_output = anyio.Event()
+            data = self._session.take_output()
+            if not data:
+                continue
+            self._writing_since = anyio.current_time()
+            try:
+                await self._stream.send(data)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+                self._give_up("the connection broke")
+                return
+            self._writing_since = None
+            self._written.set()
+            self._written = anyio.Event()
+
+    async def _keep_time(self) -> None:
+        while True:  # ends with the task group
+            await anyio.sleep(TICK_S)
+            now = anyio.current_time()
+            for event in self._session.tick(now=now):
+                self._on_event(event)
+            self._wake_writer()
+            if self._writing_since is not None and now - self._writing_since >= STALL_S:
+                self._give_up(f"the other side has read nothing for {STALL_S:g} s")
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Tell():
+                self._handler.told(event, self)
+            case Ask():
+                self._handler.asked(event, self)
+            case Answer(number, body):
+                self._asks.release()
+                self._pending.pop(number)(body, None)
+            case Failure(number):
+                self._asks.release()
+                self._pending.pop(number)(None, from_wire(event.error))
+            case Credit(tells):
+                for _ in range(tells):
+                    self._tells.release()
+            case Expired(number):
+                self._handler.expired(number)
+            case Opened():
+                self.peer = event
+                for _ in range(self._session.asks_room):
+                    self._asks.release()
+                for _ in range(self._session.tells_room):
+                    self._tells.release()
+                self._settled.set()
+            case Closed(error):
+                self._over(error)
+                self._scope.cancel()
+
+    def _wake_writer(self) -> None:
+        if self._session.output_bytes:
+            self._has_output.set()
+
+    async def _wait_sendable(self) -> None:
+        if self.peer is None:
+            await self._settled.wait()
+        self._check_open()
+        await self._until_writable()
+
+    async def _until_writable(self) -> None:
+        while self._session.output_bytes > OUTPUT_BYTES_MAX and not self.is_over:
+            await self._written.wait()
+
+    def _check_open(self) -> None:
+        if self.error is not None:
+            raise LinkLost(f"the connection is over: {self.error.text}", hint="try again")
+
+    def _give_up(self, text: str) -> None:
+        for event in self._session.end(text):
+            self._on_event(event)
+
+    def _over(self, error: RuninkError) -> None:
+        """Tell everybody who waits that nothing comes any more. The first reason counts."""
+        if self.error is not None:
+            return
+        self.error = error
+        pending, self._pending = self._pending, {}
+        for number, settle in pending.items():
+            settle(None, self._lost(number, error))
+        for places in (self._asks, self._tells):
+            for _ in range(places.statistics().tasks_waiting):
+                places.release()
+        self._settled.set()
+        self._written.set()
+
+    def _lost(self, number: int, error: RuninkError) -> RuninkError:
+        if not self._session.may_have_arrived(number):
+            return LinkLost(f"the connection ended before it was sent: {error.text}")
+        return OutcomeUnknown(
+            f"the connection ended before the answer came: {error.text}",
+            hint="whether it took effect is not known; look before you repeat it",
+        )
+
+    async def _say_goodbye(self) -> None:
+        """Write what is left, which is why the connection ends."""
+        self._session.close(_STOPPING)
+        try:
+            data = self._session.take_output()
+            if data and self._writing_since is None:
+                await self._stream.send(data)
+            await self._stream.aclose()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            return
