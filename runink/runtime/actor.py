@@ -22,7 +22,9 @@ from typing import Any, Generic, TypeVar
 
 import anyio.abc
 
+from runink.errors import Unavailable
 from runink.runtime.envelope import Envelope, Later, Request
+from runink.runtime.mailbox import STOPPING
 from runink.runtime.ref import Ref
 
 __all__ = ["Actor", "Context", "Envelope", "Later", "Request"]
@@ -37,10 +39,21 @@ class Context(Generic[M]):
     me: Ref[M]
     _group: anyio.abc.TaskGroup
     _finish: Callable[[], None]
+    _is_closed: Callable[[], bool]
 
     def spawn(self, task: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Start a child task. It is cancelled when the actor ends, and its crash is the actor's."""
-        self._group.start_soon(task)
+        """Start a child task. It is cancelled when the actor ends, and its crash is the actor's.
+
+        A task that tells its own actor something while that is stopping is not heard, and just ends.
+        """
+        self._group.start_soon(self._child, task)
+
+    async def _child(self, task: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        try:
+            await task()
+        except Unavailable as error:
+            if error.code != STOPPING or not self._is_closed():
+                raise
 
     def finish(self) -> None:
         """End this life when the current message is done. Whether another begins is up to the child's `Restart`."""

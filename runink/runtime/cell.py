@@ -75,7 +75,7 @@ class Cell(Generic[M]):
     async def _live(self, actor: Actor[M], begun: Callable[[], object]) -> None:
         try:
             async with anyio.create_task_group() as group:
-                await actor.started(Context(self.ref, group, self._finish))
+                await actor.started(Context(self.ref, group, self._finish, self._is_closed))
                 begun()
                 await self._receive_all(actor)
                 group.cancel_scope.cancel()
@@ -96,6 +96,9 @@ class Cell(Generic[M]):
         for envelope in left:
             envelope.fail(_stopping(self.address))
         return len(left)
+
+    def _is_closed(self) -> bool:
+        return self.mailbox.is_closed
 
     def _finish(self) -> None:
         self._is_finishing = True

@@ -25,6 +25,7 @@ MESSAGES_MAX: Final = (
     64  # enough to ride out a pause of the reader; more only hides that it is slow
 )
 BUSY_MESSAGES_MAX: Final = 64  # taken in a row before other tasks get their turn
+STOPPING: Final = "stopping"  # the code of what a mailbox says that takes no more
 
 
 class _Waiting:
@@ -53,6 +54,10 @@ class Mailbox(Generic[M]):
 
     def __len__(self) -> int:
         return len(self._messages) + len(self._line)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
 
     def put_nowait(self, envelope: Envelope[M]) -> None:
         """Take a message. Raises Overloaded if there is no room, Unavailable (`stopping`) once closed."""
@@ -136,5 +141,5 @@ class Mailbox(Generic[M]):
 
     def _stopping(self) -> Unavailable:
         return Unavailable(
-            f"{self.address} is stopping, or has stopped", code="stopping", hint="try again later"
+            f"{self.address} is stopping, or has stopped", code=STOPPING, hint="try again later"
         )
