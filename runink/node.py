@@ -47,7 +47,7 @@ from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 from runink.storage.disk import RealDisk
-from runink.wire.unix import connect_unix, serve_unix
+from runink.runtime.connections import connect_unix, serve_unix
 
 ENTRY: Final = "runink.actors.slice:main"
 PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs

@@ -145,7 +145,13 @@ def _discarding(
         if is_published:
             continue
         if one.sink in letters and one.kind == "file" and not run.rehearsal:
-            kept.append(changed(one, target=_kept_at(one, folders), mode="overwrite"))
+            kept.append(
+                changed(
+                    one,
+                    target=kept_dead_letter(one.sink, one.target, folders.run),
+                    mode="overwrite",
+                )
+            )
         else:
             gone.append(one)
     tickets = tuple(
@@ -157,9 +163,10 @@ def _discarding(
     return PublishJob(ticket, run.project, tuple(kept), tuple(gone), sinks, tickets)
 
 
-def _kept_at(prepared: Prepared, folders: Folders) -> str:
-    scenario = prepared.sink.split(".", 1)[0]
-    return f"{folders.run}/dead/{scenario}-{PurePosixPath(prepared.target).name}"
+def kept_dead_letter(sink: str, target: str, run_folder: str) -> str:
+    """Return where the dead letter of a failed run is kept: under the run, by its scenario and its file's name."""
+    scenario = sink.split(".", 1)[0]
+    return f"{run_folder}/dead/{scenario}-{PurePosixPath(target).name}"
 
 
 def _prepared(record: SliceRecord) -> Iterable[Prepared]:

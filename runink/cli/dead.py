@@ -1,0 +1,109 @@
+"""`runi dead show`: the rows that a run rejected, each with its place in the source and all reasons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from runink.barn.keys import pipeline_key
+from runink.cli.client import find_run
+from runink.cli.options import output_option, run_argument, state_option
+from runink.cli.runs import with_cluster
+from runink.cli.summary import short
+from runink.clients.cluster import Cluster
+from runink.dag import Dag, Sink, Source
+from runink.errors import NotFound
+from runink.runs.jobs import kept_dead_letter
+from runink.runs.records import PipelineRecord, RunRecord, RunState
+
+ROWS_SHOWN: Final = 20
+OURS: Final = "dead_"  # what the names of our own columns in a dead letter begin with
+
+
+@click.group()
+def dead() -> None:
+    """Look at the rows that a run rejected."""
+
+
+@dead.command()
+@run_argument
+@click.option("-n", "--limit", default=ROWS_SHOWN, show_default=True, help="How many rows.")
+@output_option
+@state_option
+def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
+    """Print rejected rows with their reasons. RUN is an id, its beginning, or `last`.
+
+    A run that succeeded has published them where its @deadletter says; those of a failed run are kept with the run.
+    """
+
+    async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, Dag, Path]:
+        record = await find_run(cluster, run_id)
+        key = pipeline_key(record.herd, record.pipeline, record.version)
+        found = await cluster.barn.get(key, PipelineRecord)
+        assert found is not None, "a pipeline is kept for as long as a run of it is"
+        return record, found.value.dag, folder
+
+    record, dag, folder = with_cluster(state, ask)
+    letters = _letters(record, dag, folder)
+    if not letters:
+        click.echo(f"run {short(record.run)} rejected no rows", err=True)
+        return
+    for row in islice(_rows(letters), max(limit, 0)):
+        click.echo(
+            json.dumps(row, ensure_ascii=False, default=str) if output == "json" else _text(row)
+        )
+
+
+def _letters(record: RunRecord, dag: Dag, folder: Path) -> list[tuple[Sink, str]]:
+    """Return the run's dead letters that hold rows, each with where it is. Raises NotFound where one is not there any more."""
+    sinks = {node.id: node for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
+    if record.state is RunState.SUCCEEDED:
+        found = [
+            (sinks[one.sink], one.target)
+            for one in record.prepared
+            if one.sink in sinks and one.rows
+        ]
+    else:
+        run_folder = str(folder / "runs" / record.run)
+        kept = [(sink, kept_dead_letter(sink.id, sink.path, run_folder)) for sink in sinks.values()]
+        found = [(sink, path) for sink, path in kept if Path(path).exists()]
+    for sink, path in found:
+        if "://" not in path and not Path(path).exists():
+            raise NotFound(
+                f"{sink.path} is not there any more",
+                code="dead_letter_gone",
+                hint="a later run or somebody else has taken it away",
+            )
+    return found
+
+
+def _rows(letters: list[tuple[Sink, str]]) -> Iterator[dict[str, Any]]:
+    from runink.connectors.sources import open_source  # noqa: PLC0415 - Arrow, which no other command needs
+
+    for sink, path in letters:
+        node = Source(sink.id, sink.scenario, sink.uri, sink.format, sink.path)
+        reader = open_source(node, root=Path(), staged=(path,), stdin_fd=None)
+        try:
+            for batch in reader.batches():
+                for place in range(batch.data.num_rows):
+                    yield batch.data.slice(place, 1).to_pylist()[0]
+        finally:
+            reader.close()
+
+
+def _text(row: dict[str, Any]) -> str:
+    reasons = row.get("dead_reasons") or []
+    if isinstance(reasons, str):  # a CSV file holds them as text
+        reasons = json.loads(reasons)
+    said = " · ".join(str(reason["message"]) for reason in reasons)
+    values = ", ".join(
+        f"{name}={value}"
+        for name, value in row.items()
+        if not name.startswith(OURS) and value is not None
+    )
+    return f"{row.get('dead_origin')} row {row.get('dead_row')}: {said}\n    {values}"
