@@ -63,14 +63,16 @@ EVENTS_MAX: Final = 16_384  # four for every slice there can be; then the spawne
 
 
 class Spawner:
-    """The spawner, as its one agent sees it. `pid` is that of its process."""
+    """The spawner, as its one agent sees it. `pid` is that of its process, `has_parted` says whether it was us who ended the connection."""
 
     def __init__(self, link: socket.socket, group: TaskGroup) -> None:
         self.pid = 0
+        self.has_parted = False
         self._group = group
         self._link = SpawnerLink(link, happened=self._on_event, unwanted=self._give_up)
         self._given_up: set[str] = set()  # slices whose end is nobody's business
         self._is_ending = False  # because we have asked for it
+        self._reading = anyio.CancelScope(shield=True)
         self._happened, self._happening = anyio.create_memory_object_stream[Event](EVENTS_MAX)
 
     async def launch(  # noqa: PLR0913 - each is a fact of the launch; a struct would be made here and taken apart there
@@ -165,7 +167,9 @@ class Spawner:
     def close(self) -> None:
         """Do what `aclose` does, where nothing can be awaited."""
         self._is_ending = True
+        self.has_parted = not self.has_ended
         self._link.end("closed by us")
+        self._reading.cancel()
         self._happened.close()
         self._happening.close()
 
@@ -177,11 +181,11 @@ class Spawner:
         self.pid = asked.answer.pid
 
     async def _read(self) -> None:
-        try:
+        # An agent that is cancelled still hears the answers to what it does about its slices; `close` ends this.
+        with self._reading:
             await self._link.read()
-        finally:
-            self._link.end("nobody reads any more")
-            self._happened.close()
+        self._link.end("nobody reads any more")
+        self._happened.close()
 
     async def _try(self, message: Any, *, besides: Sequence[str]) -> bool:
         """Ask. False if it was refused with one of these codes."""
@@ -243,7 +247,7 @@ async def spawner_over(link: socket.socket, *, agent: str) -> AsyncIterator[Spaw
             failure = error
         finally:
             spawner.close()
-            group.cancel_scope.cancel()
+            group.cancel_scope.cancel()  # of slices that are being given up
     if failure is not None:
         raise failure
 

@@ -217,8 +217,9 @@ class Desk:
     def _on_list(self, asker: Asker) -> Answer:
         number, request = asker
         for record in self._lives.register:
-            if record.state in (State.WAITING, State.FORKING):
-                continue  # a launch that is under way is answered as one
+            # A launch that is under way is answered as one, and what is on its way out is nobody's any more.
+            if record.state in (State.WAITING, State.FORKING) or record.is_leaving:
+                continue
             self._door.send(number, record.listed(), request=request, descriptors=record.kept)
             if record.state is State.ENDED:
                 self._door.send(number, record.exited(), request=request)

@@ -5,7 +5,8 @@
     launch             job, then data pipes  launched, or refused
     signal             -                     done: sent to the slice's first process
     kill               -                     done: its end comes as `exited`; repeating it does no harm
-    list               -                     a `listed` for each slice (an `exited` behind it if it has ended), then done
+    list               -                     a `listed` for each slice but those that were killed and released (an `exited` behind it if it
+                                             has ended), then done
     release            -                     done: the record is forgotten and its descriptors are closed, as soon as the slice has ended
     preload            -                     done, when the fork server has imported the modules (a `fork_server_ready` before it)
     shutdown           -                     done; then an `exited` for each slice, then the connection closes

@@ -77,6 +77,11 @@ class Record:
     def name(self) -> str:
         return self.launch.slice
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it was told to end and nobody wants to know how."""
+        return bool(self.cause) and self.is_released
+
     def listed(self) -> Listed:
         return Listed(self.name, self.launch.attempt, self.pid, self.state is State.ENDED)
 

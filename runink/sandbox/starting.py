@@ -77,7 +77,7 @@ async def running_spawner(place: SpawnerPlace, *, agent: str) -> AsyncIterator[S
             # Both have limits of their own.
             with anyio.CancelScope(shield=True):
                 await _end(spawner)
-                await _reap(child)
+                await _reap(child, within=0.0 if spawner.has_parted else REAP_S)
 
 
 async def _introduced(
@@ -89,10 +89,13 @@ async def _introduced(
         link, child = _found(place) or _started(place)
         try:
             return await stack.enter_async_context(spawner_over(link, agent=agent)), child
-        except errors.RuninkError as error:
-            await _reap(child)
-            is_predecessor = not child and error.code in PREDECESSOR_CODES
-            if not is_predecessor or anyio.current_time() >= until_s:
+        except BaseException as error:
+            if child:
+                with anyio.CancelScope(shield=True):
+                    os.kill(child, SIGTERM)  # not reaped yet, so the number is still its own
+                    await _reap(child, within=REAP_S)
+            is_of_predecessor = not child and getattr(error, "code", "") in PREDECESSOR_CODES
+            if not is_of_predecessor or anyio.current_time() >= until_s:
                 raise
         await anyio.sleep(LOOK_S)
 
@@ -183,13 +186,13 @@ async def _end(spawner: Spawner) -> None:
         os.kill(spawner.pid, SIGKILL)
 
 
-async def _reap(child: int) -> None:
+async def _reap(child: int, *, within: float) -> None:
     """Take away what is left of our child, if it has ended or is about to."""
     if not child:
         return
     pidfd = os.pidfd_open(child)
     try:
-        with anyio.move_on_after(REAP_S):
+        with anyio.move_on_after(within):
             await anyio.wait_readable(pidfd)
         with suppress(ChildProcessError):
             os.waitpid(child, os.WNOHANG)  # noqa: ASYNC222 - WNOHANG does not wait
