@@ -28,11 +28,10 @@ from msgspec.structs import replace as changed
 
 from runink.dag import Dag, Resources, SliceSpec
 from runink.errors import WireError
-from runink.expressions import evaluate
 from runink.jobs import Done, Prepared
 from runink.names import NodeId, RunId, SliceId
+from runink.runs.assertions import failed_assertion
 from runink.runs.failures import failure_of, is_refusal, may_pass
-from runink.runs.figures import figures_of
 from runink.runs.records import (
     ATTEMPTS_MAX,
     Failure,
@@ -213,30 +212,13 @@ def _in_step(view: RunView, world: World) -> RunRecord:
 
 
 def _failed_assertion(view: RunView) -> Failure | None:
-    """Check the assertions of the scenarios whose slices have all succeeded."""
+    """Check the assertions of the scenarios whose slices have all succeeded, and return the first that does not hold."""
     for assertion in view.dag.assertions:
         specs = tuple(spec for spec in view.dag.slices if spec.scenario == assertion.scenario)
-        if not specs or not _has_succeeded(view, specs):
-            continue
-        figures = figures_of(view.dag, assertion.scenario, view.slices)
-        values = {
-            "records": figures.rows_in,
-            "rows_in": figures.rows_in,
-            "rows_out": figures.rows_out,
-            "rejected": figures.rejected,
-            "rejected_ratio": figures.rejected_ratio,
-        }
-        if evaluate(assertion.expression, values) is not True:
-            said = ", ".join(f"{name} is {value:.6g}" for name, value in values.items())
-            return Failure(
-                WireError(
-                    "Refused",
-                    "assertion_failed",
-                    f"scenario {assertion.scenario}: not true: {assertion.text} ({said})",
-                    "nothing was published; look at the rejected rows, or change the assertion",
-                ),
-                step=assertion.scenario,
-            )
+        if specs and _has_succeeded(view, specs):
+            failure = failed_assertion(view.dag, assertion, view.slices)
+            if failure is not None:
+                return failure
     return None
 
 

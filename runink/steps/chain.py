@@ -230,7 +230,7 @@ def _quietly(call: Callable[[], Result]) -> Result | None:
     """Try to clean up; the failure that made it necessary is the one to tell."""
     try:
         return call()
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - whatever it is, it is not what the run failed of
         return None
 
 

@@ -1,3 +1,5 @@
+"""Laws of placement, for any cluster and any demand: no node and no quota is overcommitted, and no unit is forgotten."""
+
 from __future__ import annotations
 
 from hypothesis import given

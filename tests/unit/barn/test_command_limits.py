@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgpack
 import pytest
 from runink.barn.commands import (
     CLIENT_BYTES_MAX,
@@ -91,7 +92,6 @@ def test_an_entry_larger_than_the_log_takes_is_refused():
 
 
 def test_a_proposal_is_an_array_that_any_messagepack_reader_reads():
-    msgpack = pytest.importorskip("msgpack")
     proposal = Proposal("c", 7, Txn((Compare("/a", Of.VALUE, Is.EQUAL, b"1"),), (Put("/a", b"2"),)))
     payload = encode_proposal(proposal)
     assert decode_proposal(payload) == proposal

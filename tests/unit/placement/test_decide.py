@@ -1,3 +1,5 @@
+"""Placement: which slices go where, and what is said of those that go nowhere."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""A run's life, told as what happens to its slices: from submitted to its end, and through every crash."""
+
 from __future__ import annotations
 
 import pytest
