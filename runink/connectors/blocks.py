@@ -5,7 +5,7 @@ One buffer is filled, cut behind its last whole record, handed out, and what is 
     [ left over | newly read ............ | record's end ]  rest ]
       ^ offset                                          ^ cut
 
-A block is a view of that buffer and valid until the next one is asked for.  A record that is larger than the buffer makes it grow, up
+A block is a view of that buffer and valid until the next one is asked for: whoever keeps bytes of it copies them.  A record that is larger than the buffer makes it grow, up
 to RECORD_BYTES_MAX; a longer one is refused, so a file without line ends never fills the memory.
 Line numbers are for errors only: they are counted then, by reading the file again (standard input is counted as it passes).
 """
@@ -21,7 +21,10 @@ from runink.errors import Invalid
 from runink.quantities import format_memory
 
 BLOCK_BYTES: Final = 4 << 20  # about 45,000 flights: batches of 10,000 to 65,000 rows travel best
-RECORD_BYTES_MAX: Final = 16 << 20  # a longer record is a missing line end or a quote that stays open
+BOM: Final = b"\xef\xbb\xbf"
+RECORD_BYTES_MAX: Final = (
+    16 << 20
+)  # a longer record is a missing line end or a quote that stays open
 
 
 class Cut(Protocol):
@@ -59,8 +62,7 @@ class Blocks:
             at_end = not self._fill()
             cut = self._filled if at_end else self._cut(self._buffer, self._filled)
             if cut:
-                with memoryview(self._buffer) as whole, whole[:cut] as view:
-                    yield Block(view, self._offset, at_end)
+                yield Block(memoryview(self._buffer)[:cut], self._offset, at_end)
                 self._advance(cut)
             elif not at_end:
                 self._grow()
@@ -111,8 +113,23 @@ class Blocks:
         self._buffer = larger
 
     def _line_at_buffer(self, at: int) -> int:
-        with memoryview(self._buffer) as view, view[: self._filled] as filled:
-            return self.line_at(Block(filled, self._offset, is_last=False), at)
+        filled = memoryview(self._buffer)[: self._filled]
+        return self.line_at(Block(filled, self._offset, is_last=False), at)
+
+
+def not_utf8(block: Block, blocks: Blocks, source: Input) -> Invalid | None:
+    """Return the error that says where the block is no text in UTF-8, if it is none."""
+    try:
+        str(block.view, "utf-8")
+    except UnicodeDecodeError as error:
+        line = blocks.line_at(block, error.start)
+        byte = block.view[error.start]
+        return Invalid(
+            f"{source.origin} line {line} is no text in UTF-8: byte 0x{byte:02X} at byte {block.offset + error.start:,} of the file",
+            code="source_not_utf8",
+            hint="convert it, as in iconv -f latin1 -t utf-8",
+        )
+    return None
 
 
 _DAMAGED_HINT: Final = "the file is damaged there, as after a crash or a full disk: write it again"

@@ -48,7 +48,9 @@ def compressed(file: Writable, compression: Compression) -> CompressedWriter:
     """Return a stream that compresses what it is given into the file. Closing it writes what is left, and leaves the file open."""
     if compression is Compression.GZIP:
         return CompressedWriter(_Gzip(file))
-    return CompressedWriter(pa.CompressedOutputStream(pa.PythonFile(_KeptOpen(file), mode="w"), "zstd"))
+    return CompressedWriter(
+        pa.CompressedOutputStream(pa.PythonFile(_KeptOpen(file), mode="w"), "zstd")
+    )
 
 
 _ARROW_NAME: Final = {Compression.GZIP: "gzip", Compression.ZSTD: "zstd"}

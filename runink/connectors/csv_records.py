@@ -21,7 +21,9 @@ from typing import Final
 from runink.errors import Invalid
 
 QUOTE: Final = ord('"')
-END_BYTES: Final = 64 << 10  # looked at record by record: larger than nearly all records, small beside a block
+END_BYTES: Final = (
+    64 << 10
+)  # looked at record by record: larger than nearly all records, small beside a block
 
 
 class Records:

@@ -11,9 +11,10 @@ import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from runink.connectors.inputs import STDIN, Input
+from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.dag import Source
 from runink.errors import Invalid, NotFound, Refused
 
@@ -46,7 +47,8 @@ def _local(path: str, root: Path) -> list[str]:
         if not os.path.lexists(root / path):
             raise _missing(path, _near(path, root))
         return [path]
-    found = glob.iglob(path, root_dir=root, recursive=True)
+    # Path.glob takes no absolute pattern and would not leave out dot-files.
+    found = glob.iglob(path, root_dir=root, recursive=True)  # noqa: PTH207
     files = _bounded((name for name in found if (root / name).is_file()), path)
     if not files:
         raise _missing(path, "")
@@ -56,11 +58,11 @@ def _local(path: str, root: Path) -> list[str]:
 def _remote(pattern: str) -> list[str]:
     if not glob.has_magic(pattern):
         return [pattern]
-    import fsspec  # noqa: PLC0415 - local files need none of it, and it takes its time to import
-
-    filesystem: Any
-    filesystem, key = fsspec.core.url_to_fs(pattern)
-    files = _bounded(map(filesystem.unstrip_protocol, filesystem.glob(key)), pattern)
+    filesystem, key = filesystem_of(pattern)
+    try:
+        files = _bounded(map(filesystem.unstrip_protocol, filesystem.glob(key)), pattern)
+    except Exception as error:
+        raise told_remote(error, pattern) from error
     if not files:
         raise _missing(pattern, "")
     return files
@@ -92,7 +94,7 @@ def _near(path: str, root: Path) -> str:
     """Name what the folder holds that is like it, or the folder that is missing."""
     full = root / path
     if not full.parent.is_dir():
-        return f"there is no folder {os.path.dirname(path) or '.'} in the project"
+        return f"there is no folder {Path(path).parent} in the project"
     try:
         names = [entry.name for entry in os.scandir(full.parent)]
     except OSError:

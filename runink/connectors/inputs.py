@@ -12,15 +12,16 @@ letters lead back to it.
 
 from __future__ import annotations
 
+import errno
 import io
-import os
-import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
 from runink.connectors.compression import Compression, Readable, compression_of, decompressed
+from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.errors import Forbidden, Invalid, NotFound, Refused, RuninkError, Unavailable
 
 STDIN: Final = "-"
@@ -38,7 +39,7 @@ class Input:
     @property
     def once(self) -> bool:
         """Whether it can be read one time only, from its beginning to its end."""
-        return self.descriptor is not None or not (self.is_remote or os.path.isfile(self.location))
+        return self.descriptor is not None or not (self.is_remote or Path(self.location).is_file())
 
     @property
     def is_remote(self) -> bool:
@@ -61,8 +62,8 @@ class Input:
             return io.FileIO(self.descriptor, closefd=False)
         if self.is_remote:
             return _remote(self.location)
-        if stat.S_ISDIR(os.stat(self.location).st_mode):
-            raise IsADirectoryError(21, "Is a directory")
+        if Path(self.location).is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
         return io.FileIO(self.location)
 
     def open_random(self, what: str) -> pa.NativeFile:
@@ -140,14 +141,8 @@ def _native(file: io.FileIO, location: str) -> pa.NativeFile:
 
 
 def _remote(uri: str) -> Any:
-    import fsspec  # noqa: PLC0415 - local files need none of it, and it takes its time to import
-
+    filesystem, key = filesystem_of(uri)
     try:
-        filesystem, key = fsspec.core.url_to_fs(uri)
-    except (ImportError, ValueError) as error:
-        raise Refused(
-            f"{uri}: {error}",
-            code="source_scheme",
-            hint="install the fsspec package of that scheme (s3fs for s3://) into the project's environment",
-        ) from error
-    return filesystem.open(key, "rb")
+        return filesystem.open(key, "rb")
+    except Exception as error:
+        raise told_remote(error, uri) from error

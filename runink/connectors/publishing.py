@@ -1,0 +1,241 @@
+"""The second phase of a sink: what lies aside becomes visible, or goes away. Each may be done again after a crash at any point.
+
+    kind        publish                                                       was done already if
+    file        the file aside is renamed to its target (linked, where        it is gone, and the target has its bytes
+                mode=error must not replace anything; copied beside it first
+                from another filesystem; uploaded where the target is remote)
+    multipart   the upload is completed                                       it is gone, and the object bears its mark
+    stream      nothing: it was shown                                         always
+
+Before a publish the target is the old one, after it the new one, in between it is one of the two: a reader sees no third thing.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from runink.connectors.local_files import check_target, make_folder, remove, sync_folder, told
+from runink.connectors.remote_files import filesystem_of, remote_exists, told_remote
+from runink.connectors.s3_uploads import Bucket, UploadFile, abort_marked, begun_ms, is_marked
+from runink.connectors.sinks import already_there
+from runink.connectors.targets import STDOUT, is_remote, is_s3, target_of
+from runink.dag import Mode, Sink
+from runink.errors import Conflict
+from runink.jobs import Prepared, Ticket
+
+READ_BYTES: Final = 1 << 20
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+def publish(prepared: Prepared) -> None:
+    """Make it visible. Raises Conflict where it may not replace what is there, or is lost; Refused or Unavailable."""
+    match prepared.kind:
+        case "file":
+            if is_remote(prepared.target):
+                _upload(prepared)
+            else:
+                _publish_file(prepared)
+        case "multipart":
+            _complete(prepared)
+
+
+def discard(prepared: Prepared) -> None:
+    """Take away what lies aside. What has been published stays. Raises Refused or Unavailable."""
+    match prepared.kind:
+        case "file":
+            _remove_aside(Path(prepared.aside), prepared.target, prepared.uri, since_ms=0)
+        case "multipart":
+            Bucket(prepared.target, prepared.uri).abort(prepared.extra["upload"])
+
+
+def leftovers(node: Sink, *, root: Path, ticket: Ticket) -> None:
+    """Take away what a killed slice has left aside for the sink. Raises Refused or Unavailable."""
+    if node.path == STDOUT:
+        return
+    target = target_of(node, root=root, ticket=ticket)
+    since_ms = begun_ms(ticket.run)
+    if target.is_multipart:
+        abort_marked(target.place, node.uri, mark=target.mark, since_ms=since_ms)
+    else:
+        _remove_aside(Path(target.aside), target.place, node.uri, since_ms=since_ms)
+
+
+def _remove_aside(aside: Path, place: str, uri: str, *, since_ms: int) -> None:
+    try:
+        remove(aside)
+        if not is_remote(place):
+            remove(_copy_of(aside, Path(place)))
+    except OSError as error:
+        raise told(error, uri) from error
+    if is_s3(place):
+        abort_marked(place, uri, mark=aside.name, since_ms=since_ms)
+
+
+# Files here.
+
+
+def _publish_file(prepared: Prepared) -> None:
+    aside, target = Path(prepared.aside), Path(prepared.target)
+    try:
+        if not _is_there(aside):
+            if not _is_published(prepared):
+                raise _lost(prepared)
+            return
+        check_target(prepared.target, prepared.uri, is_folder=False)
+        make_folder(target.parent)
+        _move(aside, target, prepared)
+        sync_folder(target.parent)
+        if aside.parent != target.parent:
+            sync_folder(aside.parent)
+    except OSError as error:
+        raise told(error, prepared.uri) from error
+
+
+def _move(aside: Path, target: Path, prepared: Prepared) -> None:
+    """Rename the file aside, or a copy of it where it is on another filesystem."""
+    try:
+        _rename(aside, target, prepared)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy = _copy_of(aside, target)
+        _copy(aside, copy)
+        _rename(copy, target, prepared)
+    remove(aside)
+
+
+def _rename(source: Path, target: Path, prepared: Prepared) -> None:
+    """Give a file its new name. Raises Conflict if another has it and may not be replaced."""
+    if prepared.mode != Mode.ERROR.value:
+        source.replace(target)
+        return
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        if not _is_published(prepared):
+            raise already_there(prepared.uri) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # This filesystem has no links; between the look and the rename another might come.
+        if _is_there(target) and not _is_published(prepared):
+            raise already_there(prepared.uri) from None
+        source.replace(target)
+    remove(source)
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _copy_of(aside: Path, target: Path) -> Path:
+    """Name the copy on the target's filesystem; it is a dot-file as the one aside, and found as it is."""
+    return target.parent / aside.name
+
+
+def _copy(source: Path, copy: Path) -> None:
+    with source.open("rb") as reader, copy.open("wb") as writer:
+        shutil.copyfileobj(reader, writer, READ_BYTES)
+        writer.flush()
+        os.fsync(writer.fileno())
+
+
+def _is_published(prepared: Prepared) -> bool:
+    """Say whether the target has the bytes that were prepared."""
+    target = Path(prepared.target)
+    try:
+        if target.stat().st_size != prepared.bytes:
+            return False
+        with target.open("rb") as file:
+            return _digest(file) == prepared.sha256
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return False
+
+
+def _digest(file: Any) -> str:
+    digest = hashlib.sha256()
+    while data := file.read(READ_BYTES):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _lost(prepared: Prepared) -> Conflict:
+    return Conflict(
+        f"{prepared.uri}: what was prepared for it is gone, and what is there is something else",
+        code="sink_aside_lost",
+        hint=f"something removed {prepared.aside}, or replaced the target meanwhile; run it again",
+    )
+
+
+# Files elsewhere.
+
+
+def _upload(prepared: Prepared) -> None:
+    """Bring a file that lies aside here to where it belongs, whole. Doing it again puts the same object there."""
+    aside = Path(prepared.aside)
+    if not _is_there(aside):
+        if not _is_uploaded(prepared):
+            raise _lost(prepared)
+        return
+    if prepared.mode == Mode.ERROR.value and remote_exists(prepared.target, prepared.uri):
+        if not _is_uploaded(prepared):
+            raise already_there(prepared.uri)
+    elif is_s3(prepared.target):
+        _upload_s3(aside, prepared)
+    else:
+        _put(prepared)
+    remove(aside)
+
+
+def _put(prepared: Prepared) -> None:
+    filesystem, key = filesystem_of(prepared.target)
+    try:
+        filesystem.makedirs(key.rpartition("/")[0], exist_ok=True)
+        filesystem.put_file(prepared.aside, key)
+    except Exception as error:
+        raise told_remote(error, prepared.uri) from error
+
+
+def _upload_s3(aside: Path, prepared: Prepared) -> None:
+    abort_marked(prepared.target, prepared.uri, mark=aside.name, since_ms=0)
+    upload = UploadFile(prepared.target, prepared.uri, mark=aside.name)
+    with aside.open("rb") as file:
+        while data := file.read(READ_BYTES):
+            upload.write(data)
+    upload.sync()
+    found = upload.extra()
+    Bucket(prepared.target, prepared.uri).complete(found["upload"], found["parts"], only_new=False)
+
+
+def _is_uploaded(prepared: Prepared) -> bool:
+    filesystem, key = filesystem_of(prepared.target)
+    try:
+        filesystem.invalidate_cache()
+        if not filesystem.exists(key) or filesystem.size(key) != prepared.bytes:
+            return False
+        with filesystem.open(key, "rb") as file:
+            return _digest(file) == prepared.sha256
+    except Exception as error:
+        raise told_remote(error, prepared.uri) from error
+
+
+def _complete(prepared: Prepared) -> None:
+    bucket = Bucket(prepared.target, prepared.uri)
+    only_new = prepared.mode == Mode.ERROR.value
+    mark = prepared.extra["mark"]
+    found = bucket.mark_of_object() if only_new else None
+    if found is not None and not is_marked(found[0], mark):
+        raise already_there(prepared.uri)
+    if bucket.complete(prepared.extra["upload"], prepared.extra["parts"], only_new=only_new):
+        return
+    found = bucket.mark_of_object()
+    if found is not None and is_marked(found[0], mark) and found[1] == prepared.bytes:
+        return
+    if found is not None and only_new:
+        raise already_there(prepared.uri)
+    raise _lost(prepared)

@@ -1,0 +1,240 @@
+"""Objects written to S3 aside: a multipart upload is invisible until it is completed, which is how it is published.
+
+    open      the upload is begun and marked; it bears the mark as metadata, so the object tells later whose it is
+    write     parts of PART_BYTES go up as they fill
+    sync      the last part goes up
+    publish   complete: the object appears whole, or replaces the old one whole
+    discard   abort: the parts are gone
+
+A mark, because an upload has no name, and a killed slice tells nobody its id: two parts at the end of the numbers (9,999 and 10,000) whose sizes say
+whose upload it is.  They are left out when the upload is completed.  `abort_marked` finds uploads of that key by these sizes;
+one that was begun since the run began and has no part of its own yet is taken for a killed one, too (whoever else has just begun to
+write the same object must begin again).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from runink.connectors.remote_files import filesystem_of, told_remote
+from runink.errors import Refused
+from runink.names import RunId, is_run_id
+
+PART_BYTES: Final = 8 << 20  # S3 takes 5 MiB and more
+PARTS_A_SIZE: Final = 1000  # then parts grow by PART_BYTES: 10,000 parts of one size end at 80 GB
+PARTS_MAX: Final = 9_998  # about 430 GB
+MARKS: Final = (9_999, 10_000)
+MARK_KEY: Final = "runink"  # of the object's metadata
+TIME_DIGITS: Final = 10  # of a run's id: 48 bits of milliseconds in base 32
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+SKEW_MS: Final = 300_000  # the two clocks may differ by so much
+
+
+class UploadFile:
+    """A file that goes up in parts. Raises Refused or Unavailable."""
+
+    def __init__(self, place: str, uri: str, *, mark: str) -> None:
+        self._bucket = Bucket(place, uri)
+        self._uri = uri
+        self._buffer = bytearray()
+        self._parts: list[tuple[int, str]] = []
+        self._id = self._bucket.begin(mark)
+        for number, size in mark_sizes(mark).items():
+            self._bucket.upload(self._id, number, bytes(size))
+
+    @property
+    def aside(self) -> str:
+        return f"{self._bucket.place}?uploadId={self._id}"
+
+    def extra(self) -> dict[str, Any]:
+        """Return what completing the upload needs."""
+        return {"upload": self._id, "parts": [list(part) for part in self._parts]}
+
+    def write(self, data: Any) -> int:
+        with memoryview(data) as view:
+            size = view.nbytes
+            self._buffer += view
+        while len(self._buffer) >= self._part_bytes():
+            self._send(self._part_bytes())
+        return size
+
+    def sync(self) -> None:
+        """Send the last part; an object of no bytes has one of none."""
+        if self._buffer or not self._parts:
+            self._send(len(self._buffer))
+
+    def discard(self) -> None:
+        self._bucket.abort(self._id)
+
+    def _part_bytes(self) -> int:
+        return PART_BYTES * (1 + len(self._parts) // PARTS_A_SIZE)
+
+    def _send(self, size: int) -> None:
+        number = len(self._parts) + 1
+        if number > PARTS_MAX:
+            raise Refused(
+                f"{self._uri} grows larger than an upload to S3 can be",
+                code="sink_too_large",
+                hint="write several objects, or a format that is compressed",
+            )
+        etag = self._bucket.upload(self._id, number, bytes(self._buffer[:size]))
+        del self._buffer[:size]
+        self._parts.append((number, etag))
+
+
+def mark_sizes(mark: str) -> dict[int, int]:
+    """Return the sizes of the marking parts, 1 to 65,536 bytes."""
+    digest = hashlib.sha256(mark.encode()).digest()
+    return {
+        number: 1 + int.from_bytes(digest[2 * at : 2 * at + 2], "big")
+        for at, number in enumerate(MARKS)
+    }
+
+
+def abort_marked(place: str, uri: str, *, mark: str, since_ms: int) -> None:
+    """Abort what a killed writer with that mark has left of its upload. Raises Refused or Unavailable."""
+    bucket = Bucket(place, uri)
+    sizes = mark_sizes(mark)
+    for upload_id, begun_ms in list(bucket.uploads()):
+        marks = bucket.part_sizes(upload_id, behind=MARKS[0] - 1)
+        is_new = begun_ms >= since_ms - SKEW_MS
+        if marks == sizes or (
+            is_new and marks.items() <= sizes.items() and marks == bucket.part_sizes(upload_id)
+        ):
+            bucket.abort(upload_id)
+
+
+class Bucket:
+    """What we ask of S3 about one key. Raises Refused or Unavailable, with the URI."""
+
+    def __init__(self, place: str, uri: str) -> None:
+        self.place = place
+        self._uri = uri
+        self._filesystem, path = filesystem_of(place)
+        bucket, _, key = path.partition("/")
+        self._where = {"Bucket": bucket, "Key": key}
+        if not key:
+            raise Refused(
+                f"{uri} names a bucket and no object in it",
+                code="sink_name",
+                hint="write s3://bucket/folder/name.parquet",
+            )
+
+    def begin(self, mark: str) -> str:
+        answer = self._call("create_multipart_upload", Metadata={MARK_KEY: _plain_mark(mark)})
+        return str(answer["UploadId"])
+
+    def upload(self, upload_id: str, number: int, data: bytes) -> str:
+        answer = self._call("upload_part", UploadId=upload_id, PartNumber=number, Body=data)
+        return str(answer["ETag"])
+
+    def complete(self, upload_id: str, parts: list[Any], *, only_new: bool) -> bool:
+        """Make the object appear; say whether the upload was there and the object was not, where that is asked for."""
+        listed = [{"PartNumber": number, "ETag": etag} for number, etag in parts]
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
+        try:
+            self._raw(
+                "complete_multipart_upload",
+                UploadId=upload_id,
+                MultipartUpload={"Parts": listed},
+                **condition,
+            )
+        except Exception as error:
+            if code_of(error) in ("NoSuchUpload", "PreconditionFailed", "404", "412"):
+                return False
+            raise told_remote(error, self._uri) from error
+        return True
+
+    def abort(self, upload_id: str) -> None:
+        """End an upload that may have ended already."""
+        try:
+            self._raw("abort_multipart_upload", UploadId=upload_id)
+        except Exception as error:
+            if code_of(error) not in ("NoSuchUpload", "404"):
+                raise told_remote(error, self._uri) from error
+
+    def mark_of_object(self) -> tuple[str, int] | None:
+        """Return the mark of the object that is there and its size, nothing if there is none."""
+        try:
+            head = self._raw("head_object")
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            if code_of(error) in ("NoSuchKey", "404"):
+                return None
+            raise told_remote(error, self._uri) from error
+        return str(head["Metadata"].get(MARK_KEY, "")), int(head["ContentLength"])
+
+    def uploads(self) -> Iterator[tuple[str, int]]:
+        """Yield id and begin (milliseconds of the Unix epoch) of each open upload of the key."""
+        marker: dict[str, str] = {}
+        while True:  # ends: S3 says when there are no more
+            answer = self._call(
+                "list_multipart_uploads",
+                where={"Bucket": self._where["Bucket"], "Prefix": self._where["Key"]},
+                **marker,
+            )
+            for upload in answer.get("Uploads", ()):
+                if upload["Key"] == self._where["Key"]:
+                    yield upload["UploadId"], int(upload["Initiated"].timestamp() * 1000)
+            if not answer.get("IsTruncated"):
+                return
+            marker = {
+                "KeyMarker": answer["NextKeyMarker"],
+                "UploadIdMarker": answer["NextUploadIdMarker"],
+            }
+
+    def part_sizes(self, upload_id: str, *, behind: int = 0) -> dict[int, int]:
+        """Return the sizes of the first parts behind that number; none of an upload that has ended."""
+        try:
+            answer = self._raw(
+                "list_parts",
+                UploadId=upload_id,
+                PartNumberMarker=behind,
+                MaxParts=len(MARKS) + 1,
+            )
+        except Exception as error:
+            if code_of(error) in ("NoSuchUpload", "404"):
+                return {}
+            raise told_remote(error, self._uri) from error
+        return {int(part["PartNumber"]): int(part["Size"]) for part in answer.get("Parts", ())}
+
+    def _call(self, method: str, where: dict[str, str] | None = None, **arguments: Any) -> Any:
+        try:
+            return self._raw(method, where, **arguments)
+        except Exception as error:
+            raise told_remote(error, self._uri) from error
+
+    def _raw(self, method: str, where: dict[str, str] | None = None, **arguments: Any) -> Any:
+        return self._filesystem.call_s3(method, **(where or self._where), **arguments)
+
+
+def _plain_mark(mark: str) -> str:
+    """Return a mark that fits a header."""
+    return hashlib.sha256(mark.encode()).hexdigest()
+
+
+def is_marked(found: str, mark: str) -> bool:
+    return found == _plain_mark(mark)
+
+
+def begun_ms(run: RunId) -> int:
+    """Return when a run began, which its id begins with (see `names.py`); 0 if that is no such id."""
+    if not is_run_id(run):
+        return 0
+    number = 0
+    for digit in run[:TIME_DIGITS]:
+        number = 32 * number + _ALPHABET.index(digit)
+    return number
+
+
+def code_of(error: BaseException | None) -> str:
+    """Return S3's own code of an error, which stands in the one that caused it."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            return str(response.get("Error", {}).get("Code", ""))
+        error = error.__cause__
+    return ""
