@@ -7,7 +7,27 @@ from pathlib import Path
 
 import duckdb
 
-CARRIERS = ", ".join(f"'{one}'" for one in "UA AA B6 DL EV MQ US WN VX FL AS 9E F9 HA YV OO".split())
+CARRIERS = ", ".join(
+    f"'{one}'"
+    for one in [
+        "UA",
+        "AA",
+        "B6",
+        "DL",
+        "EV",
+        "MQ",
+        "US",
+        "WN",
+        "VX",
+        "FL",
+        "AS",
+        "9E",
+        "F9",
+        "HA",
+        "YV",
+        "OO",
+    ]
+)
 RULES = {
     "dep_time: required": "dep_time IS NULL",
     "origin: choice": "origin NOT IN ('EWR', 'JFK', 'LGA')",

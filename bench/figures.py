@@ -53,7 +53,9 @@ def below(name: str, ours: float, most: float, reference: float | None = None) -
     return Figure(name, round(ours, 3), shown, ratio, f"ours <= {most}", ours <= most)
 
 
-def main(measure: Callable[[argparse.Namespace], Sequence[Figure]], description: str, **options: Any) -> None:
+def main(
+    measure: Callable[[argparse.Namespace], Sequence[Figure]], description: str, **options: Any
+) -> None:
     """Measure and tell; exit code 1 if a figure misses what it must reach."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print a list of figures")

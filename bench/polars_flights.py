@@ -7,7 +7,24 @@ from pathlib import Path
 
 import polars as pl
 
-CARRIERS = "UA AA B6 DL EV MQ US WN VX FL AS 9E F9 HA YV OO".split()
+CARRIERS = [
+    "UA",
+    "AA",
+    "B6",
+    "DL",
+    "EV",
+    "MQ",
+    "US",
+    "WN",
+    "VX",
+    "FL",
+    "AS",
+    "9E",
+    "F9",
+    "HA",
+    "YV",
+    "OO",
+]
 RULES = {
     "dep_time: required": pl.col("dep_time").is_null(),
     "origin: choice": ~pl.col("origin").is_in(["EWR", "JFK", "LGA"]),
@@ -25,11 +42,15 @@ def main() -> None:
     rows = pl.scan_csv(flights, null_values=["NA"], try_parse_dates=True)
     bad = pl.any_horizontal(*RULES.values())
     reasons = [pl.when(mask).then(pl.lit(name)) for name, mask in RULES.items()]
-    dead = rows.filter(bad).with_columns(pl.concat_str(reasons, separator="; ", ignore_nulls=True).alias("reasons"))
+    dead = rows.filter(bad).with_columns(
+        pl.concat_str(reasons, separator="; ", ignore_nulls=True).alias("reasons")
+    )
     made = pl.scan_csv(planes, null_values=["NA"]).select("tailnum", "manufacturer", "seats")
     good = rows.filter(~bad).join(made, on="tailnum", how="left")
     groups = good.group_by("carrier", "month", "manufacturer").agg(
-        pl.len().alias("flights"), pl.col("dep_delay").sum().alias("delay_minutes"), pl.col("seats").sum()
+        pl.len().alias("flights"),
+        pl.col("dep_delay").sum().alias("delay_minutes"),
+        pl.col("seats").sum(),
     )
     pl.collect_all(
         [

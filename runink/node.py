@@ -39,15 +39,16 @@ from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.clients.run_requests import GovernanceRequest, RunRequest
 from runink.config import NodeSettings
 from runink.errors import Broken
+from runink.names import NodeId
 from runink.runs.records import NodeRecord
 from runink.runtime.actor import Actor
+from runink.runtime.connections import connect_unix, serve_unix
 from runink.runtime.directory import Directory
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 from runink.storage.disk import RealDisk
-from runink.runtime.connections import connect_unix, serve_unix
 
 ENTRY: Final = "runink.actors.slice:main"
 PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs
@@ -98,7 +99,7 @@ async def embedded(
             return
         async with (
             _worker(parts, settings, modules),
-            serve_unix(settings.socket, parts.directory()),
+            serve_unix(settings.socket, parts.directory(settings.node)),
         ):
             yield parts.cluster(session)
 
@@ -106,8 +107,8 @@ async def embedded(
 @asynccontextmanager
 async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
     """Reach the cluster that runs with this state in another process of this user. Raises NotFound where none does."""
-    async with connect_unix(settings.socket) as link:
-        yield Cluster(BarnClient(link.ref(BARN)), link.ref(GOVERNANCE), link.ref(RUNS))
+    async with connect_unix(settings.socket) as peer:
+        yield Cluster(BarnClient(peer.ref(BARN)), peer.ref(GOVERNANCE), peer.ref(RUNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,9 @@ class _Parts:
     def cluster(self, session: str) -> Cluster:
         return Cluster(BarnClient(self.barn), self.governance, self.runs, session)
 
-    def directory(self) -> Directory:
+    def directory(self, node: NodeId) -> Directory:
         assert self.runs is not None, "only a whole cluster is served"
-        directory = Directory()
+        directory = Directory(node)
         directory.serve(self.barn, BarnRequest)
         directory.serve(self.governance, GovernanceRequest)
         directory.serve(self.runs, RunRequest)

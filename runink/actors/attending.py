@@ -76,7 +76,7 @@ async def attend(
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(read_all)
-            found = await exited()  # type: ignore[misc,operator] # an awaitable callable
+            found = await exited()  # type: ignore[misc] # an awaitable callable
             with anyio.move_on_after(DRAIN_S):
                 await drained.wait()
             group.cancel_scope.cancel()
