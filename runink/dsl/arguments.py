@@ -1,0 +1,279 @@
+"""An annotation's arguments, bound to its parameters: which are there, of which type, with `${parameters}` filled in.
+
+All that is wrong is told, and reading goes on with what is usable: an argument of the wrong type counts as not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.syntax import Annotation, Argument, Items, Number, Place, Text, Value, Word
+from runink.dsl.uris import Mistake
+from runink.dsl.vocabulary import PARAMETERS_NOT_YET, AnnotationKind
+from runink.errors import Invalid, Span
+
+_HOLE: Final = re.compile(r"\$\$\{|\$\{([^}\"]*)(\}?)")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTING: Final = re.compile(r"['\"\\;\x00-\x1f\x7f]|--|/\*")
+
+
+@dataclass(slots=True)
+class Parameters:
+    """The pipeline's parameters and their values; `used` are those that the file mentions. A value of nothing was never given."""
+
+    values: dict[str, str | None] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    def filled(self, text: Text, findings: Findings, *, is_code: bool = False) -> Text | None:
+        """Put values in the place of `${name}`; `$${` is a plain `${`. Nothing if one is not known.
+
+        In code (SQL, conditions) a value may hold nothing that ends a text or begins a comment, so that it stays the value that it is.
+        """
+        if "${" not in text.value:
+            return text
+        pieces: list[str] = []
+        places: list[Place] = []
+        size = at = 0
+        is_whole = True
+        for hole in _HOLE.finditer(text.value):
+            before = text.value[at : hole.start()]
+            _keep_places(places, text, at, hole.start(), size)
+            value = "${" if hole[1] is None else self._value(hole, text, findings, is_code=is_code)
+            span = text.at(hole.start())
+            places.append(Place(size + len(before), span.line, span.column, is_fixed=True))
+            pieces.extend((before, value or ""))
+            size += len(before) + len(value or "")
+            at = hole.end()
+            is_whole = is_whole and value is not None
+        _keep_places(places, text, at, len(text.value), size)
+        pieces.append(text.value[at:])
+        return Text("".join(pieces), text.span, tuple(places)) if is_whole else None
+
+    def _value(
+        self, hole: re.Match[str], text: Text, findings: Findings, *, is_code: bool
+    ) -> str | None:
+        name, closing = hole[1], hole[2]
+        span = text.at(hole.start(), len(hole[0]))
+        if not closing or not _NAME.fullmatch(name):
+            findings.add(
+                "D070",
+                f"{hole[0]} names no parameter",
+                span,
+                "write ${name}; a plain ${ is written $${",
+            )
+            return None
+        self.used.add(name)
+        if name not in self.values:
+            hint = f'declare it above Feature: @param("{name}", default="…")'
+            if self.values:
+                hint = f"{near_or_all(name, self.values)}; or {hint}"
+            findings.add("D070", f"there is no parameter {name}", span, hint)
+            return None
+        value = self.values[name]
+        if value is None:
+            findings.add(
+                "D071",
+                f"parameter {name} has no value",
+                span,
+                f"say --param {name}=…, or give it a default",
+            )
+        elif is_code and (found := _QUOTING.search(value)):
+            findings.add(
+                "D072",
+                f"the value of {name} holds {found[0]!r}, which cannot stand in SQL or a condition",
+                span,
+                "quotes, backslashes, semicolons, comments and line ends would change what is asked",
+            )
+            return None
+        return value
+
+
+def _keep_places(places: list[Place], text: Text, start: int, end: int, size: int) -> None:
+    """Note where the characters from `start` to `end` of the text stand; they are at `size` in the new one."""
+    span = text.at(start)
+    places.append(Place(size, span.line, span.column))
+    places.extend(
+        Place(size + place.start - start, place.line, place.column, place.is_fixed)
+        for place in text.places
+        if start < place.start < end
+    )
+
+
+class Arguments:
+    """One annotation's arguments. Each reader returns the value, or its default where the argument is not there or not usable."""
+
+    def __init__(
+        self,
+        annotation: Annotation,
+        kind: AnnotationKind,
+        findings: Findings,
+        parameters: Parameters,
+    ) -> None:
+        self.annotation = annotation
+        self.kind = kind
+        self.is_usable = True
+        self._findings = findings
+        self._parameters = parameters
+        self._given: dict[str, Argument] = {}
+        for argument in annotation.arguments:
+            self._bind(argument)
+        if kind.one_of and not any(name in self._given for name in kind.one_of):
+            self._lacking()
+
+    # Binding.
+
+    def _bind(self, argument: Argument) -> None:
+        name = argument.name or self.kind.first
+        told = f"@{self.annotation.name}"
+        if argument.is_clause:
+            if name not in self.kind.clauses:
+                self._unfit(argument, f"{told} takes no {name}", "D011")
+                return
+        elif not argument.name:
+            if not name or name in self._given:
+                self._unfit(
+                    argument, f"{told} takes one unnamed value at most", "D011", self._all()
+                )
+                return
+        elif (later := PARAMETERS_NOT_YET.get((self.annotation.name, name))) is not None:
+            self._unfit(argument, f"{told} has no {name}", "D012", later)
+            return
+        elif name not in self.kind.parameters:
+            hint = near_or_all(name, self.kind.parameters)
+            self._unfit(argument, f"{told} has no parameter {name}", "D011", hint)
+            return
+        if name in self._given:
+            self._unfit(argument, f"{name} is given twice", "D016")
+            return
+        self._given[name] = argument
+
+    def _all(self) -> str:
+        return f"its parameters are {', '.join(self.kind.parameters)}"
+
+    def _lacking(self) -> None:
+        if self.is_usable:
+            wanted = " or ".join(self.kind.one_of)
+            self._findings.add(
+                "D014",
+                f"@{self.annotation.name} lacks {wanted}",
+                self.annotation.span,
+                f"as in {self.kind.example}",
+            )
+        self.is_usable = False
+
+    def _unfit(self, argument: Argument, text: str, code: str = "D015", hint: str = "") -> None:
+        self.is_usable = False
+        self._findings.add(code, text, argument.span, hint)
+
+    def unfit(self, name: str, text: str, hint: str = "", code: str = "D015") -> None:
+        """Tell that an argument cannot be used, at its value."""
+        self.is_usable = False
+        self._findings.add(code, text, self.span(name), hint)
+
+    def mistake(self, mistake: Mistake, text: Text) -> None:
+        """Tell what is wrong with a URI, at the part of it that is wrong."""
+        self.is_usable = False
+        span = text.at(mistake.at, mistake.length)
+        self._findings.add(mistake.code, mistake.text, span, mistake.hint)
+
+    # Reading.
+
+    def has(self, name: str) -> bool:
+        return name in self._given
+
+    def span(self, name: str) -> Span:
+        """Return the place of an argument's value, or of the annotation if it is not there."""
+        argument = self._given.get(name)
+        return self.annotation.span if argument is None else argument.value.span
+
+    def text(self, name: str, *, is_code: bool = False) -> Text | None:
+        argument = self._given.get(name)
+        if argument is None:
+            return None
+        found = self._as_text(argument.value, is_code=is_code)
+        if found is None:
+            self._wrong(argument, f'text: {name}="…"')
+        return found
+
+    def texts(self, name: str) -> tuple[Text, ...]:
+        """Return the texts of a list, or of one value."""
+        argument = self._given.get(name)
+        if argument is None:
+            return ()
+        value = argument.value
+        values = value.values if isinstance(value, Items) else (value,)
+        found = [self._as_text(one) for one in values]
+        if None in found:
+            self._wrong(argument, f'a list of texts: {name}=["…"]')
+        return tuple(one for one in found if one is not None)
+
+    def _as_text(self, value: Value, *, is_code: bool = False) -> Text | None:
+        match value:
+            case Text():
+                found = self._parameters.filled(value, self._findings, is_code=is_code)
+                self.is_usable = self.is_usable and found is not None
+                return found or Text("", value.span)
+            case Word(word, span) | Number(word, span):
+                return Text(word, span, (Place(0, span.line, span.column),))
+            case _:
+                return None
+
+    def flag(self, name: str) -> bool:
+        argument = self._given.get(name)
+        if argument is None:
+            return False
+        said = getattr(argument.value, "value", None)
+        if said not in {"true", "false"}:
+            self._wrong(argument, f"true or false: {name}=true")
+        return said == "true"
+
+    def choice(self, name: str, choices: Mapping[str, str]) -> str:
+        """Return which of the choices is said, or nothing; each choice maps to what is to be told of one that is not built, or to nothing."""
+        text = self.text(name)
+        if text is None or not text.value:
+            return ""
+        told = choices.get(text.value)
+        if told is None:
+            self.unfit(name, f"{name} cannot be {text.value}", near_or_all(text.value, choices))
+            return ""
+        if told:
+            self.unfit(name, f"{name}={text.value} is not there yet", told, "D012")
+            return ""
+        return text.value
+
+    def quantity(self, name: str, parse: Callable[[str], int]) -> int | None:
+        """Return an amount, more than 0, in the unit that `parse` gives."""
+        text = self.text(name)
+        if text is None or not text.value:
+            return None
+        try:
+            amount = parse(text.value)
+        except Invalid as error:
+            self.unfit(name, error.text, error.hint)
+            return None
+        if amount <= 0:
+            self.unfit(name, f"{name} is more than 0")
+            return None
+        return amount
+
+    def number(self, name: str) -> float:
+        text = self.text(name)
+        if text is None or not text.value:
+            return 0.0
+        try:
+            found = float(text.value)
+        except ValueError:
+            found = -1.0
+        if not 0 <= found < float("inf"):
+            self.unfit(name, f"{name} is a number, 0 or more")
+            return 0.0
+        return found
+
+    def _wrong(self, argument: Argument, wanted: str) -> None:
+        self.is_usable = False
+        span = argument.value.span
+        self._findings.add("D015", f"{argument.name or self.kind.first} is {wanted}", span)

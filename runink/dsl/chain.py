@@ -1,0 +1,67 @@
+"""The stream that a scenario's lines hand down, and the streams that have names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runink.contracts.fields import ContractSpec
+from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.syntax import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Nodes whose rows together are a stream, and the contract that all of them keep, if one stands right in front."""
+
+    nodes: tuple[str, ...]
+    contract: ContractSpec | None = None
+
+
+class Chain:
+    """What `main` is at the line that is read, what each name means there, and which names nothing has read yet."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.main = Stream(())
+        self.named: dict[str, Stream] = {}
+        self.unread: dict[str, Text] = {}
+        self._findings = findings
+
+    def call(self, alias: Text, stream: Stream) -> None:
+        """Give a stream a name."""
+        if alias.value in self.named:
+            hint = "a name stands for one stream"
+            self._findings.add("D016", f"the name {alias.value} is taken", alias.span, hint)
+            return
+        self.named[alias.value] = stream
+        self.unread[alias.value] = alias
+
+    def called(self, name: Text, *, is_use: bool = True) -> Stream | None:
+        """Return the stream of a name; nothing if there is none, which is told."""
+        found = self.named.get(name.value)
+        if is_use:
+            self.unread.pop(name.value, None)
+        if found is None:
+            hint = near_or_all(name.value, self.named) or (
+                "give the source or step above a name: as=NAME"
+            )
+            self._findings.add("D054", f"nothing above is called {name.value}", name.span, hint)
+        return found
+
+    def inputs(self, names: tuple[Text, ...]) -> Stream:
+        """Return what a step or a sink reads: what comes down the chain, or the streams that it names."""
+        if not names:
+            return self.main
+        streams = [self.called(name) for name in names]
+        known = [stream for stream in streams if stream is not None]
+        nodes = tuple(dict.fromkeys(node for stream in known for node in stream.nodes))
+        first = known[0].contract if known else None
+        is_one = all(stream.contract == first for stream in known)
+        return Stream(nodes, first if is_one else None)
+
+    def replace(self, stream: Stream, by: Stream) -> None:
+        """Let the chain, if it is at that stream, and every name of it mean the one behind a check."""
+        if self.main.nodes == stream.nodes:
+            self.main = by
+        for name, known in self.named.items():
+            if known.nodes == stream.nodes:
+                self.named[name] = by

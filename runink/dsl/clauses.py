@@ -1,0 +1,298 @@
+"""What each annotation means: typed values, read from its arguments.
+
+A clause knows its place in the file, but nothing of its neighbours; those are `streams.py`'s.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from runink.dag import Format, Mode, OnInvalid
+from runink.dsl.arguments import Arguments
+from runink.dsl.syntax import Text
+from runink.dsl.uris import Location, Mistake, located
+from runink.errors import Span
+from runink.quantities import parse_bytes, parse_cpu
+
+CPU_M_MAX: Final = 1_024_000  # a machine of 1,024 cores; more is a slip of the unit
+DEFAULT_NULLS: Final = ("",)
+_MODES: Final = {one.value: "" for one in Mode}
+_ON_INVALID: Final = {
+    OnInvalid.DEAD_LETTER.value: "",
+    OnInvalid.FAIL.value: "",
+    OnInvalid.TAG.value: "set such rows aside with @deadletter, or let them fail the run",
+}
+_PROGRAM_FORMATS: Final = {one.value: "" for one in (Format.JSONL, Format.CSV, Format.ARROW)}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceClause:
+    span: Span
+    location: Location
+    alias: Text | None
+    nulls: tuple[str, ...]
+    delimiter: str
+    isolate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContractClause:
+    """`on` names the stream that is checked; `on_invalid` is nothing where the scenario decides."""
+
+    span: Span
+    path: Text
+    on: Text | None
+    on_invalid: OnInvalid | None
+    isolate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepClause:
+    """`name`, `sql` or `command`: one of them is there. `inputs` are the streams that it reads instead of the one above."""
+
+    span: Span
+    name: Text | None
+    file: Text | None
+    sql: Text | None
+    run: Text | None
+    command: tuple[str, ...]
+    format: Format
+    alias: Text | None
+    inputs: tuple[Text, ...]
+    isolate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SinkClause:
+    span: Span
+    location: Location
+    mode: Mode
+    when: Text | None
+    inputs: tuple[Text, ...]
+    isolate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterClause:
+    span: Span
+    location: Location
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class RequiresClause:
+    span: Span
+    cpu_m: int | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AffinityClause:
+    span: Span
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AssertClause:
+    span: Span
+    condition: Text
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenClause:
+    span: Span
+    path: Text
+    key: tuple[Text, ...]
+    tolerance: float
+
+
+Clause = (
+    SourceClause
+    | ContractClause
+    | StepClause
+    | SinkClause
+    | DeadLetterClause
+    | RequiresClause
+    | AffinityClause
+    | AssertClause
+    | GoldenClause
+)
+
+
+def clause_of(arguments: Arguments) -> Clause | None:
+    """Return what an annotation of a scenario's body means; nothing if it could not be read, which is told then."""
+    clause = _READERS[arguments.kind.name](arguments)
+    return clause if arguments.is_usable else None
+
+
+def _location(arguments: Arguments, *, is_sink: bool) -> Location | None:
+    text = arguments.text("uri")
+    if text is None or not arguments.is_usable:
+        return None
+    found = located(text, is_sink=is_sink)
+    if isinstance(found, Mistake):
+        arguments.mistake(found, text)
+        return None
+    return found
+
+
+def _source(arguments: Arguments) -> SourceClause | None:
+    location = _location(arguments, is_sink=False)
+    nulls = tuple(dict.fromkeys(one.value for one in arguments.texts("nulls")))
+    delimiter = arguments.text("delimiter")
+    alias = _identifier(arguments, "as")
+    isolate = arguments.flag("isolate")
+    if location is None:
+        return None
+    for name in ("nulls", "delimiter"):
+        if arguments.has(name) and location.format is not Format.CSV:
+            arguments.unfit(name, f"{name} is for CSV", "leave it away")
+    if delimiter is not None and (
+        len(delimiter.value.encode()) != 1 or delimiter.value in '"\r\n\0'
+    ):
+        arguments.unfit(
+            "delimiter",
+            "a delimiter is one character of ASCII",
+            r'as in delimiter=";" or delimiter="\t"',
+        )
+    return SourceClause(
+        arguments.annotation.span,
+        location,
+        alias,
+        nulls if arguments.has("nulls") else DEFAULT_NULLS,
+        delimiter.value if delimiter is not None else ",",
+        isolate,
+    )
+
+
+def _identifier(arguments: Arguments, name: str) -> Text | None:
+    """Return a stream's name: it is a Python argument and an SQL table, too."""
+    text = arguments.text(name)
+    if text is not None and arguments.is_usable:
+        if not (text.value.isidentifier() and text.value.isascii()):
+            arguments.unfit(
+                name, f"{text.value!r} is no name", "letters, digits and _, the first a letter"
+            )
+        elif text.value in {"main", "rejected", "input"}:
+            arguments.unfit(name, f"{text.value} has a meaning of its own", "choose another name")
+    return text
+
+
+def _contract(arguments: Arguments) -> ContractClause | None:
+    path = arguments.text("path")
+    policy = arguments.choice("on_invalid", _ON_INVALID)
+    clause_on = arguments.text("on")
+    isolate = arguments.flag("isolate")
+    if path is None:
+        return None
+    return ContractClause(
+        arguments.annotation.span, path, clause_on, OnInvalid(policy) if policy else None, isolate
+    )
+
+
+def _step(arguments: Arguments) -> StepClause | None:
+    said = [name for name in ("name", "sql", "run") if arguments.has(name)]
+    for name in said[1:]:
+        arguments.unfit(name, f"a step is one thing: {said[0]} or {name}", "write two @step lines")
+    format_name = arguments.choice("format", _PROGRAM_FORMATS)
+    if arguments.has("format") and "run" not in said:
+        arguments.unfit("format", "format is for programs", "leave it away")
+    if arguments.has("file") and "name" not in said:
+        arguments.unfit("file", "file is for functions", "leave it away")
+    sql = arguments.text("sql", is_code=True)
+    if sql is not None and arguments.is_usable and not sql.value.strip():
+        arguments.unfit("sql", "the query is empty", 'as in sql="SELECT * FROM input"')
+    run = arguments.text("run")
+    return StepClause(
+        span=arguments.annotation.span,
+        name=arguments.text("name"),
+        file=arguments.text("file"),
+        sql=sql,
+        run=run,
+        command=_command(arguments, run),
+        format=Format(format_name or "jsonl"),
+        alias=_identifier(arguments, "as"),
+        inputs=arguments.texts("from"),
+        isolate=arguments.flag("isolate"),
+    )
+
+
+def _command(arguments: Arguments, run: Text | None) -> tuple[str, ...]:
+    if run is None or not arguments.is_usable:
+        return ()
+    try:
+        command = tuple(shlex.split(run.value))
+    except ValueError as error:
+        arguments.unfit("run", f"the command cannot be split: {error}", "quote it as a shell would")
+        return ()
+    if not command:
+        arguments.unfit("run", "the command is empty", 'as in run="./bin/clean --fast"')
+    return command
+
+
+def _sink(arguments: Arguments) -> SinkClause | None:
+    location = _location(arguments, is_sink=True)
+    mode = arguments.choice("mode", _MODES)
+    when = arguments.text("when", is_code=True)
+    inputs = arguments.texts("from")
+    isolate = arguments.flag("isolate")
+    if location is None:
+        return None
+    return SinkClause(
+        arguments.annotation.span, location, Mode(mode or "overwrite"), when, inputs, isolate
+    )
+
+
+def _deadletter(arguments: Arguments) -> DeadLetterClause | None:
+    location = _location(arguments, is_sink=True)
+    mode = arguments.choice("mode", _MODES)
+    if location is None:
+        return None
+    return DeadLetterClause(arguments.annotation.span, location, Mode(mode or "overwrite"))
+
+
+def _requires(arguments: Arguments) -> RequiresClause:
+    cpu_m = arguments.quantity("cpu", parse_cpu)
+    memory_bytes = arguments.quantity("memory", parse_bytes)
+    if cpu_m is not None and cpu_m > CPU_M_MAX:
+        arguments.unfit(
+            "cpu", "no machine has so many cores", "write cores: cpu=2, or a part: cpu=250m"
+        )
+    return RequiresClause(arguments.annotation.span, cpu_m, memory_bytes)
+
+
+def _affinity(arguments: Arguments) -> AffinityClause:
+    labels = arguments.texts("label")
+    if arguments.is_usable and not all(one.value.strip() for one in labels):
+        arguments.unfit("label", "a label is no empty text")
+    return AffinityClause(arguments.annotation.span, tuple(one.value for one in labels))
+
+
+def _assert(arguments: Arguments) -> AssertClause | None:
+    condition = arguments.text("condition", is_code=True)
+    return None if condition is None else AssertClause(arguments.annotation.span, condition)
+
+
+def _golden(arguments: Arguments) -> GoldenClause | None:
+    path = arguments.text("path")
+    key = arguments.texts("key")
+    tolerance = arguments.number("tolerance")
+    if path is None:
+        return None
+    return GoldenClause(arguments.annotation.span, path, key, tolerance)
+
+
+_READERS: Final[dict[str, Callable[[Arguments], Clause | None]]] = {
+    "source": _source,
+    "contract": _contract,
+    "step": _step,
+    "sink": _sink,
+    "deadletter": _deadletter,
+    "requires": _requires,
+    "affinity": _affinity,
+    "assert": _assert,
+    "golden": _golden,
+}

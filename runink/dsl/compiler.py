@@ -1,0 +1,233 @@
+"""From a pipeline's text to its Dag.
+
+    text --parser--> Document --checker--> Outline --streams--> nodes and links --slicing--> slices and gangs
+
+Everything is looked at before anything is refused, so that a person mends all mistakes at once.  A Dag is only made where there is none.
+The compiler is pure: files and contracts come in through a `Project`, parameters as text, and equal ones give an equal Dag.
+Formatting and comments change no byte of it but the line numbers of scenarios and prose.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from msgspec.structs import replace as changed
+
+from runink.dag import Dag, Link, Node, Scenario, Sink, SliceSpec, Source, topological
+from runink.dsl.actions import Actions
+from runink.dsl.checker import Outline, named, outlined
+from runink.dsl.contracts import Contracts
+from runink.dsl.diagnostics import Findings
+from runink.dsl.parser import parsed
+from runink.dsl.project import Project
+from runink.dsl.slicing import sliced, spooled
+from runink.dsl.streams import Means, Parts, built
+from runink.dsl.uris import Location
+from runink.errors import Invalid
+from runink.names import pipeline_name
+
+TEXT_CHARACTERS_MAX: Final = 1 << 20  # a hand-written file
+NODES_MAX: Final = 1_000  # of a pipeline: it is one record in the Barn, and people read it
+
+
+@dataclass(frozen=True, slots=True)
+class SourceText:
+    """A pipeline file: its text, what it is called in messages, and its path in the project."""
+
+    text: str
+    file: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """A Dag, and what a person should know about it without its being wrong."""
+
+    dag: Dag
+    notes: tuple[str, ...]
+
+
+def compiled(source: SourceText, parameters: Mapping[str, str], project: Project) -> Compilation:
+    """Compile a pipeline. Raises Invalid with all findings."""
+    findings = Findings(source.file, source.text)
+    if len(source.text) > TEXT_CHARACTERS_MAX:
+        text = f"{source.file} is larger than a pipeline may be ({TEXT_CHARACTERS_MAX >> 20} MiB)"
+        findings.add("D005", text, None, "is it a pipeline, or data?")
+        raise _invalid(source, findings)
+    document = parsed(source.text.removeprefix("\ufeff"), findings)
+    outline = outlined(document, parameters, findings)
+    means = Means(Actions(project, findings), Contracts(project, findings), findings)
+    _check_herd(outline, project, findings)
+    parts = [built(one, means) for one in outline.scenarios]
+    dag = _joined(source, outline, parts, findings)
+    if findings or dag is None:
+        raise _invalid(source, findings)
+    notes = [note for part in parts for note in part.notes]
+    unused = sorted(set(outline.parameters.values) - outline.parameters.used)
+    notes.extend(f"parameter {name} is declared and never used" for name in unused)
+    return Compilation(dag, tuple(notes))
+
+
+def _invalid(source: SourceText, findings: Findings) -> Invalid:
+    told = findings.told()
+    count = f"{len(told)} mistake{'' if len(told) == 1 else 's'}"
+    return Invalid(f"{source.file}: {count}", findings=told, code="pipeline_invalid")
+
+
+def _check_herd(outline: Outline, project: Project, findings: Findings) -> None:
+    try:
+        project.check_herd(outline.herd)
+    except Invalid as error:
+        if error.findings:
+            findings.take(error.findings)
+        else:
+            findings.add("D024", error.text, None, error.hint)
+
+
+def _joined(
+    source: SourceText, outline: Outline, parts: Sequence[Parts], findings: Findings
+) -> Dag | None:
+    """Put the scenarios together, by the URIs that one writes and another reads."""
+    locations = {name: location for part in parts for name, location in part.locations.items()}
+    nodes = [node for part in parts for node in part.nodes.values()]
+    if len(nodes) > NODES_MAX:
+        text = f"{source.file} has {len(nodes):,} nodes, {NODES_MAX:,} at most"
+        findings.add("D020", text, None, "make several pipelines of it")
+        return None
+    staged = _staged(nodes, locations, findings)
+    dag = _dag(source, outline, parts, staged) if not findings else None
+    if dag is not None:
+        _check_circles(dag, locations, findings)
+    return dag
+
+
+def _dag(
+    source: SourceText, outline: Outline, parts: Sequence[Parts], staged: Mapping[str, str]
+) -> Dag:
+    scenarios: list[Scenario] = []
+    nodes: list[Node] = []
+    links: list[Link] = []
+    slices: list[SliceSpec] = []
+    for part in parts:
+        mine = [_with_stage(node, staged) for node in part.nodes.values()]
+        marked = spooled(mine, part.links)
+        one = part.outline
+        scenarios.append(Scenario(one.id, one.title, one.module, one.span.line))
+        nodes.extend(mine)
+        links.extend(marked)
+        slices.extend(sliced(one.id, mine, marked, wishes=part.wishes, default=part.default))
+    return Dag(
+        pipeline=pipeline_name(named(PurePosixPath(source.path).stem, "pipeline")),
+        herd=outline.herd,
+        title=outline.title,
+        file=source.path,
+        scenarios=tuple(scenarios),
+        nodes=tuple(nodes),
+        links=tuple(links),
+        slices=tuple(slices),
+        assertions=tuple(one for part in parts for one in part.assertions),
+        goldens=tuple(one for part in parts for one in part.goldens),
+        prose=tuple(line for part in parts for line in part.outline.prose),
+        parameters={name: value or "" for name, value in outline.parameters.values.items()},
+    )
+
+
+def _with_stage(node: Node, staged: Mapping[str, str]) -> Node:
+    if isinstance(node, Source) and node.id in staged:
+        return changed(node, staged_from=staged[node.id])
+    return node
+
+
+# Between scenarios.
+
+
+def _staged(
+    nodes: Sequence[Node], locations: Mapping[str, Location], findings: Findings
+) -> dict[str, str]:
+    """Map each source that reads what a sink of this pipeline writes to that sink; tell what cannot be joined."""
+    writers: dict[str, Sink] = {}
+    for node in nodes:
+        if isinstance(node, Sink):
+            other = writers.setdefault(node.path, node)
+            if other is not node:
+                line = locations[other.id].text.span.line
+                text = f"{node.uri} is written already, in line {line}"
+                findings.add(
+                    "D032", text, locations[node.id].text.span, "every sink has a place of its own"
+                )
+    found: dict[str, str] = {}
+    standard: Source | None = None
+    for node in nodes:
+        if not isinstance(node, Source):
+            continue
+        location = locations[node.id]
+        if location.is_standard:
+            if standard is not None:
+                text = "standard input is read already, and it comes once"
+                findings.add("D032", text, location.text.span)
+            standard = standard or node
+        elif (sink := writers.get(node.path)) is not None:
+            if _may_stage(node, sink, location, findings):
+                found[node.id] = sink.id
+        elif location.is_glob:
+            _check_glob(location, writers, findings)
+    return found
+
+
+def _may_stage(source: Source, sink: Sink, location: Location, findings: Findings) -> bool:
+    span = location.text.span
+    if source.scenario == sink.scenario:
+        text = f"{source.uri} is written by the same scenario"
+        findings.add("D033", text, span, "write elsewhere, or read it in a scenario of its own")
+        return False
+    if source.format is not sink.format:
+        text = f"{source.path} is written as {sink.format.value}, and read here as {source.format.value}"
+        findings.add("D034", text, span, f"did you mean {sink.uri}?")
+        return False
+    return True
+
+
+def _check_glob(location: Location, writers: Mapping[str, Sink], findings: Findings) -> None:
+    """A glob over what this run writes would read the last run's output, which nobody means."""
+    for path, sink in writers.items():
+        if fnmatch.fnmatchcase(path, location.path):
+            text = f"{location.uri} also matches {path}, which scenario {sink.scenario} of this pipeline writes"
+            hint = f"read {sink.uri} by its name, or keep it out of the pattern"
+            findings.add("D034", text, location.text.span, hint)
+
+
+def _check_circles(dag: Dag, locations: Mapping[str, Location], findings: Findings) -> None:
+    needs = dag.gang_needs()
+    if topological(tuple(needs), needs) is not None:
+        return
+    circle = _circle(needs)
+    gang_of = {node: spec.gang for spec in dag.slices for node in spec.nodes}
+    reader = next(
+        node.id
+        for node in dag.nodes
+        if isinstance(node, Source)
+        and node.staged_from
+        and (gang_of[node.id], gang_of[node.staged_from]) == (circle[0], (*circle, circle[0])[1])
+    )
+    told = " reads from ".join((*circle, circle[0]))
+    text = f"scenarios wait for each other in a circle: {told}"
+    hint = "one of them must read something else"
+    findings.add("D033", text, locations[reader].text.span, hint)
+
+
+def _circle(needs: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """Return gangs of which each needs the next, and the last the first. There is such a circle."""
+    rest = {name: set(found) for name, found in needs.items()}
+    while free := [name for name, found in rest.items() if not found & rest.keys()]:
+        for name in free:
+            del rest[name]
+    path = [next(iter(rest))]
+    while True:  # Every gang left needs another one that is left, so the path comes back to itself.
+        following = min(rest[path[-1]] & rest.keys())
+        if following in path:
+            return tuple(path[path.index(following) :])
+        path.append(following)

@@ -1,0 +1,138 @@
+"""What is wrong with a pipeline, said so that it can be mended: all mistakes at once, each with its line.
+
+    error[D010]: there is no annotation @sorce
+      --> features/flights.dsl:8:5
+       |
+     8 |     @sorce("csv://data/flights.csv")
+       |     ^^^^^^
+       = help: did you mean @source?
+
+Codes of the language are stable (`docs/reference/dsl.md` lists them):
+
+    D00x  text and statements        D03x  URIs, and what flows where      D06x  expressions
+    D01x  annotations                D04x  contracts and fields            D07x  parameters
+    D02x  a file's and a scenario's parts   D05x  steps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+from runink.errors import FINDINGS_SHOWN_MAX, Finding, Span
+
+LINE_KEPT_MAX: Final = 2_000  # characters of a source line that a finding carries
+LINE_SHOWN_MAX: Final = (
+    160  # characters of it that a frame shows: more wraps, and the caret is lost
+)
+NEAR_RATIO: Final = 0.6  # how like a word must be to be suggested
+
+
+class Findings:
+    """Collects the mistakes in one text, with the lines that they stand on."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._lines = text.split("\n")
+        self._found: list[Finding] = []
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def span(self, line: int, column: int, length: int = 1) -> Span:
+        return Span(self._file, line, column, max(length, 1))
+
+    def add(self, code: str, text: str, span: Span | None, hint: str = "") -> None:
+        line = self.line(span.line) if span is not None else ""
+        self._found.append(Finding(code, text, span, hint, line))
+
+    def line(self, number: int) -> str:
+        """Return the text of a line, without its end."""
+        if not 1 <= number <= len(self._lines):
+            return ""
+        return self._lines[number - 1].rstrip("\r")[:LINE_KEPT_MAX]
+
+    def take(self, findings: Iterable[Finding]) -> None:
+        """Add findings that others have made, about other files."""
+        self._found.extend(findings)
+
+    def told(self) -> tuple[Finding, ...]:
+        """Return all of them in the order of the text, each once; those without a place come last."""
+        return tuple(sorted(dict.fromkeys(self._found), key=_place))
+
+
+def _place(finding: Finding) -> tuple[bool, str, int, int, str]:
+    span = finding.span
+    if span is None:
+        return (True, "", 0, 0, finding.code)
+    return (False, span.file, span.line, span.column, finding.code)
+
+
+def near(word: str, among: Iterable[str], *, prefix: str = "") -> str:
+    """Return `did you mean …?` for the name that is most like `word`, or nothing."""
+    names = {name.lower(): name for name in among}
+    found = get_close_matches(word.lower(), names, 1, NEAR_RATIO)
+    return f"did you mean {prefix}{names[found[0]]}?" if found else ""
+
+
+def near_or_all(word: str, among: Iterable[str], *, prefix: str = "") -> str:
+    """Return the nearest name, or else all there are."""
+    names = list(among)
+    listed = ", ".join(f"{prefix}{name}" for name in names)
+    return near(word, names, prefix=prefix) or (f"there are {listed}" if names else "")
+
+
+def rendered(findings: Iterable[Finding]) -> str:
+    """Return the findings as a person reads them, FINDINGS_SHOWN_MAX at most; the rest is counted."""
+    listed = list(findings)
+    frames = [_frame(finding) for finding in listed[:FINDINGS_SHOWN_MAX]]
+    left = len(listed) - len(frames)
+    if left > 0:
+        frames.append(f"and {left:,} more\n")
+    return "\n".join(frames)
+
+
+def _frame(finding: Finding) -> str:
+    span = finding.span
+    lines = [f"error[{finding.code}]: {finding.text}"]
+    margin = " " * 3
+    if span is not None:
+        margin = " " * (len(str(span.line)) + 2)
+        lines.append(f"{margin[:-1]}--> {span.file}:{span.line}:{span.column}")
+        if finding.source_line:
+            lines.extend(_excerpt(finding.source_line, span, margin))
+    if finding.hint:
+        lines.append(f"{margin}= help: {finding.hint}")
+    return "\n".join(lines) + "\n"
+
+
+def _excerpt(source_line: str, span: Span, margin: str) -> list[str]:
+    start, end = _window(len(source_line), span.column - 1)
+    shown = _printable(source_line[start:end])
+    before = "…" if start else ""
+    after = "…" if end < len(source_line) else ""
+    lead = source_line[start : span.column - 1]
+    indent = " " * len(before) + "".join("\t" if char == "\t" else " " for char in lead)
+    room = max(end - (span.column - 1), 1)
+    carets = "^" * max(min(span.length, room), 1)
+    return [
+        f"{margin}|",
+        f" {span.line} | {before}{shown}{after}",
+        f"{margin}| {indent}{carets}",
+    ]
+
+
+def _window(length: int, at: int) -> tuple[int, int]:
+    """Choose the part of a long line that shows the caret."""
+    if length <= LINE_SHOWN_MAX:
+        return 0, length
+    start = max(0, min(at - LINE_SHOWN_MAX // 4, length - LINE_SHOWN_MAX))
+    return start, start + LINE_SHOWN_MAX
+
+
+def _printable(text: str) -> str:
+    """A file from somewhere may hold escape sequences; a terminal shall not obey them."""
+    return "".join(
+        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )

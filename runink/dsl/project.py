@@ -1,0 +1,27 @@
+"""What the compiler asks of a project: texts, names and contracts, given in, because the compiler itself touches no file."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from runink.contracts.fields import ContractSpec
+from runink.names import HerdName
+
+
+class Project(Protocol):
+    """A project's files, by paths relative to its root with `/` between the parts."""
+
+    def step_files(self) -> tuple[str, ...]:
+        """Return where steps are looked for: `steps/*.py`, sorted."""
+
+    def read(self, path: str) -> str | None:
+        """Return a file's text, or nothing if there is none. Raises Refused if it is no text that can be read."""
+
+    def exists(self, path: str) -> bool:
+        """Say whether there is such a file."""
+
+    def contract(self, reference: str) -> ContractSpec:
+        """Return the contract `contracts/x.py:Name`. Raises Invalid or another Refused."""
+
+    def check_herd(self, name: HerdName) -> None:
+        """Raise Invalid for what is wrong in the herd's file; a herd without one has no limits."""

@@ -1,0 +1,234 @@
+"""Which nodes share a process, and which processes start together.
+
+    slice   nodes that are joined by links, ask for the same (resources, labels), and of which none wants to be alone
+    gang    slices that are joined by pipes
+
+Sources, contracts and sinks ask for nothing of their own: they go with the step that reads or feeds them.  Two nodes are not brought
+together where a process would then wait for itself through another one (a slice never is on both ends of a chain of pipes).
+
+Spooling.  A step waits until its side inputs are whole, and holds back its main input meanwhile.  Say it *holds* all that is in front of its
+main input, by main links, and *needs* all that is in front of its side inputs, by any links.  If A needs what B holds, A waits for B; if
+that goes round in a circle, all of it waits for ever.  So for each circle one step's main input is spooled: it then holds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace as changed
+
+from runink.dag import MAIN, REJECTED, Link, Node, Resources, SliceSpec, Step
+from runink.quantities import format_cpu, format_memory
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a node asks of its process; nothing where it takes what there is."""
+
+    resources: Resources | None = None
+    labels: tuple[str, ...] | None = None
+    isolate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a process must have: the wish with the scenario's defaults in it."""
+
+    resources: Resources
+    labels: tuple[str, ...]
+
+    def told(self) -> str:
+        cpu, memory = format_cpu(self.resources.cpu_m), format_memory(self.resources.memory_bytes)
+        labels = f", label {', '.join(self.labels)}" if self.labels else ""
+        return f"cpu {cpu}, memory {memory}{labels}"
+
+
+def needs_of(wish: Wish, default: Wish) -> Needs:
+    resources = wish.resources or default.resources or Resources()
+    labels = wish.labels if wish.labels is not None else default.labels or ()
+    return Needs(resources, labels)
+
+
+class _Groups:
+    """Nodes that will share a process: begins with each by itself and joins what may be joined."""
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        links: Sequence[Link],
+        wishes: Mapping[str, Wish],
+        default: Wish,
+    ) -> None:
+        self.home = {node.id: node.id for node in nodes}
+        self.members = {node.id: [node.id] for node in nodes}
+        self.alone = {node for node, wish in wishes.items() if wish.isolate}
+        self.needs: dict[str, Needs | None] = {
+            node.id: needs_of(wishes.get(node.id, Wish()), default)
+            if isinstance(node, Step)
+            else None
+            for node in nodes
+        }
+        self._links = links
+
+    def join_all(self, nodes: Sequence[Node]) -> None:
+        incoming: dict[str, list[Link]] = {}
+        for link in self._links:
+            incoming.setdefault(link.target, []).append(link)
+        for node in nodes:
+            for link in sorted(
+                incoming.get(node.id, ()), key=lambda one: one.role not in {MAIN, REJECTED}
+            ):
+                self._maybe_join(self.home[link.source], self.home[link.target])
+
+    def _maybe_join(self, front: str, back: str) -> None:
+        if front == back or front in self.alone or back in self.alone:
+            return
+        ours, theirs = self.needs[front], self.needs[back]
+        if ours is not None and theirs is not None and ours != theirs:
+            return
+        if self._is_around(front, back):
+            return
+        for node in self.members[back]:
+            self.home[node] = front
+        self.members[front].extend(self.members.pop(back))
+        self.needs[front] = ours or theirs
+
+    def _is_around(self, front: str, back: str) -> bool:
+        """Say whether a way leads from one to the other, either way, through a third."""
+        after: dict[str, set[str]] = {}
+        for link in self._links:
+            source, target = self.home[link.source], self.home[link.target]
+            if source != target:
+                after.setdefault(source, set()).add(target)
+        return _leads(after, front, back) or _leads(after, back, front)
+
+
+def _leads(after: Mapping[str, set[str]], start: str, goal: str) -> bool:
+    waiting = [found for found in after.get(start, ()) if found != goal]
+    seen = set(waiting)
+    while waiting:
+        for found in after.get(waiting.pop(), ()):
+            if found == goal:
+                return True
+            if found not in seen and found != start:
+                seen.add(found)
+                waiting.append(found)
+    return False
+
+
+def sliced(
+    scenario: str,
+    nodes: Sequence[Node],
+    links: Sequence[Link],
+    *,
+    wishes: Mapping[str, Wish],
+    default: Wish,
+) -> tuple[SliceSpec, ...]:
+    """Return a scenario's slices in the order of their first nodes; every node is in one of them."""
+    groups = _Groups(nodes, links, wishes, default)
+    groups.join_all(nodes)
+    order = {node.id: place for place, node in enumerate(nodes)}
+    homes = sorted(groups.members, key=lambda home: min(order[one] for one in groups.members[home]))
+    gangs = _gangs(homes, groups.home, links)
+    parts = {home: tuple(sorted(groups.members[home], key=order.__getitem__)) for home in homes}
+    ids = {home: scenario if len(homes) == 1 else parts[home][0] for home in homes}
+    is_one_gang = len(set(gangs.values())) == 1
+    specs = []
+    for home in homes:
+        needs = groups.needs[home] or needs_of(Wish(), default)
+        specs.append(
+            SliceSpec(
+                id=ids[home],
+                scenario=scenario,
+                gang=scenario if is_one_gang else ids[gangs[home]],
+                nodes=parts[home],
+                resources=needs.resources,
+                labels=needs.labels,
+                why=_why(parts[home], needs, groups, is_only=len(homes) == 1),
+            )
+        )
+    return tuple(specs)
+
+
+def _gangs(homes: Sequence[str], home: Mapping[str, str], links: Iterable[Link]) -> dict[str, str]:
+    """Map each slice to the first one that it is joined with by pipes, through any number of others."""
+    first = {name: name for name in homes}
+    order = {name: place for place, name in enumerate(homes)}
+    for link in links:
+        ours, theirs = first[home[link.source]], first[home[link.target]]
+        if ours != theirs:
+            keep, lose = sorted((ours, theirs), key=order.__getitem__)
+            first = {name: keep if found == lose else found for name, found in first.items()}
+    return first
+
+
+def _why(parts: tuple[str, ...], needs: Needs, groups: _Groups, *, is_only: bool) -> str:
+    told = needs.told()
+    if parts[0] in groups.alone:
+        return f"a process of its own: isolate=true; {told}"
+    if len(parts) == 1 and is_only:
+        return f"one node; {told}"
+    if is_only:
+        return f"fused: all of the scenario shares requirements and herd; {told}"
+    others = sorted(
+        {
+            other.told()
+            for home, other in groups.needs.items()
+            if other is not None and other != needs
+        }
+    )
+    apart = (
+        f", others ask for {' and '.join(others)}" if others else ", apart from what is isolated"
+    )
+    if len(parts) == 1:
+        return f"one node: it asks for {told}{apart}"
+    return f"fused: its {len(parts)} nodes share requirements and herd; they ask for {told}{apart}"
+
+
+# Spooling.
+
+
+def spooled(nodes: Sequence[Node], links: Sequence[Link]) -> tuple[Link, ...]:
+    """Return the links, those marked that must be spooled."""
+    before: dict[str, list[Link]] = {}
+    for link in links:
+        before.setdefault(link.target, []).append(link)
+    waiting = [node.id for node in nodes if any(_is_side(one) for one in before.get(node.id, ()))]
+    holds = {name: _in_front(name, before, sides=False) for name in waiting}
+    wants = {name: _in_front(name, before, sides=True) for name in waiting}
+    spool: set[str] = set()
+    for name in waiting:
+        if _waits_for_itself(name, [one for one in waiting if one not in spool], holds, wants):
+            spool.add(name)
+    return tuple(
+        changed(link, spool=True) if link.target in spool and link.role == MAIN else link
+        for link in links
+    )
+
+
+def _is_side(link: Link) -> bool:
+    return link.role not in {MAIN, REJECTED}
+
+
+def _in_front(name: str, before: Mapping[str, list[Link]], *, sides: bool) -> set[str]:
+    """Return what a step needs (all in front of its side inputs), or what it holds (what leads to its main input by main links)."""
+    found: set[str] = set()
+    waiting = [link.source for link in before[name] if _is_side(link) is sides]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            links = before.get(node, ())
+            waiting.extend(link.source for link in links if sides or not _is_side(link))
+    return found
+
+
+def _waits_for_itself(
+    name: str,
+    steps: Sequence[str],
+    holds: Mapping[str, set[str]],
+    wants: Mapping[str, set[str]],
+) -> bool:
+    after = {one: {other for other in steps if wants[one] & holds[other]} for one in steps}
+    return name in after[name] or _leads(after, name, name)

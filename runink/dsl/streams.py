@@ -1,0 +1,387 @@
+"""From a scenario's clauses to its nodes and links: what reads what.
+
+The lines of a scenario are a chain, read from top to bottom:
+
+    @source …           together they are the stream, unless they have a name (as=…): then they are side inputs
+    @contract …         checks the stream where it stands; `on=NAME` checks a named one
+    @step …             reads the stream, or those it names (from=…), and side inputs by its arguments' names; what it gives is the stream
+    @sink …             takes the stream where it stands; the lines below go on with it
+    @deadletter …       takes what the scenario's contracts reject
+    @requires, @affinity    of the step above; of the whole scenario before its first step
+    @golden             of the sink above
+
+A name means the stream as it is behind all contracts on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from msgspec.structs import replace as changed
+
+from runink.dag import (
+    MAIN,
+    REJECTED,
+    Assertion,
+    Check,
+    Golden,
+    Link,
+    Node,
+    OnInvalid,
+    Resources,
+    Sink,
+    Source,
+    Sql,
+    Step,
+)
+from runink.dsl.actions import Actions, Scene
+from runink.dsl.chain import Chain, Stream
+from runink.dsl.checker import ScenarioOutline, unique
+from runink.dsl.clauses import (
+    AffinityClause,
+    AssertClause,
+    ContractClause,
+    DeadLetterClause,
+    GoldenClause,
+    RequiresClause,
+    SinkClause,
+    SourceClause,
+    StepClause,
+)
+from runink.dsl.contracts import Contracts
+from runink.dsl.diagnostics import Findings
+from runink.dsl.expressions import FIGURES, UNKNOWN, condition, fields_of
+from runink.dsl.promises import check_golden
+from runink.dsl.slicing import Wish
+from runink.dsl.syntax import Text
+from runink.dsl.uris import Location
+from runink.errors import Span
+
+
+@dataclass(slots=True)
+class Parts:
+    """A scenario as far as it is built; `wishes` are what its nodes ask of their process."""
+
+    outline: ScenarioOutline
+    nodes: dict[str, Node] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    wishes: dict[str, Wish] = field(default_factory=dict)
+    default: Wish = field(default_factory=Wish)
+    assertions: list[Assertion] = field(default_factory=list)
+    goldens: list[Golden] = field(default_factory=list)
+    locations: dict[str, Location] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What building a scenario needs from around it."""
+
+    actions: Actions
+    contracts: Contracts
+    findings: Findings
+
+
+def built(outline: ScenarioOutline, means: Means) -> Parts:
+    """Return the scenario's nodes and links. What is wrong is told, and left out."""
+    builder = _Builder(outline, means)
+    builder.build()
+    return builder.parts
+
+
+class _Builder:
+    def __init__(self, outline: ScenarioOutline, means: Means) -> None:
+        self.parts = Parts(outline)
+        self._outline = outline
+        self._means = means
+        self._findings = means.findings
+        self._chain = Chain(means.findings)
+        self._spans: dict[str, Span] = {}
+        self._rejecting: list[str] = []  # checks whose rejected rows go to the dead letter
+        self._last_step = ""
+        self._last_sink = ""
+
+    def build(self) -> None:
+        clauses = self._outline.clauses
+        dead = next((one for one in clauses if isinstance(one, DeadLetterClause)), None)
+        self._sources()
+        for clause in clauses:
+            match clause:
+                case SourceClause():
+                    pass  # made already: a side input may stand below the step that reads it
+                case ContractClause():
+                    self._contract(clause, has_dead_letter=dead is not None)
+                case StepClause():
+                    self._step(clause)
+                case SinkClause():
+                    self._sink(clause)
+                case DeadLetterClause():
+                    pass  # made at the end, when all checks are there
+                case RequiresClause() | AffinityClause():
+                    self._wish(clause)
+                case AssertClause():
+                    self._assert(clause)
+                case GoldenClause():
+                    self._golden(clause)
+                case _:
+                    assert_never(clause)
+        if dead is not None:
+            self._dead_letter(dead)
+        self._parse_by_contract()
+        if not self._outline.is_broken:
+            self._check_ends()
+
+    # Nodes.
+
+    def _name(self, name: str) -> str:
+        prefix = f"{self._outline.id}."
+        return unique(f"{prefix}{name}", self.parts.nodes)
+
+    def _add(self, node: Node, span: Span, *, isolate: bool = False) -> None:
+        self.parts.nodes[node.id] = node
+        self._spans[node.id] = span
+        if isolate:
+            self.parts.wishes[node.id] = replace(self._wish_of(node.id), isolate=True)
+
+    def _wish_of(self, node: str) -> Wish:
+        return self.parts.wishes.get(node, Wish())
+
+    def _link(self, stream: Stream, target: str, role: str = MAIN) -> None:
+        self.parts.links.extend(Link(node, target, role) for node in stream.nodes)
+
+    def _sources(self) -> None:
+        main: list[str] = []
+        is_open = True
+        for clause in self._outline.clauses:
+            match clause:
+                case SourceClause(alias=None):
+                    if not is_open:
+                        hint = "put it above, or give it a name: as=NAME"
+                        self._findings.add(
+                            "D021", "a @source stands before what reads it", clause.span, hint
+                        )
+                    main.append(self._source(clause))
+                case SourceClause(alias=Text() as alias):
+                    self._chain.call(alias, Stream((self._source(clause),)))
+                case ContractClause(on=None) | StepClause(inputs=()) | SinkClause(inputs=()):
+                    is_open = False
+        self._chain.main = Stream(tuple(main))
+
+    def _source(self, clause: SourceClause) -> str:
+        location = clause.location
+        alias = clause.alias.value if clause.alias is not None else ""
+        node = Source(
+            id=self._name(alias or "source"),
+            scenario=self._outline.id,
+            uri=location.uri,
+            format=location.format,
+            path=location.path,
+            alias=alias,
+            nulls=clause.nulls,
+            delimiter=clause.delimiter,
+        )
+        self._add(node, clause.span, isolate=clause.isolate)
+        self.parts.locations[node.id] = location
+        return node.id
+
+    def _contract(self, clause: ContractClause, *, has_dead_letter: bool) -> None:
+        stream = (
+            self._chain.main if clause.on is None else self._chain.called(clause.on, is_use=False)
+        )
+        spec = self._means.contracts.load(clause.path)
+        if stream is None:
+            return
+        if not stream.nodes:
+            if not self._outline.is_broken:
+                self._findings.add(
+                    "D021",
+                    "there is nothing above that the contract could check",
+                    clause.span,
+                    "put it below a @source or a @step",
+                )
+            return
+        if stream.contract is not None:
+            self._findings.add(
+                "D016",
+                f"the stream keeps a contract already: {stream.contract.name}",
+                clause.span,
+                "one contract holds all rules; put a @step between, or take one away",
+            )
+            return
+        if spec is None:
+            return
+        policy = clause.on_invalid or (OnInvalid.DEAD_LETTER if has_dead_letter else OnInvalid.FAIL)
+        if policy is OnInvalid.DEAD_LETTER and not has_dead_letter and not self._outline.is_broken:
+            self._findings.add(
+                "D022",
+                "there is no @deadletter for the rows that break the contract",
+                clause.span,
+                'as in @deadletter("jsonl://out/dead/x.jsonl")',
+            )
+        node = Check(self._name("contract"), self._outline.id, spec, policy)
+        self._add(node, clause.span, isolate=clause.isolate)
+        self._link(stream, node.id)
+        if policy is OnInvalid.DEAD_LETTER:
+            self._rejecting.append(node.id)
+        self._chain.replace(stream, Stream((node.id,), spec))
+
+    # Steps.
+
+    def _step(self, clause: StepClause) -> None:
+        stream = self._chain.inputs(clause.inputs)
+        scene = Scene(self._outline.id, tuple(self._chain.named), has_input=bool(stream.nodes))
+        acting = self._means.actions.acting(clause, scene)
+        node_id = self._name(acting.name)
+        if acting.step is not None:
+            self._add(changed(acting.step, id=node_id), clause.span, isolate=clause.isolate)
+            self._link(stream, node_id)
+            for side in acting.sides:
+                self._chain.unread.pop(side, None)
+                self._link(self._chain.named[side], node_id, side)
+        else:
+            # What could not be found still stands in the chain, so that what is behind it is checked.
+            self._chain.unread.clear()
+        self._last_step = node_id
+        self._chain.main = Stream((node_id,))
+        if clause.alias is not None:
+            self._chain.call(clause.alias, self._chain.main)
+
+    # Sinks, and what belongs to lines above.
+
+    def _sink(self, clause: SinkClause) -> None:
+        stream = self._chain.inputs(clause.inputs)
+        scope = UNKNOWN if stream.contract is None else fields_of(stream.contract)
+        when = None if clause.when is None else condition(clause.when, scope, self._findings)
+        location = clause.location
+        node = Sink(
+            id=self._name("sink"),
+            scenario=self._outline.id,
+            uri=location.uri,
+            format=location.format,
+            path=location.path,
+            mode=clause.mode,
+            when=when,
+            contract=stream.contract,
+        )
+        if not stream.nodes and not clause.inputs and not self._outline.is_broken:
+            self._findings.add(
+                "D021",
+                "there is nothing above that the sink could take",
+                clause.span,
+                "put it below a @source or a @step",
+            )
+        self._add(node, clause.span, isolate=clause.isolate)
+        self._link(stream, node.id)
+        self.parts.locations[node.id] = location
+        self._last_sink = node.id
+
+    def _dead_letter(self, clause: DeadLetterClause) -> None:
+        location = clause.location
+        node = Sink(
+            id=self._name("deadletter"),
+            scenario=self._outline.id,
+            uri=location.uri,
+            format=location.format,
+            path=location.path,
+            mode=clause.mode,
+            dead_letter=True,
+        )
+        if not self._rejecting and not self._outline.is_broken:
+            self._findings.add(
+                "D022",
+                "nothing is set aside here",
+                clause.span,
+                "it takes the rows that break a @contract of the scenario",
+            )
+        self._add(node, clause.span)
+        self._link(Stream(tuple(self._rejecting)), node.id, REJECTED)
+        self.parts.locations[node.id] = location
+
+    def _wish(self, clause: RequiresClause | AffinityClause) -> None:
+        wish = self._wish_of(self._last_step) if self._last_step else self.parts.default
+        whose = "the step" if self._last_step else "the scenario"
+        match clause:
+            case RequiresClause(cpu_m=cpu_m, memory_bytes=memory_bytes):
+                if wish.resources is not None:
+                    text = f"@requires stands for {whose} already"
+                    self._findings.add("D016", text, clause.span, "write both: cpu=…, memory=…")
+                    return
+                base = self.parts.default.resources or Resources()
+                resources = Resources(cpu_m or base.cpu_m, memory_bytes or base.memory_bytes)
+                wish = replace(wish, resources=resources)
+            case AffinityClause(labels=labels):
+                if wish.labels is not None:
+                    text = f"@affinity stands for {whose} already"
+                    self._findings.add("D016", text, clause.span, 'write a list: label=["…", "…"]')
+                    return
+                wish = replace(wish, labels=tuple(sorted(set(labels))))
+        if self._last_step:
+            self.parts.wishes[self._last_step] = wish
+        else:
+            self.parts.default = wish
+
+    def _assert(self, clause: AssertClause) -> None:
+        expression = condition(clause.condition, FIGURES, self._findings)
+        if expression is not None:
+            text = clause.condition.value
+            self.parts.assertions.append(Assertion(self._outline.id, text, expression))
+
+    def _golden(self, clause: GoldenClause) -> None:
+        sink = self.parts.nodes.get(self._last_sink)
+        if isinstance(sink, Sink):
+            check_golden(clause, sink.contract, self._findings)
+            path = clause.path.value
+            if not self._means.actions.project.exists(path):
+                self.parts.notes.append(f"the golden file {path} is not there yet")
+            key = tuple(one.value for one in clause.key)
+            golden = Golden(self._outline.id, sink.id, path, key, clause.tolerance)
+            self.parts.goldens.append(golden)
+        elif not self._outline.is_broken:
+            text = "@golden stands below the @sink that it is for"
+            self._findings.add("D021", text, clause.span)
+
+    # The whole.
+
+    def _parse_by_contract(self) -> None:
+        """Give a contract to the sources right in front of its check, so that text is parsed straight to its types.
+
+        Not where somebody else reads the source as well: what they see must not depend on a contract that is not theirs.
+        """
+        for check in [one for one in self.parts.nodes.values() if isinstance(one, Check)]:
+            for link in [one for one in self.parts.links if one.target == check.id]:
+                source = self.parts.nodes.get(link.source)
+                readers = [one for one in self.parts.links if one.source == link.source]
+                if isinstance(source, Source) and len(readers) == 1:
+                    self.parts.nodes[source.id] = changed(source, contract=check.contract)
+
+    def _check_ends(self) -> None:
+        if not self.parts.nodes:
+            hint = 'it needs a @source or a @step, as in @source("csv://data/x.csv")'
+            self._findings.add("D020", "the scenario does nothing", self._outline.span, hint)
+        for name, alias in self._chain.unread.items():
+            self._findings.add("D054", f"nothing reads {name}", alias.span, self._unread_hint(name))
+        read = {link.source for link in self.parts.links}
+        unused = {node for name in self._chain.unread for node in self._chain.named[name].nodes}
+        for node_id, node in self.parts.nodes.items():
+            if isinstance(node, Sink) or node_id in read | unused:
+                continue
+            if isinstance(node, Step) and self._chain.main.nodes == (node_id,):
+                self.parts.notes.append(f"what step {node_id} gives is not written anywhere")
+            else:
+                what = {Source: "this source", Check: "what keeps this contract"}.get(
+                    type(node), "this step"
+                )
+                self._findings.add(
+                    "D023",
+                    f"{what} goes nowhere",
+                    self._spans[node_id],
+                    "a @step or a @sink below reads it",
+                )
+
+    def _unread_hint(self, name: str) -> str:
+        steps: Iterable[Step] = (one for one in self.parts.nodes.values() if isinstance(one, Step))
+        if any(not isinstance(step.action, Sql) for step in steps):
+            return f"a step reads it by an argument called {name}, or by from={name}"
+        return f"a query reads it as the table {name}; a step or sink by from={name}"

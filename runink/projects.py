@@ -1,0 +1,173 @@
+"""A project on disk: where it begins, its pipeline files compiled, its herds' limits.
+
+The root is the nearest folder above a pipeline file that holds `runink.toml`, or else one of `contracts/`, `steps/`, `features/`,
+`herds/`; or else the file's own.  All relative paths of a pipeline start there.
+Compiling imports the contracts' files, which are the project's own code; steps' files are read, not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runink.contracts.fields import ContractSpec
+from runink.dag import Dag
+from runink.dsl.compiler import SourceText, compiled
+from runink.dsl.diagnostics import LINE_KEPT_MAX, near
+from runink.errors import Finding, Invalid, NotFound, Span
+from runink.herds import HerdFile, read_herd
+from runink.names import HerdName
+from runink.runs.records import HerdRecord
+
+MARK: Final = "runink.toml"
+FOLDERS: Final = ("contracts", "steps", "features", "herds")
+FILE_BYTES_MAX: Final = 1 << 20  # of any text that people write
+STEP_FILES_MAX: Final = 1_000  # looked through for a step that does not say its file
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A pipeline ready to run: its Dag, the project's root, its herd's limits, and what a person should know beside."""
+
+    dag: Dag
+    root: Path
+    herd: HerdRecord
+    notes: tuple[str, ...]
+
+
+def find_root(file: Path) -> Path:
+    """Return the project's root of a pipeline file, absolute."""
+    folder = file.absolute().parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / MARK).is_file():
+            return candidate
+    for candidate in (folder, *folder.parents):
+        if any((candidate / name).is_dir() for name in FOLDERS):
+            return candidate
+    return folder
+
+
+def compile_file(file: Path, *, parameters: Mapping[str, str]) -> Compiled:
+    """Compile a pipeline file. Raises Invalid with all findings: of the file, its contracts, its steps and its herd; NotFound without the file."""
+    text = _read_text(file, str(file))
+    root = find_root(file)
+    files = Files(root)
+    path = file.absolute().relative_to(root).as_posix()
+    compilation = compiled(SourceText(text, str(file), path), parameters, files)
+    herd, notes = files.herd(compilation.dag.herd)
+    return Compiled(compilation.dag, root, herd, (*compilation.notes, *notes))
+
+
+class Files:
+    """The project's files, as the compiler asks for them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def step_files(self) -> tuple[str, ...]:
+        found = sorted((self._root / "steps").glob("*.py"))
+        return tuple(path.relative_to(self._root).as_posix() for path in found[:STEP_FILES_MAX])
+
+    def read(self, path: str) -> str | None:
+        try:
+            return _read_text(self._root / path, path)
+        except NotFound:
+            return None
+
+    def exists(self, path: str) -> bool:
+        return (self._root / path).is_file()
+
+    def contract(self, reference: str) -> ContractSpec:
+        from runink.contracts.loading import load_contract  # noqa: PLC0415 - not every pipeline has one
+
+        return load_contract(self._root, reference)
+
+    def check_herd(self, name: HerdName) -> None:
+        self.herd(name)
+
+    def herd(self, name: HerdName) -> tuple[HerdRecord, tuple[str, ...]]:
+        """Return the herd's limits and what is to be told of them. Raises Invalid for what is wrong in its file."""
+        path = f"herds/{name}.toml"
+        text = self.read(path)
+        if text is None:
+            return HerdRecord(name), (f"herd {name} has no file {path}: it has no limits",)
+        found = read_herd(text, file=path)
+        if found.herd != name:
+            finding = _misnamed(found.herd, name, text, path)
+            raise Invalid(f"{path}: 1 mistake", findings=(finding,), code="herd_invalid")
+        notes = tuple(f"{path}: nothing enforces [{part}] yet" for part in found.unenforced)
+        return _record(found), notes
+
+
+def _record(file: HerdFile) -> HerdRecord:
+    return HerdRecord(
+        herd=file.herd,
+        domain=file.domain,
+        description=file.description,
+        cpu_m=file.cpu_m,
+        memory_bytes=file.memory_bytes,
+        slices=file.slices,
+        runs=file.runs,
+    )
+
+
+def _misnamed(found: HerdName, name: HerdName, text: str, path: str) -> Finding:
+    for number, line in enumerate(text.splitlines(), 1):
+        if found in line:
+            span = Span(path, number, line.index(found) + 1, len(found))
+            return Finding(
+                "H001", f"the file of herd {name} says {found}", span, f'write id = "{name}"', line
+            )
+    return Finding("H001", f"the file of herd {name} says {found}", None, f'write id = "{name}"')
+
+
+def _read_text(file: Path, shown: str) -> str:
+    """Return a file's text. Raises NotFound, or Invalid with the place for what is no text."""
+    try:
+        size_bytes = file.stat().st_size
+        if size_bytes > FILE_BYTES_MAX:
+            raise _unreadable(
+                f"{shown} is larger than {FILE_BYTES_MAX >> 20} MiB", "is it code, or data?"
+            )
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(
+            f"there is no file {shown}", code="file_not_found", hint=_near(file)
+        ) from None
+    except IsADirectoryError:
+        hint = f"name a file in it: {next((str(one) for one in sorted(file.glob('*.dsl'))), shown + '/x.dsl')}"
+        raise _unreadable(f"{shown} is a folder", hint) from None
+    except OSError as error:
+        raise _unreadable(f"{shown} cannot be read: {error.strerror or error}", "") from None
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise _undecodable(content, error, shown) from None
+
+
+def _unreadable(text: str, hint: str) -> Invalid:
+    return Invalid(
+        text, findings=(Finding("D005", text, None, hint),), code="file_unreadable", hint=hint
+    )
+
+
+def _undecodable(content: bytes, error: UnicodeDecodeError, shown: str) -> Invalid:
+    before = content[: error.start]
+    line = before.count(b"\n") + 1
+    column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
+    source_line = content.split(b"\n")[line - 1].decode(errors="replace")[:LINE_KEPT_MAX]
+    text = f"byte 0x{content[error.start]:02x} is not UTF-8"
+    hint = "save the file as UTF-8"
+    finding = Finding("D005", text, Span(shown, line, column), hint, source_line)
+    return Invalid(f"{shown} is not UTF-8", findings=(finding,), code="file_unreadable", hint=hint)
+
+
+def _near(file: Path) -> str:
+    try:
+        names = [entry.name for entry in file.absolute().parent.iterdir()]
+    except OSError:
+        return f"there is no folder {file.parent}"
+    found = near(file.name, names)
+    return found or "paths are relative to the folder you are in"
