@@ -14,6 +14,14 @@ LASTING: Final = frozenset(
     {"disk_full", "cancelled", "timed_out"}
 )  # not the fault of a moment: trying again would meet it again
 
+CUT: Final = WireError(
+    "Unavailable",
+    "cut",
+    "the process that ran it was ended before it was done; nothing of it was published",
+    "run it again",
+)
+CANCELLED: Final = WireError("Refused", "cancelled", "cancelled", "")
+
 
 def may_pass(record: SliceRecord) -> bool:
     """Say whether the slice's end, if it has ended, is no reason to give its gang up."""

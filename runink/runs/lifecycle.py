@@ -27,11 +27,10 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from runink.dag import Dag, Resources, SliceSpec
-from runink.errors import WireError
 from runink.jobs import Done, Prepared
 from runink.names import NodeId, RunId, SliceId
 from runink.runs.assertions import failed_assertion
-from runink.runs.failures import failure_of, is_refusal, may_pass
+from runink.runs.failures import CANCELLED, CUT, failure_of, is_refusal, may_pass
 from runink.runs.records import (
     ATTEMPTS_MAX,
     Failure,
@@ -112,24 +111,15 @@ def decide(view: RunView, world: World) -> Decision:
         return _publishing(view, world)
     is_cut = bool(record.session) and record.session != world.session
     if is_cut and record.ending is None:
-        record = changed(record, ending=RunState.FAILED, failure=Failure(_CUT))
+        record = changed(record, ending=RunState.FAILED, failure=Failure(CUT))
     elif record.cancel and record.ending is None:
-        record = changed(record, ending=RunState.CANCELLED, failure=Failure(_CANCELLED))
+        record = changed(record, ending=RunState.CANCELLED, failure=Failure(CANCELLED))
     view = replace(view, record=record)
     if record.ending is not None:
         return _ending(view, world)
     if record.state is RunState.SUBMITTED:
         return _admission(view, world)
     return _advance(view, world)
-
-
-_CUT: Final = WireError(
-    "Unavailable",
-    "cut",
-    "the process that ran it was ended before it was done; nothing of it was published",
-    "run it again",
-)
-_CANCELLED: Final = WireError("Refused", "cancelled", "cancelled", "")
 
 
 def target_hash(prepared: Prepared) -> str:
