@@ -1,0 +1,300 @@
+"""A compiled pipeline, said to a person (`runi explain`) or drawn (`runi graph`, for mermaid and dot).
+
+The text says what each scenario does, line by line, which nodes share a process and why, what starts after what, what is checked, and which
+sentences of the file are enforced by nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from runink.contracts.fields import ContractSpec
+from runink.dag import (
+    MAIN,
+    REJECTED,
+    Check,
+    Dag,
+    Executable,
+    Function,
+    Golden,
+    Link,
+    Mode,
+    Node,
+    OnInvalid,
+    Scenario,
+    Sink,
+    SliceSpec,
+    Source,
+    Sql,
+    Step,
+)
+from runink.expressions import Binary, Expression, Items, Literal, Name, Not, Scalar
+
+LABEL_MAX: Final = 60  # characters of a label in a picture: longer ones cover their neighbours
+_MODES: Final = {
+    Mode.OVERWRITE: "replaces what is there",
+    Mode.APPEND: "adds a part beside what is there",
+    Mode.ERROR: "only if nothing is there",
+}
+_POLICIES: Final = {
+    OnInvalid.DEAD_LETTER: "rows that break it are set aside with the reasons",
+    OnInvalid.FAIL: "a row that breaks it fails the run",
+    OnInvalid.TAG: "rows that break it are marked",
+}
+
+
+def explained(dag: Dag) -> str:
+    """Return what the pipeline does, as text for a terminal."""
+    lines = [
+        dag.title,
+        f"pipeline {dag.pipeline} · herd {dag.herd} · {dag.file} · {dag.hash[:12]}",
+    ]
+    if dag.parameters:
+        lines.append(
+            f"parameters: {', '.join(f'{name}={value}' for name, value in dag.parameters.items())}"
+        )
+    for scenario in dag.scenarios:
+        lines += ["", *_scenario(dag, scenario)]
+    lines += ["", "what starts when", *_gangs(dag)]
+    contracts = list(_contracts(dag))
+    if contracts:
+        lines += ["", "contracts", *contracts]
+    if dag.prose:
+        lines += ["", "not enforced: sentences for people"]
+        lines += [f"  {one.scenario}, line {one.line}: {one.text}" for one in dag.prose]
+    return "\n".join(lines)
+
+
+def _scenario(dag: Dag, scenario: Scenario) -> Iterable[str]:
+    yield f"{scenario.id}: {scenario.title}"
+    module = ", ".join(f"{name} {value}" for name, value in scenario.module.items())
+    if module:
+        yield f"  module {module}"
+    nodes = [node for node in dag.nodes if node.scenario == scenario.id]
+    width = max(len(_short(node.id)) for node in nodes)
+    for node in nodes:
+        yield f"  {_short(node.id):<{width}}  {_node(node)}{_reads(dag, node)}"
+    for assertion in dag.assertions:
+        if assertion.scenario == scenario.id:
+            yield f"  nothing is published unless {assertion.text}"
+    for golden in dag.goldens:
+        if golden.scenario == scenario.id:
+            yield f"  {_golden(golden)}"
+    for spec in dag.slices:
+        if spec.scenario == scenario.id:
+            yield from _slice(spec)
+
+
+def _short(node_id: str) -> str:
+    """Return a node's name within its scenario."""
+    return node_id.partition(".")[2]
+
+
+def _node(node: Node) -> str:
+    match node:
+        case Source():
+            nulls = (
+                f", empty is {' or '.join(map(repr, node.nulls))}" if node.nulls != ("",) else ""
+            )
+            typed = f", parsed by {node.contract.name}" if node.contract is not None else ""
+            outside = ", outside the project" if node.path.startswith("/") else ""
+            return f"reads {node.uri}{nulls}{typed}{outside}"
+        case Check():
+            return (
+                f"checks {node.contract.name} {node.contract.version}: {_POLICIES[node.on_invalid]}"
+            )
+        case Step():
+            return _action(node)
+        case Sink():
+            when = f", rows with {said(node.when)}" if node.when is not None else ""
+            outside = ", outside the project" if node.path.startswith("/") else ""
+            return f"writes {node.uri}{when}, {_MODES[node.mode]}{outside}"
+
+
+def _action(step: Step) -> str:
+    match step.action:
+        case Function(file, name, each):
+            return f"calls {name} of {file} with each {each.value}"
+        case Sql(query):
+            return f"asks {' '.join(query.split())}"
+        case Executable(command, form):
+            return f"runs {shlex.join(command)} on {form.value}"
+
+
+def _reads(dag: Dag, node: Node) -> str:
+    """Say where a node's rows come from; of its side inputs also as what."""
+    links = [link for link in dag.links if link.target == node.id]
+    told = [_link(link) for link in links]
+    if isinstance(node, Source) and node.staged_from:
+        told = [f"{node.staged_from}, staged: prepared by this run and not yet published"]
+    return f"  <- {', '.join(told)}" if told else ""
+
+
+def _link(link: Link) -> str:
+    name = _short(link.source)
+    if link.spool:
+        return f"{name} (kept on disk until the side inputs are whole)"
+    if link.role == REJECTED:
+        return f"{name} (rejected)"
+    return name if link.role in {MAIN, name} else f"{name} as {link.role}"
+
+
+def _golden(golden: Golden) -> str:
+    key = f" by {', '.join(golden.key)}" if golden.key else ""
+    within = f" within {golden.tolerance:g}" if golden.tolerance else ""
+    return f"runi test compares {_short(golden.sink)} with {golden.path}{key}{within}"
+
+
+def _slice(spec: SliceSpec) -> Iterable[str]:
+    yield f"  slice {spec.id}: {', '.join(map(_short, spec.nodes))}"
+    yield f"    {spec.why}"
+
+
+def _gangs(dag: Dag) -> Iterable[str]:
+    needs = dag.gang_needs()
+    for name, specs in dag.gangs().items():
+        told = ", ".join(spec.id for spec in specs)
+        begins = (
+            f"when {', '.join(sorted(needs[name]))} has prepared its output"
+            if needs[name]
+            else "at once"
+        )
+        together = f"slices {told} together, joined by pipes" if len(specs) > 1 else f"slice {told}"
+        yield f"  gang {name}: {together}, {begins}"
+
+
+def _contracts(dag: Dag) -> Iterable[str]:
+    seen: dict[tuple[str, str], ContractSpec] = {}
+    for node in dag.nodes:
+        if isinstance(node, Check):
+            seen.setdefault((node.contract.where, node.contract.hash), node.contract)
+    for spec in seen.values():
+        key = f", key {', '.join(spec.key)}" if spec.key else ""
+        personal = [field.name for field in spec.fields if field.pii]
+        told = f", personal data: {', '.join(personal)}" if personal else ""
+        yield f"  {spec.name} {spec.version} {spec.hash[:12]} ({spec.where}): {len(spec.fields)} fields{key}{told}"
+
+
+def said(expression: Expression) -> str:
+    """Return an expression as text that means the same."""
+    match expression:
+        case Name(name):
+            return name
+        case Literal(value):
+            return _literal(value)
+        case Items(values):
+            return f"[{', '.join(map(_literal, values))}]"
+        case Not(operand):
+            return f"!{_operand(operand)}"
+        case Binary(operator, left, right):
+            return f"{_operand(left)} {operator.value} {_operand(right)}"
+
+
+def _operand(expression: Expression) -> str:
+    told = said(expression)
+    return f"({told})" if isinstance(expression, Binary) else told
+
+
+def _literal(value: Scalar) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+            return f"'{escaped}'"
+        case _:
+            return repr(value)
+
+
+# Pictures.
+
+
+def as_mermaid(dag: Dag) -> str:
+    """Return the pipeline as a mermaid flowchart: a box a slice, a dotted arrow where output is staged."""
+    names = {node.id: f"n{place}" for place, node in enumerate(dag.nodes)}
+    lines = ["flowchart LR"]
+    for place, spec in enumerate(dag.slices):
+        lines.append(f'  subgraph s{place}["{_mermaid(f"slice {spec.id}")}"]')
+        lines += [f"    {names[one]}{_shape(dag.node(one))}" for one in spec.nodes]
+        lines.append("  end")
+    for link in dag.links:
+        label = "" if link.role == MAIN else f'|"{_mermaid(link.role)}"|'
+        lines.append(f"  {names[link.source]} -->{label} {names[link.target]}")
+    lines += [
+        f'  {names[source]} -.->|"staged"| {names[target]}' for source, target in _stages(dag)
+    ]
+    return "\n".join(lines)
+
+
+def _shape(node: Node) -> str:
+    label = _mermaid(_label(node))
+    match node:
+        case Source():
+            return f'[("{label}")]'
+        case Check():
+            return f'{{{{"{label}"}}}}'
+        case Step():
+            return f'["{label}"]'
+        case Sink():
+            return f'[("{label}")]'
+
+
+def _mermaid(text: str) -> str:
+    """Quotes and brackets have a meaning in labels; as entities they have none."""
+    plain = "".join(f"#{ord(char)};" if char in '"#<>&`|' else char for char in text)
+    return plain.replace("\n", " ")
+
+
+def as_dot(dag: Dag) -> str:
+    """Return the pipeline as a graph for Graphviz' dot."""
+    lines = ["digraph pipeline {", "  rankdir=LR;", "  node [shape=box];"]
+    for place, spec in enumerate(dag.slices):
+        lines.append(f"  subgraph cluster_{place} {{")
+        lines.append(f"    label={_dot(f'slice {spec.id}')};")
+        for one in spec.nodes:
+            node = dag.node(one)
+            shape = {Source: ", shape=cylinder", Sink: ", shape=cylinder", Check: ", shape=hexagon"}
+            lines.append(
+                f"    {_dot(one)} [label={_dot(_label(node))}{shape.get(type(node), '')}];"
+            )
+        lines.append("  }")
+    for link in dag.links:
+        label = "" if link.role == MAIN else f" [label={_dot(link.role)}]"
+        lines.append(f"  {_dot(link.source)} -> {_dot(link.target)}{label};")
+    for source, target in _stages(dag):
+        lines.append(f"  {_dot(source)} -> {_dot(target)} [style=dashed, label=staged];")
+    return "\n".join([*lines, "}"])
+
+
+def _dot(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'"{escaped}"'
+
+
+def _stages(dag: Dag) -> Sequence[tuple[str, str]]:
+    return [
+        (node.staged_from, node.id)
+        for node in dag.nodes
+        if isinstance(node, Source) and node.staged_from
+    ]
+
+
+def _label(node: Node) -> str:
+    match node:
+        case Source() | Sink():
+            told = node.uri
+        case Check():
+            told = f"{node.contract.name} {node.contract.version}"
+        case Step():
+            match node.action:
+                case Function():
+                    told = node.action.name
+                case Sql():
+                    told = "sql"
+                case Executable():
+                    told = shlex.join(node.action.command)
+    return told if len(told) <= LABEL_MAX else f"{told[: LABEL_MAX - 1]}…"
