@@ -23,7 +23,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from runink.errors import WireError
+from runink.errors import ProtocolViolation, WireError
+from runink.wire.codec import convert
 
 VERSION_MIN: Final = 1
 VERSION_MAX: Final = 1
@@ -175,3 +176,22 @@ class Close(
 
 
 Frame = Hello | HelloAck | Tell | Ask | Answer | Failure | Credit | Ping | Pong | Close
+
+# A union would do, but msgspec takes it apart anew for every value, which costs more than all the rest of the decoding.
+_KINDS: Final[dict[Any, Any]] = {
+    kind.__struct_config__.tag: kind
+    for kind in (Hello, HelloAck, Tell, Ask, Answer, Failure, Credit, Ping, Pong, Close)
+}
+
+
+def frame_of(value: Any) -> Frame:
+    """Return the frame that a plain value is. Raises ProtocolViolation."""
+    number = value[0] if type(value) is list and value else None
+    kind = _KINDS.get(number) if type(number) is int else None
+    if kind is None:
+        raise ProtocolViolation(f"no frame begins with {str(number)[:40]}", code="bad_value")
+    try:
+        return convert(value, kind)  # type: ignore[no-any-return] # it is one of the kinds
+    except ProtocolViolation as error:
+        text = f"{kind.__name__}: {error.text}"
+        raise ProtocolViolation(text, code=error.code, hint=error.hint) from error
