@@ -19,10 +19,10 @@ import click
 import msgspec
 
 from runink.cli.exits import ExitCode
-from runink.cli.options import output_option, state_folder, state_option
+from runink.cli.options import output_option, project_here, state_folder, state_option
 from runink.errors import RuninkError
 from runink.pipes.open import PIPE_BYTES, open_pipe, widen
-from runink.projects import compile_file, find_root
+from runink.projects import compile_file
 from runink.quantities import format_bytes
 
 SYNCS: Final = 20
@@ -54,7 +54,7 @@ class Found:
 @state_option
 def doctor(output: str, state: Path | None) -> None:
     """Check this machine and this project, and say what to mend. Exit code 1 if something must be."""
-    root = find_root(Path.cwd() / ".")
+    root = project_here()
     found = list(looked_at(root, state_folder(state, root)))
     if output == "json":
         rows = [

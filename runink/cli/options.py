@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from runink.config import STATE_FOLDER
+from runink.projects import find_root
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -44,6 +45,11 @@ def parameters_of(params: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--param")
         found[name] = value
     return found
+
+
+def project_here() -> Path:
+    """Return the root of the project that the working folder is in."""
+    return find_root(Path.cwd() / "any.dsl")
 
 
 def state_folder(state: Path | None, root: Path) -> Path:

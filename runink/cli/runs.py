@@ -14,14 +14,13 @@ import msgspec
 from runink.barn.keys import RUNS, SLICES
 from runink.cli.client import Embedding, find_run, open_cluster
 from runink.cli.exits import ExitCode
-from runink.cli.options import output_option, run_argument, state_folder, state_option
+from runink.cli.options import output_option, project_here, run_argument, state_folder, state_option
 from runink.cli.summary import failure_lines, seconds_of, short
 from runink.clients.cluster import Cluster
 from runink.governance.lineage import rendered
 from runink.names import RunId
 from runink.node import Role
 from runink.observe.slice_logs import LogLine, log_path, read_log
-from runink.projects import find_root
 from runink.runs.records import RunRecord, SliceRecord
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ def with_cluster(
     state: Path | None, ask: Callable[[Cluster, Path], Awaitable[T]], *, role: Role = Role.STORE
 ) -> T:
     """Run `ask` with this project's cluster and state folder, and return what it returns."""
-    folder = state_folder(state, find_root(Path.cwd() / "."))
+    folder = state_folder(state, project_here())
 
     async def whole() -> T:
         async with open_cluster(Embedding(folder, role=role)) as cluster:

@@ -12,12 +12,11 @@ import msgspec
 
 from runink.barn.keys import HERDS, NODES, RUNS, SLICES
 from runink.cli.exits import ExitCode
-from runink.cli.options import output_option, state_folder, state_option
+from runink.cli.options import output_option, project_here, state_folder, state_option
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
 from runink.errors import NotFound
 from runink.node import connected
-from runink.projects import find_root
 from runink.quantities import format_cpu, format_memory
 from runink.runs.records import HerdRecord, NodeRecord, RunRecord, SliceRecord
 
@@ -27,7 +26,7 @@ from runink.runs.records import HerdRecord, NodeRecord, RunRecord, SliceRecord
 @state_option
 def status(output: str, state: Path | None) -> None:
     """Say whether a cluster runs here, and what it does. Exit code 7 if none does."""
-    folder = state_folder(state, find_root(Path.cwd() / "."))
+    folder = state_folder(state, project_here())
     settings = NodeSettings(state=folder, capacity=offered())
 
     async def whole() -> dict[str, Any] | None:

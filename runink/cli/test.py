@@ -15,6 +15,7 @@ from runink.cli.options import (
     output_option,
     param_option,
     parameters_of,
+    project_here,
     state_folder,
     state_option,
 )
@@ -22,7 +23,7 @@ from runink.cli.run import followed, modules_of, submission
 from runink.cli.summary import document, failure_lines, seconds_of
 from runink.clients.run_requests import RunView
 from runink.errors import Invalid, NotFound
-from runink.projects import Compiled, compile_file, find_root
+from runink.projects import Compiled, compile_file
 from runink.runs.records import RunState
 
 
@@ -64,7 +65,7 @@ def test(
 
 
 def _all_files() -> list[Path]:
-    root = find_root(Path.cwd() / ".")
+    root = project_here()
     found = sorted((root / "features").glob("**/*.dsl"))
     if not found:
         raise NotFound(f"there is no .dsl file in {root / 'features'}", hint="name one")

@@ -10,11 +10,10 @@ from pathlib import Path
 import anyio
 import click
 
-from runink.cli.options import state_folder, state_option
+from runink.cli.options import project_here, state_folder, state_option
 from runink.config import ORPHAN_S, NodeSettings, offered
 from runink.errors import Conflict, NotFound
 from runink.node import Role, connected, embedded
-from runink.projects import find_root
 
 
 @click.command()
@@ -26,7 +25,7 @@ def up(state: Path | None) -> None:
     a minute, and are repeated from their inputs otherwise.
     """
     began = time.monotonic()
-    folder = state_folder(state, find_root(Path.cwd() / "."))
+    folder = state_folder(state, project_here())
     settings = NodeSettings(state=folder, capacity=offered(), orphan_s=ORPHAN_S)
 
     async def whole() -> None:
