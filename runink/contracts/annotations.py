@@ -78,11 +78,12 @@ CHOICES_MAX: Final = 10_000  # a longer list is reference data, to be joined wit
 _NOT_RE2: Final = re.compile(r"\(\?(?:[=!>]|<[=!]|P=|\()|(?:[*+?}])\+|\\[1-9]")
 
 
-class Field(msgspec.Struct, frozen=True, kw_only=True):
+class Field(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a field's value must be, beyond its type; goes into `Annotated[...]`.
 
     `ge`, `gt`, `le`, `lt` bound numbers, dates and times; `min_length` and `max_length` count characters (bytes of `bytes`); `pattern` must match the whole
     text (RE2). `digits` and `scale` are a decimal's, all digits and those behind the point. `name` is the column's, where that is no Python name.
+    (It is equal to itself only: `Annotated[...] | None` needs it hashable, tags and all.)
     `unit`, `description` and `tags` are for people and for governance; `pii` names the kind of personal data, whose values no message shows.
     """
 

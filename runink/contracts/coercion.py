@@ -57,23 +57,22 @@ class Coerced:
 
 
 def coerce(column: pa.Array, kind: Kind, target: pa.DataType) -> Coerced:
-    """Take a column of any type for the kind, whose physical type is `target`."""
-    column = _plain(column)
+    """Take a column of any type for the kind, whose physical type is `target`. The column is `plain`."""
     if pa.types.is_null(column.type):
         return Coerced(pa.nulls(len(column), target))
     coerced = _READERS[kind](column, target)
     return coerced if coerced is not None else _nothing_of(column, target)
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    """Return the column without its encoding: what it holds counts, not how."""
+def plain(column: pa.Array) -> pa.Array:
+    """Return the column without its encoding: what it holds counts, not how. Arrow lacks functions for some encodings, and for views."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     types, kind = pa.types, column.type
     if types.is_dictionary(kind):
-        return _plain(column.dictionary_decode())
+        return plain(column.dictionary_decode())
     if types.is_run_end_encoded(kind):
-        return _plain(pc.run_end_decode(column))
+        return plain(pc.run_end_decode(column))
     if types.is_large_string(kind) or types.is_string_view(kind):
         return column.cast(pa.string())
     if (

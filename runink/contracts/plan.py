@@ -23,7 +23,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runink.contracts.coercion import coerce
+from runink.contracts.coercion import coerce, plain
 from runink.contracts.fields import ContractSpec, FieldSpec
 from runink.contracts.physical import column_types, may_hold_hexadecimal, physical_schema
 from runink.contracts.reasons import Broken, Rejected, rejected
@@ -55,6 +55,7 @@ class Column:
 
     def check(self, source: pa.Array) -> tuple[pa.Array, list[Broken]]:
         """Return the column in its type (of use where no reason is) and what is broken in it."""
+        source = plain(source)
         coerced = coerce(source, self.field.kind, self.type)
         values = coerced.values
         failures = [*self._missing(source), *((one.rule, one.mask) for one in coerced.failures)]
@@ -66,14 +67,10 @@ class Column:
         return (values if values.type == self.type else values.cast(self.type, safe=False)), broken
 
     def _missing(self, source: pa.Array) -> list[tuple[str, pa.Array]]:
-        """Say where nothing stands and something must; a dictionary's nulls may also be among its values."""
-        if self.field.nullable or self.default is not None:
+        """Say where nothing stands and something must."""
+        if self.field.nullable or self.default is not None or not source.null_count:
             return []
-        encoded = pa.types.is_dictionary(source.type) or pa.types.is_run_end_encoded(source.type)
-        if not (source.null_count or encoded):
-            return []
-        mask = source.is_null()
-        return [("missing", mask)] if mask.true_count else []
+        return [("missing", source.is_null())]
 
 
 class Plan:

@@ -27,6 +27,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from runink.contracts.coercion import plain
 from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.physical import digits_of
 from runink.contracts.values import article
@@ -57,7 +58,7 @@ class Broken:
 class Rejected:
     """Rows that break a contract.
 
-    `rows` are their places in the batch (int64, ascending), `original` the rows as they came, `reasons` why, `counts` how many rows broke which
+    `rows` are their places in the batch (int64, ascending), `original` the rows as they came (in plain types), `reasons` why, `counts` how many rows broke which
     (field, rule).
     """
 
@@ -86,7 +87,9 @@ def rejected(batch: pa.RecordBatch, broken: Sequence[Broken]) -> Rejected:
     for one, at in zip(broken, places, strict=True):
         key = (one.field.name, one.rule)
         counts[key] = counts.get(key, 0) + len(at)
-    return Rejected(rows, batch.take(rows), reasons, counts)
+    original = [plain(column).take(rows) for column in batch.columns]
+    kept = pa.RecordBatch.from_arrays(original, names=batch.schema.names)
+    return Rejected(rows, kept, reasons, counts)
 
 
 def _constant(text: str, times: int) -> pa.Array:

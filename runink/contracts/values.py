@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any, Final
 
 from runink.contracts.fields import FieldSpec, Kind, Scalar
@@ -95,6 +96,11 @@ def broken_rule(spec: FieldSpec, value: Scalar) -> str | None:
     for name, bound in bounds.items():
         if not keeps[name](bound):
             return name
+    if spec.kind is Kind.DECIMAL and spec.digits is not None and spec.scale is not None:
+        if abs(Fraction(own)) >= 10 ** (spec.digits - spec.scale):
+            return "digits"
+        if (Fraction(own) * 10**spec.scale).denominator != 1:
+            return "scale"
     if spec.choices and own not in spec.choices:
         return "choices"
     if spec.pattern is not None and not re.fullmatch(spec.pattern, str(own)):
