@@ -83,7 +83,7 @@ class Cell(Generic[M]):
             try:
                 await self._stop(actor)
             except Exception as second:  # noqa: BLE001 - what came first is the one to tell
-                error.add_note(f"stopped() failed too: {second!r}")
+                first_error(error).add_note(f"stopped() failed too: {second!r}")
             raise
 
     def close(self) -> None:
