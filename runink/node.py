@@ -38,7 +38,7 @@ from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.clients.run_requests import GovernanceRequest, RunRequest
 from runink.config import NodeSettings
-from runink.errors import Broken
+from runink.errors import Broken, LinkLost
 from runink.names import NodeId
 from runink.runs.records import NodeRecord
 from runink.runtime.actor import Actor
@@ -175,11 +175,15 @@ async def _work(
     """Run spawner and agent until `leave`. Where the spawner dies, its slices are gone: both begin anew and find them lost."""
     for number in range(SPAWNERS_MAX):
         async with running_spawner(_place(settings, modules), agent=settings.node) as spawner:
-            async with supervise() as worker:
-                await _start_agent(worker, parts, settings, spawner)
-                if number == 0:
-                    task_status.started()
-                await _wait_either(leave, spawner.wait_ended)
+            try:
+                async with supervise() as worker:
+                    await _start_agent(worker, parts, settings, spawner)
+                    if number == 0:
+                        task_status.started()
+                    await _wait_either(leave, spawner.wait_ended)
+            except LinkLost:
+                if not spawner.has_ended:
+                    raise
             if leave.is_set():
                 if settings.orphan_s and not spawner.has_ended and await spawner.list():
                     await spawner.aclose()  # what still runs is found again by the next start

@@ -69,7 +69,7 @@ def test_an_empty_file_has_no_header(started: Project):
 
 
 def with_contract(project: Project) -> None:
-    project.contract('class Row(Contract, version="1"):\n    a: int\n    b: str\n')
+    project.contract('class Row(Contract, version="1.0.0"):\n    a: int\n    b: str\n')
     project.pipeline(
         '@source("csv://data/in.csv")\n@contract("contracts/c.py:Row")\n@sink("jsonl://out/o.jsonl")'
     )
@@ -78,7 +78,7 @@ def with_contract(project: Project) -> None:
 def test_a_header_that_lacks_a_column_of_the_contract(started: Project):
     with_contract(started)
     started.write("data/in.csv", "a,c\n1,x\n")
-    check_failed(started, started.run(), "source_header", "data/in.csv", "b")
+    check_failed(started, started.run(), "source_columns", "data/in.csv", "b")
 
 
 def test_a_row_with_too_many_values_is_told_with_its_line(started: Project):
@@ -94,7 +94,7 @@ def test_a_quoted_line_break_is_part_of_its_value(started: Project):
 
 def test_text_that_is_no_utf_8_is_told_with_its_line(started: Project):
     started.write("data/in.csv", IN.encode() + "4,Müller\n".encode("latin-1"))
-    check_failed(started, started.run(), "source_not_text", "data/in.csv", "line 5")
+    check_failed(started, started.run(), "source_not_utf8", "data/in.csv", "line 5")
 
 
 def test_a_line_of_200_megabytes_is_refused_in_bounded_memory(started: Project):

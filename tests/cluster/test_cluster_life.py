@@ -41,12 +41,26 @@ def running(project: Project) -> subprocess.Popen[bytes]:
     return child
 
 
-def pid_of(project: Project, name: str) -> int:
-    """Return the process of this project that has this name."""
+def spawner_of(project: Project) -> int:
+    """Return the process of this project's spawner."""
+    socket = str(project.root / ".runink/spawner.sock")
     found = [
-        pid for pid in project.processes() if Path(f"/proc/{pid}/comm").read_text().strip() == name
+        pid
+        for pid in project.processes()
+        if socket in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     ]
-    assert len(found) == 1, (name, found)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def fork_server_of(project: Project) -> int:
+    """Return the process that slices are forked from: the spawner's child of that name."""
+    spawner = spawner_of(project)
+    children = Path(f"/proc/{spawner}/task/{spawner}/children").read_text().split()
+    found = [
+        int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "runi-forkserver\n"
+    ]
+    assert len(found) == 1, children
     return found[0]
 
 
@@ -83,7 +97,7 @@ def test_a_cluster_that_is_killed_and_started_again_takes_its_slices_up(gated: P
 def test_a_spawner_that_is_killed_is_replaced_and_its_gang_repeated(gated: Project):
     with gated.up():
         child = running(gated)
-        os.kill(pid_of(gated, "runi-spawner"), signal.SIGKILL)
+        os.kill(spawner_of(gated), signal.SIGKILL)
         gated.write("data/go", "")
         out, _ = child.communicate(timeout=60)
         assert child.returncode == 0, out
@@ -94,7 +108,7 @@ def test_a_spawner_that_is_killed_is_replaced_and_its_gang_repeated(gated: Proje
 def test_a_fork_server_that_is_killed_takes_no_slice_with_it(gated: Project):
     with gated.up():
         child = running(gated)
-        os.kill(pid_of(gated, "runi-forkserver"), signal.SIGKILL)
+        os.kill(fork_server_of(gated), signal.SIGKILL)
         gated.write("data/go", "")
         out, _ = child.communicate(timeout=60)
         assert child.returncode == 0, out
