@@ -77,7 +77,6 @@ _TOKEN: Final = re.compile(
 )
 _INSTEAD: Final = {
     "=": "equality is ==",
-    "<>": "write !=",
     "&": "write &&",
     "|": "write ||",
     "%": "remainders are not there yet; compute it in a step",
@@ -87,6 +86,7 @@ _INSTEAD: Final = {
     '"': "this text is never closed",
     ";": "it is one condition",
 }
+_PAIRS: Final = {"=<": "write <=", "=>": "write >=", "<>": "write !=", "**": "write a * a"}
 _WORDS: Final = {"and": "write &&", "or": "write ||", "not": "write !", "is": "write =="}
 _COMPARE_WORDS: Final = (*COMPARE, "in")
 _CONSTANTS: Final[dict[str, tuple[bool | None, Sort]]] = {
@@ -101,6 +101,9 @@ def _tokens(value: str) -> list[Token]:
     tokens: list[Token] = []
     at = 0
     while at < len(value):
+        pair = value[at : at + 2]
+        if pair in _PAIRS:
+            raise Wrong(f"{pair} means nothing here", Token("", pair, at), hint=_PAIRS[pair])
         match = _TOKEN.match(value, at)
         if match is None:
             raise Wrong(

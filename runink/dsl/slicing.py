@@ -190,17 +190,20 @@ def _why(parts: tuple[str, ...], needs: Needs, groups: _Groups, *, is_only: bool
 
 
 def spooled(nodes: Sequence[Node], links: Sequence[Link]) -> tuple[Link, ...]:
-    """Return the links, those marked that must be spooled."""
+    """Return the links, those marked that must be spooled; no more than needed, but not always the fewest that would do."""
     before: dict[str, list[Link]] = {}
     for link in links:
         before.setdefault(link.target, []).append(link)
-    waiting = [node.id for node in nodes if any(_is_side(one) for one in before.get(node.id, ()))]
-    holds = {name: _in_front(name, before, sides=False) for name in waiting}
-    wants = {name: _in_front(name, before, sides=True) for name in waiting}
+    steps = [node.id for node in nodes if any(_is_side(one) for one in before.get(node.id, ()))]
+    needs = {name: _needed(name, before) for name in steps}
     spool: set[str] = set()
-    for name in waiting:
-        if _waits_for_itself(name, [one for one in waiting if one not in spool], holds, wants):
+    for name in steps:
+        if _waits_for_itself(name, _waits(steps, needs, before, spool)):
             spool.add(name)
+    for name in sorted(spool):
+        waits = _waits(steps, needs, before, spool - {name})
+        if not any(_waits_for_itself(one, waits) for one in steps):
+            spool.remove(name)
     return tuple(
         changed(link, spool=True) if link.target in spool and link.role == MAIN else link
         for link in links
@@ -211,24 +214,43 @@ def _is_side(link: Link) -> bool:
     return link.role not in {MAIN, REJECTED}
 
 
-def _in_front(name: str, before: Mapping[str, list[Link]], *, sides: bool) -> set[str]:
-    """Return what a step needs (all in front of its side inputs), or what it holds (what leads to its main input by main links)."""
+def _needed(name: str, before: Mapping[str, list[Link]]) -> set[str]:
+    """Return all that is in front of a step's side inputs."""
     found: set[str] = set()
-    waiting = [link.source for link in before[name] if _is_side(link) is sides]
+    waiting = [link.source for link in before[name] if _is_side(link)]
     while waiting:
         node = waiting.pop()
         if node not in found:
             found.add(node)
-            links = before.get(node, ())
-            waiting.extend(link.source for link in links if sides or not _is_side(link))
+            waiting.extend(link.source for link in before.get(node, ()))
     return found
 
 
-def _waits_for_itself(
-    name: str,
+def _held(name: str, before: Mapping[str, list[Link]], spool: set[str]) -> set[str]:
+    """Return what a step holds back while it waits: all that leads to its main input, up to where it is spooled."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        node = waiting.pop()
+        if node in spool:
+            continue
+        for link in before.get(node, ()):
+            if not _is_side(link) and link.source not in found:
+                found.add(link.source)
+                waiting.append(link.source)
+    return found
+
+
+def _waits(
     steps: Sequence[str],
-    holds: Mapping[str, set[str]],
-    wants: Mapping[str, set[str]],
-) -> bool:
-    after = {one: {other for other in steps if wants[one] & holds[other]} for one in steps}
-    return name in after[name] or _leads(after, name, name)
+    needs: Mapping[str, set[str]],
+    before: Mapping[str, list[Link]],
+    spool: set[str],
+) -> dict[str, set[str]]:
+    """Map each step to those that it waits for, itself perhaps among them."""
+    held = {name: _held(name, before, spool) for name in steps}
+    return {name: {other for other in steps if needs[name] & held[other]} for name in steps}
+
+
+def _waits_for_itself(name: str, waits: Mapping[str, set[str]]) -> bool:
+    return name in waits[name] or _leads(waits, name, name)

@@ -230,7 +230,7 @@ class _Cutter:
         word = re.match(r"[^\s(:]+:?", bare)
         said = word[0] if word else bare[:1]
         span = self._findings.span(self._at, start + 1, len(said))
-        self._findings.add("D001", f"nothing begins with {said}", span, _hint(said, bare))
+        self._findings.add("D001", f"a line cannot begin with {said}", span, _hint(said, bare))
         return self._broken()
 
     def _skip_like(self, mark: str) -> None:

@@ -167,6 +167,9 @@ class _Builder:
                     self._chain.call(alias, Stream((self._source(clause),)))
                 case ContractClause(on=None) | StepClause(inputs=()) | SinkClause(inputs=()):
                     is_open = False
+        if not main and self._outline.is_broken:
+            # The source may stand in what could not be read; what is behind it is checked as if it did.
+            main = [self._name("unread")]
         self._chain.main = Stream(tuple(main))
 
     def _source(self, clause: SourceClause) -> str:

@@ -99,7 +99,7 @@ TEXTS = {
     Kind.DATE: padded(st.one_of(INSTANT_TEXTS, CHARACTERS)),
     Kind.DATETIME: padded(st.one_of(INSTANT_TEXTS, CHARACTERS)),
     Kind.TIME: padded(st.one_of(TIME_TEXTS, CHARACTERS)),
-    Kind.DECIMAL: padded(st.one_of(INT_TEXTS.filter(lambda t: len(t) < 100), FLOAT_TEXTS, st.decimals(-1000, 1000, places=3).map(str), CHARACTERS)),
+    Kind.DECIMAL: padded(st.one_of(INT_TEXTS.filter(lambda t: len(t) < 100), FLOAT_TEXTS, st.sampled_from(["1e-99999", "1e99999", "0e9", "0.00", ".5", "-.25", "00001", "1e2", "1.10e1"]), st.decimals(-1000, 1000, places=3).map(str), CHARACTERS)),
 }  # fmt: skip
 CENTURY = (datetime.fromisoformat("1900-01-01"), datetime.fromisoformat("2000-01-01"))
 CENTURIES = (datetime.fromisoformat("1700-01-01"), datetime.fromisoformat("2200-01-01"))
@@ -164,7 +164,7 @@ CONSTRAINTS = {
     Kind.DECIMAL: st.one_of(
         st.just({}),
         bounds(st.integers(-500, 500)).map(lambda bound: {name: str(value) for name, value in bound.items()}),
-        st.sampled_from([{"digits": 5, "scale": 2}, {"digits": 4, "scale": 4}, {"digits": 10, "scale": 0}]),
+        st.sampled_from([{"digits": 5, "scale": 2}, {"digits": 4, "scale": 4}, {"digits": 10, "scale": 0}, {"digits": 38, "scale": 38}, {"digits": 38, "scale": 0}]),
         st.just({"digits": 6, "scale": 1, "ge": "-1.255", "le": "3.14159"}),
     ),
 }  # fmt: skip

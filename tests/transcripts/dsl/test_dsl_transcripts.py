@@ -1,0 +1,86 @@
+"""Scripts of the language: a project in, what a person reads out.
+
+A script is a text file; sections begin with `===`:
+
+    === file PATH            a file of the project; the last .dsl is the one that is compiled
+    === contract FILE:NAME   its fields, a line each: name kind
+    === param NAME=VALUE     as given on the command line
+    === errors | explain | mermaid | dot
+                             what must come out
+
+    RUNINK_REWRITE=1 pytest tests/transcripts/dsl    accepts what comes out now
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from runink.dsl.diagnostics import rendered
+from runink.dsl.explain import as_dot, as_mermaid, explained
+from runink.errors import Invalid
+from runink.testing.projects import MemoryProject, compile_text, contract_of
+
+SCRIPTS = sorted(Path(__file__).parent.glob("*.txt"))
+OUTPUTS = {"explain": explained, "mermaid": as_mermaid, "dot": as_dot}
+
+
+@dataclass
+class Script:
+    files: dict[str, str] = field(default_factory=dict)
+    contracts: dict[str, dict[str, str]] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    expected: list[tuple[str, str]] = field(default_factory=list)
+    head: str = ""
+
+    def outputs(self) -> list[tuple[str, str]]:
+        name = next(path for path in reversed(self.files) if path.endswith(".dsl"))
+        specs = {
+            reference: contract_of(reference, fields)
+            for reference, fields in self.contracts.items()
+        }
+        project = MemoryProject(self.files, specs)
+        try:
+            compilation = compile_text(
+                self.files[name], project=project, parameters=self.parameters, file=name
+            )
+        except Invalid as error:
+            return [("errors", f"{error.text}\n\n{rendered(error.findings)}".rstrip())]
+        wanted = [what for what, _ in self.expected if what in OUTPUTS] or ["explain"]
+        notes = "".join(f"note: {note}\n" for note in compilation.notes)
+        return [(what, notes + OUTPUTS[what](compilation.dag).rstrip()) for what in wanted]
+
+
+def read(path: Path) -> Script:
+    script = Script()
+    head: list[str] = []
+    for section in path.read_text().split("\n=== ")[0:]:
+        title, _, body = section.partition("\n")
+        kind, _, name = title.removeprefix("=== ").partition(" ")
+        if kind not in {"errors", *OUTPUTS}:
+            head.append(f"=== {title.removeprefix('=== ')}\n{body}")
+        match kind:
+            case "file":
+                script.files[name] = body
+            case "contract":
+                script.contracts[name] = dict(line.split() for line in body.split("\n") if line)
+            case "param":
+                key, _, value = name.partition("=")
+                script.parameters[key] = value
+            case _:
+                script.expected.append((kind, body.rstrip()))
+    script.head = "\n".join(head)
+    return script
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_gives_what_it_says(path: Path) -> None:
+    script = read(path)
+    outputs = script.outputs()
+    if os.environ.get("RUNINK_REWRITE"):
+        told = [f"=== {what}\n{text}\n" for what, text in outputs]
+        path.write_text("\n".join([script.head.rstrip() + "\n", *told]))
+        return
+    assert outputs == script.expected
