@@ -45,13 +45,15 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the stream."""
+        if self._read == len(self._buffer) or self._read > _COMPACT_BYTES:
+            del self._buffer[: self._read]
+            self._read = 0
         self._buffer += data
 
     def next(self) -> bytes | None:
         """Return the next whole body, or nothing if more must be fed. Raises ProtocolViolation if the length is not allowed."""
         begin = self._read + HEADER_BYTES
         if len(self._buffer) < begin:
-            self._compact()
             return None
         length = int.from_bytes(self._buffer[self._read : begin], "big")
         if not 1 <= length <= self.bytes_max:
@@ -61,12 +63,6 @@ class FrameReader:
                 hint="whoever writes here does not speak this protocol, or sends too much at once",
             )
         if len(self._buffer) < begin + length:
-            self._compact()
             return None
         self._read = begin + length
         return bytes(memoryview(self._buffer)[begin : self._read])
-
-    def _compact(self) -> None:
-        if self._read == len(self._buffer) or self._read > _COMPACT_BYTES:
-            del self._buffer[: self._read]
-            self._read = 0

@@ -169,7 +169,7 @@ async def test_an_error_in_stopped_does_not_hide_the_crash_before_it():
         async def stopped(self) -> None:
             raise ValueError("stopped failed")
 
-    with pytest.raises(Unavailable, match="first") as info:
+    with pytest.raises(Unavailable, match="first") as info:  # noqa: PT012 - it is raised by the end of the block
         async with supervise() as supervisor:
 
             class Failing(Twice):

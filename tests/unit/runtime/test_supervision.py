@@ -59,7 +59,7 @@ async def test_cancelling_the_body_stops_the_children_in_order_too():
 
 async def test_an_error_of_the_body_is_raised_as_it_is():
     diary = Diary()
-    with pytest.raises(KeyError, match="mine"):
+    with pytest.raises(KeyError, match="mine"):  # noqa: PT012 - it is raised by the end of the block
         async with supervise() as supervisor:
             await supervisor.start(ChildSpec("a", lambda: Named("a", diary)))
             raise KeyError("mine")
@@ -68,7 +68,7 @@ async def test_an_error_of_the_body_is_raised_as_it_is():
 
 async def test_one_crash_too_many_ends_the_supervisor_with_a_clear_error():
     diary = Diary()
-    with pytest.raises(Broken, match="store crashed: RuntimeError: boom") as info:
+    with pytest.raises(Broken, match="store crashed: RuntimeError: boom") as info:  # noqa: PT012 - it is raised by the end of the block
         async with one_store(
             lambda: Store(diary), policy=RestartPolicy(restarts_max=2, delay_s=0.001)
         ) as ref:
@@ -88,7 +88,7 @@ async def test_an_error_of_ours_is_escalated_as_it_is_and_the_others_stop_in_ord
         async def receive(self, message: object) -> object:
             raise WalCorrupt("segment 3 is damaged", hint="restore a backup")
 
-    with pytest.raises(WalCorrupt, match="segment 3"):
+    with pytest.raises(WalCorrupt, match="segment 3"):  # noqa: PT012 - it is raised by the end of the block
         async with supervise() as supervisor:
             await supervisor.start(ChildSpec("a", lambda: Named("a", diary)))
             ref = await supervisor.start(ChildSpec("barn", Damaged, policy=NEVER))

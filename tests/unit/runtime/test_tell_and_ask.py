@@ -111,7 +111,7 @@ async def test_a_cancelled_tell_that_waited_for_room_is_not_delivered():
 
 async def test_an_ask_ends_at_its_deadline():
     async with one_store(stop_s_max=0.01) as ref:
-        with pytest.raises(TimedOut, match="store did not answer Hang within 0.01 s"):
+        with pytest.raises(TimedOut, match=r"store did not answer Hang within 0\.01 s"):
             await ref.ask(Hang(), within=0.01)
 
 
@@ -174,16 +174,15 @@ async def test_a_promise_that_is_not_kept_is_answered_when_the_actor_crashes():
 
 
 async def test_a_promise_that_is_not_kept_is_answered_when_the_actor_stops():
-    async with anyio.create_task_group() as group:
-        async with one_store() as ref:
+    async with anyio.create_task_group() as group, one_store() as ref:
 
-            async def hear() -> None:
-                with pytest.raises(Unavailable) as info:
-                    await ref.ask(Promise("a"), within=5)
-                assert info.value.code == "stopping"
+        async def hear() -> None:
+            with pytest.raises(Unavailable) as info:
+                await ref.ask(Promise("a"), within=5)
+            assert info.value.code == "stopping"
 
-            group.start_soon(hear)
-            await anyio.wait_all_tasks_blocked()
+        group.start_soon(hear)
+        await anyio.wait_all_tasks_blocked()
 
 
 async def test_who_is_stopped_says_so():
