@@ -35,11 +35,20 @@ class Cut(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole records. `offset` is that of the first byte in the (uncompressed) stream; the last block may lack a line end."""
+    """Whole records: `buffer[:end]`. `offset` is that of the first byte in the (uncompressed) stream; the last block may lack a line end."""
 
-    view: memoryview
+    buffer: bytearray
+    end: int
     offset: int
     is_last: bool
+
+    @property
+    def view(self) -> memoryview:
+        return memoryview(self.buffer)[: self.end]
+
+    def holds(self, piece: bytes) -> bool:
+        """Say whether these bytes stand somewhere in it, at memory speed."""
+        return self.buffer.find(piece, 0, self.end) >= 0
 
 
 class Blocks:
@@ -62,7 +71,7 @@ class Blocks:
             at_end = not self._fill()
             cut = self._filled if at_end else self._cut(self._buffer, self._filled)
             if cut:
-                yield Block(memoryview(self._buffer)[:cut], self._offset, at_end)
+                yield Block(self._buffer, cut, self._offset, at_end)
                 self._advance(cut)
             elif not at_end:
                 self._grow()
@@ -113,8 +122,8 @@ class Blocks:
         self._buffer = larger
 
     def _line_at_buffer(self, at: int) -> int:
-        filled = memoryview(self._buffer)[: self._filled]
-        return self.line_at(Block(filled, self._offset, is_last=False), at)
+        filled = Block(self._buffer, self._filled, self._offset, is_last=False)
+        return self.line_at(filled, at)
 
 
 def not_utf8(block: Block, blocks: Blocks, source: Input) -> Invalid | None:

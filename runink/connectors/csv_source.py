@@ -21,7 +21,7 @@ from runink.connectors.csv_columns import Declared, guessed
 from runink.connectors.csv_header import check_against, check_contract, header_of
 from runink.connectors.csv_records import Records
 from runink.connectors.inputs import Input
-from runink.contracts.plan import column_types, may_hold_hexadecimal
+from runink.contracts.plan import column_types
 from runink.dag import Source
 from runink.errors import Invalid
 
@@ -95,11 +95,10 @@ class CsvSource:
 
     def _check_last(self, file: _File, block: Block) -> None:
         """Raise Invalid if a quote is still open where the file ends: Arrow would take all behind it for one value."""
-        view = block.view
-        if not len(view) or b'"' not in bytes(view):
+        if not block.holds(b'"'):
             return
-        end = self._records.cut(bytearray(view), len(view))
-        if end < len(view) and self._records.first_end(view, end) < 0:
+        end = self._records.cut(block.buffer, block.end)
+        if end < block.end and self._records.first_end(block.view, end) < 0:
             line = file.blocks.line_at(block, end)
             raise Invalid(
                 f"{file.source.origin}: a quote in the record that begins in line {line} is never closed",
@@ -134,7 +133,7 @@ class CsvSource:
         """Parse to the contract's types; a column that does not parse stays text, once more from the start for each."""
         assert self._declared is not None
         types = self._declared.next_block()
-        if may_hold_hexadecimal(bytes(block.view)):
+        if _may_hold_hexadecimal(block):
             types = {name: _not_integer(kind) for name, kind in types.items()}
         while True:  # ends: each turn makes one column text, and text fails for good
             table = self._parsed(file, block.view[start:], types)
@@ -228,6 +227,11 @@ class CsvSource:
             if values:
                 yield start, values
             start = end
+
+
+def _may_hold_hexadecimal(block: Block) -> bool:
+    """Say it as `contracts.plan.may_hold_hexadecimal` does; one letter is found ten times as fast as two, and mostly absent."""
+    return (block.holds(b"x") and block.holds(b"0x")) or (block.holds(b"X") and block.holds(b"0X"))
 
 
 def _not_integer(kind: pa.DataType) -> pa.DataType:

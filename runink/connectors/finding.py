@@ -1,7 +1,7 @@
 """From a source's path to the files that it means, in a stable order.
 
 A glob gives its files sorted by path, so that a rerun reads them in the same order; names that begin with a dot (among them
-what a sink writes aside) are never part of it.  What is not there is told with names that are near it.
+what a sink writes aside) are never part of it.  A folder is read if it holds parts (`part-…`), as mode=append makes them.  What is not there is told with names that are near it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from runink.errors import Invalid, NotFound, Refused
 
 FILES_MAX: Final = 100_000  # of a glob: more are a mistake, and their names alone fill the memory
 NEAR_NAMES_MAX: Final = 3
+PART: Final = "part-"  # what the names of files in a folder of parts begin with
+UPLOAD_ID: Final = "?uploadId="  # behind a place on S3 where something is not published yet
 
 
 def inputs_of(
     node: Source, *, root: Path, staged: tuple[str, ...], stdin_fd: int | None
 ) -> tuple[Input, ...]:
-    """Return what the source reads, at least one. Raises NotFound where nothing is there, Refused for standard input that is not."""
+    """Return what the source reads, at least one. Raises NotFound where nothing is there, Refused for what cannot be read."""
     if staged:
-        whole = node.path if len(staged) == 1 else ""
-        return tuple(Input(whole or location, location) for location in staged)
+        return _staged(node, staged)
     if node.path == STDIN:
         if stdin_fd is None:
             raise Refused(
@@ -42,9 +43,24 @@ def inputs_of(
     return tuple(Input(path, str(root / path)) for path in _local(node.path, root))
 
 
+def _staged(node: Source, staged: tuple[str, ...]) -> tuple[Input, ...]:
+    """Return what a sink of this run has prepared, under the name that it will have."""
+    if any(UPLOAD_ID in location for location in staged):
+        raise Refused(
+            f"{node.uri} is written by this run to S3, where it cannot be read before it is published",
+            code="source_staged_upload",
+            hint="let the scenario in front write a local file, or read it in a pipeline of its own",
+        )
+    whole = node.path if len(staged) == 1 else ""
+    return tuple(Input(whole or location, location) for location in staged)
+
+
 def _local(path: str, root: Path) -> list[str]:
-    if (root / path).exists() or not glob.has_magic(path):
-        if not os.path.lexists(root / path):
+    full = root / path
+    if full.is_dir() and (parts := _parts(path, full)):
+        return parts
+    if full.exists() or not glob.has_magic(path):
+        if not os.path.lexists(full):
             raise _missing(path, _near(path, root))
         return [path]
     # Path.glob takes no absolute pattern and would not leave out dot-files.
@@ -55,17 +71,34 @@ def _local(path: str, root: Path) -> list[str]:
     return files
 
 
+def _parts(path: str, folder: Path) -> list[str]:
+    """Return the parts that mode=append (and other programs) have put into a folder, none if it is another kind of folder."""
+    names = (entry.name for entry in os.scandir(folder) if entry.is_file())
+    return _bounded((f"{path.rstrip('/')}/{name}" for name in names if name.startswith(PART)), path)
+
+
 def _remote(pattern: str) -> list[str]:
-    if not glob.has_magic(pattern):
-        return [pattern]
     filesystem, key = filesystem_of(pattern)
     try:
-        files = _bounded(map(filesystem.unstrip_protocol, filesystem.glob(key)), pattern)
+        filesystem.invalidate_cache()
+        if not glob.has_magic(pattern):
+            if filesystem.info(key)["type"] != "directory":
+                return [pattern]
+            key = f"{key.rstrip('/')}/{PART}*"
+        found = filesystem.glob(key, detail=True)
     except Exception as error:
         raise told_remote(error, pattern) from error
+    names = (
+        name for name, info in found.items() if info["type"] == "file" and not _is_hidden(name)
+    )
+    files = _bounded(map(filesystem.unstrip_protocol, names), pattern)
     if not files:
         raise _missing(pattern, "")
     return files
+
+
+def _is_hidden(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(".")
 
 
 def _bounded(names: Iterable[str], pattern: str) -> list[str]:

@@ -6,10 +6,10 @@
     publish   complete: the object appears whole, or replaces the old one whole
     discard   abort: the parts are gone
 
-A mark, because an upload has no name, and a killed slice tells nobody its id: two parts at the end of the numbers (9,999 and 10,000) whose sizes say
-whose upload it is.  They are left out when the upload is completed.  `abort_marked` finds uploads of that key by these sizes;
-one that was begun since the run began and has no part of its own yet is taken for a killed one, too (whoever else has just begun to
-write the same object must begin again).
+A mark, because an upload has no name, and a killed slice tells nobody its id: parts 1 and 2, whose sizes say whose upload it is.  The
+object's own parts begin with 3; S3 takes any numbers, and parts that are not named when the upload is completed are gone with it.
+`abort_marked` finds uploads of that key by these sizes; one that was begun since the run began and has at most a part of the mark is taken for one
+that was killed there (whoever else has just begun to write the same object must begin again).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from runink.names import RunId, is_run_id
 
 PART_BYTES: Final = 8 << 20  # S3 takes 5 MiB and more
 PARTS_A_SIZE: Final = 1000  # then parts grow by PART_BYTES: 10,000 parts of one size end at 80 GB
-PARTS_MAX: Final = 9_998  # about 430 GB
-MARKS: Final = (9_999, 10_000)
+PART_NUMBER_MAX: Final = 10_000  # S3's limit: about 430 GB
+MARKS: Final = (1, 2)
 MARK_KEY: Final = "runink"  # of the object's metadata
 TIME_DIGITS: Final = 10  # of a run's id: 48 bits of milliseconds in base 32
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -72,8 +72,8 @@ class UploadFile:
         return PART_BYTES * (1 + len(self._parts) // PARTS_A_SIZE)
 
     def _send(self, size: int) -> None:
-        number = len(self._parts) + 1
-        if number > PARTS_MAX:
+        number = len(MARKS) + 1 + len(self._parts)
+        if number > PART_NUMBER_MAX:
             raise Refused(
                 f"{self._uri} grows larger than an upload to S3 can be",
                 code="sink_too_large",
@@ -98,11 +98,9 @@ def abort_marked(place: str, uri: str, *, mark: str, since_ms: int) -> None:
     bucket = Bucket(place, uri)
     sizes = mark_sizes(mark)
     for upload_id, begun_ms in list(bucket.uploads()):
-        marks = bucket.part_sizes(upload_id, behind=MARKS[0] - 1)
-        is_new = begun_ms >= since_ms - SKEW_MS
-        if marks == sizes or (
-            is_new and marks.items() <= sizes.items() and marks == bucket.part_sizes(upload_id)
-        ):
+        found = bucket.first_parts(upload_id)
+        was_cut = found.items() <= sizes.items() and begun_ms >= since_ms - SKEW_MS
+        if was_cut or found.items() >= sizes.items():
             bucket.abort(upload_id)
 
 
@@ -186,15 +184,10 @@ class Bucket:
                 "UploadIdMarker": answer["NextUploadIdMarker"],
             }
 
-    def part_sizes(self, upload_id: str, *, behind: int = 0) -> dict[int, int]:
-        """Return the sizes of the first parts behind that number; none of an upload that has ended."""
+    def first_parts(self, upload_id: str) -> dict[int, int]:
+        """Return the sizes of the marking parts and one more; none of an upload that has ended."""
         try:
-            answer = self._raw(
-                "list_parts",
-                UploadId=upload_id,
-                PartNumberMarker=behind,
-                MaxParts=len(MARKS) + 1,
-            )
+            answer = self._raw("list_parts", UploadId=upload_id, MaxParts=len(MARKS) + 1)
         except Exception as error:
             if code_of(error) in ("NoSuchUpload", "404"):
                 return {}

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from runink.connectors.compression import compressed, compression_of
 from runink.connectors.encoders import encoder_of
 from runink.connectors.local_files import AsideFile, check_target, told, write_all
-from runink.connectors.remote_files import remote_exists
+from runink.connectors.remote_files import filesystem_of, remote_exists
 from runink.connectors.s3_uploads import UploadFile
 from runink.connectors.targets import STDOUT, Target, target_of
 from runink.dag import Mode, Sink
@@ -49,6 +49,7 @@ def open_sink(node: Sink, *, root: Path, ticket: Ticket, stdout_fd: int | None) 
 def check_free(target: Target) -> None:
     """Raise Refused if the target cannot be written, Conflict if it is there and must not be."""
     if target.is_remote:
+        filesystem_of(target.place)  # tells early that no package serves it
         exists = target.mode is Mode.ERROR and remote_exists(target.place, target.uri)
     else:
         check_target(target.whole, target.uri, is_folder=target.mode is Mode.APPEND)
