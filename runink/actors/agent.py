@@ -25,6 +25,7 @@ import anyio
 from msgspec.structs import replace as changed
 
 from runink.actors.attending import Descriptors, Ending, attend, ended
+from runink.actors.exits import Exits
 from runink.actors.launching import (
     Launch,
     Workplace,
@@ -109,7 +110,7 @@ class Agent(Actor[AgentMessage]):
         self._attended: dict[str, Attended] = {}  # by the placement's key
         self._launching: dict[_Gang, frozenset[str]] = {}  # the placements of each gang
         self._unwanted: set[str] = set()  # placements that were taken back during the launch
-        self._exits: dict[str, _Exit] = {}
+        self._exits = Exits()
         self._dags: dict[str, Dag] = {}
         self._records = SliceRecords(barn, lost=self._disown)
         self._context: Context[AgentMessage]
@@ -180,8 +181,7 @@ class Agent(Actor[AgentMessage]):
         self._context.spawn(partial(self._release, name))
 
     async def _release(self, name: str) -> None:
-        await self._exit_of(name).wait()
-        del self._exits[name]
+        await self._exits.wait(name)
         await self._spawner.release(name)
 
     # Placements.
@@ -347,7 +347,7 @@ class Agent(Actor[AgentMessage]):
         try:
             ending = await attend(
                 Descriptors(Channel(launched.control), launched.stdout, launched.stderr),
-                partial(self._wait_exit, attended.name),
+                partial(self._exits.wait, attended.name),
                 log=log,
                 progress=partial(self._progress, record),
                 now_ms=self._now_ms,
@@ -380,39 +380,7 @@ class Agent(Actor[AgentMessage]):
     async def _hear_exits(self) -> None:
         async for event in self._spawner.events():
             if isinstance(event, Exited):
-                self._exit_of(event.slice).tell(event)
-
-    def _exit_of(self, name: str) -> _Exit:
-        return self._exits.setdefault(name, _Exit())
-
-    async def _wait_exit(self, name: str) -> Exit:
-        event = await self._exit_of(name).wait()
-        del self._exits[name]
-        return Exit(
-            cause=event.cause,
-            code=event.code,
-            signal=event.signal,
-            cpu_s=event.utime_s + event.stime_s,
-            memory_bytes_max=event.maxrss_bytes,
-            wall_s=event.wall_s,
-        )
-
-
-class _Exit:
-    """The spawner's word on how a process ended, once it has come."""
-
-    def __init__(self) -> None:
-        self._come = anyio.Event()
-        self._event: Exited | None = None
-
-    def tell(self, event: Exited) -> None:
-        self._event = event
-        self._come.set()
-
-    async def wait(self) -> Exited:
-        await self._come.wait()
-        assert self._event is not None
-        return self._event
+                self._exits.tell(event)
 
 
 def _slice_key(placement: Placement) -> str:

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import anyio
 import msgspec
 from msgspec.structs import replace as changed
 
 from runink.actors.followers import Follower, Followers
+from runink.actors.run_writes import transaction_of
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.history import Watched
 from runink.barn.keys import (
@@ -33,22 +34,16 @@ from runink.barn.keys import (
     RUNS,
     SLICES,
     herd_key,
-    lineage_key,
     parse_placement,
     parse_run,
     parse_slice,
     pipeline_key,
-    placement_key,
-    publishing_key,
     run_key,
-    slice_key,
 )
 from runink.clients.barn import BarnClient, Found, Transaction
 from runink.clients.run_requests import Cancel, Follow, RunRequest, SliceProgress, Submit
 from runink.dag import Dag
 from runink.errors import NotFound
-from runink.governance.lineage import About, Lineage, lineage_of
-from runink.jobs import Done, Failed
 from runink.names import HerdName, RunId, SliceId
 from runink.runs.lifecycle import Decision, RunView, World, decide
 from runink.runs.records import (
@@ -59,7 +54,6 @@ from runink.runs.records import (
     RunRecord,
     RunState,
     SliceRecord,
-    Task,
 )
 from runink.runtime.actor import Actor, Context, Later
 
@@ -365,41 +359,14 @@ class RunController(Actor[RunsMessage]):
     # Carrying out.
 
     async def _carry_out(self, view: RunView, decision: Decision) -> None:
-        committed = await self._barn.commit(self._transaction(view, decision))
+        transaction = transaction_of(view, decision, revision_of=self._revision_of)
+        committed = await self._barn.commit(transaction)
         if committed.succeeded:
             self._own[view.record.run] = committed.revision
 
-    def _transaction(self, view: RunView, decision: Decision) -> Transaction:
-        record = view.record
-        key = self._keys[record.run]
-        run = self._runs.get(key)
-        assert run is not None
-        transaction = Transaction().if_revision(key, run.revision)
-        if decision.record != record:
-            transaction = transaction.put(key, decision.record)
-        for one in decision.slices:
-            transaction = self._put_slice(transaction, one)
-        for one in decision.stop:
-            assert one.node is not None, "what is stopped has been placed"
-            transaction = transaction.delete(placement_key(one.node, one.run, one.slice))
-        for name in decision.claims:
-            at = publishing_key(name)
-            transaction = transaction.if_absent(at).put(at, record.run)
-        for name in decision.releases:
-            transaction = transaction.delete(publishing_key(name))
-        if decision.record.state.is_over:
-            slices = dict(view.slices) | {str(one.slice): one for one in decision.slices}
-            facts = _lineage(RunView(decision.record, view.dag, slices))
-            transaction = transaction.put(lineage_key(record.herd, record.run), facts)
-        return transaction
-
-    def _put_slice(self, transaction: Transaction, one: SliceRecord) -> Transaction:
-        key = slice_key(one.herd, one.run, one.slice)
-        known: Found[SliceRecord] | None = self._slices.get(key)
-        compared = (
-            transaction.if_revision(key, known.revision) if known else transaction.if_absent(key)
-        )
-        return compared.put(key, one)
+    def _revision_of(self, key: str) -> int | None:
+        found: Found[Any] | None = self._runs.get(key) or self._slices.get(key)
+        return None if found is None else found.revision
 
     def _tell_followers(self, runs: Iterable[RunId]) -> None:
         for run in runs:
@@ -409,23 +376,3 @@ class RunController(Actor[RunsMessage]):
 
 def _no_run(run: RunId) -> NotFound:
     return NotFound(f"there is no run {run}", hint="runi runs lists them")
-
-
-def _lineage(view: RunView) -> Lineage:
-    record = view.record
-    reports = {
-        name: one.report
-        for name, one in view.slices.items()
-        if one.task is Task.CHAIN and isinstance(one.report, Done | Failed)
-    }
-    about = About(
-        record.run,
-        record.herd,
-        record.pipeline,
-        record.version,
-        record.bundle,
-        record.state.value,
-        record.parameters,
-    )
-    published = record.prepared if record.state is RunState.SUCCEEDED else ()
-    return lineage_of(about, view.dag, reports, published)

@@ -1,0 +1,49 @@
+"""How processes ended: the spawner's word, kept for whoever waits for it or will."""
+
+from __future__ import annotations
+
+import anyio
+
+from runink.runs.records import Exit
+from runink.sandbox.client import Exited
+
+
+class Exits:
+    """One word for each name, told once and taken once, in either order."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, _Word] = {}
+
+    def tell(self, event: Exited) -> None:
+        self._word(event.slice).tell(event)
+
+    async def wait(self, name: str) -> Exit:
+        """Wait until the process of that name has ended, and take the word of it."""
+        event = await self._word(name).wait()
+        del self._words[name]
+        return Exit(
+            cause=event.cause,
+            code=event.code,
+            signal=event.signal,
+            cpu_s=event.utime_s + event.stime_s,
+            memory_bytes_max=event.maxrss_bytes,
+            wall_s=event.wall_s,
+        )
+
+    def _word(self, name: str) -> _Word:
+        return self._words.setdefault(name, _Word())
+
+
+class _Word:
+    def __init__(self) -> None:
+        self._come = anyio.Event()
+        self._event: Exited | None = None
+
+    def tell(self, event: Exited) -> None:
+        self._event = event
+        self._come.set()
+
+    async def wait(self) -> Exited:
+        await self._come.wait()
+        assert self._event is not None
+        return self._event

@@ -1,0 +1,65 @@
+"""What a decision on a run means in the Barn: one transaction, which compares all that the decision was made on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runink.barn.keys import lineage_key, placement_key, publishing_key, run_key, slice_key
+from runink.clients.barn import Transaction
+from runink.governance.lineage import About, Lineage, lineage_of
+from runink.jobs import Done, Failed
+from runink.runs.lifecycle import Decision, RunView
+from runink.runs.records import RunState, Task
+
+
+def transaction_of(
+    view: RunView, decision: Decision, *, revision_of: Callable[[str], int | None]
+) -> Transaction:
+    """Return the transaction that carries the decision out. `revision_of` says at which revision a key was seen, nothing if it was not there."""
+    record = view.record
+    key = run_key(record.herd, record.run)
+    transaction = _compared(Transaction(), key, revision_of(key))
+    if decision.record != record:
+        transaction = transaction.put(key, decision.record)
+    for one in decision.slices:
+        at = slice_key(one.herd, one.run, one.slice)
+        transaction = _compared(transaction, at, revision_of(at)).put(at, one)
+    for one in decision.stop:
+        assert one.node is not None, "what is stopped has been placed"
+        transaction = transaction.delete(placement_key(one.node, one.run, one.slice))
+    for name in decision.claims:
+        at = publishing_key(name)
+        transaction = transaction.if_absent(at).put(at, record.run)
+    for name in decision.releases:
+        transaction = transaction.delete(publishing_key(name))
+    if decision.record.state.is_over:
+        slices = dict(view.slices) | {str(one.slice): one for one in decision.slices}
+        facts = _lineage(RunView(decision.record, view.dag, slices))
+        transaction = transaction.put(lineage_key(record.herd, record.run), facts)
+    return transaction
+
+
+def _compared(transaction: Transaction, key: str, revision: int | None) -> Transaction:
+    if revision is None:
+        return transaction.if_absent(key)
+    return transaction.if_revision(key, revision)
+
+
+def _lineage(view: RunView) -> Lineage:
+    record = view.record
+    reports = {
+        name: one.report
+        for name, one in view.slices.items()
+        if one.task is Task.CHAIN and isinstance(one.report, Done | Failed)
+    }
+    about = About(
+        record.run,
+        record.herd,
+        record.pipeline,
+        record.version,
+        record.bundle,
+        record.state.value,
+        record.parameters,
+    )
+    published = record.prepared if record.state is RunState.SUCCEEDED else ()
+    return lineage_of(about, view.dag, reports, published)

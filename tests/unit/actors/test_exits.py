@@ -1,0 +1,45 @@
+"""The word on how a process ended comes before or after somebody asks for it, and is taken once."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+import pytest
+from runink.actors.exits import Exits
+from runink.runs.records import Exit
+from runink.sandbox.client import Exited
+
+pytestmark = pytest.mark.anyio
+
+
+def word(name: str, *, code: int) -> Exited:
+    return Exited(
+        slice=name, attempt=1, cause="exited", code=code, signal=0, utime_s=1.5, stime_s=0.5,
+        maxrss_bytes=7, wall_s=3.0, survivors=0,
+    )  # fmt: skip
+
+
+async def test_a_word_that_came_first_is_kept_and_taken_once() -> None:
+    exits = Exits()
+    exits.tell(word("a", code=1))
+    ended = Exit("exited", code=1, cpu_s=2.0, memory_bytes_max=7, wall_s=3.0)
+    assert await exits.wait("a") == ended
+    exits.tell(word("a", code=2))
+    assert (await exits.wait("a")).code == 2
+
+
+async def test_who_asks_first_waits_for_the_word_on_its_own_process() -> None:
+    exits = Exits()
+    codes: list[int] = []
+
+    async def wait() -> None:
+        codes.append((await exits.wait("a")).code)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.lowlevel.checkpoint()
+        exits.tell(word("b", code=5))
+        await anyio.lowlevel.checkpoint()
+        assert codes == []
+        exits.tell(word("a", code=6))
+    assert codes == [6]
