@@ -7,21 +7,68 @@ are read as streams, from a pipe and decompressed as well; a local file is mappe
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runink.connectors.csv_header import check_against
 from runink.connectors.inputs import Input
-from runink.connectors.plain import BATCH_BYTES, BATCH_ROWS_MAX
+from runink.connectors.plain import BATCH_BYTES, BATCH_ROWS_MAX, plain_schema, plain_type
 from runink.errors import Invalid
 
 PAGES_BYTES: Final = (
     1 << 20
 )  # read ahead in each column: without it a whole row group's column is read at once
 _MAGIC: Final = b"ARROW1\0\0"
+
+
+class OneSchema:
+    """Reads files of one source and brings them to the first one's schema, which what is behind has begun with."""
+
+    def __init__(self, read: Callable[[Input], Iterator[pa.Table]]) -> None:
+        self._read = read
+        self._schema: pa.Schema | None = None
+        self._first = ""
+
+    def read(self, source: Input) -> Iterator[pa.Table]:
+        """Yield the file's rows. Raises Refused, Invalid or Unavailable."""
+        for table in self._read(source):
+            if self._schema is None:
+                self._schema, self._first = plain_schema(table.schema), source.origin
+            yield table if source.origin == self._first else self._fitted(table, source.origin)
+
+    def _fitted(self, table: pa.Table, origin: str) -> pa.Table:
+        assert self._schema is not None, "the first file gave it"
+        if plain_schema(table.schema).equals(self._schema):
+            return table
+        check_against(
+            table.column_names,
+            self._schema.names,
+            origin,
+            first=self._first,
+            allows_more=False,
+        )
+        columns = [self._cast(table.column(field.name), field, origin) for field in self._schema]
+        return pa.table(columns, schema=self._schema)
+
+    def _cast(self, column: pa.ChunkedArray, field: pa.Field, origin: str) -> pa.ChunkedArray:
+        kind = plain_type(column.type)
+        if kind != field.type and (pa.types.is_string(kind) or pa.types.is_string(field.type)):
+            raise self._changed(column, field, origin, "")
+        try:
+            return column.cast(field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise self._changed(column, field, origin, f": {error}") from error
+
+    def _changed(self, column: pa.ChunkedArray, field: pa.Field, origin: str, why: str) -> Invalid:
+        return Invalid(
+            f"{origin}: column {field.name!r} is {column.type}; in {self._first} it is {field.type}{why}",
+            code="source_type_changed",
+            hint="files of one source have the same types; read those that differ by a source of their own",
+        )
 
 
 def parquet_tables(source: Input) -> Iterator[pa.Table]:

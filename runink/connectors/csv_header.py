@@ -26,7 +26,9 @@ def header_of(records: Records, block: Block, source: Input) -> tuple[list[str],
     end = records.first_end(view, begin)
     if end < 0:
         raise Invalid(
-            f"{source.origin}: a quote in its header is never closed", code="source_open_quote"
+            f"{source.origin}: a quote in its header is never closed",
+            code="source_open_quote",
+            hint='a quote inside a quoted value is written twice: ""',
         )
     try:
         text = bytes(view[begin:end]).decode()

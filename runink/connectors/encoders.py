@@ -25,7 +25,9 @@ from runink.errors import Refused
 
 ROW_GROUP_ROWS_MAX: Final = 131_072  # 8 to 20 MB of usual rows: held until they are written
 BATCH_ROWS: Final = 65_536
-GROUP_BYTES_MAX: Final = 64 << 20  # of wide rows: fewer of them make a group
+GROUP_BYTES_MAX: Final = (
+    16 << 20
+)  # of wide rows: fewer of them make a group; it is held twice while it is written
 TEXT_BYTES_MAX: Final = (
     32 << 20
 )  # of a batch that becomes text at once: Arrow's strings end at 2 GiB

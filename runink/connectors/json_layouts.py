@@ -59,7 +59,7 @@ class Elements:
 
     def cut(self, buffer: bytearray, end: int, /) -> int:
         """Return where the last element ends that has a comma behind it; all, where something else comes that is no object."""
-        start = self._opened(buffer, end)
+        start = 0 if self._begun else _opened(buffer, end)
         match = _WITH_COMMAS.match(buffer, start, end)
         assert match is not None, "the pattern matches nothing at all, too"
         cut = match.end()
@@ -67,16 +67,20 @@ class Elements:
             return cut if cut > start else 0
         return end
 
-    def _opened(self, buffer: bytearray | memoryview, end: int) -> int:
-        """Return where the first element begins, at the first block."""
-        if self._begun:
-            return 0
-        begin = len(BOM) if bytes(buffer[: len(BOM)]) == BOM else 0
-        match = _OPENING.match(buffer, begin, end)
-        return match.end() if match else 0
+    def goes_wrong_at(self, block: Block) -> int:
+        """Return the place in the block from which on it is no array of objects."""
+        start = 0
+        if block.offset == 0:
+            start = _opened(block.view, block.end)
+            if not start:
+                return 0
+        match = _WITH_COMMAS.match(block.view, start)
+        assert match is not None, "the pattern matches nothing at all, too"
+        element = _ELEMENT.match(block.view, match.end())
+        return element.end() if element else match.end()
 
     def records(self, block: Block) -> Iterator[tuple[int, bytes]]:
-        start = self._opened(block.view, len(block.view)) if block.offset == 0 else 0
+        start = _opened(block.view, block.end) if block.offset == 0 else 0
         for match in _ELEMENT.finditer(block.view, start):
             yield match.start(), match[0]
 
@@ -84,7 +88,7 @@ class Elements:
         view = block.view
         start = 0
         if block.offset == 0:
-            start = self._opened(view, len(view))
+            start = _opened(view, len(view))
             if not start:
                 return None
             self._begun = True
@@ -97,6 +101,13 @@ class Elements:
         return b"\n".join(found[0] for found in _ELEMENT.finditer(view, start))
 
 
+def _opened(buffer: bytearray | memoryview, end: int) -> int:
+    """Return where the first element begins, in the first block; 0 if no array begins there."""
+    begin = len(BOM) if bytes(buffer[: len(BOM)]) == BOM else 0
+    match = _OPENING.match(buffer, begin, end)
+    return match.end() if match else 0
+
+
 def _nested(depth: int) -> bytes:
     inner = rb'(?>[^"{}\[\]]++|%b)*+' % _STRING
     for _ in range(depth):
@@ -106,5 +117,5 @@ def _nested(depth: int) -> bytes:
 
 _OBJECT: Final = rb"\{%b\}" % _nested(DEPTH_MAX)
 _ELEMENT: Final = re.compile(_OBJECT, re.DOTALL)
-_WITH_COMMAS: Final = re.compile(rb"(?>%b%b,%b)*+" % (_OBJECT, _SPACE, _SPACE), re.DOTALL)
+_WITH_COMMAS: Final = re.compile(rb"%b(?>%b%b,%b)*+" % (_SPACE, _OBJECT, _SPACE, _SPACE), re.DOTALL)
 _CLOSING: Final = re.compile(rb"(?>%b%b)?+\]%b\Z" % (_OBJECT, _SPACE, _SPACE), re.DOTALL)

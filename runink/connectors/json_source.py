@@ -141,7 +141,11 @@ class JsonSource:
         blocks: Blocks,
         source: Input,
     ) -> Invalid:
-        found = first_misfit(layout.records(block), self._declared or self._guessed)
+        found = first_misfit(
+            layout.records(block),
+            self._declared or self._guessed,
+            allows_more=self._declared is not None,
+        )
         if found is None:
             line = blocks.line_at(block, 0)
             return Invalid(
@@ -153,7 +157,8 @@ class JsonSource:
         return _misfit_error(found, source, line)
 
     def _malformed(self, layout: Layout, block: Block, blocks: Blocks, source: Input) -> Invalid:
-        end = max((begin + len(text) for begin, text in layout.records(block)), default=0)
+        assert isinstance(layout, Elements), "lines are always laid out as lines"
+        end = layout.goes_wrong_at(block)
         line = blocks.line_at(block, end)
         shown = bytes(block.view[end : end + VALUE_SHOWN_MAX]).decode(errors="replace").strip()
         begins = bytes(block.view[:64]).strip()[:1] if block.offset == 0 else b"["

@@ -54,7 +54,9 @@ def misfits(
     return list(found)
 
 
-def first_misfit(records: Iterable[tuple[int, bytes]], schema: pa.Schema | None) -> Misfit | None:
+def first_misfit(
+    records: Iterable[tuple[int, bytes]], schema: pa.Schema | None, *, allows_more: bool
+) -> Misfit | None:
     """Return the first thing that does not fit, or nothing. Without a schema, the first value of each field says what fits."""
     types = {} if schema is None else {field.name: field.type for field in schema}
     kinds = {name: _kind_of_type(kind) for name, kind in types.items()}
@@ -65,7 +67,7 @@ def first_misfit(records: Iterable[tuple[int, bytes]], schema: pa.Schema | None)
             return Misfit(place, "", text, str(error))
         for name, raw in fields:
             kind = _kind(raw)
-            if types and name not in types:
+            if types and name not in types and not allows_more:
                 return Misfit(place, name, raw, "the first rows had no such field")
             if kind == "null":
                 continue

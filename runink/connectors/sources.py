@@ -13,7 +13,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
-from runink.connectors.arrow_files import arrow_tables, parquet_tables
+from runink.connectors.arrow_files import OneSchema, arrow_tables, parquet_tables
 from runink.connectors.csv_source import CsvSource
 from runink.connectors.finding import inputs_of
 from runink.connectors.inputs import Input
@@ -40,9 +40,9 @@ def _read(node: Source) -> Read:
         case Format.JSONL | Format.JSON:
             return JsonSource(node).read
         case Format.PARQUET:
-            return parquet_tables
+            return OneSchema(parquet_tables).read
         case Format.ARROW:
-            return arrow_tables
+            return OneSchema(arrow_tables).read
         case _:
             assert_never(node.format)
 
