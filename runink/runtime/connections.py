@@ -86,7 +86,7 @@ async def serve_tcp(
 async def connect_unix(
     path: Path, *, directory: Directory | None = None, herd: str = ""
 ) -> AsyncIterator[Peer]:
-    """Connect to who listens at the path. With a directory, its actors can be reached from there too."""
+    """Connect to who listens at the path. Refs of the directory reach that node by this connection."""
     stream = await anyio.abc.UNIXSocketStream.from_socket(sockets.connect_unix(path))
     async with _connected(stream, directory or Directory("client"), herd, b"") as peer:
         yield peer
@@ -102,7 +102,7 @@ async def connect_tcp(
     credentials: bytes = b"",
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Peer]:
-    """Connect to a node. With a directory, its actors can be reached from there too."""
+    """Connect to a node. Refs of the directory reach it by this connection."""
     try:
         with anyio.fail_after(HANDSHAKE_S):
             stream: anyio.abc.ByteStream = await anyio.connect_tcp(host, port)

@@ -69,6 +69,7 @@ class Link:
 
     async def run(self) -> None:
         """Serve the connection to its end, and close the stream."""
+        self._wake_writer()  # a connecting session has its Hello ready
         try:
             with self._scope:
                 async with anyio.create_task_group() as group:
