@@ -49,6 +49,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     def barn(self) -> Path:
         return self.state / "barn"
 
+    @property
+    def spawner_log(self) -> Path:
+        return self.state / f"spawner-{self.node}.log"
+
     def validate(self) -> None:
         """Raise Invalid for settings that cannot be meant."""
         if self.capacity.cpu_m < 1 or self.capacity.memory_bytes < 1:

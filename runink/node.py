@@ -52,7 +52,6 @@ from runink.storage.disk import RealDisk
 
 ENTRY: Final = "runink.actors.slice:main"
 PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs
-SPAWNER_LOG: Final = "spawner.log"
 SPAWNERS_MAX: Final = 5  # of one start; who loses more has a machine that ends processes
 SCHEDULER: Final = "scheduler"
 AGENT: Final = "agent"
@@ -90,18 +89,16 @@ async def embedded(
     Raises Unavailable (`storage_locked`) where another process has the state, WalCorrupt and Broken where it is damaged.
     """
     settings.validate()
-    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
     session = new_client_id() if session is None else session
-    async with supervise() as control:
-        parts = await _control(control, settings, session, role=role)
+    async with control_plane(settings, session=session, role=role) as control:
         if role is Role.STORE:
-            yield parts.cluster(session)
+            yield control.cluster
             return
         async with (
-            _worker(parts, settings, modules),
-            serve_unix(settings.socket, parts.directory(settings.node)),
+            worker_node(control, settings, modules=modules),
+            serve_unix(settings.socket, control.directory(settings.node)),
         ):
-            yield parts.cluster(session)
+            yield control.cluster
 
 
 @asynccontextmanager
@@ -112,17 +109,20 @@ async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class ControlPlane:
     """The control plane's actors. There is no run controller where only the store runs."""
 
     barn: LocalRef[Any]
     governance: LocalRef[Any]
     runs: LocalRef[Any] | None
+    session: str
 
-    def cluster(self, session: str) -> Cluster:
-        return Cluster(BarnClient(self.barn), self.governance, self.runs, session)
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster(BarnClient(self.barn), self.governance, self.runs, self.session)
 
     def directory(self, node: NodeId) -> Directory:
+        """Return what others may reach, and with which messages."""
         assert self.runs is not None, "only a whole cluster is served"
         directory = Directory(node)
         directory.serve(self.barn, BarnRequest)
@@ -131,19 +131,25 @@ class _Parts:
         return directory
 
 
-async def _control(
-    control: Supervisor, settings: NodeSettings, session: str, *, role: Role
-) -> _Parts:
-    """Start the control plane."""
-    barn = await _start(control, BARN, lambda: Barn(partial(RealDisk, settings.barn)))
-    governance = await _start(control, GOVERNANCE, lambda: Governance(BarnClient(barn)))
-    if role is Role.STORE:
-        return _Parts(barn, governance, None)
-    runs = await _start(
-        control, RUNS, lambda: RunController(BarnClient(barn), session=session, now_ms=now_ms)
-    )
-    await _start(control, SCHEDULER, lambda: Scheduler(BarnClient(barn), now_ms=now_ms))
-    return _Parts(barn, governance, runs)
+@asynccontextmanager
+async def control_plane(
+    settings: NodeSettings, *, session: str, role: Role = Role.ALL
+) -> AsyncIterator[ControlPlane]:
+    """Run the control plane's actors for as long as the block."""
+    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+    async with supervise() as supervisor:
+        barn = await _start(supervisor, BARN, lambda: Barn(partial(RealDisk, settings.barn)))
+        governance = await _start(supervisor, GOVERNANCE, lambda: Governance(BarnClient(barn)))
+        if role is Role.STORE:
+            yield ControlPlane(barn, governance, None, session)
+            return
+        runs = await _start(
+            supervisor,
+            RUNS,
+            lambda: RunController(BarnClient(barn), session=session, now_ms=now_ms),
+        )
+        await _start(supervisor, SCHEDULER, lambda: Scheduler(BarnClient(barn), now_ms=now_ms))
+        yield ControlPlane(barn, governance, runs, session)
 
 
 async def _start(supervisor: Supervisor, address: str, make: Callable[[], Actor[M]]) -> LocalRef[M]:
@@ -151,13 +157,13 @@ async def _start(supervisor: Supervisor, address: str, make: Callable[[], Actor[
 
 
 @asynccontextmanager
-async def _worker(
-    parts: _Parts, settings: NodeSettings, modules: frozenset[str]
+async def worker_node(
+    control: ControlPlane, settings: NodeSettings, *, modules: frozenset[str] = frozenset()
 ) -> AsyncIterator[None]:
-    """Run the worker node's side in a task beside the block, up to its end."""
+    """Run a worker node, spawner and agent, in a task beside the block, up to its end."""
     leave = anyio.Event()
     async with anyio.create_task_group() as group:
-        await group.start(_work, parts, settings, modules, leave)
+        await group.start(_work, control, settings, modules, leave)
         try:
             yield
         finally:
@@ -165,7 +171,7 @@ async def _worker(
 
 
 async def _work(
-    parts: _Parts,
+    control: ControlPlane,
     settings: NodeSettings,
     modules: frozenset[str],
     leave: anyio.Event,
@@ -177,7 +183,7 @@ async def _work(
         async with running_spawner(_place(settings, modules), agent=settings.node) as spawner:
             try:
                 async with supervise() as worker:
-                    await _start_agent(worker, parts, settings, spawner)
+                    await _start_agent(worker, control, settings, spawner)
                     if number == 0:
                         task_status.started()
                     await _wait_either(leave, spawner.wait_ended)
@@ -192,14 +198,14 @@ async def _work(
     raise Broken(
         f"the spawner of {settings.node} has ended {SPAWNERS_MAX} times",
         code="spawner_lost",
-        hint=f"see {settings.state / SPAWNER_LOG}",
+        hint=f"see {settings.spawner_log}",
     )
 
 
 def _place(settings: NodeSettings, modules: frozenset[str]) -> SpawnerPlace:
     return SpawnerPlace(
-        socket=settings.state / "spawner.sock",
-        log=settings.state / SPAWNER_LOG,
+        socket=settings.state / f"spawner-{settings.node}.sock",
+        log=settings.spawner_log,
         entry=ENTRY,
         preload=(*PRELOADED, *sorted(modules)),
         orphan_s=settings.orphan_s,
@@ -207,18 +213,18 @@ def _place(settings: NodeSettings, modules: frozenset[str]) -> SpawnerPlace:
 
 
 async def _start_agent(
-    worker: Supervisor, parts: _Parts, settings: NodeSettings, spawner: Spawner
+    worker: Supervisor, control: ControlPlane, settings: NodeSettings, spawner: Spawner
 ) -> None:
-    assert parts.runs is not None, "a worker has a whole cluster above it"
+    assert control.runs is not None, "a worker has a whole cluster above it"
     agent = partial(
         Agent,
-        runs=parts.runs,
+        runs=control.runs,
         spawner=spawner,
         node=NodeRecord(settings.node, settings.capacity, slices_max=settings.slices_max),
         workplace=Workplace(settings.state),
         now_ms=now_ms,
     )
-    await _start(worker, AGENT, lambda: agent(BarnClient(parts.barn)))
+    await _start(worker, AGENT, lambda: agent(BarnClient(control.barn)))
 
 
 async def _wait_either(one: anyio.Event, other: Callable[[], Awaitable[None]]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 from runink.sandbox.client import Event, Exited, ForkServerReady, LaunchedSlice, Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 
@@ -83,9 +82,7 @@ class World:
 
 
 @asynccontextmanager
-async def world_in(
-    folder: Path, *, group: TaskGroup | None = None, **changes: Any
-) -> AsyncIterator[World]:
+async def world_in(folder: Path, **changes: Any) -> AsyncIterator[World]:
     async with running_spawner(place_in(folder, **changes), agent="test") as spawner:
         world = World(spawner)
         async with anyio.create_task_group() as hearing:
@@ -131,15 +128,21 @@ async def gone(pidfd: int) -> None:
 def is_alive(pid: int) -> bool:
     """Say whether there is such a process (of which something other than its number is left)."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of the children of a process with one thread."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def descriptors_of(pid: int) -> list[str]:
-    """Return what a process has open, in order."""
+    """Return what a process has open, by number and kind."""
     found = []
-    for number in sorted(os.listdir(f"/proc/{pid}/fd"), key=int):
-        found.append(f"{number} {os.readlink(f'/proc/{pid}/fd/{number}').split(':')[0]}")
+    for path in sorted(Path(f"/proc/{pid}/fd").iterdir()):
+        with suppress(FileNotFoundError):  # that of this listing itself
+            found.append(f"{path.name} {str(path.readlink()).split(':')[0]}")
     return found

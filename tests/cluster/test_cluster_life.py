@@ -43,7 +43,7 @@ def running(project: Project) -> subprocess.Popen[bytes]:
 
 def spawner_of(project: Project) -> int:
     """Return the process of this project's spawner."""
-    socket = str(project.root / ".runink/spawner.sock")
+    socket = str(project.root / ".runink/spawner-local.sock")
     found = [
         pid
         for pid in project.processes()

@@ -88,7 +88,7 @@ async def test_a_slice_has_its_descriptors_and_no_others(tmp_path):
         assert found[2].startswith("pipe:")
         assert found[3].startswith("socket:")
         assert [found[4 + n] for n in range(6)] == [
-            os.readlink(f"/proc/self/fd/{n}") for n in handed
+            str(Path(f"/proc/self/fd/{n}").readlink()) for n in handed
         ]
     finally:
         for descriptor in [*handed, secret]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import anyio
 import pytest
@@ -16,6 +17,7 @@ from runink.sandbox.client import ForkServerLost, ForkServerReady
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
     World,
+    children_of,
     all_of,
     gone,
     is_alive,
@@ -41,7 +43,7 @@ async def be_agent(folder: Path, orphan_s: float) -> None:
         pids.append(echo.pid)
         ended = await world.launch("print", "ended")
         await world.exited("ended")
-        print(json.dumps([*pids, ended.pid]), flush=True)
+        os.write(1, json.dumps([*pids, ended.pid]).encode() + b"\n")
         await anyio.sleep_forever()
 
 
@@ -59,7 +61,7 @@ class Killed:
         self.spawner, *self.slices, self.ended = json.loads(line)
         self.pidfd = os.pidfd_open(self.spawner)
 
-    def __enter__(self) -> Killed:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -198,13 +200,12 @@ async def _launch_or_lose(world, name):
 
 
 async def test_when_the_spawner_is_killed_its_slices_end_and_the_agent_is_told(tmp_path):
-    async with anyio.create_task_group() as group:
-        async with running_spawner(place_in(tmp_path), agent="test") as spawner:
+    async with running_spawner(place_in(tmp_path), agent="test") as spawner:
+        async with anyio.create_task_group() as group:
             world = World(spawner)
             launched = await world.launch("tree")
             pids = json.loads(await line_of(launched.stdout))
-            with open(f"/proc/{spawner.pid}/task/{spawner.pid}/children") as children:
-                fork_server = os.pidfd_open(int(children.read()))
+            fork_server = os.pidfd_open(*children_of(spawner.pid))
             group.start_soon(_launch_or_lose, world, "too late")
             os.kill(spawner.pid, signal.SIGKILL)
             await gone(launched.pidfd)

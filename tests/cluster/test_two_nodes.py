@@ -1,0 +1,122 @@
+"""Two worker nodes in one cluster, with a spawner each: slices go where there is room, and to the other node when one is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from runi_project import Project
+from runink.barn.keys import NODES, SLICES
+from runink.cli.run import submission
+from runink.clients.cluster import Cluster
+from runink.clients.run_requests import RunView
+from runink.config import NodeSettings
+from runink.dag import Resources
+from runink.names import NodeId
+from runink.node import ControlPlane, control_plane, worker_node
+from runink.projects import compile_file
+from runink.runs.records import NodeRecord, RunState, SliceRecord, Task
+
+LARGE = Resources(4_000, 1 << 32)
+SMALL = Resources(50, 1 << 30)  # less than a slice asks for by default
+
+
+def settings(root: Path, name: str, capacity: Resources = LARGE) -> NodeSettings:
+    return NodeSettings(state=root / ".runink", node=NodeId(name), capacity=capacity, orphan_s=0.0)
+
+
+@asynccontextmanager
+async def control(project: Project) -> AsyncIterator[ControlPlane]:
+    async with control_plane(settings(project.root, "control"), session="") as plane:
+        yield plane
+
+
+@pytest.fixture
+def piped(project: Project) -> Project:
+    """A gang of three slices joined by pipes, the middle one waits until a file is there."""
+    project.write("data/in.csv", "a,b\n1,x\n2,y\n3,z\n")
+    project.step(
+        "import os, time\n"
+        '@step(each="record")\ndef work(row):\n'
+        "    while not os.path.exists('data/go'): time.sleep(0.01)\n    return row\n"
+    )
+    project.pipeline(
+        '@source("csv://data/in.csv", isolate=true)\n@step("work", isolate=true)\n'
+        '@sink("jsonl://out/o.jsonl")'
+    )
+    return project
+
+
+async def submitted(cluster: Cluster, project: Project) -> str:
+    compiled = compile_file(project.root / "features/p.dsl", parameters={})
+    request = submission(compiled, project.root / ".runink", cluster=cluster)
+    await cluster.submit(request)
+    return request.run
+
+
+async def ended(cluster: Cluster, run: str) -> RunView:
+    last = None
+    async for view in cluster.follow(run):
+        last = view
+    assert last is not None
+    return last
+
+
+def test_a_gang_goes_to_the_node_that_has_room_though_the_other_comes_first(piped: Project):
+    piped.write("data/go", "")
+
+    async def whole() -> RunView:
+        async with control(piped) as plane:
+            full = settings(piped.root, "a-full", SMALL)
+            free = settings(piped.root, "b-free")
+            async with worker_node(plane, full), worker_node(plane, free):
+                nodes = await plane.cluster.barn.range(NODES.prefix(), NodeRecord)
+                assert [found.value.node for found in nodes.items] == ["a-full", "b-free"]
+                return await ended(plane.cluster, await submitted(plane.cluster, piped))
+
+    view = anyio.run(whole)
+    assert view.record.state is RunState.SUCCEEDED
+    assert {one.node for one in view.slices if one.task is Task.CHAIN} == {"b-free"}
+    assert len(piped.rows("out/o.jsonl")) == 3
+
+
+def test_a_gang_whose_node_stops_is_repeated_on_the_other(piped: Project):
+    async def whole() -> RunView:
+        async with control(piped) as plane, worker_node(plane, settings(piped.root, "b-stays")):
+            cluster = plane.cluster
+            async with worker_node(plane, settings(piped.root, "a-goes")):
+                run = await submitted(cluster, piped)
+                await all_running(cluster)
+                nodes = {one.node for one in await slices(cluster)}
+                assert nodes == {"a-goes"}, "the test wants the first node to be chosen"
+            lease = (await cluster.barn.get(NODES.key("a-goes"), NodeRecord)).lease
+            await cluster.barn.revoke_lease(lease)  # as its end would, half a minute later
+            piped.write("data/go", "")
+            return await ended(cluster, run)
+
+    view = anyio.run(whole)
+    assert view.record.state is RunState.SUCCEEDED
+    chains = [one for one in view.slices if one.task is Task.CHAIN]
+    assert {(one.node, one.attempt) for one in chains} == {("b-stays", 2)}
+    assert len(piped.rows("out/o.jsonl")) == 3
+    assert piped.files("out") == ["out/o.jsonl"]
+
+
+async def slices(cluster: Cluster) -> list[SliceRecord]:
+    listing = await cluster.barn.range(SLICES.prefix(), SliceRecord)
+    return [found.value for found in listing.items]
+
+
+async def all_running(cluster: Cluster) -> None:
+    """Wait until every slice of the cluster runs, by watching."""
+    revision = 0
+    while True:
+        found = await slices(cluster)
+        if found and all(one.state.value == "running" for one in found):
+            return
+        async for watched in cluster.barn.watch(SLICES.prefix(), after_revision=revision):
+            revision = watched.revision
+            break
