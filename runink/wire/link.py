@@ -11,6 +11,7 @@ and does not read its answers is not served any more.  One task group holds it a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import anyio
@@ -26,6 +27,12 @@ STALL_S: Final = 15.0
 TICK_S: Final = 1.0
 GOODBYE_S: Final = 1.0  # for the last bytes of a connection that ends
 
+_BROKEN: Final = (
+    anyio.EndOfStream,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    OSError,
+)
 _STOPPING: Final = Unavailable("the other side is stopping", code="stopping", hint="try again")
 
 
@@ -81,6 +88,8 @@ class Link:
             self._over(_STOPPING)
             with anyio.move_on_after(GOODBYE_S, shield=True):
                 await self._say_goodbye()
+            with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*_BROKEN):
+                await self._stream.aclose()
 
     async def wait_open(self) -> Opened:
         """Return when the handshake is done. Raises what ended the connection instead."""
@@ -175,12 +184,7 @@ class Link:
         while not self.is_over:
             try:
                 data = await self._stream.receive(READ_BYTES)
-            except (
-                anyio.EndOfStream,
-                anyio.BrokenResourceError,
-                anyio.ClosedResourceError,
-                OSError,
-            ):
+            except _BROKEN:
                 events = self._session.end()
             else:
                 events = self._session.receive(data, now=anyio.current_time())
@@ -199,7 +203,7 @@ class Link:
             self._writing_since = anyio.current_time()
             try:
                 await self._stream.send(data)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            except _BROKEN:
                 self._give_up("the connection broke")
                 return
             self._writing_since = None
@@ -289,12 +293,9 @@ class Link:
         )
 
     async def _say_goodbye(self) -> None:
-        """Write what is left, which is why the connection ends."""
+        """Write what is left, which ends with why the connection ends. Half a frame may have been written: then nothing can follow."""
         self._session.close(_STOPPING)
-        try:
-            data = self._session.take_output()
-            if data and self._writing_since is None:
+        data = self._session.take_output()
+        if data and self._writing_since is None:
+            with suppress(*_BROKEN):
                 await self._stream.send(data)
-            await self._stream.aclose()
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-            return

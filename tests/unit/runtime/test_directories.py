@@ -23,7 +23,8 @@ def test_an_address_names_a_node_and_an_actor():
 
 
 @pytest.mark.parametrize(
-    "address", ["", "a/b", "runi://", "runi://n", "runi://n/", "runi:///barn", "runi://n/a/b", "http://n/a"]
+    "address",
+    ["", "a/b", "runi://", "runi://n", "runi://n/", "runi:///barn", "runi://n/a/b", "http://n/a"],
 )
 def test_what_is_no_address_is_invalid(address: str):
     with pytest.raises(Invalid):

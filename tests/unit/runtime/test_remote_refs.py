@@ -77,7 +77,9 @@ async def test_errors_are_the_same_as_in_a_process(tmp_path: Path):
         with pytest.raises(OutcomeUnknown):
             await ref.ask(Crash(), within=5)
         assert await ref.ask(Put("a"), within=5) == 1
-        with pytest.raises(TimedOut, match=r"runi://there/store did not answer Hang within 0\.01 s"):
+        with pytest.raises(
+            TimedOut, match=r"runi://there/store did not answer Hang within 0\.01 s"
+        ):
             await ref.ask(Hang(), within=0.01)
 
 
