@@ -11,12 +11,13 @@ from typing import Final
 from runink.dag import Executable, Function, Sql, Step
 from runink.dsl.checker import named
 from runink.dsl.clauses import StepClause
-from runink.dsl.diagnostics import Findings, near
+from runink.dsl.diagnostics import Findings, near, near_or_all
 from runink.dsl.project import Project
 from runink.dsl.stepfiles import StepFile, StepFunction, scanned
 from runink.dsl.syntax import Text
 from runink.errors import Refused
 
+LISTED_MAX: Final = 10  # names in a hint: more are not read
 _NOT_NAMES: Final = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*[\s\S]*?\*/")  # of SQL: texts, comments
 
 
@@ -76,7 +77,12 @@ class Actions:
     def _program(self, clause: StepClause) -> Executable:
         assert clause.run is not None, "a step is a function, a query or a program"
         program = clause.command[0]
-        if "/" in program and not program.startswith("/") and not self.project.exists(program):
+        path = posixpath.normpath(program)
+        if path.startswith("../"):
+            hint = "a program is a part of the project, or stands as a whole path"
+            place = clause.run.at(0, len(program))
+            self.findings.add("D031", f"{program} leaves the project", place, hint)
+        elif "/" in program and not program.startswith("/") and not self.project.exists(path):
             self.findings.add(
                 "D050",
                 f"there is no program {program} in the project",
@@ -184,7 +190,7 @@ class Actions:
         where = files[0].path if len(files) == 1 else "steps/*.py"
         hint = near(name.value, offered)
         if not hint and offered:
-            hint = f"there are {', '.join(offered[:10])}"
+            hint = near_or_all("", offered[:LISTED_MAX])
         if not hint:
             hint = f"{where} has no function with @step(each=…) above it"
         self.findings.add("D050", f"there is no step {name.value} in {where}", name.span, hint)

@@ -140,7 +140,7 @@ class Arguments:
                 )
                 return
         elif (later := PARAMETERS_NOT_YET.get((self.annotation.name, name))) is not None:
-            self._unfit(argument, f"{told} has no {name}", "D012", later)
+            self._unfit(argument, f"{told} has no {name}", "D011", later)
             return
         elif name not in self.kind.parameters:
             hint = near_or_all(name, self.kind.parameters)
@@ -196,7 +196,7 @@ class Arguments:
             return None
         found = self._as_text(argument.value, is_code=is_code)
         if found is None:
-            self._wrong(argument, f'text: {name}="…"')
+            self._wrong(argument, f'text, as in {name}="…"')
         return found
 
     def texts(self, name: str) -> tuple[Text, ...]:
@@ -208,7 +208,7 @@ class Arguments:
         values = value.values if isinstance(value, Items) else (value,)
         found = [self._as_text(one) for one in values]
         if None in found:
-            self._wrong(argument, f'a list of texts: {name}=["…"]')
+            self._wrong(argument, f'a list of texts, as in {name}=["…"]')
         return tuple(one for one in found if one is not None)
 
     def _as_text(self, value: Value, *, is_code: bool = False) -> Text | None:
@@ -228,7 +228,7 @@ class Arguments:
             return False
         said = getattr(argument.value, "value", None)
         if said not in {"true", "false"}:
-            self._wrong(argument, f"true or false: {name}=true")
+            self._wrong(argument, f"true or false, as in {name}=true")
         return said == "true"
 
     def choice(self, name: str, choices: Mapping[str, str]) -> str:
@@ -256,7 +256,7 @@ class Arguments:
             self.unfit(name, error.text, error.hint)
             return None
         if amount <= 0:
-            self.unfit(name, f"{name} is more than 0")
+            self.unfit(name, f"{name} must be more than 0")
             return None
         return amount
 
@@ -269,11 +269,11 @@ class Arguments:
         except ValueError:
             found = -1.0
         if not 0 <= found < float("inf"):
-            self.unfit(name, f"{name} is a number, 0 or more")
+            self.unfit(name, f"{name} must be a number, 0 or more")
             return 0.0
         return found
 
     def _wrong(self, argument: Argument, wanted: str) -> None:
         self.is_usable = False
         span = argument.value.span
-        self._findings.add("D015", f"{argument.name or self.kind.first} is {wanted}", span)
+        self._findings.add("D015", f"{argument.name or self.kind.first} must be {wanted}", span)

@@ -24,7 +24,8 @@ from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
 from runink.dsl.parser import parsed
 from runink.dsl.project import Project
-from runink.dsl.slicing import sliced, spooled
+from runink.dsl.slicing import sliced
+from runink.dsl.spooling import spooled
 from runink.dsl.streams import Means, Parts, built
 from runink.dsl.uris import Location
 from runink.errors import Invalid

@@ -58,15 +58,15 @@ class Findings:
         self._found.extend(findings)
 
     def told(self) -> tuple[Finding, ...]:
-        """Return all of them in the order of the text, each once; those without a place come last."""
-        return tuple(sorted(dict.fromkeys(self._found), key=_place))
+        """Return all of them in the order of the text, each once; then those in other files, then those without a place."""
+        return tuple(sorted(dict.fromkeys(self._found), key=self._place))
 
-
-def _place(finding: Finding) -> tuple[bool, str, int, int, str]:
-    span = finding.span
-    if span is None:
-        return (True, "", 0, 0, finding.code)
-    return (False, span.file, span.line, span.column, finding.code)
+    def _place(self, finding: Finding) -> tuple[int, str, int, int, str]:
+        span = finding.span
+        if span is None:
+            return (2, "", 0, 0, finding.code)
+        is_other = int(span.file != self._file)
+        return (is_other, span.file, span.line, span.column, finding.code)
 
 
 def near(word: str, among: Iterable[str], *, prefix: str = "") -> str:
@@ -80,7 +80,8 @@ def near_or_all(word: str, among: Iterable[str], *, prefix: str = "") -> str:
     """Return the nearest name, or else all there are."""
     names = list(among)
     listed = ", ".join(f"{prefix}{name}" for name in names)
-    return near(word, names, prefix=prefix) or (f"there are {listed}" if names else "")
+    verb = "are" if len(names) > 1 else "is"
+    return near(word, names, prefix=prefix) or (f"there {verb} {listed}" if names else "")
 
 
 def rendered(findings: Iterable[Finding]) -> str:

@@ -30,6 +30,7 @@ from runink.dag import (
     Sql,
     Step,
 )
+from runink.dsl.uris import STANDARD
 from runink.expressions import Binary, Expression, Items, Literal, Name, Not, Scalar
 
 LABEL_MAX: Final = 60  # characters of a label in a picture: longer ones cover their neighbours
@@ -110,7 +111,8 @@ def _node(node: Node) -> str:
         case Sink():
             when = f", rows with {said(node.when)}" if node.when is not None else ""
             outside = ", outside the project" if node.path.startswith("/") else ""
-            return f"writes {node.uri}{when}, {_MODES[node.mode]}{outside}"
+            mode = "as it comes" if node.path == STANDARD else _MODES[node.mode]
+            return f"writes {node.uri}{when}, {mode}{outside}"
 
 
 def _action(step: Step) -> str:

@@ -229,7 +229,7 @@ class _Parser:
         if token.text == "(":
             found = self._or()
             if not self._is(")"):
-                raise Wrong("this ( is never closed", token)
+                raise Wrong("this ( is never closed", token, hint="put ) where it ends")
             self._take()
             return found
         if token.text == "[":

@@ -31,6 +31,7 @@ from runink.dsl.syntax import (
 from runink.errors import Span
 
 DESCRIBES_SCENARIO: Final = frozenset({"module"})
+MISTAKES_MAX: Final = 500  # a file of more is no pipeline, and nobody reads that far
 NESTED_MAX: Final = 8  # lists within lists: nothing in the language has any
 
 _TERMINALS: Final = {
@@ -59,10 +60,13 @@ def _lark() -> Any:
 
 
 def parsed(text: str, findings: Findings) -> Document:
-    """Return the tree of a file. It holds all that could be read; `findings` gets the rest."""
+    """Return the tree of a file. It holds all that could be read; `findings` gets the rest, up to MISTAKES_MAX."""
     assembly = _Assembly(findings)
     for statement in statements(text, findings):
         assembly.add(statement)
+        if len(findings) > MISTAKES_MAX:
+            assembly.document.is_broken = True
+            break
     return assembly.document
 
 
@@ -136,8 +140,23 @@ class _Assembly:
             mine.insert(0, self._pending.pop())
         owner = self._annotations()
         del owner[len(owner) - len(mine) :]
+        self._check_above(header, mine)
         self._pending.clear()
         self.document.scenarios.append(ScenarioBlock(header, mine))
+
+    def _check_above(self, header: Header, mine: list[Annotation]) -> None:
+        """Refuse what looks as if it were the next scenario's, but would silently be the last one's: a block right above its header."""
+        line = mine[0].span.line if mine else header.span.line
+        block: list[Annotation] = []
+        while self._pending and self._pending[-1].span.line == line - 1:
+            block.append(self._pending.pop())
+            line -= 1
+        is_apart = not self._findings.line(line - 1).strip()
+        if is_apart and all(one.span.column == header.span.column for one in block):
+            for one in block:
+                text = f"@{one.name} stands above a scenario"
+                hint = "put it below Scenario:; or, if it is the last scenario's, leave a blank line behind it"
+                self._findings.add("D013", text, one.span, hint)
 
     def _prose(self, line: ProseLine) -> None:
         self._pending.clear()
@@ -288,7 +307,7 @@ def _expectation(said: str, expected: Iterable[str]) -> str:
 _SPECIAL: Final[tuple[tuple[Callable[[str, set[str]], bool], str], ...]] = (
     (lambda said, _: said.startswith("'"), 'text stands in double quotes: "…"'),
     (
-        lambda said, _: said in {":", "/", "*", "$", "{", "."},
+        lambda said, _: said[:1] in {":", "/", "*", "$", "{", "."},
         'text stands in quotes: "csv://data/x.csv"',
     ),
     (lambda said, _: said.startswith("@"), "an annotation cannot stand within another one"),

@@ -5,18 +5,12 @@
 
 Sources, contracts and sinks ask for nothing of their own: they go with the step that reads or feeds them.  Two nodes are not brought
 together where a process would then wait for itself through another one (a slice never is on both ends of a chain of pipes).
-
-Spooling.  A step waits until its side inputs are whole, and holds back its main input meanwhile.  Say it *holds* all that is in front of its
-main input, by main links, and *needs* all that is in front of its side inputs, by any links.  If A needs what B holds, A waits for B; if
-that goes round in a circle, all of it waits for ever.  So for each circle one step's main input is spooled: it then holds nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-from msgspec.structs import replace as changed
 
 from runink.dag import MAIN, REJECTED, Link, Node, Resources, SliceSpec, Step
 from runink.quantities import format_cpu, format_memory
@@ -184,73 +178,3 @@ def _why(parts: tuple[str, ...], needs: Needs, groups: _Groups, *, is_only: bool
     if len(parts) == 1:
         return f"one node: it asks for {told}{apart}"
     return f"fused: its {len(parts)} nodes share requirements and herd; they ask for {told}{apart}"
-
-
-# Spooling.
-
-
-def spooled(nodes: Sequence[Node], links: Sequence[Link]) -> tuple[Link, ...]:
-    """Return the links, those marked that must be spooled; no more than needed, but not always the fewest that would do."""
-    before: dict[str, list[Link]] = {}
-    for link in links:
-        before.setdefault(link.target, []).append(link)
-    steps = [node.id for node in nodes if any(_is_side(one) for one in before.get(node.id, ()))]
-    needs = {name: _needed(name, before) for name in steps}
-    spool: set[str] = set()
-    for name in steps:
-        if _waits_for_itself(name, _waits(steps, needs, before, spool)):
-            spool.add(name)
-    for name in sorted(spool):
-        waits = _waits(steps, needs, before, spool - {name})
-        if not any(_waits_for_itself(one, waits) for one in steps):
-            spool.remove(name)
-    return tuple(
-        changed(link, spool=True) if link.target in spool and link.role == MAIN else link
-        for link in links
-    )
-
-
-def _is_side(link: Link) -> bool:
-    return link.role not in {MAIN, REJECTED}
-
-
-def _needed(name: str, before: Mapping[str, list[Link]]) -> set[str]:
-    """Return all that is in front of a step's side inputs."""
-    found: set[str] = set()
-    waiting = [link.source for link in before[name] if _is_side(link)]
-    while waiting:
-        node = waiting.pop()
-        if node not in found:
-            found.add(node)
-            waiting.extend(link.source for link in before.get(node, ()))
-    return found
-
-
-def _held(name: str, before: Mapping[str, list[Link]], spool: set[str]) -> set[str]:
-    """Return what a step holds back while it waits: all that leads to its main input, up to where it is spooled."""
-    found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        node = waiting.pop()
-        if node in spool:
-            continue
-        for link in before.get(node, ()):
-            if not _is_side(link) and link.source not in found:
-                found.add(link.source)
-                waiting.append(link.source)
-    return found
-
-
-def _waits(
-    steps: Sequence[str],
-    needs: Mapping[str, set[str]],
-    before: Mapping[str, list[Link]],
-    spool: set[str],
-) -> dict[str, set[str]]:
-    """Map each step to those that it waits for, itself perhaps among them."""
-    held = {name: _held(name, before, spool) for name in steps}
-    return {name: {other for other in steps if needs[name] & held[other]} for name in steps}
-
-
-def _waits_for_itself(name: str, waits: Mapping[str, set[str]]) -> bool:
-    return name in waits[name] or _leads(waits, name, name)

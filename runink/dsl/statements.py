@@ -166,6 +166,8 @@ class _Cutter:
     def _unclosed(self) -> Statement:
         if self._long is not None:
             line, column, mark = *self._long, '"""'
+            self._at = line  # it would take the rest of the file along
+            self._skip_text()
         else:
             line, column, mark = self._opened[-1]
         closing = {"(": ")", "[": "]"}.get(mark, mark)
@@ -174,6 +176,10 @@ class _Cutter:
             "D003", f"this {mark} is never closed", span, f"put {closing} where it ends"
         )
         return self._broken()
+
+    def _skip_text(self) -> None:
+        while self._at < len(self._lines) and not _BEGINS.match(self._lines[self._at]):
+            self._at += 1
 
     def _skip_rest(self) -> None:
         """Leave out what belongs to a statement that could not be followed to its end."""

@@ -15,6 +15,7 @@ A name means the stream as it is behind all contracts on it.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import assert_never
@@ -335,7 +336,7 @@ class _Builder:
         sink = self.parts.nodes.get(self._last_sink)
         if isinstance(sink, Sink):
             check_golden(clause, sink.contract, self._findings)
-            path = clause.path.value
+            path = posixpath.normpath(clause.path.value)
             if not self._means.actions.project.exists(path):
                 self.parts.notes.append(f"the golden file {path} is not there yet")
             key = tuple(one.value for one in clause.key)

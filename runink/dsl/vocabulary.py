@@ -145,7 +145,7 @@ NOT_YET: Final = {
     "secret": "credentials of object stores come from the agent's environment",
     "slo": 'write @assert("…")',
     "tag": "leave it away",
-    "timeout": "runi run --timeout ends a run that takes too long",
+    "timeout": "runi run --timeout ends slices that take too long",
     "trigger": "call runi run from what happens",
     "window": "group by time in a SQL step",
 }

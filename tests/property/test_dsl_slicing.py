@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 from runink.dag import MAIN, Format, Link, Node, Resources, Source, Sql, Step, topological
-from runink.dsl.slicing import Wish, sliced, spooled
+from runink.dsl.slicing import Wish, sliced
+from runink.dsl.spooling import spooled
 
 BATCHES = 20  # more than all links of such a graph hold
 wishes = st.one_of(
