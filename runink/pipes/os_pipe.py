@@ -334,7 +334,9 @@ class _Body:
 def _cut(batch: Batch) -> Iterator[Batch]:
     """Yield the batch in pieces of about BATCH_BYTES_MAX, at least a row each."""
     data = batch.data
-    parts = -(-data.nbytes // BATCH_BYTES_MAX)
+    # The size of whole buffers is known at once; what a slice has of them takes as long to reckon as the batch to write.
+    is_small = data.get_total_buffer_size() <= BATCH_BYTES_MAX
+    parts = 1 if is_small else -(-data.nbytes // BATCH_BYTES_MAX)
     if parts <= 1 or data.num_rows <= 1:
         yield batch
         return
