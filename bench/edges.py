@@ -1,29 +1,26 @@
 """Edges: batches of flights through a pipe between two processes, against the same bytes through a bare pipe.
 
 Ours decodes every batch and reads one column; the reference is `os.write` and `readinto` of 1 MiB at a time through a pipe of 1 MiB and looks
-at nothing.  They take turns in one run; the ratio is the median of the turns', because the machine's mood changes between them.  `--json` prints the list of figures that `make bench` gathers.
+at nothing.  They take turns in one run; the ratio is the median of the turns', because the machine's mood changes between them.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+from figures import FLIGHTS, Figure, main
 from runink.pipes.batch import Batch
 from runink.pipes.open import open_pipe
 from runink.pipes.os_pipe import open_reader, open_writer
 
-FLIGHTS = Path(__file__).parents[1] / "examples/flights/data/flights.csv"
 MUST = 0.6
 CHUNK_BYTES = 1 << 20
 TURNS = 7
@@ -98,7 +95,7 @@ def bare(size: int) -> tuple[float, int]:
     return in_child(write, read)
 
 
-def figure(table: pa.Table, rows: int, repeats: int) -> dict[str, object]:
+def figure(table: pa.Table, rows: int, repeats: int) -> Figure:
     batches = batches_of(table, rows)
     pairs: list[tuple[float, float]] = []
     for _ in range(TURNS):
@@ -107,30 +104,21 @@ def figure(table: pa.Table, rows: int, repeats: int) -> dict[str, object]:
         assert same == size
         pairs.append((size / seconds / 1e6, size / bare_seconds / 1e6))
     ratio = median(one / other for one, other in pairs)
-    return {
-        "figure": f"pipe edge, batches of {rows} rows, MB/s",
-        "ours": round(median(one for one, _ in pairs)),
-        "reference": round(median(other for _, other in pairs)),
-        "ratio": round(ratio, 2),
-        "must": f">= {MUST}",
-        "met": ratio >= MUST,
-    }
+    return Figure(
+        f"pipe edge, batches of {rows} rows, MB/s",
+        round(median(one for one, _ in pairs)),
+        round(median(other for _, other in pairs)),
+        round(ratio, 2),
+        f">= {MUST}",
+        ratio >= MUST,
+    )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--repeats", type=int, default=10, help="of 336,776 flights")
-    arguments = parser.parse_args()
+def measure(arguments: argparse.Namespace) -> list[Figure]:
+    """`repeats` is how often the 336,776 flights go through the pipe in one turn."""
     table = flights()
-    figures = [figure(table, rows, arguments.repeats) for rows in BATCH_ROWS]
-    if arguments.json:
-        print(json.dumps(figures, indent=1))
-    else:
-        for one in figures:
-            print("  ".join(f"{key} {value}" for key, value in one.items()))
-    return 0 if all(one["met"] for one in figures) else 1
+    return [figure(table, rows, arguments.repeats) for rows in BATCH_ROWS]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(measure, "Edges against a bare pipe.", repeats=10)
