@@ -16,10 +16,11 @@ from statistics import median
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-from figures import FLIGHTS, Figure, main
 from runink.pipes.batch import Batch
 from runink.pipes.open import open_pipe
 from runink.pipes.os_pipe import open_reader, open_writer
+
+from figures import FLIGHTS, Figure, main
 
 MUST = 0.6
 CHUNK_BYTES = 1 << 20
