@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
 from typing import Any, Final
 
 import pyarrow as pa
@@ -161,12 +162,17 @@ def _as_multisets(expected: list[Row], actual: list[Row], same: Same) -> Compare
         else:
             unmatched.append(row)
     near: dict[Any, deque[Row]] = {}
-    for row in actual:
+    for row in sorted(actual, key=_floats):
         if left[_identity(row)]:
             left[_identity(row)] -= 1
             near.setdefault(_without_floats(row), deque()).append(row)
+    unmatched.sort(key=_floats)  # so that a partner stands among the first candidates
     missing = [row for row in unmatched if not _took(near.get(_without_floats(row)), row, same)]
     return missing, [row for rows in near.values() for row in rows], []
+
+
+def _floats(row: Row) -> tuple[float, ...]:
+    return tuple(-inf if value != value else value for value in row if isinstance(value, float))  # noqa: PLR0124 - nan is not itself
 
 
 def _without_floats(value: Any) -> Any:

@@ -59,12 +59,15 @@ def physical_schema(spec: ContractSpec) -> pa.Schema:
 
 def column_types(spec: ContractSpec) -> dict[str, pa.DataType]:
     """Return the types to which a CSV reader may parse straight: whatever Arrow's CSV parser takes for one of them, the contract takes
-    from text for the same value.
+    from text for the same value. A decimal's is text: Arrow's parser of decimals ends the process at an exponent like that of 1e-999999999.
 
     There is one exception, hexadecimal: Arrow reads 0x1F as 31 (and 0xFF as -1, if the type is narrow), a contract rejects it. A reader parses a block in
     which `may_hold_hexadecimal` to text instead, and a column that does not parse.
     """
-    return {field.name: physical_type(field) for field in spec.fields}
+    return {
+        field.name: pa.string() if field.kind is Kind.DECIMAL else physical_type(field)
+        for field in spec.fields
+    }
 
 
 def may_hold_hexadecimal(block: bytes | bytearray) -> bool:

@@ -23,7 +23,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runink.contracts.coercion import coerce, plain
+from runink.contracts.casting import plain
+from runink.contracts.coercion import coerce
 from runink.contracts.fields import ContractSpec, FieldSpec
 from runink.contracts.physical import column_types, may_hold_hexadecimal, physical_schema
 from runink.contracts.reasons import Broken, Rejected, rejected

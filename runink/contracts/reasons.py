@@ -27,7 +27,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runink.contracts.coercion import plain
+from runink.contracts.casting import plain
 from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.physical import digits_of
 from runink.contracts.values import article

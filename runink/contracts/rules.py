@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runink.contracts.coercion import Failure
+from runink.contracts.casting import Failure
 from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.physical import physical_type
 from runink.contracts.values import BOUNDS, comparable

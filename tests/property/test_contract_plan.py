@@ -257,6 +257,25 @@ def test_the_plan_finds_what_a_loop_over_values_finds(case):
         assert all(same(one[name], other[name]) for name in one), (one, other)
 
 
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.integers(20, 200))
+def test_a_long_batch_is_judged_as_its_pieces_are(case, times):
+    """Long columns go other ways (tried by their first rows, each value once, few picked out of many), which a dozen rows do not."""
+    spec, batch = case
+    plan = compile_plan(spec)
+    one = plan.check(batch)
+    long = plan.check(pa.concat_batches([batch] * times))
+    assert str(long.good.to_pylist()) == str(one.good.to_pylist() * times)
+    if one.rejected is None:
+        assert long.rejected is None
+        return
+    assert long.rejected is not None
+    assert long.rejected.reasons.to_pylist() == one.rejected.reasons.to_pylist() * times
+    places = one.rejected.rows.to_pylist()
+    rows = [place + turn * batch.num_rows for turn in range(times) for place in places]
+    assert long.rejected.rows.to_pylist() == rows
+
+
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.STR, Kind.BYTES)])
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,230 @@
+"""Tools of coercion: whole columns cast where Arrow can, the rest picked apart by form, and the last of it value by value.
+
+Three steps, cheapest first; what each of them takes is what `scalars.py` takes:
+1. Arrow casts the whole column where it can;
+2. where it cannot, because of some of the values, the usual forms are picked out and cast together;
+3. what is left goes to Python, each different value once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from runink.contracts.scalars import Failed
+
+Cast = Callable[[pa.Array], pa.Array]
+Forms = tuple[tuple[Cast, Cast], ...]  # which values have a form, and how those are cast
+ROWS_TRIED: Final = 16  # of a column before all of it: see cast_whole
+ROWS_GUESSED: Final = 1024  # of a column, to guess how often its values repeat
+LONG_BYTES: Final = 8  # shorter texts are cast faster than they are told apart
+FEW: Final = 4  # up to a fourth of a column: picking them out costs less than looking at all
+_NOT_CAST: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Where a rule is broken: `mask` is true there and never null."""
+
+    rule: str
+    mask: pa.Array
+
+
+@dataclass(frozen=True, slots=True)
+class Coerced:
+    """A column's values, null where there were none and where there are failures. Whole numbers may still be wider than their field."""
+
+    values: pa.Array
+    failures: tuple[Failure, ...] = ()
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """Return the column without its encoding: what it holds counts, not how. Arrow lacks functions for some encodings, and for views."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    types, kind = pa.types, column.type
+    if types.is_dictionary(kind):
+        return plain(column.dictionary_decode())
+    if types.is_run_end_encoded(kind):
+        return plain(pc.run_end_decode(column))
+    if types.is_large_string(kind) or types.is_string_view(kind):
+        return column.cast(pa.string())
+    if (
+        types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+        or types.is_fixed_size_binary(kind)
+    ):
+        return column.cast(pa.binary())
+    return column.cast(pa.float32()) if types.is_float16(kind) else column
+
+
+def has_some(column: pa.Array) -> bool:
+    return bool(column.null_count < len(column))
+
+
+def highest_byte(column: pa.Array) -> int:
+    """Return the highest byte among a text column's characters (a null's too, which costs a slower way and nothing else)."""
+    _, offsets, data = column.buffers()
+    if data is None or not len(column):
+        return 0
+    ends = pa.Array.from_buffers(pa.int32(), len(column) + 1, [None, offsets], offset=column.offset)
+    begin, end = ends[0].as_py(), ends[-1].as_py()
+    every = pa.Array.from_buffers(pa.uint8(), end - begin, [None, data], offset=begin)
+    return pc.max(every).as_py() or 0
+
+
+def cast_whole(column: pa.Array, target: pa.DataType) -> pa.Array | None:
+    """Return the column in another type, or nothing if one of its values does not fit.
+
+    Arrow makes an error of every value that does not and keeps one, so a column that is wrong throughout costs forty times a good one: the first rows
+    are tried before the others.
+    """
+    try:
+        if len(column) > ROWS_TRIED:
+            column.slice(0, ROWS_TRIED).cast(target)
+        return column.cast(target)
+    except _NOT_CAST:
+        return None
+
+
+def to(target: pa.DataType) -> Cast:
+    return lambda column: column.cast(target)
+
+
+def matching(pattern: str) -> Cast:
+    return lambda column: pc.match_substring_regex(column, pattern)
+
+
+def in_pieces(
+    column: pa.Array,
+    usual: Forms,
+    parse: Callable[[Any], Any],
+    target: pa.DataType,
+) -> Coerced:
+    """Cast the usual forms together (each says which values have it, and how they are cast) and give the others to `parse`."""
+    if usual and _repeats(column):
+        return _each_once(column, usual, parse, target)
+    return _by_form(column, usual, parse, target)
+
+
+def _by_form(
+    column: pa.Array,
+    usual: Forms,
+    parse: Callable[[Any], Any],
+    target: pa.DataType,
+) -> Coerced:
+    values = pa.nulls(len(column), target)
+    left = column.is_valid()
+    for has_form, cast in usual:
+        having = _where(has_form, column, left)
+        if having.true_count:
+            cast_ones = cast(pc.if_else(having, column, pa.scalar(None, column.type)))
+            values = pc.coalesce(values, cast_ones)
+            left = pc.and_not(left, having)
+    return _parsed(column, left, parse, values) if left.true_count else Coerced(values)
+
+
+def _repeats(column: pa.Array) -> bool:
+    """Guess from the first rows whether the column has few different long texts, as days and hours in a log are."""
+    head = column.slice(0, ROWS_GUESSED)
+    if len(column) <= ROWS_GUESSED or not pa.types.is_string(column.type):
+        return False
+    long = (pc.max(pc.binary_length(head)).as_py() or 0) >= LONG_BYTES
+    return long and len(head.unique()) <= ROWS_GUESSED // FEW
+
+
+def _each_once(
+    column: pa.Array,
+    usual: Forms,
+    parse: Callable[[Any], Any],
+    target: pa.DataType,
+) -> Coerced:
+    """Take each different value for the kind once, then put the results where the values are."""
+    encoded = column.dictionary_encode()
+    once = _by_form(encoded.dictionary, usual, parse, target)
+    failures = [
+        Failure(one.rule, pc.fill_null(one.mask.take(encoded.indices), False))
+        for one in once.failures
+    ]
+    return Coerced(once.values.take(encoded.indices), tuple(failures))
+
+
+def _where(has_form: Cast, column: pa.Array, left: pa.Array) -> pa.Array:
+    """Say where, among the values that are left, the form is; where few are left the others are not looked at."""
+    if left.true_count > len(column) // FEW:
+        return pc.and_(left, pc.fill_null(has_form(column), False))
+    return _spread(has_form(column.filter(left)), left)
+
+
+def _parsed(
+    column: pa.Array, left: pa.Array, parse: Callable[[Any], Any], values: pa.Array
+) -> Coerced:
+    """Give each different value that is left to `parse`, and put what it makes of them among `values`."""
+    encoded = column.filter(left).dictionary_encode()
+    outcomes = [parse(value) for value in encoded.dictionary.to_pylist()]
+    parsed = [None if isinstance(outcome, Failed) else outcome for outcome in outcomes]
+    if any(value is not None for value in parsed):
+        ones = pa.array(parsed, values.type).take(encoded.indices)
+        values = pc.replace_with_mask(values, left, ones)
+    failures = []
+    for member in Failed:
+        failing = [outcome is member for outcome in outcomes]
+        if all(failing):
+            failures.append(Failure(member.value, left))
+        elif any(failing):
+            failed = pa.array(failing).take(encoded.indices)
+            failures.append(Failure(member.value, _spread(failed, left)))
+    return Coerced(values, tuple(failures))
+
+
+def _spread(mask: pa.Array, over: pa.Array) -> pa.Array:
+    """Put a mask of the rows where `over` is true in their places among all rows."""
+    return pc.replace_with_mask(over, over, mask)
+
+
+# Years: what no calendar of ours holds is rejected, they are 1 to 9999.
+
+Bounds = tuple[pa.Scalar, pa.Scalar]
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # of year 1, of year 9999
+_PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6}
+DATES: Final = (pa.scalar(date(1, 1, 1), pa.date32()), pa.scalar(date(9999, 12, 31), pa.date32()))
+
+
+def instant_bounds(unit: str) -> Bounds:
+    factor, kind = _PER_SECOND[unit], pa.timestamp(unit, "UTC")
+    return (
+        pa.scalar(FIRST_SECOND * factor, kind),
+        pa.scalar(LAST_SECOND * factor + factor - 1, kind),
+    )
+
+
+def within(column: pa.Array, bounds: Bounds) -> Coerced:
+    if not has_some(column):
+        return Coerced(column)
+    low, high = bounds
+    extremes = pc.min_max(column)
+    if pc.less(extremes["min"], low).as_py() or pc.greater(extremes["max"], high).as_py():
+        return only(column, pc.and_(pc.greater_equal(column, low), pc.less_equal(column, high)))
+    return Coerced(column)
+
+
+def only(column: pa.Array, mask: pa.Array) -> Coerced:
+    """Keep the values where `mask` is true; the others are failures."""
+    failed = pc.and_(column.is_valid(), pc.invert(pc.fill_null(mask, False)))
+    if not failed.true_count:
+        return Coerced(column)
+    kept = pc.if_else(failed, pa.scalar(None, column.type), column)
+    return Coerced(kept, (Failure(Failed.TYPE.value, failed),))
+
+
+def also_within(coerced: Coerced, bounds: Bounds) -> Coerced:
+    bounded = within(coerced.values, bounds)
+    return Coerced(bounded.values, (*coerced.failures, *bounded.failures))
+
+
+INSTANTS: Final = instant_bounds("us")
