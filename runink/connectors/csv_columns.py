@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 TEXT_BLOCKS_MAX: Final = 256  # for so many blocks a bad column stays text before it is tried again
 _KEPT: Final = frozenset({pa.int64(), pa.float64(), pa.bool_(), pa.date32()})
-_NO_NUMBER: Final = r"^[+-]?0[0-9]|^[+-]?[0-9]{17,}$"
+_LEADING_ZERO: Final = r"^[+-]?0[0-9]"
+_WIDE_INTEGER: Final = r"^[+-]?[0-9]{17,}$"
 
 
 class Declared:
@@ -58,15 +59,19 @@ def _guess(column: pa.ChunkedArray, text: pa.ChunkedArray) -> pa.DataType:
         return _instant(text, pa.timestamp("us", kind.tz)) or kind
     if kind not in _KEPT:
         return pa.string()
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if is_number and pc.any(pc.match_substring_regex(text, _NO_NUMBER)).as_py():
+    if kind in (pa.int64(), pa.float64()) and _any(text, _LEADING_ZERO):
         return pa.string()
-    if pa.types.is_boolean(kind) and pc.any(pc.match_substring_regex(text, "^[01]$")).as_py():
+    if kind == pa.float64() and _any(text, _WIDE_INTEGER):
+        return pa.string()
+    if kind == pa.bool_() and _any(text, "^[01]$"):
         return pa.string()
     return kind
 
 
 def _instant(text: pa.ChunkedArray, kind: pa.DataType) -> pa.DataType | None:
     """Return the type if no value is finer than it."""
-    finer = pc.any(pc.match_substring_regex(text, r"\.[0-9]{7,}")).as_py()
-    return None if finer else kind
+    return None if _any(text, r"\.[0-9]{7,}") else kind
+
+
+def _any(text: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(text, pattern)).as_py())

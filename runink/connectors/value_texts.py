@@ -80,10 +80,7 @@ def _without_fraction(column: pa.Array, seconds: pa.DataType) -> pa.Array:
 def _durations(column: pa.Array) -> pa.Array:
     digits = _TICKS[column.type.unit]
     ticks = column.cast(pa.int64()).cast(pa.decimal128(19, 0))
-    scale = pa.scalar(1, pa.int64()).cast(pa.decimal128(19, 0))
     if digits:
         unit = pa.array([f"0.{'0' * (digits - 1)}1"]).cast(pa.decimal128(10, digits))[0]
         ticks = pc.multiply(ticks, unit)
-    else:
-        ticks = pc.multiply(ticks, scale)
     return pc.binary_join_element_wise("PT", ticks.cast(pa.string()), "S", "")
