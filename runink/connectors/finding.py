@@ -64,7 +64,7 @@ def _local(path: str, root: Path) -> list[str]:
             raise _missing(path, _near(path, root))
         return [path]
     # Path.glob takes no absolute pattern and would not leave out dot-files.
-    found = glob.iglob(path, root_dir=root, recursive=True)  # noqa: PTH207
+    found = glob.iglob(path, root_dir=root, recursive=True)  # noqa: PTH207 - Path.glob follows other rules for names that begin with a dot
     files = _bounded((name for name in found if (root / name).is_file()), path)
     if not files:
         raise _missing(path, "")

@@ -254,7 +254,7 @@ async def supervise() -> AsyncIterator[Supervisor]:
                     yield supervisor
                 finally:
                     await supervisor._stop_all()  # noqa: SLF001 - the two are one
-                    supervisor._raise_failure()  # noqa: SLF001
+                    supervisor._raise_failure()  # noqa: SLF001 - as above
     except BaseExceptionGroup as errors:
         first = first_error(errors)
         if first is errors:
