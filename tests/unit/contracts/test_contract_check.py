@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pytest
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.contracts.physical import physical_type
-from runink.contracts.plan import column_types, compile_plan, may_hold_hexadecimal
+from runink.contracts.plan import compile_plan
 from runink.errors import Invalid, Refused
 
 
@@ -388,51 +386,3 @@ def test_a_pattern_matches_the_whole_value_whatever_it_holds():
     assert values(["ab", "ab\n", "xab", "a"], Kind.STR, pattern="ab|a") == [
         "ab", ("pattern",), ("pattern",), "a",
     ]  # fmt: skip
-
-
-FIELDS = (
-    FieldSpec("x", Kind.INT, nullable=True, ge=-5, le=100),
-    FieldSpec("x", Kind.INT, nullable=True),
-    FieldSpec("x", Kind.FLOAT, nullable=True),
-    FieldSpec("x", Kind.BOOL, nullable=True),
-    FieldSpec("x", Kind.STR, nullable=True),
-    FieldSpec("x", Kind.BYTES, nullable=True),
-    FieldSpec("x", Kind.DATE, nullable=True),
-    FieldSpec("x", Kind.DATETIME, nullable=True),
-    FieldSpec("x", Kind.TIME, nullable=True),
-    FieldSpec("x", Kind.DECIMAL, nullable=True, digits=6, scale=2),
-)
-CSV_VALUES = (
-    "12", " 12 ", "007", "-3", "300", "12.0", "1.5", "1e3", "nan", "inf", "1e400", "true", "1", "0", "TRUE", "yes",
-    "2013-01-31", " 2013-01-31", "2013-02-30", "0000-01-01", "2013-01-31T10:00:00Z", "2013-01-31T10:00:00+02:00",
-    "2013-01-31 10:00:00.123Z", "2013-01-31T10:00:00", "10:00", " 10:00:30.5", "24:00", "1.25", "1.255", "x", "NA", "+5", "99999999999999999999",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: f"{field.kind.value}-{field.le}")
-@pytest.mark.parametrize("text", CSV_VALUES)
-def test_what_a_csv_reader_parses_straight_is_what_the_contract_takes_from_text(field, text):
-    spec = spec_with(field)
-    file = f"x\n{text}\n".encode()
-    assert not may_hold_hexadecimal(file)
-
-    def read(kind):
-        options = pa_csv.ConvertOptions(
-            column_types={"x": kind}, null_values=["NA"], strings_can_be_null=True
-        )
-        return pa_csv.read_csv(io.BytesIO(file), convert_options=options).to_batches()[0]
-
-    try:
-        straight = read(column_types(spec)["x"])
-    except pa.ArrowInvalid:
-        return  # the reader falls back to text
-    plan = compile_plan(spec)
-    one, other = plan.check(straight), plan.check(read(pa.string()))
-    assert one.good.equals(other.good)
-    counts = [checked.rejected.counts if checked.rejected else {} for checked in (one, other)]
-    assert counts[0] == counts[1]
-
-
-def test_what_may_be_hexadecimal_is_seen():
-    assert may_hold_hexadecimal(b"a,b\n1,0x1F\n")
-    assert may_hold_hexadecimal(bytearray(b"0XFF"))
