@@ -75,7 +75,10 @@ SCALE_DEFAULT: Final = (
     9  # with 38 digits: the NUMERIC of BigQuery, enough for money and for units of it
 )
 CHOICES_MAX: Final = 10_000  # a longer list is reference data, to be joined with
-_NOT_RE2: Final = re.compile(r"\(\?(?:[=!>]|<[=!]|P=|\()|(?:[*+?}])\+|\\[1-9]")
+_NOT_RE2: Final = re.compile(r"\(\?(?:[=!>]|<[=!]|P=|\()|\\[1-9]")
+_LITERAL: Final = re.compile(
+    r"\\[^1-9]|\[\^?\]?[^\]]*\]"
+)  # what stands for itself in a pattern: escaped, or in a class
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -233,7 +236,7 @@ class FieldReader:
         except (re.error, TypeError) as error:
             self._wrong("C007", f"pattern {text!r} cannot be read: {error}")
             return {}
-        if _NOT_RE2.search(text):
+        if _NOT_RE2.search(_LITERAL.sub("", text)):
             self._wrong(
                 "C007",
                 f"pattern {text!r} looks around or refers back, which RE2 does not",

@@ -164,6 +164,11 @@ def test_what_a_field_cannot_be_has_a_code(annotation, code):
     assert mistakes(annotation) == [code]
 
 
+@pytest.mark.parametrize("pattern", [r"\(?=", "[(?=]+", r"\++", r"\\1x", r"[*+]+"])
+def test_a_pattern_that_only_looks_like_what_re2_lacks_is_taken(pattern):
+    assert one(Annotated[str, Field(pattern=pattern)]).pattern == pattern
+
+
 @pytest.mark.parametrize(
     ("annotation", "default"),
     [
