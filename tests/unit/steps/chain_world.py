@@ -21,6 +21,7 @@ from runink.dag import (
     MAIN,
     Check,
     Each,
+    Executable,
     Format,
     Function,
     Link,
@@ -208,6 +209,10 @@ def function(name: str, each: Each = Each.BATCH, *sides: str, takes_input: bool 
 
 def sql(name: str, query: str) -> Step:
     return Step(name, "s", Sql(query))
+
+
+def program(name: str, *command: str) -> Step:
+    return Step(name, "s", Executable(command))
 
 
 def chained(*names: str) -> tuple[Link, ...]:

@@ -18,6 +18,7 @@ from chain_world import (
     facts,
     function,
     job_of,
+    program,
     run,
     sink,
     source,
@@ -287,3 +288,13 @@ def test_a_source_is_not_read_to_its_end_for_nobody(tmp_path, steps_file, cpus) 
         run(job_of(tmp_path, nodes, chained("in", "head", "out"), cpus=cpus), world), Done
     )
     assert len(read) < 1000
+
+
+@BOTH_WAYS
+def test_a_program_is_a_step_like_any_other(tmp_path, cpus) -> None:
+    world = world_of(NUMBERS)
+    nodes = (source("in"), program("few", "sed", "-n", "1,3p"), sink("out"))
+    result = run(job_of(tmp_path, nodes, chained("in", "few", "out"), cpus=cpus), world)
+    assert isinstance(result, Done), result
+    assert world.sinks["out"].rows == NUMBERS[:3]
+    assert [(edge.source, edge.rows) for edge in result.edges] == [("in", 10), ("few", 3)]

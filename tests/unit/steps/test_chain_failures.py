@@ -19,6 +19,7 @@ from chain_world import (
     check,
     function,
     job_of,
+    program,
     run,
     sink,
     source,
@@ -248,3 +249,52 @@ def test_a_signal_cancels_the_main_thread() -> None:
             signal.raise_signal(signal.SIGUSR1)
     finally:
         signal.signal(signal.SIGUSR1, kept)
+
+
+def test_a_program_has_no_way_for_side_inputs(tmp_path) -> None:
+    world = world_of(NUMBERS, side=MemorySource([{"n": 1}], 1))
+    nodes = (source("in"), source("side"), program("cat", "cat"), sink("out"))
+    links = (*chained("in", "cat", "out"), Link("side", "cat", "names"))
+    result = run(job_of(tmp_path, nodes, links), world)
+    assert isinstance(result, Failed)
+    assert (result.step, result.error.code) == ("cat", "step_sides")
+    assert "join the side inputs in a step before it" in result.error.hint
+
+
+def test_what_nobody_foresaw_is_told_as_ours_with_its_traceback_in_the_log(tmp_path, capfd) -> None:
+    world = world_of(NUMBERS)
+
+    def breaks(batch) -> None:
+        raise ZeroDivisionError("a library of somebody's")
+
+    world.sinks["out"] = MemorySink("out", on_write=breaks)
+    result = run(job_of(tmp_path, (source("in"), sink("out")), chained("in", "out")), world)
+    assert isinstance(result, Failed)
+    assert (result.step, result.error.kind) == ("out", "Broken")
+    assert result.error.text == "out: ZeroDivisionError: a library of somebody's"
+    assert "in breaks" in capfd.readouterr().err
+
+
+def test_a_strand_that_hangs_in_a_sink_keeps_its_sink_from_being_touched(
+    tmp_path, monkeypatch
+) -> None:
+    """What it wrote aside goes with the job's leftovers: aborting under its hands could do anything."""
+    monkeypatch.setattr(chain, "UNWIND_S", 0.01)
+    world = world_of(NUMBERS)
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(batch) -> None:
+        entered.set()
+        release.wait()
+
+    world.sinks["out"] = MemorySink("out", on_write=hang)
+
+    def report(progress: Progress) -> None:
+        assert entered.wait(10)
+        raise Cancelled("SIGTERM")
+
+    job = job_of(tmp_path, (source("in"), sink("out")), chained("in", "out"))
+    result = run(job, world, report)
+    assert isinstance(result, Failed)
+    assert world.sinks["out"].state == "open"
+    release.set()
