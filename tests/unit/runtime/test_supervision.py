@@ -131,22 +131,24 @@ async def test_a_start_that_fails_because_something_is_away_is_repeated():
 
 async def test_a_child_is_cut_when_its_stop_takes_too_long():
     diary = Diary()
-    async with anyio.create_task_group() as group:
-        async with one_store(lambda: Store(diary), stop_s_max=0.01) as ref:
+    async with (
+        anyio.create_task_group() as group,
+        one_store(lambda: Store(diary), stop_s_max=0.01) as ref,
+    ):
 
-            async def hang() -> None:
-                with pytest.raises(OutcomeUnknown):
-                    await ref.ask(Hang(), within=5)
+        async def hang() -> None:
+            with pytest.raises(OutcomeUnknown):
+                await ref.ask(Hang(), within=5)
 
-            async def unread() -> None:
-                with pytest.raises(Unavailable) as info:
-                    await ref.ask(Put("a"), within=5)
-                assert info.value.code == "stopping"
+        async def unread() -> None:
+            with pytest.raises(Unavailable) as info:
+                await ref.ask(Put("a"), within=5)
+            assert info.value.code == "stopping"
 
-            group.start_soon(hang)
-            await anyio.wait_all_tasks_blocked()
-            group.start_soon(unread)
-            await anyio.wait_all_tasks_blocked()
+        group.start_soon(hang)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(unread)
+        await anyio.wait_all_tasks_blocked()
     assert diary.lines == ["started", "hangs", "stopped"]
 
 
