@@ -157,9 +157,9 @@ def _staged(
             if other is not node:
                 line = locations[other.id].text.span.line
                 text = f"{node.uri} is written already, in line {line}"
-                findings.add(
-                    "D032", text, locations[node.id].text.span, "every sink has a place of its own"
-                )
+                hint = "every sink has a place of its own"
+                findings.add("D032", text, locations[node.id].text.span, hint)
+    _check_folders(writers, locations, findings)
     found: dict[str, str] = {}
     standard: Source | None = None
     for node in nodes:
@@ -177,6 +177,18 @@ def _staged(
         elif location.is_glob:
             _check_glob(location, writers, findings)
     return found
+
+
+def _check_folders(
+    writers: Mapping[str, Sink], locations: Mapping[str, Location], findings: Findings
+) -> None:
+    """A path is a file or a folder: no sink lies below another one."""
+    for path, sink in writers.items():
+        for folder in PurePosixPath(path).parents:
+            if str(folder) in writers:
+                line = locations[writers[str(folder)].id].text.span.line
+                text = f"{folder} cannot be a folder: it is written as a file, in line {line}"
+                findings.add("D032", text, locations[sink.id].text.span)
 
 
 def _may_stage(source: Source, sink: Sink, location: Location, findings: Findings) -> bool:

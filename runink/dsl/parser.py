@@ -32,6 +32,10 @@ from runink.errors import Span
 
 DESCRIBES_SCENARIO: Final = frozenset({"module"})
 MISTAKES_MAX: Final = 500  # a file of more is no pipeline, and nobody reads that far
+# Control characters but for the tab, ends of lines that are none here, and marks that turn the direction of writing.
+_UNSEEN: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+)
 NESTED_MAX: Final = 8  # lists within lists: nothing in the language has any
 
 _TERMINALS: Final = {
@@ -61,6 +65,7 @@ def _lark() -> Any:
 
 def parsed(text: str, findings: Findings) -> Document:
     """Return the tree of a file. It holds all that could be read; `findings` gets the rest, up to MISTAKES_MAX."""
+    _check_characters(text, findings)
     assembly = _Assembly(findings)
     for statement in statements(text, findings):
         assembly.add(statement)
@@ -68,6 +73,18 @@ def parsed(text: str, findings: Findings) -> Document:
             assembly.document.is_broken = True
             break
     return assembly.document
+
+
+def _check_characters(text: str, findings: Findings) -> None:
+    """Refuse what cannot be seen: a terminal would obey it, and a reviewer would read another text than we do."""
+    for number, line in enumerate(text.split("\n"), 1):
+        found = _UNSEEN.search(line.removesuffix("\r"))
+        if found is not None:
+            told = f"a character that cannot be seen (U+{ord(found[0]):04X})"
+            place = findings.span(number, found.start() + 1)
+            findings.add("D007", told, place, "take it away")
+            if len(findings) > MISTAKES_MAX:
+                return
 
 
 class _Assembly:

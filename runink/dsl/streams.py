@@ -18,7 +18,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec.structs import replace as changed
 
@@ -59,6 +59,11 @@ from runink.dsl.slicing import Wish
 from runink.dsl.syntax import Text
 from runink.dsl.uris import Location
 from runink.errors import Span
+
+_NOUNS: Final[dict[type[Node], str]] = {
+    Source: "this source",
+    Check: "what keeps this contract",
+}
 
 
 @dataclass(slots=True)
@@ -238,9 +243,9 @@ class _Builder:
         scene = Scene(self._outline.id, tuple(self._chain.named), has_input=bool(stream.nodes))
         acting = self._means.actions.acting(clause, scene)
         node_id = self._name(acting.name)
+        self._link(stream, node_id)
         if acting.step is not None:
             self._add(changed(acting.step, id=node_id), clause.span, isolate=clause.isolate)
-            self._link(stream, node_id)
             for side in acting.sides:
                 self._chain.unread.pop(side, None)
                 self._link(self._chain.named[side], node_id, side)
@@ -364,25 +369,23 @@ class _Builder:
         if not self.parts.nodes:
             hint = 'it needs a @source or a @step, as in @source("csv://data/x.csv")'
             self._findings.add("D020", "the scenario does nothing", self._outline.span, hint)
+        read = {link.source for link in self.parts.links if link.role != REJECTED}
+        told: set[str] = set()
         for name, alias in self._chain.unread.items():
-            self._findings.add("D054", f"nothing reads {name}", alias.span, self._unread_hint(name))
-        read = {link.source for link in self.parts.links}
-        unused = {node for name in self._chain.unread for node in self._chain.named[name].nodes}
+            nodes = set(self._chain.named[name].nodes)
+            if not nodes <= read:  # else it flows on, and the name is only a name
+                told |= nodes
+                hint = self._unread_hint(name)
+                self._findings.add("D054", f"nothing reads {name}", alias.span, hint)
         for node_id, node in self.parts.nodes.items():
-            if isinstance(node, Sink) or node_id in read | unused:
+            if isinstance(node, Sink) or node_id in read | told:
                 continue
             if isinstance(node, Step) and self._chain.main.nodes == (node_id,):
                 self.parts.notes.append(f"what step {node_id} gives is not written anywhere")
             else:
-                what = {Source: "this source", Check: "what keeps this contract"}.get(
-                    type(node), "this step"
-                )
-                self._findings.add(
-                    "D023",
-                    f"{what} goes nowhere",
-                    self._spans[node_id],
-                    "a @step or a @sink below reads it",
-                )
+                what = _NOUNS.get(type(node), "this step")
+                hint = "a @step or a @sink below reads it"
+                self._findings.add("D023", f"{what} goes nowhere", self._spans[node_id], hint)
 
     def _unread_hint(self, name: str) -> str:
         steps: Iterable[Step] = (one for one in self.parts.nodes.values() if isinstance(one, Step))

@@ -1,0 +1,83 @@
+"""What the documentation shows compiles, and it leaves nothing out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from runink.dsl.checker import outlined
+from runink.dsl.diagnostics import Findings, rendered
+from runink.dsl.parser import parsed
+from runink.dsl.vocabulary import ANNOTATIONS, NOT_YET
+from runink.testing.projects import MemoryProject, compile_text, contract_of
+
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / "docs/reference/dsl.md", ROOT / "docs/pipelines.md"]
+REFERENCE = PAGES[0].read_text()
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{place}")
+    for page in PAGES
+    for place, block in enumerate(re.findall(r"```dsl\n(.*?)```", page.read_text(), re.DOTALL))
+]
+STEPS = """from runink import step
+
+@step(each="batch")
+def with_plane(flights, planes): ...
+
+@step(each="batch")
+def clean(flights): ...
+
+@step(each="batch")
+def with_plane_and_mean(flights, planes, means): ...
+"""
+FIELDS = {"carrier": "str", "tailnum": "str", "dep_delay": "int", "delay": "float"}
+PROJECT = MemoryProject(
+    {"steps/flights.py": STEPS, "bin/mask": "", "golden/delays.csv": ""},
+    {
+        reference: contract_of(reference, FIELDS)
+        for reference in (
+            "contracts/flights.py:Flight",
+            "contracts/flights.py:Plane",
+            "contracts/flights.py:Delay",
+        )
+    },
+)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_example_is_right(block: str) -> None:
+    if "Feature:" in block:
+        assert compile_text(block, project=PROJECT).dag.nodes
+        return
+    heads = [line for line in block.split("\n") if line.startswith(("@herd", "@param"))]
+    rest = [line for line in block.split("\n") if line not in heads]
+    text = "\n".join([*heads, "Feature: x", "Scenario: y", *rest])
+    findings = Findings("x.dsl", text)
+    outlined(parsed(text, findings), {}, findings)
+    assert not findings.told(), rendered(findings.told())
+
+
+def test_every_annotation_and_parameter_is_documented() -> None:
+    sections = dict(re.findall(r"### @(\w+)\n(.*?)(?=\n##|\Z)", REFERENCE, re.DOTALL))
+    assert set(sections) == set(ANNOTATIONS)
+    for name, kind in ANNOTATIONS.items():
+        assert "```dsl" in sections[name], name
+        for parameter in kind.parameters:
+            assert parameter in sections[name], f"@{name}({parameter})"
+
+
+def test_every_code_is_documented_and_every_documented_code_is_there() -> None:
+    files = [*(ROOT / "runink/dsl").glob("*.py"), ROOT / "runink/projects.py"]
+    used = {code for file in files for code in re.findall(r'"(D0\d\d)"', file.read_text())}
+    table = REFERENCE.partition("## Codes")[2]
+    assert used == set(re.findall(r"D0\d\d", table))
+
+
+def test_every_annotation_has_an_example_that_is_right() -> None:
+    for name, kind in ANNOTATIONS.items():
+        assert kind.example.startswith(f"@{name}(")
+
+
+def test_what_is_not_there_yet_is_no_annotation() -> None:
+    assert not set(NOT_YET) & set(ANNOTATIONS)
