@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from dsl_world import CONTRACT, PROJECT, SINK, SOURCE, codes, compile_lines, links
 from runink.dag import (
     MAIN,
     REJECTED,
     Check,
-    Dag,
     Each,
     Executable,
     Format,
@@ -15,7 +15,6 @@ from runink.dag import (
     Link,
     Mode,
     OnInvalid,
-    Resources,
     Sink,
     Source,
     Sql,
@@ -23,46 +22,7 @@ from runink.dag import (
 )
 from runink.errors import Invalid
 from runink.expressions import Binary, Literal, Name, Operator
-from runink.testing.projects import MemoryProject, compile_text, contract_of
-
-STEPS = """from runink import step
-import polars as pl, os
-
-@step(each="batch")
-def plain(rows): ...
-
-@step(each="stream", name="joined")
-def any_name(rows, planes, airlines=None): ...
-
-@step(each="record")
-def made(): ...
-"""
-CONTRACT = contract_of("contracts/x.py:X", {"id": "int", "name": "str"})
-PROJECT = MemoryProject(
-    {"steps/s.py": STEPS, "bin/p": "", "g.csv": ""}, {"contracts/x.py:X": CONTRACT}
-)
-
-
-def compile_lines(*lines: str, head: str = "Feature: F", **parameters: str) -> Dag:
-    text = "\n".join([head, "Scenario: S", *lines])
-    return compile_text(text, project=PROJECT, parameters=parameters).dag
-
-
-def codes(*lines: str, head: str = "Feature: F", **parameters: str) -> list[str]:
-    with pytest.raises(Invalid) as caught:
-        compile_lines(*lines, head=head, **parameters)
-    return [finding.code for finding in caught.value.findings]
-
-
-def links(dag: Dag) -> list[tuple[str, str, str]]:
-    return [
-        (link.source.removeprefix("s."), link.target.removeprefix("s."), link.role)
-        for link in dag.links
-    ]
-
-
-SOURCE = '@source("csv://a.csv")'
-SINK = '@sink("parquet://out/b.parquet")'
+from runink.testing.projects import MemoryProject, compile_text
 
 
 def test_a_contract_above_the_steps_checks_the_source_and_types_its_text() -> None:
@@ -250,159 +210,6 @@ def test_what_a_source_says_stands_in_the_dag() -> None:
     assert isinstance(source, Source)
     assert (source.uri, source.path) == ("csv://a/b.csv", "a/b.csv")
     assert (source.nulls, source.delimiter) == (("NA",), "\t")
-
-
-def test_a_scenario_that_reads_what_another_writes_is_a_gang_behind_it() -> None:
-    text = """Feature: F
-    @module(layer="one")
-    Scenario: First
-      @source("parquet://out/b.parquet")
-      @sink("parquet://out/c.parquet")
-    Scenario: Second
-      @source("csv://a.csv")
-      @sink("parquet://./out/b.parquet")
-    """
-    dag = compile_text(text).dag
-    source = dag.node("one.source")
-    assert isinstance(source, Source)
-    assert source.staged_from == "second.sink"
-    assert dag.gang_needs() == {"one": {"second"}, "second": frozenset()}
-
-
-def test_steps_of_equal_requirements_share_a_slice_others_are_joined_by_pipes() -> None:
-    dag = compile_lines(
-        SOURCE,
-        "@requires(memory=128Mi)",
-        '@step("plain")',
-        '@step("plain")',
-        '@step("plain")',
-        "@requires(cpu=2)",
-        '@affinity(label="gpu")',
-        '@step("plain", isolate=true)',
-        SINK,
-    )
-    assert [(spec.id, spec.nodes) for spec in dag.slices] == [
-        ("s.source", ("s.source", "s.plain", "s.plain-2")),
-        ("s.plain-3", ("s.plain-3",)),
-        ("s.plain-4", ("s.plain-4",)),
-        ("s.sink", ("s.sink",)),
-    ]
-    assert {spec.gang for spec in dag.slices} == {"s"}
-    assert dag.slices[0].resources == Resources(100, 128 << 20)
-    assert dag.slices[1].resources == Resources(2000, 128 << 20)
-    assert [spec.labels for spec in dag.slices] == [(), ("gpu",), (), ()]
-    assert "isolate=true" in dag.slices[2].why
-    assert "cpu 2" in dag.slices[1].why
-
-
-def test_five_nodes_may_be_five_processes() -> None:
-    dag = compile_lines(
-        '@source("csv://a.csv", isolate=true)',
-        '@contract("contracts/x.py:X", isolate=true)',
-        '@step("plain", isolate=true)',
-        '@step("plain", isolate=true)',
-        '@sink("parquet://x.parquet", isolate=true)',
-    )
-    assert len(dag.slices) == 5
-    assert len(dag.pipes()) == 4
-
-
-def test_parts_of_a_scenario_that_share_nothing_are_gangs_of_their_own() -> None:
-    dag = compile_lines(
-        '@source("csv://a.csv", as=a, isolate=true)',
-        '@source("csv://b.csv", as=b)',
-        '@sink("csv://c.csv", from=a)',
-        '@sink("csv://d.csv", from=b)',
-    )
-    assert {spec.id: spec.gang for spec in dag.slices} == {
-        "s.a": "s.a",
-        "s.sink": "s.a",
-        "s.b": "s.b",
-    }
-
-
-def test_scenarios_are_named_by_layer_or_title_and_made_unique() -> None:
-    text = "Feature: F\n" + "".join(
-        f'{above}Scenario: {title}\n@source("csv://{at}.csv")\n@sink("csv://{at}-out.csv")\n\n'
-        for at, (above, title) in enumerate(
-            [
-                ('@module(layer="Bronze Age")\n', "X"),
-                ("", "Départ à 7 h!"),
-                ("", "départ à 7 h"),
-                ("", "日本"),
-                ("", "7 flights"),
-            ]
-        )
-    )
-    ids = [one.id for one in compile_text(text).dag.scenarios]
-    assert ids == ["bronze-age", "depart-a-7-h", "depart-a-7-h-2", "scenario", "scenario-7-flights"]
-
-
-def test_module_may_stand_above_or_below_its_scenario() -> None:
-    body = '@source("csv://{0}.csv")\n@sink("csv://out-{0}.csv")\n'
-    text = (
-        'Feature: F\n\n@module(layer="a")\n# note\n\nScenario: S\n'
-        + body.format(1)
-        + 'Scenario: T\n@module(layer="b", owner="o")\n'
-        + body.format(2)
-    )
-    scenarios = compile_text(text).dag.scenarios
-    assert [(one.id, one.module) for one in scenarios] == [
-        ("a", {"layer": "a"}),
-        ("b", {"layer": "b", "owner": "o"}),
-    ]
-
-
-def test_parameters_are_filled_in_and_kept() -> None:
-    head = (
-        '@param("day", default="2013-01-01")\n@param("n", default=5)\n@herd("h-${n}")\nFeature: F'
-    )
-    lines = (
-        '@source("csv://in/${day}/$${x}.csv")',
-        "@step(sql=\"SELECT * FROM input WHERE d = '${day}' LIMIT ${n}\")",
-        SINK,
-    )
-    dag = compile_lines(*lines, head=head, n="7")
-    source, step = dag.node("s.source"), dag.node("s.sql")
-    assert isinstance(source, Source)
-    assert source.path == "in/2013-01-01/${x}.csv"
-    assert isinstance(step, Step)
-    assert step.action == Sql("SELECT * FROM input WHERE d = '2013-01-01' LIMIT 7")
-    assert dag.parameters == {"day": "2013-01-01", "n": "7"}
-    assert dag.herd == "h-7"
-
-
-@pytest.mark.parametrize("value", ["../../etc", "a/../..", "*", "-\n"])
-def test_a_parameters_value_leads_no_sink_out_of_its_place(value: str) -> None:
-    head = '@param("p")\nFeature: F'
-    assert codes(SOURCE, '@sink("csv://out/${p}/x.csv")', head=head, p=value)
-
-
-@pytest.mark.parametrize(
-    "value", ["'", '"', "\\", ";", "--", "/*", "a\nb", "\x00", "1; DROP TABLE x"]
-)
-def test_a_parameters_value_changes_no_query(value: str) -> None:
-    head = '@param("p")\nFeature: F'
-    lines = (SOURCE, "@step(sql=\"SELECT '${p}' FROM input\")", SINK)
-    assert codes(*lines, head=head, p=value) == ["D072"]
-
-
-def test_a_value_is_put_in_once_even_if_it_looks_like_a_parameter() -> None:
-    head = '@param("p")\nFeature: F'
-    dag = compile_lines('@source("csv://${p}.csv")', SINK, head=head, p="${p}")
-    source = dag.node("s.source")
-    assert isinstance(source, Source)
-    assert source.path == "${p}.csv"
-
-
-def test_a_mistake_behind_a_parameter_is_told_at_its_own_place() -> None:
-    head = '@param("p", default="much longer than its hole")\nFeature: F'
-    line = '@sink("csv://o.csv", when "a == \'${p}\' && b = 1")'
-    with pytest.raises(Invalid) as caught:
-        compile_lines(SOURCE, line, head=head)
-    span = caught.value.findings[0].span
-    assert span is not None
-    assert line[span.column - 1 :].startswith("= 1")
 
 
 def test_a_step_that_could_not_be_found_hides_no_other_mistake() -> None:
