@@ -39,6 +39,7 @@ _DAY: Final = r"[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9
 _HOUR: Final = r"(?:[01][0-9]|2[0-3])"
 _CLOCK: Final = rf"[T ]{_HOUR}:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?"
 USUAL_INT: Final = r"\A-[0-9]{1,18}\z"  # with the sign: the others are found without it
+USUAL_WHOLE: Final = r"\A-?[0-9]{1,15}\.0*\z"  # as pandas writes numbers beside missing ones; a double holds so many digits
 USUAL_FLOAT: Final = r"\A[+-]?[0-9]+(?:\.[0-9]+)?\z"
 USUAL_DATE: Final = rf"\A{_DAY}\z"
 USUAL_INSTANT: Final = rf"\A{_DAY}{_CLOCK}(?:Z|[+-]{_HOUR}:?[0-5][0-9])\z"
@@ -75,8 +76,7 @@ def _int(column: pa.Array, target: pa.DataType) -> Coerced | None:
             whole = cast_whole(column, target)
             if whole is not None:
                 return Coerced(whole)
-        digits = ((_is_digits, to(pa.int64())), (matching(USUAL_INT), to(pa.int64())))
-        return in_pieces(column, digits, scalars.int_of, pa.int64())
+        return in_pieces(column, _USUAL_INTS, scalars.int_of, pa.int64())
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         whole = cast_whole(column, pa.int64())
         if whole is not None:
@@ -90,6 +90,17 @@ def _is_digits(column: pa.Array) -> pa.Array:
     """Say which texts are short and of ASCII digits alone: what nearly all are, at a fifth of a regular expression's cost."""
     mask = pc.and_(pc.utf8_is_decimal(column), pc.less_equal(pc.binary_length(column), DIGITS_MAX))
     return mask if highest_byte(column) < ASCII_END else pc.and_(mask, pc.string_is_ascii(column))
+
+
+def _by_double(column: pa.Array) -> pa.Array:
+    return column.cast(pa.float64()).cast(pa.int64())
+
+
+_USUAL_INTS: Final[Forms] = (
+    (_is_digits, to(pa.int64())),
+    (matching(USUAL_INT), to(pa.int64())),
+    (matching(USUAL_WHOLE), _by_double),
+)
 
 
 def _is_whole(column: pa.Array) -> pa.Array:
@@ -210,6 +221,11 @@ def _decimal(column: pa.Array, target: pa.DataType) -> Coerced | None:
         column = column.cast(pa.decimal128(20, 0))  # the digits of the largest integer
     elif not types.is_decimal(kind):
         return None
+    # Arrow does not see every overflow when it moves the point (7 becomes a decimal128(38, 38)), so what is too large never gets there.
+    extremes = pc.min_max(column).as_py()
+    limit = 10 ** (target.precision - target.scale)
+    if has_some(column) and (extremes["min"] <= -limit or extremes["max"] >= limit):
+        return in_pieces(column, (), parse, target)
     whole = cast_whole(column, target)
     return in_pieces(column, (), parse, target) if whole is None else Coerced(whole)
 

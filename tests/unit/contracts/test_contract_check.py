@@ -212,6 +212,7 @@ def test_decimals():
         digits,
         TYPE,
     ]
+    assert values(pa.array([7, 0, None]), Kind.DECIMAL, digits=38, scale=38) == [digits, 0, None]
     assert values(pa.array([1, 2**63], pa.uint64()), Kind.DECIMAL) == [1, 2**63]
     assert values(pa.array([Decimal("1.250")]), Kind.DECIMAL, digits=5, scale=2) == [
         Decimal("1.25")
