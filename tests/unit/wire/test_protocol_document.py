@@ -1,0 +1,79 @@
+"""docs/wire-protocol.md says what is so: its vectors, its kinds and their fields, its numbers."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from runink.errors import RuninkError
+from runink.wire import messages
+from runink.wire.codec import DEPTH_MAX, ITEMS_MAX, VALUES_MAX, decode, encode
+from runink.wire.frames import FRAME_BYTES_MAX, FrameReader, frame
+from runink.wire.link import STALL_S
+from runink.wire.messages import frame_of
+from runink.wire.session import HANDSHAKE_S, HELLO_BYTES_MAX, PING_S, SILENT_S
+
+DOCUMENT = (Path(__file__).parents[3] / "docs/wire-protocol.md").read_text()
+VECTORS = re.findall(r"^\| (\w+)\((.*)\) \| `([0-9a-f]+)` \|$", DOCUMENT, re.MULTILINE)
+KINDS = re.findall(r"^\| (\d+) \| (\w+) \|(.*?)\| (?:who|both)", DOCUMENT, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("kind", "fields", "vector"), VECTORS)
+def test_a_vector_is_the_frame_that_it_says(kind: str, fields: str, vector: str):
+    data = bytes.fromhex(vector)
+    reader = FrameReader()
+    reader.feed(data)
+    body = reader.next()
+    assert body is not None
+    assert reader.is_between_frames
+    read = frame_of(decode(body))
+    assert type(read).__name__ == kind
+    said = ast.literal_eval(f"[{fields}]")
+    assert decode(body)[1 : 1 + len(said)] == said
+    assert frame(encode(read)) == data
+
+
+def test_there_is_a_vector_for_every_kind():
+    assert len(VECTORS) == len(KINDS) == 10
+
+
+@pytest.mark.parametrize(("number", "name", "fields"), KINDS)
+def test_the_kinds_have_the_fields_that_are_listed(number: str, name: str, fields: str):
+    kind = getattr(messages, name)
+    assert kind.__struct_config__.tag == int(number)
+    listed = [re.sub(r" \(.*\)", "", one).strip("[] ") for one in fields.split(",")]
+    assert [one for one in listed if one] == list(kind.__struct_fields__)
+    optional = [one.strip("[] ") for one in fields.split(",") if "[" in one]
+    defaults = msgspec.structs.fields(kind)
+    assert optional == [one.name for one in defaults if not one.required]
+
+
+def test_the_numbers_are_the_codes_numbers():
+    for text in (
+        f"{HANDSHAKE_S:g} seconds at most",
+        f"{HELLO_BYTES_MAX >> 10} KiB at most",
+        f"nothing for {PING_S:g} seconds sends",
+        f"nothing for {SILENT_S:g} seconds gives",
+        f"reads nothing for {STALL_S:g} seconds",
+        f"{FRAME_BYTES_MAX >> 20} MiB unless",
+        f"{VALUES_MAX:,} values",
+        f"{ITEMS_MAX:,} items",
+        f"deeper than {DEPTH_MAX}",
+    ):
+        assert text in re.sub(r"\s+", " ", DOCUMENT), text
+
+
+def test_every_kind_of_error_is_listed():
+    def names(root: type) -> set[str]:
+        return {root.__name__}.union(*map(names, root.__subclasses__()))
+
+    table = DOCUMENT.partition("| kind | meaning |")[2].partition("\n\n")[0]
+    listed = {
+        name
+        for row in re.findall(r"^\| ([A-Z].*?) \|", table, re.MULTILINE)
+        for name in row.split(", ")
+    }
+    assert listed == names(RuninkError) - {"RuninkError"}
