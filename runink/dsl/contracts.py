@@ -38,7 +38,9 @@ class Contracts:
         try:
             return self.project.contract(reference.value)
         except Refused as error:
-            self.findings.add("D040", error.text, reference.span, error.hint)
-            if isinstance(error, Invalid):
-                self.findings.take(error.findings)
+            mistakes = error.findings if isinstance(error, Invalid) else ()
+            # Mistakes that are told one by one need no summary as well.
+            told = error.text.partition("\n")[0] if mistakes else error.text
+            self.findings.add("D040", told, reference.span, error.hint)
+            self.findings.take(mistakes)
             return None

@@ -106,6 +106,7 @@ class _Builder:
         self._chain = Chain(means.findings)
         self._spans: dict[str, Span] = {}
         self._rejecting: list[str] = []  # checks whose rejected rows go to the dead letter
+        self._has_all_contracts = True
         self._last_step = ""
         self._last_sink = ""
 
@@ -220,6 +221,7 @@ class _Builder:
             )
             return
         if spec is None:
+            self._has_all_contracts = False
             return
         policy = clause.on_invalid or (OnInvalid.DEAD_LETTER if has_dead_letter else OnInvalid.FAIL)
         if policy is OnInvalid.DEAD_LETTER and not has_dead_letter and not self._outline.is_broken:
@@ -297,7 +299,7 @@ class _Builder:
             mode=clause.mode,
             dead_letter=True,
         )
-        if not self._rejecting and not self._outline.is_broken:
+        if not self._rejecting and self._has_all_contracts and not self._outline.is_broken:
             self._findings.add(
                 "D022",
                 "nothing is set aside here",
