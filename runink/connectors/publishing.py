@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from runink.connectors.local_files import check_target, make_folder, remove, sync_folder, told
 from runink.connectors.remote_files import filesystem_of, remote_exists, told_remote
-from runink.connectors.s3_uploads import Bucket, UploadFile, abort_marked, begun_ms, is_marked
+from runink.connectors.s3_uploads import Bucket, UploadFile, abort_marked, is_marked
 from runink.connectors.sinks import already_there
 from runink.connectors.targets import STDOUT, is_remote, is_s3, target_of
 from runink.dag import Mode, Sink
@@ -48,7 +48,7 @@ def discard(prepared: Prepared) -> None:
     """Take away what lies aside. What has been published stays. Raises Refused or Unavailable."""
     match prepared.kind:
         case "file":
-            _remove_aside(Path(prepared.aside), prepared.target, prepared.uri, since_ms=0)
+            _remove_aside(Path(prepared.aside), prepared.target, prepared.uri)
         case "multipart":
             Bucket(prepared.target, prepared.uri).abort(prepared.extra["upload"])
 
@@ -58,14 +58,13 @@ def leftovers(node: Sink, *, root: Path, ticket: Ticket) -> None:
     if node.path == STDOUT:
         return
     target = target_of(node, root=root, ticket=ticket)
-    since_ms = begun_ms(ticket.run)
     if target.is_multipart:
-        abort_marked(target.place, node.uri, mark=target.mark, since_ms=since_ms)
+        abort_marked(target.place, node.uri, mark=target.mark)
     else:
-        _remove_aside(Path(target.aside), target.place, node.uri, since_ms=since_ms)
+        _remove_aside(Path(target.aside), target.place, node.uri)
 
 
-def _remove_aside(aside: Path, place: str, uri: str, *, since_ms: int) -> None:
+def _remove_aside(aside: Path, place: str, uri: str) -> None:
     try:
         remove(aside)
         if not is_remote(place):
@@ -73,7 +72,7 @@ def _remove_aside(aside: Path, place: str, uri: str, *, since_ms: int) -> None:
     except OSError as error:
         raise told(error, uri) from error
     if is_s3(place):
-        abort_marked(place, uri, mark=aside.name, since_ms=since_ms)
+        abort_marked(place, uri, mark=aside.name)
 
 
 # Files here.
@@ -202,7 +201,7 @@ def _put(prepared: Prepared) -> None:
 
 
 def _upload_s3(aside: Path, prepared: Prepared) -> None:
-    abort_marked(prepared.target, prepared.uri, mark=aside.name, since_ms=0)
+    abort_marked(prepared.target, prepared.uri, mark=aside.name)
     upload = UploadFile(prepared.target, prepared.uri, mark=aside.name)
     with aside.open("rb") as file:
         while data := file.read(READ_BYTES):

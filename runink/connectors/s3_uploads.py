@@ -8,7 +8,7 @@
 
 A mark, because an upload has no name, and a killed slice tells nobody its id: parts 1 and 2, whose sizes say whose upload it is.  The
 object's own parts begin with 3; S3 takes any numbers, and parts that are not named when the upload is completed are gone with it.
-`abort_marked` finds uploads of that key by these sizes; one that was begun since the run began and has at most a part of the mark is taken for one
+`abort_marked` finds uploads of that key by these sizes; one without a part, or with nothing but the mark's first, is taken for one
 that was killed there (whoever else has just begun to write the same object must begin again).
 """
 
@@ -20,16 +20,12 @@ from typing import Any, Final
 
 from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.errors import Refused
-from runink.names import RunId, is_run_id
 
 PART_BYTES: Final = 8 << 20  # S3 takes 5 MiB and more
 PARTS_A_SIZE: Final = 1000  # then parts grow by PART_BYTES: 10,000 parts of one size end at 80 GB
 PART_NUMBER_MAX: Final = 10_000  # S3's limit: about 430 GB
 MARKS: Final = (1, 2)
 MARK_KEY: Final = "runink"  # of the object's metadata
-TIME_DIGITS: Final = 10  # of a run's id: 48 bits of milliseconds in base 32
-_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-SKEW_MS: Final = 300_000  # the two clocks may differ by so much
 
 
 class UploadFile:
@@ -93,14 +89,13 @@ def mark_sizes(mark: str) -> dict[int, int]:
     }
 
 
-def abort_marked(place: str, uri: str, *, mark: str, since_ms: int) -> None:
+def abort_marked(place: str, uri: str, *, mark: str) -> None:
     """Abort what a killed writer with that mark has left of its upload. Raises Refused or Unavailable."""
     bucket = Bucket(place, uri)
     sizes = mark_sizes(mark)
-    for upload_id, begun_ms in list(bucket.uploads()):
+    for upload_id in list(bucket.uploads()):
         found = bucket.first_parts(upload_id)
-        was_cut = found.items() <= sizes.items() and begun_ms >= since_ms - SKEW_MS
-        if was_cut or found.items() >= sizes.items():
+        if found is None or found.items() <= sizes.items() or found.items() >= sizes.items():
             bucket.abort(upload_id)
 
 
@@ -129,7 +124,9 @@ class Bucket:
         return str(answer["ETag"])
 
     def complete(self, upload_id: str, parts: list[Any], *, only_new: bool) -> bool:
-        """Make the object appear; say whether the upload was there and the object was not, where that is asked for."""
+        """Make the object appear; say whether the upload was open and the object was not there, where that is asked for."""
+        if self.first_parts(upload_id) is None:
+            return False
         listed = [{"PartNumber": number, "ETag": etag} for number, etag in parts]
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_new else {}
         try:
@@ -165,8 +162,8 @@ class Bucket:
             raise told_remote(error, self._uri) from error
         return str(head["Metadata"].get(MARK_KEY, "")), int(head["ContentLength"])
 
-    def uploads(self) -> Iterator[tuple[str, int]]:
-        """Yield id and begin (milliseconds of the Unix epoch) of each open upload of the key."""
+    def uploads(self) -> Iterator[str]:
+        """Yield the ids of the open uploads of the key."""
         marker: dict[str, str] = {}
         while True:  # ends: S3 says when there are no more
             answer = self._call(
@@ -176,7 +173,7 @@ class Bucket:
             )
             for upload in answer.get("Uploads", ()):
                 if upload["Key"] == self._where["Key"]:
-                    yield upload["UploadId"], int(upload["Initiated"].timestamp() * 1000)
+                    yield str(upload["UploadId"])
             if not answer.get("IsTruncated"):
                 return
             marker = {
@@ -184,13 +181,13 @@ class Bucket:
                 "UploadIdMarker": answer["NextUploadIdMarker"],
             }
 
-    def first_parts(self, upload_id: str) -> dict[int, int]:
-        """Return the sizes of the marking parts and one more; none of an upload that has ended."""
+    def first_parts(self, upload_id: str) -> dict[int, int] | None:
+        """Return the sizes of the marking parts and one more; nothing if the upload has ended."""
         try:
             answer = self._raw("list_parts", UploadId=upload_id, MaxParts=len(MARKS) + 1)
         except Exception as error:
             if code_of(error) in ("NoSuchUpload", "404"):
-                return {}
+                return None
             raise told_remote(error, self._uri) from error
         return {int(part["PartNumber"]): int(part["Size"]) for part in answer.get("Parts", ())}
 
@@ -211,16 +208,6 @@ def _plain_mark(mark: str) -> str:
 
 def is_marked(found: str, mark: str) -> bool:
     return found == _plain_mark(mark)
-
-
-def begun_ms(run: RunId) -> int:
-    """Return when a run began, which its id begins with (see `names.py`); 0 if that is no such id."""
-    if not is_run_id(run):
-        return 0
-    number = 0
-    for digit in run[:TIME_DIGITS]:
-        number = 32 * number + _ALPHABET.index(digit)
-    return number
 
 
 def code_of(error: BaseException | None) -> str:
