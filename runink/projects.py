@@ -55,7 +55,7 @@ def compile_file(file: Path, *, parameters: Mapping[str, str]) -> Compiled:
     root = find_root(file)
     files = Files(root)
     path = file.absolute().relative_to(root).as_posix()
-    compilation = compiled(SourceText(text, str(file), path), parameters, files)
+    compilation = compiled(SourceText(text, str(file), path, str(root)), parameters, files)
     herd, notes = files.herd(compilation.dag.herd)
     return Compiled(compilation.dag, root, herd, (*compilation.notes, *notes))
 

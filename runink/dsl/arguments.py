@@ -68,9 +68,9 @@ class Parameters:
             return None
         self.used.add(name)
         if name not in self.values:
-            hint = f'declare it above Feature: @param("{name}", default="…")'
-            if self.values:
-                hint = f"{near_or_all(name, self.values)}; or {hint}"
+            declare = f'@param("{name}", default="…") above Feature: declares it'
+            hint = near_or_all(name, self.values)
+            hint = f"{hint} {declare}" if hint.endswith("?") else declare
             findings.add("D070", f"there is no parameter {name}", span, hint)
             return None
         value = self.values[name]

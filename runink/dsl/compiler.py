@@ -37,11 +37,12 @@ NODES_MAX: Final = 1_000  # of a pipeline: it is one record in the Barn, and peo
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """A pipeline file: its text, what it is called in messages, and its path in the project."""
+    """A pipeline file: its text, what it is called in messages, its path in the project, and the absolute path of that."""
 
     text: str
     file: str
     path: str
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def _joined(
         text = f"{source.file} has {len(nodes):,} nodes, {NODES_MAX:,} at most"
         findings.add("D020", text, None, "make several pipelines of it")
         return None
+    _check_whole_paths(source.root, locations, findings)
     staged = _staged(nodes, locations, findings)
     dag = _dag(source, outline, parts, staged) if not findings else None
     if dag is not None:
@@ -144,6 +146,16 @@ def _with_stage(node: Node, staged: Mapping[str, str]) -> Node:
 
 
 # Between scenarios.
+
+
+def _check_whole_paths(root: str, locations: Mapping[str, Location], findings: Findings) -> None:
+    """A place within the project has one name, the relative one: else what one scenario writes and another reads would not be joined."""
+    for location in locations.values():
+        if root and location.path.startswith(f"{root}/"):
+            inside = location.path.removeprefix(f"{root}/")
+            text = f"{location.path} lies in the project"
+            hint = f"write it as it is there: {location.format.value}://{inside}"
+            findings.add("D031", text, location.text.span, hint)
 
 
 def _staged(

@@ -200,3 +200,11 @@ def test_a_steps_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     (root / "steps" / "s.py").write_bytes(b"\xff\xfe")
     error = failure(root, PLAIN.replace("@sink", '@step("f")\n@sink'))
     assert [finding.code for finding in error.findings] == ["D050", "D053"]
+
+
+def test_a_place_within_the_project_is_written_relative_to_it(tmp_path: Path) -> None:
+    error = failure(tmp_path, PLAIN.replace("csv://a.csv", f"csv://{tmp_path}/in/a.csv"))
+    assert [finding.code for finding in error.findings] == ["D031"]
+    assert error.findings[0].hint.endswith("csv://in/a.csv")
+    outside = PLAIN.replace("csv://a.csv", f"csv://{tmp_path}-other/a.csv")
+    assert compile_files(tmp_path, {"features/y.dsl": outside}).dag.nodes
