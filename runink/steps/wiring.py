@@ -7,7 +7,8 @@ A node continues the strand of the node in front of it, unless it has to begin o
     main input is spooled               a channel on disk, so that side inputs can come first
     SQL, program                        they pull from threads of their own, so what is behind them must be a channel
     the node in front has a next one    a node with two steps behind it goes on with the first, the other gets a channel
-    behind a source, with two cores     parsing beside the rest; sinks then have threads of their own, too
+    behind a source, with two cores     parsing beside the rest; sinks then have threads of their own, too, but for dead letters: what
+                                        was rejected before the slice failed must be in them, and not in a channel
 
 Pipes are read by the strand that works on them; where a channel must be in front (union, spool, SQL, side input) a strand pumps.
 Every thread waits only for what is in front of it (a batch) or behind it (room); a strand that reads a union takes any, and a
@@ -274,7 +275,7 @@ class Wiring:
     def _join_sink(self, link: Link, sink: SinkOutlet) -> None:
         if link.source not in self._nodes:
             self._pump(link, sink)
-        elif self._parallel:
+        elif self._parallel and not sink.node.dead_letter:
             channel = Channel(self.layout.stop, writers=1)
             strand = self._begin(link.target)
             head = self._head(link.target, iter(channel), strand)

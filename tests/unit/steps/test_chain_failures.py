@@ -76,6 +76,7 @@ def test_a_step_that_raises_in_the_last_batch_fails_with_its_own_lines(
     assert not result.consequence
     assert world.sinks["out"].state == "aborted"
     assert world.sinks["dead"].state == "prepared"
+    assert world.sinks["dead"].rows == [{"n": -1}]
     assert [prepared.sink for prepared in result.prepared] == ["dead"]
     assert world.pipes[0].failed_with == result.error.text
     assert not world.pipes[0].ended
