@@ -53,14 +53,16 @@ class RemoteRef(Generic[M]):
     async def ask(self, request: Request[R], *, within: float) -> R:
         link = self._link()
         pending = Pending()
-        deadline = anyio.current_time() + min(within, WITHIN_MS_MAX / 1000)
-        with anyio.CancelScope(deadline=deadline):
-            await link.room_for_ask()
+        within_s = min(within, WITHIN_MS_MAX / 1000)
+        with anyio.move_on_after(within_s) as scope:
+            if not link.take_ask_nowait():
+                await link.room_for_ask()
+                within_s = scope.deadline - anyio.current_time()
             link.ask(
                 self._target,
                 request,
                 pending.settle,
-                within_s=deadline - anyio.current_time(),
+                within_s=within_s,
                 traceparent=TRACEPARENT.get(),
             )
             await pending.wait()

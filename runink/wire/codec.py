@@ -65,7 +65,8 @@ def decode(data: bytes) -> Any:
         raise ProtocolViolation(
             f"these bytes are no MessagePack value: {reason[:200]}", code="bad_encoding"
         ) from error
-    _check_depth(value)
+    if len(data) > DEPTH_MAX:  # fewer bytes cannot nest deeper
+        _check_depth(value)
     return value
 
 

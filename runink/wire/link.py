@@ -119,13 +119,19 @@ class Link:
         await self._tells.acquire()
         self._check_open()
 
+    def take_ask_nowait(self) -> bool:
+        """Take a place if one is free and little is unwritten, and say whether it was: then `ask` must follow. Raises LinkLost."""
+        return self._take_nowait(self._asks)
+
     def take_tell_nowait(self) -> bool:
-        """Take credit if there is some, and say whether there was."""
+        """Take credit if there is some and little is unwritten, and say whether there was: then `tell` must follow. Raises LinkLost."""
+        return self._take_nowait(self._tells)
+
+    def _take_nowait(self, places: anyio.Semaphore) -> bool:
         self._check_open()
-        try:
-            self._tells.acquire_nowait()
-        except anyio.WouldBlock:
+        if places.value == 0 or self._session.output_bytes > OUTPUT_BYTES_MAX:
             return False
+        places.acquire_nowait()
         return True
 
     def ask(
