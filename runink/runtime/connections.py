@@ -29,7 +29,7 @@ from runink.runtime.directory import SCHEME, Directory
 from runink.runtime.reception import Reception
 from runink.runtime.remote import RemoteRef
 from runink.wire import sockets
-from runink.wire.link import Link
+from runink.wire.link import BROKEN, Link
 from runink.wire.session import HANDSHAKE_S, Admit, Session, admit_all
 
 LINKS_MAX: Final = 512  # of one listener; a cluster has some ten nodes, a node some ten terminals
@@ -105,13 +105,10 @@ async def connect_tcp(
     """Connect to a node. Refs of the directory reach it by this connection."""
     try:
         with anyio.fail_after(HANDSHAKE_S):
-            stream: anyio.abc.ByteStream = await anyio.connect_tcp(host, port)
-            if tls is not None:
-                stream = await TLSStream.wrap(
-                    stream, hostname=host, ssl_context=tls, standard_compatible=False
-                )
-    except (OSError, anyio.BrokenResourceError, TimeoutError) as error:
-        raise LinkLost(f"cannot connect to {host}:{port}: {error}", hint="try again") from error
+            stream = await _secured(await anyio.connect_tcp(host, port), tls, hostname=host)
+    except BROKEN as error:
+        reason = str(error) or type(error).__name__
+        raise LinkLost(f"cannot connect to {host}:{port}: {reason}", hint="try again") from error
     async with _connected(stream, directory or Directory("client"), herd, credentials) as peer:
         yield peer
 
@@ -188,7 +185,7 @@ async def _serve(
 ) -> None:
     """Serve one connection to its end. Whatever goes wrong with it is logged, and ends nothing else."""
     try:
-        with anyio.move_on_after(HANDSHAKE_S):
+        with anyio.fail_after(HANDSHAKE_S):
             stream = await welcome(connection)
         session = Session.accepting(directory.node, now=anyio.current_time(), admit=admit)
         async with anyio.create_task_group() as group:
@@ -202,7 +199,7 @@ async def _serve(
         _log.debug("connection over", extra={"error": str(link.error)})
     except Exception as error:  # noqa: BLE001 - one connection must not end the others
         first = first_error(error)
-        expected = isinstance(first, RuninkError | OSError)
+        expected = isinstance(first, (RuninkError, *BROKEN))
         _log.warning(
             "connection failed", extra={"error": repr(first)}, exc_info=None if expected else first
         )
@@ -221,12 +218,26 @@ async def _welcome_tcp(
     tls: ssl.SSLContext | None, connection: socket.socket
 ) -> anyio.abc.ByteStream:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    stream = await anyio.abc.SocketStream.from_socket(connection)
+    return await _secured(await anyio.abc.SocketStream.from_socket(connection), tls)
+
+
+async def _secured(
+    stream: anyio.abc.ByteStream, tls: ssl.SSLContext | None, *, hostname: str | None = None
+) -> anyio.abc.ByteStream:
+    """Return the stream under TLS, if there is a context. Closes it if the handshake fails."""
     if tls is None:
         return stream
-    return await TLSStream.wrap(
-        stream, server_side=True, ssl_context=tls, standard_compatible=False
-    )
+    try:
+        return await TLSStream.wrap(
+            stream,
+            server_side=hostname is None,
+            hostname=hostname,
+            ssl_context=tls,
+            standard_compatible=False,
+        )
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise
 
 
 @asynccontextmanager

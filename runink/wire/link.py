@@ -27,7 +27,7 @@ STALL_S: Final = 15.0
 TICK_S: Final = 1.0
 GOODBYE_S: Final = 1.0  # for the last bytes of a connection that ends
 
-_BROKEN: Final = (
+BROKEN: Final = (  # what a stream raises that is of no use any more
     anyio.EndOfStream,
     anyio.BrokenResourceError,
     anyio.ClosedResourceError,
@@ -88,7 +88,7 @@ class Link:
             self._over(_STOPPING)
             with anyio.move_on_after(GOODBYE_S, shield=True):
                 await self._say_goodbye()
-            with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*_BROKEN):
+            with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*BROKEN):
                 await self._stream.aclose()
 
     async def wait_open(self) -> Opened:
@@ -190,7 +190,7 @@ class Link:
         while not self.is_over:
             try:
                 data = await self._stream.receive(READ_BYTES)
-            except _BROKEN:
+            except BROKEN:
                 events = self._session.end()
             else:
                 events = self._session.receive(data, now=anyio.current_time())
@@ -209,7 +209,7 @@ class Link:
             self._writing_since = anyio.current_time()
             try:
                 await self._stream.send(data)
-            except _BROKEN:
+            except BROKEN:
                 self._give_up("the connection broke")
                 return
             self._writing_since = None
@@ -303,5 +303,5 @@ class Link:
         self._session.close(_STOPPING)
         data = self._session.take_output()
         if data and self._writing_since is None:
-            with suppress(*_BROKEN):
+            with suppress(*BROKEN):
                 await self._stream.send(data)
