@@ -18,7 +18,10 @@ from runink.dag import MAIN, REJECTED, Link, Node
 
 
 def spooled(nodes: Sequence[Node], links: Sequence[Link]) -> tuple[Link, ...]:
-    """Return the links, those marked that must be spooled. `nodes` stand behind what they read."""
+    """Return the links, those marked that are spooled. `nodes` stand behind what they read.
+
+    Where all flows by itself none is; where several circles share steps, it may be one more than needed.
+    """
     waits = _Waits(nodes, links)
     spool = waits.by_itself()
     while (found := waits.in_circle(spool)) is not None:

@@ -10,7 +10,6 @@ from collections import deque
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace as changed
 from runink.dag import MAIN, Format, Link, Node, Resources, Source, Sql, Step, topological
 from runink.dsl.slicing import Wish, sliced
 from runink.dsl.spooling import spooled
@@ -95,23 +94,21 @@ class Flow:
         return True
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(graphs())
 def test_every_batch_arrives(graph: tuple[list[Node], list[Link], dict[str, Wish]]) -> None:
     nodes, links, _ = graph
     assert Flow(nodes, list(spooled(nodes, links))).run()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(graphs())
-def test_only_what_would_wait_for_ever_is_spooled(
+def test_nothing_is_spooled_where_all_flows_by_itself(
     graph: tuple[list[Node], list[Link], dict[str, Wish]],
 ) -> None:
     nodes, links, _ = graph
-    marked = spooled(nodes, links)
-    for name in {link.target for link in marked if link.spool}:
-        eased = [changed(link, spool=link.spool and link.target != name) for link in marked]
-        assert not Flow(nodes, eased).run()
+    if Flow(nodes, links).run():
+        assert spooled(nodes, links) == tuple(links)
 
 
 def test_a_step_that_reads_a_stream_both_ways_would_wait_for_ever() -> None:
@@ -124,7 +121,7 @@ def test_a_step_that_reads_a_stream_both_ways_would_wait_for_ever() -> None:
     assert Flow(nodes, list(spooled(nodes, links))).run()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(graphs())
 def test_slices_hold_every_node_once_and_never_wait_for_themselves(
     graph: tuple[list[Node], list[Link], dict[str, Wish]],
