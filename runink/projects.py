@@ -14,7 +14,6 @@ from typing import Final
 
 from runink.contracts.fields import ContractSpec
 from runink.dag import Dag
-from runink.dsl.compiler import SourceText, compiled
 from runink.dsl.diagnostics import LINE_KEPT_MAX, near
 from runink.errors import Finding, Invalid, NotFound, Span
 from runink.herds import HerdFile, read_herd
@@ -51,6 +50,8 @@ def find_root(file: Path) -> Path:
 
 def compile_file(file: Path, *, parameters: Mapping[str, str]) -> Compiled:
     """Compile a pipeline file. Raises Invalid with all findings: of the file, its contracts, its steps and its herd; NotFound without the file."""
+    from runink.dsl.compiler import SourceText, compiled  # noqa: PLC0415 - a fifth of a second that questions about runs do without
+
     text = _read_text(file, str(file))
     root = find_root(file)
     files = Files(root)
