@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import click
 
 from runink.barn.keys import PIPELINES, RUNS, SLICES, lineage_key
-from runink.cli.options import state_option
-from runink.cli.runs import with_cluster
+from runink.cli.options import COUNT, output_option, state_option
+from runink.cli.runs import line_of, with_cluster
+from runink.cli.wording import counted, echo_json
 from runink.clients.barn import Transaction
 from runink.clients.cluster import Cluster
 from runink.runs.records import RunRecord
@@ -19,25 +21,46 @@ KEPT: Final = 20
 
 
 @click.command()
-@click.option("--keep", default=KEPT, show_default=True, help="How many of the newest runs stay.")
+@click.option(
+    "--keep",
+    type=COUNT,
+    default=KEPT,
+    show_default=True,
+    help="How many of the newest runs stay.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would go, and leave it.")
+@output_option
 @state_option
-def clean(keep: int, dry_run: bool, state: Path | None) -> None:  # noqa: FBT001 - click gives it by name
+def clean(
+    keep: int,
+    dry_run: bool,  # noqa: FBT001 - click gives it by name
+    output: str,
+    state: Path | None,
+) -> None:
     """Forget runs that are over, with their records, logs and kept dead letters. What they published stays."""
 
-    async def ask(cluster: Cluster, folder: Path) -> int:
+    async def ask(cluster: Cluster, folder: Path) -> list[RunRecord]:
         listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
-        records = sorted((found.value for found in listing.items), key=lambda one: one.run)
-        over = [one for one in records if one.state.is_over]
-        gone = over[: max(len(over) - keep, 0)]
+        gone = forgettable((found.value for found in listing.items), keep=keep)
         if not dry_run:
             for record in gone:
                 await _forget(cluster, record, folder)
             await _sweep(cluster, folder)
-        return len(gone)
+        return gone
 
-    count = with_cluster(state, ask)
-    click.echo(f"{'would forget' if dry_run else 'forgot'} {count} run{'s' if count != 1 else ''}")
+    gone = with_cluster(state, ask)
+    if output == "json":
+        echo_json({"forgotten": [record.run for record in gone], "dry_run": dry_run})
+        return
+    for record in gone if dry_run else ():
+        click.echo(line_of(record))
+    click.echo(f"{'would forget' if dry_run else 'forgot'} {counted(len(gone), 'run')}")
+
+
+def forgettable(records: Iterable[RunRecord], *, keep: int) -> list[RunRecord]:
+    """Return the runs that are over, oldest first, but for the `keep` newest of them."""
+    over = sorted((one for one in records if one.state.is_over), key=lambda one: one.run)
+    return over[: max(len(over) - keep, 0)]
 
 
 async def _forget(cluster: Cluster, record: RunRecord, folder: Path) -> None:

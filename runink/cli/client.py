@@ -1,24 +1,36 @@
-"""Which cluster a command talks to: the one that runs for this state folder, else one in this process, for as long as the command needs it."""
+"""Which cluster a command talks to: the one that runs for this state folder, else one in this process, for as long as the command needs it.
+
+Where another process has the state and does not listen, it either begins, or ends, or is a command that only looks: each takes moments, so we wait
+for it, LOCKED_S at most.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import anyio
 import click
 
 from runink.barn.keys import RUNS
+from runink.cli.exits import LOCKED, told
 from runink.cli.summary import short
+from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
-from runink.errors import Invalid, NotFound
+from runink.errors import Invalid, NotFound, RuninkError, Unavailable
 from runink.node import Role, connected, embedded
 from runink.runs.records import RunRecord
 
+LAST: Final = "last"
 SHOWN_MAX: Final = 5  # of ids that begin alike
+LOCKED_S: Final = 20.0  # longer than a cluster takes to stop with all that it waits for
+LOOK_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +49,51 @@ class Embedding:
 
 @asynccontextmanager
 async def open_cluster(embedding: Embedding) -> AsyncIterator[Cluster]:
-    """Yield the cluster. Raises Unavailable (`storage_locked`) where another process has the state and does not answer."""
-    settings = embedding.settings
+    """Yield the cluster. Raises Unavailable (`storage_locked`) where another process has the state and does not answer, Forbidden or Unavailable for a disk that will not."""
+    warn_on_stderr()
     async with AsyncExitStack() as stack:
         try:
-            cluster = await stack.enter_async_context(connected(settings))
-        except NotFound:
-            own = embedded(settings, role=embedding.role, modules=embedding.modules)
-            cluster = await stack.enter_async_context(own)
-            if embedding.role is Role.ALL:
-                await _tell_cut(cluster)
-                stack.push_async_callback(_wait_for_others, cluster)
+            cluster = await _entered(stack, embedding)
+        except (RuninkError, OSError) as error:
+            raise told(error, where=embedding.state) from error
+        if embedding.role is Role.ALL and cluster.session:
+            await _tell_cut(cluster)
+            stack.push_async_callback(_wait_for_others, cluster)
         yield cluster
+
+
+async def _entered(stack: AsyncExitStack, embedding: Embedding) -> Cluster:
+    """Enter the cluster that is there, or else one of our own; wait for whoever has the state and does not listen."""
+    settings = embedding.settings
+    deadline_s = anyio.current_time() + LOCKED_S
+    while True:  # ends with a cluster, or with the deadline
+        try:
+            return await stack.enter_async_context(connected(settings))
+        except NotFound:
+            is_late = anyio.current_time() >= deadline_s
+        if is_late or not _is_held(settings.barn):
+            own = embedded(settings, role=embedding.role, modules=embedding.modules)
+            try:
+                return await stack.enter_async_context(own)
+            except Unavailable as error:
+                if is_late or error.code != LOCKED:
+                    raise
+        await anyio.sleep(LOOK_S)
+
+
+def _is_held(barn: Path) -> bool:
+    """Say whether another process has the Barn's lock."""
+    try:
+        descriptor = os.open(barn, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False  # whoever opens it says better what is wrong
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 async def _living(cluster: Cluster) -> list[RunRecord]:
@@ -61,8 +106,13 @@ async def _tell_cut(cluster: Cluster) -> None:
     for living in await _living(cluster):
         if living.session and living.session != cluster.session:
             record = await _end_of(cluster, living)
-            said = record.failure.error.text if record.failure else record.state.value
-            click.echo(f"run {short(record.run)} of {record.file}: {said}", err=True)
+            click.echo(cut_line(record), err=True)
+
+
+def cut_line(record: RunRecord) -> str:
+    """Say what has become of a run whose process was killed."""
+    said = record.failure.error.text if record.failure else f"was cut, and {record.state.value} now"
+    return f"run {short(record.run)} of {record.file}: {said}"
 
 
 async def _end_of(cluster: Cluster, record: RunRecord) -> RunRecord:
@@ -81,15 +131,26 @@ async def _wait_for_others(cluster: Cluster) -> None:
 async def find_run(cluster: Cluster, beginning: str) -> RunRecord:
     """Return the run whose id begins so; `last` is the newest. Raises NotFound, and Invalid where several do."""
     listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
-    records = sorted((found.value for found in listing.items), key=lambda record: record.run)
-    if beginning == "last" and records:
-        return records[-1]
-    found = [record for record in records if record.run.startswith(beginning.upper())]
+    return chosen_run((found.value for found in listing.items), beginning)
+
+
+def chosen_run(records: Iterable[RunRecord], beginning: str) -> RunRecord:
+    """Return the one that is meant. Raises as `find_run`."""
+    listed = sorted(records, key=lambda record: record.run)
+    if not listed:
+        raise NotFound("there are no runs yet", code="no_runs", hint="runi run FILE.dsl makes one")
+    if beginning == LAST:
+        return listed[-1]
+    found = [record for record in listed if beginning and record.run.startswith(beginning.upper())]
     if not found:
-        raise NotFound(f"there is no run {beginning}", hint="runi runs lists them")
+        raise NotFound(
+            f"there is no run {beginning}", code="no_such_run", hint="runi runs lists them"
+        )
     if len(found) > 1:
-        names = ", ".join(record.run for record in found[:SHOWN_MAX])
+        names = ", ".join(record.run for record in found[-1 : -SHOWN_MAX - 1 : -1])
         raise Invalid(
-            f"{len(found)} runs begin with {beginning}: {names}", hint="type more of the id"
+            f"{len(found)} runs begin with {beginning}: {names}{' …' if len(found) > SHOWN_MAX else ''}",
+            code="ambiguous_run",
+            hint="type more of the id",
         )
     return found[0]

@@ -12,9 +12,10 @@ import click
 
 from runink.barn.keys import pipeline_key
 from runink.cli.client import find_run
-from runink.cli.options import output_option, run_argument, state_option
+from runink.cli.options import COUNT, output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
+from runink.cli.wording import JsonRows
 from runink.clients.cluster import Cluster
 from runink.dag import Dag, Sink, Source
 from runink.errors import NotFound
@@ -32,7 +33,14 @@ def dead() -> None:
 
 @dead.command()
 @run_argument
-@click.option("-n", "--limit", default=ROWS_SHOWN, show_default=True, help="How many rows.")
+@click.option(
+    "-n",
+    "--limit",
+    type=COUNT,
+    default=ROWS_SHOWN,
+    show_default=True,
+    help="How many rows at most.",
+)
 @output_option
 @state_option
 def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
@@ -51,12 +59,24 @@ def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
     record, dag, folder = with_cluster(state, ask)
     letters = _letters(record, dag, folder)
     if not letters:
-        click.echo(f"run {short(record.run)} rejected no rows", err=True)
-        return
-    for row in islice(_rows(letters), max(limit, 0)):
-        click.echo(
-            json.dumps(row, ensure_ascii=False, default=str) if output == "json" else _text(row)
-        )
+        click.echo(f"run {short(record.run)} {_why_none(record, dag)}", err=True)
+    rows = islice(_rows(letters), limit)
+    if output == "json":
+        document = JsonRows()
+        for row in rows:
+            document.add(row)
+        document.end()
+    else:
+        for row in rows:
+            click.echo(text_of(row))
+
+
+def _why_none(record: RunRecord, dag: Dag) -> str:
+    if not record.state.is_over:
+        return f"is {record.state.value}: its rejected rows can be looked at when it is over"
+    if not any(isinstance(node, Sink) and node.dead_letter for node in dag.nodes):
+        return "has no @deadletter to keep rejected rows in"
+    return "rejected no rows"
 
 
 def _letters(record: RunRecord, dag: Dag, folder: Path) -> list[tuple[Sink, str]]:
@@ -96,7 +116,7 @@ def _rows(letters: list[tuple[Sink, str]]) -> Iterator[dict[str, Any]]:
             reader.close()
 
 
-def _text(row: dict[str, Any]) -> str:
+def text_of(row: dict[str, Any]) -> str:
     reasons = row.get("dead_reasons") or []
     if isinstance(reasons, str):  # a CSV file holds them as text
         reasons = json.loads(reasons)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 
 from runink.cli.exits import ExitCode
 from runink.cli.options import output_option, project_here, state_folder, state_option
+from runink.cli.wording import counted, echo_json
 from runink.errors import RuninkError
 from runink.pipes.open import PIPE_BYTES, open_pipe, widen
 from runink.projects import compile_file
@@ -57,11 +57,12 @@ def doctor(output: str, state: Path | None) -> None:
     root = project_here()
     found = list(looked_at(root, state_folder(state, root)))
     if output == "json":
-        rows = [
-            {"name": one.name, "verdict": one.verdict.value, "text": one.text, "hint": one.hint}
-            for one in found
-        ]
-        click.echo(msgspec.json.encode(rows))
+        echo_json(
+            [
+                {"name": one.name, "verdict": one.verdict.value, "text": one.text, "hint": one.hint}
+                for one in found
+            ]
+        )
     else:
         for one in found:
             click.echo(f"{one.verdict.value:<8} {one.name:<10} {one.text}")
@@ -180,4 +181,4 @@ def _pipelines(root: Path) -> Iterator[Found]:
                 "pipeline", Verdict.WARNING, f"{name}: {error.text}", f"runi compile {name}"
             )
         else:
-            yield Found("pipeline", Verdict.OK, f"{name}: {len(dag.slices)} slices")
+            yield Found("pipeline", Verdict.OK, f"{name}: {counted(len(dag.slices), 'slice')}")

@@ -9,7 +9,9 @@ from typing import Any, Final
 import click
 
 from runink.config import STATE_FOLDER
-from runink.projects import find_root
+from runink.errors import Invalid
+from runink.projects import FOLDERS, MARK, find_root
+from runink.quantities import parse_duration
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -18,7 +20,7 @@ output_option: Final[Decorator] = click.option(
 )
 state_option: Final[Decorator] = click.option(
     "--state",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     envvar="RUNINK_STATE",
     help="The folder of the cluster's state; .runink in the project otherwise.",
 )
@@ -34,6 +36,7 @@ file_argument: Final[Decorator] = click.argument(
     "file", type=click.Path(path_type=Path), metavar="FILE.dsl"
 )
 run_argument: Final[Decorator] = click.argument("run_id", metavar="RUN")
+COUNT: Final = click.IntRange(min=0)
 
 
 def parameters_of(params: tuple[str, ...]) -> dict[str, str]:
@@ -43,15 +46,42 @@ def parameters_of(params: tuple[str, ...]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--param")
+        if found.get(name, value) != value:
+            raise click.BadParameter(f"{name} is given twice", param_hint="--param")
         found[name] = value
     return found
 
 
+def seconds_in(duration: str | None) -> float:
+    """Return a `--timeout` in seconds, 0 for none. Raises BadParameter."""
+    if duration is None:
+        return 0.0
+    try:
+        seconds = parse_duration(duration) / 1000
+    except Invalid as error:
+        raise click.BadParameter(f"{error.text}; {error.hint}", param_hint="--timeout") from None
+    if seconds <= 0:
+        raise click.BadParameter("a slice needs some time", param_hint="--timeout")
+    return seconds
+
+
 def project_here() -> Path:
-    """Return the root of the project that the working folder is in."""
-    return find_root(Path.cwd() / "any.dsl")
+    """Return the root of the project that the working folder is in: by its marks, or by the state that an earlier run has left."""
+    here = Path.cwd()
+    root = find_root(here / "any.dsl")
+    if root != here or any((here / mark).exists() for mark in (MARK, *FOLDERS)):
+        return root
+    states = (folder for folder in (here, *here.parents) if (folder / STATE_FOLDER).is_dir())
+    return next(states, here)
 
 
 def state_folder(state: Path | None, root: Path) -> Path:
-    """Return where the cluster of this project keeps its state."""
-    return (state or root / STATE_FOLDER).absolute()
+    """Return where the cluster of this project keeps its state. Raises Invalid for what is no folder."""
+    folder = (state or root / STATE_FOLDER).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise Invalid(
+            f"{folder} is no folder, and the cluster's state needs one",
+            code="state_no_folder",
+            hint="move it away, or keep the state elsewhere with --state",
+        )
+    return folder

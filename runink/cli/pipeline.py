@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from runink.cli.options import file_argument, output_option, param_option, parameters_of
+from runink.cli.wording import counted
 from runink.dsl.explain import as_dot, as_mermaid, explained
 from runink.projects import Compiled, compile_file
 
@@ -32,10 +33,9 @@ def compile_(file: Path, params: tuple[str, ...], output: str) -> None:
     if output == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(dag, order="sorted"), indent=2))
         return
-    gangs = len(dag.gangs())
     click.echo(
-        f"{dag.pipeline} {dag.hash[:12]}: {len(dag.scenarios)} scenarios, {len(dag.nodes)} nodes, "
-        f"{len(dag.slices)} slices in {gangs} gang{'s' if gangs > 1 else ''}"
+        f"{dag.pipeline} {dag.hash[:12]}: {counted(len(dag.scenarios), 'scenario')}, "
+        f"{counted(len(dag.nodes), 'node')}, {counted(len(dag.slices), 'slice')} in {counted(len(dag.gangs()), 'gang')}"
     )
 
 

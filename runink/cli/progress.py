@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final, Protocol, Self
@@ -15,6 +16,7 @@ from runink.runs.figures import rows_in, rows_out
 from runink.runs.records import RunState, SliceRecord
 
 REDRAW_PER_S: Final = 8  # more flickers, less looks stuck
+WIDTH_WITH_FLOW: Final = 100  # columns; narrower terminals show the numbers only
 
 
 class Shown(Protocol):
@@ -23,16 +25,22 @@ class Shown(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *details: object) -> None: ...
     def show(self, view: RunView) -> None: ...
+    def say(self, line: str) -> None:
+        """Tell something beside it, which stays."""
+        ...
 
 
 def progress_for(dag: Dag, *, is_quiet: bool) -> Shown:
     """Return the progress that fits where standard error goes."""
     if is_quiet:
-        return _Nothing()
-    return _Table(dag) if sys.stderr.isatty() else _Lines(dag)
+        return Nothing()
+    is_live = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return Table(dag) if is_live else Lines(dag)
 
 
-class _Nothing:
+class Nothing:
+    """Shows no progress; what must be told is."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -41,6 +49,9 @@ class _Nothing:
 
     def show(self, view: RunView) -> None:
         """Nobody looks."""
+
+    def say(self, line: str) -> None:
+        _to_stderr(line)
 
 
 def _states(view: RunView, dag: Dag) -> list[tuple[str, str, int, int, int]]:
@@ -90,7 +101,7 @@ def _to_stderr(line: str) -> None:
     click.echo(line, err=True)
 
 
-class _Lines:
+class Lines:
     """A line when a scenario changes its state, and when the run does."""
 
     def __init__(self, dag: Dag, write: Callable[[str], object] = _to_stderr) -> None:
@@ -107,29 +118,36 @@ class _Lines:
     def show(self, view: RunView) -> None:
         run = short(view.record.run)
         if view.record.waits_for:
-            self._say(run, f"run {run} waits: {view.record.waits_for}")
+            self._tell_once(run, f"run {run} waits: {view.record.waits_for}")
         for name, state, came, went, rejected in _states(view, self._dag):
             if state == "running":
-                self._say(name, f"{name}: running")
+                self._tell_once(name, f"{name}: running")
             elif state == "succeeded":
                 more = f", {rejected:,} rejected" if rejected else ""
-                self._say(name, f"{name}: {came:,} rows in, {went:,} out{more}")
+                self._tell_once(name, f"{name}: {came:,} rows in, {went:,} out{more}")
             elif state in ("failed", "lost", "cancelled"):
-                self._say(name, f"{name}: {state}")
+                self._tell_once(name, f"{name}: {state}")
         if view.record.state is RunState.COMMITTING:
-            self._say(run, f"run {run}: publishing")
+            self._tell_once(run, f"run {run}: publishing")
 
-    def _say(self, about: str, line: str) -> None:
+    def say(self, line: str) -> None:
+        self._write(line)
+
+    def _tell_once(self, about: str, line: str) -> None:
         if self._said.get(about) != line:
             self._said[about] = line
             self._write(line)
 
 
-class _Table:
-    """A small table that is redrawn in place and gone when the run is over: the summary then says it all."""
+class Table:
+    """A small table that is redrawn in place and gone when the run is over: the summary then says it all.
 
-    def __init__(self, dag: Dag) -> None:
+    A row is one line in any terminal: what does not fit is cut, and the way of the data goes first.
+    """
+
+    def __init__(self, dag: Dag, console: Any = None) -> None:
         self._dag = dag
+        self._console = console
         self._live: Any = None
         self._view: RunView | None = None
 
@@ -137,11 +155,12 @@ class _Table:
         from rich.console import Console  # noqa: PLC0415 - a tenth of a second that only a terminal needs
         from rich.live import Live  # noqa: PLC0415 - as above
 
+        self._console = self._console or Console(stderr=True)
         self._live = Live(
-            console=Console(stderr=True),
+            console=self._console,
             refresh_per_second=REDRAW_PER_S,
             transient=True,
-            get_renderable=self._table,
+            get_renderable=self.drawn,
         )
         self._live.__enter__()
         return self
@@ -152,33 +171,42 @@ class _Table:
     def show(self, view: RunView) -> None:
         self._view = view
 
-    def _table(self) -> Any:
-        from rich.table import Table  # noqa: PLC0415 - as above
+    def say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)
 
-        table = Table.grid(padding=(0, 2))
+    def drawn(self) -> Any:
+        """Return the table as it stands, for rich."""
+        from rich.console import Group  # noqa: PLC0415 - as above
+        from rich.table import Table as Grid  # noqa: PLC0415 - as above
+        from rich.text import Text  # noqa: PLC0415 - as above
+
         view = self._view
         if view is None:
-            table.add_row("starting")
-            return table
+            return Text("starting")
         record = view.record
-        table.add_row(
-            f"[bold]{record.pipeline}[/] · run {short(record.run)} · {record.state.value}"
-        )
+        head = Text(no_wrap=True, overflow="ellipsis")
+        head.append(record.pipeline, style="bold")
+        head.append(f" · run {short(record.run)} · {record.state.value}")
         if record.waits_for:
-            table.add_row(f"waits: {record.waits_for}")
-        inner = Table.grid(padding=(0, 2))
-        for name, state, came, went, rejected in _states(view, self._dag):
-            colour = _COLOURS.get(state, "dim")
-            inner.add_row(
-                f"  {name}",
-                flow_of(self._dag, name),
-                f"[{colour}]{state}[/]",
-                f"{came:,} in",
-                f"{went:,} out",
-                f"[yellow]{rejected:,} rejected[/]" if rejected else "",
-            )
-        table.add_row(inner)
-        return table
+            head.append(f" · waits: {record.waits_for}")
+        grid = Grid.grid(padding=(0, 2, 0, 0))
+        has_room = self._console.width >= WIDTH_WITH_FLOW
+        for row in _states(view, self._dag):
+            name, state, came, went, rejected = row
+            cells = [Text(f"  {name}")]
+            if has_room:
+                cells.append(Text(flow_of(self._dag, name)))
+            cells += [
+                Text(state, style=_COLOURS.get(state, "dim")),
+                Text(f"{came:,} in", justify="right"),
+                Text(f"{went:,} out", justify="right"),
+                Text(f"{rejected:,} rejected" if rejected else "", style="yellow", justify="right"),
+            ]
+            for cell in cells:
+                cell.no_wrap, cell.overflow = True, "ellipsis"
+            grid.add_row(*cells)
+        # The empty line is where a terminal shows ^C: behind a line as wide as itself it would break it, and the redrawing with it.
+        return Group(head, grid, Text())
 
 
 _COLOURS: Final = {"running": "cyan", "succeeded": "green", "failed": "red", "lost": "red"}

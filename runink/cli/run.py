@@ -7,12 +7,12 @@ runs are under way.  Ctrl-C cancels the run and waits for its end; a second one 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import anyio
 import click
@@ -20,24 +20,24 @@ import msgspec
 
 from runink.bundles import pack, unpack
 from runink.cli.client import Embedding, open_cluster
-from runink.cli.exits import ExitCode
+from runink.cli.exits import ExitCode, told
 from runink.cli.options import (
     file_argument,
     output_option,
     param_option,
     parameters_of,
+    seconds_in,
     state_folder,
     state_option,
 )
-from runink.cli.progress import progress_for
-from runink.cli.summary import document, short, summary
+from runink.cli.progress import Shown, progress_for
+from runink.cli.summary import WIDTH, document, short, summary
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView, Submit
 from runink.dag import Dag, Sink, Source
 from runink.errors import Invalid
 from runink.names import RunId, run_id
 from runink.projects import Compiled, compile_file
-from runink.quantities import parse_duration
 from runink.runs.records import RunState
 
 STANDARD: Final = "-"
@@ -62,10 +62,10 @@ def run(
 
     Exit code 0 if the run succeeded, 1 if it failed, 130 if it was cancelled, 8 if the pipeline is invalid.
     """
-    wall_time_s = parse_duration(timeout) / 1000 if timeout else 0.0
+    wall_time_s = seconds_in(timeout)
     compiled = compile_file(file, parameters=parameters_of(params))
     folder = state_folder(state, compiled.root)
-    for note in compiled.notes:
+    for note in () if quiet else compiled.notes:
         click.echo(f"note: {note}", err=True)
 
     async def whole() -> RunView:
@@ -73,16 +73,24 @@ def run(
         async with open_cluster(embedding) as cluster:
             request = submission(compiled, folder, cluster=cluster, wall_time_s=wall_time_s)
             with progress_for(compiled.dag, is_quiet=quiet or output == "json") as shown:
-                return await followed(cluster, request, shown.show)
+                return await followed(cluster, request, shown)
 
     view = anyio.run(whole)
     shows_on_stderr = any(isinstance(n, Sink) and n.path == STANDARD for n in compiled.dag.nodes)
     if output == "json":
         text = msgspec.json.encode(document(view)).decode()
     else:
-        text = "\n".join(summary(view, compiled.dag))
+        stream = sys.stderr if shows_on_stderr else sys.stdout
+        text = "\n".join(summary(view, compiled.dag, width=width_of(stream)))
     click.echo(text, err=shows_on_stderr)
     raise SystemExit(exit_code(view))
+
+
+def width_of(stream: TextIO | None) -> int:
+    """Return how wide the terminal is that the stream goes to, or WIDTH where it goes elsewhere."""
+    if stream is None or not stream.isatty():
+        return WIDTH
+    return shutil.get_terminal_size((WIDTH, 0)).columns
 
 
 def exit_code(view: RunView) -> ExitCode:
@@ -110,8 +118,14 @@ def submission(
     rehearsal: bool = False,
 ) -> Submit:
     """Pack the project and return the request for a run of it. Raises Invalid."""
-    bundle = pack(compiled.root)
-    unpack(bundle, state / "bundles")
+    try:
+        bundle = pack(compiled.root)
+    except OSError as error:
+        raise told(error, where=error.filename or compiled.root) from error
+    try:
+        unpack(bundle, state / "bundles")
+    except OSError as error:
+        raise told(error, where=state / "bundles") from error
     dag = compiled.dag
     return Submit(
         run=new_run_id(),
@@ -144,26 +158,26 @@ def _standard(number: int, is_used: bool) -> str:  # noqa: FBT001 - one fact, on
     return f"/proc/{os.getpid()}/fd/{number}"
 
 
-async def followed(cluster: Cluster, request: Submit, show: Callable[[RunView], object]) -> RunView:
+async def followed(cluster: Cluster, request: Submit, shown: Shown) -> RunView:
     """Submit the run, show how it goes, and return it when it is over."""
     await cluster.submit(request)
     last: RunView | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(_cancel_on_interrupt, cluster, request.run)
+        group.start_soon(_cancel_on_interrupt, cluster, request.run, shown)
         async for view in cluster.follow(request.run):
-            show(view)
+            shown.show(view)
             last = view
         group.cancel_scope.cancel()
     assert last is not None, "a run that was submitted is seen at least once"
     return last
 
 
-async def _cancel_on_interrupt(cluster: Cluster, run: RunId) -> None:
+async def _cancel_on_interrupt(cluster: Cluster, run: RunId, shown: Shown) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         asked = False
         async for _ in signals:
             if asked:
                 raise KeyboardInterrupt
             asked = True
-            click.echo(f"cancelling run {short(run)}; once more to leave at once", err=True)
+            shown.say(f"cancelling run {short(run)}; once more to leave at once")
             await cluster.cancel(run)

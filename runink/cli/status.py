@@ -13,6 +13,7 @@ import msgspec
 from runink.barn.keys import HERDS, NODES, RUNS, SLICES
 from runink.cli.exits import ExitCode
 from runink.cli.options import output_option, project_here, state_folder, state_option
+from runink.cli.wording import counted, echo_json
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
 from runink.errors import NotFound
@@ -38,7 +39,7 @@ def status(output: str, state: Path | None) -> None:
 
     facts = anyio.run(whole)
     if output == "json":
-        click.echo(msgspec.json.encode({"running": facts is not None, **(facts or {})}))
+        echo_json({"running": facts is not None, **(facts or {})})
     elif facts is None:
         click.echo(f"no cluster runs with its state in {folder}; runi up starts one")
     else:
@@ -72,11 +73,13 @@ async def _facts(cluster: Cluster) -> dict[str, Any]:
 
 def _lines(facts: dict[str, Any]) -> list[str]:
     barn = facts["barn"]
-    lines = [f"barn: revision {barn['revision']:,}, {barn['keys']:,} keys, term {barn['term']}"]
+    lines = [
+        f"barn: revision {barn['revision']:,}, {counted(barn['keys'], 'key')}, term {barn['term']}"
+    ]
     if barn["torn"]:
         lines.append(f"  its log was cut when it was opened: {barn['torn']}")
     lines += [
-        f"node {node['node']}: {node['slices']} slices, offers cpu {node['cpu']}, memory {node['memory']}"
+        f"node {node['node']}: {counted(node['slices'], 'slice')}, offers cpu {node['cpu']}, memory {node['memory']}"
         for node in facts["nodes"]
     ]
     runs = ", ".join(f"{count} {state}" for state, count in facts["runs"].items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from runink.cli.wording import counted
 from runink.clients.run_requests import RunView
 from runink.dag import Check, Dag, Node, Sink, Source, Step
 from runink.governance.lineage import label_of
@@ -15,7 +16,8 @@ from runink.runs.records import Failure, RunRecord, RunState
 
 SHORT_ID: Final = 12  # characters of a run's id: its millisecond and ten random bits
 REASONS_SHOWN_MAX: Final = 6
-WIDTH_MIN: Final = 100
+WIDTH: Final = 140  # where nobody says how wide the terminal is: the widest line of an ordinary run
+WIDTH_HEAD: Final = 100
 LABEL_MIN: Final = 34
 
 
@@ -53,36 +55,56 @@ def _word(node: Node) -> str:
             return ""
 
 
-def summary(view: RunView, dag: Dag) -> list[str]:
-    """Return the lines that stand at the end of a run."""
+def summary(view: RunView, dag: Dag, *, width: int = WIDTH) -> list[str]:
+    """Return the lines that stand at the end of a run. `width` is that of the terminal: what is longer is folded where it can be."""
     record = view.record
-    lines = [_head(record), *_steps(view, dag)]
-    lines += _rejections(view.figures)
+    lines = [*_head(record, width), *_steps(view, dag, width), *_rejections(view.figures, width)]
     if record.state is RunState.SUCCEEDED:
-        lines += _outputs(record, dag)
-    if record.failure is not None:
+        lines += _outputs(record, dag, width)
+    if record.state is RunState.CANCELLED:
+        lines += ["  nothing was published"]
+    elif record.failure is not None:
         lines += failure_lines(record.failure)
-    lines.append(_next(record, dag))
-    return lines
+    return [*lines, *_next(record, dag, width)]
 
 
-def _head(record: RunRecord) -> str:
+def _head(record: RunRecord, width: int) -> list[str]:
     left = f"{record.pipeline} · herd {record.herd} · run {short(record.run)}"
     right = f"{record.state.value} in {seconds_of(record):.1f} s"
-    return f"{left}{right.rjust(max(WIDTH_MIN - len(left), len(right) + 2))}"
+    room = min(width, WIDTH_HEAD) - len(left)
+    if room >= len(right) + 2:
+        return [f"{left}{right.rjust(room)}"]
+    return [left, f"  {right}"]
 
 
-def _steps(view: RunView, dag: Dag) -> Iterator[str]:
+def _steps(view: RunView, dag: Dag, width: int) -> list[str]:
+    """Say what each scenario did: a line each, or where that is too long for the terminal two."""
+    is_cut = view.record.state is not RunState.SUCCEEDED
     flows = {scenario.id: flow_of(dag, scenario.id) for scenario in dag.scenarios}
     names = max((len(name) for name in flows), default=0)
-    width = max([LABEL_MIN, *map(len, flows.values())])
+    flow_width = max([LABEL_MIN, *map(len, flows.values())])
+    wide: list[str] = []
+    narrow: list[str] = []
     for row in view.figures:
-        rejected = f"{row.rejected:>10,} rejected" if row.rejected else " " * 19
-        line = (
-            f"  {row.name:<{names}}  {flows[row.name]:<{width}}{row.rows_in:>12,} in{row.rows_out:>12,} out{rejected}"
-            f"{row.seconds:>8.1f} s{_rate(row)}"
-        )
-        yield line.rstrip()
+        flow = flows[row.name]
+        if is_cut and not row.rows_in and not row.seconds:
+            figures = [f"{'not begun':>15}"]
+        else:
+            figures = _figures(row)
+        wide.append(f"  {row.name:<{names}}  {flow:<{flow_width}}{''.join(figures)}".rstrip())
+        narrow.append(f"  {row.name}  {flow}")
+        narrow.append("    " + " · ".join(part.strip() for part in figures if part.strip()))
+    return wide if all(len(line) <= width for line in wide) else narrow
+
+
+def _figures(row: Figures) -> list[str]:
+    return [
+        f"{row.rows_in:>12,} in",
+        f"{row.rows_out:>12,} out",
+        f"{row.rejected:>10,} rejected" if row.rejected else " " * 19,
+        f"{row.seconds:>8.1f} s",
+        _rate(row),
+    ]
 
 
 def _rate(row: Figures) -> str:
@@ -92,7 +114,7 @@ def _rate(row: Figures) -> str:
     return f"   {rows_s / 1e6:.1f}M rows/s" if rows_s >= 1e6 else f"   {rows_s / 1e3:.0f}k rows/s"
 
 
-def _rejections(figures: Iterable[Figures]) -> Iterator[str]:
+def _rejections(figures: Iterable[Figures], width: int) -> Iterator[str]:
     for row in figures:
         if not row.rejected:
             continue
@@ -100,21 +122,38 @@ def _rejections(figures: Iterable[Figures]) -> Iterator[str]:
         texts = [f"{reason.text} {reason.rows:,}" for reason in reasons[:REASONS_SHOWN_MAX]]
         more = len(reasons) - len(texts)
         if more:
-            texts.append(f"{more} more reasons")
-        yield f"  {row.rejected:,} rejected: {' · '.join(texts)}"
+            texts.append(counted(more, "more reason"))
+        yield from _joined(f"  {row.rejected:,} rejected: ", texts, width)
 
 
-def _outputs(record: RunRecord, dag: Dag) -> Iterator[str]:
+def _outputs(record: RunRecord, dag: Dag, width: int) -> Iterator[str]:
     paths = [path_of(one) for one in record.prepared]
-    width = max([LABEL_MIN + 8, *(len(path) + 2 for path in paths)])
+    longest = max((len(path) + 2 for path in paths), default=0)
+    column = max(LABEL_MIN + 8, longest) if width >= WIDTH_HEAD else longest
     dead = {node.id for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
     for one in sorted(record.prepared, key=lambda one: one.sink in dead):
-        path = path_of(one)
-        if one.sink in dead:
-            hint = f"    look at them: runi dead show {short(record.run)}" if one.rows else ""
-            yield f"  {path:<{width}}{one.rows:,} rows{hint}"
+        line = f"  {path_of(one):<{column}}{counted(one.rows, 'row')}"
+        if one.sink not in dead:
+            yield f"{line}, {format_bytes(one.bytes)}" if one.kind != "stream" else line
+        elif one.rows:
+            yield from _joined(
+                line + "    ", [f"look at them: runi dead show {short(record.run)}"], width
+            )
         else:
-            yield f"  {path:<{width}}{one.rows:,} rows, {format_bytes(one.bytes)}"
+            yield line
+
+
+def _joined(head: str, texts: Iterable[str], width: int) -> Iterator[str]:
+    """Yield texts behind a head, with dots between, as many a line as fit."""
+    line, is_first = head, True
+    for text in texts:
+        piece = text if is_first else f" · {text}"
+        if len(line) + len(piece) > width and line.strip():
+            yield line.rstrip()
+            line, piece = "    ", text
+        line += piece
+        is_first = False
+    yield line.rstrip()
 
 
 def path_of(prepared: Prepared) -> str:
@@ -128,7 +167,8 @@ def failure_lines(failure: Failure) -> list[str]:
     lines = ["", *_indented(f"error[{failure.error.code}]: {failure.error.text}")]
     if failure.position:
         lines.append(f"    at {failure.position}")
-    lines += [f"    {line}" for line in failure.traceback]
+    if "\n" not in failure.error.text:  # one that has several lines holds these, too
+        lines += [f"    {line}" for line in failure.traceback]
     if failure.error.hint:
         lines.append(f"  help: {failure.error.hint}")
     if failure.log_tail and not failure.traceback:
@@ -141,9 +181,12 @@ def _indented(text: str) -> list[str]:
     return [f"  {line}" for line in text.splitlines()]
 
 
-def _next(record: RunRecord, dag: Dag) -> str:
+def _next(record: RunRecord, dag: Dag, width: int) -> Iterator[str]:
     run = short(record.run)
-    return f"next: runi lineage {run} · runi explain {dag.file} · runi logs {run}"
+    ways = [f"runi lineage {run}", f"runi explain {dag.file}", f"runi logs {run}"]
+    if record.state is not RunState.SUCCEEDED:
+        ways = [f"runi logs {run}", f"runi lineage {run}"]
+    return _joined("next: ", ways, width)
 
 
 def document(view: RunView) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from runink.cli.options import (
     state_folder,
     state_option,
 )
+from runink.cli.progress import Nothing
 from runink.cli.run import followed, modules_of, submission
 from runink.cli.summary import document, failure_lines, seconds_of
+from runink.cli.wording import echo_json
 from runink.clients.run_requests import RunView
 from runink.errors import Invalid, NotFound
 from runink.projects import Compiled, compile_file
@@ -56,7 +58,7 @@ def test(
     folder = state_folder(state, with_goldens[0].root)
     views = anyio.run(_rehearsed, with_goldens, folder, update)
     if output == "json":
-        click.echo(msgspec.json.encode([document(view) for view in views]))
+        echo_json([document(view) for view in views])
     else:
         for one, view in zip(with_goldens, views, strict=True):
             click.echo("\n".join(_lines(one, view, is_update=update)))
@@ -79,12 +81,8 @@ async def _rehearsed(compiled: list[Compiled], folder: Path, update: bool) -> li
         for one in compiled:
             request = submission(one, folder, cluster=cluster, rehearsal=True)
             request = msgspec.structs.replace(request, update_goldens=update)
-            views.append(await followed(cluster, request, _nothing))
+            views.append(await followed(cluster, request, Nothing()))
     return views
-
-
-def _nothing(_: RunView) -> None:
-    """A rehearsal is short and shows its end only."""
 
 
 def _lines(compiled: Compiled, view: RunView, *, is_update: bool) -> list[Any]:

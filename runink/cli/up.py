@@ -10,9 +10,11 @@ from pathlib import Path
 import anyio
 import click
 
+from runink.cli.exits import told
 from runink.cli.options import project_here, state_folder, state_option
+from runink.cli.warn import warn_on_stderr
 from runink.config import ORPHAN_S, NodeSettings, offered
-from runink.errors import Conflict, NotFound
+from runink.errors import Conflict, NotFound, RuninkError
 from runink.node import Role, connected, embedded
 
 
@@ -38,7 +40,11 @@ def up(state: Path | None) -> None:
                     break
                 click.echo("stopping", err=True)
 
-    anyio.run(whole)
+    warn_on_stderr(is_daemon=True)
+    try:
+        anyio.run(whole)
+    except (RuninkError, OSError) as error:
+        raise told(error, where=folder) from error
 
 
 async def _refuse_second(settings: NodeSettings) -> None:

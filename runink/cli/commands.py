@@ -1,0 +1,149 @@
+"""The commands by name, and how whatever one of them raises is told.
+
+A command is imported when it is called, so that `runi --version` costs a tenth of a second.  Whatever goes wrong is a text on standard error
+and an exit code; with `-o json` also a document on standard output, so that a program always finds one there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from runink import __version__
+from runink.cli.exits import (
+    ExitCode,
+    error_json,
+    error_text,
+    exit_code_of,
+    interrupted,
+    told,
+    usage,
+)
+from runink.errors import RuninkError
+
+# The name, where it is, and its line in the help: known without importing it.
+COMMANDS: Final = {
+    "run": ("runink.cli.run:run", "Run a pipeline, and show how far it is."),
+    "up": ("runink.cli.up:up", "Keep a cluster of one node running, for runs to be submitted to."),
+    "compile": ("runink.cli.pipeline:compile_", "Check a pipeline and print what it compiles to."),
+    "explain": ("runink.cli.pipeline:explain", "Say what a pipeline does, and what of its text is not enforced."),
+    "graph": ("runink.cli.pipeline:graph", "Print a pipeline's graph, for mermaid or dot."),
+    "test": ("runink.cli.test:test", "Run pipelines without publishing, and compare with their goldens."),
+    "status": ("runink.cli.status:status", "Say whether a cluster runs here, and what it does."),
+    "runs": ("runink.cli.runs:runs", "List the runs, newest first."),
+    "logs": ("runink.cli.logs:logs", "Print what a run's slices printed."),
+    "lineage": ("runink.cli.runs:lineage", "Print what a run read, did and wrote."),
+    "dead": ("runink.cli.dead:dead", "Look at the rows that a run rejected."),
+    "cancel": ("runink.cli.runs:cancel", "Cancel a run."),
+    "clean": ("runink.cli.clean:clean", "Forget runs that are over, with their logs."),
+    "doctor": ("runink.cli.doctor:doctor", "Check this machine and this project, and say what to mend."),
+}  # fmt: skip
+
+
+class Commands(click.Group):
+    """Commands by name, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else " `runi --help` lists them."
+            ctx.fail(f"there is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="runi")
+def runi() -> None:
+    """Data pipelines on plain Linux machines."""
+
+
+def called(words: list[str]) -> int:
+    """Run the command and return its exit code. Raises nothing that a person or the machine could have caused."""
+    try:
+        return _done(words)
+    except BaseException as error:
+        code = _told(words, _first(error))
+        if code is None:
+            raise
+        return code
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the error of a group that came first; what tasks beside it were ended with says nothing."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _told(words: list[str], error: BaseException) -> int | None:
+    """Tell what went wrong and return the exit code, or nothing for what nobody foresaw."""
+    match error:
+        case click.ClickException():
+            error.show()
+            return _ended(words, usage(error.format_message()), error.exit_code)
+        case click.Abort() | KeyboardInterrupt():
+            return _ended(words, interrupted(), ExitCode.INTERRUPTED)
+        case BrokenPipeError():
+            return _unread()
+        case RuninkError() | OSError():
+            known = told(error)
+            click.echo(error_text(known), err=True)
+            return _ended(words, known, exit_code_of(known))
+        case _:
+            return None
+
+
+def _done(words: list[str]) -> int:
+    code: Any
+    try:
+        code = runi.main(args=words, prog_name="runi", standalone_mode=False)
+    except SystemExit as ended:
+        code = ended.code
+    if sys.stdout is not None:
+        sys.stdout.flush()  # now, while it can still be told that nobody reads or the disk is full
+    return int(code or 0)
+
+
+def _ended(words: list[str], error: RuninkError, code: int) -> int:
+    """Print the error for programs, if one reads."""
+    if _wants_json(words):
+        try:
+            click.echo(error_json(error, command=words[0]))
+        except OSError:  # nobody reads it, or it takes nothing
+            return _unread()
+    return code
+
+
+def _unread() -> int:
+    """Give up standard output: whoever read it has had enough, and Python would complain once more when it flushes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
+    return ExitCode.FAILED
+
+
+def _wants_json(words: list[str]) -> bool:
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    return any(
+        word in ("-ojson", "--output=json") or (word in ("-o", "--output") and behind == "json")
+        for word, behind in pairs
+    )

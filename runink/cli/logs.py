@@ -1,0 +1,157 @@
+"""`runi logs`: what a run's slices printed, in the order of time; as it comes, with `--follow`."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import click
+import msgspec
+
+from runink.barn.keys import SLICES
+from runink.cli.client import find_run
+from runink.cli.options import output_option, run_argument, state_option
+from runink.cli.runs import with_cluster
+from runink.cli.summary import failure_lines, short
+from runink.cli.wording import JsonRows
+from runink.clients.cluster import Cluster
+from runink.errors import NotFound
+from runink.observe.slice_logs import LogLine, log_path
+from runink.runs.records import RunRecord, RunState, SliceRecord
+
+LOOK_S: Final = 0.2  # how late a line may be with --follow
+
+
+@click.command()
+@run_argument
+@click.option("--slice", "slice_id", metavar="SLICE", help="Only this slice's lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
+@output_option
+@state_option
+def logs(
+    run_id: str,
+    slice_id: str | None,
+    follow: bool,  # noqa: FBT001 - click gives it by name
+    output: str,
+    state: Path | None,
+) -> None:
+    """Print what a run's slices printed, oldest first. RUN is an id, its beginning, or `last`."""
+
+    async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, int]:
+        record = await find_run(cluster, run_id)
+        slices = await slices_of(cluster, record)
+        if slice_id is not None:
+            check_slice(slice_id, slices)
+        printer = Printer(folder / "runs" / record.run, slice_id, as_json=output == "json")
+        if follow and not record.state.is_over:
+            record = await _followed(cluster, record, printer)
+        printer.print_new(await slices_of(cluster, record))
+        return record, printer.end()
+
+    record, printed = with_cluster(state, ask)
+    if output == "json":
+        return
+    if not printed and record.state is RunState.SUCCEEDED:
+        click.echo(f"run {short(record.run)} printed nothing", err=True)
+    if record.state is RunState.CANCELLED:
+        click.echo(f"run {short(record.run)}: cancelled", err=True)
+    elif record.failure is not None:
+        click.echo("\n".join(failure_lines(record.failure)), err=True)
+
+
+async def slices_of(cluster: Cluster, record: RunRecord) -> tuple[SliceRecord, ...]:
+    """Return a run's slices as they stand."""
+    listing = await cluster.barn.range(SLICES.prefix(record.herd, record.run), SliceRecord)
+    return tuple(found.value for found in listing.items)
+
+
+def check_slice(name: str, slices: Iterable[SliceRecord]) -> None:
+    """Raise NotFound, with those that there are, if none has the name."""
+    names = [one.slice for one in slices]
+    if name not in names:
+        raise NotFound(
+            f"the run has no slice {name}",
+            code="no_such_slice",
+            hint=f"its slices: {', '.join(names) or 'none yet'}",
+        )
+
+
+async def _followed(cluster: Cluster, record: RunRecord, printer: Printer) -> RunRecord:
+    """Print lines as they come, up to the run's end, and return how it ended."""
+    last = record
+
+    async def wait_for_end() -> None:
+        nonlocal last
+        async for view in cluster.follow(record.run):
+            last = view.record
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait_for_end)
+        while True:  # ends with the run
+            printer.print_new(await slices_of(cluster, record))
+            await anyio.sleep(LOOK_S)
+    return last
+
+
+class Printer:
+    """Prints the lines of a run's slices that it has not printed yet, in the order of their time."""
+
+    def __init__(self, folder: Path, slice_id: str | None, *, as_json: bool) -> None:
+        self._folder = folder
+        self._slice_id = slice_id
+        self._rows = JsonRows() if as_json else None
+        self._read: dict[Path, int] = {}  # bytes
+        self._printed = 0
+
+    def print_new(self, slices: Iterable[SliceRecord]) -> None:
+        found = [
+            self._new(one.slice, attempt)
+            for one in slices
+            if self._slice_id in (None, one.slice)
+            for attempt in range(1, one.attempt + 1)
+        ]
+        for name, attempt, line in heapq.merge(*found, key=lambda row: row[2].at_ms):
+            self._printed += 1
+            if self._rows is not None:
+                self._rows.add({"slice": name, "attempt": attempt, **msgspec.to_builtins(line)})
+            else:
+                click.echo(text_of(name, attempt, line))
+
+    def end(self) -> int:
+        """Say that this was all, and return how many lines it was."""
+        if self._rows is not None:
+            self._rows.end()
+        return self._printed
+
+    def _new(self, name: str, attempt: int) -> Iterator[tuple[str, int, LogLine]]:
+        path = log_path(self._folder, name, attempt)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            return
+        with file:
+            file.seek(self._read.get(path, 0))
+            for text in file:
+                if not text.endswith(b"\n"):
+                    return  # it is being written
+                self._read[path] = file.tell()
+                try:
+                    line = _decode(text)
+                except msgspec.DecodeError:
+                    continue  # it was cut by a crash
+                yield name, attempt, line
+
+
+_decode: Any = msgspec.json.Decoder(LogLine).decode
+
+
+def text_of(name: str, attempt: int, line: LogLine) -> str:
+    """Return a line as people read it."""
+    at = datetime.fromtimestamp(line.at_ms / 1000, UTC).astimezone()
+    again = f" (attempt {attempt})" if attempt > 1 else ""
+    return f"{at:%H:%M:%S}.{line.at_ms % 1000:03} {name}{again} {line.stream.value}: {line.text}"
