@@ -5,6 +5,7 @@
 
 The **spawner** is small (standard library only) and outlives the agent for a while; it answers for every slice.  The **fork server** has loaded
 what slices need and makes them from itself.  Both speak the messages of `protocol.py`, written as `codec.py` says, in the packets of `packets.py`.
+An agent's side of the socket is `link.py` below `client.py`; `starting.py` finds the spawner that runs already, or starts one.
 
 A launch
     1  agent        puts the job into sealed memory, sends `launch` with it and the data pipes

@@ -10,8 +10,10 @@
 The entry is called as `entry(job, control, descriptors)`, the latter two as numbers.  What it returns is the exit code (nothing is 0), an exception is a traceback on stderr and
 code 70 (EX_SOFTWARE).  The process ends by `_exit`: output is flushed, exit handlers are not run, threads are not waited for.
 
-A slice has no parent-death signal: when the fork server dies, its slices go on as children of the spawner.  Where memory runs out, the kernel is to take
-a slice before the agent (`oom_score_adj`).  The file mode mask stays that of the agent, because outputs belong to the person who runs it.  The hash seed is the fork server's; `random` and numpy are seeded anew.
+Most of a launch's time is page faults: each object that is touched here is copied, so what can be done once is done before the fork
+(`open_standard_streams`, and what `fork_server.py` does with the environment and for the case that memory runs out).
+
+A slice has no parent-death signal: when the fork server dies, its slices go on as children of the spawner.  The file mode mask stays that of the agent, because outputs belong to the person who runs it.  The hash seed is the fork server's; `random` and numpy are seeded anew.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, TextIO
 
-from runink.sandbox.arguments import kept_environment
-from runink.sandbox.kernel import become_subreaper, content_of, name_process, offer_to_oom_killer
+from runink.sandbox.arguments import ENVIRONMENT_KEPT
+from runink.sandbox.kernel import become_subreaper, content_of, name_process
 from runink.sandbox.log import describe
 from runink.sandbox.packets import Outbox
 from runink.sandbox.protocol import FROM_FORK_SERVER, Fork, Started, Unborn
@@ -68,6 +70,17 @@ def be_slice(fork: Fork, handed: Handed, *, link: socket.socket, entry: Entry) -
         os._exit(code)
 
 
+def open_standard_streams() -> None:
+    """Give this process, and so every slice that comes of it, Python's streams over descriptors 0 to 2, whatever these will be."""
+    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+    sys.stdout = _log_stream(1)
+    sys.stderr = _log_stream(2)
+
+
+def _log_stream(place: int) -> TextIO:
+    return open(place, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
 def run_entry(entry: Entry, job: bytes, data_count: int) -> int:
     """Call the entry, and return the exit code that a Python program would have ended with."""
     gc.enable()
@@ -88,7 +101,6 @@ def _prepare(fork: Fork, handed: Handed, link: socket.socket) -> bytes:
         os.setsid()
         become_subreaper()
         name_process("runi-slice")
-        offer_to_oom_killer()
         job = content_of(handed.job)
         _place_descriptors(handed)
         _reset_signals()
@@ -112,13 +124,6 @@ def _place_descriptors(handed: Handed) -> None:
     for place, descriptor in enumerate(parked, start=1):
         # Programs that a step starts inherit the standard three; a pipe held open by a stray child would never end.
         os.dup2(descriptor, place, inheritable=place < CONTROL)
-    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115 - lives as long as the process
-    sys.stdout = _log_stream(1)
-    sys.stderr = _log_stream(2)
-
-
-def _log_stream(place: int) -> TextIO:
-    return open(place, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _reset_signals() -> None:
@@ -129,9 +134,9 @@ def _reset_signals() -> None:
 
 
 def _set_environment(added: Mapping[str, str]) -> None:
-    kept = kept_environment(os.environ)
-    os.environ.clear()
-    os.environ.update(kept | dict(added))
+    for name in [name for name in os.environ if name not in ENVIRONMENT_KEPT]:
+        del os.environ[name]
+    os.environ.update(added)
 
 
 def _reseed_numpy() -> None:

@@ -8,7 +8,7 @@ Started by the spawner with one end of a SOCK_SEQPACKET pair at descriptor 3:
 
 Rules
 - It runs no thread of its own and starts none: a fork copies the one thread that forks, and a lock that another one held stays locked for
-  ever.  The spawner's THREADS_OFF keep pyarrow, numpy and polars from starting theirs at import.  One is left: polars 2.1 starts
+  ever.  THREADS_OFF keep pyarrow, numpy and polars from starting theirs at import.  One is left: polars 2.1 starts
   its cleaner of spilled files, which no variable turns off; it was idle in every fork tried (hundreds, also of queries that spill).
   `ready` says how many there are.
 - Nothing is ever used here, only imported: polars must not be forked after its first query.
@@ -30,13 +30,14 @@ import traceback
 import warnings
 from collections.abc import Iterable
 
-from runink.sandbox.arguments import LINK, listed, options
-from runink.sandbox.birth import PARKED, Entry, Handed, be_slice
+from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
+from runink.sandbox.birth import PARKED, Entry, Handed, be_slice, open_standard_streams
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.kernel import (
     become_subreaper,
     end_children,
     name_process,
+    offer_to_oom_killer,
     reaped,
     threads,
     wake_on_signals,
@@ -146,6 +147,7 @@ class ForkServer:
                 self._outbox.send(Ended(name, pid, status, utime_s, stime_s, maxrss_bytes))
 
     def _import(self, modules: Iterable[str]) -> None:
+        os.environ.update(THREADS_OFF)
         for module in modules:
             try:
                 importlib.import_module(module)
@@ -154,6 +156,8 @@ class ForkServer:
                 self._modules[module] = False
             else:
                 self._modules[module] = True
+        for name in THREADS_OFF:
+            del os.environ[name]  # a slice may have as many threads as it likes
 
     def _say_ready(self) -> None:
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
@@ -170,6 +174,8 @@ def main() -> None:
     sys.path += listed(found["path"], separator=os.pathsep)
     gc.disable()
     name_process("runi-forkserver")
+    offer_to_oom_killer()  # which slices inherit: memory is to be taken from them before the agent
+    open_standard_streams()
     # From Python 3.12 on a fork beside polars' cleaner thread warns on every launch; why it is safe stands above.
     warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
     link = _parked_link()

@@ -97,14 +97,14 @@ def end_children(*, within_s: float) -> int:
     # A blocked signal waits to be taken, so it cannot come between the look and the wait.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
     until_s = time.monotonic() + within_s
-    while left := kill_strangers(set()):
+    while True:
+        for _ in reaped():  # first: the signal of who ended before may have been taken already
+            pass
+        left = kill_strangers(set())
         patience_s = until_s - time.monotonic()
-        if patience_s <= 0:
+        if not left or patience_s <= 0:
             return left
         signal.sigtimedwait((signal.SIGCHLD,), min(patience_s, 1.0))
-        for _ in reaped():
-            pass
-    return 0
 
 
 def reaped() -> Iterator[tuple[int, int, float, float, int]]:

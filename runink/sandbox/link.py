@@ -252,9 +252,10 @@ class SpawnerLink:
 
 def _slice_of(message: Launched | Listed, descriptors: Sequence[int]) -> LaunchedSlice:
     control, stdout, stderr, pidfd = descriptors
-    for descriptor in (control, stdout, stderr):
+    for descriptor in (stdout, stderr):
         os.set_blocking(descriptor, False)
     channel = socket.socket(fileno=control)
+    channel.setblocking(False)
     return LaunchedSlice(
         message.slice, message.attempt, message.pid, channel, stdout, stderr, pidfd
     )
@@ -264,5 +265,6 @@ def _refusal(message: Any, refused: Refused) -> RuninkError:
     """Return the error that a refusal is, saying of which slice it speaks."""
     kind = _REFUSALS.get(refused.code, errors.Refused)
     name = getattr(message, "slice", "")
-    text = f"slice {name}: {refused.text}" if name and name not in refused.text else refused.text
+    is_named = not name or repr(name) in refused.text
+    text = refused.text if is_named else f"slice {name}: {refused.text}"
     return kind(text, code=refused.code)

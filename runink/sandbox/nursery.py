@@ -19,7 +19,7 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, THREADS_OFF, kept_environment
+from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, kept_environment
 from runink.sandbox.packets import Outbox, Packet, receive
 from runink.sandbox.protocol import MODULES_MAX, TO_FORK_SERVER, ForkServerReady, Preload
 
@@ -128,7 +128,7 @@ class Nursery:
             return os.posix_spawn(
                 sys.executable,
                 words,
-                kept_environment(os.environ) | THREADS_OFF,
+                kept_environment(os.environ),
                 # Everything else that we hold is close-on-exec.
                 file_actions=[(os.POSIX_SPAWN_DUP2, link, LINK)],
                 setsigmask=(),

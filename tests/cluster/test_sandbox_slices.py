@@ -70,6 +70,7 @@ async def test_the_job_may_be_of_any_size(tmp_path):
 async def test_a_slice_has_its_descriptors_and_no_others(tmp_path):
     pipes = [os.pipe() for _ in range(3)]
     handed = [end for pipe in pipes for end in pipe]
+    targets = [os.readlink(f"/proc/self/fd/{end}") for end in handed]  # noqa: PTH115 - of no file
     secret = os.open("/etc/hostname", os.O_RDONLY)
     os.set_inheritable(secret, True)
     try:
@@ -87,9 +88,7 @@ async def test_a_slice_has_its_descriptors_and_no_others(tmp_path):
         assert found[1].startswith("pipe:")
         assert found[2].startswith("pipe:")
         assert found[3].startswith("socket:")
-        assert [found[4 + n] for n in range(6)] == [
-            str(Path(f"/proc/self/fd/{n}").readlink()) for n in handed
-        ]
+        assert [found[4 + number] for number in range(6)] == targets
     finally:
         for descriptor in [*handed, secret]:
             os.close(descriptor)

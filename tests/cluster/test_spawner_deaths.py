@@ -17,8 +17,8 @@ from runink.sandbox.client import ForkServerLost, ForkServerReady
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
     World,
-    children_of,
     all_of,
+    children_of,
     gone,
     is_alive,
     line_of,
@@ -201,27 +201,41 @@ async def _launch_or_lose(world, name):
 
 async def test_when_the_spawner_is_killed_its_slices_end_and_the_agent_is_told(tmp_path):
     async with running_spawner(place_in(tmp_path), agent="test") as spawner:
-        async with anyio.create_task_group() as group:
-            world = World(spawner)
-            launched = await world.launch("tree")
-            pids = json.loads(await line_of(launched.stdout))
-            fork_server = os.pidfd_open(*children_of(spawner.pid))
-            group.start_soon(_launch_or_lose, world, "too late")
-            os.kill(spawner.pid, signal.SIGKILL)
-            await gone(launched.pidfd)
-            await gone(fork_server)  # the last to go: it ends the others
-            os.close(fork_server)
-            await spawner.wait_ended()
-            with pytest.raises(LinkLost):
-                await world.launch("nothing", "other")
-            with pytest.raises(LinkLost):
-                await world.hear()
-            assert await some_of(launched.stdout) == b"", "nobody is left who could print"
-            assert not any(map(is_alive, pids))
-            launched.close()
+        world = World(spawner)
+        launched = await world.launch("tree")
+        pids = json.loads(await line_of(launched.stdout))
+        fork_server = os.pidfd_open(*children_of(spawner.pid))
+        os.kill(spawner.pid, signal.SIGKILL)
+        await gone(launched.pidfd)
+        await gone(fork_server)  # the last to go: it ends the others
+        os.close(fork_server)
+        await spawner.wait_ended()
+        with pytest.raises(LinkLost):
+            await world.launch("nothing", "other")
+        with pytest.raises(LinkLost):
+            await world.hear()
+        assert await some_of(launched.stdout) == b"", "nobody is left who could print"
+        assert not any(map(is_alive, pids))
+        launched.close()
     async with world_in(tmp_path) as world:
         assert world.spawner.pid != spawner.pid
         assert (await world.ran("nothing"))[0].code == 0
+
+
+async def test_a_launch_that_the_spawner_is_killed_over_is_lost(tmp_path):
+    async with running_spawner(place_in(tmp_path), agent="test") as spawner:
+        world = World(spawner)
+        (await world.launch("nothing", "first")).close()
+        os.kill(spawner.pid, signal.SIGSTOP)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_must_lose, world)
+            await anyio.wait_all_tasks_blocked()
+            os.kill(spawner.pid, signal.SIGKILL)
+
+
+async def _must_lose(world):
+    with pytest.raises(LinkLost):
+        await world.launch("nothing", "second")
 
 
 async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path):

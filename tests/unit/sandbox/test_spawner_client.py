@@ -1,0 +1,350 @@
+"""The agent's side of the spawner, with a test at the other end of the connection."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+import trio
+import trio.testing
+from desk_world import Peer
+from runink.errors import Conflict, LinkLost, NotFound, Overloaded, Refused, TimedOut, Unavailable
+from runink.sandbox import client, protocol
+from runink.sandbox.client import Exited, ForkServerReady, spawner_over
+from runink.sandbox.protocol import (
+    DATA_DESCRIPTORS_MAX,
+    TO_AGENT,
+    TO_SPAWNER,
+    Done,
+    Hello,
+    Kill,
+    Launch,
+    Launched,
+    List,
+    Listed,
+    Release,
+    Signal,
+    Welcome,
+)
+
+EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 1, 0.5, 0)
+
+
+class FakeSpawner(Peer):
+    """Answers what the test says."""
+
+    async def asked(self) -> tuple[int, object]:
+        """Return the next request, which must be the only one that waits."""
+        (found,) = await self.all_asked(1)
+        return found
+
+    async def all_asked(self, count: int) -> list[tuple[int, object]]:
+        found = []
+        while len(found) < count:
+            await anyio.wait_readable(self.link)
+            found += self.heard()
+        return found
+
+    def answer(self, message, *, request=0, descriptors=()):
+        assert self.outbox.send(message, request=request, descriptors=descriptors)
+
+    async def flushed(self):
+        """Wait until all that was answered is on its way."""
+        while not self.outbox.is_empty:
+            await anyio.wait_writable(self.link)
+            assert self.outbox.flush()
+
+    def start(self, request, name):
+        """Say that a slice has started, with descriptors of files of ours."""
+        made = [*os.pipe(), *os.pipe()]
+        control, other = socket.socketpair()
+        kept = [control.fileno(), made[0], made[2], made[1]]
+        self.answer(Launched(name, 1, 7), request=request, descriptors=kept)
+        control.close()
+        other.close()
+        for descriptor in made:
+            os.close(descriptor)
+
+
+@asynccontextmanager
+async def connected():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    fake = FakeSpawner(theirs, TO_AGENT, TO_SPAWNER)
+
+    async def welcome():
+        request, hello = await fake.asked()
+        assert hello == Hello(protocol.VERSION, "test")
+        fake.answer(Welcome(protocol.VERSION, 7, ready=True), request=request)
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(welcome)
+            async with spawner_over(ours, agent="test") as spawner:
+                yield spawner, fake
+    finally:
+        theirs.close()
+
+
+async def launched(spawner, name="a", **changes):
+    values = {"attempt": 1, "job": b"job", "descriptors": [], "cwd": "/", "environment": {}}
+    return await spawner.launch(name, **values | {"wall_time_s": 0.0} | changes)
+
+
+def open_count() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_launch_is_answered_with_descriptors_that_do_not_block():
+    async with connected() as (spawner, fake), anyio.create_task_group() as group:
+
+        async def serve():
+            request, launch = await fake.asked()
+            assert launch == Launch("a", 1, "/", {}, 0.0)
+            fake.start(request, "a")
+
+        group.start_soon(serve)
+        one = await launched(spawner)
+        assert (one.slice, one.attempt, one.pid) == ("a", 1, 7)
+        assert not one.control.getblocking()
+        assert not os.get_blocking(one.stdout)
+        with pytest.raises(BlockingIOError):
+            os.read(one.stdout, 10)
+        one.close()
+
+
+@pytest.mark.parametrize("when", ["before its start", "after its start"])
+async def test_a_launch_that_is_given_up_ends_its_slice_and_nobody_hears_of_it(when):
+    async with connected() as (spawner, fake):
+        async with anyio.create_task_group() as group:
+            group.start_soon(launched, spawner)
+            request, _ = await fake.asked()
+            if when == "after its start":
+                # The answer is there, but the cancellation comes before the asker has its turn.
+                fake.start(request, "a")
+            group.cancel_scope.cancel()
+        if when == "before its start":
+            fake.start(request, "a")
+        number, message = await fake.asked()
+        assert message == Kill("a")
+        fake.answer(Done(), request=number)
+        number, message = await fake.asked()
+        assert message == Release("a")
+        fake.answer(Done(), request=number)
+        fake.answer(EXITED)
+        fake.answer(EXITED._replace(slice="b"))
+        assert (await anext(spawner.events())).slice == "b"
+
+
+async def test_a_launch_that_we_have_no_descriptors_for_is_undone_and_the_connection_stays():
+    async with connected() as (spawner, fake), anyio.create_task_group() as group:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+        async def serve():
+            request, _ = await fake.asked()
+            fake.start(request, "a")
+            free = os.dup(0)
+            os.close(free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, limits[1]))
+            request, message = await fake.asked()
+            assert message == Kill("a")
+            fake.answer(Done(), request=request)
+            request, message = await fake.asked()
+            assert message == Release("a")
+            fake.answer(Done(), request=request)
+
+        group.start_soon(serve)
+        try:
+            with pytest.raises(Overloaded) as overloaded:
+                await launched(spawner)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert overloaded.value.code == "no_descriptors"
+        assert not spawner.has_ended
+
+
+async def test_refusals_are_the_errors_that_a_caller_acts_on():
+    kinds = {
+        "no_slice": NotFound,
+        "slice_exists": Conflict,
+        "too_many_slices": Overloaded,
+        "fork_server_lost": Unavailable,
+        "launch_timed_out": TimedOut,
+        "slice_not_prepared": Refused,
+        "something_new": Refused,
+    }
+    async with connected() as (spawner, fake), anyio.create_task_group() as group:
+
+        async def serve():
+            for code in kinds:
+                request, _ = await fake.asked()
+                fake.answer(protocol.Refused(code, "because"), request=request)
+
+        group.start_soon(serve)
+        for code, kind in kinds.items():
+            with pytest.raises(kind, match="slice a: because") as refused:
+                await launched(spawner)
+            assert refused.value.code == code
+
+
+async def test_mistakes_that_are_seen_here_are_not_sent():
+    async with connected() as (spawner, fake):
+        with pytest.raises(Refused) as refused:
+            await launched(spawner, descriptors=[0] * (DATA_DESCRIPTORS_MAX + 1))
+        assert refused.value.code == "descriptor_count"
+        with pytest.raises(Refused) as refused:
+            await launched(spawner, environment={"A": "x" * 100_000})
+        assert refused.value.code == "too_big"
+        assert fake.heard() == []
+
+
+async def test_a_list_that_is_given_up_leaves_no_descriptor():
+    before = open_count()
+    async with connected() as (spawner, fake):
+        async with anyio.create_task_group() as group:
+            group.start_soon(spawner.list)
+            request, message = await fake.asked()
+            assert message == List()
+            null = os.open("/dev/null", os.O_RDONLY)
+            ours, theirs = socket.socketpair()
+            kept = [ours.fileno(), null, null, null]
+            for _ in range(3):
+                fake.answer(Listed("a", 1, 7, ended=False), request=request, descriptors=kept)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+        fake.answer(Listed("a", 1, 7, ended=False), request=request, descriptors=kept)
+        fake.answer(EXITED)  # behind it: when this is here, that was dealt with
+        assert await anext(spawner.events()) == EXITED
+        os.close(null)
+        ours.close()
+        theirs.close()
+    assert open_count() == before
+
+
+async def test_events_wait_for_their_reader_and_survive_the_connection():
+    async with connected() as (spawner, fake):
+        told = [EXITED._replace(slice=str(number)) for number in range(500)]
+        for event in told:
+            fake.answer(event)
+        fake.answer(ForkServerReady(1, [], [], 0, ""))
+        await fake.flushed()
+        fake.link.close()
+        await spawner.wait_ended()
+        events = spawner.events()
+        heard = [await anext(events) for _ in range(len(told) + 1)]
+        with pytest.raises(LinkLost):
+            await anext(events)
+        assert heard == [*told, ForkServerReady(1, [], [], 0, "")]
+        with pytest.raises(LinkLost):
+            await spawner.kill("a")
+
+
+async def test_events_that_nobody_reads_hold_the_spawner_up_and_are_not_lost(monkeypatch):
+    monkeypatch.setattr(client, "EVENTS_MAX", 10)
+    async with connected() as (spawner, fake):
+        for number in range(300):
+            fake.answer(EXITED._replace(slice=str(number)))
+        async with anyio.create_task_group() as group:
+            group.start_soon(fake.flushed)
+            await anyio.wait_all_tasks_blocked()
+            events = spawner.events()
+            heard = [(await anext(events)).slice for _ in range(300)]
+        assert heard == [str(number) for number in range(300)]
+
+
+async def test_whoever_waits_for_an_event_hears_that_we_have_parted():
+    async with connected() as (spawner, _), anyio.create_task_group() as group:
+        heard = []
+
+        async def hear():
+            heard.extend([event async for event in spawner.events()])
+            heard.append("end")
+
+        group.start_soon(hear)
+        await anyio.wait_all_tasks_blocked()
+        await spawner.aclose()
+        with pytest.raises(LinkLost):
+            await spawner.list()
+        await anyio.wait_all_tasks_blocked()
+        assert heard == ["end"]
+
+
+async def test_what_is_asked_while_the_spawner_dies_is_lost():
+    async with connected() as (spawner, fake), anyio.create_task_group() as group:
+        lost = []
+
+        async def ask():
+            with pytest.raises(LinkLost):
+                await spawner.kill("a")
+            lost.append(1)
+
+        for _ in range(5):
+            group.start_soon(ask)
+        await fake.all_asked(5)
+        fake.link.close()
+        with anyio.fail_after(10):
+            while len(lost) < 5:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_a_spawner_that_is_not_understood_is_parted_from():
+    async with connected() as (spawner, fake):
+        fake.link.send(b"garbage")
+        await spawner.wait_ended()
+        with pytest.raises(LinkLost, match="not understood"):
+            await spawner.kill("a")
+
+
+async def test_more_requests_than_the_socket_holds_are_all_answered():
+    count = 600
+    async with connected() as (spawner, fake), anyio.create_task_group() as group:
+        answers = []
+
+        async def ask():
+            answers.append(await spawner.signal("a" * 200, 15))
+
+        for _ in range(count):
+            group.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        for request, message in await fake.all_asked(count):
+            assert message == Signal("a" * 200, 15)
+            fake.answer(Done(), request=request)
+        await fake.flushed()
+    assert answers == [True] * count
+
+
+async def test_an_error_in_the_body_comes_out_as_it_is():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    welcome = Welcome(protocol.VERSION, 7, ready=True)
+    assert FakeSpawner(theirs, TO_AGENT, TO_SPAWNER).outbox.send(welcome, request=1)
+    with theirs:
+        with pytest.raises(ZeroDivisionError):
+            async with spawner_over(ours, agent="test") as spawner:
+                divmod(1, 0)
+        assert spawner.has_ended
+
+
+def test_a_spawner_that_does_not_answer_is_not_waited_for_for_ever():
+    async def ask():
+        async with connected() as (spawner, fake):
+            for wait, seconds in [
+                (spawner.kill("a"), client.ANSWER_S),
+                (spawner.preload(["polars"]), client.PRELOAD_S),
+                (launched(spawner), client.LAUNCH_S),
+            ]:
+                before = trio.current_time()
+                with pytest.raises(TimedOut):
+                    await wait
+                assert trio.current_time() - before == seconds
+            assert len(fake.heard()) == 3
+
+    trio.run(ask, clock=trio.testing.MockClock(autojump_threshold=0.01))
