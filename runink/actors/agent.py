@@ -1,64 +1,62 @@
 """The agent of a worker node: makes its processes what the Barn says they should be.
 
     it sees                                   it does
-    the placements of a gang on this node     makes its pipes, launches its slices through the spawner, all at once
+    the placements of a gang on this node     says in the Barn that it launches them; then makes its pipes, launches its slices through the
+                                              spawner, all at once
     a placement is gone                       SIGTERM to the slice, after GRACE_S an end by force
     a slice's process has ended               writes the slice's record and takes the placement back, in one transaction
     its own start                             takes slices up again that the spawner kept; what is not there any more is lost
-    every HEARTBEAT_S                         renews the lease that its node's record hangs on
+    every HEARTBEAT_S                         renews the lease that its node's record hangs on (`registration.py`)
 
 It never touches data: it makes a pipe, hands both ends to slices and closes its own.  Records that cannot be written because
-somebody else has changed them are not ours any more: the slice is ended and forgotten.
+somebody else has changed them are not ours any more: the slice is ended and forgotten.  No process begins before the Barn says `launching`: who
+finds a slice `placed` may be sure that nothing of it was written anywhere.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import anyio
 from msgspec.structs import replace as changed
 
-from runink.actors.attending import Descriptors, Ending, attend, ended
+from runink.actors.attending import Attended, Descriptors, Ending, attend, ended, unborn
 from runink.actors.exits import Exits
 from runink.actors.launching import (
     Launch,
+    Launching,
     Workplace,
-    environment,
+    drop_scratch,
     gang_descriptors,
     launches_of,
+    make_scratch,
     process_name,
 )
+from runink.actors.pipelines import Pipelines
+from runink.actors.registration import Registration
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
 from runink.barn.history import Watched
 from runink.barn.keys import (
     PLACEMENTS,
     SLICES,
-    node_key,
     parse_slice,
-    pipeline_key,
     placement_key,
     run_key,
-    slice_key,
 )
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
-from runink.clients.barn import BarnClient, decode_value
+from runink.clients.barn import BarnClient, Found, decode_value
 from runink.clients.run_requests import RunRequest, SliceProgress
-from runink.dag import Dag
-from runink.errors import NotFound, Overloaded, RuninkError, to_wire
-from runink.jobs import Failed, Progress
+from runink.errors import Overloaded, RuninkError
+from runink.jobs import Progress
 from runink.names import RunId
 from runink.observe.slice_logs import SliceLog, log_path
 from runink.runs.records import (
-    Exit,
     NodeRecord,
-    PipelineRecord,
     Placement,
     RunRecord,
     SliceRecord,
@@ -69,22 +67,10 @@ from runink.runtime.ref import Ref
 from runink.sandbox.client import Exited, LaunchedSlice, Spawner
 from runink.wire.channel import Channel
 
-LEASE_S: Final = 30.0  # a node that does not renew for so long has lost its slices
-HEARTBEAT_S: Final = 5.0
 GRACE_S: Final = 3.0  # for a slice that is told to end
-DAGS_KEPT_MAX: Final = 50
 
 AgentMessage = Loaded | Watched
 _Gang = tuple[RunId, str, int]  # of a run, in an attempt
-
-
-@dataclass(eq=False, slots=True)
-class Attended:
-    """A slice of ours, from its launch to the moment its end is written."""
-
-    record: SliceRecord
-    name: str
-    stopping: bool = False
 
 
 class Agent(Actor[AgentMessage]):
@@ -103,15 +89,15 @@ class Agent(Actor[AgentMessage]):
         self._barn = barn
         self._runs = runs
         self._spawner = spawner
-        self._node = node
+        self._node = node.node
         self._workplace = workplace
         self._now_ms = now_ms
         self._prefix = PLACEMENTS.prefix(node.node)
         self._attended: dict[str, Attended] = {}  # by the placement's key
-        self._launching: dict[_Gang, frozenset[str]] = {}  # the placements of each gang
-        self._unwanted: set[str] = set()  # placements that were taken back during the launch
+        self._launching: dict[_Gang, Launching] = {}
         self._exits = Exits()
-        self._dags: dict[str, Dag] = {}
+        self._pipelines = Pipelines(barn)
+        self._registration = Registration(barn, node)
         self._records = SliceRecords(barn, lost=self._disown)
         self._context: Context[AgentMessage]
 
@@ -120,7 +106,8 @@ class Agent(Actor[AgentMessage]):
         context.spawn(self._records.run)
         context.spawn(self._hear_exits)
         await self._take_up()
-        context.spawn(partial(self._keep_registered, await self._register()))
+        await self._registration.begin()
+        context.spawn(self._registration.keep)
         context.spawn(partial(follow, self._barn, (self._prefix,), self._tell))
 
     async def _tell(self, seen: Seen) -> None:
@@ -137,40 +124,31 @@ class Agent(Actor[AgentMessage]):
                 there = [one.now for one in latest.values() if one.now is not None]
                 self._reconcile(there, [key for key, one in latest.items() if one.now is None])
 
-    # The node itself.
-
-    async def _register(self) -> int:
-        lease = await self._barn.grant_lease(LEASE_S)
-        await self._barn.put(node_key(self._node.node), self._node, lease=lease)
-        return lease
-
-    async def _keep_registered(self, lease: int) -> None:
-        while True:
-            await anyio.sleep(HEARTBEAT_S)
-            try:
-                await self._barn.keep_lease(lease)
-            except NotFound:  # we were away for longer than it lasts
-                lease = await self._register()
+    # What was there before.
 
     async def _take_up(self) -> None:
         """Find again what the spawner kept for us; what the Barn has as ours and is not there, is lost."""
         kept = {one.slice: one for one in await self._spawner.list()}
-        items = (await self._barn.read(key_prefix(SLICES.prefix()))).pages[0].items
-        for found in (decode_value(item, SliceRecord) for item in items):
+        ours = [found for found in await self._stored() if self._is_on_us(found.value)]
+        begun = {_gang(found.value) for found in ours if found.value.state is not SliceState.PLACED}
+        for found in ours:
             record = found.value
-            is_ours = record.node == self._node.node and record.state.is_on_node
-            if not is_ours:
-                continue
             launched = kept.pop(process_name(record), None)
             if launched is not None:
                 self._records.take(found)
-                self._attend(record, launched)
-            elif record.state is not SliceState.PLACED:
+                self._attend(self._write_running(record, launched), launched)
+            elif _gang(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
-                lost = changed(record, state=SliceState.LOST, ended_ms=self._now_ms())
-                self._records.write(lost)
+                self._write_over(record, SliceState.LOST)
         for name, launched in kept.items():
             await self._end(name, launched)
+
+    async def _stored(self) -> list[Found[SliceRecord]]:
+        items = (await self._barn.read(key_prefix(SLICES.prefix()))).pages[0].items
+        return [decode_value(item, SliceRecord) for item in items]
+
+    def _is_on_us(self, record: SliceRecord) -> bool:
+        return record.node == self._node and record.state.is_on_node
 
     async def _end(self, name: str, launched: LaunchedSlice) -> None:
         """End a process that nobody wants any more."""
@@ -183,6 +161,7 @@ class Agent(Actor[AgentMessage]):
     async def _release(self, name: str) -> None:
         await self._exits.wait(name)
         await self._spawner.release(name)
+        self._exits.forget(name)
 
     # Placements.
 
@@ -194,32 +173,37 @@ class Agent(Actor[AgentMessage]):
         for item in there:
             placement = decode_value(item, Placement).value
             attended = self._attended.get(item.key)
-            if attended is None or attended.record.attempt < placement.attempt:
-                gang = (placement.run, placement.gang, placement.attempt)
-                gangs.setdefault(gang, []).append(placement)
+            if attended is not None and attended.record.attempt >= placement.attempt:
+                continue
+            if attended is not None:  # its placement went and came again between two looks
+                self._unwant(item.key)
+            gangs.setdefault(_gang(placement), []).append(placement)
         for gang, placements in gangs.items():
             if gang not in self._launching:
-                self._launching[gang] = frozenset(map(self._placement_key, placements))
-                self._context.spawn(partial(self._launch, gang, placements))
+                launching = Launching(frozenset(map(self._placement_key, placements)))
+                self._launching[gang] = launching
+                self._context.spawn(partial(self._launch, gang, launching, placements))
 
     def _placement_key(self, one: Placement | SliceRecord) -> str:
-        return placement_key(self._node.node, one.run, one.slice)
+        return placement_key(self._node, one.run, one.slice)
 
     def _unwant(self, key: str) -> None:
         """Stop the slice with this placement, if there is one; one that is being launched is stopped as soon as it is there."""
         attended = self._attended.get(key)
         if attended is not None:
             self._context.spawn(partial(self._stop, attended))
-        elif any(key in keys for keys in self._launching.values()):
-            self._unwanted.add(key)
+        for launching in self._launching.values():
+            if key in launching.keys:
+                launching.unwanted.add(key)
 
     async def _stop(self, attended: Attended) -> None:
         if attended.stopping:
             return
         attended.stopping = True
         await self._spawner.signal(attended.name, signal.SIGTERM)
-        await anyio.sleep(GRACE_S)
-        if attended in self._attended.values():
+        with anyio.move_on_after(GRACE_S):
+            await attended.over.wait()
+        if not attended.over.is_set():
             await self._spawner.kill(attended.name)
 
     def _disown(self, key: str) -> None:
@@ -227,17 +211,17 @@ class Agent(Actor[AgentMessage]):
         parsed = parse_slice(key)
         assert parsed is not None
         _, run, slice_id = parsed
-        self._unwant(placement_key(self._node.node, run, slice_id))
+        self._unwant(placement_key(self._node, run, slice_id))
 
     # Launching.
 
-    async def _launch(self, gang: _Gang, placements: list[Placement]) -> None:
+    async def _launch(self, gang: _Gang, launching: Launching, placements: list[Placement]) -> None:
         try:
-            await self._launch_gang(placements)
+            await self._launch_gang(launching, placements)
         finally:
-            self._unwanted -= self._launching.pop(gang)
+            del self._launching[gang]
 
-    async def _launch_gang(self, placements: list[Placement]) -> None:
+    async def _launch_gang(self, launching: Launching, placements: list[Placement]) -> None:
         """Launch slices whose placements came together, because they were written together."""
         first = placements[0]
         pages = await self._barn.read(
@@ -247,98 +231,102 @@ class Agent(Actor[AgentMessage]):
         if not pages.pages[0].items:
             return  # The run was cleaned away meanwhile.
         run = decode_value(pages.pages[0].items[0], RunRecord).value
-        found = {item.key: decode_value(item, SliceRecord) for item in pages.pages[1].items}
-        wanted = [
-            one
-            for placement in placements
-            if (one := found.get(_slice_key(placement))) is not None
-            and one.value.attempt == placement.attempt
-            and one.value.state is SliceState.PLACED
-        ]
-        if len(wanted) < len(placements):
+        found = [decode_value(item, SliceRecord) for item in pages.pages[1].items]
+        wanted = [one for one in found if _gang(one.value) == _gang(first)]
+        if not wanted or not all(self._may_begin(one.value) for one in wanted):
             return  # Somebody has changed it meanwhile; the watch tells us what became of it.
         for one in wanted:
             self._records.take(one)
-        launches = launches_of(
-            await self._dag(run),
-            run,
-            [one.value for one in wanted],
-            {one.value.slice: one.value for one in found.values()},
-            self._workplace,
-        )
-        await self._launch_all(run, launches)
+        if not await self._announce(launching, [one.value for one in wanted]):
+            return
+        slices = {str(one.value.slice): one.value for one in found}
+        await self._launch_all(run, launching, slices, [one.value for one in wanted])
 
-    async def _launch_all(self, run: RunRecord, launches: list[Launch]) -> None:
-        modules = frozenset(module for launch in launches for module in launch.modules)
+    def _may_begin(self, record: SliceRecord) -> bool:
+        return record.node == self._node and record.state is SliceState.PLACED
+
+    async def _announce(self, launching: Launching, records: list[SliceRecord]) -> bool:
+        """Say in the Barn that the gang is being launched, and whether all of it still may be; else nothing of it is."""
+        announced = [self._write_launching(record) for record in records]
+        are_ours = [await self._records.wait_written(record) for record in announced]
+        if all(are_ours) and not launching.unwanted:
+            return True
+        for record, is_ours in zip(announced, are_ours, strict=True):
+            if is_ours:
+                self._write_over(record, SliceState.CANCELLED)
+        return False
+
+    async def _launch_all(
+        self,
+        run: RunRecord,
+        launching: Launching,
+        slices: dict[str, SliceRecord],
+        records: list[SliceRecord],
+    ) -> None:
         try:
+            launches = launches_of(
+                await self._pipelines.of(run), run, records, slices, self._workplace
+            )
+            modules = frozenset(module for launch in launches for module in launch.modules)
             if modules:
                 await self._spawner.preload(sorted(modules))
             with gang_descriptors(launches) as descriptors:
                 async with anyio.create_task_group() as group:
                     for launch, mine in zip(launches, descriptors, strict=True):
-                        self._write(launch.record, SliceState.LAUNCHING)
-                        group.start_soon(self._launch_one, run, launch, mine)
+                        group.start_soon(self._launch_one, launching, launch, mine)
         except RuninkError as error:
-            for launch in launches:
-                self._unborn(launch, error)
+            for record in records:
+                self._records.write(unborn(record, error, now_ms=self._now_ms()))
 
-    async def _launch_one(self, run: RunRecord, launch: Launch, descriptors: list[int]) -> None:
-        if launch.scratch is not None:
-            launch.scratch.mkdir(parents=True, exist_ok=True)
+    async def _launch_one(
+        self, launching: Launching, launch: Launch, descriptors: list[int]
+    ) -> None:
         try:
+            if launch.scratch is not None:
+                make_scratch(launch.scratch)
             launched = await self._spawner.launch(
                 launch.name,
                 attempt=launch.record.attempt,
                 job=launch.job,
                 descriptors=descriptors,
                 cwd=launch.cwd,
-                environment=environment(),
-                wall_time_s=run.wall_time_s,
+                environment=launch.environment,
+                wall_time_s=launch.wall_time_s,
             )
         except RuninkError as error:
-            self._unborn(launch, error)
+            self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))
             return
-        record = self._write(launch.record, SliceState.RUNNING, pid=launched.pid)
-        self._attend(record, launched)
+        self._attend(self._write_running(launch.record, launched), launched)
+        key = self._placement_key(launch.record)
+        if key in launching.unwanted:
+            self._unwant(key)
 
-    def _write(self, record: SliceRecord, state: SliceState, *, pid: int = 0) -> SliceRecord:
-        launched_ms = record.launched_ms or self._now_ms()
-        written = changed(record, state=state, pid=pid, launched_ms=launched_ms)
-        self._records.write(written)
-        return written
+    # Records.
 
-    def _unborn(self, launch: Launch, error: RuninkError) -> None:
-        """Fail a slice that could not be started."""
-        now_ms = self._now_ms()
-        failed = changed(
-            launch.record,
-            state=SliceState.FAILED,
-            ended_ms=now_ms,
-            launched_ms=now_ms,
-            exit=Exit("unborn"),
-            report=Failed(to_wire(error)),
+    def _write_launching(self, record: SliceRecord) -> SliceRecord:
+        return self._written(
+            changed(record, state=SliceState.LAUNCHING, launched_ms=self._now_ms())
         )
-        self._records.write(failed)
 
-    async def _dag(self, run: RunRecord) -> Dag:
-        if run.version not in self._dags:
-            key = pipeline_key(run.herd, run.pipeline, run.version)
-            found = await self._barn.get(key, PipelineRecord)
-            assert found is not None, "a run's pipeline is put in the transaction that submits it"
-            if len(self._dags) >= DAGS_KEPT_MAX:
-                del self._dags[next(iter(self._dags))]
-            self._dags[run.version] = found.value.dag
-        return self._dags[run.version]
+    def _write_running(self, record: SliceRecord, launched: LaunchedSlice) -> SliceRecord:
+        since_ms = record.launched_ms or self._now_ms()
+        running = changed(record, state=SliceState.RUNNING, pid=launched.pid, launched_ms=since_ms)
+        self._records.write(running, is_urgent=False)
+        return running
+
+    def _write_over(self, record: SliceRecord, state: SliceState) -> SliceRecord:
+        return self._written(changed(record, state=state, ended_ms=self._now_ms()))
+
+    def _written(self, record: SliceRecord) -> SliceRecord:
+        self._records.write(record)
+        return record
 
     # Attending.
 
     def _attend(self, record: SliceRecord, launched: LaunchedSlice) -> None:
         attended = Attended(record, process_name(record))
-        key = self._placement_key(record)
-        self._attended[key] = attended
+        self._attended[self._placement_key(record)] = attended
         self._context.spawn(partial(self._attend_to_end, attended, launched))
-        if key in self._unwanted:
-            self._unwant(key)
 
     async def _attend_to_end(self, attended: Attended, launched: LaunchedSlice) -> None:
         record = attended.record
@@ -361,13 +349,23 @@ class Agent(Actor[AgentMessage]):
         record = attended.record
         final = ended(record, ending, was_stopped=attended.stopping, now_ms=self._now_ms())
         attended.stopping = True  # it has ended: that its placement goes is our own doing
-        self._records.write(final)
+        attended.over.set()
+        is_urgent = final.state is not SliceState.SUCCEEDED or self._is_last(attended)
+        self._records.write(final, is_urgent=is_urgent)
         await self._records.wait_written(final)
-        del self._attended[self._placement_key(record)]
+        key = self._placement_key(record)
+        if self._attended.get(key) is attended:  # not if a new attempt is here already
+            del self._attended[key]
         await self._spawner.release(attended.name)
-        scratch = self._workplace.run_folder(record.run) / "scratch"
-        name = f"{record.slice}.{record.attempt}"
-        await anyio.to_thread.run_sync(partial(shutil.rmtree, scratch / name, ignore_errors=True))
+        self._exits.forget(attended.name)
+        await drop_scratch(self._workplace.scratch(record))
+
+    def _is_last(self, attended: Attended) -> bool:
+        """Say whether nothing of its gang runs any more."""
+        gang = _gang(attended.record)
+        return all(
+            one.over.is_set() or _gang(one.record) != gang for one in self._attended.values()
+        )
 
     def _progress(self, record: SliceRecord, progress: Progress) -> None:
         try:
@@ -383,5 +381,5 @@ class Agent(Actor[AgentMessage]):
                 self._exits.tell(event)
 
 
-def _slice_key(placement: Placement) -> str:
-    return slice_key(placement.herd, placement.run, placement.slice)
+def _gang(one: Placement | SliceRecord) -> _Gang:
+    return one.run, one.gang, one.attempt

@@ -13,20 +13,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import anyio
 import msgspec
 
-from runink.errors import RuninkError, WireError
+from runink.errors import RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report
 from runink.observe.slice_logs import LineSplitter, SliceLog, Stream
 from runink.runs.records import Exit, SliceRecord, SliceState
 from runink.wire.channel import Channel
 
 READ_BYTES: Final = 64 << 10
+TAIL_LINE_MAX: Final = 500  # characters of a line in a record; all of it is in the log
 DRAIN_S: Final = 1.0  # for what is still in the pipes when the process tree is gone
 
 
@@ -46,6 +47,16 @@ class Ending:
     report: Done | Failed | None
     exit: Exit
     log_tail: tuple[str, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Attended:
+    """A slice from its launch to the moment its end is written. `over` is set when its process has ended."""
+
+    record: SliceRecord
+    name: str
+    stopping: bool = False
+    over: anyio.Event = field(default_factory=anyio.Event)
 
 
 async def attend(
@@ -107,7 +118,10 @@ async def _read_lines(
 async def _read_reports(
     control: Channel, reports: list[Done | Failed], progress: Callable[[Progress], object]
 ) -> None:
-    """Collect what the slice says. Nonsense on the channel is a failure of the slice, told as such."""
+    """Collect what the slice says. Nonsense on the channel is a failure of the slice, told as such.
+
+    The channel is closed then: nobody understands what would come, and a slice whose control socket closes ends.
+    """
     try:
         while (value := await control.receive()) is not None:
             report = msgspec.convert(value, Report)
@@ -119,6 +133,7 @@ async def _read_reports(
         text = f"the slice wrote nonsense to its control channel: {error}"
         hint = "a step must not write to descriptors that it did not open"
         reports.append(Failed(WireError("Broken", "bad_report", text, hint)))
+        await control.aclose()
 
 
 def ended(record: SliceRecord, ending: Ending, *, was_stopped: bool, now_ms: int) -> SliceRecord:
@@ -139,5 +154,21 @@ def ended(record: SliceRecord, ending: Ending, *, was_stopped: bool, now_ms: int
         ended_ms=now_ms,
         exit=ending.exit,
         report=report,
-        log_tail=ending.log_tail if state is SliceState.FAILED else (),
+        log_tail=tuple(map(_shortened, ending.log_tail)) if state is SliceState.FAILED else (),
     )
+
+
+def unborn(record: SliceRecord, error: RuninkError, *, now_ms: int) -> SliceRecord:
+    """Return the record of a slice that could not be started."""
+    return msgspec.structs.replace(
+        record,
+        state=SliceState.FAILED,
+        launched_ms=record.launched_ms or now_ms,
+        ended_ms=now_ms,
+        exit=Exit("unborn"),
+        report=Failed(to_wire(error)),
+    )
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= TAIL_LINE_MAX else f"{line[:TAIL_LINE_MAX]}..."

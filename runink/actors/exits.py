@@ -14,13 +14,16 @@ class Exits:
     def __init__(self) -> None:
         self._words: dict[str, _Word] = {}
 
+    def __len__(self) -> int:
+        return len(self._words)
+
     def tell(self, event: Exited) -> None:
         self._word(event.slice).tell(event)
 
     async def wait(self, name: str) -> Exit:
         """Wait until the process of that name has ended, and take the word of it."""
         event = await self._word(name).wait()
-        del self._words[name]
+        self.forget(name)
         return Exit(
             cause=event.cause,
             code=event.code,
@@ -29,6 +32,10 @@ class Exits:
             memory_bytes_max=event.maxrss_bytes,
             wall_s=event.wall_s,
         )
+
+    def forget(self, name: str) -> None:
+        """Drop what was told about a process that nobody asks for any more: the spawner may say it once again."""
+        self._words.pop(name, None)
 
     def _word(self, name: str) -> _Word:
         return self._words.setdefault(name, _Word())

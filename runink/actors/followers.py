@@ -1,7 +1,8 @@
 """Those who follow runs: what they have seen, and what they are told when there is something newer.
 
 A run's number grows with every change of its records and with every progress that an agent tells; a follower is answered as soon as the
-number is above the one that it has seen.  Progress is kept in memory only, for the runs that live.
+number is another than the one that it has seen (after a restart they begin anew, so it may be a lower one), but not again within PAUSE_S.
+The end of a run is told at once.  Progress is kept in memory only, for the runs that live.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 import anyio
 
 from runink.clients.run_requests import RunView
-from runink.errors import Overloaded
+from runink.errors import Overloaded, RuninkError
 from runink.jobs import NodeFacts
 from runink.names import RunId, SliceId
 from runink.runs.figures import figures_of
@@ -20,6 +21,7 @@ from runink.runs.lifecycle import RunView as RunState
 from runink.runtime.actor import Later
 
 FOLLOWERS_MAX: Final = 1000  # open requests; a person has one or two
+PAUSE_S: Final = 0.05  # nobody sees more; a view of hundreds of slices costs more than the change
 
 
 @dataclass(eq=False, slots=True)
@@ -35,7 +37,8 @@ class Follower:
 class _Followed:
     number: int = 1
     progress: dict[SliceId, tuple[NodeFacts, ...]] = field(default_factory=dict)
-    followers: list[Follower] = field(default_factory=list)
+    followers: dict[Follower, None] = field(default_factory=dict)  # a dict keeps their order
+    not_before_s: float = 0.0
 
 
 class Followers:
@@ -45,46 +48,74 @@ class Followers:
         self._runs: dict[RunId, _Followed] = {}
         self._open = 0
 
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def runs(self) -> tuple[RunId, ...]:
+        """Return the runs that are followed, or about which something is known."""
+        return tuple(self._runs)
+
     def add(self, run: RunId, seen: int, later: Later) -> Follower:
         """Take a request. Raises Overloaded beyond FOLLOWERS_MAX."""
         if self._open >= FOLLOWERS_MAX:
             raise Overloaded(f"{self._open} requests follow runs already", hint="try again later")
         follower = Follower(seen, later)
-        self._runs.setdefault(run, _Followed()).followers.append(follower)
+        self._runs.setdefault(run, _Followed()).followers[follower] = None
         self._open += 1
         return follower
 
     def progress(self, run: RunId, slice_id: SliceId, nodes: tuple[NodeFacts, ...]) -> None:
-        """Take note of how far a slice is."""
+        """Take note of how far a slice of a run that lives is."""
         followed = self._runs.setdefault(run, _Followed())
         followed.progress[slice_id] = nodes
         followed.number += 1
 
     def changed(self, run: RunId) -> None:
         """Take note that a run's records have changed."""
-        if run in self._runs:
-            self._runs[run].number += 1
+        self._runs.setdefault(run, _Followed()).number += 1
 
-    def tell(self, state: RunState) -> None:
-        """Answer those who have seen less than there is."""
-        followed = self._runs.get(state.record.run)
+    def due_s(self, run: RunId, *, now_s: float) -> float | None:
+        """Say in how many seconds somebody is to be told something about a run that lives, nothing if nobody is."""
+        followed = self._runs.get(run)
+        if followed is None or all(one.seen == followed.number for one in followed.followers):
+            return None
+        return max(followed.not_before_s - now_s, 0.0)
+
+    def tell(self, state: RunState, *, now_s: float) -> None:
+        """Answer those who have seen something else than there is; if the run is over, all, and forget it."""
+        run = state.record.run
+        followed = self._runs.get(run)
         if followed is None:
             return
-        due = [one for one in followed.followers if one.seen < followed.number]
-        for follower in due:
-            self.answer(follower, state)
+        is_over = state.record.state.is_over
+        due = [one for one in followed.followers if is_over or one.seen != followed.number]
+        if due:
+            followed.not_before_s = now_s + PAUSE_S
+            view = _shown(state, followed)
+            for follower in due:
+                self._answer(followed, follower, view)
+        if is_over:
+            del self._runs[run]
 
     def answer(self, follower: Follower, state: RunState) -> None:
-        """Answer one, unless it has been."""
+        """Answer one, unless it has been: its time is over."""
         followed = self._runs.get(state.record.run)
-        if followed is None or follower not in followed.followers:
-            return
-        followed.followers.remove(follower)
+        if followed is not None and follower in followed.followers:
+            self._answer(followed, follower, _shown(state, followed))
+
+    def forget(self, run: RunId, error: RuninkError) -> None:
+        """Drop a run that is not there any more, and tell who follows it so."""
+        followed = self._runs.pop(run, None)
+        for follower in followed.followers if followed is not None else ():
+            self._open -= 1
+            follower.later.fail(error)
+            follower.answered.set()
+
+    def _answer(self, followed: _Followed, follower: Follower, view: RunView) -> None:
+        del followed.followers[follower]
         self._open -= 1
-        follower.later.answer(_shown(state, followed))
+        follower.later.answer(view)
         follower.answered.set()
-        if state.record.state.is_over and not followed.followers:
-            del self._runs[state.record.run]
 
 
 def _shown(state: RunState, followed: _Followed) -> RunView:

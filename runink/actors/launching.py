@@ -7,15 +7,18 @@ would never see the end of a pipe whose writing end somebody else still holds.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import anyio
 import msgspec
 
 from runink.dag import Dag, Link, Step
-from runink.errors import Refused
+from runink.errors import Overloaded, Refused, Unavailable
 from runink.jobs import SliceJob
 from runink.pipes.open import open_pipe
 from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job
@@ -38,6 +41,10 @@ class Workplace:
     def run_folder(self, run: str) -> Path:
         return self.state / "runs" / run
 
+    def scratch(self, record: SliceRecord) -> Path:
+        """Return the folder that `runs.jobs` names in a chain's job."""
+        return self.run_folder(record.run) / "scratch" / f"{record.slice}.{record.attempt}"
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -47,12 +54,22 @@ class Launch:
     name: str
     job: bytes
     cwd: str
+    wall_time_s: float
+    environment: Mapping[str, str]
     scratch: Path | None = None
     inputs: tuple[Link, ...] = ()
     outputs: tuple[Link, ...] = ()
     stdin: str = ""
     stdout: str = ""
     modules: frozenset[str] = frozenset()
+
+
+@dataclass(eq=False, slots=True)
+class Launching:
+    """A gang that is being launched: its placements' keys, and those of them that were taken back meanwhile."""
+
+    keys: frozenset[str]
+    unwanted: set[str] = field(default_factory=set)
 
 
 def process_name(record: SliceRecord) -> str:
@@ -76,22 +93,29 @@ def launches_of(
 ) -> list[Launch]:
     """Return what is to be launched for these slices of a run."""
     folders = workplace.folders(run)
+    given = environment()
     return [
-        _chain(run, record, chain_plan(dag, run, record, slices=slices, folders=folders))
+        _chain(run, record, chain_plan(dag, run, record, slices=slices, folders=folders), given)
         if record.task is Task.CHAIN
-        else _plain(run, record, closing_job(dag, run, record, slices=slices, folders=folders))
+        else _plain(
+            run, record, closing_job(dag, run, record, slices=slices, folders=folders), given
+        )
         for record in records
     ]
 
 
-def _chain(run: RunRecord, record: SliceRecord, plan: ChainPlan) -> Launch:
+def _chain(
+    run: RunRecord, record: SliceRecord, plan: ChainPlan, given: Mapping[str, str]
+) -> Launch:
     steps = [node for node in plan.job.nodes if isinstance(node, Step)]
     return Launch(
         record=record,
         name=process_name(record),
         job=encode_job(plan.job),
         cwd=run.project,
-        scratch=Path(plan.job.scratch),
+        wall_time_s=run.wall_time_s,
+        environment=given,
+        scratch=Path(plan.job.scratch) if plan.uses_scratch else None,
         inputs=plan.inputs,
         outputs=plan.outputs,
         stdin=run.stdin if plan.uses_stdin else "",
@@ -100,8 +124,9 @@ def _chain(run: RunRecord, record: SliceRecord, plan: ChainPlan) -> Launch:
     )
 
 
-def _plain(run: RunRecord, record: SliceRecord, job: SliceJob) -> Launch:
-    return Launch(record, process_name(record), encode_job(job), run.project)
+def _plain(run: RunRecord, record: SliceRecord, job: SliceJob, given: Mapping[str, str]) -> Launch:
+    name = process_name(record)
+    return Launch(record, name, encode_job(job), run.project, run.wall_time_s, given)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -116,13 +141,14 @@ def encode_job(job: SliceJob) -> bytes:
 def gang_descriptors(launches: Sequence[Launch]) -> Iterator[list[list[int]]]:
     """Make the gang's pipes and yield each slice's descriptors, in the order that its job names; all are closed at the end.
 
-    Raises Refused (`stdin_unreadable`, `stdout_unwritable`) if the run's standard input or output cannot be opened.
+    Raises Refused (`stdin_unusable`, `stdout_unusable`) if the run's standard input or output cannot be opened, Overloaded
+    (`no_descriptors`) if this process may not have so many pipes open.
     """
     held: list[int] = []
     try:
         ends: dict[Link, tuple[int, int]] = {}
         for link in (link for launch in launches for link in launch.outputs):
-            ends[link] = open_pipe()
+            ends[link] = _pipe(len(held))
             held.extend(ends[link])
         found: list[list[int]] = []
         for launch in launches:
@@ -139,13 +165,47 @@ def gang_descriptors(launches: Sequence[Launch]) -> Iterator[list[list[int]]]:
             os.close(descriptor)
 
 
-def _opened(path: str, flags: int) -> int:
+def _pipe(held: int) -> tuple[int, int]:
     try:
-        return os.open(path, flags | os.O_CLOEXEC)
+        return open_pipe()
     except OSError as error:
-        what = "input" if flags == os.O_RDONLY else "output"
+        text = f"no more than {held // 2} of the gang's pipes could be made: {error.strerror}"
+        hint = "raise the limit of open files (ulimit -n), or join steps in fewer slices"
+        raise Overloaded(text, code="no_descriptors", hint=hint) from error
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a named pipe: that would hold up every slice of this node."""
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        what = "in" if flags == os.O_RDONLY else "out"
         raise Refused(
-            f"the run's standard {what} cannot be opened: {error.strerror}",
-            code=f"std{what[:-3]}_unusable",
+            f"the run's standard {what}put, {path}, cannot be opened: {error.strerror}",
+            code=f"std{what}_unusable",
             hint="give it a file or a pipe",
         ) from error
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def make_scratch(folder: Path) -> None:
+    """Make a slice's folder for what it spools. Raises Unavailable (`no_scratch`)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"the slice's folder {folder} cannot be made: {error.strerror}",
+            code="no_scratch",
+            hint="make room on the node's disk, or have the folder belong to who runs Runink",
+        ) from error
+
+
+async def drop_scratch(folder: Path) -> None:
+    """Take a slice's folder away, in a thread, if it had one: most have none."""
+    if _is_there(folder):
+        await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+def _is_there(folder: Path) -> bool:
+    return folder.exists()

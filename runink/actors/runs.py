@@ -9,56 +9,38 @@
     Follow                       answers when there is something newer
 
 Decisions on one run never overlap: behind a transaction it waits for the watch to show it.  A conflict is no error: what
-changed comes by the watch, and is decided on anew.
+changed comes by the watch, and is decided on anew.  Nor is a Barn that takes nothing at the moment (its disk is full): the run is looked at
+again after a while.  A run that is over is read from the Barn when somebody asks for it (`run_sight.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 import anyio
 import msgspec
 from msgspec.structs import replace as changed
 
 from runink.actors.followers import Follower, Followers
+from runink.actors.pipelines import Pipelines
+from runink.actors.run_sight import PREFIXES, RunSight
 from runink.actors.run_writes import transaction_of
-from runink.actors.tables import Loaded, Seen, Table, follow
+from runink.actors.tables import Loaded, Seen, follow, load
 from runink.barn.history import Watched
-from runink.barn.keys import (
-    HERDS,
-    NODES,
-    PLACEMENTS,
-    PUBLISHING,
-    RUNS,
-    SLICES,
-    herd_key,
-    parse_placement,
-    parse_run,
-    parse_slice,
-    pipeline_key,
-    run_key,
-)
-from runink.clients.barn import BarnClient, Found, Transaction
+from runink.barn.keys import SLICES, herd_key, pipeline_key, run_key
+from runink.barn.keyvalue import key_prefix, one_key
+from runink.clients.barn import BarnClient, Found, Transaction, decode_value
 from runink.clients.run_requests import Cancel, Follow, RunRequest, SliceProgress, Submit
-from runink.dag import Dag
-from runink.errors import NotFound
-from runink.names import HerdName, RunId, SliceId
-from runink.runs.lifecycle import Decision, RunView, World, decide
-from runink.runs.records import (
-    HerdRecord,
-    NodeRecord,
-    PipelineRecord,
-    Placement,
-    RunRecord,
-    RunState,
-    SliceRecord,
-)
+from runink.errors import NotFound, Unavailable
+from runink.names import RunId
+from runink.runs.lifecycle import Decision, RunView, decide
+from runink.runs.records import PipelineRecord, RunRecord, RunState, SliceRecord
 from runink.runtime.actor import Actor, Context, Later
 
-DAGS_KEPT_MAX: Final = 200  # compiled pipelines in memory; read again from the Barn when needed
 FOLLOW_S_MAX: Final = 60.0
+AGAIN_MS: Final = 1000  # until a run is looked at again whose decision the Barn did not take
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -67,7 +49,13 @@ class _Look(msgspec.Struct, frozen=True):
     run: RunId
 
 
-RunsMessage = RunRequest | Loaded | Watched | _Look
+class _Tell(msgspec.Struct, frozen=True):
+    """Time has come to tell those who follow a run."""
+
+    run: RunId
+
+
+RunsMessage = RunRequest | Loaded | Watched | _Look | _Tell
 
 
 class RunController(Actor[RunsMessage]):
@@ -77,39 +65,24 @@ class RunController(Actor[RunsMessage]):
         self._barn = barn
         self._session = session
         self._now_ms = now_ms
-        self._runs = Table(RUNS.prefix(), RunRecord)
-        self._slices = Table(SLICES.prefix(), SliceRecord)
-        self._nodes = Table(NODES.prefix(), NodeRecord)
-        self._herds = Table(HERDS.prefix(), HerdRecord)
-        self._claims = Table(PUBLISHING.prefix(), str)
-        self._placements = Table(PLACEMENTS.prefix(), Placement)
-        self._keys: dict[RunId, str] = {}
-        self._slices_of: dict[RunId, dict[SliceId, str]] = {}
-        self._placed: dict[RunId, set[SliceId]] = {}
-        self._dags: dict[str, Dag] = {}
+        self._sight = RunSight()
+        self._pipelines = Pipelines(barn)
         self._own: dict[RunId, int] = {}  # a run's last transaction, until the watch has shown it
-        self._seen = 0
+        self._wakes: dict[RunId, int] = {}  # when a run is looked at again
+        self._telling: set[RunId] = set()  # whose followers are told in a moment
         self._followers = Followers()
         self._context: Context[RunsMessage]
 
     async def started(self, context: Context[RunsMessage]) -> None:
+        """Load what there is before anybody asks: a run that is there must not be told to be not."""
         self._context = context
-        self._followers = Followers()
-        prefixes = tuple(table.prefix for table in self._tables())
-        context.spawn(partial(follow, self._barn, prefixes, self._tell))
+        loaded = await load(self._barn, PREFIXES)
+        await self._load(loaded)
+        watch = partial(follow, self._barn, PREFIXES, self._tell, after_revision=loaded.revision)
+        context.spawn(watch)
 
     async def _tell(self, seen: Seen) -> None:
         await self._context.me.tell(seen)
-
-    def _tables(self) -> tuple[Table[object], ...]:
-        return (
-            self._runs,
-            self._slices,
-            self._placements,
-            self._nodes,
-            self._herds,
-            self._claims,
-        )  # type: ignore[return-value] # a tuple of tables of different records
 
     async def receive(self, message: RunsMessage) -> RunRecord | Later | None:
         match message:
@@ -120,14 +93,19 @@ class RunController(Actor[RunsMessage]):
             case Follow():
                 return await self._follow(message)
             case SliceProgress(run, slice_id, nodes):
-                self._followers.progress(run, slice_id, nodes)
-                self._tell_followers([run])
+                if self._sight.record_of(run) is not None:
+                    self._followers.progress(run, slice_id, nodes)
+                    await self._tell_followers([run])
             case Loaded():
                 await self._load(message)
             case Watched():
                 await self._apply(message)
             case _Look(run):
+                self._wakes.pop(run, None)
                 await self._look([run])
+            case _Tell(run):
+                self._telling.discard(run)
+                await self._tell_followers([run])
             case _:
                 assert_never(message)
         return None
@@ -135,8 +113,22 @@ class RunController(Actor[RunsMessage]):
     # What comes from outside.
 
     async def _submit(self, message: Submit) -> RunRecord:
+        record = self._record_of(message)
+        key = run_key(record.herd, record.run)
+        while True:  # each round somebody has put the pipeline, or forgotten it, at this moment
+            committed = await self._barn.commit(await self._submission(record, message))
+            if committed.succeeded:
+                break
+            if key in committed.failed:
+                return await self._stored(key, record.run)
+        self._pipelines.keep(record.version, message.dag)
+        self._sight.remember(Found(key, record, committed.revision, version=1, lease=0))
+        self._own[record.run] = committed.revision
+        return record
+
+    def _record_of(self, message: Submit) -> RunRecord:
         dag = message.dag
-        record = RunRecord(
+        return RunRecord(
             run=message.run,
             herd=message.herd.herd,
             pipeline=dag.pipeline,
@@ -155,31 +147,29 @@ class RunController(Actor[RunsMessage]):
             rehearsal=message.rehearsal,
             update_goldens=message.update_goldens,
         )
+
+    async def _submission(self, record: RunRecord, message: Submit) -> Transaction:
+        """Return the transaction that puts a run, with its herd and pipeline where they are not there as they should be."""
         key = run_key(record.herd, record.run)
         transaction = Transaction().if_absent(key).put(key, record)
-        known = self._herds.get(herd_key(record.herd))
+        known = self._sight.herds.get(herd_key(record.herd))
         if known is None or known.value != message.herd:
             transaction = transaction.put(herd_key(record.herd), message.herd)
-        if record.version not in self._dags:
-            at = pipeline_key(record.herd, record.pipeline, record.version)
-            transaction = transaction.put(at, PipelineRecord(dag))
-        committed = await self._barn.commit(transaction)
-        if not committed.succeeded:
-            return await self._stored(record.herd, record.run)
-        self._keep_dag(record.version, dag)
-        return record
+        at = pipeline_key(record.herd, record.pipeline, record.version)
+        items = (await self._barn.read(one_key(at))).pages[0].items
+        if items:
+            return transaction.if_revision(at, items[0].mod_revision)
+        return transaction.if_absent(at).put(at, PipelineRecord(message.dag))
 
-    async def _stored(self, herd: HerdName, run: RunId) -> RunRecord:
-        found = await self._barn.get(run_key(herd, run), RunRecord)
+    async def _stored(self, key: str, run: RunId) -> RunRecord:
+        found = await self._barn.get(key, RunRecord)
         if found is None:
             raise _no_run(run)
         return found.value
 
     async def _cancel(self, run: RunId) -> RunRecord:
         key = self._known(run)
-        while (
-            True
-        ):  # each round somebody else has changed the run, which they do a few times at most
+        while True:  # each round somebody has changed the run, which they do a few times at most
             found = await self._barn.get(key, RunRecord)
             if found is None:
                 raise _no_run(run)
@@ -191,7 +181,7 @@ class RunController(Actor[RunsMessage]):
                 return record
 
     def _known(self, run: RunId) -> str:
-        key = self._keys.get(run)
+        key = self._sight.key_of(run)
         if key is None:
             raise _no_run(run)
         return key
@@ -199,179 +189,130 @@ class RunController(Actor[RunsMessage]):
     async def _follow(self, message: Follow) -> Later:
         """Answer when there is news, or when the time is over."""
         run = message.run
-        found = self._runs.get(self._known(run))
-        assert found is not None, "a run that is known is in its table"
-        await self._dag(found.value)
+        view = await self._view(run) or await self._stored_view(run)
         later = Later()
         follower = self._followers.add(run, message.seen, later)
+        if view.record.state.is_over:
+            self._followers.tell(view, now_s=anyio.current_time())
+            return later
         wait_s = min(max(message.wait_s, 0.0), FOLLOW_S_MAX)
         self._context.spawn(partial(self._answer_at_last, run, follower, wait_s))
-        self._tell_followers([run])
+        await self._tell_followers([run])
         return later
+
+    async def _stored_view(self, run: RunId) -> RunView:
+        """Return a run that is over, from the Barn."""
+        key = self._known(run)
+        herd = key.split("/")[2]
+        pages = await self._barn.read(one_key(key), key_prefix(SLICES.prefix(herd, run)))
+        if not pages.pages[0].items:
+            raise _no_run(run)
+        record = decode_value(pages.pages[0].items[0], RunRecord).value
+        slices = (decode_value(item, SliceRecord).value for item in pages.pages[1].items)
+        return RunView(record, await self._pipelines.of(record), {one.slice: one for one in slices})
 
     async def _answer_at_last(self, run: RunId, follower: Follower, wait_s: float) -> None:
         with anyio.move_on_after(wait_s):
             await follower.answered.wait()
-        view = self._view(run)
-        if view is not None:
+        if not follower.answered.is_set() and (view := await self._view(run)) is not None:
             self._followers.answer(follower, view)
-        elif not follower.answered.is_set():
-            follower.later.fail(_no_run(run))
+
+    async def _tell_followers(self, runs: Iterable[RunId]) -> None:
+        now_s = anyio.current_time()
+        for run in runs:
+            record = self._sight.record_of(run)
+            if record is None:
+                continue
+            wait_s = self._followers.due_s(run, now_s=now_s)
+            if record.state.is_over or wait_s == 0:
+                if (view := await self._view(run)) is not None:
+                    self._followers.tell(view, now_s=now_s)
+            elif wait_s is not None and run not in self._telling:
+                self._telling.add(run)
+                self._context.spawn(partial(self._tell_after, wait_s, _Tell(run)))
+
+    async def _tell_after(self, wait_s: float, message: _Tell | _Look) -> None:
+        await anyio.sleep(wait_s)
+        await self._context.me.tell(message)
 
     # What comes from the Barn.
 
     async def _load(self, message: Loaded) -> None:
-        for table in self._tables():
-            table.load(message.items)
-        self._keys = {found.value.run: found.key for found in self._runs}
-        self._slices_of = {}
-        self._placed = {}
-        for found in self._slices:
-            self._slices_of.setdefault(found.value.run, {})[found.value.slice] = found.key
-        for placement in self._placements:
-            self._placed.setdefault(placement.value.run, set()).add(placement.value.slice)
-        self._seen = message.revision
-        await self._look([found.value.run for found in self._runs if not found.value.state.is_over])
+        self._sight.load(message)
+        living = list(self._sight.living())
+        for run in living:
+            self._followers.changed(run)
+        await self._look(living)
+        for run in self._followers.runs():
+            if self._sight.record_of(run) is None:
+                await self._tell_stored(run)
+
+    async def _tell_stored(self, run: RunId) -> None:
+        """Tell those who follow a run that is not among the living any more."""
+        try:
+            self._followers.tell(await self._stored_view(run), now_s=anyio.current_time())
+        except NotFound as error:
+            self._followers.forget(run, error)
 
     async def _apply(self, message: Watched) -> None:
-        """Take changes, and decide on the runs that they concern: on all that live if they are not of one run."""
-        concerned: dict[RunId, None] = {}
-        is_general = False
-        for change in message.changes:
-            any(table.apply(change) for table in self._tables())
-            run = self._note(change.key, is_there=change.now is not None)
-            if run is None:
-                is_general = True
+        """Take changes, and decide on the runs that they concern: on all that live if one has ended, or they are not of one run."""
+        concerned, is_general = self._sight.apply(message)
+        over: list[RunId] = []
+        for run in concerned:
+            record = self._sight.record_of(run)
+            if record is None:
+                self._followers.forget(run, _no_run(run))
             else:
-                concerned[run] = None
                 self._followers.changed(run)
-        self._seen = message.revision
-        if is_general or any(self._is_over(run) for run in concerned):
-            concerned |= dict.fromkeys(self._living())
-        await self._look(concerned)
-
-    def _living(self) -> list[RunId]:
-        return [found.value.run for found in self._runs if not found.value.state.is_over]
-
-    def _is_over(self, run: RunId) -> bool:
-        found = self._runs.get(self._keys.get(run, ""))
-        return found is None or found.value.state.is_over
-
-    def _note(self, key: str, *, is_there: bool) -> RunId | None:
-        """Keep the index by run, and return the run that a key is about."""
-        if parsed := parse_slice(key):
-            _, run, slice_id = parsed
-            mine = self._slices_of.setdefault(run, {})
-            if is_there:
-                mine[slice_id] = key
-            else:
-                mine.pop(slice_id, None)
-            return run
-        if placed := parse_placement(key):
-            _, run, slice_id = placed
-            (set.add if is_there else set.discard)(self._placed.setdefault(run, set()), slice_id)
-            return run
-        if about := parse_run(key):
-            run = about[1]
-            if is_there:
-                self._keys[run] = key
-            else:
-                for index in (self._keys, self._slices_of, self._placed):
-                    index.pop(run, None)
-            return run
-        return None
+                if record.state.is_over:
+                    over.append(run)
+        await self._look(self._sight.living() if is_general or over else concerned)
+        for run in over:
+            self._sight.forget(run)
+            self._own.pop(run, None)
 
     async def _look(self, runs: Iterable[RunId]) -> None:
         """Decide on runs and commit what was decided, all at once: one sync of the disk serves them together."""
-        names = [run for run in runs if self._own.get(run, 0) <= self._seen]
+        names = [run for run in runs if self._own.get(run, 0) <= self._sight.seen]
         async with anyio.create_task_group() as group:
             for run in names:
                 self._own.pop(run, None)
-                found = self._runs.get(self._keys.get(run, ""))
-                if found is None or found.value.state.is_over:
+                view = await self._view(run)
+                if view is None or view.record.state.is_over:
                     continue
-                await self._dag(found.value)
-                view = self._view(run)
-                assert view is not None
-                decision = decide(view, self._world(view.record))
+                world = self._sight.world(view.record, now_ms=self._now_ms(), session=self._session)
+                decision = decide(view, world)
                 if decision.wake_ms:
-                    wait_s = max(decision.wake_ms - self._now_ms(), 0) / 1000
-                    self._context.spawn(partial(self._wake, run, wait_s))
+                    self._wake_at(run, decision.wake_ms)
                 if not decision.is_nothing(view.record):
                     group.start_soon(self._carry_out, view, decision)
-        self._tell_followers(names)
+        await self._tell_followers(names)
 
-    def _view(self, run: RunId) -> RunView | None:
-        found = self._runs.get(self._keys.get(run, ""))
-        if found is None or found.value.version not in self._dags:
-            return None
-        slices: dict[str, SliceRecord] = {
-            name: one.value
-            for name, key in self._slices_of.get(run, {}).items()
-            if (one := self._slices.get(key)) is not None
-        }
-        return RunView(found.value, self._dags[found.value.version], slices)
+    async def _view(self, run: RunId) -> RunView | None:
+        """Return a run that lives, or nothing."""
+        record = self._sight.record_of(run)
+        return None if record is None else self._sight.view(run, await self._pipelines.of(record))
 
-    def _world(self, record: RunRecord) -> World:
-        return World(
-            now_ms=self._now_ms(),
-            session=self._session,
-            nodes=frozenset(found.value.node for found in self._nodes),
-            claims={found.key.rpartition("/")[2]: RunId(found.value) for found in self._claims},
-            placed=frozenset(self._placed.get(record.run, ())),
-            refused=self._refused(record),
-        )
-
-    def _refused(self, record: RunRecord) -> str:
-        """Say why the herd cannot take one more run, or nothing."""
-        if record.state is not RunState.SUBMITTED:
-            return ""
-        quota = self._herds.get(herd_key(record.herd))
-        most = quota.value.runs if quota else 0
-        ahead = sum(
-            found.value.herd == record.herd
-            and not found.value.state.is_over
-            and (found.value.state is not RunState.SUBMITTED or found.value.run < record.run)
-            for found in self._runs
-        )
-        if not most or ahead < most:
-            return ""
-        return f"herd {record.herd} has {most} of {most} runs"
-
-    async def _dag(self, record: RunRecord) -> Dag:
-        """Return a run's pipeline, from the Barn if it is not in memory."""
-        if record.version not in self._dags:
-            key = pipeline_key(record.herd, record.pipeline, record.version)
-            found = await self._barn.get(key, PipelineRecord)
-            assert found is not None, "a run's pipeline is put in the transaction that submits it"
-            self._keep_dag(record.version, found.value.dag)
-        return self._dags[record.version]
-
-    def _keep_dag(self, version: str, dag: Dag) -> None:
-        if len(self._dags) >= DAGS_KEPT_MAX:
-            del self._dags[next(iter(self._dags))]
-        self._dags[version] = dag
-
-    async def _wake(self, run: RunId, wait_s: float) -> None:
-        await anyio.sleep(wait_s)
-        await self._context.me.tell(_Look(run))
+    def _wake_at(self, run: RunId, at_ms: int) -> None:
+        """Look at a run again then, unless that is to be sooner."""
+        if self._wakes.get(run, at_ms + 1) <= at_ms:
+            return
+        self._wakes[run] = at_ms
+        wait_s = max(at_ms - self._now_ms(), 0) / 1000
+        self._context.spawn(partial(self._tell_after, wait_s, _Look(run)))
 
     # Carrying out.
 
     async def _carry_out(self, view: RunView, decision: Decision) -> None:
-        transaction = transaction_of(view, decision, revision_of=self._revision_of)
-        committed = await self._barn.commit(transaction)
+        run = view.record.run
+        transaction = transaction_of(view, decision, revision_of=self._sight.revision_of)
+        try:
+            committed = await self._barn.commit(transaction)
+        except Unavailable:  # if it took place after all, the watch tells
+            self._wake_at(run, self._now_ms() + AGAIN_MS)
+            return
         if committed.succeeded:
-            self._own[view.record.run] = committed.revision
-
-    def _revision_of(self, key: str) -> int | None:
-        found: Found[Any] | None = self._runs.get(key) or self._slices.get(key)
-        return None if found is None else found.revision
-
-    def _tell_followers(self, runs: Iterable[RunId]) -> None:
-        for run in runs:
-            if (view := self._view(run)) is not None:
-                self._followers.tell(view)
+            self._own[run] = committed.revision
 
 
 def _no_run(run: RunId) -> NotFound:

@@ -6,8 +6,9 @@
     a plan's placed unit          one transaction: every slice `placed`, its placement for the node; compared with the slices' revisions
     a unit that does not fit      writes why into its slices, once; fails them if it never will
     a retry held back             looks again when it is due
+    a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started)
 
-It holds no state that is not in the Barn: started anew, it decides the same.
+It holds no state that is not in the Barn: started anew, it decides the same.  A slice that is over is not kept: what has ended costs nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from runink.barn.history import Watched
 from runink.barn.keys import HERDS, NODES, SLICES, placement_key, slice_key
 from runink.clients.barn import BarnClient, Found, Transaction
 from runink.dag import Resources
-from runink.errors import WireError
+from runink.errors import Unavailable, WireError
 from runink.jobs import Failed
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import (
@@ -49,6 +50,7 @@ from runink.runs.records import (
 )
 from runink.runtime.actor import Actor, Context
 
+AGAIN_MS: Final = 1000
 NODE_SLICES_MAX: Final = 512  # processes of one node, where its record names no limit
 
 
@@ -68,7 +70,7 @@ class Scheduler(Actor[SchedulerMessage]):
         self._now_ms = now_ms
         self._nodes = Table(NODES.prefix(), NodeRecord)
         self._herds = Table(HERDS.prefix(), HerdRecord)
-        self._slices = Table(SLICES.prefix(), SliceRecord)
+        self._slices = Table(SLICES.prefix(), SliceRecord, keep=lambda one: not one.state.is_over)
         self._seen = 0
         self._own = 0  # the revision of our last transaction: older sights are not decided on
         self._context: Context[SchedulerMessage]
@@ -173,7 +175,11 @@ class Scheduler(Actor[SchedulerMessage]):
 
     async def _submit(self, transaction: Transaction) -> None:
         """Commit one; if something has changed meanwhile, the watch tells it and we decide again."""
-        committed = await self._barn.commit(transaction)
+        try:
+            committed = await self._barn.commit(transaction)
+        except Unavailable:  # if it took place after all, the watch tells
+            self._look_again(AGAIN_MS, self._now_ms() + AGAIN_MS)
+            return
         if committed.succeeded:
             self._own = max(self._own, committed.revision)
 

@@ -2,31 +2,49 @@
 
 A slice passes through several states in a few milliseconds, and a gang has many slices; one transaction a state would queue for the disk.
 So a record waits until the transaction before it is done, and only the latest state of each is written: a state that was passed within that time
-stands in no revision, its times stand in the record.  The last state of a slice takes its placement back in the same transaction.
+stands in no revision, its times stand in the record.  What nobody waits for (that a slice runs, or has succeeded while others of its gang go on)
+lingers for LINGER_S, so that others go with it; a slice that ends within that time was never seen running.  The last state of a slice takes its placement back in the same transaction.
+
+    the Barn says                        what is done
+    done                                 the next write is compared with that revision
+    somebody else has changed a record   it is not ours any more: dropped, and `lost` is told; the others are written again
+    surely not done (no room on disk)    the same again after PAUSE_S, for as long as it takes
+    outcome unknown                      raised: the agent starts anew from what the Barn has
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
+from msgspec.structs import replace as changed
 
+from runink.barn.commands import VALUE_BYTES_MAX
 from runink.barn.keys import placement_key, slice_key
-from runink.clients.barn import BarnClient, Found, Transaction
-from runink.runs.records import SliceRecord
+from runink.clients.barn import BarnClient, Found, Transaction, encode_value
+from runink.errors import OutcomeUnknown, Unavailable, WireError
+from runink.jobs import Failed
+from runink.runs.records import SliceRecord, SliceState
 
 BATCH_MAX: Final = 200  # records of a transaction, two operations each: below TXN_OPERATIONS_MAX
+BATCH_BYTES_MAX: Final = (
+    1 << 20
+)  # of values; with keys and placements it stays below COMMAND_BYTES_MAX
+LINGER_S: Final = 0.05
+PAUSE_S: Final = 1.0  # while the Barn's disk is full
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Held:
-    """A record of ours: the revision that the next write is compared with, and what is to be written."""
+    """A record of ours: its latest state, the revision that the next write is compared with, and whether all of it is in the Barn."""
 
+    key: str
     record: SliceRecord
     revision: int
-    written: anyio.Event
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    is_ours: bool = True
 
 
 class SliceRecords:
@@ -36,69 +54,136 @@ class SliceRecords:
         self._barn = barn
         self._lost = lost
         self._held: dict[str, _Held] = {}
-        self._due: dict[str, SliceRecord] = {}
-        self._wake = anyio.Event()
+        self._due: dict[str, _Held] = {}
+        self._some = anyio.Event()  # something is due
+        self._urgent = anyio.Event()  # something due must not linger
+
+    def __len__(self) -> int:
+        return len(self._held)
 
     def take(self, found: Found[SliceRecord]) -> None:
-        """Answer for a record from now on."""
-        self._held[found.key] = _Held(found.value, found.revision, anyio.Event())
+        """Answer for a record from now on, in this attempt; what was to be written of an earlier one is dropped."""
+        before = self._held.get(found.key)
+        if before is not None:
+            self._drop(before)
+        held = self._held[found.key] = _Held(found.key, found.value, found.revision)
+        held.settled.set()
 
-    def write(self, record: SliceRecord) -> None:
-        """Have a record written soon. One that is not ours any more is dropped."""
-        key = slice_key(record.herd, record.run, record.slice)
-        held = self._held.get(key)
-        if held is None or held.record.attempt != record.attempt:
+    def write(self, record: SliceRecord, *, is_urgent: bool = True) -> None:
+        """Have a record written, at once or soon. One that is not ours any more is dropped."""
+        held = self._held_for(record)
+        if held is None:
             return
         held.record = record
-        self._due[key] = record
-        self._wake.set()
+        if held.settled.is_set():
+            held.settled = anyio.Event()
+        self._make_due(held, is_urgent=is_urgent)
 
-    async def wait_written(self, record: SliceRecord) -> None:
-        """Wait until a record's last state is in the Barn, or is not ours any more."""
-        key = slice_key(record.herd, record.run, record.slice)
-        held = self._held.get(key)
-        if held is not None and held.record.attempt == record.attempt:
-            await held.written.wait()
+    async def wait_written(self, record: SliceRecord) -> bool:
+        """Wait until a record's last state is in the Barn; say whether it is, and not somebody else's."""
+        held = self._held_for(record)
+        if held is None:
+            return False
+        await held.settled.wait()
+        return held.is_ours
 
     async def run(self) -> None:
-        """Write what is due, for as long as this task lives."""
+        """Write what is due, for as long as this task lives. Raises OutcomeUnknown."""
         while True:
-            if not self._due:
-                self._wake = anyio.Event()
-                await self._wake.wait()
-            batch = dict(list(self._due.items())[:BATCH_MAX])
-            for key in batch:
-                del self._due[key]
-            await self._write(batch)
+            await self._some.wait()
+            with anyio.move_on_after(LINGER_S):
+                await self._urgent.wait()
+            await self._write(self._take_batch())
 
-    async def _write(self, batch: dict[str, SliceRecord]) -> None:
-        while batch:  # each round drops the records that were not ours any more
-            committed = await self._barn.commit(self._transaction(batch))
-            if committed.succeeded:
-                self._settle(batch, committed.revision)
-                return
-            for key in committed.failed:
-                batch.pop(key, None)
-                self._due.pop(key, None)
-                held = self._held.pop(key, None)
-                if held is not None:
-                    held.written.set()
-                    self._lost(key)
+    def _held_for(self, record: SliceRecord) -> _Held | None:
+        held = self._held.get(slice_key(record.herd, record.run, record.slice))
+        return held if held is not None and held.record.attempt == record.attempt else None
 
-    def _transaction(self, batch: dict[str, SliceRecord]) -> Transaction:
+    def _make_due(self, held: _Held, *, is_urgent: bool) -> None:
+        self._due[held.key] = held
+        self._some.set()
+        if is_urgent:
+            self._urgent.set()
+
+    def _drop(self, held: _Held) -> None:
+        del self._held[held.key]
+        self._due.pop(held.key, None)
+        held.is_ours = False
+        held.settled.set()
+
+    def _take_batch(self) -> list[tuple[_Held, SliceRecord, bytes]]:
+        batch: list[tuple[_Held, SliceRecord, bytes]] = []
+        size = 0
+        while self._due and len(batch) < BATCH_MAX:
+            key, held = next(iter(self._due.items()))
+            value = fitting(held.record)
+            size += len(value)
+            if batch and size > BATCH_BYTES_MAX:
+                break
+            del self._due[key]
+            batch.append((held, held.record, value))
+        if not self._due:
+            self._some = anyio.Event()
+            self._urgent = anyio.Event()
+        return batch
+
+    async def _write(self, batch: list[tuple[_Held, SliceRecord, bytes]]) -> None:
         transaction = Transaction()
-        for key, record in batch.items():
-            transaction = transaction.if_revision(key, self._held[key].revision).put(key, record)
+        for held, record, value in batch:
+            transaction = transaction.if_revision(held.key, held.revision).put(held.key, value)
             if record.state.is_over and record.node is not None:
-                transaction = transaction.delete(
-                    placement_key(record.node, record.run, record.slice)
-                )
-        return transaction
+                at = placement_key(record.node, record.run, record.slice)
+                transaction = transaction.delete(at)
+        try:
+            committed = await self._barn.commit(transaction)
+        except OutcomeUnknown:
+            raise
+        except Unavailable:
+            self._again(batch)
+            await anyio.sleep(PAUSE_S)
+            return
+        if committed.succeeded:
+            for held, record, _ in batch:
+                self._settle(held, record, committed.revision)
+            return
+        for key in committed.failed:
+            held = next(held for held, _, _ in batch if held.key == key)
+            if self._held.get(key) is held:
+                self._drop(held)
+                self._lost(key)
+        self._again(batch)
 
-    def _settle(self, keys: Iterable[str], revision: int) -> None:
-        for key in keys:
-            held = self._held[key]
-            held.revision = revision
-            if held.record.state.is_over and key not in self._due:
-                del self._held[key]
-                held.written.set()
+    def _again(self, batch: list[tuple[_Held, SliceRecord, bytes]]) -> None:
+        """Have those written again that are still ours, as they stand by then."""
+        for held, _, _ in batch:
+            if self._held.get(held.key) is held:
+                self._make_due(held, is_urgent=True)
+
+    def _settle(self, held: _Held, record: SliceRecord, revision: int) -> None:
+        held.revision = revision
+        if held.record is not record:
+            return  # Something newer is due already.
+        held.settled.set()
+        if record.state.is_over and self._held.get(held.key) is held:
+            del self._held[held.key]
+
+
+def fitting(record: SliceRecord) -> bytes:
+    """Return the record's value; one that the Barn would refuse for its size without its log lines, then without its report.
+
+    A report that is lost so is a failure: nobody could publish or clear away what it names.
+    """
+    value = encode_value(record)
+    if len(value) <= VALUE_BYTES_MAX:
+        return value
+    value = encode_value(changed(record, log_tail=()))
+    if len(value) <= VALUE_BYTES_MAX:
+        return value
+    error = WireError(
+        "Refused",
+        "report_too_large",
+        f"slice {record.slice} reported {len(value):,} bytes, at most {VALUE_BYTES_MAX:,} can be kept",
+        "write fewer, larger files, or raise shorter errors",
+    )
+    failed = changed(record, state=SliceState.FAILED, report=Failed(error), log_tail=())
+    return encode_value(failed)

@@ -30,28 +30,46 @@ class Loaded(msgspec.Struct, frozen=True):
 Seen = Loaded | Watched
 
 
+async def load(barn: BarnClient, prefixes: tuple[str, ...]) -> Loaded:
+    """Return what the prefixes hold."""
+    pages = await barn.read(*map(key_prefix, prefixes))
+    return Loaded(tuple(item for page in pages.pages for item in page.items), pages.revision)
+
+
 async def follow(
-    barn: BarnClient, prefixes: tuple[str, ...], tell: Callable[[Seen], Awaitable[None]]
+    barn: BarnClient,
+    prefixes: tuple[str, ...],
+    tell: Callable[[Seen], Awaitable[None]],
+    *,
+    after_revision: int | None = None,
 ) -> None:
-    """Tell what the prefixes hold, then every change of them, for as long as this task lives."""
+    """Tell what the prefixes hold, then every change of them, for as long as this task lives.
+
+    Who has loaded them says up to which revision, and is told what came after.
+    """
     while True:  # comes back only if it was away for longer than changes are kept
-        pages = await barn.read(*map(key_prefix, prefixes))
-        items = tuple(item for page in pages.pages for item in page.items)
-        await tell(Loaded(items, pages.revision))
+        if after_revision is None:
+            loaded = await load(barn, prefixes)
+            after_revision = loaded.revision
+            await tell(loaded)
         try:
-            async for watched in barn.watch(*prefixes, after_revision=pages.revision):
+            async for watched in barn.watch(*prefixes, after_revision=after_revision):
                 await tell(watched)
         except Refused as error:
             if error.code != "compacted":
                 raise
+            after_revision = None
 
 
 class Table(Generic[T]):
-    """The keys with one prefix, decoded."""
+    """The keys with one prefix, decoded; with `keep` only those whose values it wants."""
 
-    def __init__(self, prefix: str, kind: type[T]) -> None:
+    def __init__(
+        self, prefix: str, kind: type[T], *, keep: Callable[[T], bool] | None = None
+    ) -> None:
         self.prefix = prefix
         self._kind = kind
+        self._keep = keep
         self._items: dict[str, Found[T]] = {}
 
     def __iter__(self) -> Iterator[Found[T]]:
@@ -66,18 +84,28 @@ class Table(Generic[T]):
 
     def load(self, items: tuple[KeyValue, ...]) -> None:
         """Forget everything and take the items with this prefix."""
-        self._items = {
-            item.key: decode_value(item, self._kind)
-            for item in items
-            if item.key.startswith(self.prefix)
-        }
+        self._items = {}
+        for item in items:
+            if item.key.startswith(self.prefix):
+                self.put(decode_value(item, self._kind))
 
     def apply(self, change: Change) -> bool:
         """Take one change and say whether it was of this table."""
         if not change.key.startswith(self.prefix):
             return False
         if change.now is None:
-            self._items.pop(change.key, None)
+            self.drop(change.key)
         else:
-            self._items[change.key] = decode_value(change.now, self._kind)
+            self.put(decode_value(change.now, self._kind))
         return True
+
+    def put(self, found: Found[T]) -> None:
+        """Take a key as it stands now."""
+        if self._keep is None or self._keep(found.value):
+            self._items[found.key] = found
+        else:
+            self.drop(found.key)
+
+    def drop(self, key: str) -> None:
+        """Forget a key, if it is here."""
+        self._items.pop(key, None)

@@ -7,6 +7,7 @@ A file a slice and attempt: `RUNFOLDER/logs/SLICE.ATTEMPT.jsonl`, one JSON objec
     text     the line without its end; bytes that are no UTF-8 are shown as replacement characters
 
 Lines are cut at LINE_BYTES_MAX and a file ends at FILE_BYTES_MAX, both with a word about it: a slice that prints for ever fills no disk.
+The file appears with the first line: most slices print nothing, and making a file costs more than all else that is done for a log.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -78,28 +79,34 @@ def _text(line: bytes) -> str:
 
 
 class SliceLog:
-    """The log of one attempt of a slice, open for writing."""
+    """The log of one attempt of a slice. It goes on behind what an earlier start of the agent has written."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab", buffering=0)
-        self._bytes = self._file.tell()
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._bytes = 0
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     def write(self, stream: Stream, texts: list[str], *, at_ms: int) -> None:
-        """Append lines. A full disk loses them and nothing else: a log is not worth a run."""
+        """Append lines. A full disk, or a folder that is not ours, loses them and nothing else: a log is not worth a run."""
         self._tail.extend(texts)
         if self._bytes > FILE_BYTES_MAX or not texts:
             return
-        data = b"".join(_encode(LogLine(at_ms, stream, text)) + b"\n" for text in texts)
-        self._bytes += len(data)
-        if self._bytes > FILE_BYTES_MAX:
-            said = f"the log ends here: it is longer than {FILE_BYTES_MAX >> 20} MiB"
-            data += _encode(LogLine(at_ms, Stream.RUNINK, said)) + b"\n"
         try:
-            self._file.write(data)
+            self._append(b"".join(_encode(LogLine(at_ms, stream, text)) + b"\n" for text in texts))
+            if self._bytes > FILE_BYTES_MAX:
+                said = f"the log ends here: it is longer than {FILE_BYTES_MAX >> 20} MiB"
+                self._append(_encode(LogLine(at_ms, Stream.RUNINK, said)) + b"\n")
         except OSError:
             self._bytes = FILE_BYTES_MAX + 1
+
+    def _append(self, data: bytes) -> None:
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab", buffering=0)
+            self._bytes = self._file.tell()
+        self._bytes += len(data)
+        self._file.write(data)
 
     @property
     def tail(self) -> tuple[str, ...]:
@@ -107,7 +114,8 @@ class SliceLog:
         return tuple(self._tail)
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def log_path(run_folder: Path, slice_id: str, attempt: int) -> Path:

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
-from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source
+from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source, Sql, Step
 from runink.jobs import ChainJob, CompareJob, Done, Failed, Port, Prepared, PublishJob, Ticket
 from runink.names import SliceId
 from runink.runs.records import RunRecord, RunState, SliceRecord, Task
@@ -32,13 +32,17 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class ChainPlan:
-    """A chain's job and what its descriptors are, in order: read ends, write ends, then standard input and output where it uses them."""
+    """A chain's job and what its descriptors are, in order: read ends, write ends, then standard input and output where it uses them.
+
+    `uses_scratch` says whether anything in it may spool to disk: only then its scratch folder has to be there.
+    """
 
     job: ChainJob
     inputs: tuple[Link, ...]
     outputs: tuple[Link, ...]
     uses_stdin: bool
     uses_stdout: bool
+    uses_scratch: bool
 
 
 def ticket_of(record: SliceRecord, *, attempt: int = 0) -> Ticket:
@@ -81,7 +85,10 @@ def chain_plan(
         cpus=max(1, round(record.resources.cpu_m / 1000)),
         memory_bytes=record.resources.memory_bytes,
     )
-    return ChainPlan(job, inputs, outputs, uses_stdin, uses_stdout)
+    uses_scratch = any(link.spool for link in job.links) or any(
+        isinstance(node, Step) and isinstance(node.action, Sql) for node in nodes
+    )
+    return ChainPlan(job, inputs, outputs, uses_stdin, uses_stdout, uses_scratch)
 
 
 def _port(dag: Dag, link: Link, place: int) -> Port:

@@ -1,0 +1,41 @@
+"""Compiled pipelines in memory, read from the Barn when they are needed: they are large, and never change under their hash."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runink.barn.keys import pipeline_key
+from runink.clients.barn import BarnClient
+from runink.dag import Dag
+from runink.errors import Broken
+from runink.runs.records import PipelineRecord, RunRecord
+
+KEPT_MAX: Final = 100  # of some tens of kilobytes each; a cluster has a few at a time
+
+
+class Pipelines:
+    """Those that were needed last."""
+
+    def __init__(self, barn: BarnClient) -> None:
+        self._barn = barn
+        self._kept: dict[str, Dag] = {}  # by hash, the last used one last
+
+    async def of(self, run: RunRecord) -> Dag:
+        """Return a run's pipeline. Raises Broken (`pipeline_missing`): it is put in the transaction that submits the run."""
+        dag = self._kept.get(run.version)
+        if dag is None:
+            key = pipeline_key(run.herd, run.pipeline, run.version)
+            found = await self._barn.get(key, PipelineRecord)
+            if found is None:
+                text = f"the pipeline of run {run.run} is not in the Barn any more"
+                raise Broken(text, code="pipeline_missing", hint="submit it again")
+            dag = found.value.dag
+        self.keep(run.version, dag)
+        return dag
+
+    def keep(self, version: str, dag: Dag) -> None:
+        """Have a pipeline at hand."""
+        self._kept.pop(version, None)
+        self._kept[version] = dag
+        if len(self._kept) > KEPT_MAX:
+            del self._kept[next(iter(self._kept))]

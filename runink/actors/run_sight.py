@@ -1,0 +1,168 @@
+"""What the run controller sees of the Barn, by run: the records of runs that live, and where to find those that are over.
+
+A run that is over costs nothing any more: its records are forgotten here as soon as that has been told, and only its key is kept, for whoever asks
+for it.  A slice or placement of a run that does not live is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from runink.actors.tables import Loaded, Table
+from runink.barn.history import Watched
+from runink.barn.keys import (
+    HERDS,
+    NODES,
+    PLACEMENTS,
+    PUBLISHING,
+    RUNS,
+    SLICES,
+    herd_key,
+    parse_placement,
+    parse_run,
+    parse_slice,
+)
+from runink.barn.keyvalue import Change
+from runink.clients.barn import Found
+from runink.dag import Dag
+from runink.names import RunId, SliceId
+from runink.runs.lifecycle import RunView, World
+from runink.runs.records import HerdRecord, NodeRecord, RunRecord, RunState, SliceRecord
+
+PREFIXES = tuple(keys.prefix() for keys in (RUNS, SLICES, PLACEMENTS, NODES, HERDS, PUBLISHING))
+
+
+class RunSight:
+    """All of it, at one revision (`seen`)."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.herds = Table(HERDS.prefix(), HerdRecord)
+        self._nodes = Table(NODES.prefix(), NodeRecord)
+        self._claims = Table(PUBLISHING.prefix(), str)
+        self._runs = Table(RUNS.prefix(), RunRecord)
+        self._keys: dict[RunId, str] = {}  # of all runs
+        self._slices: dict[RunId, Table[SliceRecord]] = {}  # of those that live, as the next
+        self._placed: dict[RunId, set[SliceId]] = {}
+
+    def load(self, loaded: Loaded) -> None:
+        """Forget everything and take what there is."""
+        self._keys, self._slices, self._placed = {}, {}, {}
+        for table in (self.herds, self._nodes, self._claims, self._runs):
+            table.load(loaded.items)
+        for found in self._runs:
+            self._keys[found.value.run] = found.key
+        for run in [found.value.run for found in self._runs if found.value.state.is_over]:
+            self.forget(run)
+        for item in loaded.items:
+            self._note(Change(item.mod_revision, item.key, item))
+        self.seen = loaded.revision
+
+    def apply(self, watched: Watched) -> tuple[list[RunId], bool]:
+        """Take changes; return the runs that they concern, and whether they may concern every other as well."""
+        concerned: dict[RunId, None] = {}
+        is_general = False
+        for change in watched.changes:
+            for table in (self._runs, self.herds, self._nodes, self._claims):
+                table.apply(change)
+            run = self._note(change)
+            if run is None:
+                is_general |= not change.key.startswith((SLICES.prefix(), PLACEMENTS.prefix()))
+            else:
+                concerned[run] = None
+        self.seen = watched.revision
+        return list(concerned), is_general
+
+    def remember(self, found: Found[RunRecord]) -> None:
+        """Take note of a run that was put by ourselves, before it is seen."""
+        self._runs.put(found)
+        self._keys[found.value.run] = found.key
+
+    def forget(self, run: RunId) -> None:
+        """Drop what is known of a run that is over, but where it is found."""
+        self._slices.pop(run, None)
+        self._placed.pop(run, None)
+        if run in self._keys:
+            self._runs.drop(self._keys[run])
+
+    def living(self) -> Iterator[RunId]:
+        """Yield the runs that have not ended, or whose end is not told yet."""
+        return (found.value.run for found in self._runs)
+
+    def key_of(self, run: RunId) -> str | None:
+        """Return where a run is found, whether it lives or not; nothing if there is none."""
+        return self._keys.get(run)
+
+    def record_of(self, run: RunId) -> RunRecord | None:
+        """Return a run that lives."""
+        found = self._runs.get(self._keys.get(run, ""))
+        return None if found is None else found.value
+
+    def revision_of(self, key: str) -> int | None:
+        """Return at which revision the key of a living run, or of a slice of it, was seen; nothing if it was not there."""
+        found: Found[Any] | None = self._runs.get(key)
+        if found is None and (parsed := parse_slice(key)):
+            slices = self._slices.get(parsed[1])
+            found = slices.get(key) if slices is not None else None
+        return None if found is None else found.revision
+
+    def view(self, run: RunId, dag: Dag) -> RunView:
+        """Return a run that lives, with its slices."""
+        record = self.record_of(run)
+        assert record is not None
+        slices: Iterable[Found[SliceRecord]] = self._slices.get(run, ())
+        return RunView(record, dag, {str(one.value.slice): one.value for one in slices})
+
+    def world(self, record: RunRecord, *, now_ms: int, session: str) -> World:
+        return World(
+            now_ms=now_ms,
+            session=session,
+            nodes=frozenset(found.value.node for found in self._nodes),
+            claims={found.key.rpartition("/")[2]: RunId(found.value) for found in self._claims},
+            placed=frozenset(self._placed.get(record.run, ())),
+            refused=self._refused(record),
+        )
+
+    def _refused(self, record: RunRecord) -> str:
+        """Say why the herd cannot take one more run, or nothing."""
+        quota = self.herds.get(herd_key(record.herd))
+        most = quota.value.runs if quota else 0
+        if record.state is not RunState.SUBMITTED or not most:
+            return ""
+        ahead = sum(
+            found.value.herd == record.herd
+            and not found.value.state.is_over
+            and (found.value.state is not RunState.SUBMITTED or found.value.run < record.run)
+            for found in self._runs
+        )
+        return f"herd {record.herd} has {most} of {most} runs" if ahead >= most else ""
+
+    def _note(self, change: Change) -> RunId | None:
+        """Keep what is indexed by run, and return the run that a change is about, if it lives or has just ended."""
+        is_there = change.now is not None
+        if about := parse_run(change.key):
+            self._note_run(about[1], change)
+            return about[1]
+        if parsed := parse_slice(change.key):
+            herd, run, _ = parsed
+            if self.record_of(run) is None:
+                return None
+            prefix = SLICES.prefix(herd, run)
+            self._slices.setdefault(run, Table(prefix, SliceRecord)).apply(change)
+            return run
+        if placed := parse_placement(change.key):
+            _, run, slice_id = placed
+            if self.record_of(run) is None:
+                return None
+            mine = self._placed.setdefault(run, set())
+            (mine.add if is_there else mine.discard)(slice_id)
+            return run
+        return None
+
+    def _note_run(self, run: RunId, change: Change) -> None:
+        if change.now is not None:
+            self._keys[run] = change.key
+            return
+        self.forget(run)
+        self._keys.pop(run, None)
