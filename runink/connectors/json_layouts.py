@@ -19,6 +19,7 @@ DEPTH_MAX: Final = 32  # brackets within an element; the expression grows with i
 
 _SPACE: Final = rb"[ \t\r\n]*+"
 _STRING: Final = rb'"[^"\\]*+(?>\\.[^"\\]*+)*+"'
+_SPACES: Final = re.compile(_SPACE)
 _OPENING: Final = re.compile(rb"%b\[%b" % (_SPACE, _SPACE))
 
 
@@ -52,53 +53,54 @@ class Lines:
 
 
 class Elements:
-    """A JSON array of objects."""
+    """A JSON array of objects. What `cut` and `text` have found of a block serves the calls that follow."""
 
     def __init__(self) -> None:
         self._begun = False
+        self._spans: list[tuple[int, int]] = []
+        self._at = 0
 
     def cut(self, buffer: bytearray, end: int, /) -> int:
         """Return where the last element ends that has a comma behind it; all, where something else comes that is no object."""
         start = 0 if self._begun else _opened(buffer, end)
-        match = _WITH_COMMAS.match(buffer, start, end)
-        assert match is not None, "the pattern matches nothing at all, too"
-        cut = match.end()
-        if cut == end or buffer[cut] in b"{]":
-            return cut if cut > start else 0
+        self._walk(buffer, start, end)
+        if self._at == end or buffer[self._at] in b"{]":
+            return self._at if self._spans else 0
         return end
 
-    def goes_wrong_at(self, block: Block) -> int:
-        """Return the place in the block from which on it is no array of objects."""
-        start = 0
-        if block.offset == 0:
-            start = _opened(block.view, block.end)
-            if not start:
-                return 0
-        match = _WITH_COMMAS.match(block.view, start)
-        assert match is not None, "the pattern matches nothing at all, too"
-        element = _ELEMENT.match(block.view, match.end())
-        return element.end() if element else match.end()
-
-    def records(self, block: Block) -> Iterator[tuple[int, bytes]]:
-        start = _opened(block.view, block.end) if block.offset == 0 else 0
-        for match in _ELEMENT.finditer(block.view, start):
-            yield match.start(), match[0]
+    def _walk(self, buffer: bytearray | memoryview, start: int, end: int) -> None:
+        """Note the elements with a comma behind them, and where they end."""
+        self._spans = []
+        space = _SPACES.match(buffer, start, end)
+        at = space.end() if space else start
+        while match := _WITH_COMMA.match(buffer, at, end):
+            self._spans.append(match.span(1))
+            at = match.end()
+        self._at = at
 
     def text(self, block: Block) -> memoryview | bytes | None:
         view = block.view
-        start = 0
-        if block.offset == 0:
-            start = _opened(view, len(view))
-            if not start:
-                return None
-            self._begun = True
-        match = _WITH_COMMAS.match(view, start)
-        assert match is not None, "the pattern matches nothing at all, too"
-        if block.is_last and not _CLOSING.match(view, match.end()):
+        start = _opened(view, block.end) if block.offset == 0 else 0
+        self._begun = self._begun or start > 0
+        if block.is_last and self._begun:
+            self._walk(view, start, block.end)
+        if block.is_last and self._begun and (closing := _CLOSING.match(view, self._at)):
+            if closing[1] is not None:
+                self._spans.append(closing.span(1))
+        elif not self._begun or block.is_last or self._at != block.end:
+            element = _ELEMENT.match(view, self._at)
+            self._at = element.end() if element and self._begun else self._at
             return None
-        if not block.is_last and match.end() != len(view):
-            return None
-        return b"\n".join(found[0] for found in _ELEMENT.finditer(view, start))
+        return b"\n".join([view[begin:end] for begin, end in self._spans])
+
+    def records(self, block: Block) -> Iterator[tuple[int, bytes]]:
+        for begin, end in self._spans:
+            yield begin, bytes(block.view[begin:end])
+
+    @property
+    def wrong_at(self) -> int:
+        """Where the block, for which there was no text, begins to be no array of objects."""
+        return self._at
 
 
 def _opened(buffer: bytearray | memoryview, end: int) -> int:
@@ -115,7 +117,11 @@ def _nested(depth: int) -> bytes:
     return inner
 
 
-_OBJECT: Final = rb"\{%b\}" % _nested(DEPTH_MAX)
+# Most objects hold no others: their brackets need no counting.
+_FLAT: Final = rb'\{[^{}"]*+(?>%b[^{}"]*+)*+\}' % _STRING
+_OBJECT: Final = rb"(?>%b|\{%b\})" % (_FLAT, _nested(DEPTH_MAX))
 _ELEMENT: Final = re.compile(_OBJECT, re.DOTALL)
-_WITH_COMMAS: Final = re.compile(rb"%b(?>%b%b,%b)*+" % (_SPACE, _OBJECT, _SPACE, _SPACE), re.DOTALL)
-_CLOSING: Final = re.compile(rb"(?>%b%b)?+\]%b\Z" % (_OBJECT, _SPACE, _SPACE), re.DOTALL)
+_WITH_COMMA: Final = re.compile(rb"%b(%b)%b,%b" % (_SPACE, _OBJECT, _SPACE, _SPACE), re.DOTALL)
+_CLOSING: Final = re.compile(
+    rb"%b(?>(%b)%b)?+\]%b\Z" % (_SPACE, _OBJECT, _SPACE, _SPACE), re.DOTALL
+)

@@ -2,11 +2,11 @@
 
     the source has                 a field is read as
     a contract right behind it     int64, double or bool where it says so, else as text
-    none                           what the first block shows; a string stays a string, whatever it looks like
+    none                           what the first block shows; text, where it shows values of several kinds
 
 With a contract, a field whose values do not fit in some block is text there, each value as it stands in the file, so that the check finds every bad
-one; fields that the contract does not name come along.  Without one, the first block's fields and types hold, and what does not fit later is an
-error that names it.  A field that is missing holds nothing.
+one; fields that the contract does not name come along.  Without one, the first block's fields and types hold: a field that is text takes all that comes,
+another that a later value does not fit is an error that names it.  A string stays a string, whatever it looks like.  A field that is missing holds nothing.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class JsonSource:
             if not isinstance(table, pa.Table):
                 table = self._repaired(layout, block, self._declared)
         elif self._guessed is not None:
-            table = _parsed(text, self._guessed, others="error")
+            table = self._as_guessed(text, layout, block, self._guessed)
         else:
             table = self._guess(text, layout, block)
         if isinstance(table, pa.Table):
@@ -87,28 +87,31 @@ class JsonSource:
         self, text: memoryview | bytes, layout: Layout, block: Block
     ) -> pa.Table | pa.ArrowInvalid:
         """Parse the first block and keep its schema for the others."""
-        table = _parsed(text, pa.schema([]), others="infer")
+        first = _parsed(text, pa.schema([]), others="infer")
+        table = first
+        if isinstance(table, pa.ArrowInvalid):
+            table = self._repaired(layout, block, pa.schema([]))
         if isinstance(table, pa.ArrowInvalid):
             return table
         schema = pa.schema([pa.field(field.name, _kept(field.type)) for field in table.schema])
-        wide = (
-            [name for name in schema.names if pa.types.is_floating(schema.field(name).type)]
-            if has_wide_integer(text)
-            else []
-        )
-        if not wide and schema.equals(table.schema):
-            self._guessed = schema
-            return table
-        if wide:
-            for name in misfits(layout.records(block), schema, wide=frozenset(wide)):
-                place = schema.get_field_index(name)
-                schema = schema.set(place, pa.field(name, pa.string()))
-            table = _parsed(as_text(layout.records(block), schema), schema, others="error")
-        else:
-            table = _parsed(text, schema, others="error")
+        schema = _without_wide(schema, text, layout, block)
+        if not schema.equals(table.schema) or table is not first:
+            table = self._as_guessed(text, layout, block, schema)
         if isinstance(table, pa.Table):
             self._guessed = schema
         return table
+
+    def _as_guessed(
+        self, text: memoryview | bytes, layout: Layout, block: Block, schema: pa.Schema
+    ) -> pa.Table | pa.ArrowInvalid:
+        """Parse to a schema that no contract gives: a field that is text takes everything, as it stands in the file."""
+        table = _parsed(text, schema, others="error")
+        if isinstance(table, pa.Table):
+            return table
+        try:
+            return _parsed(as_text(layout.records(block), schema), schema, others="error")
+        except ValueError:
+            return table
 
     def _repaired(
         self, layout: Layout, block: Block, schema: pa.Schema
@@ -158,7 +161,7 @@ class JsonSource:
 
     def _malformed(self, layout: Layout, block: Block, blocks: Blocks, source: Input) -> Invalid:
         assert isinstance(layout, Elements), "lines are always laid out as lines"
-        end = layout.goes_wrong_at(block)
+        end = layout.wrong_at
         line = blocks.line_at(block, end)
         shown = bytes(block.view[end : end + VALUE_SHOWN_MAX]).decode(errors="replace").strip()
         begins = bytes(block.view[:64]).strip()[:1] if block.offset == 0 else b"["
@@ -186,6 +189,18 @@ def _misfit_error(found: Misfit, source: Input, line: int) -> Invalid:
         code="source_type_changed",
         hint="say what the field holds by a contract (@contract behind @source)",
     )
+
+
+def _without_wide(
+    schema: pa.Schema, text: memoryview | bytes, layout: Layout, block: Block
+) -> pa.Schema:
+    """Make text of the numbers that a double has made of integers too large for an int64."""
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    if not floats or not has_wide_integer(text):
+        return schema
+    for name in misfits(layout.records(block), schema, wide=frozenset(floats)):
+        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
+    return schema
 
 
 def _schema_of(contract: ContractSpec) -> pa.Schema:

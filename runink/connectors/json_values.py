@@ -72,7 +72,7 @@ def first_misfit(
             if kind == "null":
                 continue
             expected = kinds.setdefault(name, _loose(kind))
-            if not _fits(kind, raw, expected):
+            if expected != "string" and not _fits(kind, raw, expected):
                 was = str(types[name]) if name in types else expected
                 return Misfit(place, name, raw, f"in the rows before it was {was} throughout")
     return None

@@ -237,7 +237,7 @@ def plant(place: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return None
 
-    Bucket._raw = asked  # type: ignore[method-assign]
+    Bucket._raw = asked  # type: ignore[method-assign] # the planted fault
 
 
 def in_child(story: Callable[[], object]) -> bool:

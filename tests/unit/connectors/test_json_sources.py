@@ -112,9 +112,26 @@ def test_a_field_that_comes_later_is_told(tmp_path: Path) -> None:
 
 
 def test_a_later_value_of_another_type_is_told_with_its_line(tmp_path: Path) -> None:
-    error = failure(tmp_path, '{"a":1}\n{"a":2}\n{"a":"x"}\n')
-    assert error.code == "source_type_changed"
-    assert error.text.startswith('a.jsonl line 3: a is "x"')
+    lines(tmp_path, '{"a":1}\n' * 100 + '{"a":"x"}\n')
+    with pytest.raises(Invalid) as caught:
+        in_blocks(source("a.jsonl", Format.JSONL), tmp_path, 64)
+    assert caught.value.code == "source_type_changed"
+    assert caught.value.text.startswith('a.jsonl line 101: a is "x"; in the rows before')
+
+
+def test_a_field_with_values_of_several_kinds_is_text(tmp_path: Path) -> None:
+    text = '{"a":1,"b":[1,"x"]}\n{"a":"x","b":[]}\n{"a":{"c":2.50},"b":null}\n'
+    assert read(tmp_path, text) == [
+        {"a": "1", "b": '[1,"x"]'},
+        {"a": "x", "b": "[]"},
+        {"a": '{"c":2.50}', "b": None},
+    ]
+
+
+def test_a_field_that_is_text_takes_all_that_comes_later(tmp_path: Path) -> None:
+    lines(tmp_path, '{"a":"x"}\n' * 100 + '{"a":7}\n')
+    found = in_blocks(source("a.jsonl", Format.JSONL), tmp_path, 64)
+    assert found[-1]["a"].to_pylist()[-1] == "7"
 
 
 @pytest.mark.parametrize(
