@@ -19,6 +19,7 @@ Rules
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -28,7 +29,7 @@ import socket
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
 from runink.sandbox.birth import PARKED, Entry, Handed, be_slice, open_standard_streams
@@ -78,9 +79,10 @@ class ForkServer:
     def prepare(self, modules: Iterable[str]) -> None:
         """Import what slices need and say that we are ready."""
         self._import(modules)
+        module, _, function = self._entry_name.partition(":")
         try:
-            module, _, function = self._entry_name.partition(":")
-            self._entry = getattr(importlib.import_module(module), function)
+            with _without_threads():
+                self._entry = getattr(importlib.import_module(module), function)
         except Exception as error:  # noqa: BLE001 - it is the project's own code: anything may be wrong with it
             traceback.print_exc()
             self._problem = f"{self._entry_name}: {describe(error)}"
@@ -147,17 +149,15 @@ class ForkServer:
                 self._outbox.send(Ended(name, pid, status, utime_s, stime_s, maxrss_bytes))
 
     def _import(self, modules: Iterable[str]) -> None:
-        os.environ.update(THREADS_OFF)
         for module in modules:
             try:
-                importlib.import_module(module)
+                with _without_threads():
+                    importlib.import_module(module)
             except Exception as error:  # noqa: BLE001 - a broken library of the machine must not take every slice with it
                 log("module not loaded", module=module, problem=describe(error))
                 self._modules[module] = False
             else:
                 self._modules[module] = True
-        for name in THREADS_OFF:
-            del os.environ[name]  # a slice may have as many threads as it likes
 
     def _say_ready(self) -> None:
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
@@ -184,6 +184,17 @@ def main() -> None:
     server.prepare(listed(found["preload"]))
     server.serve(wakeup)
     server.end_slices()
+
+
+@contextlib.contextmanager
+def _without_threads() -> Iterator[None]:
+    """Keep what is imported meanwhile from starting threads. A slice may have as many as it likes, so it does not see the variables."""
+    os.environ.update(THREADS_OFF)
+    try:
+        yield
+    finally:
+        for name in THREADS_OFF:
+            os.environ.pop(name, None)
 
 
 def _parked_link() -> socket.socket:

@@ -244,6 +244,14 @@ async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_pat
         assert refused.value.code == "too_many_modules"
 
 
+async def test_what_the_entry_imports_starts_no_thread_in_the_fork_server(tmp_path):
+    entry = "import pyarrow.compute\ndef main(job, control, descriptors): return 6\n"
+    (tmp_path / "arrow_entry.py").write_text(entry)
+    async with world_in(tmp_path, entry="arrow_entry:main", path=(tmp_path,)) as world:
+        assert (await world.event(ForkServerReady)).threads == 0
+        assert (await world.ran("anything"))[0].code == 6
+
+
 async def test_polars_imported_before_and_first_used_after_the_fork_works_each_time(tmp_path):
     """What Polars forbids is a fork after its first use: its threads would be missing in the child."""
     count = 30_000
