@@ -57,6 +57,12 @@ def _floats(column: pa.Array) -> pa.Array:
 
 
 def _instants(column: pa.Array) -> pa.Array:
+    """Write each instant once: they are slow to write, and mostly stand in many rows."""
+    coded = column.dictionary_encode()
+    return _different_instants(coded.dictionary).take(coded.indices)
+
+
+def _different_instants(column: pa.Array) -> pa.Array:
     kind = column.type
     if kind.tz is None:
         text = _without_fraction(column, pa.timestamp("s"))
