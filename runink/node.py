@@ -16,6 +16,7 @@ cluster the only one.
 from __future__ import annotations
 
 import logging
+import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -161,6 +162,7 @@ async def worker_node(
     control: ControlPlane, settings: NodeSettings, *, modules: frozenset[str] = frozenset()
 ) -> AsyncIterator[None]:
     """Run a worker node, spawner and agent, in a task beside the block, up to its end."""
+    _allow_descriptors()
     leave = anyio.Event()
     async with anyio.create_task_group() as group:
         await group.start(_work, control, settings, modules, leave)
@@ -191,7 +193,7 @@ async def _work(
                 if not spawner.has_ended:
                     raise
             if leave.is_set():
-                if settings.orphan_s and not spawner.has_ended and await spawner.list():
+                if settings.orphan_s and await _has_slices(spawner):
                     await spawner.aclose()  # what still runs is found again by the next start
                 return
         _log.warning("spawner lost", extra={"node": settings.node})
@@ -225,6 +227,21 @@ async def _start_agent(
         now_ms=now_ms,
     )
     await _start(worker, AGENT, lambda: agent(BarnClient(control.barn)))
+
+
+async def _has_slices(spawner: Spawner) -> bool:
+    if spawner.has_ended:
+        return False
+    kept = await spawner.list()
+    for launched in kept:
+        launched.close()
+    return bool(kept)
+
+
+def _allow_descriptors() -> None:
+    """Take as many descriptors as this user may have: the agent holds four for each slice."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _wait_either(one: anyio.Event, other: Callable[[], Awaitable[None]]) -> None:
