@@ -25,10 +25,11 @@ from runink.connectors.s3_uploads import Bucket, UploadFile, abort_marked, is_ma
 from runink.connectors.sinks import already_there
 from runink.connectors.targets import STDOUT, is_remote, is_s3, target_of
 from runink.dag import Mode, Sink
-from runink.errors import Conflict
+from runink.errors import Conflict, Unavailable
 from runink.jobs import Prepared, Ticket
 
 READ_BYTES: Final = 1 << 20
+_OBJECT_STORES: Final = frozenset({"gs", "gcs", "az", "abfs", "abfss"})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -187,15 +188,22 @@ def _upload(prepared: Prepared) -> None:
     elif is_s3(prepared.target):
         _upload_s3(aside, prepared)
     else:
-        _put(prepared)
+        _put(aside, prepared)
     remove(aside)
 
 
-def _put(prepared: Prepared) -> None:
+def _put(aside: Path, prepared: Prepared) -> None:
+    """Put the file there: under its name at once where that shows whole objects only, else under another first."""
     filesystem, key = filesystem_of(prepared.target)
+    folder = key.rpartition("/")[0]
+    scheme = prepared.target.partition("://")[0]
     try:
-        filesystem.makedirs(key.rpartition("/")[0], exist_ok=True)
-        filesystem.put_file(prepared.aside, key)
+        filesystem.makedirs(folder, exist_ok=True)
+        if scheme in _OBJECT_STORES:
+            filesystem.put_file(str(aside), key)
+        else:
+            filesystem.put_file(str(aside), f"{folder}/{aside.name}")
+            filesystem.mv(f"{folder}/{aside.name}", key)
     except Exception as error:
         raise told_remote(error, prepared.uri) from error
 
@@ -208,7 +216,13 @@ def _upload_s3(aside: Path, prepared: Prepared) -> None:
             upload.write(data)
     upload.sync()
     found = upload.extra()
-    Bucket(prepared.target, prepared.uri).complete(found["upload"], found["parts"], only_new=False)
+    bucket = Bucket(prepared.target, prepared.uri)
+    if not bucket.complete(found["upload"], found["parts"], only_new=False):
+        raise Unavailable(
+            f"{prepared.uri}: somebody has aborted its upload",
+            code="remote_failed",
+            hint="it is begun again",
+        )
 
 
 def _is_uploaded(prepared: Prepared) -> bool:
