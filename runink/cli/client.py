@@ -67,10 +67,16 @@ async def _entered(stack: AsyncExitStack, embedding: Embedding) -> Cluster:
     settings = embedding.settings
     deadline_s = anyio.current_time() + LOCKED_S
     while True:  # ends with a cluster, or with the deadline
+        is_late = anyio.current_time() >= deadline_s
         try:
-            return await stack.enter_async_context(connected(settings))
+            return await _reached(stack, settings)
         except NotFound:
-            is_late = anyio.current_time() >= deadline_s
+            pass
+        except Unavailable:
+            if is_late:
+                raise
+            await anyio.sleep(LOOK_S)  # it is about to leave
+            continue
         if is_late or not _is_held(settings.barn):
             own = embedded(settings, role=embedding.role, modules=embedding.modules)
             try:
@@ -79,6 +85,15 @@ async def _entered(stack: AsyncExitStack, embedding: Embedding) -> Cluster:
                 if is_late or error.code != LOCKED:
                     raise
         await anyio.sleep(LOOK_S)
+
+
+async def _reached(stack: AsyncExitStack, settings: NodeSettings) -> Cluster:
+    """Enter the cluster that another process runs, if it answers. Raises NotFound, Unavailable."""
+    async with AsyncExitStack() as trial:
+        cluster = await trial.enter_async_context(connected(settings))
+        await cluster.barn.status()
+        stack.push_async_exit(trial.pop_all())
+        return cluster
 
 
 def _is_held(barn: Path) -> bool:

@@ -20,6 +20,7 @@ from runink.cli.exits import (
     error_json,
     error_text,
     exit_code_of,
+    first_of,
     interrupted,
     told,
     usage,
@@ -83,17 +84,10 @@ def called(words: list[str]) -> int:
     try:
         return _done(words)
     except BaseException as error:
-        code = _told(words, _first(error))
+        code = _told(words, first_of(error))
         if code is None:
             raise
         return code
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return the error of a group that came first; what tasks beside it were ended with says nothing."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _told(words: list[str], error: BaseException) -> int | None:

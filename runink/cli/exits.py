@@ -83,6 +83,13 @@ def told(error: RuninkError | OSError, *, where: object = "") -> RuninkError:
     return Refused(text, code="io_failed", hint="runi doctor checks this machine and this project")
 
 
+def first_of(error: BaseException) -> BaseException:
+    """Return the error of a group that came first; what tasks beside it were ended with says nothing."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def usage(text: str) -> RuninkError:
     """Return the error of a command line that is wrong."""
     return Refused(text, code="usage", hint="runi --help, or the command's own, says how")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
@@ -19,8 +18,9 @@ import click
 import msgspec
 
 from runink.bundles import pack, unpack
-from runink.cli.client import Embedding, open_cluster
+from runink.cli.client import Embedding
 from runink.cli.exits import ExitCode, told
+from runink.cli.following import run_to_end
 from runink.cli.options import (
     file_argument,
     output_option,
@@ -30,13 +30,14 @@ from runink.cli.options import (
     state_folder,
     state_option,
 )
-from runink.cli.progress import Shown, progress_for
-from runink.cli.summary import WIDTH, document, short, summary
+from runink.cli.progress import progress_for
+from runink.cli.summary import WIDTH, document, summary
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView, Submit
 from runink.dag import Dag, Sink, Source
 from runink.errors import Invalid
-from runink.names import RunId, run_id
+from runink.names import RunId
+from runink.names import run_id as made_run_id
 from runink.projects import Compiled, compile_file
 from runink.runs.records import RunState
 
@@ -68,12 +69,15 @@ def run(
     for note in () if quiet else compiled.notes:
         click.echo(f"note: {note}", err=True)
 
+    run_id = new_run_id()
+
+    def request_for(cluster: Cluster) -> Submit:
+        return submission(compiled, folder, run_id, cluster=cluster, wall_time_s=wall_time_s)
+
     async def whole() -> RunView:
         embedding = Embedding(folder, modules=modules_of(compiled.dag))
-        async with open_cluster(embedding) as cluster:
-            request = submission(compiled, folder, cluster=cluster, wall_time_s=wall_time_s)
-            with progress_for(compiled.dag, is_quiet=quiet or output == "json") as shown:
-                return await followed(cluster, request, shown)
+        with progress_for(compiled.dag, is_quiet=quiet or output == "json") as shown:
+            return await run_to_end(embedding, request_for, shown)
 
     view = anyio.run(whole)
     shows_on_stderr = any(isinstance(n, Sink) and n.path == STANDARD for n in compiled.dag.nodes)
@@ -112,6 +116,7 @@ def modules_of(dag: Dag) -> frozenset[str]:
 def submission(
     compiled: Compiled,
     state: Path,
+    run_id: RunId,
     *,
     cluster: Cluster,
     wall_time_s: float = 0.0,
@@ -128,7 +133,7 @@ def submission(
         raise told(error, where=state / "bundles") from error
     dag = compiled.dag
     return Submit(
-        run=new_run_id(),
+        run=run_id,
         dag=dag,
         herd=compiled.herd,
         project=str(compiled.root),
@@ -142,7 +147,8 @@ def submission(
 
 
 def new_run_id() -> RunId:
-    return run_id(now_ms=time.time_ns() // 1_000_000, entropy=os.urandom(10))
+    """Return an id that nobody has, later in the alphabet than those before."""
+    return made_run_id(now_ms=time.time_ns() // 1_000_000, entropy=os.urandom(10))
 
 
 def _standard(number: int, is_used: bool) -> str:  # noqa: FBT001 - one fact, one caller
@@ -156,28 +162,3 @@ def _standard(number: int, is_used: bool) -> str:  # noqa: FBT001 - one fact, on
             hint="pipe something into it, as in: cat data.csv | runi run …",
         )
     return f"/proc/{os.getpid()}/fd/{number}"
-
-
-async def followed(cluster: Cluster, request: Submit, shown: Shown) -> RunView:
-    """Submit the run, show how it goes, and return it when it is over."""
-    await cluster.submit(request)
-    last: RunView | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(_cancel_on_interrupt, cluster, request.run, shown)
-        async for view in cluster.follow(request.run):
-            shown.show(view)
-            last = view
-        group.cancel_scope.cancel()
-    assert last is not None, "a run that was submitted is seen at least once"
-    return last
-
-
-async def _cancel_on_interrupt(cluster: Cluster, run: RunId, shown: Shown) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        asked = False
-        async for _ in signals:
-            if asked:
-                raise KeyboardInterrupt
-            asked = True
-            shown.say(f"cancelling run {short(run)}; once more to leave at once")
-            await cluster.cancel(run)

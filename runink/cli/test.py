@@ -11,6 +11,7 @@ import msgspec
 
 from runink.cli.client import Embedding, open_cluster
 from runink.cli.exits import ExitCode
+from runink.cli.following import followed
 from runink.cli.options import (
     output_option,
     param_option,
@@ -20,7 +21,7 @@ from runink.cli.options import (
     state_option,
 )
 from runink.cli.progress import Nothing
-from runink.cli.run import followed, modules_of, submission
+from runink.cli.run import modules_of, new_run_id, submission
 from runink.cli.summary import document, failure_lines, seconds_of
 from runink.cli.wording import echo_json
 from runink.clients.run_requests import RunView
@@ -79,7 +80,7 @@ async def _rehearsed(compiled: list[Compiled], folder: Path, update: bool) -> li
     views: list[RunView] = []
     async with open_cluster(Embedding(folder, modules=modules)) as cluster:
         for one in compiled:
-            request = submission(one, folder, cluster=cluster, rehearsal=True)
+            request = submission(one, folder, new_run_id(), cluster=cluster, rehearsal=True)
             request = msgspec.structs.replace(request, update_goldens=update)
             views.append(await followed(cluster, request, Nothing()))
     return views
