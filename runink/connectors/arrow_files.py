@@ -1,14 +1,17 @@
 """Parquet and Arrow files in, in constant memory whatever the size of their row groups or batches.
 
 Parquet is read from its end, so it must be a file.  An Arrow file is a stream with eight bytes in front and an index behind, so both kinds
-are read as streams, from a pipe and decompressed as well; a local file is mapped, because its batches may be huge.
+are read as streams, from a pipe and decompressed as well; a local file is mapped, because its batches may be huge.  One that ends without the
+mark at its end was cut.
 """
 
 from __future__ import annotations
 
 import io
+import mmap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -23,6 +26,7 @@ PAGES_BYTES: Final = (
     1 << 20
 )  # read ahead in each column: without it a whole row group's column is read at once
 _MAGIC: Final = b"ARROW1\0\0"
+_END: Final = b"\xff\xff\xff\xff\0\0\0\0"  # the mark at the end of a stream
 
 
 class OneSchema:
@@ -98,37 +102,96 @@ def _batch_rows(metadata: Any) -> int:
 def arrow_tables(source: Input) -> Iterator[pa.Table]:
     """Yield the batches of an Arrow file or stream, at least one table. Raises Refused, Invalid or Unavailable."""
     with ExitStack() as stack:
-        file = stack.enter_context(_arrow_file(source))
+        stream = _arrow_stream(source, stack)
         try:
-            reader = stack.enter_context(pa.ipc.open_stream(file))
+            reader = stack.enter_context(pa.ipc.open_stream(stream.file))
             yield reader.schema.empty_table()
             for batch in reader:
                 # Offsets of a damaged file would be followed into foreign memory.
                 batch.validate(full=True)
                 yield pa.Table.from_batches([batch])
+                stream.forget()
         except (pa.ArrowException, OSError, EOFError) as error:
             raise _damaged(source, "Arrow", error) from error
+        if stream.tail() != _END:
+            raise _damaged(source, "Arrow", EOFError("it ends before its end mark"))
 
 
-def _arrow_file(source: Input) -> Any:
+def _arrow_stream(source: Input, stack: ExitStack) -> _Piped | _Mapped:
     """Open the file at the beginning of its stream."""
     if source.once or source.is_remote or source.compression is not None:
-        opened = source.open()
-        file = io.BufferedReader(_Raw(source, opened), BATCH_BYTES)
-        head = file.peek(len(_MAGIC))[: len(_MAGIC)]
-        if not head:
-            file.close()
-            raise _empty(source, "Arrow")
-        if head == _MAGIC:
-            file.read(len(_MAGIC))
-        return file
-    source.open_random("Arrow").close()  # tells what is wrong with it
-    mapped = pa.memory_map(source.location)
-    if mapped.size() == 0:
+        raw = io.BufferedReader(_Raw(source, source.open()), BATCH_BYTES)
+        stack.callback(raw.close)
+        stream: _Piped | _Mapped = _Piped(raw)
+    else:
+        source.open_random("Arrow").close()  # tells what is wrong with it
+        stream = _Mapped(source)
+    if not stream.begins:
         raise _empty(source, "Arrow")
-    if mapped.read(len(_MAGIC)) != _MAGIC:
-        mapped.seek(0)
-    return mapped
+    return stream
+
+
+class _Piped:
+    """A stream that is read once through. Keeps the last bytes read, because Arrow takes an end without its mark for one as well."""
+
+    def __init__(self, raw: io.BufferedReader[_Raw]) -> None:
+        self._raw = raw
+        self._tail = b""
+        self.closed = False
+        head = raw.peek(len(_MAGIC))[: len(_MAGIC)]
+        self.begins = bool(head)
+        if head == _MAGIC:
+            raw.read(len(_MAGIC))
+
+    @property
+    def file(self) -> _Piped:
+        return self
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._raw.read(size)
+        self._tail = (self._tail + data[-len(_END) :])[-len(_END) :]
+        return data
+
+    def tail(self) -> bytes:
+        return self._tail
+
+    def forget(self) -> None:
+        """What was read is freed with its batch."""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Mapped:
+    """A local file, mapped: a batch takes no memory of ours, however large it is."""
+
+    def __init__(self, source: Input) -> None:
+        with Path(source.location).open("rb") as file:
+            self.begins = file.seek(0, io.SEEK_END) > 0
+            if self.begins:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self.file = pa.BufferReader(pa.py_buffer(self._map))
+                if self.file.read(len(_MAGIC)) != _MAGIC:
+                    self.file.seek(0)
+
+    def tail(self) -> bytes:
+        end = self.file.tell()
+        return self._map[max(0, end - len(_END)) : end]
+
+    def forget(self) -> None:
+        """Give the pages back that have been read; who still looks at them gets them from the file again."""
+        pages = self.file.tell() // mmap.PAGESIZE * mmap.PAGESIZE
+        if pages:
+            self._map.madvise(mmap.MADV_DONTNEED, 0, pages)
 
 
 class _Raw(io.RawIOBase):

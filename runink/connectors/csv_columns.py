@@ -27,8 +27,6 @@ _WIDE_INTEGER: Final = r"^[+-]?[0-9]{17,}$"
 class Declared:
     """Types that a contract gives. Each failure of a column doubles the number of blocks for which it stays text."""
 
-    is_certain = True
-
     def __init__(self, names: Sequence[str], types: Mapping[str, pa.DataType]) -> None:
         self._types = {name: types.get(name, pa.string()) for name in names}
         self._penalty: dict[str, int] = {}

@@ -49,6 +49,18 @@ def test_arrow_is_read_compressed(tmp_path: Path) -> None:
     assert table(source("a.arrow.zst", Format.ARROW), tmp_path).equals(DATA)
 
 
+@pytest.mark.parametrize("name", ["a.arrow", "a.arrow.zst"])
+def test_a_file_that_was_cut_between_two_batches_is_told(tmp_path: Path, name: str) -> None:
+    twice = pa.concat_tables([DATA, DATA])
+    whole, half = (arrow_bytes(data, stream=True) for data in (twice, DATA))
+    assert whole.startswith(half[:-8])
+    with (tmp_path / name).open("wb") as file:
+        packed = compressed(file, Compression.ZSTD) if name.endswith(".zst") else file
+        packed.write(half[:-8])
+        packed.close()
+    assert error_of(source(name, Format.ARROW), tmp_path).code == "source_damaged"
+
+
 def test_what_engines_like_best_becomes_plain(tmp_path: Path) -> None:
     fancy = pa.table(
         {
