@@ -129,6 +129,15 @@ class Agent(Actor[AgentMessage]):
     async def _take_up(self) -> None:
         """Find again what the spawner kept for us; what the Barn has as ours and is not there, is lost."""
         kept = {one.slice: one for one in await self._spawner.list()}
+        try:
+            await self._sort_out(kept)
+        finally:
+            for launched in kept.values():
+                launched.close()
+        await self._end_all(frozenset(kept))
+
+    async def _sort_out(self, kept: dict[str, LaunchedSlice]) -> None:
+        """Take what is ours out of `kept`."""
         ours = [found for found in await self._stored() if self._is_on_us(found.value)]
         begun = {_gang(found.value) for found in ours if found.value.state is not SliceState.PLACED}
         for found in ours:
@@ -140,8 +149,6 @@ class Agent(Actor[AgentMessage]):
             elif _gang(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
                 self._write_over(record, SliceState.LOST)
-        for name, launched in kept.items():
-            await self._end(name, launched)
 
     async def _stored(self) -> list[Found[SliceRecord]]:
         items = (await self._barn.read(key_prefix(SLICES.prefix()))).pages[0].items
@@ -150,18 +157,14 @@ class Agent(Actor[AgentMessage]):
     def _is_on_us(self, record: SliceRecord) -> bool:
         return record.node == self._node and record.state.is_on_node
 
-    async def _end(self, name: str, launched: LaunchedSlice) -> None:
-        """End a process that nobody wants any more."""
-        for descriptor in (launched.stdout, launched.stderr, launched.pidfd):
-            os.close(descriptor)
-        launched.control.close()
-        await self._spawner.kill(name)
-        self._context.spawn(partial(self._release, name))
-
-    async def _release(self, name: str) -> None:
-        await self._exits.wait(name)
-        await self._spawner.release(name)
-        self._exits.forget(name)
+    async def _end_all(self, unwanted: frozenset[str]) -> None:
+        """End processes that nobody wants any more, before there are new attempts of the same slices."""
+        for name in unwanted:
+            await self._spawner.kill(name)
+        for name in unwanted:
+            await self._exits.wait(name)  # a kill does not fail
+            await self._spawner.release(name)
+            self._exits.forget(name)
 
     # Placements.
 
@@ -223,6 +226,9 @@ class Agent(Actor[AgentMessage]):
 
     async def _launch_gang(self, launching: Launching, placements: list[Placement]) -> None:
         """Launch slices whose placements came together, because they were written together."""
+        for key in launching.keys:
+            if (before := self._attended.get(key)) is not None:
+                await before.over.wait()  # two attempts of one slice never live side by side
         first = placements[0]
         pages = await self._barn.read(
             one_key(run_key(first.herd, first.run)),

@@ -8,6 +8,7 @@ never decides twice on a state that it has changed itself.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
 from typing import Generic, TypeVar
 
 import msgspec
@@ -53,8 +54,9 @@ async def follow(
             after_revision = loaded.revision
             await tell(loaded)
         try:
-            async for watched in barn.watch(*prefixes, after_revision=after_revision):
-                await tell(watched)
+            async with aclosing(barn.watch(*prefixes, after_revision=after_revision)) as changes:
+                async for watched in changes:
+                    await tell(watched)
         except Refused as error:
             if error.code != "compacted":
                 raise

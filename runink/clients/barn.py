@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -251,7 +251,7 @@ class BarnClient:
     async def status(self) -> BarnStatus:
         return await self._barn.ask(Status(), within=self._within_s)
 
-    async def watch(self, *prefixes: str, after_revision: int) -> AsyncIterator[Watched]:
+    async def watch(self, *prefixes: str, after_revision: int) -> AsyncGenerator[Watched, None]:
         """Yield every change of keys with these prefixes behind a revision, once and in order, for as long as it is asked.
 
         Goes on by itself after a restart of the Barn or a lost link, however long that takes. Raises Refused (`compacted`) if it was away for

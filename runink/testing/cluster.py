@@ -1,0 +1,223 @@
+"""A whole cluster in one process and in virtual time: real actors, a disk in memory, spawners without processes.
+
+    async with simulated_cluster(disk, folder, nodes=("a", "b"), launched=begin) as cluster:
+        run = await cluster.client.submit(...)
+        cluster.crash("scheduler")            # a life ends with an error, the supervisor begins another
+        cluster.nodes["a"].spawner.die()      # with all its slices; spawner and agent begin anew
+        cluster.nodes["a"].away(40.0)         # the agent is gone for so long; its slices go on
+
+Run it under trio with a MockClock that jumps: nothing in it waits for anything real.  A power cut is the end of the block and another
+cluster on `disk.crash()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import msgspec
+
+from runink.actors.agent import Agent
+from runink.actors.barn import Barn
+from runink.actors.governance import Governance
+from runink.actors.launching import Workplace
+from runink.actors.runs import RunController
+from runink.actors.scheduler import Scheduler
+from runink.barn.store import Store
+from runink.clients.barn import BarnClient
+from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
+from runink.dag import Resources
+from runink.errors import Broken, LinkLost
+from runink.names import NodeId
+from runink.runs.records import NodeRecord
+from runink.runtime.actor import Actor, Context
+from runink.runtime.ref import LocalRef
+from runink.runtime.supervisor import ChildSpec, RestartPolicy, Supervisor, supervise
+from runink.testing.disk import FaultyDisk, in_loop
+from runink.testing.spawner import FakeSlice, FakeSpawner
+
+EPOCH_MS: Final = 1_700_000_000_000
+CAPACITY: Final = Resources(8000, 8 << 30)
+FOR_EVER: Final = RestartPolicy(restarts_max=1_000_000)  # a test decides how often is too often
+MESSAGES_MAX: Final = 1024  # as in `node.py`
+SCHEDULER: Final = "scheduler"
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """Told to an actor of a simulated cluster it ends its life with an error."""
+
+
+class CrashWanted(Exception):
+    """What the life ends with."""
+
+
+class CrashingActor(Actor[Any]):
+    """An actor that can be crashed, around a real one."""
+
+    def __init__(self, actor: Actor[Any]) -> None:
+        self._actor = actor
+
+    async def started(self, context: Context[Any]) -> None:
+        await self._actor.started(context)
+
+    async def receive(self, message: Any) -> object:
+        if not isinstance(message, Crash):
+            return await self._actor.receive(message)
+        raise CrashWanted
+
+    async def stopped(self) -> None:
+        await self._actor.stopped()
+
+
+def now_ms() -> int:
+    """The wall clock of a simulation: it goes with the loop's."""
+    return EPOCH_MS + round(anyio.current_time() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lives:
+    """Starts actors that can be crashed, and remembers where they are."""
+
+    supervisor: Supervisor
+    refs: dict[str, LocalRef[Any]]
+
+    async def start(self, address: str, make: Callable[[], Actor[Any]]) -> LocalRef[Any]:
+        made = ChildSpec(
+            address,
+            lambda: CrashingActor(make()),
+            policy=FOR_EVER,
+            messages_max=MESSAGES_MAX,
+        )
+        self.refs[address] = await self.supervisor.start(made)
+        return self.refs[address]
+
+
+class SimulatedNode:
+    """A worker node: its spawner, and an agent that comes and goes."""
+
+    def __init__(self, name: str, cluster: SimulatedCluster, record: NodeRecord) -> None:
+        self.name = name
+        self.spawner = FakeSpawner(cluster.launched)
+        self._cluster = cluster
+        self._record = record
+        self._leave = anyio.CancelScope()
+        self._away_s = 0.0
+
+    async def run(self, started: anyio.Event) -> None:
+        """Do as `node.worker_node`: an agent as long as its spawner lives, then both anew."""
+        while True:  # ends with the cluster
+            with anyio.CancelScope() as self._leave:
+                try:
+                    await self._work(started)
+                except LinkLost:
+                    assert self.spawner.has_ended
+                except Broken as crashed:  # while it stopped
+                    assert isinstance(crashed.__cause__, CrashWanted)  # noqa: PT017 - it is no test
+            await anyio.sleep(self._away_s)
+            self._away_s = 0.0
+            if self.spawner.has_ended:
+                self.spawner = FakeSpawner(self._cluster.launched)
+            else:
+                self.spawner.attach()
+
+    async def _work(self, started: anyio.Event) -> None:
+        async with supervise() as supervisor:
+            await _Lives(supervisor, self._cluster.refs).start(f"agent-{self.name}", self._agent)
+            started.set()
+            await self.spawner.wait_ended()
+
+    def away(self, seconds: float) -> None:
+        """Have the agent be killed, and another come after so long; the spawner keeps its slices meanwhile."""
+        self._away_s = seconds
+        self._leave.cancel()
+
+    def _agent(self) -> Agent:
+        return Agent(
+            self._cluster.new_client(),
+            runs=self._cluster.refs[RUNS],
+            spawner=self.spawner,  # type: ignore[arg-type] # it does what the real one does
+            node=self._record,
+            workplace=Workplace(self._cluster.folder),
+            now_ms=now_ms,
+        )
+
+
+class SimulatedCluster:
+    """Made by `simulated_cluster`. `refs` are its actors by address, `client` is what people have."""
+
+    def __init__(
+        self, disk: FaultyDisk, folder: Path, launched: Callable[[FakeSlice], object], session: str
+    ) -> None:
+        self.disk = disk
+        self.folder = folder
+        self.launched = launched
+        self._session = session
+        self.refs: dict[str, LocalRef[Any]] = {}
+        self.nodes: dict[str, SimulatedNode] = {}
+        self.client: Cluster
+        self._barn: Barn | None = None
+        self._clients = count(1)
+
+    def new_client(self) -> BarnClient:
+        return BarnClient(self.refs[BARN], new_id=self._new_id)
+
+    @property
+    def store(self) -> Store | None:
+        """The Barn's state, to look at; nothing while the Barn is between two lives."""
+        journal = self._barn._journal if self._barn is not None else None  # noqa: SLF001 - a test looks
+        return journal.store if journal is not None else None
+
+    def _new_barn(self) -> Barn:
+        self._barn = Barn(lambda: self.disk, offload=in_loop)
+        return self._barn
+
+    def crash(self, address: str) -> None:
+        """End a life of an actor with an error."""
+        self.refs[address].tell_nowait(Crash())
+
+    def _new_id(self) -> str:
+        return f"{self._session}-{now_ms()}-{next(self._clients)}"
+
+    async def start(self, lives: _Lives) -> None:
+        await lives.start(BARN, self._new_barn)
+        await lives.start(GOVERNANCE, lambda: Governance(self.new_client()))
+        make_runs = partial(RunController, session=self._session, now_ms=now_ms)
+        await lives.start(RUNS, lambda: make_runs(self.new_client()))
+        await lives.start(SCHEDULER, lambda: Scheduler(self.new_client(), now_ms=now_ms))
+        self.client = Cluster(
+            self.new_client(), self.refs[GOVERNANCE], self.refs[RUNS], self._session
+        )
+
+
+@asynccontextmanager
+async def simulated_cluster(
+    disk: FaultyDisk,
+    folder: Path,
+    *,
+    nodes: tuple[str, ...] = ("a",),
+    session: str = "",
+    launched: Callable[[FakeSlice], object] = lambda _: None,
+) -> AsyncIterator[SimulatedCluster]:
+    """Run a cluster for as long as the block. `launched` is called with every slice that begins; `folder` is where logs and scratch go.
+
+    `session` must be another for every cluster on one disk: clients are named by it.
+    """
+    cluster = SimulatedCluster(disk, folder, launched, session)
+    async with AsyncExitStack() as stack:
+        supervisor = await stack.enter_async_context(supervise())
+        await cluster.start(_Lives(supervisor, cluster.refs))
+        group = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(group.cancel_scope.cancel)
+        for name in nodes:
+            record = NodeRecord(NodeId(name), CAPACITY)
+            node = cluster.nodes[name] = SimulatedNode(name, cluster, record)
+            started = anyio.Event()
+            group.start_soon(node.run, started)
+            await started.wait()
+        yield cluster

@@ -1,0 +1,266 @@
+"""A cluster on a bad day, from a seed: slices that fail in every way, actors that crash, nodes that go, disks that are full, power cuts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+import anyio.abc
+from runink.barn.keys import publishing_key, run_key, slice_key
+from runink.clients.barn import decode_value
+from runink.clients.run_requests import Submit
+from runink.errors import Overloaded, Unavailable, WireError
+from runink.jobs import ChainJob, CompareJob, Done, Failed, NodeFacts, Progress, PublishJob
+from runink.names import BundleHash, HerdName, RunId, run_id
+from runink.runs.lifecycle import target_hash
+from runink.runs.records import HerdRecord, RunRecord, RunState, SliceRecord, SliceState
+from runink.testing.cluster import EPOCH_MS, SimulatedCluster, simulated_cluster
+from runink.testing.disk import FaultyDisk
+from runink.testing.spawner import FakeSlice
+
+from run_invariants import Invariants
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "runs"))
+
+from run_world import prepared, staged_dag
+
+SHAPES = [("a",), ("a", "b"), ("b",), ("c", "d", "e")]
+NODES = ("n1", "n2")
+HERD = HerdRecord(HerdName("default"), runs=3)
+STEPS = 25
+CALM_S = 900.0  # within which every run has ended, once nothing goes wrong any more
+ACTORS = ("barn", "runs", "scheduler", "governance", "agent-n1", "agent-n2")
+REFUSED = Failed(WireError("Refused", "step_failed", "x"))
+AWAY = Failed(WireError("Unavailable", "unavailable", "x"))
+NEIGHBOUR = Failed(WireError("Unavailable", "producer_failed", "x"), consequence=True)
+
+
+@dataclass
+class FaultyWorld:
+    """One simulation. It remembers what outlives a cluster: the disk, what was seen, what became visible."""
+
+    random: Random
+    folder: Path
+    disk: FaultyDisk = field(default_factory=FaultyDisk)
+    invariants: Invariants = field(default_factory=Invariants)
+    published: list[tuple[str, RunId]] = field(default_factory=list)
+    requests: dict[RunId, Submit] = field(default_factory=dict)
+    is_calm: bool = False
+    steps: int = 0
+    cluster: SimulatedCluster = field(init=False)
+    group: anyio.abc.TaskGroup = field(init=False)
+
+    async def run(self) -> None:
+        while not self.is_calm:  # ends after STEPS
+            await self._live_until_power_cut()
+
+    async def _live_until_power_cut(self) -> None:
+        session = f"s{self.steps}"
+        async with anyio.create_task_group() as self.group:
+            async with simulated_cluster(
+                self.disk, self.folder, nodes=NODES, session=session, launched=self._begin
+            ) as self.cluster:
+                self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
+                await self._act()
+                if self.is_calm:
+                    await self._settle()
+                self.disk = self.disk.crash_at_random(self.random)
+                self.group.cancel_scope.cancel()
+                for node in self.cluster.nodes.values():
+                    node.spawner.die()
+
+    async def _act(self) -> None:
+        """Do this and that, until a power cut or the end of the bad day."""
+        while self.steps < STEPS:
+            self.steps += 1
+            await anyio.sleep(self.random.choice([0.0, 0.01, 0.1, 0.5, 2.0, 10.0]))
+            if self._one_step() == "power cut":
+                return
+        self.is_calm = True
+        self.disk.space_bytes = 64 << 20
+
+    def _one_step(self) -> str:
+        step = self.random.choice(
+            ["submit"] * 6 + ["cancel"] * 2 + ["crash"] * 4 + ["spawner", "away", "full", "room"]
+            + ["power cut"]
+        )  # fmt: skip
+        node = self.cluster.nodes[self.random.choice(NODES)]
+        match step:
+            case "submit":
+                self.group.start_soon(self._submit, self._request())
+            case "cancel" if self.requests:
+                self.group.start_soon(self._cancel, self.random.choice(list(self.requests)))
+            case "crash":
+                self._crash(self.random.choice(ACTORS))
+            case "spawner":
+                node.spawner.die()
+            case "away":
+                node.away(self.random.choice([0.0, 5.0, 40.0]))
+            case "full":
+                self.disk.space_bytes -= self.disk.free_bytes()
+            case "room":
+                self.disk.space_bytes = 64 << 20
+        return step
+
+    def _crash(self, address: str) -> None:
+        try:
+            self.cluster.crash(address)
+        except Unavailable:
+            return  # It is full, or between two lives.
+
+    def _request(self) -> Submit:
+        entropy = self.random.randbytes(10)
+        now_ms = EPOCH_MS + round(anyio.current_time() * 1000)
+        run = run_id(now_ms=now_ms, entropy=entropy)
+        dag = staged_dag(*self.random.choice(SHAPES), fan=self.random.choice([1, 2]))
+        bound = self.random.random() < 0.2
+        request = Submit(run, dag, HERD, "/p", BundleHash("b"), is_bound=bound)
+        self.requests[run] = request
+        return request
+
+    async def _submit(self, request: Submit) -> None:
+        try:
+            await self.cluster.client.submit(request)
+        except Unavailable:
+            return
+        self.invariants.submitted.add(request.run)
+        await self._follow(request.run)
+
+    async def _follow(self, run: RunId) -> None:
+        """Follow a run to its end: whoever was told that it is there must find it."""
+        last: RunRecord | None = None
+        while last is None or not last.state.is_over:
+            try:
+                async for view in self.cluster.client.follow(run):
+                    assert last is None or not last.state.is_over
+                    last = view.record
+            except Unavailable:
+                await anyio.sleep(0.5)
+
+    async def _cancel(self, run: RunId) -> None:
+        if run not in self.invariants.submitted:
+            return
+        try:
+            record = await self.cluster.client.cancel(run)
+        except Unavailable:
+            return
+        if record.cancel:
+            self.invariants.cancelled.add(run)
+
+    async def _settle(self) -> None:
+        """From here on nothing goes wrong: every run ends."""
+        for request in self.requests.values():
+            if request.run not in self.invariants.submitted:
+                self.group.start_soon(self._submit_at_last, request)
+        with anyio.move_on_after(CALM_S) as limit:
+            while not self._are_all_over():
+                await anyio.sleep(1.0)
+        left = [one for one in self.invariants.runs() if not one.state.is_over]
+        slices = [one for run in left for one in self.invariants.slices(run.run)]
+        unsent = set(self.requests) - self.invariants.submitted
+        assert not limit.cancelled_caught, f"not over: {left} {slices}, not submitted: {unsent}"
+        await anyio.sleep(20.0)  # for what agents and clients still have to do behind that
+        self._check_rest()
+
+    async def _submit_at_last(self, request: Submit) -> None:
+        while request.run not in self.invariants.submitted:
+            await self._submit(request)
+
+    def _are_all_over(self) -> bool:
+        known = {one.run for one in self.invariants.runs() if one.state.is_over}
+        return known >= set(self.requests)
+
+    def _check_rest(self) -> None:
+        self.invariants.check_at_rest(self.requests)
+        states = {one.run: one for one in self.invariants.runs()}
+        for target, run in self.published:
+            assert states[run].state is RunState.SUCCEEDED, f"{target} shows {states[run]}"
+        for one in states.values():
+            if one.state is RunState.SUCCEEDED:
+                for output in one.prepared:
+                    assert (output.target, one.run) in self.published
+        for node in self.cluster.nodes.values():
+            assert not node.spawner.slices, "the spawner keeps what nobody wants"
+
+    # Slices.
+
+    def _begin(self, fake: FakeSlice) -> None:
+        self.group.start_soon(self._live, fake, self._record(fake))
+
+    def _record(self, fake: FakeSlice) -> SliceRecord | None:
+        ticket = fake.job.ticket
+        found = self._value(slice_key(HERD.herd, ticket.run, ticket.slice), SliceRecord)
+        return found if isinstance(found, SliceRecord) else None
+
+    def _value(self, key: str, kind: type[Any]) -> Any:
+        store = self.cluster.store
+        item = store.get(key) if store is not None else None
+        return decode_value(item, kind).value if item is not None else None
+
+    async def _live(self, fake: FakeSlice, record: SliceRecord | None) -> None:
+        """Be a slice: work for a while, then end in some way; when told to, end soon, or not. `record` is what the Barn said when it began."""
+        if record is not None:
+            assert record.state is SliceState.LAUNCHING, f"it begins while it is {record}"
+            assert record.attempt == fake.attempt
+        work_s = 0.1 if self.is_calm else self.random.choice([0.0, 0.02, 0.3, 1.0, 20.0])
+        with anyio.move_on_after(work_s):
+            await fake.signalled.wait()
+        if fake.ended is not None:
+            return
+        if fake.signals:
+            await anyio.sleep(self.random.choice([0.0, 1.0, 5.0]))
+            fake.report(Failed(WireError("Refused", "cancelled", "x")))
+            fake.exit(1)
+            return
+        self._end(fake)
+
+    def _end(self, fake: FakeSlice) -> None:
+        fate = self.random.random() if not self.is_calm else 1.0
+        if fate < 0.05:
+            fake.report(REFUSED if not isinstance(fake.job, PublishJob) else AWAY)
+            fake.exit(1)
+        elif fate < 0.1:
+            fake.report(AWAY)
+            fake.exit(1)
+        elif fate < 0.13:
+            fake.report(NEIGHBOUR)
+            fake.exit(1)
+        elif fate < 0.17:
+            fake.die()
+        elif fate < 0.2:
+            fake.write_control(b"\xff" * 40)
+            fake.exit(0)
+        else:
+            self._succeed(fake, dies_after=fate < 0.25)
+
+    def _succeed(self, fake: FakeSlice, *, dies_after: bool) -> None:
+        match fake.job:
+            case ChainJob(nodes=nodes):
+                facts = tuple(NodeFacts(node.id, 1, 1) for node in nodes)
+                outputs = tuple(
+                    prepared(node.scenario) for node in nodes if node.id.endswith(".sink")
+                )
+                fake.report(Progress(facts))
+                fake.report(Done(nodes=facts, prepared=outputs))
+            case PublishJob(publish=outputs, ticket=ticket):
+                if ticket.slice == "@publish":
+                    for output in outputs:
+                        self._publish(ticket.run, output)
+                fake.report(Done())
+            case CompareJob():
+                raise AssertionError("nothing is rehearsed here")
+        if dies_after:
+            fake.die()
+        else:
+            fake.exit()
+
+    def _publish(self, run: RunId, output: Any) -> None:
+        if self.cluster.store is not None:
+            record = self._value(run_key(HERD.herd, run), RunRecord)
+            assert record.state is RunState.COMMITTING, f"it publishes while it is {record}"
+            assert self._value(publishing_key(target_hash(output)), str) == run
+        self.published.append((output.target, run))

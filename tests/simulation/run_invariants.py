@@ -1,0 +1,161 @@
+"""What must be true of runs and slices in the Barn, whatever happens: checked on every revision, by watching all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from runink.barn.history import Watched
+from runink.barn.keys import (
+    LINEAGE,
+    PLACEMENTS,
+    PUBLISHING,
+    RUNS,
+    SLICES,
+    lineage_key,
+    parse_placement,
+    run_key,
+)
+from runink.barn.keyvalue import Change
+from runink.clients.barn import BarnClient
+from runink.runs.lifecycle import PUBLISH, target_hash
+from runink.runs.records import Placement, RunRecord, RunState, SliceRecord, SliceState, Task
+
+KINDS: dict[str, Any] = {
+    RUNS.prefix(): RunRecord,
+    SLICES.prefix(): SliceRecord,
+    PLACEMENTS.prefix(): Placement,
+    PUBLISHING.prefix(): str,
+    LINEAGE.prefix(): dict,
+}
+ORDER = [SliceState.PENDING, SliceState.PLACED, SliceState.LAUNCHING, SliceState.RUNNING]
+
+
+class Invariants:
+    """The Barn as it was last seen. It outlives clusters: what a power cut leaves must go on where it was."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.state: dict[str, Any] = {}
+        self.cancelled: set[str] = set()  # runs whose cancellation was answered
+        self.submitted: set[str] = set()  # runs whose submission was answered
+
+    async def watch(self, barn: BarnClient) -> None:
+        async with aclosing(barn.watch(*KINDS, after_revision=self.revision)) as changes:
+            async for watched in changes:
+                self.see(watched)
+
+    def see(self, watched: Watched) -> None:
+        revision: list[Change] = []
+        for change in watched.changes:
+            if revision and revision[-1].revision != change.revision:
+                self._see_revision(revision)
+                revision = []
+            revision.append(change)
+        self._see_revision(revision)
+        self.revision = watched.revision
+
+    def runs(self) -> list[RunRecord]:
+        return [one for key, one in self.state.items() if key.startswith(RUNS.prefix())]
+
+    def slices(self, run: str = "") -> list[SliceRecord]:
+        return [
+            one
+            for key, one in self.state.items()
+            if key.startswith(SLICES.prefix()) and run in ("", one.run)
+        ]
+
+    def keys(self, prefix: str) -> list[str]:
+        return [key for key in self.state if key.startswith(prefix)]
+
+    def _see_revision(self, changes: list[Change]) -> None:
+        before = {change.key: self.state.get(change.key) for change in changes}
+        for change in changes:
+            if change.now is None:
+                self.state.pop(change.key, None)
+            else:
+                kind = next(kind for prefix, kind in KINDS.items() if change.key.startswith(prefix))
+                self.state[change.key] = msgspec.json.decode(change.now.value, type=kind)
+        for key, was in before.items():
+            self._check(key, was, self.state.get(key))
+        self._check_placements()
+
+    def _check(self, key: str, was: Any, now: Any) -> None:
+        if key.startswith(RUNS.prefix()):
+            self._check_run(was, now)
+        elif key.startswith(SLICES.prefix()):
+            self._check_slice(was, now)
+        elif key.startswith(PUBLISHING.prefix()):
+            assert was is None or now is None, f"{key} went from {was} to {now}"
+
+    def _check_run(self, was: RunRecord | None, now: RunRecord | None) -> None:
+        assert now is not None, "nobody forgets runs here"
+        if was is not None:
+            assert not was.state.is_over, f"{was.run} was over and is changed"
+            assert not (was.cancel and not now.cancel), "a cancellation is lost"
+            assert was.ending in (None, now.ending), f"{now.run} ends in another way than it began"
+        if now.state is RunState.COMMITTING and (was is None or was.state is not now.state):
+            self._check_all_chains_succeeded(now)
+            for one in now.prepared:
+                assert self.state.get(PUBLISHING.key(target_hash(one))) == now.run
+        if now.state.is_over:
+            self._check_over(now)
+
+    def _check_all_chains_succeeded(self, run: RunRecord) -> None:
+        chains = [one for one in self.slices(run.run) if one.task is Task.CHAIN]
+        assert chains
+        assert all(one.state is SliceState.SUCCEEDED for one in chains)
+        assert not run.cancel or run.ending is None
+
+    def _check_over(self, run: RunRecord) -> None:
+        assert lineage_key(run.herd, run.run) in self.state, f"{run.run} has no lineage"
+        assert all(one.state.is_over for one in self.slices(run.run)), f"{run.run} has slices left"
+        mine = [key for key in self.keys(PLACEMENTS.prefix()) if f"/{run.run}/" in key]
+        assert not mine, f"{run.run} has placements left: {mine}"
+        assert run.run not in {self.state[key] for key in self.keys(PUBLISHING.prefix())}
+        if run.state is RunState.SUCCEEDED:
+            self._check_all_chains_succeeded(run)
+
+    def _check_slice(self, was: SliceRecord | None, now: SliceRecord | None) -> None:
+        assert now is not None
+        run = self.state[run_key(now.herd, now.run)]
+        assert not run.state.is_over or now.state.is_over
+        if now.slice == PUBLISH and was is None:
+            assert run.state is RunState.COMMITTING
+        if was is None:
+            assert now.attempt == 1
+            return
+        assert now.attempt in (was.attempt, was.attempt + 1), f"attempt {was.attempt} to {now}"
+        if now.attempt > was.attempt:
+            assert was.state.is_over
+            assert now.state is SliceState.PENDING
+            return
+        assert not was.state.is_over or now == was, f"{was} was over and became {now}"
+        if not now.state.is_over and not was.state.is_over:
+            assert ORDER.index(now.state) >= ORDER.index(was.state)
+
+    def _check_placements(self) -> None:
+        placed: set[tuple[str, str]] = set()
+        for key in self.keys(PLACEMENTS.prefix()):
+            parsed = parse_placement(key)
+            assert parsed is not None
+            _, run, slice_id = parsed
+            assert (run, slice_id) not in placed, f"{slice_id} of {run} is placed twice"
+            placed.add((run, slice_id))
+
+    def check_answers(self) -> None:
+        """What a client was answered holds for ever."""
+        runs = {one.run: one for one in self.runs()}
+        assert self.submitted <= set(runs), "a run that was answered for is not there"
+        for name in self.cancelled:
+            assert runs[name].cancel or runs[name].state.is_over
+
+    def check_at_rest(self, over: Iterable[str]) -> None:
+        """Nothing is left of runs that are over."""
+        self.check_answers()
+        states = {one.run: one.state for one in self.runs()}
+        assert all(states[name].is_over for name in over)
+        assert not self.keys(PLACEMENTS.prefix())
+        assert not self.keys(PUBLISHING.prefix())
