@@ -166,9 +166,10 @@ def _kinds(root: type[RuninkError]) -> dict[str, type[RuninkError]]:
 
 
 def to_wire(error: RuninkError) -> WireError:
-    """Return the error as a value that another process can read."""
+    """Return the error as a value that another process can read: its kind is the nearest one drawn above, which every process knows."""
     findings = error.findings[:FINDINGS_SHOWN_MAX] if isinstance(error, Invalid) else ()
-    return WireError(type(error).__name__, error.code, error.text, error.hint, findings)
+    kind = next(one for one in type(error).__mro__ if one.__module__ == __name__)
+    return WireError(kind.__name__, error.code, error.text, error.hint, findings)
 
 
 def from_wire(wire: WireError) -> RuninkError:

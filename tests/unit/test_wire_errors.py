@@ -1,0 +1,26 @@
+"""Errors as they cross a process boundary."""
+
+from __future__ import annotations
+
+import pytest
+from runink.errors import Conflict, Finding, Invalid, RuninkError, Unavailable, from_wire, to_wire
+from runink.pipes.edge import ProducerFailed
+
+
+@pytest.mark.parametrize("kind", [RuninkError, Conflict, Unavailable])
+def test_an_error_comes_back_as_it_was(kind) -> None:
+    error = from_wire(to_wire(kind("text", code="c", hint="h")))
+    assert type(error) is kind
+    assert (error.text, error.code, error.hint) == ("text", "c", "h")
+
+
+def test_findings_travel_with_it() -> None:
+    error = from_wire(to_wire(Invalid("x", findings=(Finding("D001", "wrong"),))))
+    assert isinstance(error, Invalid)
+    assert error.findings == (Finding("D001", "wrong"),)
+
+
+def test_a_class_that_not_every_process_has_loaded_travels_as_the_kind_above_it() -> None:
+    """Read as an unknown kind it would be no Unavailable any more, and nobody would try again."""
+    wire = to_wire(ProducerFailed("gone"))
+    assert (wire.kind, wire.code) == ("Unavailable", "producer_failed")
