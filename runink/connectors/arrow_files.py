@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from runink.connectors.csv_header import check_against
 from runink.connectors.inputs import Input
-from runink.connectors.plain import BATCH_BYTES, BATCH_ROWS_MAX, plain_schema, plain_type
 from runink.errors import Invalid
+from runink.pipes.plain import BATCH_BYTES, BATCH_ROWS_MAX, plain_schema, plain_type
 
 PAGES_BYTES: Final = (
     1 << 20

@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from runink.pipes.arrow_output import ArrowOutput
+
 GZIP_LEVEL: Final = 6  # gzip's own default; Arrow's 9 takes five times as long for a few percent
 _GZIP_WINDOW: Final = 31  # zlib's way to say: with gzip's header and checksum
 
@@ -56,33 +58,20 @@ def compressed(file: Writable, compression: Compression) -> CompressedWriter:
 _ARROW_NAME: Final = {Compression.GZIP: "gzip", Compression.ZSTD: "zstd"}
 
 
-class CompressedWriter:
+class CompressedWriter(ArrowOutput):
     """A file for Arrow and for plain writes. One that is not closed has written an unfinished stream, and never finishes it by itself."""
 
     def __init__(self, sink: Any) -> None:
         self._sink = sink
-        self.closed = False
 
     def write(self, data: Any) -> int:
         self._sink.write(data)
         return memoryview(data).nbytes
 
-    def flush(self) -> None:
-        """Nothing: a stream that is flushed often is compressed badly."""
-
     def close(self) -> None:
         if not self.closed:
             self.closed = True
             self._sink.close()
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 class _Gzip:
@@ -97,28 +86,12 @@ class _Gzip:
         self._file.write(self._stream.flush())
 
 
-class _KeptOpen:
+class _KeptOpen(ArrowOutput):
     """A file that Arrow may write to and not close."""
 
     def __init__(self, file: Writable) -> None:
         self._file = file
-        self.closed = False
 
     def write(self, data: Any) -> int:
         self._file.write(data)
         return memoryview(data).nbytes
-
-    def flush(self) -> None:
-        """The owner of the file flushes it."""
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closed = True

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from runink.connectors.csv_text import header_of, lines_of
 from runink.connectors.json_text import objects_of
-from runink.connectors.plain import plain_schema
 from runink.dag import Format
 from runink.errors import Refused
+from runink.pipes.plain import plain_schema
 
 ROW_GROUP_ROWS_MAX: Final = 131_072  # 8 to 20 MB of usual rows: held until they are written
 BATCH_ROWS: Final = 65_536

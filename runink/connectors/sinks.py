@@ -24,6 +24,7 @@ from runink.connectors.targets import STDOUT, Target, target_of
 from runink.dag import Mode, Sink
 from runink.errors import Conflict, Refused
 from runink.jobs import Prepared, Ticket
+from runink.pipes.arrow_output import ArrowOutput
 from runink.pipes.batch import Batch
 
 
@@ -122,7 +123,7 @@ class Writer:
         )
 
 
-class _Counted:
+class _Counted(ArrowOutput):
     """Counts and hashes what goes through. When it is over, what encoders still write on their way out goes nowhere."""
 
     def __init__(self, output: Output) -> None:
@@ -140,20 +141,8 @@ class _Counted:
             self.size += size
         return size
 
-    def flush(self) -> None:
-        """Nothing is held back."""
-
     def close(self) -> None:
         """The sink closes its output by itself."""
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 class _Stdout:

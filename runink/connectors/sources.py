@@ -18,9 +18,9 @@ from runink.connectors.csv_source import CsvSource
 from runink.connectors.finding import inputs_of
 from runink.connectors.inputs import Input
 from runink.connectors.json_source import JsonSource
-from runink.connectors.plain import pieces
 from runink.dag import Format, Source
 from runink.pipes.batch import Batch
+from runink.pipes.plain import pieces
 
 Read = Callable[[Input], Iterator[pa.Table]]
 

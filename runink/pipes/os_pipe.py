@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from runink.errors import ProtocolViolation, Refused
 from runink.pipes import frames
+from runink.pipes.arrow_output import ArrowOutput
 from runink.pipes.batch import Batch
 from runink.pipes.edge import (
     Barrier,
@@ -249,10 +250,8 @@ class _Descriptor:
         return got
 
 
-class _Pieces:
+class _Pieces(ArrowOutput):
     """The file that Arrow writes to: keeps what it is given, uncopied, less the first `skip_bytes`."""
-
-    closed = False
 
     def __init__(self, skip_bytes: int = 0) -> None:
         self._skip_bytes = skip_bytes
@@ -270,21 +269,6 @@ class _Pieces:
         """Return what was written since the last time."""
         pieces, self._pieces = self._pieces, []
         return pieces
-
-    def flush(self) -> None:
-        """Arrow asks for this; there is nothing to do."""
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class _Body:

@@ -16,8 +16,8 @@ import pyarrow.csv as pa_csv
 
 from runink.dag import Format
 from runink.errors import Invalid, Refused
+from runink.pipes.plain import pieces
 from runink.steps.records import batch_of_rows, values_of
-from runink.steps.schemas import pieces
 
 JSONL_ROWS_MAX: Final = 8_192  # rows of a batch read from JSON lines: they are Python objects first
 LINE_BYTES_MAX: Final = (

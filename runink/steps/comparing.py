@@ -15,12 +15,12 @@ from runink.contracts.golden import compare
 from runink.dag import Golden, Sink, Source
 from runink.errors import Refused, RuninkError, to_wire
 from runink.jobs import CompareJob, Done, Failed
+from runink.pipes.plain import plain
 from runink.steps.chain import Cancelled
 from runink.steps.channels import Failure
 from runink.steps.doors import Doors
 from runink.steps.failures import failed_by
 from runink.steps.golden_files import read_golden, write_golden
-from runink.steps.schemas import plain
 
 ROWS_MAX: Final = 1_000_000  # of an output that is compared: it is held whole
 LINES_MAX: Final = (

@@ -23,8 +23,9 @@ import pyarrow as pa
 from runink.dag import Each, Function
 from runink.errors import Refused
 from runink.pipes.batch import Batch
+from runink.pipes.plain import BATCH_ROWS_MAX
 from runink.steps.records import Columns, Record, batch_of_rows, records_of, rows_taken
-from runink.steps.schemas import BATCH_ROWS_MAX, one_schema
+from runink.steps.schemas import one_schema
 from runink.steps.shapes import (
     Shape,
     annotations_of,

@@ -23,8 +23,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from runink.errors import Invalid, NotFound, Refused
+from runink.pipes.plain import plain
 from runink.steps.records import values_of
-from runink.steps.schemas import plain
 
 GOLDEN_BYTES_MAX: Final = (
     64 << 20

@@ -1,7 +1,4 @@
-"""Plain Arrow: the types that travel between nodes, batches of a bounded size, one schema for a whole stream.
-
-Engines have types of their own for the same values (string views, large strings, dictionaries, `Etc/UTC`). Behind a
-step everything is made plain, so that a contract, a pipe or a sink sees one kind of string, whichever engine made it.
+"""One schema for a whole stream.
 
 One stream has one schema, the first batch's, because a Parquet file or a table downstream has begun with it.  A later batch is cast to
 it where no value changes, otherwise the step is told what it changed.  A column with nothing in it has no type yet: the first batch
@@ -11,70 +8,10 @@ is held back for one batch where it has such a column, and takes its type from t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 import pyarrow as pa
 
 from runink.errors import Refused
-
-BATCH_ROWS_MAX: Final = (
-    65_536  # 1.5 to 8 MB of usual rows: below, per-batch costs show; above, memory does
-)
-_UTC_NAMES: Final = frozenset({"Etc/UTC", "Z", "+00:00", "GMT", "Etc/GMT"})
-
-
-def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type that `kind` travels as."""
-    types = pa.types
-    if types.is_dictionary(kind):
-        return plain_type(kind.value_type)
-    if isinstance(kind, pa.BaseExtensionType):
-        return plain_type(kind.storage_type)
-    if types.is_large_string(kind) or types.is_string_view(kind):
-        return pa.string()
-    if types.is_large_binary(kind) or types.is_binary_view(kind):
-        return pa.binary()
-    if types.is_timestamp(kind) and kind.tz in _UTC_NAMES:
-        return pa.timestamp(kind.unit, "UTC")
-    if types.is_list(kind) or types.is_large_list(kind):
-        return pa.list_(plain_type(kind.value_type))
-    if types.is_struct(kind):
-        return pa.struct([plain_field(kind.field(place)) for place in range(kind.num_fields)])
-    return kind
-
-
-def plain_field(field: pa.Field) -> pa.Field:
-    return pa.field(field.name, plain_type(field.type))
-
-
-def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch in plain types, nullable, without metadata of an engine; the same object if it is so already."""
-    schema = pa.schema([plain_field(field) for field in batch.schema])
-    if batch.schema.equals(schema, check_metadata=True):
-        return batch
-    columns = [
-        _storage(column).cast(field.type)
-        for column, field in zip(batch.columns, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _storage(column: pa.Array) -> pa.Array:
-    return column.storage if isinstance(column, pa.ExtensionArray) else column
-
-
-def pieces(data: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
-    """Cut data into plain batches of at most BATCH_ROWS_MAX rows; data without rows gives one batch without rows."""
-    table = pa.Table.from_batches([data]) if isinstance(data, pa.RecordBatch) else data
-    if table.num_rows == 0:
-        yield plain(empty(table.schema))
-        return
-    for batch in table.to_batches(max_chunksize=BATCH_ROWS_MAX):
-        yield plain(batch)
-
-
-def empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
 def check_names(names: Iterable[str], what: str) -> None:

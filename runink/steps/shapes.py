@@ -22,8 +22,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from runink.errors import Refused
+from runink.pipes.plain import BATCH_ROWS_MAX, pieces
 from runink.steps.records import Columns, batch_of_columns, batch_of_rows, records_of
-from runink.steps.schemas import BATCH_ROWS_MAX, check_names, pieces
+from runink.steps.schemas import check_names
 
 _ITERATORS: Final = re.compile(
     r"^(?:[\w.]*\.)?(?:Iterator|Iterable|Generator)\[(?P<item>[^,]+).*\]$"

@@ -27,7 +27,8 @@ import pyarrow as pa
 
 from runink.errors import Refused
 from runink.pipes.batch import Batch
-from runink.steps.schemas import BATCH_ROWS_MAX, check_names, empty, one_schema, plain
+from runink.pipes.plain import BATCH_ROWS_MAX, empty, plain
+from runink.steps.schemas import check_names, one_schema
 
 INPUT: Final = "input"
 MEMORY_BYTES_MIN: Final = 256 << 20  # DuckDB's own operators fail rather than spill with much less

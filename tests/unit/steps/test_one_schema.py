@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 from runink.errors import Refused
-from runink.steps.schemas import BATCH_ROWS_MAX, one_schema, pieces, plain
+from runink.pipes.plain import BATCH_ROWS_MAX, pieces, plain
+from runink.steps.schemas import one_schema
 
 
 def fitted(*batches: pa.RecordBatch) -> list[pa.RecordBatch]:
