@@ -134,7 +134,7 @@ def _outputs(record: RunRecord, dag: Dag, width: int) -> Iterator[str]:
     for one in sorted(record.prepared, key=lambda one: one.sink in dead):
         line = f"  {path_of(one):<{column}}{counted(one.rows, 'row')}"
         if one.sink not in dead:
-            yield f"{line}, {format_bytes(one.bytes)}" if one.kind != "stream" else line
+            yield f"{line}, {format_bytes(one.bytes)}"
         elif one.rows:
             yield from _joined(
                 line + "    ", [f"look at them: runi dead show {short(record.run)}"], width
