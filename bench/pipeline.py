@@ -113,7 +113,7 @@ def up(root: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def warm(root: Path, turns: int) -> list[float]:
     """Return the seconds from submit to done, in a cluster that runs already."""
-    from runink.cli.run import submission
+    from runink.cli.run import new_run_id, submission
     from runink.clients.cluster import Cluster
     from runink.config import NodeSettings, offered
     from runink.node import connected
@@ -121,7 +121,7 @@ def warm(root: Path, turns: int) -> list[float]:
 
     async def once(cluster: Cluster) -> float:
         compiled = compile_file(root / "features/flights.dsl", parameters={})
-        request = submission(compiled, root / ".runink", cluster=cluster)
+        request = submission(compiled, root / ".runink", new_run_id(), cluster=cluster)
         began = time.perf_counter()
         await cluster.submit(request)
         async for view in cluster.follow(request.run):

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from runi_project import Project
 from runink.barn.keys import NODES, SLICES
-from runink.cli.run import submission
+from runink.cli.run import new_run_id, submission
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView
 from runink.config import NodeSettings
@@ -52,7 +52,7 @@ def piped(project: Project) -> Project:
 
 async def submitted(cluster: Cluster, project: Project) -> str:
     compiled = compile_file(project.root / "features/p.dsl", parameters={})
-    request = submission(compiled, project.root / ".runink", cluster=cluster)
+    request = submission(compiled, project.root / ".runink", new_run_id(), cluster=cluster)
     await cluster.submit(request)
     return request.run
 
