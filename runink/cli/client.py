@@ -31,6 +31,9 @@ LAST: Final = "last"
 SHOWN_MAX: Final = 5  # of ids that begin alike
 LOCKED_S: Final = 20.0  # longer than a cluster takes to stop with all that it waits for
 LOOK_S: Final = 0.05
+LEAVING: Final = frozenset(
+    {"link_lost", "outcome_unknown", "stopping"}
+)  # what a cluster that leaves answers, or does not
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,12 @@ SYNC_SLOW_MS: Final = 50.0  # each change of state waits for one: a run has abou
 FREE_BYTES_MIN: Final = 1 << 30
 FILES_MIN: Final = 1024
 PYTHON_MIN: Final = (3, 11)
+PACKAGES: Final = {
+    "pyarrow": "data",
+    "duckdb": "data",
+    "polars": "data",
+    "lark": "server",
+}  # and what brings them
 KERNEL_MIN: Final = (5, 4)  # pidfd, and the children of a thread in /proc
 
 
@@ -72,64 +78,108 @@ def doctor(output: str, state: Path | None) -> None:
         raise SystemExit(ExitCode.FAILED)
 
 
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What the state's disk is like: bytes free, and how long a sync of the Barn's log takes. `error` is why it takes nothing."""
+
+    folder: str
+    free: int = 0
+    sync_ms: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is judged. `packages` are those that are needed, by name, with the version that is there, or nothing."""
+
+    python: tuple[int, ...]
+    system: str
+    release: str
+    packages: dict[str, str | None]
+    files: tuple[int, int]
+    pipe_bytes: int
+    disk: Disk
+
+
 def looked_at(root: Path, state: Path) -> Iterator[Found]:
     """Yield what was found, cheapest first."""
-    yield _python()
-    yield _kernel()
-    yield from _packages()
-    yield _files()
-    yield _pipes()
-    yield _disk(state)
+    yield from judged(facts_of(state))
     yield from _pipelines(root)
 
 
-def _python() -> Found:
-    verdict = Verdict.OK if sys.version_info >= PYTHON_MIN else Verdict.BAD
-    return Found("python", verdict, platform.python_version())
+def facts_of(state: Path) -> Facts:
+    """Look at this machine."""
+    return Facts(
+        python=tuple(sys.version_info[:3]),
+        system=sys.platform,
+        release=platform.release(),
+        packages={name: _version(name) for name in PACKAGES},
+        files=resource.getrlimit(resource.RLIMIT_NOFILE),
+        pipe_bytes=_pipe_bytes(),
+        disk=_disk(state),
+    )
 
 
-def _kernel() -> Found:
-    release = platform.release()
-    numbers = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
-    if sys.platform != "linux" or numbers < KERNEL_MIN:
-        return Found("kernel", Verdict.BAD, f"{sys.platform} {release}", "Linux 5.4 or later")
+def judged(facts: Facts) -> Iterator[Found]:
+    """Say of each fact whether it will do, and what to mend."""
+    yield _python(facts.python)
+    yield _kernel(facts.system, facts.release)
+    for name, found in facts.packages.items():
+        if found is None:
+            hint = f"pip install 'runink[{PACKAGES[name]}]'"
+            yield Found(name, Verdict.BAD, "missing", hint)
+        else:
+            yield Found(name, Verdict.OK, found)
+    yield _files(*facts.files)
+    yield _pipes(facts.pipe_bytes)
+    yield _space(facts.disk)
+
+
+def _python(version: tuple[int, ...]) -> Found:
+    text = ".".join(map(str, version))
+    if version < PYTHON_MIN:
+        return Found("python", Verdict.BAD, text, "Python 3.11 or later")
+    return Found("python", Verdict.OK, text)
+
+
+def _kernel(system: str, release: str) -> Found:
+    numbers = tuple(int(part) for part in release.split("-", 1)[0].split(".")[:2] if part.isdigit())
+    if system != "linux" or numbers < KERNEL_MIN:
+        return Found("kernel", Verdict.BAD, f"{system} {release}", "Linux 5.4 or later")
     return Found("kernel", Verdict.OK, f"Linux {release}")
 
 
-def _packages() -> Iterator[Found]:
-    for name, extra in (
-        ("pyarrow", "data"),
-        ("duckdb", "data"),
-        ("polars", "data"),
-        ("lark", "server"),
-    ):
-        try:
-            yield Found(name, Verdict.OK, version(name))
-        except PackageNotFoundError:
-            yield Found(name, Verdict.BAD, "missing", f"pip install 'runink[{extra}]'")
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
-def _files() -> Found:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < FILES_MIN:
+def _files(soft: int, hard: int) -> Found:
+    if hard != resource.RLIM_INFINITY and hard < FILES_MIN:
         return Found("files", Verdict.WARNING, f"{hard} open files at most", "raise ulimit -n")
-    return Found("files", Verdict.OK, f"{soft} open files, up to {hard}")
+    up_to = "without a limit" if hard == resource.RLIM_INFINITY else f"up to {hard}"
+    return Found("files", Verdict.OK, f"{soft} open files, {up_to}")
 
 
-def _pipes() -> Found:
+def _pipe_bytes() -> int:
     ends = open_pipe()
     try:
-        size = widen(ends.write)
+        return widen(ends.write)
     finally:
         os.close(ends.read)
         os.close(ends.write)
+
+
+def _pipes(size: int) -> Found:
     if size < PIPE_BYTES:
         hint = "raise fs.pipe-max-size and fs.pipe-user-pages-soft: data flows up to three times as fast"
         return Found("pipes", Verdict.WARNING, f"hold {size >> 10} KiB", hint)
     return Found("pipes", Verdict.OK, f"hold {size >> 10} KiB")
 
 
-def _disk(state: Path) -> Found:
+def _disk(state: Path) -> Disk:
     """Measure how long a sync takes where the Barn keeps its log."""
     folder = state
     while not folder.exists():
@@ -137,13 +187,20 @@ def _disk(state: Path) -> Found:
     path = folder / f".runi-doctor.{os.getpid()}"
     try:
         sync_ms = _sync_ms(path)
+        return Disk(str(folder), shutil.disk_usage(folder).free, sync_ms)
     except OSError as error:
-        return Found("disk", Verdict.BAD, f"{folder}: {error.strerror}", "give it space and rights")
-    free = shutil.disk_usage(folder).free
-    text = f"{format_bytes(free)} free, a sync takes {sync_ms:.1f} ms"
-    if free < FREE_BYTES_MIN:
+        return Disk(str(folder), error=error.strerror or str(error))
+
+
+def _space(disk: Disk) -> Found:
+    if disk.error:
+        return Found(
+            "disk", Verdict.BAD, f"{disk.folder}: {disk.error}", "give it space and rights"
+        )
+    text = f"{format_bytes(disk.free)} free, a sync takes {disk.sync_ms:.1f} ms"
+    if disk.free < FREE_BYTES_MIN:
         return Found("disk", Verdict.WARNING, text, "free some space: runi clean forgets old runs")
-    if sync_ms > SYNC_SLOW_MS:
+    if disk.sync_ms > SYNC_SLOW_MS:
         return Found("disk", Verdict.WARNING, text, "put the state on a faster disk with --state")
     return Found("disk", Verdict.OK, text)
 

@@ -18,8 +18,8 @@ from typing import Final
 import anyio
 
 from runink.barn.keys import RUNS
-from runink.cli.client import Embedding, open_cluster
-from runink.cli.exits import LOCKED, first_of
+from runink.cli.client import LEAVING, Embedding, open_cluster
+from runink.cli.exits import first_of
 from runink.cli.logs import slices_of
 from runink.cli.progress import Shown
 from runink.cli.summary import short
@@ -49,8 +49,8 @@ async def run_to_end(
                 request = request_for(cluster)
                 return await followed(cluster, request, shown)
         except Unavailable as error:
-            if request is None or request.is_bound:
-                raise  # there was none, or it was ours
+            if request is None or request.is_bound or error.code not in LEAVING:
+                raise  # there was none, it was ours, or it has answered
             lost = error
             view = await _looked_up(embedding, request, shown)
         if view is not None:
@@ -97,7 +97,7 @@ async def _looked_up(embedding: Embedding, request: Submit, shown: Shown) -> Run
         try:
             return await _look(embedding, request, shown)
         except Unavailable as error:
-            if error.code in (CLUSTER_LOST, LOCKED):
+            if error.code not in LEAVING:
                 raise
             await anyio.sleep(LOOK_S)  # it is still about to leave
     return await _look(embedding, request, shown)

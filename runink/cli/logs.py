@@ -14,6 +14,7 @@ import msgspec
 
 from runink.barn.keys import SLICES
 from runink.cli.client import find_run
+from runink.cli.exits import first_of
 from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import failure_lines, short
@@ -40,13 +41,16 @@ def logs(
     state: Path | None,
 ) -> None:
     """Print what a run's slices printed, oldest first. RUN is an id, its beginning, or `last`."""
+    printer: Printer | None = None  # goes on where it was, should the cluster leave meanwhile
 
     async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, int]:
+        nonlocal printer
         record = await find_run(cluster, run_id)
         slices = await slices_of(cluster, record)
         if slice_id is not None:
             check_slice(slice_id, slices)
-        printer = Printer(folder / "runs" / record.run, slice_id, as_json=output == "json")
+        if printer is None:
+            printer = Printer(folder / "runs" / record.run, slice_id, as_json=output == "json")
         if follow and not record.state.is_over:
             record = await _followed(cluster, record, printer)
         printer.print_new(await slices_of(cluster, record))
@@ -90,11 +94,14 @@ async def _followed(cluster: Cluster, record: RunRecord, printer: Printer) -> Ru
             last = view.record
         group.cancel_scope.cancel()
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(wait_for_end)
-        while True:  # ends with the run
-            printer.print_new(await slices_of(cluster, record))
-            await anyio.sleep(LOOK_S)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait_for_end)
+            while True:  # ends with the run
+                printer.print_new(await slices_of(cluster, record))
+                await anyio.sleep(LOOK_S)
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from errors
     return last
 
 

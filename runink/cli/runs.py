@@ -11,7 +11,7 @@ import anyio
 import click
 
 from runink.barn.keys import RUNS
-from runink.cli.client import Embedding, find_run, open_cluster
+from runink.cli.client import LEAVING, Embedding, find_run, open_cluster
 from runink.cli.exits import ExitCode
 from runink.cli.options import (
     COUNT,
@@ -24,7 +24,7 @@ from runink.cli.options import (
 from runink.cli.summary import seconds_of, short
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
-from runink.errors import NotFound
+from runink.errors import NotFound, Unavailable
 from runink.governance.lineage import rendered
 from runink.names import RunId
 from runink.node import Role
@@ -33,12 +33,17 @@ from runink.runs.records import RunRecord, RunState
 T = TypeVar("T")
 RUNS_SHOWN: Final = 20  # a screen
 NOTHING_YET: Final = "no_runs"
+ASKS_MAX: Final = 20
+ASK_AGAIN_S: Final = 0.1
 
 
 def with_cluster(
     state: Path | None, ask: Callable[[Cluster, Path], Awaitable[T]], *, role: Role = Role.STORE
 ) -> T:
-    """Run `ask` with this project's cluster and state folder, and return what it returns. Raises NotFound (`no_runs`) where nothing was ever run."""
+    """Run `ask` with this project's cluster and state folder, and return what it returns; again, where the cluster that was asked leaves meanwhile.
+
+    Raises NotFound (`no_runs`) where nothing was ever run.
+    """
     folder = state_folder(state, project_here())
     embedding = Embedding(folder, role=role)
     if not embedding.settings.barn.exists():
@@ -49,9 +54,19 @@ def with_cluster(
             hint="runi run FILE.dsl makes a run; or is this the wrong folder?",
         )
 
-    async def whole() -> T:
+    async def asked() -> T:
         async with open_cluster(embedding) as cluster:
             return await ask(cluster, folder)
+
+    async def whole() -> T:
+        for _ in range(ASKS_MAX - 1):
+            try:
+                return await asked()
+            except Unavailable as error:
+                if error.code not in LEAVING:
+                    raise
+            await anyio.sleep(ASK_AGAIN_S)
+        return await asked()
 
     return anyio.run(whole)
 

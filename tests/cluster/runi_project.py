@@ -78,7 +78,7 @@ class Project:
     def popen(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [*RUNI, *words],
-            cwd=self.root,
+            cwd=options.pop("cwd", self.root),
             env={**os.environ, **self.environment},
             stdin=options.pop("stdin", subprocess.DEVNULL),
             stdout=options.pop("stdout", subprocess.PIPE),

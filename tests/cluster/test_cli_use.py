@@ -1,0 +1,423 @@
+"""Every command as its users meet it: what it prints, for people and for programs, and how it ends when something is not as it should be."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from runi_project import Project
+
+IN = "a,b\n1,x\n2,\n3,z\n"
+CONTRACT = 'class Row(Contract, version="1.0.0"):\n    a: int\n    b: str\n'
+GATE = '@step(each="record")\ndef work(row):\n    open("data/gate").read()\n    return row\n'
+
+
+@pytest.fixture
+def checked(project: Project) -> Project:
+    """A pipeline that rejects its second row."""
+    project.write("data/in.csv", IN)
+    project.contract(CONTRACT)
+    write_checked(project, "jsonl")
+    return project
+
+
+def write_checked(project: Project, form: str, more: str = "") -> None:
+    project.pipeline(
+        f'@source("csv://data/in.csv")\n@contract("contracts/c.py:Row")\n{more}'
+        f'@sink("csv://out/o.csv")\n@deadletter("{form}://out/dead.{form}")'
+    )
+
+
+def test_the_summary_names_what_came_of_the_run(checked: Project):
+    said = checked.runi("run", "features/p.dsl")
+    assert said.code == 0, said
+    assert re.search(
+        r"^p · herd default · run \w{12} +succeeded in \d+\.\d s$", said.out, re.MULTILINE
+    )
+    assert re.search(r"^  one  csv → Row → csv +3 in +2 out +1 rejected", said.out, re.MULTILINE)
+    assert "  1 rejected: b is missing 1\n" in said.out
+    assert re.search(r"^  out/o.csv +2 rows, 12 B$", said.out, re.MULTILINE)
+    assert re.search(
+        r"^  out/dead.jsonl +1 row +look at them: runi dead show", said.out, re.MULTILINE
+    )
+    assert "one: 3 rows in, 2 out, 1 rejected\n" in said.err
+
+
+def test_a_quiet_run_says_its_summary_only(checked: Project):
+    said = checked.runi("run", "features/p.dsl", "-q")
+    assert said.code == 0, said
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "json", "arrow"])
+def test_rejected_rows_are_shown_from_every_format(checked: Project, form: str):
+    write_checked(checked, form)
+    assert checked.run().code == 0
+    shown = checked.runi("dead", "show", "last")
+    assert shown.code == 0, shown
+    assert shown.out == "data/in.csv row 1: b is missing\n    a=2\n"
+    [row] = checked.runi("dead", "show", "last", "-o", "json").document
+    assert row["dead_row"] in (1, "1"), "rows are counted from 0"
+    assert checked.runi("dead", "show", "last", "-n", "0").out == ""
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_rejected_rows_of_a_run_that_failed_are_kept_and_shown(checked: Project, form: str):
+    write_checked(checked, form, '@assert("rejected == 0")\n')
+    said = checked.run()
+    assert said.code == 1, said
+    assert not (checked.root / "out").exists() or checked.files("out") == []
+    shown = checked.runi("dead", "show", "last")
+    assert shown.out == "data/in.csv row 1: b is missing\n    a=2\n", shown
+
+
+def test_a_run_without_rejected_rows_says_so(checked: Project):
+    checked.write("data/in.csv", "a,b\n1,x\n")
+    assert checked.run().code == 0
+    shown = checked.runi("dead", "show", "last")
+    assert (shown.code, shown.out) == (0, "")
+    assert "rejected no rows" in shown.err
+    assert checked.runi("dead", "show", "last", "-o", "json").document == []
+
+
+def test_a_dead_letter_that_was_taken_away_is_told(checked: Project):
+    assert checked.run().code == 0
+    (checked.root / "out/dead.jsonl").unlink()
+    shown = checked.runi("dead", "show", "last")
+    assert shown.code == 3, shown
+    assert "dead_letter_gone" in shown.err
+
+
+def test_runs_are_listed_newest_first_and_named_by_a_beginning_of_their_id(checked: Project):
+    first = checked.run().document["run"]
+    second = checked.run().document["run"]
+    listed = checked.runi("runs", "-o", "json").document
+    assert [run["run"] for run in listed] == [second, first]
+    assert checked.runi("runs", "-n", "1").out.startswith(second[:12])
+    assert checked.runi("lineage", first[:14].lower()).code == 0
+    ambiguous = checked.runi("lineage", first[:4], "-o", "json")
+    assert ambiguous.code == 8
+    assert ambiguous.document["error"]["code"] == "ambiguous_run"
+    missing = checked.runi("lineage", "zzz", "-o", "json")
+    assert missing.code == 3
+    assert missing.document["error"]["code"] == "no_such_run"
+
+
+def test_cleaning_forgets_the_oldest_and_leaves_what_they_published(checked: Project):
+    checked.step('@step(each="record")\ndef work(row):\n    print("to the log")\n    return row\n')
+    write_checked(checked, "jsonl", '@step("work")\n')
+    runs = [checked.run().document["run"] for _ in range(3)]
+    would = checked.runi("clean", "--keep", "1", "--dry-run")
+    assert "would forget 2 runs" in would.out
+    assert len(checked.runi("runs", "-o", "json").document) == 3
+    assert checked.runi("clean", "--keep", "1", "-o", "json").document == {
+        "forgotten": runs[:2],
+        "dry_run": False,
+    }
+    assert [run["run"] for run in checked.runi("runs", "-o", "json").document] == runs[2:]
+    assert [path.name for path in (checked.root / ".runink/runs").iterdir()] == runs[2:]
+    assert checked.read("out/o.csv") == "a,b\n1,x\n3,z\n"
+    assert checked.runi("logs", runs[0]).code == 3
+    assert checked.runi("clean", "--keep", "0").out == "forgot 1 run\n"
+    assert list((checked.root / ".runink/bundles").iterdir()) == []
+    assert checked.runi("runs").out == ""
+
+
+def test_parameters_come_from_the_command_line_or_their_declaration(project: Project):
+    project.write("data/one.csv", "a\n1\n")
+    project.write("data/two.csv", "a\n2\n")
+    project.write(
+        "features/p.dsl",
+        '@param("name", default="one")\nFeature: p\n  Scenario: s\n'
+        '    @source("csv://data/${name}.csv")\n    @sink("jsonl://out/${name}.jsonl")\n',
+    )
+    assert project.run().code == 0
+    assert project.run("features/p.dsl", "--param", "name=two").code == 0
+    assert project.rows("out/one.jsonl") == [{"a": 1}]
+    assert project.rows("out/two.jsonl") == [{"a": 2}]
+    unknown = project.run("features/p.dsl", "-p", "nam=two")
+    assert unknown.code == 8, unknown
+    twice = project.run("features/p.dsl", "-p", "name=one", "-p", "name=two")
+    assert twice.code == 2, twice
+    assert twice.error["code"] == "usage"
+
+
+def test_graphs_are_mermaid_or_dot(checked: Project):
+    assert checked.runi("graph", "features/p.dsl").out.startswith("flowchart LR\n")
+    assert checked.runi("graph", "features/p.dsl", "--format", "dot").out.startswith("digraph ")
+    assert checked.runi("graph", "features/p.dsl", "--format", "png").code == 2
+
+
+def test_compiling_gives_the_same_bytes_again(checked: Project):
+    assert checked.runi("compile", "features/p.dsl").out.endswith(
+        ": 1 scenario, 4 nodes, 1 slice in 1 gang\n"
+    )
+    first = checked.runi("compile", "features/p.dsl", "-o", "json")
+    assert first.document["pipeline"] == "p"
+    assert checked.runi("compile", "features/p.dsl", "-o", "json").out == first.out
+    assert not (checked.root / ".runink").exists(), "compiling runs nothing"
+
+
+def test_goldens_are_written_compared_and_told_by_their_rows(checked: Project):
+    checked.pipeline(
+        '@source("csv://data/in.csv")\n@sink("csv://out/o.csv")\n@golden("golden/o.csv", key=["a"])'
+    )
+    without = checked.runi("test")
+    assert without.code == 1, without
+    written = checked.runi("test", "--update")
+    assert written.code == 0, written
+    assert "written" in written.out
+    assert checked.read("golden/o.csv").splitlines()[0] == '"a","b"'
+    same = checked.runi("test", "features/p.dsl")
+    assert same.code == 0, same
+    assert "as expected" in same.out
+    checked.write("data/in.csv", IN.replace("3,z", "3,other"))
+    differs = checked.runi("test", "-o", "json")
+    assert differs.code == 1, differs
+    [document] = differs.document
+    assert document["error"]["code"] == "golden_differs"
+    assert checked.files("out") == [], "a rehearsal publishes nothing"
+
+
+def test_a_project_without_goldens_has_nothing_to_test(checked: Project):
+    said = checked.runi("test", "-o", "json")
+    assert said.code == 8
+    assert said.document["error"]["code"] == "no_goldens"
+
+
+@pytest.fixture
+def gated(checked: Project) -> Project:
+    """A pipeline whose step waits at each row until somebody writes into a pipe that has a name."""
+    os.mkfifo(checked.root / "data/gate")
+    checked.step(GATE)
+    checked.pipeline('@source("csv://data/in.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
+    return checked
+
+
+def begun(child: subprocess.Popen[bytes]) -> None:
+    """Wait until the run's slice runs."""
+    assert child.stderr is not None
+    while b"running" not in child.stderr.readline():
+        assert child.poll() is None
+
+
+def test_logs_follow_a_run_to_its_end(gated: Project):
+    gated.step(
+        '@step(each="record")\ndef work(row):\n    print("said", row.a, flush=True)\n    open("data/gate").read()\n    return row\n'
+    )
+    with gated.popen("run", "features/p.dsl") as run:
+        begun(run)
+        with gated.popen("logs", "last", "--follow") as logs:
+            assert logs.stdout is not None
+            assert logs.stdout.readline().rstrip().endswith(b"one stdout: said 1")
+            for number in (2, 3):
+                (gated.root / "data/gate").write_text("go")
+                assert logs.stdout.readline().rstrip().endswith(b"said %d" % number)
+            (gated.root / "data/gate").write_text("go")
+            run.communicate(timeout=60)
+            assert logs.stdout.read() == b""
+            assert logs.wait(timeout=60) == 0
+    assert run.returncode == 0
+    document = gated.runi("logs", "last", "-o", "json").document
+    assert [row["text"] for row in document] == ["said 1", "said 2", "said 3"]
+    assert gated.runi("logs", "last", "--slice", "two").code == 3
+
+
+def test_a_run_is_cancelled_by_an_interrupt_at_its_step(gated: Project):
+    with gated.popen("run", "features/p.dsl") as child:
+        begun(child)
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert b"nothing was published" in out
+    assert gated.files("out") == []
+    assert gated.processes() == []
+
+
+def test_a_run_can_be_cancelled_again_and_one_that_is_over_cannot(gated: Project):
+    with gated.popen("run", "features/p.dsl") as child:
+        begun(child)
+        assert gated.runi("cancel", "last", "-o", "json").document["state"] == "cancelled"
+        child.communicate(timeout=60)
+    assert gated.runi("cancel", "last").code == 0
+    gated.pipeline('@source("csv://data/in.csv")\n@sink("jsonl://out/o.jsonl")')
+    assert gated.run().code == 0
+    said = gated.runi("cancel", "last")
+    assert said.code == 5
+    assert "has succeeded already" in said.err
+
+
+def test_a_command_whose_cluster_is_killed_says_how_to_go_on(gated: Project):
+    with gated.up() as up, gated.popen("run", "features/p.dsl", "-o", "json") as child:
+        begun_on(gated)
+        up.kill()
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 1, out
+    assert json.loads(out)["error"]["code"] == "cluster_lost"
+
+
+def begun_on(project: Project) -> None:
+    """Wait until a run's slice runs in the cluster that is up."""
+    while project.runi("runs", "-o", "json").document[0:1] in ([], None) or (
+        project.runi("runs", "-o", "json").document[0]["state"] != "running"
+    ):
+        os.sched_yield()
+
+
+def test_questions_in_a_folder_where_nothing_was_run_leave_nothing_there(project: Project):
+    assert project.runi("runs", "-o", "json").document == []
+    for words in (["logs", "last"], ["lineage", "last"], ["dead", "show", "x"], ["clean"]):
+        said = project.runi(*words, "-o", "json")
+        assert said.code == 3, said
+        assert said.document["error"]["code"] == "no_runs"
+    assert project.runi("status", "-o", "json").document == {"running": False}
+    assert [path.name for path in project.root.iterdir()] == ["runink.toml"]
+
+
+def test_a_question_below_a_project_is_about_that_project(checked: Project):
+    run = checked.run().document["run"]
+    said = checked.runi("runs", cwd=checked.root / "out")
+    assert run[:12] in said.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rum"],
+        ["run"],
+        ["run", "features/p.dsl", "--timeout", "soon"],
+        ["run", "features/p.dsl", "-p", "x"],
+        ["runs", "-n", "-1"],
+        ["clean", "--keep", "-1"],
+        ["logs"],
+    ],
+)
+def test_a_wrong_command_line_is_told_to_people_and_to_programs(checked: Project, words: list[str]):
+    said = checked.runi(*words, "-o", "json")
+    assert said.code == 2, said
+    assert said.document["error"]["code"] == "usage"
+    assert "Error: " in said.err
+
+
+def test_a_reader_that_has_had_enough_is_no_error_that_is_told(checked: Project):
+    assert checked.run().code == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        said = checked.runi("lineage", "last", stdout=writer)
+    finally:
+        os.close(writer)
+    assert said.err == ""
+
+
+@contextmanager
+def small_disk(project: Project, size: str) -> Iterator[None]:
+    path = project.root / ".runink"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.mark.parametrize("size", ["4k", "96k"])
+def test_a_full_disk_for_the_state_is_told_and_loses_nothing(checked: Project, size: str):
+    checked.write("out/o.csv", "before")
+    with small_disk(checked, size):
+        said = checked.run()
+    assert said.code == 1, said
+    assert said.error["code"] == "disk_full"
+    assert "Traceback" not in said.err
+    assert checked.read("out/o.csv") == "before"
+
+
+def test_a_state_that_is_read_only_is_told(checked: Project):
+    with small_disk(checked, "4m"):
+        subprocess.run(["mount", "-o", "remount,ro", str(checked.root / ".runink")], check=True)
+        said = checked.run()
+        assert said.code == 4, said
+        assert said.error["code"] == "not_writable"
+        assert "--state" in said.error["hint"]
+        assert "Traceback" not in said.err
+
+
+def test_a_state_that_is_no_folder_is_told(checked: Project):
+    checked.write(".runink", "")
+    for words in (["run", "features/p.dsl"], ["runs"], ["status"]):
+        said = checked.runi(*words, "-o", "json")
+        assert said.code == 8, said
+        assert said.document["error"]["code"] == "state_no_folder"
+
+
+def test_a_damaged_log_stops_every_command_with_its_place(checked: Project):
+    assert checked.run().code == 0
+    [log] = (checked.root / ".runink/barn").glob("wal-*")
+    content = bytearray(log.read_bytes())
+    content[len(content.rstrip(b"\0")) // 2] ^= 0xFF
+    log.write_bytes(content)
+    for words in (["run", "features/p.dsl"], ["runs"]):
+        said = checked.runi(*words, "-o", "json")
+        assert said.code == 1, said
+        assert said.document["error"]["code"] == "wal_corrupt"
+        assert log.name in said.document["error"]["text"]
+        assert "Traceback" not in said.err
+    assert log.read_bytes() == content, "what is damaged is left as it is"
+
+
+def on_terminal(project: Project, *words: str, columns: int, **environment: str) -> str:
+    """Run a command on a terminal of its own, and return all that it wrote there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    project.environment = {"TERM": "xterm-256color", **environment}
+    child = project.popen(*words, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written = b""
+    try:
+        while select.select([ours], [], [], 60)[0]:
+            written += os.read(ours, 1 << 16)
+    except OSError:  # the other end is closed
+        pass
+    finally:
+        os.close(ours)
+    assert child.wait(timeout=60) == 0, written
+    return written.decode()
+
+
+PLAIN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.mark.parametrize("columns", [50, 200])
+def test_on_a_terminal_a_table_is_redrawn_and_no_line_is_longer_than_it(
+    checked: Project, columns: int
+):
+    written = on_terminal(checked, "run", "features/p.dsl", "-q", columns=columns)
+    assert "succeeded in" in written
+    drawn = on_terminal(checked, "run", "features/p.dsl", columns=columns)
+    assert "\x1b[2K" in drawn, "it is redrawn"
+    lines = PLAIN.sub("", drawn).replace("\r", "\n").split("\n")
+    long = [line for line in lines if len(line) > columns and not line.startswith("note: ")]
+    assert long == []
+    assert "3 in" in drawn
+
+
+def test_without_colour_there_is_none(checked: Project):
+    drawn = on_terminal(checked, "run", "features/p.dsl", columns=120, NO_COLOR="1")
+    assert not re.search(r"\x1b\[(?:\d+;)*3\dm", drawn)
+
+
+def test_a_terminal_that_cannot_redraw_gets_lines(checked: Project):
+    drawn = on_terminal(checked, "run", "features/p.dsl", columns=120, TERM="dumb")
+    assert "\x1b" not in drawn
+    assert "one: 3 rows in, 2 out, 1 rejected\r\n" in drawn

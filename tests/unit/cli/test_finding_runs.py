@@ -1,0 +1,77 @@
+"""Which run is meant, which are forgotten, and how they are listed."""
+
+from __future__ import annotations
+
+import pytest
+from cli_world import RUN, a_failure, a_run
+from runink.cli.clean import forgettable
+from runink.cli.client import chosen_run, cut_line
+from runink.cli.runs import line_of
+from runink.errors import Invalid, NotFound
+from runink.names import RunId
+from runink.runs.records import RunRecord, RunState
+
+
+def named(*names: str, state: RunState = RunState.SUCCEEDED) -> list[RunRecord]:
+    return [a_run(state, run=RunId(name.ljust(26, "0"))) for name in names]
+
+
+def test_a_run_is_named_by_the_beginning_of_its_id_in_any_case():
+    records = named("01AB", "01AC", "02")
+    assert chosen_run(records, "01ab") is records[0]
+    assert chosen_run(records, "02") is records[2]
+    assert chosen_run(records, records[1].run) is records[1]
+
+
+def test_last_is_the_newest_in_whatever_order_they_come():
+    records = named("02", "03", "01")
+    assert chosen_run(records, "last") is records[1]
+
+
+def test_a_beginning_that_several_have_is_refused_with_their_names():
+    records = named(*(f"01{n}" for n in range(7)))
+    with pytest.raises(Invalid) as caught:
+        chosen_run(records, "01")
+    assert caught.value.code == "ambiguous_run"
+    assert "7 runs begin with 01" in caught.value.text
+    assert records[6].run in caught.value.text, "the newest are the likeliest"
+    assert records[0].run not in caught.value.text
+    assert caught.value.text.endswith("…")
+
+
+@pytest.mark.parametrize("beginning", ["ZZ", "", "la"])
+def test_a_run_that_is_not_there_is_told(beginning: str):
+    with pytest.raises(NotFound) as caught:
+        chosen_run(named("01"), beginning)
+    assert caught.value.code == "no_such_run"
+
+
+def test_where_there_are_no_runs_that_is_told():
+    with pytest.raises(NotFound) as caught:
+        chosen_run([], "last")
+    assert caught.value.code == "no_runs"
+
+
+def test_the_newest_runs_that_are_over_are_kept_and_those_under_way_are_no_matter():
+    over = named("01", "03", "05", "07")
+    living = named("02", "06", state=RunState.RUNNING)
+    assert [one.run[:2] for one in forgettable(living + over, keep=2)] == ["01", "03"]
+    assert forgettable(over, keep=4) == []
+    assert forgettable(over, keep=0) == over
+    assert forgettable(living, keep=0) == []
+
+
+def test_a_run_is_one_line_of_the_list():
+    line = line_of(a_run())
+    assert line.startswith(RUN[:12])
+    assert line.endswith("succeeded     2.5 s  p · default · features/p.dsl")
+    assert line_of(a_run(RunState.FAILED, failure=a_failure())).endswith("  step_raised")
+    waiting = line_of(a_run(RunState.SUBMITTED, waits_for="a place"))
+    assert waiting.endswith("p · default · features/p.dsl  a place")
+
+
+def test_a_run_that_was_cut_is_told_with_what_became_of_it():
+    assert cut_line(a_run(RunState.FAILED, failure=a_failure())) == (
+        "run 01M8945NT298 of features/p.dsl: step work raised ValueError: no"
+    )
+    assert cut_line(a_run()).endswith("was cut, and succeeded now")
