@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from runi_project import Project
@@ -319,105 +312,3 @@ def test_a_reader_that_has_had_enough_is_no_error_that_is_told(checked: Project)
     finally:
         os.close(writer)
     assert said.err == ""
-
-
-@contextmanager
-def small_disk(project: Project, size: str) -> Iterator[None]:
-    path = project.root / ".runink"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-@pytest.mark.parametrize("size", ["4k", "96k"])
-def test_a_full_disk_for_the_state_is_told_and_loses_nothing(checked: Project, size: str):
-    checked.write("out/o.csv", "before")
-    with small_disk(checked, size):
-        said = checked.run()
-    assert said.code == 1, said
-    assert said.error["code"] == "disk_full"
-    assert "Traceback" not in said.err
-    assert checked.read("out/o.csv") == "before"
-
-
-def test_a_state_that_is_read_only_is_told(checked: Project):
-    with small_disk(checked, "4m"):
-        subprocess.run(["mount", "-o", "remount,ro", str(checked.root / ".runink")], check=True)
-        said = checked.run()
-        assert said.code == 4, said
-        assert said.error["code"] == "not_writable"
-        assert "--state" in said.error["hint"]
-        assert "Traceback" not in said.err
-
-
-def test_a_state_that_is_no_folder_is_told(checked: Project):
-    checked.write(".runink", "")
-    for words in (["run", "features/p.dsl"], ["runs"], ["status"]):
-        said = checked.runi(*words, "-o", "json")
-        assert said.code == 8, said
-        assert said.document["error"]["code"] == "state_no_folder"
-
-
-def test_a_damaged_log_stops_every_command_with_its_place(checked: Project):
-    assert checked.run().code == 0
-    [log] = (checked.root / ".runink/barn").glob("wal-*")
-    content = bytearray(log.read_bytes())
-    content[len(content.rstrip(b"\0")) // 2] ^= 0xFF
-    log.write_bytes(content)
-    for words in (["run", "features/p.dsl"], ["runs"]):
-        said = checked.runi(*words, "-o", "json")
-        assert said.code == 1, said
-        assert said.document["error"]["code"] == "wal_corrupt"
-        assert log.name in said.document["error"]["text"]
-        assert "Traceback" not in said.err
-    assert log.read_bytes() == content, "what is damaged is left as it is"
-
-
-def on_terminal(project: Project, *words: str, columns: int, **environment: str) -> str:
-    """Run a command on a terminal of its own, and return all that it wrote there."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-    project.environment = {"TERM": "xterm-256color", **environment}
-    child = project.popen(*words, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    written = b""
-    try:
-        while select.select([ours], [], [], 60)[0]:
-            written += os.read(ours, 1 << 16)
-    except OSError:  # the other end is closed
-        pass
-    finally:
-        os.close(ours)
-    assert child.wait(timeout=60) == 0, written
-    return written.decode()
-
-
-PLAIN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-@pytest.mark.parametrize("columns", [50, 200])
-def test_on_a_terminal_a_table_is_redrawn_and_no_line_is_longer_than_it(
-    checked: Project, columns: int
-):
-    written = on_terminal(checked, "run", "features/p.dsl", "-q", columns=columns)
-    assert "succeeded in" in written
-    drawn = on_terminal(checked, "run", "features/p.dsl", columns=columns)
-    assert "\x1b[2K" in drawn, "it is redrawn"
-    lines = PLAIN.sub("", drawn).replace("\r", "\n").split("\n")
-    long = [line for line in lines if len(line) > columns and not line.startswith("note: ")]
-    assert long == []
-    assert "3 in" in drawn
-
-
-def test_without_colour_there_is_none(checked: Project):
-    drawn = on_terminal(checked, "run", "features/p.dsl", columns=120, NO_COLOR="1")
-    assert not re.search(r"\x1b\[(?:\d+;)*3\dm", drawn)
-
-
-def test_a_terminal_that_cannot_redraw_gets_lines(checked: Project):
-    drawn = on_terminal(checked, "run", "features/p.dsl", columns=120, TERM="dumb")
-    assert "\x1b" not in drawn
-    assert "one: 3 rows in, 2 out, 1 rejected\r\n" in drawn
