@@ -90,7 +90,7 @@ def _letters(record: RunRecord, dag: Dag, folder: Path) -> list[tuple[Sink, str]
         ]
     else:
         run_folder = str(folder / "runs" / record.run)
-        kept = [(sink, kept_dead_letter(sink.id, sink.path, run_folder)) for sink in sinks.values()]
+        kept = [(sink, kept_dead_letter(sink, run_folder)) for sink in sinks.values()]
         found = [(sink, path) for sink, path in kept if Path(path).exists()]
     for sink, path in found:
         if "://" not in path and not Path(path).exists():

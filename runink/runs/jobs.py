@@ -145,7 +145,7 @@ def _discarding(
 ) -> PublishJob:
     """Take everything away that the run left aside, but for dead letters: those of a failed run are kept in its folder."""
     is_published = run.state is RunState.COMMITTING and run.ending is None
-    letters = {node.id for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
+    letters = {node.id: node for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
     kept: list[Prepared] = []
     gone: list[Prepared] = []
     for one in (one for record in chains for one in _prepared(record)):
@@ -154,9 +154,7 @@ def _discarding(
         if one.sink in letters and one.kind == "file" and not run.rehearsal:
             kept.append(
                 changed(
-                    one,
-                    target=kept_dead_letter(one.sink, one.target, folders.run),
-                    mode="overwrite",
+                    one, target=kept_dead_letter(letters[one.sink], folders.run), mode="overwrite"
                 )
             )
         else:
@@ -170,10 +168,9 @@ def _discarding(
     return PublishJob(ticket, run.project, tuple(kept), tuple(gone), sinks, tickets)
 
 
-def kept_dead_letter(sink: str, target: str, run_folder: str) -> str:
-    """Return where the dead letter of a failed run is kept: under the run, by its scenario and its file's name."""
-    scenario = sink.split(".", 1)[0]
-    return f"{run_folder}/dead/{scenario}-{PurePosixPath(target).name}"
+def kept_dead_letter(sink: Sink, run_folder: str) -> str:
+    """Return where the dead letter of a failed run is kept: under the run, by its scenario (which holds no dot) and the name that the pipeline gives it."""
+    return f"{run_folder}/dead/{sink.scenario}.{PurePosixPath(sink.path).name}"
 
 
 def _prepared(record: SliceRecord) -> Iterable[Prepared]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace as changed
 from run_world import RunWorld, prepared, staged_dag
-from runink.dag import Golden, Sink
+from runink.dag import Format, Golden, Mode, Sink
 from runink.errors import WireError
 from runink.jobs import CompareJob, Done, Failed, PublishJob
-from runink.runs.jobs import Folders, closing_job
+from runink.runs.jobs import Folders, closing_job, kept_dead_letter
 from runink.runs.lifecycle import COMPARE, DISCARD
 from runink.runs.records import RunState, SliceState
 
@@ -52,10 +52,19 @@ def test_a_failed_run_keeps_its_dead_letter_and_discards_the_rest() -> None:
     job = closing(world, DISCARD)
     assert isinstance(job, PublishJob)
     assert job.discard == (prepared("a"),)
-    kept = changed(prepared("b"), target="/p/.runink/runs/1/dead/b-b.csv", mode="overwrite")
+    kept = changed(prepared("b"), target="/p/.runink/runs/1/dead/b.b.csv", mode="overwrite")
     assert job.publish == (kept,)
     assert [sink.id for sink in job.sinks] == ["a.sink", "b.sink"]
     assert {(ticket.slice, ticket.attempt) for ticket in job.tickets} == {("a", 1), ("b", 1)}
+
+
+def test_a_kept_dead_letter_is_found_by_its_sink_alone_whatever_its_mode() -> None:
+    sinks = (
+        Sink("a-b.dead", "a-b", "", Format.JSONL, "out/c.jsonl", dead_letter=True),
+        Sink("a.dead", "a", "", Format.JSONL, "out/b-c.jsonl", mode=Mode.APPEND, dead_letter=True),
+    )
+    kept = [kept_dead_letter(sink, "/run") for sink in sinks]
+    assert kept == ["/run/dead/a-b.c.jsonl", "/run/dead/a.b-c.jsonl"]
 
 
 def test_after_a_retry_a_published_run_clears_what_its_earlier_attempts_left() -> None:
