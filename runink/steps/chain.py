@@ -171,9 +171,8 @@ class _Chain:
             try:
                 prepared.append(sink.prepare())
             except Exception as error:  # noqa: BLE001 - a disk, a network, a library: the run fails and tells
+                # What is prepared already goes with the rest, in `_failed`, or is a dead letter and stays.
                 self._layout.stop.set(Failure(sink.node_id, error, None, exact=False))
-                for done in prepared:
-                    self._doors.discard(done)
                 return ()
         return tuple(prepared)
 

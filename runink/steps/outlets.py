@@ -101,6 +101,7 @@ class SinkOutlet:
         self._lock = threading.Lock()
         self._writer = writer
         self._begun = False
+        self._prepared: Prepared | None = None
 
     def put(self, batch: Batch, watch: Watch) -> None:
         with self._lock, watch.turn(self.counter):
@@ -116,9 +117,11 @@ class SinkOutlet:
         """A sink ends when the whole slice has: see `prepare`."""
 
     def prepare(self) -> Prepared:
-        prepared = self._writer.prepare()
-        self.counter.bytes = prepared.bytes
-        return prepared
+        """Write what is left. Asked again, as for a dead letter when another sink fails, it says the same."""
+        if self._prepared is None:
+            self._prepared = self._writer.prepare()
+            self.counter.bytes = self._prepared.bytes
+        return self._prepared
 
     def abort(self) -> None:
         self._writer.abort()

@@ -83,6 +83,7 @@ class MemorySink:
     def prepare(self) -> Prepared:
         if self.prepare_error:
             raise self.prepare_error
+        assert self.state == "open", "a writer is prepared once"
         self.state = "prepared"
         rows = sum(batch.num_rows for batch in self.batches)
         return Prepared(self.node, "", "file", "", "", "overwrite", rows, 10, "")

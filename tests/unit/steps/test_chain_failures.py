@@ -174,8 +174,22 @@ def test_a_sink_that_cannot_be_prepared_fails_all_and_takes_the_others_away(tmp_
     result = run(job_of(tmp_path, nodes, links), world)
     assert isinstance(result, Failed)
     assert result.step == "b"
-    assert world.discarded == ["a"]
-    assert (world.sinks["b"].state, world.sinks["c"].state) == ("aborted", "aborted")
+    assert {world.sinks[name].state for name in "abc"} == {"aborted"}
+
+
+def test_a_sink_that_cannot_be_prepared_leaves_the_dead_letter_that_was_prepared_before_it(
+    tmp_path,
+) -> None:
+    world = world_of([*NUMBERS, {"n": -1}])
+    world.sinks["out"] = MemorySink("out", prepare_error=OSError(28, "No space left on device"))
+    nodes = (source("in"), check(), sink("dead", dead_letter=True), sink("out"))
+    links = (*chained("in", "check", "out"), Link("check", "dead", REJECTED))
+    result = run(job_of(tmp_path, nodes, links), world)
+    assert isinstance(result, Failed)
+    assert (result.step, result.error.code) == ("out", "io_failed")
+    assert [prepared.sink for prepared in result.prepared] == ["dead"]
+    assert world.sinks["dead"].state == "prepared"
+    assert world.discarded == []
 
 
 @BOTH_WAYS
