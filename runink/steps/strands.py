@@ -6,17 +6,24 @@
 Whatever a node raises is marked with the node by the innermost stage that sees it, before anything behind can wrap it.
 A stage that stops early (`head`, LIMIT, a generator that returns) does not cut off others: stages in front that have
 outlets of their own, checks (which count what they reject) and pipes are read to their end.
+
+A child that a step forks and that comes back out of the step ends at once: it has the same sinks and pipes open, and would write all rows twice.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from runink.pipes.batch import Batch
 from runink.steps.channels import Failure, Stop, Stopped
 from runink.steps.counters import Clock, Counter, EdgeCounter, Watch
 from runink.steps.outlets import Outlet
+
+EXIT_STRAY: Final = 70  # of a process that has no business here; nobody waits for it
 
 
 @dataclass(slots=True)
@@ -27,11 +34,19 @@ class Place:
     stop: Stop
     at_source: bool = False
     batch: Batch | None = None
+    process: int = field(default_factory=os.getpid)
 
     def failed(self, node: str, error: BaseException) -> None:
         """Stop the slice for what the node raised."""
         if not isinstance(error, Stopped | GeneratorExit):
             self.stop.set(Failure(node, error, self.batch, self.at_source))
+
+    def end_strays(self, node: str) -> None:
+        """End this process if it is a child that the node forked."""
+        if os.getpid() != self.process:
+            told = f"a child that {node} forked came back out of it, and was ended: a child ends with os._exit()"
+            print(told, file=sys.stderr, flush=True)  # noqa: T201 - into the slice's log
+            os._exit(EXIT_STRAY)
 
     def hand_on(self, batch: Batch, outlets: Iterable[Outlet], *, node: str) -> None:
         """Give the batch to each outlet in turn; what a sink raises is the sink's failure."""
@@ -65,7 +80,7 @@ class Stage(Iterator[Batch]):
         watch = self._place.watch
         previous = watch.enter(self._counter)
         try:
-            batch = next(self._output)
+            batch = self._next()
             if self._counter is not None:
                 self._counter.went(batch)
             if self.is_head:
@@ -83,6 +98,12 @@ class Stage(Iterator[Batch]):
             return batch
         finally:
             watch.enter(previous)
+
+    def _next(self) -> Batch:
+        try:
+            return next(self._output)
+        finally:
+            self._place.end_strays(self.node)
 
     def _end(self) -> None:
         try:

@@ -202,6 +202,16 @@ def test_children_that_a_step_leaves_behind_are_ended(started: Project):
     assert started.processes() == []
 
 
+def test_a_child_that_comes_back_out_of_a_step_writes_nothing(started: Project):
+    started.step(
+        'import os\n@step(each="batch")\ndef work(batch):\n    os.fork()\n    return batch\n'
+    )
+    started.pipeline('@source("csv://data/in.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
+    assert started.run().code == 0
+    assert [row["a"] for row in started.rows("out/o.jsonl")] == [1, 2, 3]
+    assert "os._exit" in started.runi("logs", "last").out
+
+
 def test_a_step_that_raises_in_the_last_batch_is_told_with_its_line_and_place(started: Project):
     rows = "".join(f"{n},x\n" for n in range(200_000))
     started.write("data/in.csv", "a,b\n" + rows)
