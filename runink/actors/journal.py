@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from runink.barn import image
 from runink.barn.commands import Answer, Proposal, decode_proposal
 from runink.barn.store import Store
-from runink.errors import WalCorrupt
+from runink.errors import Broken, WalCorrupt
 from runink.storage import snapshot
 from runink.storage.disk import Disk
 from runink.storage.records import HardState, LogEntry
@@ -48,7 +50,14 @@ class Journal:
     """An open log and the store that it leads to. Made by `open_journal`."""
 
     def __init__(
-        self, disk: Disk, store: Store, log: Wal, *, snapshot_index: int, torn: Torn | None
+        self,
+        disk: Disk,
+        store: Store,
+        log: Wal,
+        *,
+        snapshot_index: int,
+        bytes_behind: int,
+        torn: Torn | None,
     ) -> None:
         self.disk = disk
         self.store = store
@@ -56,7 +65,7 @@ class Journal:
         self.torn = torn
         self.term = log.hard_state.term
         self.snapshot_index = snapshot_index
-        self._bytes = 0
+        self._bytes = bytes_behind
 
     def entries_for(self, payloads: Sequence[bytes]) -> list[LogEntry]:
         """Return these payloads as the next entries of the log."""
@@ -117,12 +126,23 @@ def open_journal(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Journal:
     index = store.applied_index
     recovered = open_log(disk, segment_bytes=segment_bytes)
     _check_joins(disk, recovered, index)
-    for entry in recovered.entries:
-        if entry.index > index:
-            _replay(store, entry)
+    behind = [entry for entry in recovered.entries if entry.index > index]
+    for entry in behind:
+        _replay(store, entry)
     store.drain_changes()
-    journal = Journal(disk, store, recovered.log, snapshot_index=index, torn=recovered.torn)
-    journal.begin_term()
+    journal = Journal(
+        disk,
+        store,
+        recovered.log,
+        snapshot_index=index,
+        bytes_behind=sum(len(entry.payload) for entry in behind),
+        torn=recovered.torn,
+    )
+    try:
+        journal.begin_term()
+    except BaseException:
+        recovered.log.close()
+        raise
     return journal
 
 
@@ -130,7 +150,15 @@ def _replay(store: Store, entry: LogEntry) -> None:
     if not entry.payload:
         store.skip(term=entry.term, index=entry.index)
         return
-    store.apply(decode_proposal(entry.payload), term=entry.term, index=entry.index)
+    try:
+        proposal = decode_proposal(entry.payload)
+    except msgspec.MsgspecError as error:
+        raise Broken(
+            f"entry {entry.index} of the log holds a command that this version does not know: {error}",
+            code="wal_version",
+            hint="it was written by a newer Runink: run that one",
+        ) from error
+    store.apply(proposal, term=entry.term, index=entry.index)
 
 
 def _check_joins(disk: Disk, recovered: Recovered, index: int) -> None:

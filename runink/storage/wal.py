@@ -166,11 +166,15 @@ class Wal:
         """Drop the segments that hold only entries up to `index`; return how many. Raises Broken like `append`."""
         self._check_usable()
         dropped = 0
-        while len(self._segments) > 1 and self._segments[0].last_index <= index:
+        while self._may_drop_first() and self._segments[0].last_index <= index:
             # A later segment may begin below what an earlier one ends with (rewritten entries), never the other way round.
             self._retire(self._segments.pop(0))
             dropped += 1
         return dropped
+
+    def _may_drop_first(self) -> bool:
+        """Say whether the segment behind the first begins with the hard state: one that the disk had no room to go on with is empty."""
+        return len(self._segments) > 1 and self._segments[1].end > records.SEGMENT_HEADER_BYTES
 
     def statistics(self) -> WalStatistics:
         return WalStatistics(

@@ -213,3 +213,43 @@ async def test_a_log_without_its_snapshot_is_damage(monkeypatch: pytest.MonkeyPa
             disk.remove(name)
     with pytest.raises(WalCorrupt, match="the log begins with entry"):
         open_anew(disk)
+
+
+async def test_a_restart_counts_what_the_log_holds_behind_the_snapshot():
+    disk = FaultyDisk()
+    committed = Committed(disk)
+    committed.put(1, b"x" * 4000)
+    await committed.run(2)
+    before = committed.journal.lag()
+    committed.journal.close()
+    after = open_anew(disk).lag()
+    assert after.bytes == before.bytes > 4000
+    assert after.entries == before.entries + 1  # the new term's own
+
+
+async def test_a_command_of_a_newer_version_stops_the_start_and_says_so():
+    disk = FaultyDisk()
+    opened = open_anew(disk)
+    opened.append(opened.entries_for([b"\x93\xa1c\x01\x91\xa8teleport"]))
+    opened.close()
+    with pytest.raises(Broken) as caught:
+        open_anew(disk)
+    assert caught.value.code == "wal_version"
+
+
+async def test_a_start_without_room_for_its_term_leaves_no_file_open():
+    disk = FaultyDisk()
+    committed = Committed(disk)
+    await committed.run(1)
+    committed.journal.close()
+
+    found = disk.crash()
+    found.space_bytes = found.space_bytes - found.free_bytes()
+    while True:  # ends: the zeroed room of the segment is used up
+        try:
+            opened = open_anew(found)
+        except Unavailable as error:
+            assert error.code == "disk_full"
+            break
+        opened.close()
+    found.shut()

@@ -230,3 +230,32 @@ def test_an_unknown_record_type_says_that_the_log_is_newer():
     data = bytes(32) + records.frame_batch(newer, 1, seed=5, offset=32)
     with pytest.raises(Broken, match="type 9"):
         records.decode_batch(data, 32, seed=5)
+
+
+def test_truncating_keeps_the_hard_state_where_the_newest_segment_holds_nothing_yet():
+    disk = FaultyDisk()
+    log = small(disk).log
+    log.append(entries(1, 1), hard_state=HardState(7, 3, 0))
+    index = 1
+    while log.statistics().segments == 1:  # ends: a segment takes some eighty of them
+        index += 1
+        disk.before = _full_behind_the_header(disk)
+        try:
+            log.append(entries(index, index, term=7))
+        except Unavailable:
+            break
+    disk.before = str
+    disk.space_bytes = 64 << 20
+    assert log.statistics().segments == 2
+    log.truncate_behind(index - 1)
+    assert small(disk.crash()).hard_state == HardState(7, 3, 0)
+
+
+def _full_behind_the_header(disk: FaultyDisk):
+    """Have the disk fill up as soon as a new segment has its name."""
+
+    def before(change: str) -> None:
+        if change == "rename":
+            disk.space_bytes = 0
+
+    return before
