@@ -12,6 +12,7 @@ from runink.actors.journal import Journal, open_journal
 from runink.barn.commands import Answer, Applied, Proposal, Put, encode_proposal
 from runink.errors import Broken, OutcomeUnknown, Overloaded, RuninkError, Unavailable, WalCorrupt
 from runink.storage.disk import Disk
+from runink.storage.wal import FILL_BYTES
 from runink.testing.disk import FaultyDisk, in_loop
 
 pytestmark = pytest.mark.anyio
@@ -239,17 +240,14 @@ async def test_a_command_of_a_newer_version_stops_the_start_and_says_so():
 
 async def test_a_start_without_room_for_its_term_leaves_no_file_open():
     disk = FaultyDisk()
-    committed = Committed(disk)
-    await committed.run(1)
-    committed.journal.close()
-
+    opened = open_journal(disk)
+    payload = encode_proposal(Proposal("", 0, Put("/k", bytes(FILL_BYTES - 300))))
+    opened.append(opened.entries_for([payload]))
+    opened.close()
     found = disk.crash()
-    found.space_bytes = found.space_bytes - found.free_bytes()
-    while True:  # ends: the zeroed room of the segment is used up
-        try:
-            opened = open_anew(found)
-        except Unavailable as error:
-            assert error.code == "disk_full"
-            break
-        opened.close()
+    found.space_bytes -= found.free_bytes()
+    with pytest.raises(Unavailable) as caught:
+        for _ in range(10):  # until the zeroed room of the segment is used up
+            open_journal(found).close()
+    assert caught.value.code == "disk_full"
     found.shut()
