@@ -23,7 +23,7 @@ from runink.cli.summary import short
 from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
-from runink.errors import Invalid, NotFound, RuninkError, Unavailable
+from runink.errors import Invalid, NotFound, RuninkError, TimedOut, Unavailable
 from runink.node import Role, connected, embedded
 from runink.runs.records import RunRecord
 
@@ -31,6 +31,7 @@ LAST: Final = "last"
 SHOWN_MAX: Final = 5  # of ids that begin alike
 LOCKED_S: Final = 20.0  # longer than a cluster takes to stop with all that it waits for
 LOOK_S: Final = 0.05
+_SILENT: Final = frozenset({"handshake_timed_out", "timed_out"})
 LEAVING: Final = frozenset(
     {"link_lost", "outcome_unknown", "stopping"}
 )  # what a cluster that leaves answers, or does not
@@ -72,15 +73,15 @@ async def _entered(stack: AsyncExitStack, embedding: Embedding) -> Cluster:
     while True:  # ends with a cluster, or with the deadline
         is_late = anyio.current_time() >= deadline_s
         try:
-            return await _reached(stack, settings)
+            return await reached(stack, settings)
         except NotFound:
             pass
-        except Unavailable:
-            if is_late:
+        except Unavailable as error:
+            if is_late or error.code not in LEAVING:
                 raise
             await anyio.sleep(LOOK_S)  # it is about to leave
             continue
-        if is_late or not _is_held(settings.barn):
+        if is_late or not is_held(settings.barn):
             own = embedded(settings, role=embedding.role, modules=embedding.modules)
             try:
                 return await stack.enter_async_context(own)
@@ -90,16 +91,29 @@ async def _entered(stack: AsyncExitStack, embedding: Embedding) -> Cluster:
         await anyio.sleep(LOOK_S)
 
 
-async def _reached(stack: AsyncExitStack, settings: NodeSettings) -> Cluster:
-    """Enter the cluster that another process runs, if it answers. Raises NotFound, Unavailable."""
+def _silent(state: Path) -> TimedOut:
+    return TimedOut(
+        f"the cluster that has its state in {state} does not answer",
+        code="cluster_silent",
+        hint="is its `runi up` or `runi run` stopped, or the machine overloaded? continue it, or end it",
+    )
+
+
+async def reached(stack: AsyncExitStack, settings: NodeSettings) -> Cluster:
+    """Enter the cluster that another process runs, if it answers. Raises NotFound, TimedOut (`cluster_silent`), Unavailable."""
     async with AsyncExitStack() as trial:
-        cluster = await trial.enter_async_context(connected(settings))
-        await cluster.barn.status()
+        try:
+            cluster = await trial.enter_async_context(connected(settings))
+            await cluster.barn.status()
+        except RuninkError as error:
+            if error.code in _SILENT:
+                raise _silent(settings.state) from error
+            raise
         stack.push_async_exit(trial.pop_all())
         return cluster
 
 
-def _is_held(barn: Path) -> bool:
+def is_held(barn: Path) -> bool:
     """Say whether another process has the Barn's lock."""
     try:
         descriptor = os.open(barn, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

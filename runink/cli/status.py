@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ import click
 import msgspec
 
 from runink.barn.keys import HERDS, NODES, RUNS, SLICES
+from runink.cli.client import reached
 from runink.cli.exits import ExitCode
 from runink.cli.options import output_option, project_here, state_folder, state_option
 from runink.cli.wording import counted, echo_json
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
 from runink.errors import NotFound
-from runink.node import connected
-from runink.quantities import format_cpu, format_memory
+from runink.quantities import format_bytes, format_cpu
 from runink.runs.records import HerdRecord, NodeRecord, RunRecord, SliceRecord
 
 
@@ -32,8 +33,8 @@ def status(output: str, state: Path | None) -> None:
 
     async def whole() -> dict[str, Any] | None:
         try:
-            async with connected(settings) as cluster:
-                return await _facts(cluster)
+            async with AsyncExitStack() as stack:
+                return await _facts(await reached(stack, settings))
         except NotFound:
             return None
 
@@ -60,8 +61,8 @@ async def _facts(cluster: Cluster) -> dict[str, Any]:
         "nodes": [
             {
                 "node": found.value.node,
-                "cpu": format_cpu(found.value.capacity.cpu_m),
-                "memory": format_memory(found.value.capacity.memory_bytes),
+                "cpu_m": found.value.capacity.cpu_m,
+                "memory_bytes": found.value.capacity.memory_bytes,
                 "slices": sum(one.node == found.value.node for one in on_nodes),
             }
             for found in nodes.items
@@ -79,7 +80,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     if barn["torn"]:
         lines.append(f"  its log was cut when it was opened: {barn['torn']}")
     lines += [
-        f"node {node['node']}: {counted(node['slices'], 'slice')}, offers cpu {node['cpu']}, memory {node['memory']}"
+        f"node {node['node']}: {counted(node['slices'], 'slice')}, offers cpu {format_cpu(node['cpu_m'])}, memory {format_bytes(node['memory_bytes'])}"
         for node in facts["nodes"]
     ]
     runs = ", ".join(f"{count} {state}" for state, count in facts["runs"].items())

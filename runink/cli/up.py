@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
 import click
 
+from runink.cli.client import LOCKED_S, LOOK_S, is_held, reached
 from runink.cli.exits import told
 from runink.cli.options import project_here, state_folder, state_option
 from runink.cli.warn import warn_on_stderr
 from runink.config import ORPHAN_S, NodeSettings, offered
 from runink.errors import Conflict, NotFound, RuninkError
-from runink.node import Role, connected, embedded
+from runink.node import Role, embedded
 
 
 @click.command()
@@ -48,11 +50,17 @@ def up(state: Path | None) -> None:
 
 
 async def _refuse_second(settings: NodeSettings) -> None:
-    try:
-        async with connected(settings):
-            pass
-    except NotFound:
-        return
+    """Return when the state is free. Raises Conflict where a cluster runs with it; whoever has it and does not listen begins, ends, or only looks."""
+    deadline_s = anyio.current_time() + LOCKED_S
+    while True:  # ends with one or the other, or with the deadline
+        try:
+            async with AsyncExitStack() as stack:
+                await reached(stack, settings)
+                break
+        except NotFound:
+            if not is_held(settings.barn) or anyio.current_time() >= deadline_s:
+                return
+        await anyio.sleep(LOOK_S)
     raise Conflict(
         f"a cluster runs already with its state in {settings.state}",
         code="already_up",

@@ -312,3 +312,31 @@ def test_a_reader_that_has_had_enough_is_no_error_that_is_told(checked: Project)
     finally:
         os.close(writer)
     assert said.err == ""
+
+
+def test_two_clusters_that_begin_at_once_are_one_and_the_other_is_told(checked: Project):
+    first, second = checked.popen("up"), checked.popen("up")
+    with first, second:
+        assert first.stderr is not None
+        assert second.stderr is not None
+        lines = [first.stderr.readline(), second.stderr.readline()]
+        [up] = [
+            child
+            for child, line in zip((first, second), lines, strict=True)
+            if line.startswith(b"ready")
+        ]
+        other = second if up is first else first
+        assert other.wait(timeout=60) == 5, lines
+        up.terminate()
+        assert up.wait(timeout=60) == 0
+    assert any(line.startswith(b"error[already_up]") for line in lines)
+
+
+def test_a_cluster_that_is_stopped_is_told_as_silent(checked: Project):
+    with checked.up() as up:
+        up.send_signal(signal.SIGSTOP)
+        said = [checked.runi(*words, "-o", "json") for words in (["runs"], ["status"])]
+        up.send_signal(signal.SIGCONT)
+        assert [one.code for one in said] == [6, 6], said
+        assert said[0].document["error"]["code"] == "cluster_silent"
+        assert checked.run().code == 0
