@@ -52,6 +52,7 @@ from runink.clients.barn_requests import (
 from runink.errors import Invalid, Overloaded, RuninkError
 from runink.runtime.actor import Actor, Context, Later
 from runink.storage.disk import Disk
+from runink.storage.wal import SEGMENT_BYTES
 
 WATCHES_MAX: Final = 4096  # some per node and service; each holds a request open
 WATCH_WAIT_S_MAX: Final = (
@@ -77,10 +78,20 @@ class _Poll:
 
 
 class Barn(Actor[BarnMessage]):
-    """The one member. `open_disk` opens its directory; it is called at every start, so that a restart reads what is there."""
+    """The one member. `open_disk` opens its directory; it is called at every start, so that a restart reads what is there.
 
-    def __init__(self, open_disk: Callable[[], Disk], *, offload: Offload = in_thread) -> None:
+    `segment_bytes` is the size of the log's files: small ones let a test fill a disk.
+    """
+
+    def __init__(
+        self,
+        open_disk: Callable[[], Disk],
+        *,
+        offload: Offload = in_thread,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
         self._open_disk = open_disk
+        self._segment_bytes = segment_bytes
         self._offload = offload
         self._journal: Journal | None = None
         self._commit: GroupCommit
@@ -93,7 +104,9 @@ class Barn(Actor[BarnMessage]):
 
     async def started(self, context: Context[BarnMessage]) -> None:
         self._context = context
-        journal = self._journal = await self._offload(_journal_on, self._open_disk)
+        journal = self._journal = await self._offload(
+            _journal_on, self._open_disk, self._segment_bytes
+        )
         self._commit = GroupCommit(
             journal, offload=self._offload, applied=self._applied, batch_done=self._batch_done
         )
@@ -241,10 +254,10 @@ class Barn(Actor[BarnMessage]):
         )
 
 
-def _journal_on(open_disk: Callable[[], Disk]) -> Journal:
+def _journal_on(open_disk: Callable[[], Disk], segment_bytes: int) -> Journal:
     disk = open_disk()
     try:
-        return open_journal(disk)
+        return open_journal(disk, segment_bytes=segment_bytes)
     except BaseException:
         disk.shut()
         raise

@@ -33,7 +33,7 @@ from runink.barn.store import Store
 from runink.clients.barn import BarnClient
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.dag import Resources
-from runink.errors import Broken, LinkLost
+from runink.errors import Broken, Unavailable
 from runink.names import NodeId
 from runink.runs.records import NodeRecord
 from runink.runtime.actor import Actor, Context
@@ -47,6 +47,7 @@ CAPACITY: Final = Resources(8000, 8 << 30)
 FOR_EVER: Final = RestartPolicy(restarts_max=1_000_000)  # a test decides how often is too often
 MESSAGES_MAX: Final = 1024  # as in `node.py`
 SCHEDULER: Final = "scheduler"
+SEGMENT_BYTES: Final = 64 << 10  # of the log: a full disk is felt after some records
 
 
 class Crash(msgspec.Struct, frozen=True):
@@ -115,8 +116,8 @@ class SimulatedNode:
             with anyio.CancelScope() as self._leave:
                 try:
                     await self._work(started)
-                except LinkLost:
-                    assert self.spawner.has_ended
+                except Unavailable:  # of the spawner that has ended, or the Barn while it stopped
+                    pass
                 except Broken as crashed:  # while it stopped
                     assert isinstance(crashed.__cause__, CrashWanted)  # noqa: PT017 - it is no test
             await anyio.sleep(self._away_s)
@@ -127,10 +128,15 @@ class SimulatedNode:
                 self.spawner.attach()
 
     async def _work(self, started: anyio.Event) -> None:
-        async with supervise() as supervisor:
-            await _Lives(supervisor, self._cluster.refs).start(f"agent-{self.name}", self._agent)
-            started.set()
+        """Have an agent until the spawner ends, also if none can start meanwhile."""
+        async with supervise() as supervisor, anyio.create_task_group() as group:
+            group.start_soon(self._start_agent, supervisor, started)
             await self.spawner.wait_ended()
+            group.cancel_scope.cancel()
+
+    async def _start_agent(self, supervisor: Supervisor, started: anyio.Event) -> None:
+        await _Lives(supervisor, self._cluster.refs).start(f"agent-{self.name}", self._agent)
+        started.set()
 
     def away(self, seconds: float) -> None:
         """Have the agent be killed, and another come after so long; the spawner keeps its slices meanwhile."""
@@ -174,12 +180,17 @@ class SimulatedCluster:
         return journal.store if journal is not None else None
 
     def _new_barn(self) -> Barn:
-        self._barn = Barn(lambda: self.disk, offload=in_loop)
+        self._barn = Barn(lambda: self.disk, offload=in_loop, segment_bytes=SEGMENT_BYTES)
         return self._barn
 
     def crash(self, address: str) -> None:
         """End a life of an actor with an error."""
         self.refs[address].tell_nowait(Crash())
+
+    def end_slices(self) -> None:
+        """Leave nothing open."""
+        for node in self.nodes.values():
+            node.spawner.die()
 
     def _new_id(self) -> str:
         return f"{self._session}-{now_ms()}-{next(self._clients)}"
@@ -220,4 +231,5 @@ async def simulated_cluster(
             started = anyio.Event()
             group.start_soon(node.run, started)
             await started.wait()
+        stack.callback(cluster.end_slices)
         yield cluster

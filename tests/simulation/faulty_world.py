@@ -10,19 +10,18 @@ from typing import Any
 
 import anyio
 import anyio.abc
+from run_invariants import Invariants
 from runink.barn.keys import publishing_key, run_key, slice_key
 from runink.clients.barn import decode_value
 from runink.clients.run_requests import Submit
-from runink.errors import Overloaded, Unavailable, WireError
+from runink.errors import Unavailable, WireError
 from runink.jobs import ChainJob, CompareJob, Done, Failed, NodeFacts, Progress, PublishJob
 from runink.names import BundleHash, HerdName, RunId, run_id
 from runink.runs.lifecycle import target_hash
 from runink.runs.records import HerdRecord, RunRecord, RunState, SliceRecord, SliceState
 from runink.testing.cluster import EPOCH_MS, SimulatedCluster, simulated_cluster
-from runink.testing.disk import FaultyDisk
+from runink.testing.disk import SPACE_BYTES, FaultyDisk
 from runink.testing.spawner import FakeSlice
-
-from run_invariants import Invariants
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "runs"))
 
@@ -60,18 +59,21 @@ class FaultyWorld:
 
     async def _live_until_power_cut(self) -> None:
         session = f"s{self.steps}"
-        async with anyio.create_task_group() as self.group:
-            async with simulated_cluster(
+        async with (
+            anyio.create_task_group() as self.group,
+            simulated_cluster(
                 self.disk, self.folder, nodes=NODES, session=session, launched=self._begin
-            ) as self.cluster:
-                self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
-                await self._act()
-                if self.is_calm:
-                    await self._settle()
-                self.disk = self.disk.crash_at_random(self.random)
-                self.group.cancel_scope.cancel()
-                for node in self.cluster.nodes.values():
-                    node.spawner.die()
+            ) as self.cluster,
+        ):
+            self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
+            await self._act()
+            if self.is_calm:
+                await self._settle()
+            self.disk = self.disk.crash_at_random(self.random)
+            self.disk.space_bytes = SPACE_BYTES  # nobody starts a cluster on a full disk
+            self.group.cancel_scope.cancel()
+            for node in self.cluster.nodes.values():
+                node.spawner.die()
 
     async def _act(self) -> None:
         """Do this and that, until a power cut or the end of the bad day."""
@@ -81,7 +83,7 @@ class FaultyWorld:
             if self._one_step() == "power cut":
                 return
         self.is_calm = True
-        self.disk.space_bytes = 64 << 20
+        self.disk.space_bytes = SPACE_BYTES
 
     def _one_step(self) -> str:
         step = self.random.choice(
@@ -103,7 +105,7 @@ class FaultyWorld:
             case "full":
                 self.disk.space_bytes -= self.disk.free_bytes()
             case "room":
-                self.disk.space_bytes = 64 << 20
+                self.disk.space_bytes = SPACE_BYTES
         return step
 
     def _crash(self, address: str) -> None:
@@ -157,7 +159,7 @@ class FaultyWorld:
             if request.run not in self.invariants.submitted:
                 self.group.start_soon(self._submit_at_last, request)
         with anyio.move_on_after(CALM_S) as limit:
-            while not self._are_all_over():
+            while not self._are_all_over():  # noqa: ASYNC110 - time is virtual, and free
                 await anyio.sleep(1.0)
         left = [one for one in self.invariants.runs() if not one.state.is_over]
         slices = [one for run in left for one in self.invariants.slices(run.run)]

@@ -14,10 +14,9 @@ from random import Random
 import pytest
 import trio
 import trio.testing
-
 from faulty_world import FaultyWorld
 
-SEEDS = os.environ.get("RUNINK_SEEDS", "0-119")
+SEEDS = os.environ.get("RUNINK_SEEDS", "0-59")
 
 
 def seeds() -> Iterator[int]:
