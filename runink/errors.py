@@ -169,7 +169,14 @@ def to_wire(error: RuninkError) -> WireError:
     """Return the error as a value that another process can read: its kind is the nearest one drawn above, which every process knows."""
     findings = error.findings[:FINDINGS_SHOWN_MAX] if isinstance(error, Invalid) else ()
     kind = next(one for one in type(error).__mro__ if one.__module__ == __name__)
-    return WireError(kind.__name__, error.code, error.text, error.hint, findings)
+    return WireError(
+        kind.__name__, error.code, encodable(error.text), encodable(error.hint), findings
+    )
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: names of files and what a library raises may bear lone surrogates, and then nothing could be told."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def from_wire(wire: WireError) -> RuninkError:

@@ -18,6 +18,7 @@ import io
 import re
 from typing import Final
 
+from runink.connectors.blocks import RECORD_BYTES_MAX
 from runink.errors import Invalid
 
 QUOTE: Final = ord('"')
@@ -36,6 +37,8 @@ class Records:
                 code="source_delimiter",
                 hint='one character of ASCII, as in delimiter=";" or delimiter="\\t"',
             )
+        # Python's own limit (131,072) would end the walk that is to say what is wrong with a record.
+        csv.field_size_limit(max(csv.field_size_limit(), RECORD_BYTES_MAX))
         self.delimiter = delimiter
         self._end_bytes = end_bytes
         before = re.escape(delimiter.encode()) + rb"\r\n"

@@ -40,7 +40,12 @@ def inputs_of(
         return (Input("standard input", STDIN, stdin_fd),)
     if "://" in node.path:
         return tuple(Input(uri, uri) for uri in _remote(node.path))
-    return tuple(Input(path, str(root / path)) for path in _local(node.path, root))
+    return tuple(Input(_shown(path), str(root / path)) for path in _local(node.path, root))
+
+
+def _shown(path: str) -> str:
+    """Return a path as text that can be written down: a file's name is any bytes, an origin stands in messages and in dead letters."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _staged(node: Source, staged: tuple[str, ...]) -> tuple[Input, ...]:
@@ -132,5 +137,5 @@ def _near(path: str, root: Path) -> str:
         names = [entry.name for entry in os.scandir(full.parent)]
     except OSError:
         return ""
-    near = difflib.get_close_matches(full.name, names, NEAR_NAMES_MAX)
+    near = [_shown(name) for name in difflib.get_close_matches(full.name, names, NEAR_NAMES_MAX)]
     return f"did you mean {' or '.join(near)}?" if near else ""

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
-from runink.errors import Conflict, Finding, Invalid, RuninkError, Unavailable, from_wire, to_wire
+from runink.errors import (
+    Conflict,
+    Finding,
+    Invalid,
+    RuninkError,
+    Unavailable,
+    WireError,
+    from_wire,
+    to_wire,
+)
 from runink.pipes.edge import ProducerFailed
 
 
@@ -24,3 +34,9 @@ def test_a_class_that_not_every_process_has_loaded_travels_as_the_kind_above_it(
     """Read as an unknown kind it would be no Unavailable any more, and nobody would try again."""
     wire = to_wire(ProducerFailed("gone"))
     assert (wire.kind, wire.code) == ("Unavailable", "producer_failed")
+
+
+def test_a_text_that_utf8_cannot_hold_is_told_all_the_same() -> None:
+    wire = to_wire(Conflict("caf\udce9 is there", hint="move \udce9"))
+    assert (wire.text, wire.hint) == ("caf\\udce9 is there", "move \\udce9")
+    assert from_wire(msgspec.msgpack.decode(msgspec.msgpack.encode(wire), type=WireError)).hint

@@ -39,6 +39,17 @@ def test_a_ragged_row_is_told_with_its_line(tmp_path: Path, record: str, columns
     assert error.text.startswith(f"a.csv line 5 has {columns}, its header 2: ")
 
 
+def test_a_ragged_row_behind_a_huge_value_is_told_with_its_line(tmp_path: Path) -> None:
+    error = failure(tmp_path, f"a,b\n1,{'x' * 200_000}\n3\n")
+    assert error.text.startswith("a.csv line 3 has 1 column, its header 2: ")
+
+
+def test_a_header_with_a_huge_name_is_read(tmp_path: Path) -> None:
+    name = "n" * 200_000
+    (tmp_path / "a.csv").write_text(f"{name}\n1\n")
+    assert rows(source("a.csv"), tmp_path) == [{name: 1}]
+
+
 def test_a_ragged_row_in_a_later_block_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 500 + "3\n")
     with pytest.raises(Invalid, match=r"a\.csv line 502 has 1 column"):

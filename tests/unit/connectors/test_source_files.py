@@ -64,6 +64,13 @@ def test_a_glob_gives_its_files_in_the_order_of_their_paths(tmp_path: Path) -> N
     assert origins(tmp_path, str(tmp_path / "x" / "*.csv"))[0].endswith("x/a.csv")
 
 
+def test_a_file_whose_name_is_no_utf8_is_read_and_told_in_text(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")).write_text("a\n1\n")
+    found = batches(source("*.csv"), tmp_path)
+    assert [(batch.origin, batch.data.num_rows) for batch in found] == [("caf\\xe9.csv", 1)]
+    assert error_of(source("cafe.csv"), tmp_path).hint == "did you mean caf\\xe9.csv?"
+
+
 def test_a_file_whose_name_looks_like_a_glob_is_read(tmp_path: Path) -> None:
     put(tmp_path, "a[1].csv", "a1.csv")
     assert origins(tmp_path, "a[1].csv") == ["a[1].csv"]
