@@ -68,8 +68,13 @@ def _code_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
             if entry.is_dir(follow_symlinks=False):
                 if not (Path(entry.path) / "pyvenv.cfg").exists():
                     yield from _code_files(Path(entry.path))
-            elif entry.is_file() and _is_code(entry):
+            elif _is_file(entry) and _is_code(entry):
                 yield Path(entry.path), entry.stat()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Say whether it is a file, or leads to one; a link that leads nowhere, or to itself, does not."""
+    return entry.is_file(follow_symlinks=False) or Path(entry.path).is_file()
 
 
 def _is_code(entry: os.DirEntry[str]) -> bool:

@@ -1,0 +1,69 @@
+"""What of a project's folder goes into a bundle, and how it is unpacked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runink import bundles
+from runink.bundles import pack, unpack
+from runink.errors import Invalid
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    (root / "steps").mkdir(parents=True)
+    (root / "steps/s.py").write_text("x = 1\n")
+    (root / "data.csv").write_text("a\n1\n")
+    return root
+
+
+def names(root: Path) -> list[str]:
+    return [file.path for file in pack(root).files]
+
+
+def test_code_is_packed_and_data_is_not(project: Path):
+    (project / "run.sh").write_text("true\n")
+    (project / "tool").write_text("#!/bin/sh\n")
+    (project / "tool").chmod(0o755)
+    assert names(project) == ["run.sh", "steps/s.py", "tool"]
+
+
+def test_what_belongs_to_machines_is_left_out(project: Path):
+    for folder in (".git", "__pycache__", "node_modules", "environment"):
+        (project / folder).mkdir()
+        (project / folder / "x.py").touch()
+    (project / "environment/pyvenv.cfg").touch()
+    assert names(project) == ["steps/s.py"]
+
+
+def test_a_link_to_a_file_is_packed_and_one_that_leads_nowhere_is_not(project: Path):
+    (project / "linked.py").symlink_to("steps/s.py")
+    (project / "loop.py").symlink_to("loop.py")
+    (project / "lost.py").symlink_to("nowhere.py")
+    assert names(project) == ["linked.py", "steps/s.py"]
+
+
+def test_the_hash_is_of_the_names_and_contents(project: Path):
+    first = pack(project).hash
+    (project / "data.csv").write_text("a\n2\n")
+    assert pack(project).hash == first
+    (project / "steps/s.py").write_text("x = 2\n")
+    assert pack(project).hash != first
+
+
+def test_a_bundle_is_unpacked_once_and_read_only(project: Path, tmp_path: Path):
+    bundle = pack(project)
+    target = unpack(bundle, tmp_path / "bundles")
+    assert unpack(bundle, tmp_path / "bundles") == target
+    assert [path.name for path in (tmp_path / "bundles").iterdir()] == [bundle.hash]
+    assert (target / "steps/s.py").stat().st_mode & 0o777 == 0o444
+
+
+def test_a_folder_that_is_no_project_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bundles, "FILES_MAX", 1)
+    (project / "more.py").touch()
+    with pytest.raises(Invalid) as caught:
+        pack(project)
+    assert caught.value.code == "bundle_too_large"
