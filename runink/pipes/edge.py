@@ -56,7 +56,7 @@ class EdgeWriter(Protocol):
         """Say that all is said. Raises ConsumerGone."""
 
     def fail(self, text: str) -> None:
-        """Tell the reader that no end will come, and why. Does nothing where nobody can be told."""
+        """Tell the reader that no end will come, and why, if there is room for it now: it is never waited for. Only `close` may follow."""
 
     def close(self) -> None: ...
 

@@ -8,6 +8,7 @@ Rules
 - Nothing is read ahead of the frame at hand, so `poll` on the descriptor tells the truth.
 - A frame that was interrupted half way is not followed by another: the reader would take that for data. The descriptor is
   closed instead, which says the same.
+- A failure is the last that is written, and never waited for.
 - A slice holds no other copy of the write end, or the reader would wait for ever: whoever forks closes what is not the child's.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import pyarrow as pa
@@ -108,10 +110,12 @@ class _PipeWriter:
         if self._torn or self._descriptor.closed:
             return
         body = text.encode(errors="replace")[-frames.ERROR_BYTES_MAX :]
-        try:
-            self._send([frames.packed(Header(Kind.ERROR, body_bytes=len(body))), body])
-        except ConsumerGone:
-            return  # who has gone need not be told
+        # Without waiting: the reader may wait for another pipe of this slice. Half a frame, and none, say that we have failed, only not why.
+        self._torn = True
+        with suppress(BlockingIOError, BrokenPipeError):
+            self._descriptor.write_nowait(
+                frames.packed(Header(Kind.ERROR, body_bytes=len(body))) + body
+            )
 
     def close(self) -> None:
         self._descriptor.close()
@@ -241,6 +245,11 @@ class _Descriptor:
             if written:
                 views[first] = views[first][written:]
         return total
+
+    def write_nowait(self, data: bytes) -> None:
+        """Write what there is room for. Raises BlockingIOError if that is nothing, and BrokenPipeError."""
+        os.set_blocking(self.number, False)
+        os.write(self.number, data)
 
     def read_into(self, view: memoryview) -> int:
         """Fill the view and return how many bytes came: fewer only at the end of the stream."""

@@ -7,6 +7,7 @@ import select
 import struct
 import threading
 import time
+from contextlib import suppress
 
 import pyarrow as pa
 import pytest
@@ -316,6 +317,22 @@ def test_a_slow_reader_holds_the_writer() -> None:
     assert (read, len(written)) == (6, 6)
     writer.close()
     reader.close()
+
+
+def test_a_failure_never_waits_for_a_reader_that_stands_still() -> None:
+    """Readers may wait for another pipe of the same slice, whose end only comes when this call returns."""
+    with edge() as (writer, reader):
+        os.set_blocking(writer._descriptor.number, False)
+        with suppress(BlockingIOError):
+            while os.write(writer._descriptor.number, bytes(4096)):
+                pass
+        os.set_blocking(writer._descriptor.number, True)
+        thread = threading.Thread(target=writer.fail, args=("why",), daemon=True)
+        thread.start()
+        thread.join(10)
+        stands = thread.is_alive()
+        reader.close()
+        assert not stands
 
 
 def test_an_interrupted_frame_is_not_followed_by_another() -> None:
