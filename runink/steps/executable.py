@@ -122,7 +122,7 @@ class ProgramRun:
         if code > 0:
             raise self._failed(f"exited with {code}")
         if code < 0:
-            raise self._failed(f"was killed by {signal.Signals(-code).name}")
+            raise self._failed(f"was killed by {_signal_name(code)}")
 
     def _blamed(self, garbage: Garbage, echo: threading.Thread) -> BaseException:
         """Say what came first: a program that breaks down also leaves half a line behind."""

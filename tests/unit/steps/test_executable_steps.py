@@ -112,6 +112,11 @@ def test_an_exit_code_fails_with_the_last_lines() -> None:
     assert "exited with 3\n  no disk" in caught.value.text
 
 
+def test_a_program_that_is_killed_by_a_signal_without_a_name_is_told() -> None:
+    with pytest.raises(Refused, match="was killed by signal 40"):
+        output(program("sh", "-c", "cat; kill -40 $$"))
+
+
 def test_a_killed_program_is_told_from_one_that_ended() -> None:
     for form in Format.JSONL, Format.CSV, Format.ARROW:
         with pytest.raises(Refused, match="was killed by SIGKILL"):
