@@ -2,7 +2,7 @@
 
 A bundle holds the project's code files, not its data: by suffix (`CODE`), or executable and small.  Folders whose name begins
 with a dot, virtual environments and caches are left out.  Its hash is SHA-256 over `path NUL size NUL mode NUL bytes` of the files, sorted by path.
-It is unpacked read-only at `.runink/bundles/HASH`, first aside, then by a rename: what is there is whole.
+It is unpacked read-only at `.runink/bundles/HASH`, first aside, then by a rename; one that a power cut has not left whole is unpacked anew.
 """
 
 from __future__ import annotations
@@ -46,16 +46,18 @@ def pack(project: Path) -> Bundle:
     files: list[BundleFile] = []
     size_bytes = 0
     for path, status in _code_files(project):
-        content = path.read_bytes()
-        size_bytes += len(content)
-        is_executable = bool(status.st_mode & 0o100)
-        files.append(BundleFile(path.relative_to(project).as_posix(), content, is_executable))
-        if len(files) > FILES_MAX or size_bytes > BYTES_MAX:
+        size_bytes += status.st_size
+        if len(files) >= FILES_MAX or size_bytes > BYTES_MAX:
             raise Invalid(
                 f"{project} holds more code than a bundle may: over {FILES_MAX} files or {BYTES_MAX >> 20} MiB",
                 code="bundle_too_large",
                 hint="is this the folder of one project? a runink.toml marks where it begins",
             )
+        is_executable = bool(status.st_mode & 0o100)
+        file = BundleFile(
+            path.relative_to(project).as_posix(), path.read_bytes(), is_executable=is_executable
+        )
+        files.append(file)
     files.sort(key=lambda file: file.path)
     return Bundle(_hash(files), tuple(files))
 
@@ -87,7 +89,8 @@ def _is_code(entry: os.DirEntry[str]) -> bool:
 def _hash(files: list[BundleFile]) -> BundleHash:
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.path}\0{len(file.content)}\0{int(file.is_executable)}\0".encode())
+        facts = f"\0{len(file.content)}\0{int(file.is_executable)}\0".encode()
+        digest.update(os.fsencode(file.path) + facts)
         digest.update(file.content)
     return BundleHash(digest.hexdigest())
 
@@ -95,8 +98,9 @@ def _hash(files: list[BundleFile]) -> BundleHash:
 def unpack(bundle: Bundle, bundles: Path) -> Path:
     """Put the bundle's files into `bundles/HASH`, unless they are there, and return that folder."""
     target = bundles / bundle.hash
-    if target.exists():
+    if _is_whole(bundle, target):
         return target
+    shutil.rmtree(target, ignore_errors=True)
     aside = bundles / f".{bundle.hash}.{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
     for file in bundle.files:
@@ -112,3 +116,13 @@ def unpack(bundle: Bundle, bundles: Path) -> Path:
             raise
         shutil.rmtree(aside)  # another run of the same code was faster
     return target
+
+
+def _is_whole(bundle: Bundle, target: Path) -> bool:
+    """Say whether all files are there in their size: nothing is synced, so a power cut may have left empty ones under the right name."""
+    try:
+        return target.is_dir() and all(
+            (target / file.path).stat().st_size == len(file.content) for file in bundle.files
+        )
+    except FileNotFoundError:
+        return False

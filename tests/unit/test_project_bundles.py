@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,27 @@ def test_a_folder_that_is_no_project_is_refused(project: Path, monkeypatch: pyte
     with pytest.raises(Invalid) as caught:
         pack(project)
     assert caught.value.code == "bundle_too_large"
+
+
+def test_a_bundle_that_a_power_cut_has_emptied_is_unpacked_anew(project: Path, tmp_path: Path):
+    target = unpack(pack(project), tmp_path / "bundles")
+    (target / "steps/s.py").chmod(0o644)
+    (target / "steps/s.py").write_text("")
+    assert unpack(pack(project), tmp_path / "bundles") == target
+    assert (target / "steps/s.py").read_text() == "x = 1\n"
+    (target / "steps/s.py").unlink()
+    unpack(pack(project), tmp_path / "bundles")
+    assert (target / "steps/s.py").read_text() == "x = 1\n"
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(project: Path):
+    with (project / "dump.sql").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: reading it would take all memory
+    with pytest.raises(Invalid, match="more code than a bundle may"):
+        pack(project)
+
+
+def test_a_name_that_is_no_utf8_is_packed(project: Path, tmp_path: Path):
+    Path(os.fsdecode(os.fsencode(project) + b"/caf\xe9.py")).write_text("y = 2\n")
+    target = unpack(pack(project), tmp_path / "bundles")
+    assert os.fsencode(next(target.glob("caf*"))).endswith(b"/caf\xe9.py")
