@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -137,4 +138,22 @@ def test_slices_that_are_killed_while_they_run_fail_the_run_and_leave_nothing(wi
     assert b'"slice_killed"' in out
     assert check_whole(wide) == "old"
     assert states_of(wide) == ["failed"]
+    assert wide.processes() == []
+
+
+@pytest.mark.parametrize("count", [1, 10, 30])
+def test_when_everything_is_killed_between_two_publishes_the_next_start_finishes(
+    wide: Project, count: int
+):
+    with wide.popen("run", "features/p.dsl", stderr=subprocess.DEVNULL) as child:
+        while sum(wide.read(path) == NEW for path in OUTPUTS) < count and child.poll() is None:
+            os.sched_yield()
+        for pid in wide.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    assert {wide.read(path) for path in OUTPUTS} <= {OLD, NEW}
+    again = wide.runi("run", "features/q.dsl", "-q")
+    assert again.code == 0, again
+    assert check_whole(wide) == "new"
+    assert states_of(wide) == ["succeeded", "succeeded"]
     assert wide.processes() == []

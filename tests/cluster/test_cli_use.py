@@ -198,6 +198,14 @@ def gated(checked: Project) -> Project:
     return checked
 
 
+def open_gate(project: Project) -> None:
+    """Let the row through that waits, and all that follow."""
+    gate = project.root / "data/gate"
+    writer = os.open(gate, os.O_WRONLY)  # waits for a reader
+    project.write("data/open", "").replace(gate)
+    os.close(writer)
+
+
 def begun(child: subprocess.Popen[bytes]) -> None:
     """Wait until the run's slice runs."""
     assert child.stderr is not None
@@ -262,10 +270,20 @@ def test_a_command_whose_cluster_is_killed_says_how_to_go_on(gated: Project):
 
 def begun_on(project: Project) -> None:
     """Wait until a run's slice runs in the cluster that is up."""
-    while project.runi("runs", "-o", "json").document[0:1] in ([], None) or (
-        project.runi("runs", "-o", "json").document[0]["state"] != "running"
-    ):
+    while [run["state"] for run in project.runi("runs", "-o", "json").document] != ["running"]:
         os.sched_yield()
+
+
+def test_a_command_that_is_killed_leaves_its_run_to_the_cluster_that_is_up(gated: Project):
+    with gated.up():
+        with gated.popen("run", "features/p.dsl") as child:
+            begun_on(gated)
+            child.kill()
+        open_gate(gated)
+        followed = gated.runi("logs", "last", "--follow")
+        assert followed.code == 0, followed
+    assert [run["state"] for run in gated.runi("runs", "-o", "json").document] == ["succeeded"]
+    assert len(gated.rows("out/o.jsonl")) == 3
 
 
 def test_questions_in_a_folder_where_nothing_was_run_leave_nothing_there(project: Project):
