@@ -1,0 +1,197 @@
+"""How a gang comes to life: its descriptors in the order that its jobs name them, and none left behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as changed
+from runink.actors import launching
+from runink.actors.launching import (
+    Launch,
+    Workplace,
+    environment,
+    gang_descriptors,
+    launches_of,
+)
+from runink.dag import Dag, Resources, Source
+from runink.errors import Overloaded, Refused
+from runink.jobs import ChainJob, PublishJob
+from runink.names import BundleHash, HerdName, RunId, SliceId
+from runink.runs.lifecycle import PUBLISH
+from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState, Task
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+
+import msgspec
+from run_world import staged_dag
+
+HERD = HerdName("default")
+RUN = RunId("0" * 26)
+
+
+def run_of(dag: Dag, **changes: Any) -> RunRecord:
+    record = RunRecord(
+        RUN, HERD, dag.pipeline, dag.hash, "P", "p.dsl", "/p", BundleHash("b"), RunState.RUNNING, 1
+    )
+    return changed(record, **changes)
+
+
+def record(name: str, **changes: Any) -> SliceRecord:
+    made = SliceRecord(SliceId(name), RUN, HERD, "a", SliceState.PLACED, Resources())
+    return changed(made, **changes)
+
+
+def launches(dag: Dag, run: RunRecord, folder: Path, *names: str) -> list[Launch]:
+    records = [record(name) for name in names]
+    return launches_of(dag, run, records, {one.slice: one for one in records}, Workplace(folder))
+
+
+def with_stdin(dag: Dag) -> Dag:
+    nodes = tuple(
+        changed(node, path="-") if isinstance(node, Source) else node for node in dag.nodes
+    )
+    return changed(dag, nodes=nodes)
+
+
+def same_pipe(one: int, other: int) -> bool:
+    return os.fstat(one).st_ino == os.fstat(other).st_ino
+
+
+def are_closed(descriptors: list[int]) -> bool:
+    def is_closed(descriptor: int) -> bool:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            return True
+        return False
+
+    return all(map(is_closed, descriptors))
+
+
+def test_each_slice_gets_its_ends_where_its_job_says(tmp_path: Path) -> None:
+    dag = staged_dag("a", fan=2)
+    made = launches(dag, run_of(dag), tmp_path, "a", "a-1")
+    jobs = [msgspec.msgpack.decode(one.job, type=ChainJob) for one in made]
+    assert [port.descriptor for port in jobs[0].outputs] == [0]
+    assert [port.descriptor for port in jobs[1].inputs] == [0]
+    with gang_descriptors(made) as ((write,), (read,)):
+        assert same_pipe(write, read)
+        os.write(write, b"x")
+        assert os.read(read, 1) == b"x"
+        assert not os.get_inheritable(write)
+    assert are_closed([write, read])
+
+
+def test_standard_input_comes_behind_the_pipes_and_blocks(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("rows")
+    dag = with_stdin(staged_dag("a", fan=2))
+    made = launches(dag, run_of(dag, stdin=str(tmp_path / "in")), tmp_path, "a", "a-1")
+    job = msgspec.msgpack.decode(made[0].job, type=ChainJob)
+    assert job.stdin == 1
+    with gang_descriptors(made) as (first, second):
+        assert len(first) == 2
+        assert len(second) == 1
+        assert os.read(first[1], 10) == b"rows"
+        assert os.get_blocking(first[1])
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def missing(path: Path) -> None:
+    assert not path.exists()
+
+
+def test_a_named_pipe_that_nobody_writes_to_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "in")
+    dag = with_stdin(staged_dag("a"))
+    made = launches(dag, run_of(dag, stdin=str(tmp_path / "in")), tmp_path, "a")
+    with gang_descriptors(made) as ((stdin,),):
+        assert os.read(stdin, 1) == b""
+
+
+@pytest.mark.parametrize(
+    ("prepare", "field", "code"),
+    [
+        (missing, "stdin", "stdin_unusable"),
+        (missing, "stdout", "stdout_unusable"),
+        (fifo, "stdout", "stdout_unusable"),  # nobody reads from it
+        (Path.mkdir, "stdout", "stdout_unusable"),
+    ],
+)
+def test_a_standard_stream_that_cannot_be_opened_is_told_and_nothing_stays_open(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[Path], object],
+    field: str,
+    code: str,
+) -> None:
+    prepare(tmp_path / "it")
+    made: list[int] = []
+    open_pipe = launching.open_pipe
+
+    def noted() -> tuple[int, int]:
+        made.extend(ends := open_pipe())
+        return ends
+
+    monkeypatch.setattr(launching, "open_pipe", noted)
+    dag = staged_dag("a", fan=2)
+    first, second = launches(dag, run_of(dag), tmp_path, "a", "a-1")
+    broken = launching.Launch(
+        second.record, second.name, b"", "/", 0.0, {}, inputs=second.inputs,
+        **{field: str(tmp_path / "it")},
+    )  # fmt: skip
+    with pytest.raises(Refused) as refused, gang_descriptors([first, broken]):
+        raise AssertionError("it cannot come so far")
+    assert refused.value.code == code
+    assert len(made) == 2
+    assert are_closed(made)
+
+
+def test_a_lack_of_descriptors_closes_what_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    open_pipe = launching.open_pipe
+
+    def scarce() -> tuple[int, int]:
+        if len(made) >= 4:
+            raise OSError(errno.EMFILE, "too many open files")
+        made.extend(ends := open_pipe())
+        return ends
+
+    monkeypatch.setattr(launching, "open_pipe", scarce)
+    dag = staged_dag("a", fan=2)
+    gang = launches(dag, run_of(dag), tmp_path, "a", "a-1")
+    link = gang[0].outputs[0]
+    wide = launching.Launch(
+        gang[0].record, "w", b"", "/", 0.0, {},
+        outputs=tuple(changed(link, role=str(number)) for number in range(5)),
+    )  # fmt: skip
+    with pytest.raises(Overloaded, match="no more than 2"), gang_descriptors([wide]):
+        raise AssertionError("it cannot come so far")
+    assert are_closed(made)
+
+
+def test_a_slice_gets_only_what_is_meant_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "x")
+    monkeypatch.setenv("SECRET_OF_SOMEBODY", "x")
+    assert "AWS_REGION" in environment()
+    assert "SECRET_OF_SOMEBODY" not in environment()
+
+
+def test_a_slice_that_ends_its_run_has_a_job_of_its_own(tmp_path: Path) -> None:
+    dag = staged_dag("a")
+    run = run_of(dag, state=RunState.COMMITTING, wall_time_s=7.0)
+    publish = record(PUBLISH, task=Task.PUBLISH, gang="@publish")
+    (made,) = launches_of(dag, run, [publish], {PUBLISH: publish}, Workplace(tmp_path))
+    assert isinstance(msgspec.msgpack.decode(made.job, type=PublishJob), PublishJob)
+    assert (made.scratch, made.inputs, made.outputs) == (None, (), ())
+    assert made.wall_time_s == 7.0
