@@ -181,13 +181,15 @@ async def _work(
     task_status: anyio.abc.TaskStatus[None],
 ) -> None:
     """Run spawner and agent until `leave`. Where the spawner dies, its slices are gone: both begin anew and find them lost."""
-    for number in range(SPAWNERS_MAX):
+    is_told = False
+    for _ in range(SPAWNERS_MAX):
         async with running_spawner(_place(settings, modules), agent=settings.node) as spawner:
             try:
                 async with supervise() as worker:
                     await _start_agent(worker, control, settings, spawner)
-                    if number == 0:
+                    if not is_told:  # the first spawner may have died before its agent was there
                         task_status.started()
+                        is_told = True
                     await _wait_either(leave, spawner.wait_ended)
             except LinkLost:
                 if not spawner.has_ended:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from runi_project import Project
+from runink import node
 from runink.barn.keys import NODES, SLICES
 from runink.cli.run import new_run_id, submission
 from runink.clients.cluster import Cluster
@@ -19,6 +22,8 @@ from runink.names import NodeId
 from runink.node import ControlPlane, control_plane, worker_node
 from runink.projects import compile_file
 from runink.runs.records import NodeRecord, RunState, SliceRecord, SliceState, Task
+from runink.sandbox.client import Spawner
+from runink.sandbox.starting import SpawnerPlace, running_spawner
 
 LARGE = Resources(4_000, 1 << 32)
 SMALL = Resources(50, 1 << 30)  # less than a slice asks for by default
@@ -120,3 +125,28 @@ async def all_begun(cluster: Cluster) -> None:
         async for watched in cluster.barn.watch(SLICES.prefix(), after_revision=revision):
             revision = watched.revision
             break
+
+
+def test_a_spawner_that_dies_before_its_agent_is_there_is_replaced(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    started: list[int] = []
+
+    @asynccontextmanager
+    async def first_one_dies(place: SpawnerPlace, *, agent: str) -> AsyncIterator[Spawner]:
+        async with running_spawner(place, agent=agent) as spawner:
+            started.append(spawner.pid)
+            if len(started) == 1:
+                os.kill(spawner.pid, signal.SIGKILL)
+                await spawner.wait_ended()
+            yield spawner
+
+    monkeypatch.setattr(node, "running_spawner", first_one_dies)
+
+    async def whole() -> None:
+        async with control(project) as plane:
+            with anyio.fail_after(20):
+                async with worker_node(plane, settings(project.root, "a")):
+                    assert len(started) == 2
+
+    anyio.run(whole)
