@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from runink.dag import MAIN, Check, Dag, Sink, Source
+from runink.dag import MAIN, REJECTED, Check, Dag, Link, Sink, Source
 from runink.jobs import Done, Failed, NodeFacts, Rejections
 from runink.runs.records import SliceRecord, Task
 
@@ -14,7 +14,10 @@ REASONS_MAX = 100  # of a scenario; a contract has that many rules only when it 
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """One scenario, added up. `seconds` is from its first slice's launch to its last one's end, 0 while it runs."""
+    """One scenario, added up. `seconds` is from its first slice's launch to its last one's end, 0 while it runs.
+
+    Rows of side inputs are no rows of the scenario. Where a contract checks one, what it rejects counts, and `rows_aside` are the rows it was given.
+    """
 
     name: str
     rows_in: int
@@ -22,10 +25,12 @@ class Figures(msgspec.Struct, frozen=True):
     rejected: int
     seconds: float
     reasons: tuple[Rejections, ...] = ()
+    rows_aside: int = 0
 
     @property
     def rejected_ratio(self) -> float:
-        return self.rejected / self.rows_in if self.rows_in else 0.0
+        given = self.rows_in + self.rows_aside
+        return self.rejected / given if given else 0.0
 
 
 def facts_of(slices: Iterable[SliceRecord]) -> dict[str, NodeFacts]:
@@ -55,32 +60,53 @@ def figures_of(dag: Dag, scenario: str, slices: Mapping[str, SliceRecord]) -> Fi
         rejected=sum(row.rejected for row in facts.values()),
         seconds=(max(ended) - min(launched)) / 1000 if launched and all(ended) else 0.0,
         reasons=reasons[:REASONS_MAX],
+        rows_aside=_rows_checked_aside(dag, scenario, facts),
     )
 
 
 def rows_in(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
-    """Return how many rows came in: out of the main sources, or into the steps that begin the scenario."""
-    ids = {node.id: node for node in dag.nodes if node.scenario == scenario}
-    feeds = {link.source for link in dag.links if link.role == MAIN}
-    sources = [name for name, node in ids.items() if isinstance(node, Source) and name in feeds]
-    return sum(facts[name].rows_out for name in sources if name in facts)
+    """Return how many rows came in: out of the sources, save for side inputs."""
+    return _read(facts, _sources(dag, scenario) - _asides(dag))
+
+
+def _rows_checked_aside(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
+    checked = {link.source for link in dag.links if link.role == MAIN}
+    return _read(facts, _sources(dag, scenario) & _asides(dag) & checked)
+
+
+def _sources(dag: Dag, scenario: str) -> set[str]:
+    return {node.id for node in dag.nodes if isinstance(node, Source) and node.scenario == scenario}
+
+
+def _read(facts: Mapping[str, NodeFacts], nodes: Iterable[str]) -> int:
+    return sum(facts[name].rows_out for name in nodes if name in facts)
 
 
 def rows_out(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
-    """Return how many rows came out: of the nodes that feed sinks, or that nothing follows."""
+    """Return how many rows came out: of the nodes that nothing but sinks follows, save for side inputs."""
     ids = {node.id: node for node in dag.nodes if node.scenario == scenario}
     onward = {
         link.source
         for link in dag.links
         if link.role == MAIN and not isinstance(ids.get(link.target), Sink)
     }
-    ends = [name for name, node in ids.items() if not isinstance(node, Sink) and name not in onward]
-    side = {link.source for link in dag.links if link.role != MAIN} - {
-        link.source for link in dag.links if link.role == MAIN
-    }
-    checks = {name for name, node in ids.items() if isinstance(node, Check)}
-    return sum(
-        facts[name].rows_out
-        for name in ends
-        if name in facts and (name not in side or name in checks)
-    )
+    left_out = onward | _asides(dag)
+    ends = [name for name, node in ids.items() if not isinstance(node, Sink)]
+    return _read(facts, (name for name in ends if name not in left_out))
+
+
+def _asides(dag: Dag) -> set[str]:
+    """Return the nodes whose rows go into side inputs only, by way of contracts or not."""
+    onward: dict[str, list[Link]] = {}
+    for link in dag.links:
+        if link.role != REJECTED:
+            onward.setdefault(link.source, []).append(link)
+    checks = {node.id for node in dag.nodes if isinstance(node, Check)}
+
+    def is_aside(name: str) -> bool:
+        links = onward.get(name, [])
+        return bool(links) and all(
+            link.role != MAIN or (link.target in checks and is_aside(link.target)) for link in links
+        )
+
+    return {node.id for node in dag.nodes if is_aside(node.id)}
