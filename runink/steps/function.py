@@ -1,7 +1,7 @@
 """Steps that are Python functions: called a record, a batch, a stream or an input at a time.
 
     each      is given                            gives
-    record    one record                          a dict or record; None drops it; a list or generator of dicts gives several
+    record    one record (a dict, if it says so)  a dict or record; None drops it; a list or generator of dicts gives several
     batch     one batch, no memory of others      a batch (or several from a generator)
     stream    an iterator of batches              an iterator of batches: it is a generator function, usually
     input     the whole input as one table        a table
@@ -14,7 +14,7 @@ The first batch that holds no rows is passed on only if no other comes, so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,12 +24,13 @@ from runink.dag import Each, Function
 from runink.errors import Refused
 from runink.pipes.batch import Batch
 from runink.pipes.plain import BATCH_ROWS_MAX
-from runink.steps.records import Columns, Record, batch_of_rows, records_of, rows_taken
+from runink.steps.records import Columns, Record, batch_of_rows, dicts_of, records_of, rows_taken
 from runink.steps.schemas import one_schema
 from runink.steps.shapes import (
     Shape,
     annotations_of,
     given,
+    record_shape,
     shape_of,
     side_default,
     taken,
@@ -86,7 +87,7 @@ def bind(
 
 def _main_shape(annotation: str, each: Each, what: str) -> Shape:
     if each is Each.RECORD:
-        return Shape.RECORDS
+        return record_shape(annotation, what=what)
     default = Shape.TABLE if each is Each.INPUT else Shape.RECORD_BATCH
     return shape_of(annotation, default=default, stream=each is Each.STREAM, what=what)
 
@@ -130,10 +131,12 @@ def whole(stream: Iterable[Batch], *, what: str) -> pa.Table:
 
 
 def _by_record(call: Call, stream: Iterator[Batch]) -> Iterator[pa.RecordBatch]:
+    made: Callable[[Columns], Sequence[Any]]
+    made = dicts_of if call.shape is Shape.COLUMNS else records_of
     for batch in stream:
         columns = Columns(batch.data)
         rows: list[Mapping[str, Any]] = []
-        for record in records_of(columns):
+        for record in made(columns):
             rows.extend(_rows_of(call(record), call.what))
             if len(rows) >= BATCH_ROWS_MAX:
                 yield _packed(rows, columns, call.what)

@@ -166,6 +166,12 @@ def _record_class(names: tuple[str, ...]) -> type[Record]:
     return type("Record", (Record,), {"__slots__": (), **members})
 
 
+def dicts_of(columns: Columns) -> list[dict[str, Any]]:
+    """Return the rows as dicts, for a function that says it wants such: all columns are turned to Python values."""
+    values = [columns[name] for name in columns.names]
+    return [dict(zip(columns.names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
 def records_of(columns: Columns) -> list[Record]:
     kind = _record_class(columns.names)
     return [kind(columns, row) for row in range(columns.batch.num_rows)]

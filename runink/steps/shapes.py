@@ -7,6 +7,10 @@
     dict, dict[str, list]               columns: name to values
     list, list[dict]                    records
 
+    annotation, by each="record"        given as
+    dict, dict[str, Any]                a dict of its own, which it may change
+    (none), Mapping, any other          a record (`records.py`): read only, and a column costs nothing before it is asked for
+
 Annotations are read by their text, because a file with `from __future__ import annotations` has nothing else and may import its types
 for the type checker only.  Polars is imported when the first function wants it, and never before: it starts threads.
 """
@@ -96,6 +100,22 @@ def shape_of(annotation: str, *, default: Shape, stream: bool = False, what: str
             hint=f"annotate it as {MAY_BE}",
         )
     return shape
+
+
+def record_shape(annotation: str, *, what: str) -> Shape:
+    """Return COLUMNS where one record is wanted as a dict, else RECORDS: what is unknown here may be a class that describes it. Raises Refused."""
+    bare = annotation.strip().strip("'\"").partition("[")[0].rpartition(".")[2]
+    match _SHAPES.get(bare):
+        case None:
+            return Shape.RECORDS
+        case Shape.COLUMNS:
+            return Shape.RECORDS if bare == "Mapping" else Shape.COLUMNS
+        case _:
+            raise Refused(
+                f"{what} is given one record at a time, its annotation says {annotation}",
+                code="step_annotation",
+                hint="annotate it as dict, or say each='batch'",
+            )
 
 
 def side_default(main: Shape) -> Shape:

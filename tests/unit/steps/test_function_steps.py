@@ -56,6 +56,25 @@ def test_record_gives_a_dict_nothing_or_several() -> None:
     ]
 
 
+@pytest.mark.parametrize("annotation", ["dict", "dict[str, Any]"])
+def test_a_record_that_is_annotated_as_a_dict_is_one(annotation) -> None:
+    def late(flight):
+        assert type(flight) is dict
+        flight["late"] = True
+        return flight | {"carrier": flight.pop("carrier").lower()}
+
+    late.__annotations__["flight"] = annotation
+    assert rows(run(late, Each.RECORD))[0] == {"month": 1, "late": True, "carrier": "ua"}
+
+
+def test_a_record_step_that_asks_for_a_batch_is_told_so() -> None:
+    def wrong(flight: pl.DataFrame): ...
+
+    with pytest.raises(Refused, match="is given one record at a time") as caught:
+        run(wrong, Each.RECORD)
+    assert "each='batch'" in caught.value.hint
+
+
 def test_record_as_a_filter_hands_records_on() -> None:
     assert rows(run(lambda flight: flight if flight.carrier == "UA" else None, Each.RECORD)) == [
         FLIGHTS[0],
