@@ -209,7 +209,9 @@ class FieldReader:
         """Drop and report the constraints that the kind does not have, and bring the others to the form that specs keep."""
         fitting: dict[str, Any] = {}
         for name, value in said.items():
-            if name in PROSE:
+            if name == "tags" and not _is_tags(value):
+                self._wrong("C004", f"tags={value!r} is no dict of texts", 'tags={"owner": "ann"}')
+            elif name in PROSE:
                 fitting[name] = dict(value) if name == "tags" else str(value)
             elif kind not in _kinds_with(name):
                 self._wrong("C003", f"{name} says nothing about {article(kind)}")
@@ -307,6 +309,12 @@ def _own(part: Any, name: str) -> Any:
         return None
     value = getattr(part, name, None)
     return None if callable(value) else value
+
+
+def _is_tags(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(text, str) for pair in value.items() for text in pair
+    )
 
 
 def _is_constraint(part: Any) -> bool:

@@ -145,6 +145,8 @@ def test_what_stands_in_an_annotation_for_others_is_left_alone():
         (Annotated[float, Field(le=float("nan"))], "C004"),
         (Annotated[date, Field(ge="2013-02-30")], "C004"),
         (Annotated[str, Field(min_length=-1)], "C004"),
+        (Annotated[str, Field(tags=("a",))], "C004"),
+        (Annotated[str, Field(tags={"a": 1})], "C004"),
         (Annotated[Decimal, Field(digits=5)], "C004"),
         (Annotated[Decimal, Field(digits=39, scale=2)], "C004"),
         (Annotated[Decimal, Field(digits=3, scale=4)], "C005"),
