@@ -16,6 +16,7 @@ class Contracts:
     project: Project
     findings: Findings
     _loaded: dict[str, ContractSpec | None] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)  # a file that does not import is told once
 
     def load(self, reference: Text) -> ContractSpec | None:
         """Return the contract, or nothing if it cannot be had, which is told where it is first named."""
@@ -38,6 +39,9 @@ class Contracts:
         try:
             return self.project.contract(reference.value)
         except Refused as error:
+            if error.text in self._told:
+                return None
+            self._told.add(error.text)
             mistakes = error.findings if isinstance(error, Invalid) else ()
             # Mistakes that are told one by one need no summary as well.
             told = error.text.partition("\n")[0] if mistakes else error.text

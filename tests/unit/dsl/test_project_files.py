@@ -143,6 +143,16 @@ def test_mistakes_of_pipeline_contract_step_and_herd_are_told_together(tmp_path:
     assert rendered(error.findings)
 
 
+def test_a_contracts_file_that_does_not_import_is_told_once(tmp_path: Path) -> None:
+    error = failure(
+        tmp_path,
+        'Feature: F\nScenario: S\n@source("csv://a.csv")\n@contract("contracts/c.py:C")\n'
+        '@contract("contracts/c.py:D")\n@sink("csv://b.csv")\n',
+        **{"contracts/c.py": "1 / 0\n"},
+    )
+    assert [finding.code for finding in error.findings] == ["D040"]
+
+
 # Files that are none.
 
 
