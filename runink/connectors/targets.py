@@ -79,7 +79,9 @@ def target_of(node: Sink, *, root: Path, ticket: Ticket) -> Target:
 
 
 def _part_name(node: Sink, ticket: Ticket) -> str:
-    return f"part-{ticket.run}-{_digest(node.id)}{_suffix(node.path)}"
+    # The folder's name mostly has no ending, but other programs tell a file's format by it.
+    suffix = _suffix(node.path) or f".{node.format.value}"
+    return f"part-{ticket.run}-{_digest(node.id)}{suffix}"
 
 
 def _aside_name(node: Sink, ticket: Ticket, whole: str) -> str:

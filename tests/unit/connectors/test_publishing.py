@@ -154,6 +154,10 @@ class TestModeAppend:
         assert rows(source("out/a.csv.gz"), tmp_path) == [{"a": 0}, {"a": 1}, {"a": 2}]
         assert rows(source("out/a.csv.gz/*"), tmp_path) == [{"a": 0}, {"a": 1}, {"a": 2}]
 
+    def test_a_part_ends_as_its_format_where_the_folder_has_no_ending(self, tmp_path: Path) -> None:
+        write_and_publish(sink("out/a", Format.JSONL, mode=Mode.APPEND), tmp_path, OLD)
+        assert [name.endswith(".jsonl") for name in names(tmp_path)] == [True]
+
     def test_a_retried_run_adds_nothing_twice(self, tmp_path: Path) -> None:
         node = sink("a.csv", mode=Mode.APPEND)
         publish(write_and_publish(node, tmp_path, NEW))
