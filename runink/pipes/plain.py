@@ -1,6 +1,6 @@
 """Plain Arrow: the types that travel between nodes, in batches of a size that travels well.
 
-Engines and files have types of their own for the same values (string views, large strings, dictionaries, `Etc/UTC`).  Behind a source and
+Engines and files have types of their own for the same values (string views, large strings, dictionaries, halves, `Etc/UTC`).  Behind a source and
 behind a step everything is made plain, so that a contract, a pipe or a sink sees one kind of string, whoever made it.
 """
 
@@ -29,6 +29,8 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
         return pa.string()
     if types.is_large_binary(kind) or types.is_binary_view(kind):
         return pa.binary()
+    if types.is_float16(kind):
+        return pa.float32()  # neither DuckDB nor Arrow's own comparisons know the half
     if types.is_timestamp(kind) and kind.tz in _UTC_NAMES:
         return pa.timestamp(kind.unit, "UTC")
     if types.is_list(kind) or types.is_large_list(kind):

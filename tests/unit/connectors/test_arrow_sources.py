@@ -69,6 +69,7 @@ def test_what_engines_like_best_becomes_plain(tmp_path: Path) -> None:
             "coded": pa.array(["x", None]).dictionary_encode(),
             "when": pa.array([0, None], pa.timestamp("us", "Etc/UTC")),
             "lists": pa.array([["x"], None], pa.large_list(pa.large_string())),
+            "half": pa.array([1.5, None], pa.float32()).cast(pa.float16()),
         }
     ).replace_schema_metadata({"pandas": "{}"})
     (tmp_path / "a.arrow").write_bytes(arrow_bytes(fancy))
@@ -80,6 +81,7 @@ def test_what_engines_like_best_becomes_plain(tmp_path: Path) -> None:
         text,
         pa.timestamp("us", "UTC"),
         pa.list_(text),
+        pa.float32(),
     ]
     assert found.schema.metadata is None
     assert found.to_pylist() == fancy.to_pylist()
