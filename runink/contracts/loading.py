@@ -21,7 +21,7 @@ import msgspec
 from runink.contracts.contract import Contract, spec_of
 from runink.contracts.fields import ContractSpec
 from runink.errors import Finding, Invalid, NotFound, RuninkError
-from runink.tracebacks import own_lines
+from runink.tracebacks import import_hint, own_lines
 
 
 def load_contract(root: Path, reference: str) -> ContractSpec:
@@ -116,9 +116,7 @@ def _import_failed(root: Path, file: str, error: BaseException) -> RuninkError:
         text = f"{file}: {error.text}"
         return Invalid(text, findings=findings, code=error.code, hint=error.hint)
     lines = "\n".join(own_lines(error, root))
-    hint = ""
-    if isinstance(error, ModuleNotFoundError):
-        hint = f"add the package of {error.name!r} to the project's requirements, or mend its name"
+    hint = import_hint(error, root)
     return Invalid(f"{file} cannot be imported\n{lines}", code="contract_import_failed", hint=hint)
 
 

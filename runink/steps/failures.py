@@ -13,7 +13,7 @@ from runink.errors import Broken, Refused, RuninkError, Unavailable, WireError, 
 from runink.jobs import Failed
 from runink.steps.channels import Failure
 from runink.steps.positions import position_of
-from runink.tracebacks import described, own_lines
+from runink.tracebacks import described, import_hint, own_lines
 
 
 def failed_by(
@@ -30,7 +30,7 @@ def failed_by(
         return Failed(_wire(error, failure.node), step=failure.node, consequence=True)
     lines = own_lines(error, Path(bundle)) if _shows_lines(error, node) else ()
     return Failed(
-        _wire(_told(error, node, failure.node), failure.node),
+        _wire(_told(error, node, failure.node, Path(bundle)), failure.node),
         step=failure.node,
         traceback=lines,
         position=position_of(failure.batch, exact=failure.exact),
@@ -43,7 +43,7 @@ def _shows_lines(error: BaseException, node: Node | None) -> bool:
     return is_function and (not isinstance(error, RuninkError) or error.__cause__ is not None)
 
 
-def _told(error: BaseException, node: Node | None, name: str) -> RuninkError:
+def _told(error: BaseException, node: Node | None, name: str, bundle: Path) -> RuninkError:
     if isinstance(error, RuninkError):
         return error
     if isinstance(error, MemoryError):
@@ -54,9 +54,8 @@ def _told(error: BaseException, node: Node | None, name: str) -> RuninkError:
         )
     if isinstance(node, Step) and isinstance(node.action, Function):
         first_line = described(error).partition("\n")[0]
-        return Refused(
-            f"step {node.action.name} ({node.action.file}) raised {first_line}", code="step_raised"
-        )
+        text = f"step {node.action.name} ({node.action.file}) raised {first_line}"
+        return Refused(text, code="step_raised", hint=import_hint(error, bundle))
     if isinstance(error, OSError):
         hint = "free some space; nothing was published" if error.errno == errno.ENOSPC else ""
         return Refused(f"{name}: {error}", code="io_failed", hint=hint)

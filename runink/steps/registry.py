@@ -24,7 +24,7 @@ import msgspec
 
 from runink.dag import Each, Function
 from runink.errors import Invalid, NotFound, Refused, RuninkError
-from runink.tracebacks import own_lines
+from runink.tracebacks import import_hint, own_lines
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -164,7 +164,5 @@ def _import_refused(file: str, error: BaseException, root: Path) -> Refused:
     lines = "\n".join(own_lines(error, root))
     if isinstance(error, RuninkError):
         return Refused(f"{file}: {error.text}\n{lines}", code=error.code, hint=error.hint)
-    hint = ""
-    if isinstance(error, ModuleNotFoundError):
-        hint = f"add the package of {error.name!r} to the project's requirements, or mend its name"
+    hint = import_hint(error, root)
     return Refused(f"{file} cannot be imported\n{lines}", code="step_import_failed", hint=hint)

@@ -88,6 +88,23 @@ def test_an_import_error_shows_the_projects_own_lines(bundle: Path) -> None:
     ]
 
 
+def test_a_line_that_calls_itself_is_shown_a_few_times(bundle: Path) -> None:
+    write(bundle, "def down(n):\n    return down(n + 1)\ndown(0)\n")
+    with pytest.raises(Refused) as caught:
+        load_function(bundle, wanted("x"))
+    lines = caught.value.text.splitlines()
+    assert lines.count("    return down(n + 1)") == 3
+    assert any(line.endswith("times more") for line in lines)
+
+
+def test_a_neighbour_imported_by_its_bare_name_is_told_its_whole_one(bundle: Path) -> None:
+    write(bundle, "FACTOR = 3\n", "steps/sharing.py")
+    write(bundle, "import sharing\n")
+    with pytest.raises(Refused) as caught:
+        load_function(bundle, wanted("x"))
+    assert "from steps import sharing" in caught.value.hint
+
+
 def test_a_syntax_error_shows_its_line(bundle: Path) -> None:
     write(bundle, "def f(:\n")
     with pytest.raises(Refused) as caught:
