@@ -105,14 +105,17 @@ def _exit_error(record: SliceRecord) -> WireError:
                 "Unavailable", "launch_failed", f"{name} could not be started", "see the node's log"
             )
     if found.signal:
-        hint = (
-            "the kernel ends what takes too much memory" if found.signal == signal.SIGKILL else ""
-        )
+        hint = _SIGNAL_HINTS.get(found.signal, "")
         by = signal.Signals(found.signal).name if found.signal in _SIGNALS else str(found.signal)
         text = f"{name} was killed by signal {found.signal} ({by})"
         return WireError("Broken", "slice_killed", text, hint)
     text = f"{name} ended with exit code {found.code} and without a report"
-    return WireError("Broken", "slice_exit", text, "its last lines are in runi logs")
+    hint = "a step must not end its process (os._exit); its last lines are in runi logs"
+    return WireError("Broken", "slice_exit", text, hint)
 
 
+_SIGNAL_HINTS: Final = {
+    int(signal.SIGKILL): "the kernel ends what takes too much memory",
+    int(signal.SIGSEGV): "code that is not Python's own crashed: a library that a step uses",
+}
 _SIGNALS: Final = {int(number) for number in signal.Signals}
