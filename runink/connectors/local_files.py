@@ -16,16 +16,24 @@ _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class AsideFile:
-    """A file for writing, unbuffered: whoever writes gives large pieces. Raises Refused or Unavailable."""
+    """A file for writing, unbuffered: whoever writes gives large pieces. Raises Refused or Unavailable.
 
-    def __init__(self, path: str, uri: str) -> None:
+    It has the mode of the file that it will replace; one that replaces none has that of any new file, or, `is_private`, is this user's only.
+    """
+
+    def __init__(self, path: str, uri: str, *, replaces: str, is_private: bool) -> None:
         self._path = Path(path)
         self._uri = uri
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
+            mode = None if is_private else _mode_of(replaces)
             make_folder(self._path.parent)
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            self._fd = os.open(path, flags, 0o600 if is_private or mode is not None else 0o666)
         except OSError as error:
             raise told(error, uri) from error
+        if mode is not None:
+            with suppress(OSError):  # some filesystems know no modes, and keep their own
+                os.fchmod(self._fd, mode)
 
     def write(self, data: Any) -> int:
         try:
@@ -50,6 +58,14 @@ class AsideFile:
     def discard(self) -> None:
         self.close()
         remove(self._path)
+
+
+def _mode_of(path: str) -> int | None:
+    """Return who may read and write the file that is there; nothing if there is none."""
+    try:
+        return stat.S_IMODE(Path(path).stat().st_mode) & 0o777
+    except FileNotFoundError:
+        return None
 
 
 def write_all(descriptor: int, data: Any) -> int:

@@ -16,6 +16,8 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,6 +142,8 @@ def _copy_of(aside: Path, target: Path) -> Path:
 
 def _copy(source: Path, copy: Path) -> None:
     with source.open("rb") as reader, copy.open("wb") as writer:
+        with suppress(OSError):  # some filesystems know no modes, and keep their own
+            os.fchmod(writer.fileno(), stat.S_IMODE(source.stat().st_mode))
         shutil.copyfileobj(reader, writer, READ_BYTES)
         writer.flush()
         os.fsync(writer.fileno())

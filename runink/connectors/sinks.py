@@ -44,7 +44,8 @@ def open_sink(node: Sink, *, root: Path, ticket: Ticket, stdout_fd: int | None) 
     check_free(target)
     if target.is_multipart:
         return Writer(node, UploadFile(target.place, node.uri, mark=target.mark), target)
-    return Writer(node, AsideFile(target.aside, node.uri), target)
+    aside = AsideFile(target.aside, node.uri, replaces=target.place, is_private=target.is_remote)
+    return Writer(node, aside, target)
 
 
 def check_free(target: Target) -> None:

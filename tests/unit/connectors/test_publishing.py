@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,24 @@ def test_a_publish_replaces_what_is_there_whole(tmp_path: Path) -> None:
     publish(prepared)
     assert (tmp_path / "a.csv").read_text() == "a\n1\n2\n"
     assert names(tmp_path) == ["a.csv"]
+
+
+def test_a_file_that_replaces_another_is_read_by_the_same_people(tmp_path: Path) -> None:
+    write_and_publish(sink("a.csv"), tmp_path, OLD)
+    new_mode = stat.S_IMODE((tmp_path / "a.csv").stat().st_mode)
+    for mode in (0o600, 0o664):
+        (tmp_path / "a.csv").chmod(mode)
+        prepared = write(sink("a.csv"), tmp_path, NEW, ticket=NEXT_RUN)
+        assert stat.S_IMODE(Path(prepared.aside).stat().st_mode) == mode
+        publish(prepared)
+        assert stat.S_IMODE((tmp_path / "a.csv").stat().st_mode) == mode
+    write_and_publish(sink("b.csv"), tmp_path, OLD)
+    assert stat.S_IMODE((tmp_path / "b.csv").stat().st_mode) == new_mode
+
+
+def test_what_waits_here_for_another_place_is_for_this_user_only(tmp_path: Path) -> None:
+    prepared = write(sink("memory://out/a.csv"), tmp_path, NEW)
+    assert stat.S_IMODE(Path(prepared.aside).stat().st_mode) == 0o600
 
 
 def test_publishing_again_changes_nothing(tmp_path: Path) -> None:
