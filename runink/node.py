@@ -57,6 +57,10 @@ SPAWNERS_MAX: Final = 5  # of one start; who loses more has a machine that ends 
 SCHEDULER: Final = "scheduler"
 AGENT: Final = "agent"
 STATE_MODE: Final = 0o700
+PRIVATE_FOLDERS: Final = (
+    "bundles",
+    "runs",
+)  # code, logs and rows, also in a state folder that was there and is open to others
 MESSAGES_MAX: Final = 1024  # hundreds of slices write and tell at once
 
 M = TypeVar("M")
@@ -138,6 +142,8 @@ async def control_plane(
 ) -> AsyncIterator[ControlPlane]:
     """Run the control plane's actors for as long as the block."""
     settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+    for name in PRIVATE_FOLDERS if role is Role.ALL else ():
+        (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
     async with supervise() as supervisor:
         barn = await _start(supervisor, BARN, lambda: Barn(partial(RealDisk, settings.barn)))
         governance = await _start(supervisor, GOVERNANCE, lambda: Governance(BarnClient(barn)))

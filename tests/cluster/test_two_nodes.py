@@ -150,3 +150,16 @@ def test_a_spawner_that_dies_before_its_agent_is_there_is_replaced(
                     assert len(started) == 2
 
     anyio.run(whole)
+
+
+def test_logs_rows_and_code_are_private_in_a_state_folder_that_others_may_enter(project: Project):
+    project.write(".runink/there.txt", "")
+    (project.root / ".runink").chmod(0o755)
+
+    async def whole() -> None:
+        async with control(project):
+            pass
+
+    anyio.run(whole)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in project.root.glob(".runink/*/")}
+    assert modes == {"barn": 0o700, "bundles": 0o700, "runs": 0o700}
