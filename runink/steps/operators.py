@@ -63,7 +63,7 @@ class Checking:
             outlet.end()
 
     def _reject(self, rejected: Any, batch: Batch, counter: Counter, place: Place) -> None:
-        texts = _texts(rejected)
+        texts = _texts(rejected, {key for key in rejected.counts if key not in counter.reasons})
         counter.rejected += len(rejected.rows)
         for (field, rule), rows in rejected.counts.items():
             counter.reject(
@@ -90,14 +90,19 @@ class Checking:
         )
 
 
-def _texts(rejected: Any) -> dict[tuple[str, str], str]:
-    """Return for each (field, rule) the first message that says so; all others differ in the value only."""
+def _texts(rejected: Any, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return for each of these (field, rule) the first message that says so; all others differ in the value only.
+
+    Only for those that no batch before has told: looking through a batch for a rare one takes longer than to check it.
+    """
     texts: dict[tuple[str, str], str] = {}
-    wanted = len(rejected.counts)
-    for reasons in rejected.reasons:
+    for reasons in rejected.reasons if wanted else ():
         for reason in reasons.as_py() or ():
-            texts.setdefault((reason["field"], reason["rule"]), reason["message"])
-        if len(texts) >= wanted:
+            key = (reason["field"], reason["rule"])
+            if key in wanted:
+                wanted.remove(key)
+                texts[key] = reason["message"]
+        if not wanted:
             break
     return texts
 
