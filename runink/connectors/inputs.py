@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -61,7 +62,7 @@ class Input:
         if self.descriptor is not None:
             return io.FileIO(self.descriptor, closefd=False)
         if self.is_remote:
-            return _remote(self.location)
+            return _RemoteFile(self.location)
         if Path(self.location).is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
         return io.FileIO(self.location)
@@ -140,9 +141,45 @@ def _native(file: io.FileIO, location: str) -> pa.NativeFile:
     return pa.OSFile(location)
 
 
-def _remote(uri: str) -> Any:
-    filesystem, key = filesystem_of(uri)
-    try:
-        return filesystem.open(key, "rb")
-    except Exception as error:
-        raise told_remote(error, uri) from error
+class _RemoteFile:
+    """A file elsewhere. What its package raises is told as what it means, also in the middle: it is seldom an OSError, and never our mistake."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        filesystem, key = filesystem_of(uri)
+        self._file = self._told(filesystem.open, key, "rb")
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._file.closed)
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._told(self._file.read, size)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        return int(self._told(self._file.readinto, buffer) or 0)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._told(self._file.seek, offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _told(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except Exception as error:
+            raise told_remote(error, self._uri) from error
