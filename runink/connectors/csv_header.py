@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -57,7 +58,7 @@ def _check_names(names: list[str], source: Input, delimiter: str) -> None:
             code="source_empty",
             hint="write a header line",
         )
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise Invalid(
             f"{source.origin}: its header has {_listed(twice)} more than once",
@@ -76,7 +77,7 @@ def _check_names(names: list[str], source: Input, delimiter: str) -> None:
 def check_contract(names: Sequence[str], contract: ContractSpec, origin: str) -> None:
     """Raise Invalid if a column is missing that the contract needs."""
     needed = [field.name for field in contract.fields if not field.has_default]
-    missing = [name for name in needed if name not in names]
+    missing = _not_in(needed, names)
     if missing:
         raise Invalid(
             f"{origin} has no column {_listed(missing)}, which contract {contract.name} {contract.version} needs; it has {_listed(names)}",
@@ -90,8 +91,8 @@ def check_against(
     names: Sequence[str], columns: Sequence[str], origin: str, *, first: str, allows_more: bool
 ) -> None:
     """Raise Invalid if a file's columns are not those of the first file."""
-    missing = [name for name in columns if name not in names]
-    more = [] if allows_more else [name for name in names if name not in columns]
+    missing = _not_in(columns, names)
+    more = [] if allows_more else _not_in(names, columns)
     if not missing and not more:
         return
     parts = [f"has no column {_listed(missing)}"] if missing else []
@@ -102,6 +103,11 @@ def check_against(
         hint=_near(missing, names)
         or "files of one source have the same columns; read those that differ by a source of their own",
     )
+
+
+def _not_in(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    known = set(others)
+    return [name for name in names if name not in known]
 
 
 def _near(missing: Sequence[str], names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ A plan has no state: batches may be checked in any order. Figures on one core st
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from dataclasses import dataclass
 from functools import reduce
 from typing import Final
@@ -116,7 +117,8 @@ class Plan:
             return
         came = batch.schema.names
         whose = f"{self.spec.name} {self.spec.version}"
-        twice = [column.field.name for column in self._columns if came.count(column.field.name) > 1]
+        counts = Counter(came)
+        twice = [column.field.name for column in self._columns if counts[column.field.name] > 1]
         if twice:
             raise Refused(
                 f"the input of {whose} has two columns called {twice[0]!r}",
@@ -126,7 +128,7 @@ class Plan:
         lacking = [
             column.field.name
             for column in self._columns
-            if column.field.name not in came and not column.field.has_default
+            if column.field.name not in counts and not column.field.has_default
         ]
         if lacking:
             raise self._lacks(lacking, came, whose)
