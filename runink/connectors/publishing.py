@@ -76,6 +76,20 @@ def _remove_aside(aside: Path, place: str, uri: str) -> None:
         raise told(error, uri) from error
     if is_s3(place):
         abort_marked(place, uri, mark=aside.name)
+    elif is_remote(place):
+        _remove_put(aside, place, uri)
+
+
+def _remove_put(aside: Path, place: str, uri: str) -> None:
+    """Take away what `_put` has put beside a remote target and could not move."""
+    filesystem, key = filesystem_of(place)
+    try:
+        beside = _beside(key, aside)
+        filesystem.invalidate_cache()
+        if not _shows_whole_objects(place) and filesystem.exists(beside):
+            filesystem.rm_file(beside)
+    except Exception as error:
+        raise told_remote(error, uri) from error
 
 
 # Files here.
@@ -199,17 +213,24 @@ def _upload(prepared: Prepared) -> None:
 def _put(aside: Path, prepared: Prepared) -> None:
     """Put the file there: under its name at once where that shows whole objects only, else under another first."""
     filesystem, key = filesystem_of(prepared.target)
-    folder = key.rpartition("/")[0]
-    scheme = prepared.target.partition("://")[0]
+    beside = _beside(key, aside)
     try:
-        filesystem.makedirs(folder, exist_ok=True)
-        if scheme in _OBJECT_STORES:
+        filesystem.makedirs(key.rpartition("/")[0], exist_ok=True)
+        if _shows_whole_objects(prepared.target):
             filesystem.put_file(str(aside), key)
         else:
-            filesystem.put_file(str(aside), f"{folder}/{aside.name}")
-            filesystem.mv(f"{folder}/{aside.name}", key)
+            filesystem.put_file(str(aside), beside)
+            filesystem.mv(beside, key)
     except Exception as error:
         raise told_remote(error, prepared.uri) from error
+
+
+def _beside(key: str, aside: Path) -> str:
+    return f"{key.rpartition('/')[0]}/{aside.name}"
+
+
+def _shows_whole_objects(place: str) -> bool:
+    return place.partition("://")[0] in _OBJECT_STORES
 
 
 def _upload_s3(aside: Path, prepared: Prepared) -> None:

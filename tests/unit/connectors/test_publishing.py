@@ -9,9 +9,12 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
+import fsspec
 import pytest
 from connector_world import TICKET, batch, names, rows, sink, source, write, write_and_publish
+from fsspec.implementations.memory import MemoryFileSystem
 from msgspec.structs import replace
 from runink.connectors.publishing import discard, leftovers, publish
 from runink.connectors.sinks import open_sink
@@ -51,6 +54,32 @@ def test_a_file_that_replaces_another_is_read_by_the_same_people(tmp_path: Path)
 def test_what_waits_here_for_another_place_is_for_this_user_only(tmp_path: Path) -> None:
     prepared = write(sink("memory://out/a.csv"), tmp_path, NEW)
     assert stat.S_IMODE(Path(prepared.aside).stat().st_mode) == 0o600
+
+
+class WithoutMoving(MemoryFileSystem):
+    protocol = "nomove"
+    store: ClassVar[dict[str, object]] = {}
+
+    def mv(self, *_: object, **__: object) -> None:
+        raise PermissionError("no right to rename")
+
+
+def test_what_could_not_be_moved_into_its_place_elsewhere_goes_away_there_too(
+    tmp_path: Path,
+) -> None:
+    fsspec.register_implementation("nomove", WithoutMoving, clobber=True)
+    node = sink("nomove://out/a.csv")
+    prepared = write(node, tmp_path, NEW)
+    with pytest.raises(Refused, match="no right to rename"):
+        publish(prepared)
+    assert len(WithoutMoving.store) == 1
+    discard(prepared)
+    discard(prepared)
+    assert not WithoutMoving.store
+    with pytest.raises(Refused):
+        publish(write(node, tmp_path, NEW))
+    leftovers(node, root=tmp_path, ticket=TICKET)
+    assert not WithoutMoving.store
 
 
 def test_publishing_again_changes_nothing(tmp_path: Path) -> None:
