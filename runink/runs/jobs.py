@@ -15,7 +15,6 @@ from msgspec.structs import replace as changed
 
 from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source, Sql, Step
 from runink.jobs import ChainJob, CompareJob, Done, Failed, Port, Prepared, PublishJob, Ticket
-from runink.names import SliceId
 from runink.runs.records import RunRecord, RunState, SliceRecord, Task
 
 STATE_FOLDER: Final = ".runink"
@@ -176,10 +175,3 @@ def kept_dead_letter(sink: Sink, run_folder: str) -> str:
 def _prepared(record: SliceRecord) -> Iterable[Prepared]:
     if isinstance(record.report, Done | Failed):
         yield from (one for one in record.report.prepared if one.kind != "stream")
-
-
-def gang_links(dag: Dag, gang: Iterable[SliceId]) -> tuple[Link, ...]:
-    """Return the links that need a pipe when these slices are launched together."""
-    ids = {node: spec.id for spec in dag.slices for node in spec.nodes}
-    names = set(gang)
-    return tuple(link for link in dag.pipes() if ids[link.source] in names)

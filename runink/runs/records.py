@@ -28,7 +28,6 @@ from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, Slic
 ATTEMPTS_MAX: Final = (
     3  # of a gang whose slices were lost; what a step itself does wrong is not repeated
 )
-LOG_TAIL_LINES: Final = 20  # the last lines of a failed slice that stand in its run's error
 
 
 class RunState(Enum):
