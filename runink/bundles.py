@@ -96,9 +96,10 @@ def _hash(files: list[BundleFile]) -> BundleHash:
 
 
 def unpack(bundle: Bundle, bundles: Path) -> Path:
-    """Put the bundle's files into `bundles/HASH`, unless they are there, and return that folder."""
+    """Put the bundle's files into `bundles/HASH`, unless they are there, and return that folder; its time is that of its last use."""
     target = bundles / bundle.hash
     if _is_whole(bundle, target):
+        os.utime(target)  # who clears old ones away leaves it to the run that is about to begin
         return target
     shutil.rmtree(target, ignore_errors=True)
     aside = bundles / f".{bundle.hash}.{os.getpid()}"

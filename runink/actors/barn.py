@@ -251,6 +251,7 @@ class Barn(Actor[BarnMessage]):
             log_segments=journal.log.statistics().segments,
             free_bytes=journal.disk.free_bytes(),
             torn=journal.torn.text if journal.torn else "",
+            trouble=commit.trouble,
         )
 
 

@@ -61,6 +61,7 @@ class CommitStatistics:
     entries: int
     refused: int
     snapshots: int
+    trouble: str  # why the last batch was refused; empty again once one is on disk
 
 
 class GroupCommit:
@@ -90,6 +91,7 @@ class GroupCommit:
         self._entries = 0
         self._refused = 0
         self._snapshots = 0
+        self._trouble = ""
 
     def propose(self, waiting: Waiting) -> None:
         """Queue a proposal. Raises Overloaded if too many wait, Unavailable (`stopping`) after `close`."""
@@ -117,6 +119,7 @@ class GroupCommit:
             entries=self._entries,
             refused=self._refused,
             snapshots=self._snapshots,
+            trouble=self._trouble,
         )
 
     async def run(self) -> None:
@@ -162,6 +165,7 @@ class GroupCommit:
         except Unavailable as full:
             self._under_way = []
             self._refused += len(batch)
+            self._trouble = full.text
             for waiting in batch:
                 waiting.settle(full)
             return
@@ -170,6 +174,7 @@ class GroupCommit:
             self._applied(waiting.proposal, answer)
             waiting.settle(answer)
         self._under_way = []
+        self._trouble = ""
         self._batches += 1
         self._entries += len(batch)
         self._batch_done()

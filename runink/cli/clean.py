@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from runink.clients.cluster import Cluster
 from runink.runs.records import RunRecord
 
 KEPT: Final = 20
+FRESH_S: Final = 3600.0  # between packing a project and submitting its run lies a second
 
 
 @click.command()
@@ -76,18 +78,23 @@ async def _forget(cluster: Cluster, record: RunRecord, folder: Path) -> None:
 
 
 async def _sweep(cluster: Cluster, folder: Path) -> None:
-    """Take away what no run needs any more: pipelines, bundles, folders of runs that are not known."""
+    """Take away what no run needs any more: pipelines, bundles, folders of runs that are not known.
+
+    A run that is submitted at this moment may have its folders before its record: what is younger than FRESH_S stays.
+    """
     listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
     records = [found.value for found in listing.items]
     versions = {(one.herd, one.pipeline, one.version) for one in records}
     for found in (await cluster.barn.range(PIPELINES.prefix(), bytes)).items:
         if PIPELINES.parse(found.key) not in versions:
+            # A submission compares the pipeline's revision: it puts it again where we were faster.
             await cluster.barn.delete(found.key)
-    _remove_all_but(folder / "runs", {one.run for one in records})
-    _remove_all_but(folder / "bundles", {one.bundle for one in records})
+    before_s = time.time() - FRESH_S
+    _remove_all_but(folder / "runs", {one.run for one in records}, before_s=before_s)
+    _remove_all_but(folder / "bundles", {one.bundle for one in records}, before_s=before_s)
 
 
-def _remove_all_but(folder: Path, kept: set[str]) -> None:
+def _remove_all_but(folder: Path, kept: set[str], *, before_s: float) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name not in kept:
+        if path.name not in kept and path.lstat().st_mtime < before_s:
             shutil.rmtree(path, ignore_errors=True)

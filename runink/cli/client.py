@@ -62,8 +62,9 @@ async def open_cluster(embedding: Embedding) -> AsyncIterator[Cluster]:
             raise told(error, where=embedding.state) from error
         if embedding.role is Role.ALL and cluster.session:
             await _tell_cut(cluster)
-            stack.push_async_callback(_wait_for_others, cluster)
         yield cluster
+        if embedding.role is Role.ALL and cluster.session:
+            await _wait_for_others(cluster)
 
 
 async def _entered(stack: AsyncExitStack, embedding: Embedding) -> Cluster:

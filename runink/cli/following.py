@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -32,6 +33,7 @@ from runink.runs.figures import figures_of
 from runink.runs.records import RunRecord
 
 CLUSTER_LOST: Final = "cluster_lost"
+TROUBLE_LOOK_S: Final = 5.0  # a person who sees nothing happen asks why after some seconds
 LOOKS_MAX: Final = 20
 LOOK_S: Final = 0.1
 TRIES: Final = 3  # clusters that leave while we submit; more is no accident
@@ -70,6 +72,7 @@ async def _seen_to_end(cluster: Cluster, run: RunId, shown: Shown) -> RunView:
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(_cancel_on_interrupt, cluster, run, shown)
+            group.start_soon(_tell_trouble, cluster, shown)
             async for view in cluster.follow(run):
                 shown.show(view)
                 last = view
@@ -89,6 +92,18 @@ async def _cancel_on_interrupt(cluster: Cluster, run: RunId, shown: Shown) -> No
             asked = True
             shown.say(f"cancelling run {short(run)}; once more to leave at once")
             await cluster.cancel(run)
+
+
+async def _tell_trouble(cluster: Cluster, shown: Shown) -> None:
+    """Say why nothing happens where the Barn takes no writes: the run's own record cannot tell it then."""
+    said = ""
+    while True:
+        await anyio.sleep(TROUBLE_LOOK_S)
+        with suppress(Unavailable):  # whoever follows the run tells that
+            trouble = (await cluster.barn.status()).trouble
+            if trouble and trouble != said:
+                shown.say(f"the run waits: {trouble}")
+            said = trouble
 
 
 async def _looked_up(embedding: Embedding, request: Submit, shown: Shown) -> RunView | None:

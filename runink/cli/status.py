@@ -77,6 +77,8 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     lines = [
         f"barn: revision {barn['revision']:,}, {counted(barn['keys'], 'key')}, term {barn['term']}"
     ]
+    if barn["trouble"]:
+        lines.append(f"  it takes no writes: {barn['trouble']}")
     if barn["torn"]:
         lines.append(f"  its log was cut when it was opened: {barn['torn']}")
     lines += [

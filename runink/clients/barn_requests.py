@@ -28,7 +28,7 @@ class Pages(msgspec.Struct, frozen=True):
 
 
 class BarnStatus(msgspec.Struct, frozen=True):
-    """The Barn in numbers. `torn` tells what was cut off the log when it was opened, if anything."""
+    """The Barn in numbers. `torn` tells what was cut off the log when it was opened, `trouble` why it takes no writes at the moment, if so."""
 
     term: int
     applied_index: int
@@ -44,6 +44,7 @@ class BarnStatus(msgspec.Struct, frozen=True):
     log_segments: int
     free_bytes: int
     torn: str = ""
+    trouble: str = ""
 
 
 class Read(Request[Pages], frozen=True):
