@@ -41,6 +41,7 @@ NOT_PREPARED = "slice_not_prepared"
 CONTROL = 3
 FIRST_DATA = 4
 PARKED = 512  # above every place that a descriptor may get; below every usual limit on descriptors
+PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}  # as any Python program does
 _EVERY = 1 << 30  # more than any process may have open
 
 Entry = Callable[[bytes, int, list[int]], int | None]
@@ -127,8 +128,11 @@ def _place_descriptors(handed: Handed) -> None:
 
 
 def _reset_signals() -> None:
+    """Undo also what whoever started the node had ignored, as a shell does for what runs in the background."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+    for number in signal.valid_signals() - PYTHON_IGNORES:
+        if signal.getsignal(number) in (signal.SIG_DFL, None):
+            continue
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

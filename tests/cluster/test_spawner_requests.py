@@ -287,8 +287,8 @@ def test_the_spawner_loads_nothing_but_a_little_of_the_standard_library():
         words = [sys.executable, *INTERPRETER_OPTIONS, "-c", program.format(module)]
         loaded = set(subprocess.check_output(words, text=True).split())
         strangers = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names)
-        # Those that an editable install brings in by itself, in whatever program.
-        installers = {"__main__", "_virtualenv", "_distutils_hack"}
+        # Those that an editable install, or the system's Python, brings in by itself, in whatever program.
+        installers = {"__main__", "_virtualenv", "_distutils_hack", "sitecustomize"}
         assert {name for name in strangers if "editable" not in name} - installers == {"runink"}
         dear = {
             "asyncio",
