@@ -122,7 +122,7 @@ class Barn(Actor[BarnMessage]):
             self._committed.set()
 
     async def stopped(self) -> None:
-        """Put on disk what was taken, then give the directory free. After a crash nothing is under way any more."""
+        """Let what is under way come to disk, then give the directory free. What only waited has been told that it was not written."""
         if self._journal is None:
             return
         self._commit.close()
