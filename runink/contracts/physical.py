@@ -28,6 +28,10 @@ _TYPES: Final = {
     Kind.TIME: pa.time64("us"),
 }
 
+PREFIXES_MAX: Final = (
+    20_000  # two milliseconds of looking; in a block of 4 MB more of them are no accident
+)
+
 
 def digits_of(field: FieldSpec) -> tuple[int, int]:
     """Return all digits of a decimal field and those behind its point."""
@@ -70,6 +74,28 @@ def column_types(spec: ContractSpec) -> dict[str, pa.DataType]:
     }
 
 
-def may_hold_hexadecimal(block: bytes | bytearray) -> bool:
-    """Say whether a block of text holds what Arrow would read as a number in base 16. It looks at all of it, at memory speed."""
-    return b"0x" in block or b"0X" in block
+def may_hold_hexadecimal(
+    text: bytes | bytearray, *, end: int | None = None, delimiter: str = ","
+) -> bool:
+    """Say whether the first `end` bytes of a CSV text hold what Arrow would read as a number in base 16.
+
+    Such a number begins a value, so what stands behind a letter or a digit (the tail number N390XA) is none. It looks at memory speed: one
+    letter is found ten times as fast as two and is mostly absent, and of very many places that look like one only the first are looked at.
+    """
+    end = len(text) if end is None else end
+    return any(
+        text.find(letter, 0, end) >= 0 and _begins_value(text, b"0" + letter, end, delimiter)
+        for letter in (b"x", b"X")
+    )
+
+
+def _begins_value(text: bytes | bytearray, prefix: bytes, end: int, delimiter: str) -> bool:
+    at = -1
+    for _ in range(PREFIXES_MAX):
+        at = text.find(prefix, at + 1, end)
+        if at < 0:
+            return False
+        before = text[at - 1 : at]
+        if not before.isalnum() or before == delimiter.encode():
+            return True
+    return True

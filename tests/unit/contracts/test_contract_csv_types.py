@@ -56,3 +56,14 @@ def test_what_a_csv_reader_parses_straight_is_what_the_contract_takes_from_text(
 def test_what_may_be_hexadecimal_is_seen():
     assert may_hold_hexadecimal(b"a,b\n1,0x1F\n")
     assert may_hold_hexadecimal(bytearray(b"0XFF"))
+    assert may_hold_hexadecimal(b'1,"0x1F"')
+    assert may_hold_hexadecimal(b"1, 0x1F")
+    assert may_hold_hexadecimal(b"1z0x1F", delimiter="z")
+    assert not may_hold_hexadecimal(b"1,0x1F", end=2)
+
+
+def test_what_stands_in_the_middle_of_a_word_is_no_hexadecimal_number():
+    """Arrow reads it as none, and tail numbers are full of it: they made text of every number beside them."""
+    assert not may_hold_hexadecimal(b"a,b\n1,N390XA\n2,N0XYZ\n")
+    assert may_hold_hexadecimal(b"N390XA\n" * 1000 + b"0x1\n")
+    assert may_hold_hexadecimal(b"N390XA\n" * 50_000), "too many to look at"
