@@ -1,0 +1,161 @@
+"""The scheduler in virtual time: what waits, why, and for how long."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+import trio.testing
+from msgspec.structs import replace as changed
+from runink.actors.barn import Barn
+from runink.actors.scheduler import Scheduler
+from runink.barn.keys import (
+    NODES,
+    PLACEMENTS,
+    node_key,
+    slice_key,
+)
+from runink.clients.barn import BarnClient
+from runink.dag import Resources
+from runink.names import RunId, SliceId
+from runink.runs.records import (
+    NodeRecord,
+    RunState,
+    SliceRecord,
+    SliceState,
+)
+from runink.runtime.supervisor import ChildSpec, supervise
+from runink.testing.cluster import now_ms
+from runink.testing.disk import FaultyDisk, in_loop
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+
+from controlled_world import HERD, NODE, SOON_S, controlled, follow_to_the_end
+
+pytestmark = pytest.mark.trio
+
+
+async def test_a_run_says_what_it_waits_for_once(autojump_clock: trio.testing.MockClock) -> None:
+    async with controlled() as world:
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        (one,) = await world.slices(request.run)
+        assert (one.state, one.waits_for) == (SliceState.PENDING, "no node is ready")
+        assert (await world.run(request.run)).waits_for == "no node is ready"
+        revision = (await world.client.barn.status()).revision
+        await anyio.sleep(60.0)
+        assert (await world.client.barn.status()).revision == revision
+        await world.add_node()
+        await anyio.sleep(SOON_S)
+        (one,) = await world.slices(request.run)
+        assert (one.state, one.node, one.waits_for) == (SliceState.PLACED, NODE, "")
+
+
+async def test_what_never_fits_fails_at_once_and_says_what_it_asked_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world:
+        await world.add_node(Resources(50, 1 << 20))
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        record = await world.run(request.run)
+        assert record.state is RunState.FAILED
+        assert record.failure is not None
+        assert record.failure.error.code == "never_fits"
+        assert "it needs cpu 100m, n1 has 50m" in record.failure.error.text
+
+
+async def test_a_full_node_holds_a_run_back_until_another_has_ended(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world:
+        await world.add_node(Resources(150, 8 << 30))
+        first, second = world.request(), world.request()
+        for request in (first, second):
+            await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        (waits,) = await world.slices(second.run)
+        assert waits.waits_for == "it needs cpu 100m, n1 has 50m of 150m left"
+        assert await world.end_placed() == 1
+        await anyio.sleep(SOON_S)
+        (placed,) = await world.slices(second.run)
+        assert placed.state is SliceState.PLACED
+
+
+async def test_a_herd_runs_as_many_as_it_may_in_the_order_of_their_ids(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world, anyio.create_task_group() as group:
+        herd = changed(HERD, runs=1)
+        requests = [world.request(herd) for _ in range(3)]
+        for request in requests:
+            await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        states = [(await world.run(request.run)).state for request in requests]
+        assert states == [RunState.ADMITTED, RunState.SUBMITTED, RunState.SUBMITTED]
+        assert (await world.run(requests[1].run)).waits_for == "herd default has 1 of 1 runs"
+        await world.add_node()
+        group.start_soon(world.work)
+        await follow_to_the_end(world, requests[2].run)
+        ended = [(await world.run(request.run)).ended_ms for request in requests]
+        assert ended == sorted(ended)
+        group.cancel_scope.cancel()
+
+
+async def test_a_retry_held_back_is_placed_when_it_is_due(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world:
+        await world.add_node()
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        await world.client.barn.delete(node_key(NODE))
+        await anyio.sleep(0.1)
+        (again,) = await world.slices(request.run)
+        assert (again.state, again.attempt) == (SliceState.PENDING, 2)
+        assert again.not_before_ms > now_ms()
+        assert again.lost_on == NODE
+        await world.add_node()
+        await anyio.sleep((again.not_before_ms - now_ms()) / 1000 - 0.01)
+        assert (await world.slices(request.run))[0].state is SliceState.PENDING
+        await anyio.sleep(0.1)
+        (placed,) = await world.slices(request.run)
+        assert (placed.state, placed.node) == (SliceState.PLACED, NODE)
+        assert not await world.client.barn.get(
+            PLACEMENTS.key(NODE, request.run, SliceId("x")), dict
+        )
+        assert len((await world.client.barn.range(NODES.prefix(), NodeRecord)).items) == 1
+
+
+async def test_the_scheduler_keeps_nothing_of_slices_that_are_over(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with supervise() as supervisor:
+        disk = FaultyDisk()
+        barn = await supervisor.start(
+            ChildSpec("barn", lambda: Barn(lambda: disk, offload=in_loop))
+        )
+        client = BarnClient(barn, new_id=lambda: "t")
+        scheduler = Scheduler(BarnClient(barn, new_id=lambda: "s"), now_ms=now_ms)
+        await supervisor.start(ChildSpec("scheduler", lambda: scheduler))
+        for number in range(100):
+            name = SliceId(f"s{number}")
+            one = SliceRecord(
+                name, RunId("r"), HERD.herd, "g", SliceState.RUNNING, Resources(), node=NODE
+            )
+            await client.put(slice_key(HERD.herd, RunId("r"), name), one)
+        await anyio.sleep(SOON_S)
+        assert len(scheduler._slices) == 100
+        for number in range(100):
+            name = SliceId(f"s{number}")
+            over = SliceRecord(
+                name, RunId("r"), HERD.herd, "g", SliceState.SUCCEEDED, Resources(), node=NODE
+            )
+            await client.put(slice_key(HERD.herd, RunId("r"), name), over)
+        await anyio.sleep(SOON_S)
+        assert not len(scheduler._slices)
