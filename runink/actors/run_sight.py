@@ -60,10 +60,13 @@ class RunSight:
         self.seen = loaded.revision
 
     def apply(self, watched: Watched) -> tuple[list[RunId], bool]:
-        """Take changes; return the runs that they concern, and whether they may concern every other as well."""
+        """Take changes; return the runs that they concern, and whether they may concern every other as well.
+
+        What is seen already is passed over: an earlier life of the controller may have left it unread in the mailbox.
+        """
         concerned: dict[RunId, None] = {}
         is_general = False
-        for change in watched.changes:
+        for change in (one for one in watched.changes if one.revision > self.seen):
             for table in (self._runs, self.herds, self._nodes, self._claims):
                 table.apply(change)
             run = self._note(change)
@@ -71,7 +74,7 @@ class RunSight:
                 is_general |= not change.key.startswith((SLICES.prefix(), PLACEMENTS.prefix()))
             else:
                 concerned[run] = None
-        self.seen = watched.revision
+        self.seen = max(self.seen, watched.revision)
         return list(concerned), is_general
 
     def remember(self, found: Found[RunRecord]) -> None:

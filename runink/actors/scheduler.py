@@ -71,6 +71,7 @@ class Scheduler(Actor[SchedulerMessage]):
         self._nodes = Table(NODES.prefix(), NodeRecord)
         self._herds = Table(HERDS.prefix(), HerdRecord)
         self._slices = Table(SLICES.prefix(), SliceRecord, keep=lambda one: not one.state.is_over)
+        self._is_loaded = False
         self._seen = 0
         self._own = 0  # the revision of our last transaction: older sights are not decided on
         self._context: Context[SchedulerMessage]
@@ -89,7 +90,10 @@ class Scheduler(Actor[SchedulerMessage]):
             case Loaded(items, revision):
                 for table in (self._nodes, self._herds, self._slices):
                     table.load(items)
+                self._is_loaded = True
                 self._seen = revision
+            case Watched() if not self._is_loaded:
+                return  # An earlier life has left it unread; what is loaded says it all.
             case Watched(changes, revision):
                 for change in changes:
                     any(table.apply(change) for table in (self._slices, self._nodes, self._herds))

@@ -155,7 +155,7 @@ class SimulatedNode:
 
 
 class SimulatedCluster:
-    """Made by `simulated_cluster`. `refs` are its actors by address, `client` is what people have."""
+    """Made by `simulated_cluster`. `refs` are its actors by address, `client` is what people have, `sync_s` says how long the disk takes each time."""
 
     def __init__(
         self, disk: FaultyDisk, folder: Path, launched: Callable[[FakeSlice], object], session: str
@@ -163,6 +163,7 @@ class SimulatedCluster:
         self.disk = disk
         self.folder = folder
         self.launched = launched
+        self.sync_s: Callable[[], float] = lambda: 0.0
         self._session = session
         self.refs: dict[str, LocalRef[Any]] = {}
         self.nodes: dict[str, SimulatedNode] = {}
@@ -180,12 +181,16 @@ class SimulatedCluster:
         return journal.store if journal is not None else None
 
     def _new_barn(self) -> Barn:
-        self._barn = Barn(lambda: self.disk, offload=in_loop, segment_bytes=SEGMENT_BYTES)
+        self._barn = Barn(lambda: self.disk, offload=self._offload, segment_bytes=SEGMENT_BYTES)
         return self._barn
 
     def crash(self, address: str) -> None:
         """End a life of an actor with an error."""
         self.refs[address].tell_nowait(Crash())
+
+    async def _offload(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        await anyio.sleep(self.sync_s())
+        return await in_loop(function, *arguments)
 
     def end_slices(self) -> None:
         """Leave nothing open."""

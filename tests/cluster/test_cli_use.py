@@ -341,16 +341,13 @@ def test_two_clusters_that_begin_at_once_are_one_and_the_other_is_told(checked: 
         assert first.stderr is not None
         assert second.stderr is not None
         lines = [first.stderr.readline(), second.stderr.readline()]
-        [up] = [
-            child
-            for child, line in zip((first, second), lines, strict=True)
-            if line.startswith(b"ready")
-        ]
+        assert sum(line.startswith(b"ready") for line in lines) == 1, lines
+        up = first if lines[0].startswith(b"ready") else second
         other = second if up is first else first
         assert other.wait(timeout=60) == 5, lines
         up.terminate()
         assert up.wait(timeout=60) == 0
-    assert any(line.startswith(b"error[already_up]") for line in lines)
+    assert any(line.startswith(b"error[already_up]") for line in lines), lines
 
 
 def test_a_cluster_that_is_stopped_is_told_as_silent(checked: Project):

@@ -1,6 +1,6 @@
 """A disk that is full or read-only: told so that people know what to do, nothing published, nothing left, nothing lost.
 
-Run in a mount namespace of its own with a filesystem of a megabyte.
+Run on a filesystem of a megabyte.
 """
 
 from __future__ import annotations
@@ -88,17 +88,17 @@ def drive(root: Path) -> None:
 
 
 def test_a_full_or_read_only_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
-    (tmp_path / "small").mkdir()
-    # Root needs no user namespace to mount, and in a changed root may have none.
-    rights = [] if os.geteuid() == 0 else ["--map-root-user"]
-    command = ["unshare", "--mount", *rights, "sh", "-c", SCRIPT, "sh"]
-    ended = subprocess.run(
-        [*command, str(tmp_path), sys.executable, __file__],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    small = tmp_path / "small"
+    small.mkdir()
+    # Root needs no namespaces to mount, and in a changed root may have none.
+    is_root = os.geteuid() == 0
+    rights = [] if is_root else ["unshare", "--mount", "--map-root-user"]
+    command = [*rights, "sh", "-c", SCRIPT, "sh", str(tmp_path), sys.executable, __file__]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        if is_root:
+            subprocess.run(["umount", "-l", str(small)], check=False)
     assert ended.returncode == 0, ended.stderr
 
 

@@ -65,6 +65,7 @@ class FaultyWorld:
                 self.disk, self.folder, nodes=NODES, session=session, launched=self._begin
             ) as self.cluster,
         ):
+            self.cluster.sync_s = self._sync_s
             self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
             await self._act()
             if self.is_calm:
@@ -74,6 +75,10 @@ class FaultyWorld:
             self.group.cancel_scope.cancel()
             for node in self.cluster.nodes.values():
                 node.spawner.die()
+
+    def _sync_s(self) -> float:
+        """Let the disk be slow now and then: what is decided meanwhile is decided on what has changed."""
+        return self.random.choice([0.0, 0.001, 0.005, 0.05])
 
     async def _act(self) -> None:
         """Do this and that, until a power cut or the end of the bad day."""

@@ -133,6 +133,9 @@ class Invariants:
             assert now.state is SliceState.PENDING
             return
         assert not was.state.is_over or now == was, f"{was} was over and became {now}"
+        assert now.launched_ms >= was.launched_ms, f"{now} forgets that it was launched"
+        if was.state is SliceState.RUNNING and now.state is SliceState.CANCELLED:
+            assert now.exit is not None, f"{now} may live still"
         if not now.state.is_over and not was.state.is_over:
             assert ORDER.index(now.state) >= ORDER.index(was.state)
 

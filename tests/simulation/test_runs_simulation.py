@@ -26,10 +26,14 @@ def seeds() -> Iterator[int]:
 
 
 @pytest.fixture
-def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have trio choose the order of tasks from a seed, and not by chance; hypothesis does the same."""
     monkeypatch.setattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
-    logging.getLogger("runink").setLevel(logging.ERROR)
+    log = logging.getLogger("runink")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    yield
+    log.setLevel(level)
 
 
 def simulate(seed: int, folder: Path) -> FaultyWorld:
