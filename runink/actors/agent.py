@@ -105,8 +105,9 @@ class Agent(Actor[AgentMessage]):
         self._context = context
         context.spawn(self._records.run)
         context.spawn(self._hear_exits)
-        await self._take_up()
+        # A write comes first: behind it the Barn holds all that an earlier life of ours had still under way.
         await self._registration.begin()
+        await self._take_up()
         context.spawn(self._registration.keep)
         context.spawn(partial(follow, self._barn, (self._prefix,), self._tell))
 
@@ -249,7 +250,9 @@ class Agent(Actor[AgentMessage]):
         await self._launch_all(run, launching, slices, [one.value for one in wanted])
 
     def _may_begin(self, record: SliceRecord) -> bool:
-        return record.node == self._node and record.state is SliceState.PLACED
+        """Say whether it has surely not begun. What is `launching` and unknown to us was announced by a former life that came no further."""
+        is_ahead = record.state in (SliceState.PLACED, SliceState.LAUNCHING)
+        return record.node == self._node and is_ahead and not self._records.holds(record)
 
     async def _announce(self, launching: Launching, records: list[SliceRecord]) -> bool:
         """Say in the Barn that the gang is being launched, and whether all of it still may be; else nothing of it is."""

@@ -7,7 +7,8 @@ lingers for LINGER_S, so that others go with it; a slice that ends within that t
 
     the Barn says                        what is done
     done                                 the next write is compared with that revision
-    somebody else has changed a record   it is not ours any more: dropped, and `lost` is told; the others are written again
+    somebody else has changed a record   ended or in another attempt it is not ours any more: dropped, and `lost` is told; else a former life of this
+                                         agent wrote it, whose last words were still under way: ours is written over it
     surely not done (no room on disk)    the same again after PAUSE_S, for as long as it takes
     outcome unknown                      raised: the agent starts anew from what the Barn has
 """
@@ -23,7 +24,8 @@ from msgspec.structs import replace as changed
 
 from runink.barn.commands import VALUE_BYTES_MAX
 from runink.barn.keys import placement_key, slice_key
-from runink.clients.barn import BarnClient, Found, Transaction, encode_value
+from runink.barn.keyvalue import one_key
+from runink.clients.barn import BarnClient, Found, Transaction, decode_value, encode_value
 from runink.errors import OutcomeUnknown, Unavailable, WireError
 from runink.jobs import Failed
 from runink.runs.records import SliceRecord, SliceState
@@ -60,6 +62,10 @@ class SliceRecords:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def holds(self, record: SliceRecord) -> bool:
+        """Say whether this attempt is answered for already."""
+        return self._held_for(record) is not None
 
     def take(self, found: Found[SliceRecord]) -> None:
         """Answer for a record from now on, in this attempt; what was to be written of an earlier one is dropped."""
@@ -146,12 +152,22 @@ class SliceRecords:
             for held, record, _ in batch:
                 self._settle(held, record, committed.revision)
             return
-        for key in committed.failed:
-            held = next(held for held, _, _ in batch if held.key == key)
-            if self._held.get(key) is held:
-                self._drop(held)
-                self._lost(key)
+        failed = [held for held, _, _ in batch if held.key in committed.failed]
+        await self._look_anew(failed)
         self._again(batch)
+
+    async def _look_anew(self, failed: list[_Held]) -> None:
+        """See what became of records that are not as they were, and drop those that are not ours any more."""
+        pages = await self._barn.read(*(one_key(held.key) for held in failed))
+        for held, page in zip(failed, pages.pages, strict=True):
+            if self._held.get(held.key) is not held:
+                continue
+            found = [decode_value(item, SliceRecord) for item in page.items]
+            if found and _is_of_former_self(found[0].value, held.record):
+                held.revision = found[0].revision
+            else:
+                self._drop(held)
+                self._lost(held.key)
 
     def _again(self, batch: list[tuple[_Held, SliceRecord, bytes]]) -> None:
         """Have those written again that are still ours, as they stand by then."""
@@ -166,6 +182,11 @@ class SliceRecords:
         held.settled.set()
         if record.state.is_over and self._held.get(held.key) is held:
             del self._held[held.key]
+
+
+def _is_of_former_self(found: SliceRecord, ours: SliceRecord) -> bool:
+    """Say whether nobody but an agent of this node can have written it: others write only what waits, and what is over."""
+    return found.attempt == ours.attempt and found.node == ours.node and not found.state.is_over
 
 
 def fitting(record: SliceRecord) -> bytes:
