@@ -13,7 +13,7 @@ cluster on `disk.crash()`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -114,12 +114,10 @@ class SimulatedNode:
         """Do as `node.worker_node`: an agent as long as its spawner lives, then both anew."""
         while True:  # ends with the cluster
             with anyio.CancelScope() as self._leave:
-                try:
-                    await self._work(started)
-                except Unavailable:  # of the spawner that has ended, or the Barn while it stopped
-                    pass
-                except Broken as crashed:  # while it stopped
-                    assert isinstance(crashed.__cause__, CrashWanted)  # noqa: PT017 - it is no test
+                # What is unavailable is the spawner that has ended, or the Barn while the agent stopped.
+                with suppress(Unavailable):
+                    async with _unless_wanted():
+                        await self._work(started)
             await anyio.sleep(self._away_s)
             self._away_s = 0.0
             if self.spawner.has_ended:
@@ -212,6 +210,16 @@ class SimulatedCluster:
 
 
 @asynccontextmanager
+async def _unless_wanted() -> AsyncIterator[None]:
+    """Take a crash that was wanted and came while the actor stopped for what it is."""
+    try:
+        yield
+    except Broken as crashed:
+        if not isinstance(crashed.__cause__, CrashWanted):
+            raise
+
+
+@asynccontextmanager
 async def simulated_cluster(
     disk: FaultyDisk,
     folder: Path,
@@ -225,7 +233,7 @@ async def simulated_cluster(
     `session` must be another for every cluster on one disk: clients are named by it.
     """
     cluster = SimulatedCluster(disk, folder, launched, session)
-    async with AsyncExitStack() as stack:
+    async with _unless_wanted(), AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(supervise())
         await cluster.start(_Lives(supervisor, cluster.refs))
         group = await stack.enter_async_context(anyio.create_task_group())

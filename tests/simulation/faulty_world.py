@@ -170,7 +170,9 @@ class FaultyWorld:
         slices = [one for run in left for one in self.invariants.slices(run.run)]
         unsent = set(self.requests) - self.invariants.submitted
         assert not limit.cancelled_caught, f"not over: {left} {slices}, not submitted: {unsent}"
-        await anyio.sleep(20.0)  # for what agents and clients still have to do behind that
+        await anyio.sleep(
+            60.0
+        )  # for nodes that are away, and what they and clients still have to do
         self._check_rest()
 
     async def _submit_at_last(self, request: Submit) -> None:

@@ -90,6 +90,19 @@ async def test_a_restart_never_launches_the_rest_of_a_gang(
             assert not await world.is_placed(name)
 
 
+async def test_a_gang_announced_by_a_former_life_behind_our_look_is_launched(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The former life was ended while its transaction was under way, so it came no further."""
+    async with agent_world(tmp_path) as world:
+        await world.place(
+            *(world.record(name, state=SliceState.LAUNCHING) for name in ("a", "a-1"))
+        )
+        await anyio.sleep(SOON_S)
+        assert len(world.spawner.living) == 2
+        assert (await world.seen("a")).state is SliceState.RUNNING
+
+
 async def test_a_restart_launches_a_gang_that_had_not_begun(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

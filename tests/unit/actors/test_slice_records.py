@@ -14,7 +14,9 @@ from msgspec.structs import replace as changed
 from runink.actors.slice_records import BATCH_MAX, LINGER_S, PAUSE_S, SliceRecords, fitting
 from runink.barn.commands import VALUE_BYTES_MAX, Put
 from runink.barn.keys import slice_key
-from runink.clients.barn import Committed, Found, Transaction
+from runink.barn.keyvalue import KeyValue, Page, Span
+from runink.clients.barn import Committed, Found, Transaction, encode_value
+from runink.clients.barn_requests import Pages
 from runink.dag import Resources
 from runink.errors import OutcomeUnknown, Unavailable, WireError
 from runink.jobs import Done, Failed, Prepared
@@ -45,6 +47,7 @@ class HeldBarn:
     outcomes: list[Any] = field(default_factory=list)
     open: anyio.Event = field(default_factory=anyio.Event)
     revision: int = 10
+    there: dict[str, Found[SliceRecord]] = field(default_factory=dict)  # what is read
 
     async def commit(self, transaction: Transaction) -> Committed:
         self.transactions.append(transaction)
@@ -55,9 +58,18 @@ class HeldBarn:
             raise outcome
         return Committed(not outcome, self.revision, outcome)
 
+    async def read(self, *spans: Span) -> Pages:
+        found = [self.there.get(span.start) for span in spans]
+        pages = [() if one is None else (_item(one),) for one in found]
+        return Pages(tuple(Page(items, 99, len(items)) for items in pages), 99)
+
     def put(self, place: int) -> list[str]:
         operations = self.transactions[place].operations
         return [one.key.rpartition("/")[2] for one in operations if isinstance(one, Put)]
+
+
+def _item(found: Found[SliceRecord]) -> KeyValue:
+    return KeyValue(found.key, encode_value(found.value), 1, found.revision, found.version)
 
 
 @asynccontextmanager
@@ -128,6 +140,33 @@ async def test_a_record_that_somebody_changed_is_dropped_and_the_others_are_writ
         records.write(theirs)
         await anyio.sleep(1.0)
         assert len(barn.transactions) == 2, "what is not ours is not written"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "is_ours"),
+    [
+        (record("a", SliceState.LAUNCHING), True),  # a former life's last words
+        (record("a", SliceState.LOST), False),
+        (record("a", SliceState.CANCELLED), False),
+        (record("a", SliceState.RUNNING, node=NodeId("other")), False),
+        (record("a", attempt=2), False),
+    ],
+)
+async def test_what_a_former_life_wrote_last_is_written_over_and_nothing_else(
+    theirs: SliceRecord,
+    is_ours: bool,  # noqa: FBT001 - a parameter of the test
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    barn = HeldBarn(outcomes=[(key("a"),)])
+    barn.there[key("a")] = Found(key("a"), theirs, 50, 3, 0)
+    barn.open.set()
+    async with writing(barn, "a") as (records, lost):
+        ours = record("a", SliceState.LOST)
+        records.write(ours)
+        assert await records.wait_written(ours) is is_ours
+        assert lost == ([] if is_ours else [key("a")])
+        compared = [one.compares[0].operand for one in barn.transactions]
+        assert compared == ([1, 50] if is_ours else [1])
 
 
 async def test_an_attempt_taken_anew_is_never_written_over_by_the_one_before(
