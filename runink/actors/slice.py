@@ -23,6 +23,7 @@ from typing import Final, assert_never
 import msgspec
 
 from runink.actors.doors import RealDoors
+from runink.errors import LinkLost
 from runink.jobs import ChainJob, CompareJob, Done, Failed, PublishJob, SliceJob
 from runink.steps.chain import cancel_on_signals, run_chain
 from runink.steps.comparing import run_compare
@@ -40,8 +41,12 @@ def main(job: bytes, control: int, descriptors: list[int]) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a step's lines are shown as they come
     channel = BlockingChannel(control)
     threading.Thread(target=_watch, args=(control,), name="control", daemon=True).start()
-    report = _done(_decode(job), channel, descriptors)
-    channel.send(report)
+    try:
+        report = _done(_decode(job), channel, descriptors)
+        channel.send(report)
+    except LinkLost as error:
+        print(f"this slice cannot report: {error.text}; {error.hint}", file=sys.stderr)  # noqa: T201 - its log is all that is left
+        return EXIT_FAILED
     return 0 if isinstance(report, Done) else EXIT_FAILED
 
 

@@ -5,6 +5,7 @@ What it sends is what `wire.channel.Channel` receives at the agent's end.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import threading
@@ -24,7 +25,7 @@ class BlockingChannel:
         self._lock = threading.Lock()
 
     def send(self, value: Any) -> None:
-        """Send one value, whole, and return when the kernel has it. Raises Invalid if it is none or too large, LinkLost if nobody receives any more."""
+        """Send one value, whole, and return when the kernel has it. Raises Invalid if it is none or too large, LinkLost if nobody receives any more, or it was closed here."""
         data = memoryview(frame(encode(value), bytes_max=self._frame_bytes_max))
         with self._lock:
             try:
@@ -33,6 +34,13 @@ class BlockingChannel:
             except (BrokenPipeError, ConnectionResetError) as error:
                 raise LinkLost(
                     "the other end of the control socket is closed", hint="the agent has gone"
+                ) from error
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
+                raise LinkLost(
+                    f"the control socket (descriptor {self._descriptor}) was closed in this process",
+                    hint="a step closes only what it has opened",
                 ) from error
 
     def _write(self, data: memoryview) -> int:

@@ -202,6 +202,16 @@ def test_children_that_a_step_leaves_behind_are_ended(started: Project):
     assert started.processes() == []
 
 
+def test_a_step_that_closes_what_is_not_its_own_is_told_so(started: Project):
+    started.step(
+        'import os\n@step(each="batch")\ndef work(batch):\n    os.close(3)\n    return batch\n'
+    )
+    started.pipeline('@source("csv://data/in.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
+    said = started.run()
+    check_failed(started, said, "slice_exit")
+    assert "a step closes only what it has opened" in said.error["log_tail"][-1]
+
+
 def test_a_child_that_comes_back_out_of_a_step_writes_nothing(started: Project):
     started.step(
         'import os\n@step(each="batch")\ndef work(batch):\n    os.fork()\n    return batch\n'
