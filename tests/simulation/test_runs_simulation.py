@@ -16,7 +16,8 @@ import trio
 import trio.testing
 from faulty_world import FaultyWorld
 
-SEEDS = os.environ.get("RUNINK_SEEDS", "0-59")
+KEPT = "101,107,226,243,261"  # found that one life's last words came behind another's first look
+SEEDS = os.environ.get("RUNINK_SEEDS", f"0-49,{KEPT}")
 
 
 def seeds() -> Iterator[int]:

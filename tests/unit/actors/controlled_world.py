@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from msgspec.structs import replace as changed
 from runink.actors.barn import Barn
 from runink.actors.runs import RunController
@@ -20,10 +21,11 @@ from runink.barn.keys import (
     node_key,
     run_key,
 )
-from runink.clients.barn import BarnClient, Transaction
+from runink.clients.barn import BarnClient, Committed, Transaction
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Submit
 from runink.dag import Dag, Resources
+from runink.errors import Unavailable
 from runink.jobs import Done
 from runink.names import BundleHash, HerdName, NodeId, RunId, run_id
 from runink.runs.records import (
@@ -53,8 +55,8 @@ class Controlled:
 
     client: Cluster
     runs: LocalRef[Any]
-    scheduler: LocalRef[Any]
     controllers: list[RunController] = field(default_factory=list)
+    schedulers: list[Scheduler] = field(default_factory=list)
     dag: Dag = field(default_factory=lambda: staged_dag("a"))
     made: int = 0
 
@@ -111,14 +113,31 @@ async def controlled(disk: FaultyDisk | None = None) -> AsyncIterator[Controlled
             return CrashingActor(controllers[-1])
 
         runs = await supervisor.start(ChildSpec("runs", controller))
-        scheduler = await supervisor.start(
-            ChildSpec(
-                "scheduler",
-                lambda: Scheduler(BarnClient(barn, new_id=lambda: "scheduler"), now_ms=now_ms),
-            )
-        )
+        schedulers: list[Scheduler] = []
+
+        def scheduler() -> CrashingActor:
+            client = BarnClient(barn, new_id=lambda: f"scheduler{len(schedulers)}")
+            schedulers.append(Scheduler(client, now_ms=now_ms))
+            return CrashingActor(schedulers[-1])
+
+        await supervisor.start(ChildSpec("scheduler", scheduler))
         client = Cluster(BarnClient(barn, new_id=lambda: "t"), runs, runs)
-        yield Controlled(client, runs, scheduler, controllers)
+        yield Controlled(client, runs, controllers, schedulers)
+
+
+def refuse_commits(barn: BarnClient, monkeypatch: pytest.MonkeyPatch, *, times: int) -> list[float]:
+    """Let the next commits of this client meet a full disk; return when they came, as they come."""
+    commit = barn.commit
+    came_s: list[float] = []
+
+    async def full(transaction: Transaction) -> Committed:
+        came_s.append(anyio.current_time())
+        if len(came_s) > times:
+            return await commit(transaction)
+        raise Unavailable("no space left", code="disk_full")
+
+    monkeypatch.setattr(barn, "commit", full)
+    return came_s
 
 
 async def follow_to_the_end(world: Controlled, run: RunId) -> None:

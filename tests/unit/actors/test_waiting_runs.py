@@ -32,7 +32,7 @@ from runink.testing.disk import FaultyDisk, in_loop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
-from controlled_world import HERD, NODE, SOON_S, controlled, follow_to_the_end
+from controlled_world import HERD, NODE, SOON_S, controlled, follow_to_the_end, refuse_commits
 
 pytestmark = pytest.mark.trio
 
@@ -159,3 +159,30 @@ async def test_the_scheduler_keeps_nothing_of_slices_that_are_over(
             await client.put(slice_key(HERD.herd, RunId("r"), name), over)
         await anyio.sleep(SOON_S)
         assert not len(scheduler._slices)
+
+
+@pytest.mark.parametrize("who", ["controller", "scheduler"])
+async def test_a_decision_that_met_a_full_disk_is_made_again_though_nothing_changes(
+    who: str, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with controlled() as world:
+        await world.add_node()
+        request = world.request()
+        actor = world.controllers[0] if who == "controller" else world.schedulers[0]
+        if who == "scheduler":
+            came_s = refuse_commits(actor._barn, monkeypatch, times=3)
+            await world.client.submit(request)
+        else:
+            await world.client.submit(request)
+            await anyio.sleep(SOON_S)
+            came_s = refuse_commits(actor._barn, monkeypatch, times=3)
+            assert await world.end_placed() == 1
+        await anyio.sleep(10.0)
+        assert len(came_s) >= 4
+        assert came_s[3] - came_s[0] >= 2.0, "it is not asked again and again at once"
+        states = [one.state for one in await world.slices(request.run)]
+        expected = SliceState.PLACED if who == "scheduler" else SliceState.SUCCEEDED
+        assert states == [expected]
+        if who == "controller":
+            assert (await world.run(request.run)).state is RunState.SUCCEEDED
+        assert len(world.controllers) == len(world.schedulers) == 1
