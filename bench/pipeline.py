@@ -170,7 +170,7 @@ def large(repeats: int, turns: int) -> list[Figure]:
             at_most(f"{slices} slices to Polars, {rows}, wall s", wall, polars_s, 1.15),
             at_most(f"{slices} slices to Polars, {rows}, cpu s", cpu, polars_cpu, 1.15),
             at_most(f"{slices} slices to DuckDB, {rows}, wall s", wall, duck_s, 1.0),
-            shown(f"{slices} slices to half of it in dlt, {rows}, s", wall, dlt(root)),
+            at_most(f"{slices} slices to half of it in dlt, {rows}, s", wall, dlt(root), 0.333),
         ]
 
 
@@ -195,12 +195,7 @@ def small(turns: int) -> list[Figure]:
         return [
             at_most("warm cluster to Polars, 336,776 flights, s", middle(warm_s), polars, 1.5),
             cold_ratio,
-            at_most(
-                "runi run from a cold shell to half of it in dlt, 336,776 flights, s",
-                middle(cold_s),
-                dlt_s,
-                0.333,
-            ),
+            shown("warm cluster to half of it in dlt, 336,776 flights, s", middle(warm_s), dlt_s),
         ]
 
 
