@@ -92,6 +92,7 @@ class GroupCommit:
         self._refused = 0
         self._snapshots = 0
         self._trouble = ""
+        self._trouble_bytes = 0  # the largest of the proposals that it refused
 
     def propose(self, waiting: Waiting) -> None:
         """Queue a proposal. Raises Overloaded if too many wait, Unavailable (`stopping`) after `close`."""
@@ -160,12 +161,13 @@ class GroupCommit:
         if not batch:
             return
         entries = self._journal.entries_for([waiting.payload for waiting in batch])
+        largest_bytes = max(len(waiting.payload) for waiting in batch)
         try:
             await self._offload(self._journal.append, entries)
         except Unavailable as full:
             self._under_way = []
             self._refused += len(batch)
-            self._trouble = full.text
+            self._trouble, self._trouble_bytes = full.text, largest_bytes
             for waiting in batch:
                 waiting.settle(full)
             return
@@ -174,7 +176,10 @@ class GroupCommit:
             self._applied(waiting.proposal, answer)
             waiting.settle(answer)
         self._under_way = []
-        self._trouble = ""
+        if (
+            largest_bytes >= self._trouble_bytes
+        ):  # a small one may find room where the refused has none
+            self._trouble, self._trouble_bytes = "", 0
         self._batches += 1
         self._entries += len(batch)
         self._batch_done()

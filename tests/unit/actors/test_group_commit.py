@@ -109,6 +109,31 @@ async def test_a_full_disk_refuses_writes_and_takes_them_when_there_is_room():
     assert kept == applied
 
 
+async def test_what_is_small_may_still_find_room_and_the_disk_is_full_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(group_commit, "BATCH_ENTRIES_MAX", 1)
+    disk = FaultyDisk()
+    committed = Committed(disk)
+    async with anyio.create_task_group() as group:
+        group.start_soon(committed.commit.run)
+        disk.space_bytes = 8192
+        number = 0
+        while not committed.commit.statistics().trouble:
+            number += 1
+            committed.put(number, bytes(1000))
+            await anyio.lowlevel.checkpoint()
+        committed.put(900, b"")
+        while 900 not in committed.told:
+            await anyio.lowlevel.checkpoint()
+        assert isinstance(committed.told[900], Applied)
+        assert "no space left" in committed.commit.statistics().trouble
+        disk.space_bytes = 1 << 20
+        committed.put(901, bytes(1000))
+        committed.commit.close()
+    assert committed.commit.statistics().trouble == ""
+
+
 async def test_a_failing_disk_ends_it_and_says_that_the_outcome_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ):
