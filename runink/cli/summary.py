@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -183,7 +184,7 @@ def _indented(text: str) -> list[str]:
 
 def _next(record: RunRecord, dag: Dag, width: int) -> Iterator[str]:
     run = short(record.run)
-    ways = [f"runi lineage {run}", f"runi explain {dag.file}", f"runi logs {run}"]
+    ways = [f"runi lineage {run}", f"runi explain {shlex.quote(dag.file)}", f"runi logs {run}"]
     if record.state is not RunState.SUCCEEDED:
         ways = [f"runi logs {run}", f"runi lineage {run}"]
     return _joined("next: ", ways, width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cli_world import FIGURES, PREPARED, a_dag, a_failure, a_run, a_slice, a_view, said
 from msgspec.structs import replace as changed
-from runink.cli.summary import document, failure_lines
+from runink.cli.summary import document, failure_lines, summary
 from runink.errors import WireError
 from runink.runs.figures import Figures
 from runink.runs.records import Exit, RunState, SliceState
@@ -35,6 +35,12 @@ def test_in_a_narrow_terminal_a_scenario_has_two_lines():
         "  one  csv → Row → parquet",
         "    3 in · 2 out · 1 rejected · 0.7 s",
     ]
+
+
+def test_the_commands_to_go_on_with_can_be_copied_into_a_shell():
+    dag = changed(a_dag(), file="features/my flights.dsl")
+    lines = "\n".join(summary(a_view(), dag, width=140))
+    assert "runi explain 'features/my flights.dsl'" in lines
 
 
 def test_the_rate_is_told_from_a_thousand_rows_a_second_on():
