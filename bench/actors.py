@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import subprocess
 import sys
 import time
@@ -25,6 +24,8 @@ from runink.runtime.connections import connect_tcp, serve_tcp
 from runink.runtime.directory import Directory
 from runink.runtime.ref import Ref
 from runink.runtime.supervisor import ChildSpec, supervise
+
+from figures import Figure, main
 
 TURNS = 3
 TELLS = 100_000
@@ -212,22 +213,26 @@ async def bare_echo(port: int, *, askers: int, count: int) -> float:
 
 def figure(
     name: str, must: int | None, ours: Callable[[], float], reference: Callable[[], float]
-) -> dict[str, object]:
+) -> Figure:
     best_ours = best_reference = 0.0
     for _ in range(TURNS):
         best_ours = max(best_ours, ours())
         best_reference = max(best_reference, reference())
-    return {
-        "figure": name,
-        "ours": round(best_ours),
-        "reference": round(best_reference),
-        "ratio": round(best_ours / best_reference, 2),
-        "must": f">= {must}" if must else "-",
-        "met": must is None or best_ours >= must,
-    }
+    return Figure(
+        name,
+        round(best_ours),
+        round(best_reference),
+        round(best_ours / best_reference, 2),
+        f">= {must}" if must else "-",
+        must is None or best_ours >= must,
+    )
 
 
-def figures() -> list[dict[str, object]]:
+def measure(arguments: argparse.Namespace) -> list[Figure]:
+    """Measure; or, with `serve`, be the other process of a measurement."""
+    if arguments.serve:
+        anyio.run({"actors": serve_actors, "echo": serve_echo}[arguments.serve])
+        return []
     return [
         figure(
             "local tells a second, against asyncio.Queue",
@@ -256,22 +261,5 @@ def figures() -> list[dict[str, object]]:
     ]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--serve", choices=["actors", "echo"], help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.serve:
-        anyio.run(serve_actors if arguments.serve == "actors" else serve_echo)
-        return 0
-    found = figures()
-    if arguments.json:
-        print(json.dumps(found, indent=1))
-    else:
-        for one in found:
-            print("  ".join(f"{key} {value}" for key, value in one.items()))
-    return 0 if all(one["met"] for one in found) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(measure, str(__doc__), serve="")

@@ -8,8 +8,6 @@ each counts, and both must reject the same number of rows.  Rows per second of p
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +20,8 @@ import pydantic
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.contracts.loading import load_contract
 from runink.contracts.plan import Plan, column_types, compile_plan
+
+from figures import Figure, main
 
 PROJECT = Path(__file__).parents[1] / "examples/flights"
 FLIGHTS = PROJECT / "data/flights.csv"
@@ -106,7 +106,7 @@ def timed(work: Callable[[], int]) -> tuple[float, int]:
     return time.process_time() - began, result
 
 
-def figures(kind: str, table: pa.Table, spec: ContractSpec, must: float) -> list[dict[str, object]]:
+def figures(kind: str, table: pa.Table, spec: ContractSpec, must: float) -> list[Figure]:
     plan, adapter = compile_plan(spec), reference(spec)
     batches, rows = table.to_batches(max_chunksize=BATCH_ROWS), table.to_pylist()
     best_ours = best_theirs = 0.0
@@ -117,32 +117,23 @@ def figures(kind: str, table: pa.Table, spec: ContractSpec, must: float) -> list
         best_theirs = max(best_theirs, len(rows) / seconds)
         assert rejected == same, f"we reject {rejected} rows, Pydantic {same}"
     ratio = best_ours / best_theirs
-    shown = {"ours": round(best_ours), "reference": round(best_theirs), "ratio": round(ratio, 1)}
+    shown = (round(best_ours), round(best_theirs), round(ratio, 1))
     name = f"contract on {kind} input, rows/s on one core ({rejected:,} rejected by both)"
-    found = [{"figure": name, **shown, "must": f">= {must:.1e}", "met": best_ours >= must}]
+    found = [Figure(name, *shown, f">= {must:.1e}", best_ours >= must)]
     if kind == "text":
-        beside = {"must": f">= {RATIO_MUST} x", "met": ratio >= RATIO_MUST}
-        found.append({"figure": "the same against Pydantic", **shown, **beside})
+        beside = "the same against Pydantic"
+        found.append(Figure(beside, *shown, f">= {RATIO_MUST} x", ratio >= RATIO_MUST))
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+def measure(_: argparse.Namespace) -> list[Figure]:
     pa.set_cpu_count(1)
     spec = load_contract(PROJECT, "contracts/flights.py:Flight")
     names = [field.name for field in spec.fields]
     text = messy(flights(dict.fromkeys(names, pa.string())), spec)
     found = figures("text", text, spec, TEXT_ROWS_MUST)
-    found += figures("typed", flights(column_types(spec)), spec, TYPED_ROWS_MUST)
-    if arguments.json:
-        print(json.dumps(found, indent=1))
-    else:
-        for one in found:
-            print("  ".join(f"{key} {value}" for key, value in one.items()))
-    return 0 if all(one["met"] for one in found) else 1
+    return found + figures("typed", flights(column_types(spec)), spec, TYPED_ROWS_MUST)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(measure, str(__doc__))

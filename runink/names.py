@@ -21,7 +21,6 @@ BundleHash = NewType("BundleHash", str)
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_RUN_ID: Final = re.compile(f"[{_ALPHABET}]{{26}}")
 
 
 def _checked(text: str, what: str) -> str:
@@ -55,8 +54,3 @@ def run_id(*, now_ms: int, entropy: bytes) -> RunId:
     assert 0 <= now_ms < 1 << 48
     number = (now_ms << 80) | int.from_bytes(entropy, "big")
     return RunId("".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)))
-
-
-def is_run_id(text: str) -> bool:
-    """Say whether `text` is a whole run id (people may type the beginning of one)."""
-    return bool(_RUN_ID.fullmatch(text))

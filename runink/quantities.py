@@ -94,3 +94,8 @@ def format_memory(size_bytes: int) -> str:
 def format_cpu(cpu_m: int) -> str:
     """Render milli-cores the way they are written in a pipeline: `2`, `250m`."""
     return f"{cpu_m}m" if cpu_m % 1000 else str(cpu_m // 1000)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 row`, `8,255 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

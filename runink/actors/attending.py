@@ -12,7 +12,7 @@ live to keep its word about what it wrote.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -61,7 +61,7 @@ class Attended:
 
 async def attend(
     descriptors: Descriptors,
-    exited: Callable[[], object],
+    exited: Callable[[], Awaitable[Exit]],
     *,
     log: SliceLog,
     progress: Callable[[Progress], object],
@@ -87,7 +87,7 @@ async def attend(
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(read_all)
-            found = await exited()  # type: ignore[misc] # an awaitable callable
+            found = await exited()
             with anyio.move_on_after(DRAIN_S):
                 await drained.wait()
             group.cancel_scope.cancel()

@@ -13,9 +13,10 @@ import click
 from runink.barn.keys import PIPELINES, RUNS, SLICES, lineage_key
 from runink.cli.options import COUNT, output_option, state_option
 from runink.cli.runs import line_of, with_cluster
-from runink.cli.wording import counted, echo_json
+from runink.cli.wording import echo_json
 from runink.clients.barn import Transaction
 from runink.clients.cluster import Cluster
+from runink.quantities import counted
 from runink.runs.records import RunRecord
 
 KEPT: Final = 20

@@ -19,11 +19,11 @@ import click
 
 from runink.cli.exits import ExitCode
 from runink.cli.options import output_option, project_here, state_folder, state_option
-from runink.cli.wording import counted, echo_json
+from runink.cli.wording import echo_json
 from runink.errors import RuninkError
 from runink.pipes.open import PIPE_BYTES, open_pipe, widen
 from runink.projects import compile_file
-from runink.quantities import format_bytes
+from runink.quantities import counted, format_bytes
 
 SYNCS: Final = 20
 SYNC_SLOW_MS: Final = 50.0  # each change of state waits for one: a run has about ten

@@ -8,9 +8,9 @@ import click
 import msgspec
 
 from runink.cli.options import file_argument, output_option, param_option, parameters_of
-from runink.cli.wording import counted
 from runink.dsl.explain import as_dot, as_mermaid, explained
 from runink.projects import Compiled, compile_file
+from runink.quantities import counted
 
 
 def _compiled(file: Path, params: tuple[str, ...]) -> Compiled:

@@ -15,11 +15,11 @@ from runink.barn.keys import HERDS, NODES, RUNS, SLICES
 from runink.cli.client import reached
 from runink.cli.exits import ExitCode
 from runink.cli.options import output_option, project_here, state_folder, state_option
-from runink.cli.wording import counted, echo_json
+from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
 from runink.errors import NotFound
-from runink.quantities import format_bytes, format_cpu
+from runink.quantities import counted, format_bytes, format_cpu
 from runink.runs.records import HerdRecord, NodeRecord, RunRecord, SliceRecord
 
 

@@ -6,12 +6,11 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from runink.cli.wording import counted
 from runink.clients.run_requests import RunView
 from runink.dag import Check, Dag, Node, Sink, Source, Step
 from runink.governance.lineage import label_of
 from runink.jobs import Prepared
-from runink.quantities import format_bytes
+from runink.quantities import counted, format_bytes
 from runink.runs.figures import Figures
 from runink.runs.records import Failure, RunRecord, RunState
 

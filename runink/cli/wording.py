@@ -1,4 +1,4 @@
-"""Words that several commands use: numbers with their nouns, and what programs read."""
+"""How commands print what programs read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from typing import Any
 
 import click
 import msgspec
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 row`, `8,255 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def echo_json(document: Any) -> None:

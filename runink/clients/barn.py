@@ -134,12 +134,6 @@ class Transaction:
     def if_absent(self, key: str) -> Transaction:
         return self._if(Compare(key, Of.VERSION, Is.EQUAL, 0))
 
-    def if_present(self, key: str) -> Transaction:
-        return self._if(Compare(key, Of.VERSION, Is.GREATER, 0))
-
-    def if_value(self, key: str, value: Any) -> Transaction:
-        return self._if(Compare(key, Of.VALUE, Is.EQUAL, encode_value(value)))
-
     def put(self, key: str, value: Any, *, lease: int = 0) -> Transaction:
         return self._do(Put(key, encode_value(value), lease))
 

@@ -14,6 +14,7 @@ import msgspec
 from runink.dag import Check, Dag, Executable, Function, Node, Sink, Source, Sql, Step
 from runink.jobs import Done, EdgeFacts, Failed, NodeFacts, Prepared
 from runink.names import HerdName, RunId
+from runink.quantities import counted
 
 
 class StageKind(Enum):
@@ -168,14 +169,14 @@ def rendered(lineage: Lineage) -> list[str]:
             lines.append(scenario)
         lines.append(f"  {stage.kind.value:<11} {_described(stage)}")
         lines.extend(
-            f"    <- {names[edge.source]}{_role(edge.role)}: {edge.rows:,} rows"
+            f"    <- {names[edge.source]}{_role(edge.role)}: {counted(edge.rows, 'row')}"
             for edge in lineage.edges
             if edge.target == stage.node
         )
         if stage.staged_from:
             lines.append(f"    <- {stage.staged_from}, staged in this run")
     lines.extend(
-        f"wrote {output.uri}: {output.rows:,} rows, {output.bytes:,} bytes, sha256 {output.sha256[:16]}"
+        f"wrote {output.uri}: {counted(output.rows, 'row')}, {counted(output.bytes, 'byte')}, sha256 {output.sha256[:16]}"
         for output in lineage.outputs
     )
     return lines
@@ -186,9 +187,9 @@ def _described(stage: Stage) -> str:
     label = stage.contract or stage.label
     match stage.kind:
         case StageKind.SOURCE:
-            return f"{label}  {facts.rows_out:,} rows"
+            return f"{label}  {counted(facts.rows_out, 'row')}"
         case StageKind.SINK | StageKind.DEAD_LETTER:
-            return f"{label}  {facts.rows_in:,} rows"
+            return f"{label}  {counted(facts.rows_in, 'row')}"
         case StageKind.CHECK:
             return f"{label}  {facts.rows_in:,} in, {facts.rows_out:,} out, {facts.rejected:,} rejected"
         case StageKind.STEP:

@@ -46,6 +46,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
 from run_world import staged_dag
 
+SOON_S = 0.2  # for what needs no time to be done
+
 HERD = HerdName("default")
 NODE = NodeId("local")
 RUN = RunId("0" * 26)
@@ -193,3 +195,9 @@ async def agent_world(folder: Path, disk: FaultyDisk | None = None) -> AsyncIter
         await world.submit()
         await world.start()
         yield world
+
+
+async def launched(world: AgentWorld) -> None:
+    await world.place_gang()
+    await anyio.sleep(SOON_S)
+    assert len(world.spawner.living) == 2

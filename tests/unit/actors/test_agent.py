@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio.testing
-from agent_world import RUN, AgentWorld, agent_world
+from agent_world import RUN, SOON_S, agent_world, launched
 from runink.actors import launching
 from runink.actors.agent import GRACE_S
 from runink.errors import LinkLost, Refused, WireError
@@ -19,14 +19,6 @@ from runink.observe.slice_logs import log_path, read_log
 from runink.runs.records import SliceState
 
 pytestmark = pytest.mark.trio
-
-SOON_S = 0.2  # for what needs no time to be done
-
-
-async def launched(world: AgentWorld) -> None:
-    await world.place_gang()
-    await anyio.sleep(SOON_S)
-    assert len(world.spawner.living) == 2
 
 
 async def test_a_gang_is_launched_whole_and_its_records_follow_it(

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio.testing
-from agent_world import NODE, AgentWorld, agent_world
+from agent_world import NODE, SOON_S, AgentWorld, agent_world, launched
 from msgspec.structs import replace as changed
 from runink.actors.registration import HEARTBEAT_S, LEASE_S
 from runink.errors import Unavailable, WireError
@@ -17,14 +17,6 @@ from runink.runs.records import SliceState
 from runink.testing.disk import FaultyDisk
 
 pytestmark = pytest.mark.trio
-
-SOON_S = 0.2  # for what needs no time to be done
-
-
-async def launched(world: AgentWorld) -> None:
-    await world.place_gang()
-    await anyio.sleep(SOON_S)
-    assert len(world.spawner.living) == 2
 
 
 async def test_a_restart_finds_its_slices_again(
