@@ -12,11 +12,11 @@ import anyio
 import click
 
 from runink.cli.client import LOCKED_S, LOOK_S, is_held, reached
-from runink.cli.exits import told
+from runink.cli.exits import LOCKED, told
 from runink.cli.options import project_here, state_folder, state_option
-from runink.cli.warn import warn_on_stderr
+from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import ORPHAN_S, NodeSettings, offered
-from runink.errors import Conflict, NotFound, RuninkError
+from runink.errors import Conflict, NotFound, RuninkError, Unavailable
 from runink.node import Role, embedded
 
 
@@ -32,21 +32,34 @@ def up(state: Path | None) -> None:
     folder = state_folder(state, project_here())
     settings = NodeSettings(state=folder, capacity=offered(), orphan_s=ORPHAN_S)
 
-    async def whole() -> None:
-        await _refuse_second(settings)
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with embedded(settings, role=Role.ALL, session="") as _:
-                took = time.monotonic() - began
-                click.echo(f"ready in {took:.2f} s: pid {os.getpid()}, state in {folder}", err=True)
-                async for _ in signals:
-                    break
-                click.echo("stopping", err=True)
-
-    warn_on_stderr(is_daemon=True)
+    warn_on_stderr()
     try:
-        anyio.run(whole)
+        anyio.run(_whole, settings, began)
     except (RuninkError, OSError) as error:
         raise told(error, where=folder) from error
+
+
+async def _whole(settings: NodeSettings, began: float) -> None:
+    """Have the cluster, if nobody else has it, until a signal comes. Raises Conflict where one runs, also one that began a moment before us."""
+    deadline_s = anyio.current_time() + LOCKED_S
+    while True:  # ends with our cluster, or with an error
+        await _refuse_second(settings)
+        try:
+            return await _stay(settings, began)
+        except Unavailable as error:
+            if error.code != LOCKED or anyio.current_time() >= deadline_s:
+                raise
+
+
+async def _stay(settings: NodeSettings, began: float) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with embedded(settings, role=Role.ALL, session="") as _:
+            warn_of_known_too()
+            took = time.monotonic() - began
+            click.echo(f"ready in {took:.2f} s: pid {os.getpid()}, state in {settings.state}", err=True)
+            async for _ in signals:
+                break
+            click.echo("stopping", err=True)
 
 
 async def _refuse_second(settings: NodeSettings) -> None:

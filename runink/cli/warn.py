@@ -22,17 +22,26 @@ class _Fields(logging.Formatter):
         return line
 
 
-def warn_on_stderr(*, is_daemon: bool = False) -> None:
-    """Have warnings shown; called again it changes nothing. A daemon shows errors that it gets over; a command tells the one that it ends with."""
+def warn_on_stderr() -> None:
+    """Have warnings shown, but not of a known error: the command tells the one that it ends with. Called again it changes nothing."""
     log = logging.getLogger("runink")
     if not log.handlers:
         handler = logging.StreamHandler()
         handler.setLevel(logging.WARNING)
         handler.setFormatter(_Fields())
-        if not is_daemon:
-            handler.addFilter(lambda record: not _is_known(record))
+        handler.addFilter(_is_unknown)
         log.addHandler(handler)
         log.propagate = False
+
+
+def warn_of_known_too() -> None:
+    """From here on have warnings of known errors shown as well: a daemon that has begun gets over them."""
+    for handler in logging.getLogger("runink").handlers:
+        handler.removeFilter(_is_unknown)
+
+
+def _is_unknown(record: logging.LogRecord) -> bool:
+    return not _is_known(record)
 
 
 def _is_known(record: logging.LogRecord) -> bool:

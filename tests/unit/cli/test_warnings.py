@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from runink.cli.warn import warn_on_stderr
+from runink.cli.warn import warn_of_known_too, warn_on_stderr
 
 LOG = logging.getLogger("runink.somewhere")
 
@@ -50,7 +50,6 @@ def test_what_a_disk_does_is_told_by_the_command_itself_and_by_a_daemon_in_one_l
     warn_on_stderr()
     crash(PermissionError(13, "denied"))
     assert capsys.readouterr().err == ""
-    logging.getLogger("runink").handlers.clear()
-    warn_on_stderr(is_daemon=True)
+    warn_of_known_too()
     crash(PermissionError(13, "denied"))
     assert capsys.readouterr().err.count("\n") == 1
