@@ -42,7 +42,7 @@ OTHERS = str(BENCH.parent / ".venv-bench/bin/python")
 RUNI = [PYTHON, "-m", "runink.cli.main"]
 SLICES_MIN = 5
 GOOD, DEAD, GROUPS = 328_457, 8_319, 732
-PEAK_LOOKS_S = 0.1
+PEAK_LOOKS_S = 0.02
 
 
 def repeated(repeats: int, target: Path) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runink.contracts import physical
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.contracts.plan import column_types, compile_plan, may_hold_hexadecimal
 
@@ -67,3 +71,13 @@ def test_what_stands_in_the_middle_of_a_word_is_no_hexadecimal_number():
     assert not may_hold_hexadecimal(b"a,b\n1,N390XA\n2,N0XYZ\n")
     assert may_hold_hexadecimal(b"N390XA\n" * 1000 + b"0x1\n")
     assert may_hold_hexadecimal(b"N390XA\n" * 50_000), "too many to look at"
+
+
+@pytest.mark.parametrize("letters_max", [0, 1, 3, 10_000])
+@given(text=st.text("0xX1,N \"\n", max_size=40).map(str.encode), end=st.none() | st.integers(0, 40))
+def test_hexadecimal_is_seen_however_dense_its_letters_are(letters_max, text, end):
+    expected = re.search(rb"(?<![0-9A-Za-z])0[xX]", text[:end]) is not None
+    end = None if end is None else min(end, len(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(physical, "LETTERS_MAX", letters_max)
+        assert may_hold_hexadecimal(text, end=end) == expected
