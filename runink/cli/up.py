@@ -56,7 +56,9 @@ async def _stay(settings: NodeSettings, began: float) -> None:
         async with embedded(settings, role=Role.ALL, session="") as _:
             warn_of_known_too()
             took = time.monotonic() - began
-            click.echo(f"ready in {took:.2f} s: pid {os.getpid()}, state in {settings.state}", err=True)
+            click.echo(
+                f"ready in {took:.2f} s: pid {os.getpid()}, state in {settings.state}", err=True
+            )
             async for _ in signals:
                 break
             click.echo("stopping", err=True)
