@@ -21,11 +21,13 @@ import msgspec
 from runink.barn import image
 from runink.barn.commands import Answer, Proposal, decode_proposal
 from runink.barn.store import Store
-from runink.errors import Broken, WalCorrupt
+from runink.errors import Broken
+from runink.raft.messages import Entry, EntryType, HardState
 from runink.storage import snapshot
 from runink.storage.disk import Disk
-from runink.storage.records import HardState, LogEntry
-from runink.storage.wal import SEGMENT_BYTES, Recovered, Torn, Wal, open_log
+from runink.storage.reading import Torn
+from runink.storage.records import Position
+from runink.storage.wal import SEGMENT_BYTES, Wal, open_log
 
 SNAPSHOT_ENTRIES: Final = 10_000  # a replay of about a fifth of a second at start
 SNAPSHOT_BYTES: Final = (
@@ -67,20 +69,21 @@ class Journal:
         self.snapshot_index = snapshot_index
         self._bytes = bytes_behind
 
-    def entries_for(self, payloads: Sequence[bytes]) -> list[LogEntry]:
+    def entries_for(self, payloads: Sequence[bytes]) -> list[Entry]:
         """Return these payloads as the next entries of the log."""
         first = self.store.applied_index + 1
         return [
-            LogEntry(self.term, first + place, payload) for place, payload in enumerate(payloads)
+            Entry(self.term, first + place, EntryType.EntryNormal, payload)
+            for place, payload in enumerate(payloads)
         ]
 
-    def append(self, entries: Sequence[LogEntry]) -> None:
+    def append(self, entries: Sequence[Entry]) -> None:
         """Put entries on disk; see `Wal.append` for what it raises."""
         self.log.append(entries)
 
-    def apply(self, entry: LogEntry, proposal: Proposal) -> Answer:
+    def apply(self, entry: Entry, proposal: Proposal) -> Answer:
         """Apply an entry that is on disk."""
-        self._bytes += len(entry.payload)
+        self._bytes += len(entry.data)
         return self.store.apply(proposal, term=entry.term, index=entry.index)
 
     def lag(self) -> Lag:
@@ -124,10 +127,10 @@ def open_journal(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Journal:
     found = snapshot.load_snapshot(disk)
     store = Store.restore(image.decode(found.body)) if found else Store()
     index = store.applied_index
-    recovered = open_log(disk, segment_bytes=segment_bytes)
-    _check_joins(disk, recovered, index)
-    behind = [entry for entry in recovered.entries if entry.index > index]
-    for entry in behind:
+    behind = Position(index, found.term) if found else Position()
+    recovered = open_log(disk, segment_bytes=segment_bytes, behind=behind)
+    entries = [entry for entry in recovered.entries if entry.index > index]
+    for entry in entries:
         _replay(store, entry)
     store.drain_changes()
     journal = Journal(
@@ -135,7 +138,7 @@ def open_journal(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Journal:
         store,
         recovered.log,
         snapshot_index=index,
-        bytes_behind=sum(len(entry.payload) for entry in behind),
+        bytes_behind=sum(len(entry.data) for entry in entries),
         torn=recovered.torn,
     )
     try:
@@ -146,12 +149,12 @@ def open_journal(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Journal:
     return journal
 
 
-def _replay(store: Store, entry: LogEntry) -> None:
-    if not entry.payload:
+def _replay(store: Store, entry: Entry) -> None:
+    if not entry.data or entry.type is not EntryType.EntryNormal:
         store.skip(term=entry.term, index=entry.index)
         return
     try:
-        proposal = decode_proposal(entry.payload)
+        proposal = decode_proposal(entry.data)
     except msgspec.MsgspecError as error:
         raise Broken(
             f"entry {entry.index} of the log holds a command that this version does not know: {error}",
@@ -159,20 +162,3 @@ def _replay(store: Store, entry: LogEntry) -> None:
             hint="it was written by a newer Runink: run that one",
         ) from error
     store.apply(proposal, term=entry.term, index=entry.index)
-
-
-def _check_joins(disk: Disk, recovered: Recovered, index: int) -> None:
-    """Refuse a log that does not go on where the snapshot ends."""
-    entries = recovered.entries
-    text = ""
-    if index and recovered.was_empty:
-        text = f"there is a snapshot up to entry {index} and no log"
-    elif entries and entries[0].index > index + 1:
-        text = f"the log begins with entry {entries[0].index}, the snapshot ends with {index}"
-    elif entries and entries[-1].index < index:
-        text = f"the log ends with entry {entries[-1].index}, the snapshot with {index}"
-    if text:
-        raise WalCorrupt(
-            f"files are missing in {disk.where}: {text}",
-            hint="put back a copy of the whole directory, or start with an empty one and lose its state",
-        )

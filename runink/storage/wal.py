@@ -1,24 +1,20 @@
 """The write-ahead log: what was appended here and came back is on disk, whatever happens to the process or its machine.
 
-The format stands in `records.py`.  Files of the directory:
+The format stands in `records.py`, what is read and refused in `reading.py`.  Files of the directory:
 
     wal-N          a segment, N in 16 hex digits, counted up without gaps; only the last one is written to
-    spare-N        a segment that a snapshot made superfluous, filled with zeros, waiting to be the next one
-    segment.new    a segment being made       } of no use after a crash, removed when the log is opened
-    segment.old    a segment being zeroed     }
+    segment.new    a segment being made: of no use after a crash, removed when the log is opened
 
 **Writing.**  `append` makes room (zeros, ahead of the records and in steps of FILL_BYTES: a sync into blocks that are there and
 zeroed need not write the file's size, which is 1.3 times as fast here), then one pwrite, then one fdatasync.  Only making room may
-fail for want of space and be tried again: nothing was written then.  After any other error the log is *failed* for good, because after a failed
-sync nobody knows what is on disk and a second sync that succeeds proves nothing; the owner must open the log anew.
+fail for want of space and be tried again: nothing was written then.  After any other error, and after any failed sync, the log is *failed* for good: nobody
+knows what is on disk, and a second sync that succeeds proves nothing.  The owner must open the log anew.
 
-**Reading.**  Segments in order, batches in order.  A batch that is not valid is
-- a *torn tail*, if it stands in the last segment and no valid batch stands behind it: it was never acknowledged, so it is cut (zeroed, synced) and reported;
-- damage otherwise: WalCorrupt with segment and offset; so is a missing segment, a bad header, a gap in the indexes.
-The last valid batch is written again and synced before anyone sees it: a killed process may have left it in the page cache only.
+**Opening.**  A torn tail is cut (zeroed, synced) and reported.  The last valid batch is written again and synced before anyone sees it: a
+killed process may have left it in the page cache only.  A segment of an older version is read, never written to: the log goes on in a new one.
 
-**Rewriting.**  An entry with an index that is there already replaces it and all behind it (a new leader overrules an old one); the
-reader does the same, so nothing is ever changed in place.
+**Rewriting.**  An entry with an index that is there already replaces it and all behind it; a snapshot record replaces all.  The reader does the
+same, so nothing is ever changed in place.
 
 **Truncating.**  Segments whose entries all lie behind a snapshot go, oldest first.  Every segment begins with the hard state, so none is lost with them.
 
@@ -27,44 +23,52 @@ One thread at a time may call; which one does not matter.
 
 from __future__ import annotations
 
+import errno
 import os
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from runink.errors import Broken, WalCorrupt
+import msgspec
+
+from runink.errors import Broken, Unavailable
+from runink.raft.messages import Entry, HardState
 from runink.storage import records
 from runink.storage.disk import FULL_ERRNOS, Disk, FileHandle, disk_full
-from runink.storage.records import HardState, LogEntry
+from runink.storage.reading import (
+    Contents,
+    ReadSegment,
+    Torn,
+    add_up,
+    joining_faults,
+    raise_fault,
+    read_segments,
+    segment_name,
+)
+from runink.storage.records import Position
 
 SEGMENT_BYTES: Final = 4 << 20  # small, so that a laptop's log and its replay at start stay small
+SERVER_SEGMENT_BYTES: Final = (
+    64 << 20
+)  # a new segment costs two syncs: on a server at most every few seconds
 FILL_BYTES: Final = 256 << 10  # zeroing more at a time would be felt as a pause of one append
-SPARES_MAX: Final = 2  # a snapshot frees a few segments at a time; more would only lie about
 SEGMENT_BYTES_MIN: Final = 4096  # tests tear small logs; smaller ones hold no batch worth the name
 
-_SEGMENT_NAME: Final = re.compile(r"wal-([0-9a-f]{16})")
-_SPARE_NAME: Final = re.compile(r"spare-[0-9a-f]{16}")
 _NEW: Final = "segment.new"
-_OLD: Final = "segment.old"
-
-
-@dataclass(frozen=True, slots=True)
-class Torn:
-    """The unfinished last write that was cut off when the log was opened."""
-
-    segment: str
-    offset: int
-    text: str
+_OLD_NAMES: Final = ("spare-", "segment.old")  # what version 1 kept of segments it no longer needed
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What an opened log holds: entries in order of their index, none twice, and the last hard state."""
+    """What an opened log holds: entries in order of their index, none twice, and the last hard state.
+
+    `snapshot` is the place of the last snapshot record: the log begins anew behind it, and is worth nothing without that snapshot.
+    """
 
     log: Wal
-    entries: list[LogEntry]
+    entries: list[Entry]
     hard_state: HardState
+    snapshot: Position | None
     torn: Torn | None
     was_empty: bool
 
@@ -72,7 +76,6 @@ class Recovered:
 @dataclass(frozen=True, slots=True)
 class WalStatistics:
     segments: int
-    spares: int
     last_index: int
     syncs: int
     entries: int
@@ -85,82 +88,112 @@ class _Segment:
 
     number: int
     seed: int
-    end: int = records.SEGMENT_HEADER_BYTES
-    filled: int = records.SEGMENT_HEADER_BYTES
+    end: int
+    filled: int
     last_index: int = 0
+    is_current: bool = True  # of the version that is written
 
     @property
     def name(self) -> str:
-        return f"wal-{self.number:016x}"
-
-
-@dataclass(slots=True)
-class _Contents:
-    """What reading the segments adds up to."""
-
-    segments: list[_Segment] = field(default_factory=list)
-    entries: list[LogEntry] = field(default_factory=list)
-    hard_state: HardState = field(default_factory=HardState)
-    torn: Torn | None = None
-    last_batch: tuple[int, bytes] | None = None  # offset and bytes, in the last segment
+        return segment_name(self.number)
 
 
 class Wal:
     """A log that is open for appending; made by `open_log`."""
 
     def __init__(
-        self, disk: Disk, segments: list[_Segment], *, hard_state: HardState, segment_bytes: int
+        self, disk: Disk, segments: list[_Segment], *, contents: Contents, segment_bytes: int
     ) -> None:
         self._disk = disk
         self._segments = segments
-        self._hard_state = hard_state
         self._segment_bytes = segment_bytes
-        self._spares = [name for name in disk.names() if _SPARE_NAME.fullmatch(name)]
+        self._hard_state = contents.hard_state
+        self._last = contents.last or Position()
         self._handle: FileHandle | None = None
         self._failure: OSError | None = None
-        self._last_index = next(
-            (segment.last_index for segment in reversed(segments) if segment.last_index), 0
-        )
         self._syncs = 0
         self._entries = 0
         self._bytes = 0
 
     @property
     def batch_body_bytes_max(self) -> int:
-        """How many bytes of records (header and payload) fit into one append, beside the hard state."""
-        hard_state = records.RECORD_HEADER_BYTES + 8
+        """How many bytes of records (header and payload) fit into one batch, beside the hard state and a snapshot record."""
+        beside = records.HARD_STATE_BYTES + records.RECORD_HEADER_BYTES
         frame = records.BATCH_HEADER_BYTES + records.ALIGNMENT
-        return self._segment_bytes - records.SEGMENT_HEADER_BYTES - frame - hard_state
+        return self._segment_bytes - records.SEGMENT_HEADER_BYTES - frame - beside
+
+    @property
+    def entry_bytes_max(self) -> int:
+        """How large the data of one entry may be."""
+        return self.batch_body_bytes_max - records.RECORD_HEADER_BYTES
 
     @property
     def last_index(self) -> int:
-        return self._last_index
+        return self._last.index
+
+    @property
+    def last(self) -> Position:
+        """Where the log ends: its last entry, or the snapshot that it begins behind."""
+        return self._last
 
     @property
     def hard_state(self) -> HardState:
         return self._hard_state
 
-    def append(self, entries: Sequence[LogEntry], *, hard_state: HardState | None = None) -> None:
+    def append(
+        self,
+        entries: Sequence[Entry],
+        *,
+        hard_state: HardState | None = None,
+        snapshot: Position | None = None,
+    ) -> None:
         """Write the entries and the hard state with one sync; when this returns, they are on disk.
 
-        Raises Unavailable (`disk_full`) if nothing was written for want of space, Broken (`wal_failed`) if it is
+        With `snapshot` the log begins anew behind that snapshot, in the same write.  What is larger than a segment is written in several
+        batches, in order.  Raises Unavailable (`disk_full`) if nothing was written for want of space, Broken (`wal_failed`) if it is
         unknown what was written; then every later call raises that too.
         """
         self._check_usable()
-        self._check_order(entries)
-        body, count = records.encode_records(entries, hard_state)
-        assert count > 0
-        assert len(body) <= self.batch_body_bytes_max
+        self._check_order(entries, snapshot or self._last)
+        assert entries or hard_state or snapshot, "nothing to write"
+        body, count = records.encode_records(entries, hard_state, snapshot)
+        if records.SEGMENT_HEADER_BYTES + records.batch_bytes(len(body)) <= self._segment_bytes:
+            self._append_batch(body, count)
+            self._written(entries, hard_state, snapshot)
+            return
+        assert len(entries) > 1, "an entry is larger than a segment"
+        self._append_halves(entries, hard_state, snapshot)
+
+    def _append_halves(
+        self, entries: Sequence[Entry], hard_state: HardState | None, snapshot: Position | None
+    ) -> None:
+        """Write in two what does not fit into one batch; what is known to be committed is never more than what is written."""
+        half = len(entries) // 2
+        first = entries[:half]
+        early = hard_state
+        if early is not None:
+            early = msgspec.structs.replace(early, commit=min(early.commit, first[-1].index))
+        self.append(first, hard_state=early, snapshot=snapshot)
+        try:
+            self.append(entries[half:], hard_state=hard_state)
+        except Unavailable:
+            self._fail(OSError(errno.ENOSPC, "no space left behind a part of a write"))
+
+    def _append_batch(self, body: bytes, count: int) -> None:
         segment = self._room_for(records.batch_bytes(len(body)))
-        if segment.end == records.SEGMENT_HEADER_BYTES and hard_state is None:
-            body, count = records.encode_records(entries, self._hard_state)
         frame = records.frame_batch(body, count, seed=segment.seed, offset=segment.end)
         self._write(frame, segment.end)
         segment.end += len(frame)
+
+    def _written(
+        self, entries: Sequence[Entry], hard_state: HardState | None, snapshot: Position | None
+    ) -> None:
         self._hard_state = hard_state or self._hard_state
+        self._last = snapshot or self._last
         self._entries += len(entries)
         if entries:
-            self._last_index = segment.last_index = entries[-1].index
+            self._last = Position(entries[-1].index, entries[-1].term)
+            self._segments[-1].last_index = self._last.index
 
     def truncate_behind(self, index: int) -> int:
         """Drop the segments that hold only entries up to `index`; return how many. Raises Broken like `append`."""
@@ -168,19 +201,26 @@ class Wal:
         dropped = 0
         while self._may_drop_first() and self._segments[0].last_index <= index:
             # A later segment may begin below what an earlier one ends with (rewritten entries), never the other way round.
-            self._retire(self._segments.pop(0))
+            try:
+                self._disk.remove(self._segments[0].name)
+                self._disk.fsync_directory()  # each by itself: a later one must not be gone while an earlier one is there
+            except OSError as error:
+                self._fail(error)
+            del self._segments[0]
             dropped += 1
         return dropped
 
     def _may_drop_first(self) -> bool:
-        """Say whether the segment behind the first begins with the hard state: one that the disk had no room to go on with is empty."""
-        return len(self._segments) > 1 and self._segments[1].end > records.SEGMENT_HEADER_BYTES
+        """Say whether a hard state stands in what is left: a segment of version 1 tells it in its batches only."""
+        if len(self._segments) < 2:
+            return False
+        last = self._segments[-1]
+        return last.is_current or last.end > records.SEGMENT_HEADER_BYTES_1
 
     def statistics(self) -> WalStatistics:
         return WalStatistics(
             segments=len(self._segments),
-            spares=len(self._spares),
-            last_index=self._last_index,
+            last_index=self._last.index,
             syncs=self._syncs,
             entries=self._entries,
             bytes=self._bytes,
@@ -196,10 +236,10 @@ class Wal:
         if self._failure is not None:
             self._fail(self._failure)
 
-    def _check_order(self, entries: Sequence[LogEntry]) -> None:
+    def _check_order(self, entries: Sequence[Entry], last: Position) -> None:
         if not entries:
             return
-        assert entries[0].index <= self._last_index + 1 or self._last_index == 0
+        assert entries[0].index <= last.index + 1 or last.index == 0
         assert entries[-1].index - entries[0].index == len(entries) - 1
 
     def _fail(self, error: OSError) -> NoReturn:
@@ -209,6 +249,12 @@ class Wal:
             code="wal_failed",
             hint="look for errors of the disk (dmesg); the log is checked when it is opened again",
         ) from error
+
+    def _fail_or_full(self, error: OSError) -> NoReturn:
+        """Raise what a failed step of making room means: nothing stands in it yet."""
+        if error.errno in FULL_ERRNOS:
+            raise disk_full(self._disk.where) from error
+        self._fail(error)
 
     def _write(self, frame: bytes, offset: int) -> None:
         assert self._handle is not None
@@ -222,18 +268,19 @@ class Wal:
 
     def _room_for(self, frame_bytes: int) -> _Segment:
         """Return the segment that takes the next batch, with zeroed room for it."""
-        hard_state_bytes = records.RECORD_HEADER_BYTES + records.ALIGNMENT
+        segment = self._segments[-1] if self._segments else None
+        if (
+            segment is None
+            or not segment.is_current
+            or segment.end + frame_bytes > self._segment_bytes
+        ):
+            segment = self._begin_segment()
         try:
-            if not self._segments or self._segments[-1].end + frame_bytes > self._segment_bytes:
-                self._begin_segment()
-            segment = self._segments[-1]
             if self._handle is None:
                 self._handle = self._disk.open(segment.name)
-            self._fill(self._handle, segment, segment.end + frame_bytes + hard_state_bytes)
+            self._fill(self._handle, segment, segment.end + frame_bytes)
         except OSError as error:
-            if error.errno in FULL_ERRNOS:
-                raise disk_full(self._disk.where) from error
-            self._fail(error)
+            self._fail_or_full(error)
         return segment
 
     def _fill(self, handle: FileHandle, segment: _Segment, end: int) -> None:
@@ -243,82 +290,104 @@ class Wal:
         self._disk.pwrite(handle, bytes(goal - segment.filled), segment.filled)
         segment.filled = goal
 
-    def _begin_segment(self) -> None:
+    def _begin_segment(self) -> _Segment:
         """Make the next segment: header written and synced under another name, so that a `wal-N` is whole or absent."""
         number = self._segments[-1].number + 1 if self._segments else 1
-        header = records.encode_segment_header(number, nonce=os.urandom(8))
-        decoded = records.decode_segment_header(header)
-        assert decoded is not None
-        segment = _Segment(number, decoded[1])
-        aside = self._spares[-1] if self._spares else _NEW
-        filled = self._disk.size(aside) if self._spares else 0
-        handle = self._disk.open(aside, create=True)
+        data = records.encode_segment_header(
+            number, nonce=os.urandom(8), before=self._last, hard_state=self._hard_state
+        )
+        header = records.decode_segment_header(data)
+        assert header is not None
+        segment = _Segment(number, header.seed, end=len(data), filled=len(data))
         try:
-            self._disk.pwrite(handle, header, 0)
-            self._disk.fdatasync(handle)
-            self._disk.rename(aside, segment.name)
-            self._disk.fsync_directory()
-        except OSError:
+            handle = self._disk.open(_NEW, create=True)
+        except OSError as error:
+            self._fail_or_full(error)
+        try:
+            self._name_segment(handle, data, segment.name)
+        except BaseException:
             self._disk.close(handle)
             raise
         self.close()
         self._handle = handle
-        self._spares = self._spares[:-1]
-        segment.filled = max(filled, segment.filled)
         self._segments.append(segment)
+        return segment
 
-    def _retire(self, segment: _Segment) -> None:
-        """Take a segment out of the log; keep it, zeroed, if there are few spares."""
-        disk = self._disk
+    def _name_segment(self, handle: FileHandle, header: bytes, name: str) -> None:
         try:
-            disk.rename(segment.name, _OLD)
-            disk.fsync_directory()
-            if len(self._spares) >= SPARES_MAX:
-                disk.remove(_OLD)
-                return
-            handle = disk.open(_OLD)
-            try:
-                disk.pwrite(handle, bytes(disk.size(_OLD)), 0)
-                disk.fdatasync(handle)
-            finally:
-                disk.close(handle)
-            spare = f"spare-{segment.number:016x}"
-            disk.rename(_OLD, spare)
-            disk.fsync_directory()
-            self._spares.append(spare)
+            self._disk.pwrite(handle, header, 0)
+        except OSError as error:
+            self._fail_or_full(error)
+        self._sync(lambda: self._disk.fdatasync(handle))
+        try:
+            self._disk.rename(_NEW, name)
+        except OSError as error:
+            self._fail_or_full(error)
+        self._sync(self._disk.fsync_directory)
+
+    def _sync(self, sync: Callable[[], object]) -> None:
+        """Sync, or fail for good, also where a sync finds the disk full: what was written before it may be gone."""
+        try:
+            sync()
         except OSError as error:
             self._fail(error)
 
 
-def open_log(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Recovered:
+def open_log(
+    disk: Disk, *, segment_bytes: int = SEGMENT_BYTES, behind: Position | None = None
+) -> Recovered:
     """Read the log, cut a torn tail, and return it ready for appending.
 
-    Raises WalCorrupt (segment, offset) for any damage but a torn tail, Unavailable (`disk_full`), Broken (`wal_failed`).
+    With `behind`, where the newest snapshot ends, the log must join it.  Raises WalCorrupt (segment, offset) for any damage but a torn
+    tail, Unavailable (`disk_full`), Broken (`wal_failed`, `wal_version`).
     """
     assert segment_bytes >= SEGMENT_BYTES_MIN
-    names = disk.names()
-    for name in (_NEW, _OLD):
-        if name in names:
+    found = list(read_segments(disk))
+    contents = add_up(found)
+    if behind is not None:
+        contents.faults += joining_faults(contents, behind)
+    if contents.faults:
+        raise_fault(disk.where, contents.faults[0])
+    contents.last = contents.last or behind
+    _remove_leftovers(disk)
+    log = Wal(disk, [_opened(one) for one in found], contents=contents, segment_bytes=segment_bytes)
+    torn = contents.torn
+    if found:
+        _settle_tail(disk, found[-1], is_torn=torn is not None)
+    if torn is not None:
+        text = f"{disk.where}/{torn.segment}: an unfinished last write at offset {torn.offset} was cut; it was never acknowledged"
+        torn = Torn(torn.segment, torn.offset, text)
+    return Recovered(log, contents.entries, contents.hard_state, contents.snapshot, torn, not found)
+
+
+def _remove_leftovers(disk: Disk) -> None:
+    for name in disk.names():
+        if name == _NEW or name.startswith(_OLD_NAMES):
             disk.remove(name)
-    contents = _read_segments(disk, [name for name in names if _SEGMENT_NAME.fullmatch(name)])
-    log = Wal(disk, contents.segments, hard_state=contents.hard_state, segment_bytes=segment_bytes)
-    if contents.segments:
-        _settle_tail(disk, contents)
-    return Recovered(
-        log, contents.entries, contents.hard_state, contents.torn, not contents.segments
+
+
+def _opened(read: ReadSegment) -> _Segment:
+    header = read.header
+    assert header is not None
+    return _Segment(
+        header.number,
+        header.seed,
+        end=read.end,
+        filled=read.size,
+        last_index=read.last_index,
+        is_current=header.version == records.VERSION,
     )
 
 
-def _settle_tail(disk: Disk, contents: _Contents) -> None:
+def _settle_tail(disk: Disk, segment: ReadSegment, *, is_torn: bool) -> None:
     """Put on disk for certain what the reader took as read: the last batch, and zeros where a torn one stood."""
-    segment = contents.segments[-1]
     handle = disk.open(segment.name)
     try:
-        if contents.last_batch is not None:
-            offset, data = contents.last_batch
+        if segment.last_batch is not None:
+            offset, data = segment.last_batch
             disk.pwrite(handle, data, offset)
-        if contents.torn is not None:
-            disk.pwrite(handle, bytes(segment.filled - segment.end), segment.end)
+        if is_torn:
+            disk.pwrite(handle, bytes(segment.size - segment.end), segment.end)
         disk.fdatasync(handle)
         disk.fsync_directory()
     except OSError as error:
@@ -329,69 +398,3 @@ def _settle_tail(disk: Disk, contents: _Contents) -> None:
         ) from error
     finally:
         disk.close(handle)
-
-
-def _read_segments(disk: Disk, names: list[str]) -> _Contents:
-    contents = _Contents()
-    for place, name in enumerate(names):
-        data = disk.read(name)
-        segment = _read_header(disk, name, data)
-        if contents.segments and segment.number != contents.segments[-1].number + 1:
-            raise _corrupt(disk, name, 0, "the segment before it is missing")
-        contents.segments.append(segment)
-        _read_batches(disk, data, contents, is_last=place == len(names) - 1)
-    return contents
-
-
-def _read_header(disk: Disk, name: str, data: bytes) -> _Segment:
-    header = records.decode_segment_header(data)
-    match = _SEGMENT_NAME.fullmatch(name)
-    assert match is not None
-    if header is None or header[0] != int(match[1], 16):
-        raise _corrupt(disk, name, 0, "its header is damaged")
-    return _Segment(header[0], header[1], filled=len(data))
-
-
-def _read_batches(disk: Disk, data: bytes, contents: _Contents, *, is_last: bool) -> None:
-    segment = contents.segments[-1]
-    contents.last_batch = None
-    while True:  # ends: every batch moves the end on, and the data is finite
-        batch = records.decode_batch(data, segment.end, seed=segment.seed)
-        if batch is None:
-            break
-        _take(disk, batch, contents)
-        contents.last_batch = (segment.end, data[segment.end : batch.end])
-        segment.end = batch.end
-    if records.is_blank(data, segment.end):
-        return
-    later = records.find_batch(data, segment.end + 1, seed=segment.seed)
-    if later is not None or not is_last:
-        what = f"a valid one follows at {later}" if later is not None else "a segment follows"
-        raise _corrupt(disk, segment.name, segment.end, f"a batch is damaged ({what})")
-    contents.torn = Torn(
-        segment.name,
-        segment.end,
-        f"{disk.where}/{segment.name}: an unfinished last write at offset {segment.end} was cut; it was never acknowledged",
-    )
-
-
-def _take(disk: Disk, batch: records.Batch, contents: _Contents) -> None:
-    segment = contents.segments[-1]
-    if batch.hard_state is not None:
-        contents.hard_state = batch.hard_state
-    for entry in batch.entries:
-        entries = contents.entries
-        if entries and entry.index <= entries[-1].index:
-            del entries[max(0, entry.index - entries[0].index) :]
-        if entries and entry.index != entries[-1].index + 1:
-            text = f"entry {entry.index} follows entry {entries[-1].index}"
-            raise _corrupt(disk, segment.name, segment.end, text)
-        entries.append(entry)
-        segment.last_index = entry.index
-
-
-def _corrupt(disk: Disk, segment: str, offset: int, text: str) -> WalCorrupt:
-    return WalCorrupt(
-        f"{disk.where}/{segment} is damaged at offset {offset}: {text}",
-        hint="the log is left as it is; put back a copy of the directory, or start with an empty one and lose its state",
-    )

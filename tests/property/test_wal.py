@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runink.errors import Broken, Unavailable, WalCorrupt
-from runink.storage.records import HardState, LogEntry
+from runink.raft.messages import Entry, EntryType, HardState
 from runink.storage.wal import SEGMENT_BYTES_MIN, Recovered, open_log
 from runink.testing.disk import FaultyDisk
 
@@ -24,11 +24,13 @@ def opened(disk: FaultyDisk) -> Recovered:
     return open_log(disk, segment_bytes=SEGMENT_BYTES_MIN)
 
 
-def small_log() -> tuple[FaultyDisk, list[LogEntry]]:
+def small_log() -> tuple[FaultyDisk, list[Entry]]:
     """Three batches of five entries in all, and the entries."""
     disk = FaultyDisk()
     log = opened(disk).log
-    entries = [LogEntry(1, index, b"payload %d" % index) for index in range(1, 6)]
+    entries = [
+        Entry(1, index, EntryType.EntryNormal, b"payload %d" % index) for index in range(1, 6)
+    ]
     log.append(entries[:2], hard_state=HardState(1, 1, 0))
     log.append(entries[2:3])
     log.append(entries[3:])
@@ -45,18 +47,23 @@ def test_a_last_write_torn_at_any_byte_is_cut_and_loses_nothing_before_it():
     log = opened(disk).log
     disk.before = cut
     with pytest.raises(Cut):
-        log.append([LogEntry(1, 6, b"unacknowledged"), LogEntry(1, 7, b"too")])
+        log.append(
+            [
+                Entry(1, 6, EntryType.EntryNormal, b"unacknowledged"),
+                Entry(1, 7, EntryType.EntryNormal, b"too"),
+            ]
+        )
     total = disk.pending_bytes()
     for kept in range(total + 1):
         again = opened(disk.crash(kept_bytes=kept))
         whole = again.entries == [
             *entries,
-            LogEntry(1, 6, b"unacknowledged"),
-            LogEntry(1, 7, b"too"),
+            Entry(1, 6, EntryType.EntryNormal, b"unacknowledged"),
+            Entry(1, 7, EntryType.EntryNormal, b"too"),
         ]
         assert whole or again.entries == entries
         assert (again.torn is None) == (whole or kept == 0)
-        again.log.append([LogEntry(2, again.log.last_index + 1, b"goes on")])
+        again.log.append([Entry(2, again.log.last_index + 1, EntryType.EntryNormal, b"goes on")])
 
 
 def test_a_bit_flipped_anywhere_before_the_last_batch_is_damage():
@@ -99,14 +106,17 @@ def test_a_crash_at_any_operation_loses_nothing_that_was_acknowledged(
             raise Cut(operation)
 
     disk.before = cut
-    acknowledged: list[LogEntry] = []
-    tried: list[LogEntry] = []
+    acknowledged: list[Entry] = []
+    tried: list[Entry] = []
     snapshot_index = 0
     try:
         log = opened(disk).log
         for number, batch in enumerate(payloads):
             first = len(acknowledged) + 1
-            entries = [LogEntry(1, first + place, payload) for place, payload in enumerate(batch)]
+            entries = [
+                Entry(1, first + place, EntryType.EntryNormal, payload)
+                for place, payload in enumerate(batch)
+            ]
             tried = acknowledged + entries
             log.append(entries, hard_state=HardState(number + 1, 0, first))
             acknowledged = tried
@@ -119,7 +129,7 @@ def test_a_crash_at_any_operation_loses_nothing_that_was_acknowledged(
     begin = again.entries[0].index if again.entries else 1
     assert begin <= snapshot_index + 1
     assert again.entries in (acknowledged[begin - 1 :], tried[begin - 1 :])
-    again.log.append([LogEntry(9, again.log.last_index + 1, b"goes on")])
+    again.log.append([Entry(9, again.log.last_index + 1, EntryType.EntryNormal, b"goes on")])
 
 
 @given(batches, st.data())
@@ -129,10 +139,13 @@ def test_flipped_bits_give_an_error_or_a_cut_tail_and_never_other_entries(
 ):
     disk = FaultyDisk()
     log = opened(disk).log
-    entries: list[LogEntry] = []
+    entries: list[Entry] = []
     for batch in payloads:
         first = len(entries) + 1
-        added = [LogEntry(1, first + place, payload) for place, payload in enumerate(batch)]
+        added = [
+            Entry(1, first + place, EntryType.EntryNormal, payload)
+            for place, payload in enumerate(batch)
+        ]
         log.append(added)
         entries += added
     for name in disk.names():
@@ -150,10 +163,12 @@ def test_flipped_bits_give_an_error_or_a_cut_tail_and_never_other_entries(
 def test_a_disk_that_fills_up_refuses_and_forgets_nothing(space_bytes: int, seed: int):
     disk = FaultyDisk(space_bytes=space_bytes)
     random = Random(seed)
-    entries: list[LogEntry] = []
+    entries: list[Entry] = []
     log = opened(disk).log
     for _ in range(120):
-        entry = LogEntry(1, len(entries) + 1, random.randbytes(random.randrange(900)))
+        entry = Entry(
+            1, len(entries) + 1, EntryType.EntryNormal, random.randbytes(random.randrange(900))
+        )
         try:
             log.append([entry])
         except Unavailable:
