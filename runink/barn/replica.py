@@ -1,0 +1,279 @@
+"""A member of the Barn: consensus and the store put together. Pure: it says what is to be written and sent, and is told when it was.
+
+    what comes in          what comes out (`work`)
+    propose                an answer, when the command is applied here; on any member: a follower hands it on to the leader
+    read                   leave to read, when everything is applied that was committed when the read came
+    receive                messages for other members
+    tick                   elections, heartbeats, retries, and the end of what took too long
+    written                the promises that rested on the write
+
+**Writes.**  Everything for the log goes into one `Append` at a time; while it is under way, what comes next is put together for the one behind it: that is
+the group commit.  Messages that promise what an Append holds leave when it is written; a leader's entries go to the others at once.
+
+**Proposals** wait in a queue while nobody leads, and are then proposed together.  One that was handed on and is late, or not applied when the next
+term's first entry is, is proposed again if its client numbers what it proposes, because the store applies it once; otherwise OutcomeUnknown is the answer.
+
+**Room.**  A leader proposes only what the log has room for on its disk (`room`): so a full disk refuses proposals before anything happened, and what is
+proposed can be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+from msgspec import structs
+
+from runink.barn.commands import Applied, Proposal, decode_proposal, encode_proposal
+from runink.barn.effects import Append, Work, merged
+from runink.barn.pending import BATCH_BYTES_MAX, ENTRY_DISK_BYTES, Proposals, Reads, Request
+from runink.barn.store import Store
+from runink.errors import Broken, RuninkError
+from runink.raft.config import UNLIMITED, Config
+from runink.raft.errors import ProposalDropped, StepPeerNotFound
+from runink.raft.membership import ConfChangeError
+from runink.raft.messages import (
+    LOCAL_APPEND_THREAD,
+    LOCAL_APPLY_THREAD,
+    NONE,
+    ConfChangeV2,
+    Entry,
+    EntryType,
+    Message,
+    MessageType,
+    decode_conf_change,
+    encode_conf_change,
+)
+from runink.raft.rawnode import RawNode
+from runink.raft.storage import MemoryStorage
+
+NUMBER_BITS: Final = 32  # of what one life proposes and asks: days at full speed
+
+
+class Replica:
+    """One member. `nonce`, of 31 bits, is unlike those of other lives of any member: it tells our proposals from others'."""
+
+    def __init__(self, config: Config, storage: MemoryStorage, store: Store, *, nonce: int) -> None:
+        assert config.async_storage_writes
+        assert config.storage is storage
+        assert 0 < nonce < 1 << (63 - NUMBER_BITS)
+        self.node = RawNode(config)
+        self.store = store
+        self.lead = NONE
+        self._id = config.id
+        self._storage = storage
+        self._nonce = nonce << NUMBER_BITS
+        self._count = 0
+        self._proposals = Proposals()
+        self._reads = Reads()
+        self._writes: list[Message] = []
+        self._is_writing = False
+        self._hard_state = self.node.raft.hard_state  # as it is on disk
+        self._room_bytes = 0  # on disk, for what is not proposed yet
+        self._applied_term = store.applied_term
+        self._work = Work()
+
+    @property
+    def waiting(self) -> int:
+        """How many proposals and reads are under way."""
+        return len(self._proposals) + len(self._reads)
+
+    # What comes in.
+
+    def propose(self, number: int, proposal: Proposal) -> None:
+        """Propose a command; its answer comes under this number. Raises Overloaded, Invalid (`command_too_large`)."""
+        origin = self._next()
+        data = encode_proposal(structs.replace(proposal, origin=origin))
+        self._proposals.enqueue(Request(number, origin, Entry(data=data), bool(proposal.client)))
+
+    def propose_change(self, number: int, change: ConfChangeV2) -> None:
+        """Propose a change of the membership; `Applied` comes under this number when it took effect. Raises Overloaded."""
+        origin = self._next()
+        type_, data = encode_conf_change(structs.replace(change, context=_name(origin)))
+        self._proposals.enqueue(
+            Request(number, origin, Entry(type=type_, data=data), is_repeatable=False)
+        )
+
+    def read(self, number: int) -> None:
+        """Ask for leave to read; it comes under this number. Raises Overloaded."""
+        self._reads.add(number)
+
+    def receive(self, messages: Iterable[Message]) -> None:
+        """Take messages of other members. What is out of place is passed over: they repeat what matters."""
+        for message in messages:
+            if message.type is MessageType.MsgProp and not self._takes(message.entries):
+                continue  # its sender proposes again
+            with suppress(ProposalDropped, StepPeerNotFound):
+                self.node.step(message)
+
+    def tick(self) -> None:
+        """Let one unit of time pass."""
+        self.node.tick()
+        self._work.answers += self._proposals.tick()
+        if self._reads.tick():
+            self._reads.forget_asked()
+
+    def room(self, free_bytes: int) -> None:
+        """Say how many bytes can be appended for certain behind the Appends that are written."""
+        unwritten = sum(map(_disk_bytes, self.node.raft.log.unstable.entries))
+        self._room_bytes = max(0, free_bytes - unwritten)
+
+    def no_room(self, error: RuninkError) -> None:
+        """Say that the disk is full: what is not proposed yet is refused."""
+        self._work.answers += self._proposals.refuse_queued(error)
+
+    def written(self, append: Append, *, store: Store | None = None) -> None:
+        """Say that an Append is on disk; with a snapshot in it, `store` is the state that it held."""
+        assert self._is_writing
+        self._is_writing = False
+        if append.snapshot is not None:
+            assert store is not None
+            self._storage.apply_snapshot(append.snapshot)
+            self.store = store
+        self._storage.append(append.entries)
+        self._hard_state = append.hard_state or self._hard_state
+        self._respond(append.responses)
+
+    # What is to be done.
+
+    def work(self) -> Work:
+        """Return what is to be done by now."""
+        self._propose()
+        self._ask()
+        node = self.node
+        while node.has_ready() or self._write():  # ends: answers ask for less than what they answer
+            if node.has_ready():
+                self._hand_out()
+        self._work.readable += self._reads.readable(self.store.applied_index)
+        work, self._work = self._work, Work()
+        return work
+
+    def _hand_out(self) -> None:
+        ready = self.node.ready()
+        for message in ready.messages:
+            if message.to == LOCAL_APPEND_THREAD:
+                self._writes.append(message)
+            elif message.to == LOCAL_APPLY_THREAD:
+                for entry in message.entries:
+                    self._apply(entry)
+                self._respond(message.responses)
+            else:
+                self._work.send(message)
+        for state in ready.read_states:
+            self._reads.grant(state)
+        if ready.soft_state is not None and ready.soft_state.lead != self.lead:
+            self.lead = ready.soft_state.lead
+            self._reads.forget_asked()
+            self._propose()
+        self._ask()
+
+    def _respond(self, responses: Iterable[Message]) -> None:
+        for message in responses:
+            if message.to == self._id:
+                self.node.step(message)
+            else:
+                self._work.send(message)
+
+    def _write(self) -> bool:
+        """Put all that waits for the disk into one Append, unless one is under way; say whether none of it needed the disk, and was answered."""
+        if self._is_writing or not self._writes:
+            return False
+        append = merged(self._writes, before=self._hard_state)
+        self._writes = []
+        self._is_writing = True
+        if append.needs_disk:
+            self._work.append = append
+            return False
+        self.written(append)
+        return True
+
+    # Applying.
+
+    def _apply(self, entry: Entry) -> None:
+        if entry.type is not EntryType.EntryNormal:
+            self._apply_change(entry)
+        elif not entry.data:
+            self.store.skip(term=entry.term, index=entry.index)
+        else:
+            proposal = proposal_of(entry)
+            answer = self.store.apply(proposal, term=entry.term, index=entry.index)
+            self._work.applied.append((proposal, answer))
+            request = self._proposals.applied(proposal.origin)
+            if request is not None:
+                self._work.answers.append((request.number, answer))
+        if entry.term > self._applied_term:
+            # What was proposed in earlier terms and is in the log stood before this entry.
+            self._applied_term = entry.term
+            self._work.answers += self._proposals.repeat_proposed()
+
+    def _apply_change(self, entry: Entry) -> None:
+        change = decode_conf_change(entry)
+        self.store.skip(term=entry.term, index=entry.index)
+        with suppress(ConfChangeError):  # it is one everywhere: nobody changes anything then
+            self.node.apply_conf_change(change)
+        request = self._proposals.applied(int.from_bytes(change.context, "big"))
+        if request is not None:
+            self._work.answers.append((request.number, Applied(self.store.revision)))
+
+    # Proposals and reads.
+
+    def _next(self) -> int:
+        self._count += 1
+        assert self._count < 1 << NUMBER_BITS
+        return self._nonce | self._count
+
+    def _propose(self) -> None:
+        """Propose what is queued, if somebody leads and, where that is us, as much as the log has room for."""
+        while self._proposals.is_queued and self.lead != NONE:  # ends: each turn shortens the queue
+            is_leader = self.node.raft.is_leader
+            room_bytes = self._room_bytes if is_leader else UNLIMITED
+            batch, size = self._proposals.next_batch(room_bytes)
+            if not batch:
+                self._work.room_bytes = max(size, BATCH_BYTES_MAX)
+                return
+            try:
+                self.node.propose_entries(request.entry for request in batch)
+            except ProposalDropped:
+                self._proposals.put_back(batch)
+                return
+            self._room_bytes -= size if is_leader else 0
+            self._proposals.note_proposed(batch)
+
+    def _takes(self, entries: tuple[Entry, ...]) -> bool:
+        """Say whether our log has room for what a follower hands on."""
+        if not self.node.raft.is_leader:
+            return True
+        size = sum(map(_disk_bytes, entries))
+        if size > self._room_bytes:
+            self._work.room_bytes = max(size, BATCH_BYTES_MAX)
+            return False
+        self._room_bytes -= size
+        return True
+
+    def _ask(self) -> None:
+        if self.lead != NONE and self._reads.may_ask():
+            context = _name(self._next())
+            self._reads.ask(context)
+            self.node.read_index(context)
+
+
+def proposal_of(entry: Entry) -> Proposal:
+    """Return what an entry proposes. Raises Broken (`wal_version`)."""
+    try:
+        return decode_proposal(entry.data)
+    except msgspec.MsgspecError as error:
+        raise Broken(
+            f"entry {entry.index} of the log holds a command that this version does not know: {error}",
+            code="wal_version",
+            hint="it was written by a newer Runink: run that one",
+        ) from error
+
+
+def _disk_bytes(entry: Entry) -> int:
+    return len(entry.data) + ENTRY_DISK_BYTES
+
+
+def _name(number: int) -> bytes:
+    return number.to_bytes(8, "big")
