@@ -22,12 +22,12 @@ from runink.barn import image
 from runink.barn.commands import Answer, Proposal, decode_proposal
 from runink.barn.store import Store
 from runink.errors import Broken
-from runink.raft.messages import Entry, EntryType, HardState
-from runink.storage import snapshot
+from runink.raft.messages import Entry, EntryType, HardState, SnapshotMetadata
 from runink.storage.disk import Disk
+from runink.storage.opening import open_state
 from runink.storage.reading import Torn
-from runink.storage.records import Position
-from runink.storage.wal import SEGMENT_BYTES, Wal, open_log
+from runink.storage.snapshot import ONLY_MEMBER, write_snapshot
+from runink.storage.wal import SEGMENT_BYTES, Wal
 
 SNAPSHOT_ENTRIES: Final = 10_000  # a replay of about a fifth of a second at start
 SNAPSHOT_BYTES: Final = (
@@ -90,11 +90,10 @@ class Journal:
         return Lag(self.store.applied_index - self.snapshot_index, self._bytes)
 
     def write_snapshot(self, state: image.Image) -> int:
-        """Put a state on disk, so that the log up to it can go; return its bytes. Raises as `snapshot.write_snapshot` does."""
+        """Put a state on disk, so that the log up to it can go; return its bytes. Raises as `write_snapshot` of storage does."""
         header = state.header
-        return snapshot.write_snapshot(
-            self.disk, term=header.term, index=header.index, chunks=image.encode(state)
-        )
+        metadata = SnapshotMetadata(ONLY_MEMBER, header.index, header.term)
+        return write_snapshot(self.disk, metadata, image.encode(state)).body_bytes
 
     def snapshot_written(self, state: image.Image) -> None:
         """Take note, on the event loop, that this state is on disk."""
@@ -124,27 +123,25 @@ def open_journal(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Journal:
     Raises WalCorrupt and Broken (`snapshot_corrupt`, `snapshot_version`, `wal_version`, `wal_failed`) for what only a person can
     mend, Unavailable (`disk_full`) if there is no room for the entry that begins the term.
     """
-    found = snapshot.load_snapshot(disk)
-    store = Store.restore(image.decode(found.body)) if found else Store()
-    index = store.applied_index
-    behind = Position(index, found.term) if found else Position()
-    recovered = open_log(disk, segment_bytes=segment_bytes, behind=behind)
-    entries = [entry for entry in recovered.entries if entry.index > index]
+    opened = open_state(disk, segment_bytes=segment_bytes)
+    index = opened.snapshot.metadata.index
+    store = Store.restore(image.decode(opened.snapshot.body)) if index else Store()
+    entries = [entry for entry in opened.entries if entry.index > index]
     for entry in entries:
         _replay(store, entry)
     store.drain_changes()
     journal = Journal(
         disk,
         store,
-        recovered.log,
+        opened.log,
         snapshot_index=index,
         bytes_behind=sum(len(entry.data) for entry in entries),
-        torn=recovered.torn,
+        torn=opened.torn,
     )
     try:
         journal.begin_term()
     except BaseException:
-        recovered.log.close()
+        opened.log.close()
         raise
     return journal
 

@@ -49,6 +49,10 @@ class Disk(Protocol):
 
     def size(self, name: str) -> int: ...
 
+    def pread(self, handle: FileHandle, length: int, offset: int) -> bytes:
+        """Return `length` bytes from `offset`; fewer only where the file ends."""
+        ...
+
     def pwrite(self, handle: FileHandle, data: bytes, offset: int) -> None:
         """Write all of `data` at `offset`, or raise OSError; then any part of it may have been written."""
         ...
@@ -114,6 +118,14 @@ class RealDisk:
 
     def size(self, name: str) -> int:
         return (self._path / name).stat().st_size
+
+    def pread(self, handle: FileHandle, length: int, offset: int) -> bytes:
+        pieces = [os.pread(handle, length, offset)]
+        read = len(pieces[0])
+        while read < length and pieces[-1]:  # ends: every round reads at least a byte, or the end
+            pieces.append(os.pread(handle, length - read, offset + read))
+            read += len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def pwrite(self, handle: FileHandle, data: bytes, offset: int) -> None:
         written = os.pwrite(handle, data, offset)

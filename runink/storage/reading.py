@@ -13,10 +13,10 @@ An entry with an index that is there already replaces it and all behind it (a ne
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, NoReturn
+from typing import Final
 
 from runink.errors import Broken, WalCorrupt
 from runink.raft.messages import Entry, HardState
@@ -243,8 +243,11 @@ def joining_faults(contents: Contents, behind: Position) -> list[Fault]:
     return [Fault("", 0, text, MISSING)] if text else []
 
 
-def raise_fault(where: str, fault: Fault) -> NoReturn:
-    """Raise a fault as an error: Broken (`wal_version`) for what is newer, WalCorrupt for damage."""
+def raise_faults(where: str, faults: Sequence[Fault]) -> None:
+    """Raise the first of the faults as an error: Broken (`wal_version`) for what is newer, WalCorrupt for damage."""
+    if not faults:
+        return
+    fault = faults[0]
     if fault.code == MISSING:
         raise WalCorrupt(f"files are missing in {where}: {fault.text}", hint=CORRUPT_HINT)
     if fault.code == "wal_version":

@@ -41,7 +41,7 @@ from runink.storage.reading import (
     Torn,
     add_up,
     joining_faults,
-    raise_fault,
+    raise_faults,
     read_segments,
     segment_name,
 )
@@ -60,17 +60,13 @@ _OLD_NAMES: Final = ("spare-", "segment.old")  # what version 1 kept of segments
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What an opened log holds: entries in order of their index, none twice, and the last hard state.
-
-    `snapshot` is the place of the last snapshot record: the log begins anew behind it, and is worth nothing without that snapshot.
-    """
+    """What an opened log holds: entries in order of their index, none twice, and the last hard state."""
 
     log: Wal
     entries: list[Entry]
     hard_state: HardState
-    snapshot: Position | None
     torn: Torn | None
-    was_empty: bool
+    version: int  # of its oldest segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,30 +330,35 @@ class Wal:
 
 
 def open_log(
-    disk: Disk, *, segment_bytes: int = SEGMENT_BYTES, behind: Position | None = None
+    disk: Disk,
+    *,
+    segment_bytes: int = SEGMENT_BYTES,
+    snapshot_for: Callable[[Position | None], Position] | None = None,
 ) -> Recovered:
     """Read the log, cut a torn tail, and return it ready for appending.
 
-    With `behind`, where the newest snapshot ends, the log must join it.  Raises WalCorrupt (segment, offset) for any damage but a torn
-    tail, Unavailable (`disk_full`), Broken (`wal_failed`, `wal_version`).
+    `snapshot_for` is asked where the newest snapshot ends, once it is known which one the log begins behind; the log must join it.  Raises
+    WalCorrupt (segment, offset) for any damage but a torn tail, Unavailable (`disk_full`), Broken (`wal_failed`, `wal_version`).
     """
     assert segment_bytes >= SEGMENT_BYTES_MIN
     found = list(read_segments(disk))
     contents = add_up(found)
-    if behind is not None:
-        contents.faults += joining_faults(contents, behind)
-    if contents.faults:
-        raise_fault(disk.where, contents.faults[0])
-    contents.last = contents.last or behind
+    raise_faults(disk.where, contents.faults)
+    if snapshot_for is not None:
+        behind = snapshot_for(contents.snapshot)
+        raise_faults(disk.where, joining_faults(contents, behind))
+        contents.last = contents.last or behind
     _remove_leftovers(disk)
-    log = Wal(disk, [_opened(one) for one in found], contents=contents, segment_bytes=segment_bytes)
+    segments = [_opened(one) for one in found]
+    log = Wal(disk, segments, contents=contents, segment_bytes=segment_bytes)
     torn = contents.torn
     if found:
         _settle_tail(disk, found[-1], is_torn=torn is not None)
     if torn is not None:
         text = f"{disk.where}/{torn.segment}: an unfinished last write at offset {torn.offset} was cut; it was never acknowledged"
         torn = Torn(torn.segment, torn.offset, text)
-    return Recovered(log, contents.entries, contents.hard_state, contents.snapshot, torn, not found)
+    version = min((one.header.version for one in found if one.header), default=records.VERSION)
+    return Recovered(log, contents.entries, contents.hard_state, torn, version)
 
 
 def _remove_leftovers(disk: Disk) -> None:

@@ -77,6 +77,9 @@ class FaultyDisk:
     def size(self, name: str) -> int:
         return len(self._names[name].seen)
 
+    def pread(self, handle: FileHandle, length: int, offset: int) -> bytes:
+        return bytes(self._handles[handle].seen[offset : offset + length])
+
     def pwrite(self, handle: FileHandle, data: bytes, offset: int) -> None:
         self.before("pwrite")
         file = self._handles[handle]

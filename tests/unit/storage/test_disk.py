@@ -22,6 +22,9 @@ def test_bytes_are_written_where_they_are_told_and_read_again(tmp_path: Path):
     disk.fsync_directory()
     assert disk.names() == ["b"]
     assert (disk.read("b"), disk.size("b")) == (b"hello world", 11)
+    handle = disk.open("b")
+    assert (disk.pread(handle, 5, 6), disk.pread(handle, 99, 6)) == (b"world", b"world")
+    disk.close(handle)
     disk.remove("b")
     assert disk.names() == []
     assert disk.free_bytes() > 0
@@ -56,5 +59,5 @@ def test_a_log_on_a_real_disk_is_there_again(tmp_path: Path):
     assert log.statistics().segments == 0
     log.append([], hard_state=log.hard_state)
     log.close()
-    assert not open_log(disk).was_empty
+    assert open_log(disk).log.statistics().segments == 1
     disk.shut()

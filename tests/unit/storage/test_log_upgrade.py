@@ -28,7 +28,7 @@ def old_disk() -> FaultyDisk:
 
 
 def opened(disk: FaultyDisk) -> Recovered:
-    return open_log(disk, segment_bytes=SEGMENT_BYTES, behind=SNAPSHOT)
+    return open_log(disk, segment_bytes=SEGMENT_BYTES, snapshot_for=lambda _: SNAPSHOT)
 
 
 def change(index: int) -> Entry:
@@ -79,7 +79,9 @@ def test_segments_of_version_1_go_when_a_snapshot_stands_for_them():
     log = opened(disk).log
     log.append([change(183)])
     assert log.truncate_behind(182) == 4
-    again = open_log(disk.crash(), segment_bytes=SEGMENT_BYTES, behind=Position(182, 2))
+    again = open_log(
+        disk.crash(), segment_bytes=SEGMENT_BYTES, snapshot_for=lambda _: Position(182, 2)
+    )
     assert again.entries == [change(183)]
     assert again.hard_state == HardState(3, 1, 182)
 

@@ -7,25 +7,36 @@ import errno
 
 import pytest
 from runink.errors import Broken, Unavailable
-from runink.storage.snapshot import HEADER_BYTES, Snapshot, load_snapshot, write_snapshot
+from runink.raft.messages import ConfState, SnapshotMetadata
+from runink.storage.snapshot import HEADER_BYTES, Snapshot, facts_of, load_snapshot, write_snapshot
 from runink.testing.disk import FaultyDisk
 
+MEMBERSHIP = ConfState(voters=(1, 2, 3), learners=(4,))
 
-def test_no_snapshot_is_nothing():
-    assert load_snapshot(FaultyDisk()) is None
+
+def at(index: int, term: int) -> SnapshotMetadata:
+    return SnapshotMetadata(MEMBERSHIP, index, term)
+
+
+def holding(metadata: SnapshotMetadata, body: bytes) -> Snapshot:
+    return Snapshot(facts_of(metadata, body), body)
+
+
+def test_no_snapshot_is_that_of_nothing():
+    assert load_snapshot(FaultyDisk()) == holding(SnapshotMetadata(), b"")
 
 
 def test_a_snapshot_survives_a_crash_right_behind_it():
     disk = FaultyDisk()
-    write_snapshot(disk, term=2, index=70, chunks=[b"first", b"second"])
-    assert load_snapshot(disk.crash()) == Snapshot(2, 70, b"firstsecond")
+    write_snapshot(disk, at(70, 2), [b"first", b"second"])
+    assert load_snapshot(disk.crash()) == holding(at(70, 2), b"firstsecond")
 
 
 def test_a_newer_snapshot_takes_the_place_of_the_older():
     disk = FaultyDisk()
-    write_snapshot(disk, term=1, index=9, chunks=[b"old"])
-    write_snapshot(disk, term=1, index=300, chunks=[b"new"])
-    assert load_snapshot(disk) == Snapshot(1, 300, b"new")
+    write_snapshot(disk, at(9, 1), [b"old"])
+    write_snapshot(disk, at(300, 1), [b"new"])
+    assert load_snapshot(disk) == holding(at(300, 1), b"new")
     assert disk.names() == ["snapshot-000000000000012c"]
 
 
@@ -36,7 +47,7 @@ def test_a_crash_at_any_operation_leaves_the_old_or_the_new_one():
     found = set()
     for operations in range(8):
         disk = FaultyDisk()
-        write_snapshot(disk, term=1, index=1, chunks=[b"old"])
+        write_snapshot(disk, at(1, 1), [b"old"])
         left = [operations]
 
         def cut(operation: str, left: list[int] = left) -> None:
@@ -46,19 +57,19 @@ def test_a_crash_at_any_operation_leaves_the_old_or_the_new_one():
 
         disk.before = cut
         with contextlib.suppress(Cut):
-            write_snapshot(disk, term=1, index=2, chunks=[b"new"])
+            write_snapshot(disk, at(2, 1), [b"new"])
         for survivor in (disk.crash(), disk.crash(kept_bytes=1 << 20), disk.killed()):
             snapshot = load_snapshot(survivor)
-            assert snapshot is not None
             found.add(snapshot.body)
     assert found == {b"old", b"new"}
 
 
-@pytest.mark.parametrize("byte", [0, 8, 16, 24, 32, 36, HEADER_BYTES, HEADER_BYTES + 4])
+@pytest.mark.parametrize("byte", [0, 8, 16, 24, 32, 64, 68, HEADER_BYTES, -1])
 def test_a_damaged_snapshot_is_an_error_that_names_it(byte: int):
     disk = FaultyDisk()
-    write_snapshot(disk, term=1, index=4, chunks=[b"whole"])
-    disk.flip("snapshot-0000000000000004", bit=8 * byte + 3)
+    write_snapshot(disk, at(4, 1), [b"whole"])
+    name = "snapshot-0000000000000004"
+    disk.flip(name, bit=8 * (byte % disk.size(name)) + 3)
     with pytest.raises(Broken, match="snapshot-0000000000000004 is damaged") as caught:
         load_snapshot(disk)
     assert caught.value.code == "snapshot_corrupt"
@@ -73,18 +84,18 @@ def test_an_empty_file_in_the_place_of_a_snapshot_is_damage():
 
 def test_a_full_disk_keeps_the_older_snapshot_and_leaves_nothing_aside():
     disk = FaultyDisk()
-    write_snapshot(disk, term=1, index=1, chunks=[b"old"])
+    write_snapshot(disk, at(1, 1), [b"old"])
     disk.space_bytes = 100
     with pytest.raises(Unavailable) as caught:
-        write_snapshot(disk, term=1, index=2, chunks=[bytes(200)])
+        write_snapshot(disk, at(2, 1), [bytes(200)])
     assert caught.value.code == "disk_full"
     assert disk.names() == ["snapshot-0000000000000001"]
 
 
 def test_a_failed_sync_keeps_the_older_snapshot():
     disk = FaultyDisk()
-    write_snapshot(disk, term=1, index=1, chunks=[b"old"])
+    write_snapshot(disk, at(1, 1), [b"old"])
     disk.sync_error = errno.EIO
     with pytest.raises(OSError, match="failed"):
-        write_snapshot(disk, term=1, index=2, chunks=[b"new"])
-    assert load_snapshot(disk) == Snapshot(1, 1, b"old")
+        write_snapshot(disk, at(2, 1), [b"new"])
+    assert load_snapshot(disk) == holding(at(1, 1), b"old")

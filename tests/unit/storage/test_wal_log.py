@@ -33,7 +33,6 @@ def filled_log(disk: FaultyDisk, *, last: int = 300) -> None:
 
 def test_an_empty_directory_holds_an_empty_log():
     opened = open_log(FaultyDisk())
-    assert opened.was_empty
     assert (opened.entries, opened.hard_state, opened.torn) == ([], HardState(), None)
 
 
