@@ -162,12 +162,16 @@ class Interaction:
     def _deliver(self, asked: Directive) -> None:
         kinds = [_kind(name) for name in asked.values("type")]
         kind = kinds[-1] if kinds else None
-        delivered = [_number(word) for word in asked.words()]
-        dropped = [_number(value) for value in asked.values("drop")]
-        if both := set(delivered) & set(dropped):
-            raise TranscriptError(f"can't both deliver and drop messages to {min(both)}")
-        count = sum(self._group.deliver(to, kind=kind) for to in delivered)
-        count += sum(self._group.deliver(to, kind=kind, is_dropped=True) for to in dropped)
+        delivered = set(asked.words())
+        count = 0
+        for argument in asked.arguments:  # in the order in which they are named
+            if not argument.values:
+                count += self._group.deliver(_number(argument.key), kind=kind)
+            elif argument.key == "drop":
+                for value in argument.values:
+                    if value in delivered:
+                        raise TranscriptError(f"can't both deliver and drop messages to {value}")
+                    count += self._group.deliver(_number(value), kind=kind, is_dropped=True)
         if not count:
             self._group.output.line("no messages")
 
