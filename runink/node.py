@@ -145,7 +145,9 @@ async def control_plane(
     for name in PRIVATE_FOLDERS if role is Role.ALL else ():
         (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
     async with supervise() as supervisor:
-        barn = await _start(supervisor, BARN, lambda: Barn(partial(RealDisk, settings.barn)))
+        barn = await _start(
+            supervisor, BARN, lambda: Barn(partial(RealDisk, settings.barn), new_id=new_client_id)
+        )
         governance = await _start(supervisor, GOVERNANCE, lambda: Governance(BarnClient(barn)))
         if role is Role.STORE:
             yield ControlPlane(barn, governance, None, session)

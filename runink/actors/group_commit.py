@@ -85,7 +85,9 @@ class GroupCommit:
         self._wake = anyio.Event()
         self._closing = False
         self._snapshot_running = False
+        self._snapshot_asked: list[Callable[[RuninkError | None], object]] = []
         self._truncate_due = False
+        self._truncated: list[Callable[[RuninkError | None], object]] = []
         self._snapshot_not_before = 0
         self._batches = 0
         self._entries = 0
@@ -106,6 +108,13 @@ class GroupCommit:
             )
         self._waiting.append(waiting)
         self._waiting_bytes = size
+        self._wake.set()
+
+    def snapshot_now(self, settle: Callable[[RuninkError | None], object]) -> None:
+        """Write a snapshot as soon as none is being written, and drop the log before it; then settle. Raises Unavailable (`stopping`) after `close`."""
+        if self._closing:
+            raise Unavailable("the Barn is stopping", code="stopping", hint="try again")
+        self._snapshot_asked.append(settle)
         self._wake.set()
 
     def close(self) -> None:
@@ -140,7 +149,8 @@ class GroupCommit:
             self._settle_leftovers()
 
     async def _wait_for_work(self) -> None:
-        if not (self._waiting or self._truncate_due or self._closing):
+        is_asked = self._snapshot_asked and not self._snapshot_running
+        if not (self._waiting or self._truncate_due or is_asked or self._closing):
             self._wake = anyio.Event()
             await self._wake.wait()
         await anyio.lowlevel.checkpoint()  # those who were just answered ask again first
@@ -188,17 +198,24 @@ class GroupCommit:
         if self._truncate_due:
             self._truncate_due = False
             await self._offload(self._journal.truncate)
+            asked, self._truncated = self._truncated, []
+            for settle in asked:
+                settle(None)
         may = self._journal.store.applied_index >= self._snapshot_not_before
-        if may and not self._snapshot_running and self._journal.lag().is_due:
+        is_due = may and self._journal.lag().is_due
+        if not self._snapshot_running and (is_due or self._snapshot_asked):
             self._snapshot_running = True
             group.start_soon(self._snapshot, name="barn snapshot")
 
     async def _snapshot(self) -> None:
         """Write the state as it is now; batches go on meanwhile."""
         state = self._journal.store.image()
+        asked, self._snapshot_asked = self._snapshot_asked, []
         try:
             await self._offload(self._journal.write_snapshot, state)
-        except Unavailable:
+        except Unavailable as full:
+            for settle in asked:
+                settle(full)
             # The log just stays long; writes are refused by themselves where there is no room for them.
             self._snapshot_not_before = state.header.index + SNAPSHOT_RETRY_ENTRIES
         except OSError as error:
@@ -209,9 +226,10 @@ class GroupCommit:
             self._journal.snapshot_written(state)
             self._snapshots += 1
             self._truncate_due = True
-            self._wake.set()
+            self._truncated += asked
         finally:
             self._snapshot_running = False
+            self._wake.set()
 
     def _settle_leftovers(self) -> None:
         unknown = OutcomeUnknown(
@@ -223,6 +241,9 @@ class GroupCommit:
             waiting.settle(unknown)
         for waiting in self._waiting:
             waiting.settle(refused)
+        for settle in (*self._snapshot_asked, *self._truncated):
+            settle(refused)
+        self._snapshot_asked, self._truncated = [], []
         self._under_way = []
         self._waiting.clear()
         self._waiting_bytes = 0

@@ -4,46 +4,42 @@ An entry of the log is (term, index, client, sequence, command).  Term and index
 (`storage/records.py`); the record's payload is a `Proposal`: MessagePack, every struct an array, a command's first element its name.
 
     command        answers `Applied` with                      or `Declined` with
-    Put            revision                                    lease_not_found
+    Put            revision                                    lease_not_found, quota_exceeded
     Delete         revision, deleted
     DeleteRange    revision, deleted
-    Txn            revision, succeeded, failed, deleted        lease_not_found
-    GrantLease     lease: its id, the entry's index
-    KeepAlive      -                                           lease_not_found
+    Txn            revision, succeeded, failed, deleted        lease_not_found, quota_exceeded, compacted, future_revision
+    GrantLease     lease: its id                               quota_exceeded
+    KeepAlive      lease                                       lease_not_found
     RevokeLease    revision, deleted                           lease_not_found
     ExpireLease    revision, deleted; nothing if it was renewed or is gone
     Compact        revision                                    future_revision
+    SetLimits      revision
+    ClearAlarm     revision
+    NameCluster    revision; the first name stays
+
+Put, Delete and DeleteRange answer with `results` if they want what was there before; a transaction does if anything in the branch that was taken has something to
+tell (a read, a transaction in it, a wanted before): then with one for each operation, in their order.
 
 Rules.  A command holds all that its outcome depends on: applying reads no clock and no chance, so every member comes to the same bytes.  A
 lease has a duration, not a date: who owns the leases (the actor) watches the time and proposes `ExpireLease` with the number of renewals that it had seen, so that
 a renewal that came first in the log wins.  A proposal of a client is applied once however often it is in the log (`sessions.py`).
+A field that is added stands last and has a default, so that entries of older logs are read; `checks.py` holds the limits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
 import msgspec
 
-from runink.errors import Finding, Invalid
+from runink.barn.keyvalue import KeyValue, Page
+from runink.errors import Invalid
 
-KEY_BYTES_MAX: Final = (
-    512  # a path of names of at most 63 characters; every key is in memory on every member
-)
+COMMAND_BYTES_MAX: Final = 2 << 20  # half a segment of the log, which must hold an entry whole
 VALUE_BYTES_MAX: Final = (
     1 << 20
 )  # records of the control plane; data belongs into files, a bundle travels in parts
-TXN_OPERATIONS_MAX: Final = (
-    1024  # of each list, some 5 ms: a gang of 500 slices is placed whole, two keys for each
-)
-COMMAND_BYTES_MAX: Final = 2 << 20  # half a segment of the log, which must hold an entry whole
-CLIENT_BYTES_MAX: Final = 64  # a run's id with room for a prefix; kept per client in every snapshot
-LEASE_TTL_MS_MIN: Final = (
-    1_000  # shorter, and a pause of the owner would end leases that are renewed in time
-)
-LEASE_TTL_MS_MAX: Final = 86_400_000  # a lease that lives longer than a day guards nothing
 
 
 class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
@@ -52,10 +48,12 @@ class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
     key: str
     value: bytes
     lease: int = 0
+    want_before: bool = False
 
 
 class Delete(msgspec.Struct, frozen=True, array_like=True, tag="delete"):
     key: str
+    want_before: bool = False
 
 
 class DeleteRange(msgspec.Struct, frozen=True, array_like=True, tag="delete_range"):
@@ -63,6 +61,45 @@ class DeleteRange(msgspec.Struct, frozen=True, array_like=True, tag="delete_rang
 
     start: str
     end: str
+    want_before: bool = False
+
+
+class Want(Enum):
+    """What is told of the keys that a read finds. Without their values, those are empty."""
+
+    ALL = "all"
+    KEYS = "keys"
+    COUNT = "count"
+
+
+class By(Enum):
+    """What a read sorts by; equals stay in the order of their keys."""
+
+    KEY = "key"
+    VERSION = "version"
+    CREATE_REVISION = "create_revision"
+    MOD_REVISION = "mod_revision"
+    VALUE = "value"
+
+
+class Range(msgspec.Struct, frozen=True, array_like=True, tag="range"):
+    """Read the keys from `start` up to, not including, `end` (empty: up to the last key), as they stood at a revision (0: the newest).
+
+    Told are the first `limit` of them (0: all) in the order that is asked for, of those whose revisions lie within the bounds (0: no bound).
+    What a page counts is the whole span, without the bounds and the limit.
+    """
+
+    start: str
+    end: str
+    revision: int = 0
+    limit: int = 0
+    want: Want = Want.ALL
+    by: By = By.KEY
+    descending: bool = False
+    mod_revision_min: int = 0
+    mod_revision_max: int = 0
+    create_revision_min: int = 0
+    create_revision_max: int = 0
 
 
 class Of(Enum):
@@ -83,23 +120,30 @@ class Is(Enum):
 
 
 class Compare(msgspec.Struct, frozen=True, array_like=True):
-    """A condition on one key: `of` it `is_` to `operand` (bytes for a value, a number otherwise)."""
+    """A condition on one key: `of` it `is_` to `operand` (bytes for a value, a number otherwise).
+
+    With an `end` it is one on every key from `key` up to, not including, `end` (empty: up to the last key); if there is none, on an absent key.
+    """
 
     key: str
     of: Of
     is_: Is
     operand: int | bytes
-
-
-Operation = Put | Delete | DeleteRange
+    end: str | None = None
 
 
 class Txn(msgspec.Struct, frozen=True, array_like=True, tag="txn"):
-    """If all comparisons hold, do `then`, else `otherwise`; all of it in one revision, or nothing."""
+    """If all comparisons hold, do `then`, else `otherwise`; all of it in one revision, or nothing.
+
+    A transaction in it is decided with it, on the state before anything is done; a read in it sees what was done before it.
+    """
 
     compares: tuple[Compare, ...] = ()
     then: tuple[Operation, ...] = ()
     otherwise: tuple[Operation, ...] = ()
+
+
+Operation = Put | Delete | DeleteRange | Range | Txn
 
 
 class GrantLease(msgspec.Struct, frozen=True, array_like=True, tag="grant_lease"):
@@ -129,27 +173,87 @@ class Compact(msgspec.Struct, frozen=True, array_like=True, tag="compact"):
     revision: int
 
 
+class SetLimits(msgspec.Struct, frozen=True, array_like=True, tag="set_limits"):
+    """Set how large the store may become, and how much of its past it keeps; 0 leaves a limit as it is.
+
+    They are part of the state, not of a member's settings: members that compact at different places would have different bytes.
+    """
+
+    quota_bytes: int = 0
+    history_changes: int = 0
+    history_bytes: int = 0
+
+
+class ClearAlarm(msgspec.Struct, frozen=True, array_like=True, tag="clear_alarm"):
+    """Let puts in again, until the next one that is over the quota."""
+
+
+class NameCluster(msgspec.Struct, frozen=True, array_like=True, tag="name_cluster"):
+    """Give a new cluster the id that tells it from every other. One that has an id keeps it."""
+
+    cluster: str
+
+
 Command = (
-    Put | Delete | DeleteRange | Txn | GrantLease | KeepAlive | RevokeLease | ExpireLease | Compact
+    Put
+    | Delete
+    | DeleteRange
+    | Txn
+    | GrantLease
+    | KeepAlive
+    | RevokeLease
+    | ExpireLease
+    | Compact
+    | SetLimits
+    | ClearAlarm
+    | NameCluster
 )
 
 
 class Proposal(msgspec.Struct, frozen=True, array_like=True):
-    """A command and who asks for it. An empty client asks without the promise of once-only."""
+    """A command and who asks for it. An empty client asks without the promise of once-only. By its `origin` a member knows what it has proposed itself."""
 
     client: str
     sequence: int
     command: Command
+    origin: int = 0
+
+
+class PutDone(msgspec.Struct, frozen=True, array_like=True, tag="put"):
+    before: KeyValue | None = None
+
+
+class DeleteDone(msgspec.Struct, frozen=True, array_like=True, tag="delete"):
+    deleted: int
+    before: tuple[KeyValue, ...] = ()
+
+
+class RangeDone(msgspec.Struct, frozen=True, array_like=True, tag="range"):
+    page: Page
+
+
+class TxnDone(msgspec.Struct, frozen=True, array_like=True, tag="txn"):
+    succeeded: bool
+    failed: tuple[int, ...]
+    results: tuple[Result, ...]
+
+
+Result = PutDone | DeleteDone | RangeDone | TxnDone
 
 
 class Applied(msgspec.Struct, frozen=True, array_like=True, tag="applied"):
-    """The command took effect. `revision` is the store's behind it; `failed` are the places of the comparisons that did not hold."""
+    """The command took effect. `revision` is the store's behind it; `failed` are the places of the comparisons that did not hold.
+
+    `are_results_gone` says that this answers a retry, and that the results were too large to be kept for it: read them at `revision`.
+    """
 
     revision: int
     succeeded: bool = True
     failed: tuple[int, ...] = ()
     deleted: int = 0
     lease: int = 0
+    results: tuple[Result, ...] = ()
+    are_results_gone: bool = False
 
 
 class Declined(msgspec.Struct, frozen=True, array_like=True, tag="declined"):
@@ -180,86 +284,3 @@ def encode_proposal(proposal: Proposal) -> bytes:
 def decode_proposal(payload: bytes) -> Proposal:
     """Return the proposal of an entry; raises msgspec.ValidationError for bytes that `encode_proposal` did not make."""
     return _decode(payload)
-
-
-def check_proposal(proposal: Proposal) -> None:
-    """Refuse a proposal that breaks a limit, before it is in the log. Raises Invalid with all findings."""
-    findings = tuple(_findings(proposal))
-    if findings:
-        raise Invalid(findings[0].text, findings=findings, code=findings[0].code)
-
-
-def _findings(proposal: Proposal) -> Iterable[Finding]:
-    if len(proposal.client.encode()) > CLIENT_BYTES_MAX:
-        yield Finding("invalid_client", f"a client's id has at most {CLIENT_BYTES_MAX} bytes")
-    if proposal.client and proposal.sequence < 1:
-        yield Finding("invalid_sequence", "a client's sequence begins with 1")
-    match proposal.command:
-        case Txn(compares, then, otherwise):
-            for name, parts in (
-                ("comparisons", compares),
-                ("operations", then),
-                ("other operations", otherwise),
-            ):
-                if len(parts) > TXN_OPERATIONS_MAX:
-                    text = f"{len(parts)} {name}: a transaction has at most {TXN_OPERATIONS_MAX}"
-                    yield Finding("txn_too_large", text)
-            yield from (finding for compare in compares for finding in _of_compare(compare))
-            yield from _of_operations(then)
-            yield from _of_operations(otherwise)
-        case Put() | Delete() | DeleteRange() as operation:
-            yield from _of_operations((operation,))
-        case GrantLease(ttl_ms):
-            if not LEASE_TTL_MS_MIN <= ttl_ms <= LEASE_TTL_MS_MAX:
-                text = (
-                    f"a lease of {ttl_ms} ms: it lasts {LEASE_TTL_MS_MIN} to {LEASE_TTL_MS_MAX} ms"
-                )
-                yield Finding("invalid_ttl", text)
-        case _:
-            pass
-
-
-def _of_compare(compare: Compare) -> Iterable[Finding]:
-    yield from _of_key(compare.key)
-    if (compare.of is Of.VALUE) != isinstance(compare.operand, bytes):
-        text = f"the {compare.of.value} of {compare.key} is compared with {type(compare.operand).__name__}"
-        yield Finding("invalid_compare", text)
-
-
-def _of_operations(operations: tuple[Operation, ...]) -> Iterable[Finding]:
-    written: set[str] = set()
-    for operation in operations:
-        if isinstance(operation, DeleteRange):
-            continue
-        yield from _of_key(operation.key)
-        if operation.key in written:
-            # One revision holds one change of a key, or a watch could not tell which came last.
-            yield Finding("duplicate_key", f"{operation.key} stands twice in a transaction")
-        written.add(operation.key)
-        if isinstance(operation, Put) and len(operation.value) > VALUE_BYTES_MAX:
-            text = f"the value of {operation.key} has {len(operation.value)} bytes, the most is {VALUE_BYTES_MAX}"
-            yield Finding("value_too_large", text)
-    yield from _of_overlaps(operations, written)
-
-
-def _of_overlaps(operations: tuple[Operation, ...], written: set[str]) -> Iterable[Finding]:
-    for operation in operations:
-        if isinstance(operation, DeleteRange):
-            inside = [
-                key
-                for key in sorted(written)
-                if operation.start <= key and (not operation.end or key < operation.end)
-            ]
-            if inside:
-                text = f"{inside[0]} stands in a transaction that deletes a range around it"
-                yield Finding("duplicate_key", text)
-
-
-def _of_key(key: str) -> Iterable[Finding]:
-    try:
-        size = len(key.encode())
-    except UnicodeEncodeError:
-        yield Finding("invalid_key", f"the key {key!r} is not text that UTF-8 can hold")
-        return
-    if not 1 <= size <= KEY_BYTES_MAX:
-        yield Finding("invalid_key", f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {size}")

@@ -1,103 +1,213 @@
-"""The last changes, by revision: what watches are answered from.
+"""The last changes, by revision: what watches and reads of the past are answered from.
 
-Bounded by number and by bytes; the oldest revisions go first, and always whole.  A watch from a revision below what is kept is
-refused (`compacted`): it would miss changes and not know it.
+A row is a revision: its changes in the order in which they were done, and the running hash behind it.  Rows follow each other without a gap, so a revision is found
+by its place.  Bounded by number and by bytes; the oldest revisions go first, and always whole.  What is told from a revision below what is kept is refused
+(`compacted`): it would miss changes and not know it.
+
+    at revision R, a key was     where
+    what it is now               if it was last changed in R or before
+    `before` of a change         of the first change behind R that is kept of it
+    not there                    otherwise
+
+So `_chains` holds the kept changes of a key, oldest first, but not the one that created a key of which no other is kept: most keys have no chain.
+`gone` holds the last change of every key that is not there any more and was at a kept revision.
+
+Compacting moves a number; the memory is given back by `sweep`, a few rows at every command, so that no command takes long.  What is not swept yet is
+never looked at, and counts for nothing.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
-from runink.barn.keyvalue import Change
+from runink.barn.keyvalue import Change, KeyValue, bytes_of
+from runink.barn.ordered import OrderedMap
 from runink.errors import Refused
 
-HISTORY_CHANGES_MAX: Final = 10_000  # minutes of a busy cluster: longer than any watcher reconnects
-HISTORY_BYTES_MAX: Final = 32 << 20  # large values must not make the history larger than the state
-_CHANGE_BYTES: Final = 128  # what a change takes beside key and value, about
+SWEEP_ROWS: Final = 64  # some 30 us
+CHANGE_BYTES: Final = 300  # what a change takes beside the key as it was: structs, numbers, hash
+_SHORT_CHAIN: Final = 64  # of longer ones, the swept beginning is cut off now and then
 
 _revision_of = attrgetter("revision")
 
 
 class Watched(msgspec.Struct, frozen=True, array_like=True):
-    """Changes in order, whole revisions only; `revision` is how far they reach, and where to go on from."""
+    """Changes in order; `revision` and `part` are how far they reach, and where to go on from. With `part` 0 the revisions are whole (`watching.py`)."""
 
     changes: tuple[Change, ...]
     revision: int
+    part: int = 0
 
 
-def _bytes(change: Change) -> int:
-    value = change.now.value if change.now is not None else b""
-    return _CHANGE_BYTES + len(change.key) + len(value)
+class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A revision: its changes, the running hash behind it, and how many changes and bytes there were up to it, ever."""
+
+    changes: tuple[Change, ...]
+    digest: bytes
+    changes_total: int
+    bytes_total: int
+
+
+def history_bytes(changes: Sequence[Change]) -> int:
+    """Return what these changes count for while they are kept."""
+    total = 0
+    for change in changes:
+        total += CHANGE_BYTES + len(change.key)
+        if change.before is not None:
+            total += bytes_of(change.before)
+    return total
+
+
+def is_compacted(revision: int, compacted: int) -> Refused:
+    """Return the error for whoever asks for what is not kept any more."""
+    return Refused(
+        f"changes up to revision {compacted} are not kept any more, asked for from {revision}",
+        code="compacted",
+        hint="read the keys anew and watch from that revision",
+    )
 
 
 class History:
     """Kept changes. Every revision above `compacted` up to the store's own is there, whole."""
 
-    def __init__(self, changes: Sequence[Change] = (), *, compacted: int = 0) -> None:
-        self._changes = list(changes)
-        self._first = 0  # where the kept ones begin; what lies before is cut off now and then
-        self._bytes = sum(map(_bytes, changes))
+    def __init__(self, *, compacted: int = 0, digest: bytes = b"") -> None:
+        self._rows: list[Row] = []
+        self._first = 0  # where the rows begin that are not swept
+        self._swept = compacted  # the revision before that of the first of them
+        self._chains: dict[str, list[Change]] = {}
+        self._newest = self._dropped = Row((), digest, 0, 0)  # the last one, and the last compacted
+        self.gone: OrderedMap[Change] = OrderedMap()
         self.compacted = compacted
+        self.revision = compacted
+        self.size_bytes = 0  # what the kept changes count for
 
     def __len__(self) -> int:
-        return len(self._changes) - self._first
+        """Return how many changes are kept."""
+        return self._newest.changes_total - self._dropped.changes_total
 
-    def add(self, changes: Sequence[Change]) -> None:
-        """Append the changes of one revision, and drop what is over the limits."""
+    def add(self, changes: tuple[Change, ...], digest: bytes) -> None:
+        """Append a revision."""
         assert changes
-        self._changes.extend(changes)
-        self._bytes += sum(map(_bytes, changes))
-        newest = changes[-1].revision
-        while len(self) > HISTORY_CHANGES_MAX or self._bytes > HISTORY_BYTES_MAX:
-            oldest = self._changes[self._first].revision
-            if oldest == newest:
-                break  # one revision may be larger than the limit; it is kept whole
-            self.compact(oldest)
+        newest = self._newest
+        size = history_bytes(changes)
+        self._newest = row = Row(
+            changes, digest, newest.changes_total + len(changes), newest.bytes_total + size
+        )
+        self._rows.append(row)
+        self.revision += 1
+        self.size_bytes += size
+        for change in changes:
+            self._link(change)
+
+    def _link(self, change: Change) -> None:
+        chain = self._chains.get(change.key)
+        if chain is not None:
+            chain.append(change)
+            if not len(chain) % _SHORT_CHAIN:
+                self._shorten(chain)
+        elif change.before is not None:
+            self._chains[change.key] = [change]
+        if change.now is None:
+            self.gone.set(change)
+        elif change.before is None and chain is not None:
+            self.gone.pop(change.key)
+
+    def _shorten(self, chain: list[Change]) -> None:
+        swept = bisect_right(chain, self._swept, key=_revision_of)
+        if 2 * swept >= len(chain):
+            del chain[:swept]
+
+    def keep(self, *, changes_max: int, bytes_max: int) -> None:
+        """Compact what is over the limits, but never the newest revision: it may be larger than they are, and is kept whole."""
+        newest = self._newest.changes_total - changes_max
+        while self._dropped.changes_total < newest or self.size_bytes > bytes_max:
+            if self.compacted + 1 >= self.revision:
+                break
+            self.compact(self.compacted + 1)
 
     def compact(self, revision: int) -> None:
         """Drop the changes up to and with `revision`."""
         if revision <= self.compacted:
             return
-        end = bisect_right(self._changes, revision, lo=self._first, key=_revision_of)
-        self._bytes -= sum(map(_bytes, self._changes[self._first : end]))
-        self._first = end
+        self._dropped = self._rows[self._first + revision - self._swept - 1]
         self.compacted = revision
-        if self._first > HISTORY_CHANGES_MAX:
-            del self._changes[: self._first]
+        self.size_bytes = self._newest.bytes_total - self._dropped.bytes_total
+
+    def sweep(self) -> None:
+        """Give back the memory of a few rows that are not kept."""
+        left = self.compacted - self._swept
+        if not left:
+            return
+        for _ in range(min(SWEEP_ROWS, left)):
+            row = self._rows[self._first]
+            self._first += 1
+            self._swept += 1
+            for change in row.changes:
+                self._unlink(change)
+        if self._first > SWEEP_ROWS and 2 * self._first > len(self._rows):
+            del self._rows[: self._first]
             self._first = 0
 
-    def after(
-        self, revision: int, *, now: int, prefixes: tuple[str, ...], changes_max: int
-    ) -> Watched:
-        """Return what happened behind `revision`, up to the store's revision `now`, to keys with one of the prefixes.
+    def _unlink(self, change: Change) -> None:
+        chain = self._chains.get(change.key)
+        if chain is None:
+            return
+        if chain[-1].revision <= change.revision:
+            del self._chains[change.key]
+            if change.now is None:
+                self.gone.pop(change.key)
+        elif len(chain) <= _SHORT_CHAIN and chain[0] is change:
+            del chain[0]
 
-        It ends behind the revision with which `changes_max` is reached. Raises Refused (`compacted`, `future_revision`).
-        """
-        assert changes_max > 0
+    def row(self, revision: int) -> Row:
+        """Return a kept revision."""
+        assert self.compacted < revision <= self.revision
+        return self._rows[self._first + revision - self._swept - 1]
+
+    def rows(self) -> list[Row]:
+        """Return the kept revisions, a list of one's own."""
+        return self._rows[self._first + self.compacted - self._swept :]
+
+    def digest_at(self, revision: int) -> bytes:
+        """Return the running hash behind a kept revision, or that of the last one that was compacted."""
+        return (self._dropped if revision == self.compacted else self.row(revision)).digest
+
+    def check_kept(self, revision: int) -> None:
+        """Refuse a revision of the past that cannot be read, or watched from, any more, or not yet. Raises Refused (`compacted`, `future_revision`)."""
         if revision < self.compacted:
+            raise is_compacted(revision, self.compacted)
+        if revision > self.revision:
             raise Refused(
-                f"changes up to revision {self.compacted} are not kept any more, asked for from {revision}",
-                code="compacted",
-                hint="read the keys anew and watch from that revision",
+                f"revision {revision} is yet to come, the store is at {self.revision}",
+                code="future_revision",
             )
-        if revision > now:
-            raise Refused(
-                f"revision {revision} is yet to come, the store is at {now}", code="future_revision"
-            )
-        begin = bisect_right(self._changes, revision, lo=self._first, key=_revision_of)
-        found: list[Change] = []
-        for place in range(begin, len(self._changes)):
-            change = self._changes[place]
-            if len(found) >= changes_max and change.revision != found[-1].revision:
-                return Watched(tuple(found), found[-1].revision)
-            if change.key.startswith(prefixes):
-                found.append(change)
-        return Watched(tuple(found), now)
 
-    def kept(self) -> tuple[Change, ...]:
-        return tuple(self._changes[self._first :])
+    def was(self, key: str, revision: int, now: KeyValue | None) -> KeyValue | None:
+        """Return a key as it stood at a kept revision; `now` is what it is at the newest."""
+        if now is not None and now.mod_revision <= revision:
+            return now
+        chain = self._chains.get(key)
+        if chain is None:
+            return None
+        following = bisect_right(chain, revision, key=_revision_of)
+        before = chain[following].before if following < len(chain) else None
+        return before if before is not None and before.mod_revision <= revision else None
+
+    def revisions_of(self, key: str, after: int, now: KeyValue | None) -> Iterator[int]:
+        """Yield the revisions behind a kept one in which a key was changed."""
+        chain = self._chains.get(key)
+        if chain is None:
+            if now is not None and now.mod_revision > after:
+                yield now.mod_revision
+            return
+        following = bisect_right(chain, after, key=_revision_of)
+        before = chain[following].before if following < len(chain) else None
+        if before is not None and before.mod_revision > after:
+            yield before.mod_revision  # what created the key stands in no chain
+        for place in range(following, len(chain)):
+            yield chain[place].revision

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+ITEM_BYTES: Final = 200  # of the structs and numbers around a key and its value
 _LAST_CHARACTER: Final = 0x10FFFF
 _BEFORE_SURROGATES: Final = 0xD7FF  # the next code points are no characters and cannot be encoded
 _AFTER_SURROGATES: Final = 0xE000
@@ -26,11 +27,15 @@ class KeyValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one revision did to one key: `now` is what it became, nothing if it was deleted."""
+    """What one revision did to one key: `now` is what it became, nothing if it was deleted.
+
+    `before` is what it was, nothing if it was not there; a watch that did not ask for it is given none.
+    """
 
     revision: int
     key: str
     now: KeyValue | None
+    before: KeyValue | None = None
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
@@ -41,16 +46,29 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
-    """What a span held at `revision`: the first keys in order, and how many keys it held in all."""
+    """What a span held: the keys that were asked for, `revision`, and how many keys it held in all.
+
+    `revision` is the store's when it was read.  `more` says that keys which were asked for did not find room: the answer had a limit, of the asker or of
+    the Barn, and reading goes on behind the last key.
+    """
 
     items: tuple[KeyValue, ...]
     revision: int
     count: int
+    more: bool = False
 
 
 def one_key(key: str) -> Span:
     """Return the span of this key alone."""
     return Span(key, key + "\0")
+
+
+def bytes_of(item: KeyValue | None) -> int:
+    """Return what a key as it stood counts for against limits; one that is not there counts for nothing.
+
+    A measure that every member takes alike, close to what it takes in memory.
+    """
+    return ITEM_BYTES + len(item.key) + len(item.value) if item is not None else 0
 
 
 def key_prefix(prefix: str) -> Span:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from runink.barn.commands import ExpireLease
-from runink.barn.store import LeaseView
+from runink.barn.lease_table import LeaseView
 
 TICK_S: Final = 0.25  # a quarter of the shortest lease: how late a lease may end
 LATE_S: Final = (
@@ -56,6 +56,11 @@ class LeaseDeadlines:
 
     def ended(self, lease: int) -> None:
         self._deadlines.pop(lease, None)
+
+    def left_s(self, lease: int, *, now_s: float) -> float:
+        """Return how long a lease lasts still if nobody renews it; 0 for one whose end is proposed or that is not known."""
+        deadline = self._deadlines.get(lease)
+        return max(deadline.at_s - now_s, 0.0) if deadline is not None else 0.0
 
     def due(self, *, now_s: float) -> list[ExpireLease]:
         """Return what to propose now, in the order of the leases' ids."""

@@ -10,21 +10,29 @@ ANSWERS_MAX answers of the last CLIENTS_MAX clients, by their place in the log a
     unknown              id above every dropped client's      applied: it is new
     unknown              otherwise                            declined: client_expired, it may be a retry
 
+Results that take more than RESULT_BYTES_MAX are not kept: a retry is told that the command took effect, at which revision, and that they are gone.
+
 So nothing is ever applied twice; in return a client that stayed silent while thousands of newer ones wrote must take a new id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import Final
 
 import msgspec
 
-from runink.barn.commands import Answer, Declined
+from runink.barn.commands import Answer, Applied, Declined
 
 CLIENTS_MAX: Final = (
     2048  # agents, services and people's commands of a large cluster within some minutes
 )
 ANSWERS_MAX: Final = 64  # more than a client has under way at once (`clients/barn.py`: 32)
+RESULT_BYTES_MAX: Final = 2048  # some keys; of 131,072 kept answers each may have as much
+
+_sequence_of = itemgetter(0)
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
@@ -38,7 +46,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
 class Sessions:
     """The table. A dict keeps the order of the last proposal of each client, oldest first."""
 
-    def __init__(self, kept: tuple[Session, ...] = (), *, dropped_client: str = "") -> None:
+    def __init__(self, kept: Iterable[Session] = (), *, dropped_client: str = "") -> None:
         self._dropped_client = dropped_client
         self._dropped = {session.client: session.dropped for session in kept}
         self._answers = {session.client: dict(session.answers) for session in kept}
@@ -67,7 +75,7 @@ class Sessions:
         """Keep an answer; drop what is over the limits."""
         answers = self._answers.pop(client, {})
         self._answers[client] = answers
-        answers[sequence] = answer
+        answers[sequence] = _kept(answer)
         self._dropped.setdefault(client, 0)
         if len(answers) > ANSWERS_MAX:
             lowest = min(answers)
@@ -79,9 +87,35 @@ class Sessions:
             del self._dropped[oldest]
             self._dropped_client = max(self._dropped_client, oldest)
 
-    def kept(self) -> tuple[Session, ...]:
-        """Return the table as values, in its order."""
-        return tuple(
-            Session(client, self._dropped[client], tuple(sorted(answers.items())))
-            for client, answers in self._answers.items()
+    def frozen(self) -> Kept:
+        """Return the table as it is now; quick, the sorting is left to whoever reads it."""
+        dropped = self._dropped
+        return Kept(
+            [
+                (client, dropped[client], tuple(answers.items()))
+                for client, answers in self._answers.items()
+            ]
         )
+
+
+class Kept:
+    """The table of one moment as values, in its order. Any thread may walk over it."""
+
+    def __init__(self, rows: list[tuple[str, int, tuple[tuple[int, Answer], ...]]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Session]:
+        for client, dropped, answers in self._rows:
+            yield Session(client, dropped, tuple(sorted(answers, key=_sequence_of)))
+
+
+def _kept(answer: Answer) -> Answer:
+    """Return what is kept of an answer."""
+    if not isinstance(answer, Applied) or not answer.results:
+        return answer
+    if len(_encode(answer.results)) <= RESULT_BYTES_MAX:
+        return answer
+    return msgspec.structs.replace(answer, results=(), are_results_gone=True)

@@ -6,7 +6,7 @@ proposal is sent again under the same number, and the Barn applies it once; only
 
     answer                                   what the client does
     Applied                                  returns
-    Declined                                 raises: NotFound (lease), Refused
+    Declined                                 raises: NotFound (lease), QuotaExceeded, Refused
     Overloaded                               sends it again, after a pause
     disk_full, stopping                      raises, unless an earlier copy may have arrived
     client_expired, and this is new          takes a new id, sends it again
@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -44,7 +45,8 @@ from runink.barn.commands import (
     Txn,
 )
 from runink.barn.history import Watched
-from runink.barn.keyvalue import KeyValue, Span, key_prefix, one_key
+from runink.barn.keyvalue import Change, KeyValue, Page, Span, key_prefix, one_key
+from runink.barn.watching import Interest
 from runink.clients.barn_requests import (
     BarnRequest,
     BarnStatus,
@@ -60,10 +62,12 @@ from runink.errors import (
     NotFound,
     OutcomeUnknown,
     Overloaded,
+    QuotaExceeded,
     Refused,
     Unavailable,
 )
 from runink.names import run_id
+from runink.runtime.actor import Request
 from runink.runtime.ref import Ref
 
 WITHIN_S: Final = 10.0  # a restart of the Barn takes a second or two
@@ -207,9 +211,33 @@ class BarnClient:
             tuple(decode_value(item, kind) for item in page.items), page.revision, page.count
         )
 
-    async def read(self, *spans: Span, limit: int = 0) -> Pages:
-        """Return what several spans held at one revision, undecoded."""
-        return await self._barn.ask(Read(spans, limit), within=self._within_s)
+    async def read(self, *spans: Span, limit: int = 0, revision: int = 0) -> Pages:
+        """Return what several spans held at one revision (0: the newest), undecoded; reads on where it does not fit one answer.
+
+        Raises Refused (`compacted`, `future_revision`).
+        """
+        pages = await self.ask(Read(spans, limit, revision))
+        at = revision or pages.revision
+        whole = [
+            await self._read_on(span, page, limit=limit, revision=at)
+            for span, page in zip(spans, pages.pages, strict=True)
+        ]
+        return Pages(tuple(whole), pages.revision)
+
+    async def _read_on(self, span: Span, page: Page, *, limit: int, revision: int) -> Page:
+        items = list(page.items)
+        is_more = page.more
+        while is_more and not 0 < limit <= len(items):  # ends: each answer has a key at least
+            start = items[-1].key + "\0" if items else span.start
+            left = limit - len(items) if limit else 0
+            rest = (await self.ask(Read((Span(start, span.end),), left, revision))).pages[0]
+            items += rest.items
+            is_more = rest.more
+        return Page(tuple(items), page.revision, page.count, is_more)
+
+    async def ask(self, request: Request[T]) -> T:
+        """Ask the Barn anything that changes nothing. Raises what the table of requests says, and TimedOut."""
+        return await self._barn.ask(request, within=self._within_s)
 
     async def put(self, key: str, value: Any, *, lease: int = 0) -> int:
         """Set a key and return the revision."""
@@ -243,17 +271,37 @@ class BarnClient:
         await self.propose(RevokeLease(lease))
 
     async def status(self) -> BarnStatus:
-        return await self._barn.ask(Status(), within=self._within_s)
+        return await self.ask(Status())
 
     async def watch(self, *prefixes: str, after_revision: int) -> AsyncGenerator[Watched, None]:
-        """Yield every change of keys with these prefixes behind a revision, once and in order, for as long as it is asked.
+        """Yield every change of keys with these prefixes behind a revision, once and in order, whole revisions, for as long as it is asked.
 
         Goes on by itself after a restart of the Barn or a lost link, however long that takes. Raises Refused (`compacted`) if it was away for
         longer than changes are kept: read anew then.
         """
+        parts: list[Change] = []
+        async with aclosing(self.polls(Interest(prefixes), after_revision)) as answers:
+            async for watched in answers:
+                parts += watched.changes
+                if parts and not watched.part:
+                    yield Watched(tuple(parts), watched.revision)
+                    parts = []
+
+    async def polls(self, interest: Interest, after_revision: int) -> AsyncGenerator[Watched, None]:
+        """Yield all that a watch is answered: changes, parts of a revision that is too large, and empty answers, which say how far nothing has happened. Else like `watch`."""
         pause_s = PAUSE_S
+        part = 0
         while True:  # ends when the caller stops asking
-            request = WatchFrom(prefixes, after_revision, CHANGES_MAX, WATCH_WAIT_S)
+            request = WatchFrom(
+                interest.prefixes,
+                after_revision,
+                CHANGES_MAX,
+                WATCH_WAIT_S,
+                interest.spans,
+                interest.skip,
+                interest.want_before,
+                part,
+            )
             try:
                 watched = await self._barn.ask(request, within=WATCH_WAIT_S + WATCH_GRACE_S)
             except Unavailable:
@@ -261,9 +309,8 @@ class BarnClient:
                 pause_s = min(2 * pause_s, PAUSE_S_MAX)
                 continue
             pause_s = PAUSE_S
-            after_revision = watched.revision
-            if watched.changes:
-                yield watched
+            after_revision, part = watched.revision, watched.part
+            yield watched
 
     async def propose(self, command: Command) -> Applied:
         """Propose any command; the other methods are short for this. Raises what the module's table says, and Invalid."""
@@ -317,4 +364,7 @@ def _declined(answer: Declined) -> Refused | OutcomeUnknown:
         return OutcomeUnknown(answer.text, hint="read the key to see whether it took place")
     if answer.code == "lease_not_found":
         return NotFound(answer.text, code=answer.code, hint="grant a new lease")
+    if answer.code == "quota_exceeded":
+        hint = "delete what is not needed, `runi clean` forgets old runs; or `runi barn limits --quota`"
+        return QuotaExceeded(answer.text, hint=hint)
     return Refused(answer.text, code=answer.code)

@@ -1,12 +1,20 @@
 """What may be asked of the Barn, and what it answers.
 
     request      answer                                              raises, beside the deadline
-    Read         Pages, all of one revision                          -
+    Read         Pages, all of one revision                          compacted, future_revision
+    Select       Pages, one for each query                           compacted, future_revision, Invalid
     Propose      Applied | Declined, when it is durable and applied  Invalid, Overloaded, disk_full, stopping, OutcomeUnknown
     WatchFrom    Watched: as soon as there is something, or empty    compacted, future_revision, too_many_watches
-                 when `wait_s` is over
+                 when `wait_s` is over: a mark of progress
     Status       BarnStatus                                          -
+    LeaseStatus  LeaseFacts, with its keys                           NotFound
+    Leases       LeaseList, without keys                             -
+    HashAt       Hash                                                compacted, future_revision
+    Backup       BackupPart: the state in parts, each asked for      backup_gone, Overloaded (`too_many_backups`)
+    Defrag       Defragged, when a snapshot is on disk and the log   disk_full, stopping
+                 before it is gone
 
+A page holds what finds room in an answer, and says if there is more; a client reads on behind its last key, at the revision of the first page.
 They stand here and not beside the actor because both the actor and the client speak them, and neither may import the other.
 """
 
@@ -14,21 +22,26 @@ from __future__ import annotations
 
 import msgspec
 
-from runink.barn.commands import Answer, Command
+from runink.barn.commands import Answer, Command, Range
 from runink.barn.history import Watched
 from runink.barn.keyvalue import Page, Span
+from runink.barn.watching import Skip
 from runink.runtime.actor import Request
 
 
 class Pages(msgspec.Struct, frozen=True):
-    """What the spans held, in the order in which they were asked for, all at `revision`."""
+    """What the spans held, in the order in which they were asked for, all read at `revision`."""
 
     pages: tuple[Page, ...]
     revision: int
 
 
 class BarnStatus(msgspec.Struct, frozen=True):
-    """The Barn in numbers. `torn` tells what was cut off the log when it was opened, `trouble` why it takes no writes at the moment, if so."""
+    """The Barn in numbers.
+
+    `torn` tells what was cut off the log when it was opened, `trouble` why it takes no writes at the moment, if so; `is_alarmed` that it takes no puts because
+    `size_bytes` came to `quota_bytes`. `digest` is the running hash at `revision`, in hexadecimal digits.
+    """
 
     term: int
     applied_index: int
@@ -45,13 +58,66 @@ class BarnStatus(msgspec.Struct, frozen=True):
     free_bytes: int
     torn: str = ""
     trouble: str = ""
+    cluster: str = ""
+    digest: str = ""
+    size_bytes: int = 0
+    quota_bytes: int = 0
+    history_changes: int = 0
+    history_changes_max: int = 0
+    history_bytes: int = 0
+    history_bytes_max: int = 0
+    is_alarmed: bool = False
+
+
+class LeaseFacts(msgspec.Struct, frozen=True):
+    """A lease, how long it lasts without a renewal, and how long it lasts still. `keys` are the keys that end with it, where they were asked for."""
+
+    lease: int
+    ttl_ms: int
+    left_ms: int
+    renewals: int
+    keys: tuple[str, ...] = ()
+
+
+class LeaseList(msgspec.Struct, frozen=True):
+    leases: tuple[LeaseFacts, ...]
+
+
+class Hash(msgspec.Struct, frozen=True):
+    """The running hash behind a revision, in hexadecimal digits: equal on all members whose states came about in the same way."""
+
+    revision: int
+    digest: str
+
+
+class BackupPart(msgspec.Struct, frozen=True):
+    """A part of a backup: its number counts from 0, and the last one says so."""
+
+    backup: int
+    part: int
+    data: bytes
+    is_last: bool
+
+
+class Defragged(msgspec.Struct, frozen=True):
+    """What is on disk now: a snapshot up to an entry, and a log of so many segments."""
+
+    snapshot_index: int
+    log_segments: int
 
 
 class Read(Request[Pages], frozen=True):
-    """Read some spans at one revision; of each the first `limit` keys (0: all)."""
+    """Read some spans at one revision (0: the newest); of each the first `limit` keys (0: all)."""
 
     spans: tuple[Span, ...]
     limit: int = 0
+    revision: int = 0
+
+
+class Select(Request[Pages], frozen=True):
+    """Answer some queries, all at one moment."""
+
+    queries: tuple[Range, ...]
 
 
 class Propose(Request[Answer], frozen=True):
@@ -63,16 +129,49 @@ class Propose(Request[Answer], frozen=True):
 
 
 class WatchFrom(Request[Watched], frozen=True):
-    """Wait for changes of keys with one of the prefixes behind a revision, for `wait_s` at most."""
+    """Wait for changes of keys with one of the prefixes, or in one of the spans, behind a revision (and behind `part` changes of the next), for `wait_s` at most."""
 
     prefixes: tuple[str, ...]
     after_revision: int
     limit: int = 1000
     wait_s: float = 30.0
+    spans: tuple[Span, ...] = ()
+    skip: Skip = Skip.NOTHING
+    want_before: bool = False
+    part: int = 0
 
 
 class Status(Request[BarnStatus], frozen=True):
     """Ask for the Barn in numbers."""
 
 
-BarnRequest = Read | Propose | WatchFrom | Status
+class LeaseStatus(Request[LeaseFacts], frozen=True):
+    """Ask for a lease, with its keys."""
+
+    lease: int
+
+
+class Leases(Request[LeaseList], frozen=True):
+    """Ask for all leases."""
+
+
+class HashAt(Request[Hash], frozen=True):
+    """Ask for the running hash behind a revision (0: the newest)."""
+
+    revision: int = 0
+
+
+class Backup(Request[BackupPart], frozen=True):
+    """Ask for a part of a backup; number 0 begins one, of the state as it is then."""
+
+    backup: int = 0
+    part: int = 0
+
+
+class Defrag(Request[Defragged], frozen=True):
+    """Write a snapshot, and drop the log before it."""
+
+
+BarnRequest = (
+    Read | Select | Propose | WatchFrom | Status | LeaseStatus | Leases | HashAt | Backup | Defrag
+)

@@ -32,6 +32,7 @@ from runink.barn.commands import (
 )
 from runink.barn.keyvalue import Span, key_prefix
 from runink.barn.store import Store
+from runink.barn.watching import Bounds, Interest
 
 key_names = st.sampled_from(["/a", "/a/1", "/a/2", "/b", "/b/1", "/é"])
 values = st.binary(max_size=3)
@@ -148,7 +149,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
     @rule(prefix=st.sampled_from(["/", "/a"]), changes_max=st.integers(1, 4))
     def watch(self, prefix: str, changes_max: int) -> None:
         watched = self.store.changes_after(
-            self.seen_revision[prefix], (prefix,), changes_max=changes_max
+            self.seen_revision[prefix], Interest((prefix,)), Bounds(changes_max)
         )
         self.seen_revision[prefix] = watched.revision
         for change in watched.changes:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runink.barn.keyvalue import Change
 from runink.barn.watches import Watches
+from runink.barn.watching import Interest
 
 texts = st.text("ab/", max_size=4)
 steps = st.lists(
@@ -24,13 +25,14 @@ def test_watches_wake_as_a_look_at_every_prefix_would(script) -> None:
     for number, (what, given_) in enumerate(script):
         if what == "add":
             waiting[number] = tuple(given_)
-            watches.add(number, tuple(given_))
+            watches.add(number, Interest(tuple(given_)))
         elif what == "remove":
             waiting.pop(given_, None)
             watches.remove(given_)
         else:
             woken = [n for n, those in waiting.items() if any(k.startswith(those) for k in given_)]
-            assert watches.take([Change(1, key, None) for key in given_]) == woken
+            due = watches.take([Change(1, key, None) for key in given_])
+            assert sorted(watch for one in due for watch in one.watches) == woken
             for watch in woken:
                 del waiting[watch]
         assert len(watches) == len(waiting)

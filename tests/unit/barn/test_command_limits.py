@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import msgpack
 import pytest
-from runink.barn.commands import (
+from runink.barn.checks import (
     CLIENT_BYTES_MAX,
-    COMMAND_BYTES_MAX,
     KEY_BYTES_MAX,
+    TXN_DEPTH_MAX,
     TXN_OPERATIONS_MAX,
+    check_proposal,
+    check_range,
+)
+from runink.barn.commands import (
+    COMMAND_BYTES_MAX,
     VALUE_BYTES_MAX,
     Command,
     Compare,
@@ -16,11 +21,13 @@ from runink.barn.commands import (
     DeleteRange,
     GrantLease,
     Is,
+    NameCluster,
     Of,
     Proposal,
     Put,
+    Range,
+    SetLimits,
     Txn,
-    check_proposal,
     decode_proposal,
     encode_proposal,
 )
@@ -66,6 +73,13 @@ def test_what_just_keeps_the_limits_passes(command: Command):
         (Txn((Compare("/a", Of.VALUE, Is.EQUAL, 1),)), ["invalid_compare"]),
         (Txn((Compare("/a", Of.VERSION, Is.EQUAL, b""),)), ["invalid_compare"]),
         (GrantLease(10), ["invalid_ttl"]),
+        (SetLimits(quota_bytes=5), ["invalid_limit"]),
+        (SetLimits(history_changes=-1), ["invalid_limit"]),
+        (NameCluster(""), ["invalid_cluster"]),
+        (DeleteRange("\ud800", ""), ["invalid_key"]),
+        (Txn((Compare("\ud800", Of.VERSION, Is.EQUAL, 0, ""),)), ["invalid_key"]),
+        (Txn((), (Range("/a", "", limit=-1),)), ["invalid_range"]),
+        (Txn((), (Txn((), (Put("", b""),)),)), ["invalid_key"]),
     ],
 )
 def test_what_breaks_a_limit_is_refused(command: Command, found: list[str]):
@@ -98,5 +112,42 @@ def test_a_proposal_is_an_array_that_any_messagepack_reader_reads():
     assert msgpack.unpackb(payload) == [
         "c",
         7,
-        ["txn", [["/a", "value", "==", b"1"]], [["put", "/a", b"2", 0]], []],
+        ["txn", [["/a", "value", "==", b"1", None]], [["put", "/a", b"2", 0, False]], []],
+        0,
     ]
+
+
+def test_an_entry_of_an_older_log_is_read():
+    entry = ["c", 7, ["txn", [["/a", "value", "==", b"1"]], [["put", "/a", b"2", 0]], []]]
+    expected = Txn((Compare("/a", Of.VALUE, Is.EQUAL, b"1"),), (Put("/a", b"2"),))
+    assert decode_proposal(msgpack.packb(entry)) == Proposal("c", 7, expected)
+
+
+def nested(depth: int) -> Txn:
+    return Txn((), (nested(depth - 1),) if depth > 1 else (Put("/a", b""),))
+
+
+def test_transactions_stand_in_each_other_so_deep_and_no_deeper():
+    assert codes(nested(TXN_DEPTH_MAX)) == []
+    assert codes(nested(TXN_DEPTH_MAX + 1)) == ["txn_too_deep"]
+
+
+def test_both_branches_of_a_transaction_within_may_change_a_key_but_nothing_around_it():
+    inner = Txn((), (Put("/a", b"1"),), (Delete("/a"),))
+    assert codes(Txn((), (inner, Put("/b", b"")))) == []
+    assert codes(Txn((), (inner, Put("/a", b"")))) == ["duplicate_key"]
+    assert codes(Txn((), (inner, DeleteRange("/", "")))) == ["duplicate_key"]
+    assert codes(Txn((), (inner, Range("/a", "")))) == []
+
+
+def test_operations_are_counted_in_all_branches_together():
+    many = Txn((), tuple(Delete(f"/{n}") for n in range(TXN_OPERATIONS_MAX)))
+    others = Txn((), tuple(Delete(f"/x{n}") for n in range(TXN_OPERATIONS_MAX)))
+    assert "txn_too_large" in codes(Txn((), (many, others)))
+
+
+def test_a_read_that_means_nothing_is_refused():
+    with pytest.raises(Invalid):
+        check_range(Range("/a", "", revision=-1))
+    with pytest.raises(Invalid):
+        check_range(Range("\ud800", ""))

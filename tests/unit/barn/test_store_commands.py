@@ -21,12 +21,13 @@ from runink.barn.commands import (
     Proposal,
     Put,
     RevokeLease,
+    SetLimits,
     Txn,
 )
-from runink.barn.history import HISTORY_BYTES_MAX, HISTORY_CHANGES_MAX
 from runink.barn.keyvalue import Change, KeyValue, Span, key_prefix, one_key
 from runink.barn.sessions import ANSWERS_MAX, CLIENTS_MAX
 from runink.barn.store import LeaseView, Store
+from runink.barn.watching import Bounds, Interest
 from runink.errors import Broken, Refused
 
 
@@ -165,7 +166,7 @@ def test_a_renewal_that_came_first_wins_over_an_expiry():
     applied(store, ExpireLease(lease, renewals=0))
     assert store.lease(lease) == LeaseView(lease, 5000, 1)
     applied(store, ExpireLease(lease, renewals=1))
-    assert store.leases() == []
+    assert store.leases() == ()
     assert store.get("/a") is None
     assert applied(store, ExpireLease(lease, renewals=1)).deleted == 0
 
@@ -214,22 +215,22 @@ def test_changes_come_in_order_and_whole_revisions():
     applied(store, Put("/a", b"1"))
     applied(store, Txn((), (Put("/b", b"1"), Delete("/a"), Put("/x", b"1"))))
     applied(store, Put("/b", b"2"))
-    watched = store.changes_after(0, ("/a", "/b"), changes_max=2)
+    watched = store.changes_after(0, Interest(("/a", "/b")), Bounds(2))
     assert [(change.revision, change.key) for change in watched.changes] == [
         (1, "/a"),
         (2, "/b"),
         (2, "/a"),
     ]
     assert watched.revision == 2
-    rest = store.changes_after(2, ("/a", "/b"), changes_max=2)
+    rest = store.changes_after(2, Interest(("/a", "/b")), Bounds(2))
     assert rest.changes == (Change(3, "/b", store.get("/b")),)
-    assert store.changes_after(3, ("/",), changes_max=9).changes == ()
+    assert store.changes_after(3, Interest(("/",)), Bounds(9)).changes == ()
 
 
 def test_a_watch_that_finds_nothing_moves_on_to_the_revision_of_the_store():
     store = Store()
     applied(store, Put("/a", b"1"))
-    assert store.changes_after(0, ("/b",), changes_max=1).revision == 1
+    assert store.changes_after(0, Interest(("/b",)), Bounds(1)).revision == 1
 
 
 def test_compacted_changes_are_refused_and_the_keys_stay():
@@ -238,37 +239,45 @@ def test_compacted_changes_are_refused_and_the_keys_stay():
         applied(store, Put("/a", b"1"))
     applied(store, Compact(2))
     with pytest.raises(Refused) as caught:
-        store.changes_after(1, ("/",), changes_max=1)
+        store.changes_after(1, Interest(("/",)), Bounds(1))
     assert caught.value.code == "compacted"
-    assert len(store.changes_after(2, ("/",), changes_max=9).changes) == 2
+    assert len(store.changes_after(2, Interest(("/",)), Bounds(9)).changes) == 2
     assert store.compacted == 2
     assert isinstance(apply(store, Compact(9)), Declined)
 
 
 def test_a_revision_that_is_yet_to_come_is_refused():
     with pytest.raises(Refused) as caught:
-        Store().changes_after(1, ("/",), changes_max=1)
+        Store().changes_after(1, Interest(("/",)), Bounds(1))
     assert caught.value.code == "future_revision"
 
 
 def test_the_history_is_bounded_by_bytes_and_keeps_the_newest():
     store = Store()
-    value = bytes(1 << 20)
-    rounds = (HISTORY_BYTES_MAX >> 20) + 3
-    for _ in range(rounds):
-        applied(store, Put("/a", value))
-    assert 0 < store.compacted < rounds
-    assert store.changes_after(rounds - 1, ("/",), changes_max=9).changes
+    applied(store, SetLimits(history_bytes=10_000))
+    for _ in range(30):
+        applied(store, Put("/a", bytes(1000)))
+    assert 20 < store.compacted < 29
+    assert 0 < store.history_bytes <= 10_000
+    assert store.changes_after(29, Interest(("/",)), Bounds(9)).changes
+
+
+def test_the_history_is_bounded_by_number():
+    store = Store()
+    applied(store, SetLimits(history_changes=5))
+    for number in range(12):
+        applied(store, Put(f"/{number % 3}", b""))
+    assert (store.compacted, store.history_changes) == (7, 5)
 
 
 def test_one_revision_larger_than_the_history_is_kept_whole():
     store = Store()
-    for first in range(0, HISTORY_CHANGES_MAX + 256, 256):
-        applied(store, Txn((), tuple(Put(f"/{first + n:06}", b"") for n in range(256))))
+    applied(store, SetLimits(history_changes=10))
+    applied(store, Txn((), tuple(Put(f"/{n:06}", b"") for n in range(40))))
     revision = store.revision
     applied(store, DeleteRange("/", ""))
-    watched = store.changes_after(revision, ("/",), changes_max=1)
-    assert len(watched.changes) > HISTORY_CHANGES_MAX
+    watched = store.changes_after(revision, Interest(("/",)), Bounds(1))
+    assert len(watched.changes) == 40
     assert store.compacted == revision
 
 
@@ -300,7 +309,7 @@ def test_a_cut_image_is_refused(cut: int):
 def test_an_image_of_another_format_says_so():
     data = b"".join(image.encode(Store().image()))
     at = data.index(b"header") + len("header")
-    newer = data[:at] + b"\x02" + data[at + 1 :]
+    newer = data[:at] + b"\x03" + data[at + 1 :]
     with pytest.raises(Broken) as caught:
         image.decode(newer)
     assert caught.value.code == "snapshot_version"

@@ -1,19 +1,13 @@
-"""The table of keys, and who is woken by which change."""
+"""The table of keys."""
 
 from __future__ import annotations
 
 import pytest
 from runink.barn import keys
-from runink.barn.keyvalue import Change
-from runink.barn.watches import Watches
 from runink.errors import Invalid
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 
 HERD, RUN, SLICE = HerdName("analytics"), RunId("01J"), SliceId("silver.join")
-
-
-def change(key: str) -> Change:
-    return Change(1, key, None)
 
 
 def test_each_builder_makes_the_key_that_the_table_tells():
@@ -50,24 +44,3 @@ def test_a_part_that_would_change_the_meaning_of_a_key_is_refused(part: str):
         keys.run_key(HERD, RunId(part))
     with pytest.raises(Invalid):
         keys.RUNS.prefix(part)
-
-
-def test_a_change_takes_the_watches_of_its_prefixes_in_their_order():
-    watches = Watches()
-    watches.add(1, ("/runs/", "/slices/"))
-    watches.add(2, ("/nodes/",))
-    watches.add(3, ("/runs/a/",))
-    watches.add(4, ("",))
-    assert watches.take([change("/runs/a/1"), change("/slices/a/1/s")]) == [1, 3, 4]
-    assert watches.take([change("/runs/a/1")]) == []
-    assert len(watches) == 1
-    assert watches.take([change("/nodes/n")]) == [2]
-
-
-def test_a_removed_watch_is_not_woken_and_may_be_removed_twice():
-    watches = Watches()
-    watches.add(1, ("/a", "/a"))
-    watches.remove(1)
-    watches.remove(1)
-    assert watches.take([change("/a")]) == []
-    assert len(watches) == 0
