@@ -10,7 +10,7 @@ import difflib
 import os
 import sys
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import click
 
@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "dead": ("runink.cli.dead:dead", "Look at the rows that a run rejected."),
     "cancel": ("runink.cli.runs:cancel", "Cancel a run."),
     "clean": ("runink.cli.clean:clean", "Forget runs that are over, with their logs."),
+    "barn": ("runink.cli.barn:barn", "Look at the Barn, the store of the cluster's state, and mend it."),
     "doctor": ("runink.cli.doctor:doctor", "Check this machine and this project, and say what to mend."),
 }  # fmt: skip
 
@@ -49,28 +50,32 @@ COMMANDS: Final = {
 class Commands(click.Group):
     """Commands by name, each imported when it is called."""
 
+    table: ClassVar[dict[str, tuple[str, str]]] = COMMANDS
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        module, _, name = self.table[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]}?" if near else " `runi --help` lists them."
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.table, n=1)
+            hint = (
+                f" Did you mean {near[0]}?" if near else f" `{ctx.command_path} --help` lists them."
+            )
             ctx.fail(f"there is no command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -15,6 +15,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NewType, Protocol
 
@@ -79,6 +81,17 @@ def disk_full(where: str) -> Unavailable:
         code="disk_full",
         hint="free some space there; writes work again by themselves",
     )
+
+
+@contextmanager
+def telling_full(where: str) -> Iterator[None]:
+    """Tell an error for want of space as `disk_full`; every other one passes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_ERRNOS:
+            raise disk_full(where) from error
+        raise
 
 
 class RealDisk:

@@ -28,7 +28,7 @@ from runink.storage.snapshot import (
     Snapshot,
     facts_of,
     load_snapshot,
-    open_snapshot,
+    newest_snapshot,
 )
 from runink.storage.wal import SEGMENT_BYTES, Wal, open_log
 
@@ -81,7 +81,7 @@ def snapshot_end(disk: Disk, awaited: Position | None) -> Position:
 
 
 def _newest_end(disk: Disk) -> Position:
-    reader = open_snapshot(disk)
+    reader = newest_snapshot(disk)
     if reader is None:
         return Position()
     reader.close()

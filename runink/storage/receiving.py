@@ -22,7 +22,7 @@ import re
 from typing import Final
 
 from runink.errors import Unavailable
-from runink.storage.disk import FULL_ERRNOS, Disk, FileHandle, disk_full
+from runink.storage.disk import Disk, FileHandle, disk_full, telling_full
 from runink.storage.records import Position
 from runink.storage.snapshot import (
     HEADER_BYTES,
@@ -66,12 +66,8 @@ class SnapshotReceiver:
         fresh = chunk[begun:]
         if self.have_bytes + len(fresh) > self.facts.body_bytes:
             raise self._wrong("more bytes")
-        try:
+        with telling_full(self._disk.where):
             self._disk.pwrite(self._handle, fresh, self._begin + self.have_bytes)
-        except OSError as error:
-            if error.errno in FULL_ERRNOS:
-                raise disk_full(self._disk.where) from error
-            raise
         self._digest.update(fresh)
         self.have_bytes += len(fresh)
         if self.have_bytes - self._synced >= SYNC_BYTES:
@@ -137,18 +133,17 @@ def open_receiver(disk: Disk, facts: SnapshotFacts) -> SnapshotReceiver:
     there = disk.size(name) if is_begun else 0
     if disk.free_bytes() < facts.body_bytes + len(encode_header(facts)) - there:
         raise disk_full(disk.where)
-    handle = disk.open(name, create=True)
-    receiver = SnapshotReceiver(disk, handle, facts)
-    try:
-        if not is_begun:
-            receiver.begin()
-            disk.fsync_directory()
-        receiver.resume()
-    except OSError as error:
-        disk.close(handle)
-        if error.errno in FULL_ERRNOS:
-            raise disk_full(disk.where) from error
-        raise
+    with telling_full(disk.where):
+        handle = disk.open(name, create=True)
+        receiver = SnapshotReceiver(disk, handle, facts)
+        try:
+            if not is_begun:
+                receiver.begin()
+                disk.fsync_directory()
+            receiver.resume()
+        except BaseException:
+            disk.close(handle)
+            raise
     return receiver
 
 

@@ -33,9 +33,9 @@ from typing import Final
 
 import msgspec
 
-from runink.errors import Broken
+from runink.errors import Broken, Unavailable
 from runink.raft.messages import ConfState, SnapshotMetadata
-from runink.storage.disk import FULL_ERRNOS, Disk, FileHandle, disk_full
+from runink.storage.disk import Disk, FileHandle, telling_full
 from runink.storage.records import Position
 
 MAGIC: Final = b"RNKSNP02"
@@ -161,21 +161,25 @@ def write_snapshot(
     Raises Unavailable (`disk_full`) for want of space, OSError for other errors of the disk; the older snapshot is there still.
     """
     try:
-        handle = disk.open(NEW, create=True)
-        try:
-            facts = _write_body(disk, handle, metadata, chunks)
-            disk.fdatasync(handle)
-        finally:
-            disk.close(handle)
-        disk.rename(NEW, snapshot_name(metadata.index))
+        with telling_full(disk.where):
+            facts = _write_new(disk, metadata, chunks)
+            disk.rename(NEW, snapshot_name(metadata.index))
         disk.fsync_directory()
-    except OSError as error:
+    except (OSError, Unavailable):
         if NEW in disk.names():
             disk.remove(NEW)
-        if error.errno in FULL_ERRNOS:
-            raise disk_full(disk.where) from error
         raise
     remove_older(disk, metadata.index)
+    return facts
+
+
+def _write_new(disk: Disk, metadata: SnapshotMetadata, chunks: Iterable[bytes]) -> SnapshotFacts:
+    handle = disk.open(NEW, create=True)
+    try:
+        facts = _write_body(disk, handle, metadata, chunks)
+        disk.fdatasync(handle)
+    finally:
+        disk.close(handle)
     return facts
 
 
@@ -201,12 +205,14 @@ def remove_older(disk: Disk, index: int) -> None:
             disk.remove(name)
 
 
-def open_snapshot(disk: Disk) -> SnapshotReader | None:
+def newest_snapshot(disk: Disk) -> SnapshotReader | None:
     """Open the newest snapshot, or return nothing if there is none. Raises Broken (`snapshot_corrupt`) if its header is damaged."""
     names = snapshot_names(disk)
-    if not names:
-        return None
-    name = names[-1]
+    return open_snapshot(disk, names[-1]) if names else None
+
+
+def open_snapshot(disk: Disk, name: str) -> SnapshotReader:
+    """Open the snapshot of that name. Raises Broken (`snapshot_corrupt`) if its header is damaged."""
     handle = disk.open(name)
     try:
         facts, begin = _read_header(disk, name, handle)
@@ -247,7 +253,7 @@ def _read_version_1(disk: Disk, name: str) -> tuple[SnapshotFacts, int] | None:
 
 def load_snapshot(disk: Disk) -> Snapshot:
     """Return the newest snapshot, that of nothing if there is none. Raises Broken (`snapshot_corrupt`) if it is damaged."""
-    reader = open_snapshot(disk)
+    reader = newest_snapshot(disk)
     if reader is None:
         return Snapshot(facts_of(SnapshotMetadata(), b""), b"")
     try:

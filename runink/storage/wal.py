@@ -5,10 +5,10 @@ The format stands in `records.py`, what is read and refused in `reading.py`.  Fi
     wal-N          a segment, N in 16 hex digits, counted up without gaps; only the last one is written to
     segment.new    a segment being made: of no use after a crash, removed when the log is opened
 
-**Writing.**  `append` makes room (zeros, ahead of the records and in steps of FILL_BYTES: a sync into blocks that are there and
-zeroed need not write the file's size, which is 1.3 times as fast here), then one pwrite, then one fdatasync.  Only making room may
-fail for want of space and be tried again: nothing was written then.  After any other error, and after any failed sync, the log is *failed* for good: nobody
-knows what is on disk, and a second sync that succeeds proves nothing.  The owner must open the log anew.
+**Writing.**  `append` makes room (zeros, ahead of the records: a sync into blocks that are there and zeroed need not write the file's size,
+which is 1.3 times as fast here), then one pwrite, then one fdatasync.  Only making room may fail for want of space and be tried again, see
+`segments.py`; `make_room` does it beforehand.  After any other error, and after any failed sync, the log is *failed* for good: nobody knows what is on disk,
+and a second sync that succeeds proves nothing.  The owner must open the log anew.
 
 **Opening.**  A torn tail is cut (zeroed, synced) and reported.  The last valid batch is written again and synced before anyone sees it: a
 killed process may have left it in the page cache only.  A segment of an older version is read, never written to: the log goes on in a new one.
@@ -23,8 +23,6 @@ One thread at a time may call; which one does not matter.
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -34,7 +32,7 @@ import msgspec
 from runink.errors import Broken, Unavailable
 from runink.raft.messages import Entry, HardState
 from runink.storage import records
-from runink.storage.disk import FULL_ERRNOS, Disk, FileHandle, disk_full
+from runink.storage.disk import Disk, telling_full
 from runink.storage.reading import (
     Contents,
     ReadSegment,
@@ -43,19 +41,18 @@ from runink.storage.reading import (
     joining_faults,
     raise_faults,
     read_segments,
-    segment_name,
 )
 from runink.storage.records import Position
+from runink.storage.segments import Segment, SegmentFile, is_leftover, opened_segment
 
 SEGMENT_BYTES: Final = 4 << 20  # small, so that a laptop's log and its replay at start stay small
 SERVER_SEGMENT_BYTES: Final = (
     64 << 20
 )  # a new segment costs two syncs: on a server at most every few seconds
-FILL_BYTES: Final = 256 << 10  # zeroing more at a time would be felt as a pause of one append
+ENTRY_ROOM_BYTES: Final = (
+    96  # what an entry takes beside its data, at most: with a batch and a hard state of its own, 79
+)
 SEGMENT_BYTES_MIN: Final = 4096  # tests tear small logs; smaller ones hold no batch worth the name
-
-_NEW: Final = "segment.new"
-_OLD_NAMES: Final = ("spare-", "segment.old")  # what version 1 kept of segments it no longer needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,50 +75,36 @@ class WalStatistics:
     bytes: int
 
 
-@dataclass(slots=True)
-class _Segment:
-    """A segment and what of it is used: `end` is where the next batch goes, up to `filled` it is zeroed."""
-
-    number: int
-    seed: int
-    end: int
-    filled: int
-    last_index: int = 0
-    is_current: bool = True  # of the version that is written
-
-    @property
-    def name(self) -> str:
-        return segment_name(self.number)
-
-
 class Wal:
     """A log that is open for appending; made by `open_log`."""
 
     def __init__(
-        self, disk: Disk, segments: list[_Segment], *, contents: Contents, segment_bytes: int
+        self, disk: Disk, segments: list[Segment], *, contents: Contents, segment_bytes: int
     ) -> None:
         self._disk = disk
         self._segments = segments
         self._segment_bytes = segment_bytes
+        self._file = SegmentFile(disk, segment_bytes=segment_bytes)
         self._hard_state = contents.hard_state
         self._last = contents.last or Position()
-        self._handle: FileHandle | None = None
         self._failure: OSError | None = None
         self._syncs = 0
         self._entries = 0
         self._bytes = 0
 
     @property
-    def batch_body_bytes_max(self) -> int:
-        """How many bytes of records (header and payload) fit into one batch, beside the hard state and a snapshot record."""
-        beside = records.HARD_STATE_BYTES + records.RECORD_HEADER_BYTES
-        frame = records.BATCH_HEADER_BYTES + records.ALIGNMENT
-        return self._segment_bytes - records.SEGMENT_HEADER_BYTES - frame - beside
-
-    @property
     def entry_bytes_max(self) -> int:
         """How large the data of one entry may be."""
-        return self.batch_body_bytes_max - records.RECORD_HEADER_BYTES
+        records_bytes = 2 * records.RECORD_HEADER_BYTES + records.HARD_STATE_BYTES
+        return (
+            self._segment_bytes - records.SEGMENT_HEADER_BYTES - records.batch_bytes(records_bytes)
+        )
+
+    @property
+    def room_bytes(self) -> int:
+        """How much can be appended for certain, each entry counted with its data and ENTRY_ROOM_BYTES."""
+        here = self._segments[-1].room_bytes if self._segments else 0
+        return max(here, self._file.next_room_bytes)
 
     @property
     def last_index(self) -> int:
@@ -145,41 +128,52 @@ class Wal:
     ) -> None:
         """Write the entries and the hard state with one sync; when this returns, they are on disk.
 
-        With `snapshot` the log begins anew behind that snapshot, in the same write.  What is larger than a segment is written in several
-        batches, in order.  Raises Unavailable (`disk_full`) if nothing was written for want of space, Broken (`wal_failed`) if it is
-        unknown what was written; then every later call raises that too.
+        With `snapshot` the log begins anew behind that snapshot, in the same write.  Raises Unavailable (`disk_full`) if nothing was written for
+        want of space, Broken (`wal_failed`) if it is unknown what was written; then every later call raises that too.  What is larger than a segment is
+        written in several batches, in order: of that, a part may be there after `disk_full`, and the same may be appended again.
         """
         self._check_usable()
         self._check_order(entries, snapshot or self._last)
         assert entries or hard_state or snapshot, "nothing to write"
         body, count = records.encode_records(entries, hard_state, snapshot)
-        if records.SEGMENT_HEADER_BYTES + records.batch_bytes(len(body)) <= self._segment_bytes:
-            self._append_batch(body, count)
-            self._written(entries, hard_state, snapshot)
+        frame_bytes = records.batch_bytes(len(body))
+        if records.SEGMENT_HEADER_BYTES + frame_bytes > self._segment_bytes:
+            self._append_halves(entries, hard_state, snapshot)
             return
-        assert len(entries) > 1, "an entry is larger than a segment"
-        self._append_halves(entries, hard_state, snapshot)
+        try:
+            segment = self._room_for(frame_bytes)
+            frame = records.frame_batch(body, count, seed=segment.seed, offset=segment.end)
+            self._file.write(frame, segment.end)
+        except OSError as error:
+            self._fail(error)
+        segment.end += len(frame)
+        self._syncs += 1
+        self._bytes += len(frame)
+        self._written(entries, hard_state, snapshot)
 
     def _append_halves(
         self, entries: Sequence[Entry], hard_state: HardState | None, snapshot: Position | None
     ) -> None:
         """Write in two what does not fit into one batch; what is known to be committed is never more than what is written."""
+        assert len(entries) > 1, "an entry is larger than a segment"
         half = len(entries) // 2
         first = entries[:half]
         early = hard_state
         if early is not None:
             early = msgspec.structs.replace(early, commit=min(early.commit, first[-1].index))
         self.append(first, hard_state=early, snapshot=snapshot)
-        try:
-            self.append(entries[half:], hard_state=hard_state)
-        except Unavailable:
-            self._fail(OSError(errno.ENOSPC, "no space left behind a part of a write"))
+        self.append(entries[half:], hard_state=hard_state)
 
-    def _append_batch(self, body: bytes, count: int) -> None:
-        segment = self._room_for(records.batch_bytes(len(body)))
-        frame = records.frame_batch(body, count, seed=segment.seed, offset=segment.end)
-        self._write(frame, segment.end)
-        segment.end += len(frame)
+    def make_room(self, size: int) -> None:
+        """Make room for so much, counted as in `room_bytes`; at most a segment's. Raises as `append` does."""
+        self._check_usable()
+        try:
+            if self._segments and self._file.fits(self._segments[-1], size):
+                self._file.fill(self._segments[-1], size)
+            else:
+                self._file.fill_next(size)
+        except OSError as error:
+            self._fail(error)
 
     def _written(
         self, entries: Sequence[Entry], hard_state: HardState | None, snapshot: Position | None
@@ -224,9 +218,7 @@ class Wal:
 
     def close(self) -> None:
         """Close the file. The disk stays its owner's to shut."""
-        if self._handle is not None:
-            self._disk.close(self._handle)
-            self._handle = None
+        self._file.close()
 
     def _check_usable(self) -> None:
         if self._failure is not None:
@@ -246,87 +238,21 @@ class Wal:
             hint="look for errors of the disk (dmesg); the log is checked when it is opened again",
         ) from error
 
-    def _fail_or_full(self, error: OSError) -> NoReturn:
-        """Raise what a failed step of making room means: nothing stands in it yet."""
-        if error.errno in FULL_ERRNOS:
-            raise disk_full(self._disk.where) from error
-        self._fail(error)
-
-    def _write(self, frame: bytes, offset: int) -> None:
-        assert self._handle is not None
-        try:
-            self._disk.pwrite(self._handle, frame, offset)
-            self._disk.fdatasync(self._handle)
-        except OSError as error:
-            self._fail(error)
-        self._syncs += 1
-        self._bytes += len(frame)
-
-    def _room_for(self, frame_bytes: int) -> _Segment:
+    def _room_for(self, frame_bytes: int) -> Segment:
         """Return the segment that takes the next batch, with zeroed room for it."""
-        segment = self._segments[-1] if self._segments else None
-        if (
-            segment is None
-            or not segment.is_current
-            or segment.end + frame_bytes > self._segment_bytes
-        ):
-            segment = self._begin_segment()
-        try:
-            if self._handle is None:
-                self._handle = self._disk.open(segment.name)
-            self._fill(self._handle, segment, segment.end + frame_bytes)
-        except OSError as error:
-            self._fail_or_full(error)
-        return segment
-
-    def _fill(self, handle: FileHandle, segment: _Segment, end: int) -> None:
-        goal = min(-(-end // FILL_BYTES) * FILL_BYTES, self._segment_bytes)
-        if end <= segment.filled or goal <= segment.filled:
-            return
-        self._disk.pwrite(handle, bytes(goal - segment.filled), segment.filled)
-        segment.filled = goal
-
-    def _begin_segment(self) -> _Segment:
-        """Make the next segment: header written and synced under another name, so that a `wal-N` is whole or absent."""
-        number = self._segments[-1].number + 1 if self._segments else 1
-        data = records.encode_segment_header(
-            number, nonce=os.urandom(8), before=self._last, hard_state=self._hard_state
-        )
-        header = records.decode_segment_header(data)
-        assert header is not None
-        segment = _Segment(number, header.seed, end=len(data), filled=len(data))
-        try:
-            handle = self._disk.open(_NEW, create=True)
-        except OSError as error:
-            self._fail_or_full(error)
-        try:
-            self._name_segment(handle, data, segment.name)
-        except BaseException:
-            self._disk.close(handle)
-            raise
-        self.close()
-        self._handle = handle
-        self._segments.append(segment)
-        return segment
-
-    def _name_segment(self, handle: FileHandle, header: bytes, name: str) -> None:
-        try:
-            self._disk.pwrite(handle, header, 0)
-        except OSError as error:
-            self._fail_or_full(error)
-        self._sync(lambda: self._disk.fdatasync(handle))
-        try:
-            self._disk.rename(_NEW, name)
-        except OSError as error:
-            self._fail_or_full(error)
-        self._sync(self._disk.fsync_directory)
-
-    def _sync(self, sync: Callable[[], object]) -> None:
-        """Sync, or fail for good, also where a sync finds the disk full: what was written before it may be gone."""
-        try:
-            sync()
-        except OSError as error:
-            self._fail(error)
+        segments = self._segments
+        if segments and self._file.fits(segments[-1], frame_bytes):
+            try:
+                self._file.fill(segments[-1], frame_bytes)
+            except Unavailable:
+                if self._file.next_room_bytes < frame_bytes:
+                    raise
+            else:
+                return segments[-1]
+        self._file.fill_next(frame_bytes)
+        number = segments[-1].number + 1 if segments else 1
+        segments.append(self._file.begin(number, before=self._last, hard_state=self._hard_state))
+        return segments[-1]
 
 
 def open_log(
@@ -349,7 +275,7 @@ def open_log(
         raise_faults(disk.where, joining_faults(contents, behind))
         contents.last = contents.last or behind
     _remove_leftovers(disk)
-    segments = [_opened(one) for one in found]
+    segments = [opened_segment(one) for one in found]
     log = Wal(disk, segments, contents=contents, segment_bytes=segment_bytes)
     torn = contents.torn
     if found:
@@ -362,38 +288,23 @@ def open_log(
 
 
 def _remove_leftovers(disk: Disk) -> None:
-    for name in disk.names():
-        if name == _NEW or name.startswith(_OLD_NAMES):
-            disk.remove(name)
-
-
-def _opened(read: ReadSegment) -> _Segment:
-    header = read.header
-    assert header is not None
-    return _Segment(
-        header.number,
-        header.seed,
-        end=read.end,
-        filled=read.size,
-        last_index=read.last_index,
-        is_current=header.version == records.VERSION,
-    )
+    for name in filter(is_leftover, disk.names()):
+        disk.remove(name)
 
 
 def _settle_tail(disk: Disk, segment: ReadSegment, *, is_torn: bool) -> None:
     """Put on disk for certain what the reader took as read: the last batch, and zeros where a torn one stood."""
     handle = disk.open(segment.name)
     try:
-        if segment.last_batch is not None:
-            offset, data = segment.last_batch
-            disk.pwrite(handle, data, offset)
-        if is_torn:
-            disk.pwrite(handle, bytes(segment.size - segment.end), segment.end)
+        with telling_full(disk.where):
+            if segment.last_batch is not None:
+                offset, data = segment.last_batch
+                disk.pwrite(handle, data, offset)
+            if is_torn:
+                disk.pwrite(handle, bytes(segment.size - segment.end), segment.end)
         disk.fdatasync(handle)
         disk.fsync_directory()
     except OSError as error:
-        if error.errno in FULL_ERRNOS:
-            raise disk_full(disk.where) from error
         raise Broken(
             f"{disk.where}/{segment.name} cannot be synced: {error}", code="wal_failed"
         ) from error

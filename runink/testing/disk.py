@@ -83,8 +83,8 @@ class FaultyDisk:
     def pwrite(self, handle: FileHandle, data: bytes, offset: int) -> None:
         self.before("pwrite")
         file = self._handles[handle]
-        fits = max(0, len(file.seen) + self.free_bytes() - offset)
-        kept = data[:fits]  # a disk without room takes what it can
+        fits = max(0, len(file.seen) + max(0, self.free_bytes()) - offset)
+        kept = data[:fits]  # a disk without room takes what it can, and what is there can be overwritten
         _put(file.seen, offset, kept)
         file.pending.append((offset, kept))
         if len(kept) < len(data):

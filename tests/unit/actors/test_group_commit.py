@@ -12,7 +12,7 @@ from runink.actors.journal import Journal, open_journal
 from runink.barn.commands import Answer, Applied, Proposal, Put, encode_proposal
 from runink.errors import Broken, OutcomeUnknown, Overloaded, RuninkError, Unavailable, WalCorrupt
 from runink.storage.disk import Disk
-from runink.storage.wal import FILL_BYTES
+from runink.storage.segments import FILL_BYTES
 from runink.testing.disk import FaultyDisk, in_loop
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +78,7 @@ async def test_what_was_answered_survives_a_power_cut():
 async def test_a_batch_is_bounded_by_bytes_but_takes_one_entry_at_least(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(group_commit, "BATCH_BYTES_MAX", 100)
+    monkeypatch.setattr(group_commit, "BATCH_BYTES_MAX", 120)
     committed = Committed(FaultyDisk())
     committed.put(1, bytes(500))
     await committed.run(2, 3, 4, 5)
