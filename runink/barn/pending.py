@@ -33,12 +33,13 @@ EXPIRY_TICKS: Final = 1200  # whoever asked has given up long before
 
 @dataclass(slots=True)
 class Request:
-    """A proposal under way. `origin` is its name among all members; one that is repeatable is applied once however often it is proposed."""
+    """A proposal under way. `origin` is its name among all members; one that is repeatable is applied once however often it is proposed. `term` is when it was."""
 
     number: int
     origin: int
     entry: Entry
     is_repeatable: bool
+    term: int = 0
     ticks: int = 0
 
     @property
@@ -87,9 +88,9 @@ class Proposals:
     def put_back(self, batch: list[Request]) -> None:
         self._queue.extendleft(reversed(batch))
 
-    def note_proposed(self, batch: list[Request]) -> None:
+    def note_proposed(self, batch: list[Request], *, term: int) -> None:
         for request in batch:
-            request.ticks = 0
+            request.term, request.ticks = term, 0
             self._proposed[request.origin] = request
 
     def applied(self, origin: int) -> Request | None:
@@ -103,9 +104,9 @@ class Proposals:
         """Give up all that is queued; return who is told."""
         return [(request.number, error) for request in self._drop(list(self._queue))]
 
-    def repeat_proposed(self) -> list[tuple[int, RuninkError]]:
-        """Queue again what may be proposed twice, and give up the rest; return who is told that the outcome is unknown."""
-        return self._repeat(list(self._proposed.values()))
+    def repeat_before(self, term: int) -> list[tuple[int, RuninkError]]:
+        """Of what was proposed before a term, queue again what may be proposed twice, and give up the rest; return who is told that the outcome is unknown."""
+        return self._repeat([one for one in self._proposed.values() if one.term < term])
 
     def tick(self) -> list[tuple[int, RuninkError]]:
         """Let time pass: repeat what is late, give up what is too old; return who is told."""

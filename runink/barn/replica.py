@@ -19,9 +19,10 @@ proposed can be written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import structs
@@ -41,21 +42,39 @@ from runink.raft.messages import (
     ConfChangeV2,
     Entry,
     EntryType,
+    HardState,
     Message,
     MessageType,
+    Snapshot,
     decode_conf_change,
     encode_conf_change,
 )
 from runink.raft.rawnode import RawNode
-from runink.raft.storage import MemoryStorage
+from runink.raft.storage import Storage
 
+HANDED_ON_MAX: Final = 256  # messages that wait for room; more come again
 NUMBER_BITS: Final = 32  # of what one life proposes and asks: days at full speed
+
+
+class ReplicaStorage(Storage, Protocol):
+    """What consensus reads of the log, in memory; the disk is written by whoever is handed an `Append`."""
+
+    def written(
+        self,
+        entries: Sequence[Entry],
+        hard_state: HardState | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        """Take into memory what is on disk now."""
+        ...
 
 
 class Replica:
     """One member. `nonce`, of 31 bits, is unlike those of other lives of any member: it tells our proposals from others'."""
 
-    def __init__(self, config: Config, storage: MemoryStorage, store: Store, *, nonce: int) -> None:
+    def __init__(
+        self, config: Config, storage: ReplicaStorage, store: Store, *, nonce: int
+    ) -> None:
         assert config.async_storage_writes
         assert config.storage is storage
         assert 0 < nonce < 1 << (63 - NUMBER_BITS)
@@ -67,6 +86,7 @@ class Replica:
         self._nonce = nonce << NUMBER_BITS
         self._count = 0
         self._proposals = Proposals()
+        self._handed_on: deque[Message] = deque(maxlen=HANDED_ON_MAX)
         self._reads = Reads()
         self._writes: list[Message] = []
         self._is_writing = False
@@ -103,8 +123,9 @@ class Replica:
     def receive(self, messages: Iterable[Message]) -> None:
         """Take messages of other members. What is out of place is passed over: they repeat what matters."""
         for message in messages:
-            if message.type is MessageType.MsgProp and not self._takes(message.entries):
-                continue  # its sender proposes again
+            if message.type is MessageType.MsgProp:
+                self._handed_on.append(message)
+                continue
             with suppress(ProposalDropped, StepPeerNotFound):
                 self.node.step(message)
 
@@ -123,16 +144,15 @@ class Replica:
     def no_room(self, error: RuninkError) -> None:
         """Say that the disk is full: what is not proposed yet is refused."""
         self._work.answers += self._proposals.refuse_queued(error)
+        self._handed_on.clear()  # their members propose them again, or give up
 
     def written(self, append: Append, *, store: Store | None = None) -> None:
         """Say that an Append is on disk; with a snapshot in it, `store` is the state that it held."""
         assert self._is_writing
         self._is_writing = False
-        if append.snapshot is not None:
-            assert store is not None
-            self._storage.apply_snapshot(append.snapshot)
-            self.store = store
-        self._storage.append(append.entries)
+        assert (append.snapshot is None) == (store is None)
+        self.store = store or self.store
+        self._storage.written(append.entries, append.hard_state, append.snapshot)
         self._hard_state = append.hard_state or self._hard_state
         self._respond(append.responses)
 
@@ -206,7 +226,7 @@ class Replica:
         if entry.term > self._applied_term:
             # What was proposed in earlier terms and is in the log stood before this entry.
             self._applied_term = entry.term
-            self._work.answers += self._proposals.repeat_proposed()
+            self._work.answers += self._proposals.repeat_before(entry.term)
 
     def _apply_change(self, entry: Entry) -> None:
         change = decode_conf_change(entry)
@@ -226,12 +246,13 @@ class Replica:
 
     def _propose(self) -> None:
         """Propose what is queued, if somebody leads and, where that is us, as much as the log has room for."""
+        self._propose_handed_on()
         while self._proposals.is_queued and self.lead != NONE:  # ends: each turn shortens the queue
             is_leader = self.node.raft.is_leader
             room_bytes = self._room_bytes if is_leader else UNLIMITED
             batch, size = self._proposals.next_batch(room_bytes)
             if not batch:
-                self._work.room_bytes = max(size, BATCH_BYTES_MAX)
+                self._want_room(size)
                 return
             try:
                 self.node.propose_entries(request.entry for request in batch)
@@ -239,18 +260,22 @@ class Replica:
                 self._proposals.put_back(batch)
                 return
             self._room_bytes -= size if is_leader else 0
-            self._proposals.note_proposed(batch)
+            self._proposals.note_proposed(batch, term=self.node.raft.term)
 
-    def _takes(self, entries: tuple[Entry, ...]) -> bool:
-        """Say whether our log has room for what a follower hands on."""
-        if not self.node.raft.is_leader:
-            return True
-        size = sum(map(_disk_bytes, entries))
-        if size > self._room_bytes:
-            self._work.room_bytes = max(size, BATCH_BYTES_MAX)
-            return False
-        self._room_bytes -= size
-        return True
+    def _propose_handed_on(self) -> None:
+        """Propose what followers have sent. What cannot be now is dropped: its member proposes it again."""
+        while self._handed_on:  # ends: each turn takes one out
+            is_leader = self.node.raft.is_leader
+            size = sum(map(_disk_bytes, self._handed_on[0].entries)) if is_leader else 0
+            if size > self._room_bytes:
+                self._want_room(size)
+                return
+            self._room_bytes -= size
+            with suppress(ProposalDropped):
+                self.node.step(self._handed_on.popleft())
+
+    def _want_room(self, size: int) -> None:
+        self._work.room_bytes = max(size, BATCH_BYTES_MAX)
 
     def _ask(self) -> None:
         if self.lead != NONE and self._reads.may_ask():

@@ -1,0 +1,369 @@
+"""A member of the Barn's group, carried out: `barn/replica.py` decides, this does it with a disk, the other members and a clock.
+
+    what the replica wants        who does it
+    an Append, room on the disk   `member_disk.py`, in a worker thread; the event loop goes on, and the next batch forms
+    messages                      `peers.py`
+    a snapshot sent               a task: chunk after chunk
+    answers                       at once
+
+Besides: a tick every TICK_S, and a snapshot of the state when the log has grown.  One task (`run`) calls the replica's `work` whenever something happened;
+before it does, it gives way once, because those that were just answered ask again, and belong into the same batch.
+
+A full disk refuses proposals and harms nothing; every other failure of the disk ends `run` with Broken, and the member begins anew from what is on disk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+import msgspec
+
+from runink.actors.member_disk import MemberDisk, open_directory
+from runink.actors.offload import Offload, in_thread
+from runink.actors.peers import Connect, Peer, PeerMessages, SnapshotChunk, Wanted
+from runink.barn.commands import Answer, Proposal
+from runink.barn.effects import Append, Work
+from runink.barn.replica import Replica
+from runink.barn.store import Store
+from runink.errors import Invalid, OutcomeUnknown, RuninkError, Unavailable
+from runink.raft.config import Config
+from runink.raft.messages import ConfChangeV2, Message, MessageType
+from runink.storage.disk import Disk
+from runink.storage.log_storage import LogStorage
+from runink.storage.wal import SEGMENT_BYTES
+
+TICK_S: Final = 0.05
+ELECTION_TICKS: Final = 10  # half a second to a whole one without a leader's word, then an election
+HEARTBEAT_TICKS: Final = 1
+APPLIED_BYTES_MAX: Final = 64 << 10  # at once: some 500 small commands, 5 ms of the event loop
+MESSAGE_BYTES_MAX: Final = 512 << 10  # of entries: what a follower writes with one sync
+INFLIGHT_MESSAGES_MAX: Final = 64  # to a follower: 32 MiB at most
+UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # that a leader without a majority holds
+SNAPSHOT_RETRY_TICKS: Final = 200  # after a snapshot that found no room
+CLOSING_S: Final = 2.0  # for what is under way when a member stops
+
+Settle = Callable[[Answer | RuninkError | None], object]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Which member of which group we are. `voters` begin a new group; a member that joins one that is there begins without any."""
+
+    cluster: str = "local"
+    member: int = 1
+    voters: tuple[int, ...] = (1,)
+    connect: Connect | None = None
+    random: Callable[[int], int]
+    segment_bytes: int = SEGMENT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatistics:
+    """A member in numbers. `trouble` is why it takes no writes at the moment."""
+
+    member: int
+    lead: int
+    term: int
+    committed_index: int
+    applied_index: int
+    snapshot_index: int
+    voters: tuple[int, ...]
+    learners: tuple[int, ...]
+    waiting: int
+    batches: int
+    entries: int
+    segments: int
+    free_bytes: int
+    torn: str
+    trouble: str
+
+
+class Member:
+    """One member. `applied` is told every command that took its place in the store, `changed` that some did."""
+
+    def __init__(
+        self,
+        group: Group,
+        open_disk: Callable[[], Disk],
+        *,
+        offload: Offload = in_thread,
+        applied: Callable[[Proposal, Answer], object],
+        changed: Callable[[], object],
+    ) -> None:
+        self._group = group
+        self._open_disk = open_disk
+        self._offload = offload
+        self._applied = applied
+        self._changed = changed
+        self._disk: MemberDisk
+        self._replica: Replica
+        self._peers: dict[int, Peer] = {}
+        self._asked: dict[int, Settle] = {}
+        self._number = 0
+        self._wake = anyio.Event()
+        self._is_closing = False
+        self._is_snapshot_running = False
+        self._snapshot_not_before = 0
+        self._ticks = 0
+        self._batches = 0
+        self._entries = 0
+
+    async def open(self) -> None:
+        """Read what the directory holds. Raises WalCorrupt, Broken, Unavailable."""
+        group = self._group
+        found = await self._offload(
+            lambda: open_directory(self._open_disk, group.voters, segment_bytes=group.segment_bytes)
+        )
+        self._disk = MemberDisk(found, cluster=group.cluster, offload=self._offload)
+        config = _config(group, found.storage, found.store)
+        nonce = 1 + group.random(1 << 30)
+        self._replica = Replica(config, found.storage, found.store, nonce=nonce)
+        if found.storage.initial_state()[1].voters == (group.member,):
+            self._replica.node.campaign()  # nobody else could lead
+
+    @property
+    def store(self) -> Store:
+        return self._replica.store
+
+    @property
+    def is_leader(self) -> bool:
+        return self._replica.lead == self._group.member
+
+    # What is asked.
+
+    def propose(self, proposal: Proposal, settle: Settle) -> None:
+        """Have a command applied; `settle` is called once with what became of it. Raises Overloaded, Invalid, Unavailable (`stopping`)."""
+        self._replica.propose(self._ask(settle), proposal)
+
+    def read(self, settle: Settle) -> None:
+        """Have `settle` called with nothing as soon as a read is linearizable. Raises Overloaded, Unavailable (`stopping`)."""
+        self._replica.read(self._ask(settle))
+
+    def change(self, change: ConfChangeV2, settle: Settle) -> None:
+        """Change the membership. Raises as `propose`."""
+        self._replica.propose_change(self._ask(settle), change)
+
+    def transfer(self, successor: int) -> None:
+        """Hand the leadership over, if the successor can take it."""
+        self._replica.node.transfer_leader(successor)
+        self._wake.set()
+
+    def receive(self, told: PeerMessages) -> None:
+        """Take messages of another member. Raises Invalid for what is no such thing."""
+        if told.cluster != self._group.cluster:
+            raise Invalid(f"messages of cluster {told.cluster}", code="other_cluster")
+        try:
+            messages = told.messages()
+        except msgspec.MsgspecError as error:
+            text = f"messages of member {told.sender}: {error}"
+            raise Invalid(text, code="bad_message") from error
+        self._replica.receive(filter(self._is_due, messages))
+        self._wake.set()
+
+    async def take_chunk(self, chunk: SnapshotChunk) -> Wanted:
+        """Take a piece of a snapshot; say from where to go on. Raises Invalid, Unavailable (`disk_full`, `snapshot_damaged`)."""
+        return await self._disk.take_chunk(chunk)
+
+    def _is_due(self, message: Message) -> bool:
+        """Say whether a message can be taken: a snapshot's only when all of its chunks are here."""
+        if message.type is not MessageType.MsgSnap or message.snapshot is None:
+            return True
+        return self._disk.has_whole(message.snapshot.metadata)
+
+    def _ask(self, settle: Settle) -> int:
+        if self._is_closing:
+            raise Unavailable("the Barn is stopping", code="stopping", hint="try again")
+        self._number += 1
+        self._asked[self._number] = settle
+        self._wake.set()
+        return self._number
+
+    def close(self) -> None:
+        """Take no more; `run` ends when what is under way is done, or after CLOSING_S."""
+        self._is_closing = True
+        self._wake.set()
+
+    # What is done.
+
+    async def run(self) -> None:
+        """Be a member until `close`. Raises Broken if the disk fails; whoever waits then is told that the outcome is unknown."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._keep_time)
+                await self._work_until_closed(group)
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as failed:
+            known, _ = failed.split(RuninkError)
+            if known is None:
+                raise
+            raise _first(known) from failed
+        finally:
+            asked, self._asked = self._asked, {}
+            for settle in asked.values():
+                settle(_stopped())
+
+    async def _work_until_closed(self, group: anyio.abc.TaskGroup) -> None:
+        deadline_s = float("inf")
+        while anyio.current_time() < deadline_s:
+            await anyio.lowlevel.checkpoint()
+            self._wake = anyio.Event()
+            self._carry_out(self._replica.work(), group)
+            if self._is_closing:
+                deadline_s = min(deadline_s, anyio.current_time() + CLOSING_S)
+                if not self._asked and not self._disk.is_busy:
+                    return
+            with anyio.move_on_at(deadline_s):
+                await self._wake.wait()
+
+    def _carry_out(self, work: Work, group: anyio.abc.TaskGroup) -> None:
+        for member, messages in work.messages.items():
+            self._peer(member, group).send(messages)
+        for message in work.snapshots:
+            group.start_soon(self._send_snapshot, message, self._peer(message.to, group))
+        if work.append is not None:
+            group.start_soon(self._append, work.append)
+        if work.room_bytes:
+            group.start_soon(self._make_room, work.room_bytes)
+        for proposal, answer in work.applied:
+            self._applied(proposal, answer)
+        for number, outcome in work.answers:
+            self._asked.pop(number)(outcome)
+        for number in work.readable:
+            self._asked.pop(number)(None)
+        if work.applied:
+            self._changed()
+            self._keep_log_short(group)
+
+    def _peer(self, member: int, group: anyio.abc.TaskGroup) -> Peer:
+        peer = self._peers.get(member)
+        if peer is None:
+            ours = self._group
+            assert ours.connect is not None, "a group of one has no other members"
+            peer = self._peers[member] = Peer(
+                member,
+                cluster=ours.cluster,
+                sender=ours.member,
+                connect=ours.connect,
+                lost=self._lost,
+            )
+            group.start_soon(peer.run)
+        return peer
+
+    def _lost(self, member: int) -> None:
+        self._replica.node.report_unreachable(member)
+        self._wake.set()
+
+    async def _append(self, append: Append) -> None:
+        store = await self._disk.append(append)
+        self._replica.written(append, store=store)
+        self._batches += 1
+        self._entries += len(append.entries)
+        if store is not None:
+            self._changed()
+        self._wake.set()
+
+    async def _make_room(self, room_bytes: int) -> None:
+        try:
+            self._replica.room(await self._disk.make_room(room_bytes))
+        except Unavailable as full:
+            self._replica.no_room(full)
+        self._wake.set()
+
+    async def _send_snapshot(self, message: Message, peer: Peer) -> None:
+        is_delivered = False
+        try:
+            await self._disk.send_snapshot(message, peer)
+            is_delivered = True
+        except RuninkError as error:
+            _log.info("snapshot not sent", extra={"member": peer.member, "error": error.text})
+        self._replica.node.report_snapshot(peer.member, is_delivered=is_delivered)
+        self._wake.set()
+
+    def _keep_log_short(self, group: anyio.abc.TaskGroup) -> None:
+        may = not self._is_snapshot_running and self._ticks >= self._snapshot_not_before
+        if may and self._disk.storage.is_snapshot_due(self.store.applied_index):
+            self._is_snapshot_running = True
+            group.start_soon(self._snapshot)
+
+    async def _snapshot(self) -> None:
+        """Write the state as it is now; the rest goes on meanwhile."""
+        conf_state = self._replica.node.raft.tracker.membership.conf_state()
+        try:
+            await self._disk.write_snapshot(self.store.image(), conf_state)
+        except Unavailable:
+            # The log just stays long; proposals are refused by themselves where there is no room for them.
+            self._snapshot_not_before = self._ticks + SNAPSHOT_RETRY_TICKS
+        finally:
+            self._is_snapshot_running = False
+
+    async def _keep_time(self) -> None:
+        while True:  # ends by being cancelled
+            await anyio.sleep(TICK_S)
+            self._ticks += 1
+            self._replica.tick()
+            self._wake.set()
+
+    async def shut(self) -> None:
+        """Give the directory free."""
+        await self._disk.shut()
+
+    def statistics(self) -> MemberStatistics:
+        raft, log = self._replica.node.raft, self._disk.storage.statistics()
+        conf_state = raft.tracker.membership.conf_state()
+        return MemberStatistics(
+            member=self._group.member,
+            lead=self._replica.lead,
+            term=raft.term,
+            committed_index=raft.log.committed,
+            applied_index=self.store.applied_index,
+            snapshot_index=log.snapshot_index,
+            voters=conf_state.voters,
+            learners=conf_state.learners,
+            waiting=self._replica.waiting,
+            batches=self._batches,
+            entries=self._entries,
+            segments=log.segments,
+            free_bytes=self._disk.free_bytes(),
+            torn=self._disk.storage.torn.text if self._disk.storage.torn else "",
+            trouble=self._disk.trouble,
+        )
+
+
+def _config(group: Group, storage: LogStorage, store: Store) -> Config:
+    return Config(
+        id=group.member,
+        storage=storage,
+        random=group.random,
+        applied=store.applied_index,
+        election_tick=ELECTION_TICKS,
+        heartbeat_tick=HEARTBEAT_TICKS,
+        async_storage_writes=True,
+        message_bytes_max=MESSAGE_BYTES_MAX,
+        committed_bytes_per_ready_max=APPLIED_BYTES_MAX,
+        uncommitted_bytes_max=UNCOMMITTED_BYTES_MAX,
+        inflight_messages_max=INFLIGHT_MESSAGES_MAX,
+        check_quorum=True,
+        pre_vote=True,
+    )
+
+
+def _stopped() -> RuninkError:
+    return OutcomeUnknown(
+        "the Barn stopped before it was known whether this is written",
+        hint="read it, and decide anew",
+    )
+
+
+def _first(errors: BaseExceptionGroup[RuninkError]) -> RuninkError:
+    """Return the error of a group that came first."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, RuninkError)
+    return error

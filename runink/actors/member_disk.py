@@ -1,0 +1,140 @@
+"""The directory of a member of the Barn: its log, its snapshots, and those that come from or go to other members.
+
+One blocking call at a time, in worker threads: appends, room, received chunks, truncation.  Only a snapshot of our own state is written beside them:
+it works on an image, and the log goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from runink.actors.offload import Offload
+from runink.actors.peers import Peer, SnapshotChunk, Wanted
+from runink.actors.snapshot_transfer import SnapshotTransfer
+from runink.barn import image
+from runink.barn.effects import Append
+from runink.barn.store import Store
+from runink.errors import Unavailable
+from runink.raft.messages import ConfState, Entry, HardState, Message, Snapshot, SnapshotMetadata
+from runink.storage.disk import Disk
+from runink.storage.log_storage import LogStorage, begin_directory, open_log_storage
+
+FULL_PAUSE_S = 0.2  # until a full disk is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a directory holds when it is opened."""
+
+    disk: Disk
+    storage: LogStorage
+    store: Store
+
+
+def open_directory(
+    open_disk: Callable[[], Disk], voters: tuple[int, ...], *, segment_bytes: int
+) -> Found:
+    """Open a directory; an empty one becomes that of a new group with these voters. Blocking.
+
+    Raises WalCorrupt and Broken for what only a person can mend, Unavailable (`disk_full`, `storage_locked`).
+    """
+    disk = open_disk()
+    try:
+        if not disk.names():
+            begin_directory(disk, SnapshotMetadata(ConfState(voters=voters)), ())
+        storage, body = open_log_storage(disk, segment_bytes=segment_bytes)
+        store = Store.restore(image.decode(body)) if body else Store()
+    except BaseException:
+        disk.shut()
+        raise
+    return Found(disk, storage, store)
+
+
+class MemberDisk:
+    """An open directory. `trouble` is why it takes no writes at the moment, empty if it does."""
+
+    def __init__(self, found: Found, *, cluster: str, offload: Offload) -> None:
+        self.storage = found.storage
+        self.trouble = ""
+        self._disk = found.disk
+        self._offload = offload
+        self._lock = anyio.Lock()
+        self._transfer = SnapshotTransfer(cluster, found.disk, found.storage, offload=offload)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._lock.locked()
+
+    async def append(self, append: Append) -> Store | None:
+        """Put an Append on disk, trying again while there is no room; return the state of its snapshot, if it has one. Raises Broken."""
+        parts = (append.entries, append.hard_state, append.snapshot)
+        async with self._lock:
+            while True:  # ends when there is room, or with the disk's failure
+                try:
+                    store: Store | None = await self._offload(_write, self.storage, *parts)
+                except Unavailable as full:
+                    self.trouble = full.text
+                    await anyio.sleep(FULL_PAUSE_S)
+                else:
+                    break
+        if store is not None:
+            self._transfer.close()
+        return store
+
+    async def make_room(self, room_bytes: int) -> int:
+        """Make room for so many bytes of entries; return how many fit for certain. Raises Unavailable (`disk_full`), Broken."""
+        try:
+            async with self._lock:
+                free_bytes: int = await self._offload(self.storage.make_room, room_bytes)
+        except Unavailable as full:
+            self.trouble = full.text
+            raise
+        self.trouble = ""
+        return free_bytes
+
+    async def write_snapshot(self, state: image.Image, conf_state: ConfState) -> None:
+        """Put a state on disk, and let the log before it go. Raises Unavailable (`disk_full`), Broken."""
+        metadata = SnapshotMetadata(conf_state, state.header.index, state.header.term)
+        facts = await self._offload(self.storage.write_snapshot, metadata, image.encode(state))
+        self.storage.snapshot_written(facts)
+        async with self._lock:
+            await self._offload(self.storage.truncate)
+
+    async def send_snapshot(self, message: Message, peer: Peer) -> None:
+        """See `SnapshotTransfer.send`."""
+        await self._transfer.send(message, peer)
+
+    async def take_chunk(self, chunk: SnapshotChunk) -> Wanted:
+        """See `SnapshotTransfer.take`."""
+        async with self._lock:
+            return await self._transfer.take(chunk)
+
+    def has_whole(self, metadata: SnapshotMetadata) -> bool:
+        return self._transfer.has_whole(metadata)
+
+    def free_bytes(self) -> int:
+        return self._disk.free_bytes()
+
+    async def shut(self) -> None:
+        """Give the directory free."""
+        self._transfer.close()
+        await self._offload(self._close)
+
+    def _close(self) -> None:
+        self.storage.close()
+        self._disk.shut()
+
+
+def _write(
+    storage: LogStorage,
+    entries: tuple[Entry, ...],
+    hard_state: HardState | None,
+    snapshot: Snapshot | None,
+) -> Store | None:
+    storage.write(entries, hard_state, snapshot)
+    if snapshot is None:
+        return None
+    return Store.restore(image.decode(storage.read_state()))

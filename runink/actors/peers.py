@@ -1,0 +1,166 @@
+"""What a member of the Barn sends to the others: a queue and a connection each, made again when it is lost.
+
+Messages of consensus may be lost, but not held up by those to somebody else, and not pile up for a member that is away: beyond PEER_BYTES_MAX the oldest
+go.  Whenever something was lost for certain, `lost` says whose it was, and the core sends again from where that member is known to be.
+
+Snapshots go in chunks, asked one by one, so that the receiver's disk sets the pace; the answer says from where to go on, also after
+a connection was lost or the receiver was started anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+import anyio
+import msgspec
+
+from runink.errors import LinkLost, RuninkError
+from runink.raft.messages import Message
+from runink.runtime.actor import Request
+from runink.runtime.ref import Ref
+
+PEER_BYTES_MAX: Final = (
+    32 << 20
+)  # some hundred full messages of entries: more would be sent again anyway
+FRAME_BYTES_MAX: Final = 4 << 20  # of messages in one frame, one message at least
+MESSAGE_BYTES: Final = 64  # what a message takes beside its entries, about
+PAUSE_S: Final = 0.05  # before the next try to connect; doubled with each
+PAUSE_S_MAX: Final = 1.0
+CHUNK_S: Final = 20.0  # for a chunk to be written at the other end
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(list[Message]).decode
+_log = logging.getLogger(__name__)
+
+
+class PeerMessages(msgspec.Struct, frozen=True):
+    """Messages of consensus, from a member of the same cluster."""
+
+    cluster: str
+    sender: int
+    data: bytes
+
+    def messages(self) -> list[Message]:
+        """Return the messages. Raises msgspec.MsgspecError for bytes that are none."""
+        return _decode(self.data)
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """How far the receiver has a snapshot, and whether that is all of it."""
+
+    offset: int
+    is_whole: bool
+
+
+class SnapshotChunk(Request[Wanted], frozen=True):
+    """A piece of a snapshot; `facts` say which (`storage/snapshot.py`). An empty one only asks from where to go on."""
+
+    cluster: str
+    facts: bytes
+    offset: int = 0
+    data: bytes = b""
+
+
+Connect = Callable[[int], AbstractAsyncContextManager[Ref[PeerMessages | SnapshotChunk]]]
+
+
+class Peer:
+    """One other member. `run` keeps the connection; `send` never waits."""
+
+    def __init__(
+        self,
+        member: int,
+        *,
+        cluster: str,
+        sender: int,
+        connect: Connect,
+        lost: Callable[[int], object],
+    ) -> None:
+        self.member = member
+        self._cluster = cluster
+        self._sender = sender
+        self._connect = connect
+        self._lost = lost
+        self._queue: deque[Message] = deque()
+        self._bytes = 0
+        self._wake = anyio.Event()
+        self._ref: Ref[PeerMessages | SnapshotChunk] | None = None
+        self.dropped = 0
+
+    @property
+    def is_connected(self) -> bool:
+        return self._ref is not None
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Queue messages; without a connection they are lost, which the core is told."""
+        if self._ref is None:
+            self._drop(len(messages))
+            return
+        self._queue.extend(messages)
+        self._bytes += sum(map(_bytes_of, messages))
+        excess = 0
+        while self._bytes > PEER_BYTES_MAX:
+            self._bytes -= _bytes_of(self._queue.popleft())
+            excess += 1
+        if excess:
+            self._drop(excess)
+        self._wake.set()
+
+    async def ask(self, chunk: SnapshotChunk) -> Wanted:
+        """Send a chunk of a snapshot. Raises LinkLost, TimedOut and what the receiver refuses it with."""
+        ref = self._ref
+        if ref is None:
+            raise LinkLost(f"member {self.member} is not connected", hint="try again")
+        return await ref.ask(chunk, within=CHUNK_S)
+
+    async def run(self) -> None:
+        """Connect, send what is queued, and begin again when the connection is lost. Ends by being cancelled."""
+        pause_s = PAUSE_S
+        while True:  # ends by being cancelled
+            try:
+                async with self._connect(self.member) as ref:
+                    self._ref = ref
+                    pause_s = PAUSE_S
+                    await self._send_all(ref)
+            except RuninkError as error:
+                if self._ref is not None:
+                    _log.info("member lost", extra={"member": self.member, "error": error.text})
+            finally:
+                self._ref = None
+                self._drop(len(self._queue))
+                self._queue.clear()
+                self._bytes = 0
+            await anyio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+    async def _send_all(self, ref: Ref[PeerMessages | SnapshotChunk]) -> None:
+        while True:  # ends when the connection does
+            if not self._queue:
+                self._wake = anyio.Event()
+                await self._wake.wait()
+            batch = self._next_batch()
+            await ref.tell(PeerMessages(self._cluster, self._sender, _encode(batch)))
+
+    def _next_batch(self) -> list[Message]:
+        batch: list[Message] = []
+        size = 0
+        while self._queue:
+            size += _bytes_of(self._queue[0])
+            if batch and size > FRAME_BYTES_MAX:
+                break
+            batch.append(self._queue.popleft())
+            self._bytes -= _bytes_of(batch[-1])
+        return batch
+
+    def _drop(self, count: int) -> None:
+        if count:
+            self.dropped += count
+            self._lost(self.member)
+
+
+def _bytes_of(message: Message) -> int:
+    return MESSAGE_BYTES + sum(MESSAGE_BYTES + len(entry.data) for entry in message.entries)
