@@ -117,6 +117,8 @@ class Node:
     def apply(self, entries: Sequence[Entry]) -> None:
         """Do what a state machine does for committed entries."""
         for entry in entries:
+            if entry.index <= self.storage.state.metadata.index:
+                continue  # a snapshot overtook it
             conf_state, data = self.storage.state.metadata.conf_state, entry.data
             if entry.type is not EntryType.EntryNormal:
                 change = decode_conf_change(entry)
@@ -171,7 +173,11 @@ class Group:
         """End a node and begin it anew from what its disk holds: work that was not done, and messages not yet sent, are gone."""
         node.append_work.clear()
         node.apply_work.clear()
-        node.config = replace(node.config, applied=node.storage.state.metadata.index)
+        applied, state = node.storage.state.metadata.index, node.storage.hard_state
+        if state.commit < applied:
+            # The apply thread may be ahead of the one that writes how far the log is committed; what is applied is.
+            node.storage.hard_state = HardState(state.term, state.vote, applied)
+        node.config = replace(node.config, applied=applied)
         node.raw = RawNode(node.config)
 
     def process_ready(self, node: Node) -> None:
