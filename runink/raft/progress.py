@@ -302,6 +302,8 @@ class Tracker:
             return other if other < high else high  # noqa: FURB136 - min() costs as much as all the rest here
         if not voters:
             return INDEX_MAX
+        if len(voters) == 1:
+            return progress[voters[0]].match
         matches = [progress[voter].match for voter in voters]
         matches.sort()
         return matches[(len(matches) - 1) // 2]
