@@ -149,7 +149,7 @@ class History:
             self._swept += 1
             for change in row.changes:
                 self._unlink(change)
-        if self._first > SWEEP_ROWS and 2 * self._first > len(self._rows):
+        if self._first == len(self._rows) or self._first > max(SWEEP_ROWS, len(self._rows) // 2):
             del self._rows[: self._first]
             self._first = 0
 

@@ -15,6 +15,7 @@ from runink.barn import image
 from runink.barn.commands import (
     Applied,
     Command,
+    Compact,
     Compare,
     Delete,
     DeleteRange,
@@ -25,12 +26,17 @@ from runink.barn.commands import (
     Of,
     Proposal,
     Put,
+    PutDone,
+    Range,
+    RangeDone,
     RevokeLease,
+    SetLimits,
     Txn,
+    TxnDone,
     decode_proposal,
     encode_proposal,
 )
-from runink.barn.keyvalue import Span, key_prefix
+from runink.barn.keyvalue import Span, key_prefix, one_key
 from runink.barn.store import Store
 from runink.barn.watching import Bounds, Interest
 
@@ -48,6 +54,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.lease_of: dict[str, int] = {}
         self.leases: list[int] = []
         self.log: list[tuple[int, str, bytes | None]] = []
+        self.states: list[dict[str, bytes]] = [{}]  # what every revision was
         self.revision = 0
         self.sequence = 0
         self.seen: dict[str, list[tuple[int, str, bytes | None]]] = {"/": [], "/a": []}
@@ -78,6 +85,8 @@ class StoreAgainstModel(RuleBasedStateMachine):
                 self.model[key] = value
                 if lease:
                     self.lease_of[key] = lease
+        if changed:
+            self.states.append(dict(self.model))
         return self.revision
 
     @rule(key=key_names, value=values)
@@ -140,6 +149,88 @@ class StoreAgainstModel(RuleBasedStateMachine):
         answer = self.apply(RevokeLease(lease) if way == "revoke" else ExpireLease(lease, 999))
         assert answer == Applied(self.write(dict.fromkeys(gone)), deleted=len(gone))
 
+    @rule(key=key_names, other=key_names, value=values, data=st.data())
+    def transaction_within_a_transaction(
+        self, key: str, other: str, value: bytes, data: st.DataObject
+    ) -> None:
+        past = data.draw(st.integers(self.store.compacted, self.revision))
+        inner = Txn(
+            (Compare(other, Of.VERSION, Is.GREATER, 0),), (Delete(other, want_before=True),)
+        )
+        operations = (
+            Range("/", ""),
+            Put(key, value, want_before=True),
+            Range(key, key + "\0"),
+            Range("/", "", revision=past, limit=3, descending=True),
+        )
+        if key != other:
+            operations = (inner, *operations)
+        before = dict(self.model)
+        answer = self.apply(Txn((), operations))
+        written: dict[str, bytes | None] = {}
+        results = list(answer.results)
+        if key != other:
+            written[other] = None
+            done = results.pop(0)
+            assert isinstance(done, TxnDone)
+            assert done.succeeded is (other in before)
+            before.pop(other, None)
+        assert answer.revision == self.write({**written, key: value})
+        whole, put, one, then = results
+        assert isinstance(whole, RangeDone)
+        assert {item.key: item.value for item in whole.page.items} == before
+        assert isinstance(put, PutDone)
+        assert (put.before.value if put.before else None) == before.get(key)
+        assert isinstance(one, RangeDone)
+        assert [item.value for item in one.page.items] == [value]
+        assert isinstance(then, RangeDone)
+        was = self.states[past] if past else {}
+        assert [item.key for item in then.page.items] == (
+            sorted(was, reverse=True)[:3]
+            if past
+            else sorted(before | {key: value}, reverse=True)[:3]
+        )
+
+    @rule(data=st.data())
+    def compact(self, data: st.DataObject) -> None:
+        revision = data.draw(st.integers(0, self.revision))
+        self.apply(Compact(revision))
+        for prefix, reached in self.seen_revision.items():
+            if reached < self.store.compacted:  # it has to read anew
+                self.seen_revision[prefix] = self.store.compacted
+                self.seen[prefix] = [one for one in self.log if self.is_seen(prefix, one)]
+
+    def is_seen(self, prefix: str, entry: tuple[int, str, bytes | None]) -> bool:
+        return entry[1].startswith(prefix) and entry[0] <= self.seen_revision[prefix]
+
+    @rule(data=st.data(), prefix=st.sampled_from(["/", "/a", "/b", "/none"]))
+    def read_the_past(self, data: st.DataObject, prefix: str) -> None:
+        revision = data.draw(st.integers(self.store.compacted, self.revision))
+        span = key_prefix(prefix)
+        page = self.store.select(Range(span.start, span.end, revision=revision))
+        was = self.states[revision] if revision else self.model
+        expected = {key: value for key, value in was.items() if key.startswith(prefix)}
+        assert {item.key: item.value for item in page.items} == expected
+        assert [item.key for item in page.items] == sorted(expected)
+        assert page.count == len(expected)
+        assert all(item.mod_revision <= (revision or self.revision) for item in page.items)
+
+    @rule(data=st.data(), key=key_names, want_before=st.booleans())
+    def watch_one_key(self, data: st.DataObject, key: str, *, want_before: bool) -> None:
+        after = data.draw(st.integers(self.store.compacted, self.revision))
+        interest = Interest((), (one_key(key),), want_before=want_before)
+        watched = self.store.changes_after(after, interest, Bounds(1000))
+        told = [
+            (change.revision, change.now.value if change.now else None)
+            for change in watched.changes
+        ]
+        assert told == [
+            (revision, value) for revision, of, value in self.log if of == key and revision > after
+        ]
+        for change in watched.changes:
+            was = self.states[change.revision - 1].get(key) if want_before else None
+            assert (change.before.value if change.before else None) == was
+
     @rule()
     def restart(self) -> None:
         data = b"".join(image.encode(self.store.image()))
@@ -199,6 +290,15 @@ def replayed(seed: int, *, entries: int) -> bytes:
             GrantLease(1000),
             KeepAlive(random.choice(leases)),
             ExpireLease(random.choice(leases), random.randrange(3)),
+            Txn(
+                (),
+                (
+                    Put(key, random.randbytes(3000), want_before=True),
+                    Txn((Compare("/1", Of.VALUE, Is.LESS, b"a", "/3"),), (Range("/3", "/4"),)),
+                ),
+            ),
+            Compact(max(store.revision - 50, 0)),
+            SetLimits(1 << 20, random.randrange(20, 200), 100_000),
         ]
         proposal = Proposal(
             f"client-{random.randrange(30)}", random.randrange(1, 200), random.choice(commands)
