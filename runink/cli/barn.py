@@ -11,6 +11,7 @@ from runink.cli.commands import Commands
 # The name, where it is, and its line in the help.
 BARN_COMMANDS: Final = {
     "check": ("runink.cli.barn_check:check", "Verify the log and the snapshot of a Barn that does not run."),
+    "repair": ("runink.cli.barn_repair:repair", "Mend what a crash left behind; cut a damaged log where it is told to."),
 }  # fmt: skip
 
 

@@ -35,6 +35,7 @@ from runink.storage.snapshot import (
     SnapshotFacts,
     SnapshotReader,
     encode_facts,
+    load_snapshot,
     newest_snapshot,
     write_snapshot,
 )
@@ -135,14 +136,13 @@ class LogStorage(MemoryStorage):
         self.hard_state = hard_state or self.hard_state
         self.append(entries)
 
-    @property
-    def room_bytes(self) -> int:
-        """How much can be written for certain, each entry counted with its data and ENTRY_ROOM_BYTES of the log."""
-        return self._log.room_bytes
+    def make_room(self, size: int) -> int:
+        """Make room for so much, each entry counted with its data and ENTRY_ROOM_BYTES of the log; return how much fits for certain.
 
-    def make_room(self, size: int) -> None:
-        """Make room for so much. Raises what `Wal.append` raises."""
+        Raises what `Wal.append` raises.
+        """
         self._log.make_room(size)
+        return self._log.room_bytes
 
     def write_snapshot(self, metadata: SnapshotMetadata, chunks: Iterable[bytes]) -> SnapshotFacts:
         """Put a state of our own on disk. Raises as `write_snapshot` of the module `snapshot` does."""
@@ -184,6 +184,10 @@ class LogStorage(MemoryStorage):
     def read_snapshot(self) -> SnapshotReader | None:
         """Open the newest snapshot on disk for its chunks; nothing if there is none. `close` it."""
         return newest_snapshot(self._disk)
+
+    def read_state(self) -> bytes:
+        """Return the body of the newest snapshot on disk. Raises Broken (`snapshot_corrupt`)."""
+        return load_snapshot(self._disk).body
 
     def statistics(self) -> LogStatistics:
         log = self._log.statistics()

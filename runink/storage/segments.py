@@ -78,7 +78,11 @@ class SegmentFile:
         return max(0, self._next_filled - records.SEGMENT_HEADER_BYTES)
 
     def fits(self, segment: Segment, frame_bytes: int) -> bool:
-        return segment.is_current and segment.end + frame_bytes <= self._segment_bytes
+        """Say whether a batch goes into this segment. One that is larger than a segment gets one of its own."""
+        if not segment.is_current:
+            return False
+        is_empty = segment.end == records.SEGMENT_HEADER_BYTES
+        return is_empty or segment.end + frame_bytes <= self._segment_bytes
 
     def fill(self, segment: Segment, frame_bytes: int) -> None:
         """Make room for so many bytes in the segment that is written to."""
@@ -88,8 +92,8 @@ class SegmentFile:
         segment.filled = self._filled(self._handle, segment.filled, segment.end + frame_bytes)
 
     def fill_next(self, frame_bytes: int) -> None:
-        """Make room for so many bytes in the next segment, as many as it can hold."""
-        end = min(records.SEGMENT_HEADER_BYTES + frame_bytes, self._segment_bytes)
+        """Make room for so many bytes in the next segment."""
+        end = records.SEGMENT_HEADER_BYTES + frame_bytes
         if self._next is None:
             with telling_full(self._disk.where):
                 self._next = self._disk.open(NEW, create=True)
@@ -99,7 +103,7 @@ class SegmentFile:
         """Write zeros behind `filled`, to `end` at least, and return how far they go."""
         if end <= filled:
             return filled
-        goal = min(-(-end // FILL_BYTES) * FILL_BYTES, self._segment_bytes)
+        goal = max(end, min(-(-end // FILL_BYTES) * FILL_BYTES, self._segment_bytes))
         with telling_full(self._disk.where):
             self._disk.pwrite(handle, bytes(goal - filled), filled)
         return goal

@@ -28,6 +28,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -199,10 +200,11 @@ def _write_body(
 
 
 def remove_older(disk: Disk, index: int) -> None:
-    """Remove the snapshots before the one at `index`."""
+    """Remove the snapshots before the one at `index`. Where a leader's and one of our own are made at once, both do it."""
     for name in snapshot_names(disk):
         if name < snapshot_name(index):
-            disk.remove(name)
+            with suppress(FileNotFoundError):
+                disk.remove(name)
 
 
 def newest_snapshot(disk: Disk) -> SnapshotReader | None:

@@ -27,8 +27,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-import msgspec
-
 from runink.errors import Broken, Unavailable
 from runink.raft.messages import Entry, HardState
 from runink.storage import records
@@ -93,14 +91,6 @@ class Wal:
         self._bytes = 0
 
     @property
-    def entry_bytes_max(self) -> int:
-        """How large the data of one entry may be."""
-        records_bytes = 2 * records.RECORD_HEADER_BYTES + records.HARD_STATE_BYTES
-        return (
-            self._segment_bytes - records.SEGMENT_HEADER_BYTES - records.batch_bytes(records_bytes)
-        )
-
-    @property
     def room_bytes(self) -> int:
         """How much can be appended for certain, each entry counted with its data and ENTRY_ROOM_BYTES."""
         here = self._segments[-1].room_bytes if self._segments else 0
@@ -129,19 +119,14 @@ class Wal:
         """Write the entries and the hard state with one sync; when this returns, they are on disk.
 
         With `snapshot` the log begins anew behind that snapshot, in the same write.  Raises Unavailable (`disk_full`) if nothing was written for
-        want of space, Broken (`wal_failed`) if it is unknown what was written; then every later call raises that too.  What is larger than a segment is
-        written in several batches, in order: of that, a part may be there after `disk_full`, and the same may be appended again.
+        want of space, Broken (`wal_failed`) if it is unknown what was written; then every later call raises that too.
         """
         self._check_usable()
         self._check_order(entries, snapshot or self._last)
         assert entries or hard_state or snapshot, "nothing to write"
         body, count = records.encode_records(entries, hard_state, snapshot)
-        frame_bytes = records.batch_bytes(len(body))
-        if records.SEGMENT_HEADER_BYTES + frame_bytes > self._segment_bytes:
-            self._append_halves(entries, hard_state, snapshot)
-            return
         try:
-            segment = self._room_for(frame_bytes)
+            segment = self._room_for(records.batch_bytes(len(body)))
             frame = records.frame_batch(body, count, seed=segment.seed, offset=segment.end)
             self._file.write(frame, segment.end)
         except OSError as error:
@@ -151,22 +136,10 @@ class Wal:
         self._bytes += len(frame)
         self._written(entries, hard_state, snapshot)
 
-    def _append_halves(
-        self, entries: Sequence[Entry], hard_state: HardState | None, snapshot: Position | None
-    ) -> None:
-        """Write in two what does not fit into one batch; what is known to be committed is never more than what is written."""
-        assert len(entries) > 1, "an entry is larger than a segment"
-        half = len(entries) // 2
-        first = entries[:half]
-        early = hard_state
-        if early is not None:
-            early = msgspec.structs.replace(early, commit=min(early.commit, first[-1].index))
-        self.append(first, hard_state=early, snapshot=snapshot)
-        self.append(entries[half:], hard_state=hard_state)
-
     def make_room(self, size: int) -> None:
-        """Make room for so much, counted as in `room_bytes`; at most a segment's. Raises as `append` does."""
+        """Make room for so much, counted as in `room_bytes`, but not for more than a segment holds. Raises as `append` does."""
         self._check_usable()
+        size = min(size, self._segment_bytes - records.SEGMENT_HEADER_BYTES)
         try:
             if self._segments and self._file.fits(self._segments[-1], size):
                 self._file.fill(self._segments[-1], size)

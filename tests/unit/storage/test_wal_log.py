@@ -9,6 +9,7 @@ import pytest
 from runink.errors import Broken, Unavailable, WalCorrupt
 from runink.raft.messages import Entry, EntryType, HardState
 from runink.storage import records
+from runink.storage.records import Position
 from runink.storage.segments import FILL_BYTES
 from runink.storage.wal import SEGMENT_BYTES_MIN, Recovered, open_log
 from runink.testing.disk import FaultyDisk
@@ -163,6 +164,132 @@ def test_a_value_that_looks_like_a_batch_does_not_turn_a_torn_tail_into_damage()
     again = open_log(disk)
     assert again.entries == entries(1, 1)
     assert again.torn is not None
+
+
+def test_a_batch_that_is_larger_than_a_segment_gets_one_of_its_own():
+    disk = FaultyDisk()
+    log = small(disk).log
+    log.append(entries(1, 3))
+    log.append(entries(4, 6, size=2 * SEGMENT_BYTES_MIN))
+    log.append(entries(7, 7))
+    again = small(disk.crash())
+    assert [len(entry.data) for entry in again.entries] == [20] * 3 + [
+        2 * SEGMENT_BYTES_MIN
+    ] * 3 + [20]
+    assert again.log.statistics().segments == 3
+    again.log.append(entries(8, 8))
+    assert again.log.statistics().segments == 3
+
+
+def test_the_type_of_an_entry_is_kept():
+    disk = FaultyDisk()
+    kinds = [Entry(1, index + 1, kind, b"") for index, kind in enumerate(EntryType)]
+    open_log(disk).log.append(kinds)
+    assert open_log(disk).entries == kinds
+
+
+def test_a_log_begins_anew_behind_a_snapshot():
+    disk = FaultyDisk()
+    log = small(disk).log
+    log.append(entries(1, 50), hard_state=HardState(1, 2, 10))
+    log.append(entries(71, 72, term=3), hard_state=HardState(3, 0, 70), snapshot=Position(70, 3))
+    again = small(disk.crash())
+    assert again.entries == entries(71, 72, term=3)
+    assert again.hard_state == HardState(3, 0, 70)
+    assert again.log.last == Position(72, 3)
+
+
+def test_entries_that_overrule_others_may_reach_back_behind_a_segment_that_has_gone():
+    disk = FaultyDisk()
+    log = small(disk).log
+    for index in range(1, 101):
+        log.append(entries(index, index))
+    while log.statistics().segments == 2:  # ends: a segment takes some eighty of them
+        log.append(entries(95, 100, term=2))
+    log.append(entries(95, 100, term=3))
+    log.truncate_behind(94)
+    again = small(disk.crash())
+    assert again.entries[-6:] == entries(95, 100, term=3)
+
+
+def test_a_sync_that_finds_the_disk_full_is_as_fatal_as_any_other():
+    disk = FaultyDisk()
+    log = open_log(disk).log
+    log.append(entries(1, 1))
+    disk.sync_error = errno.ENOSPC
+    with pytest.raises(Broken) as caught:
+        log.append(entries(2, 2))
+    assert caught.value.code == "wal_failed"
+    disk.sync_error = None
+    with pytest.raises(Broken):
+        log.append(entries(2, 2))
+
+
+def test_a_failed_sync_of_a_new_segment_ends_the_log_for_good():
+    for operation in ("fdatasync", "fsync_directory"):
+        disk = FaultyDisk()
+        log = small(disk).log
+        log.append(entries(1, 1))
+        disk.before = _failing(operation)
+        with pytest.raises(Broken):
+            log.append(entries(2, 200))
+        disk.before = str
+        with pytest.raises(Broken):
+            log.append(entries(2, 2))
+        log.close()
+        assert small(disk.killed()).entries in (entries(1, 1), entries(1, 200))
+
+
+def _failing(failing: str):
+    def before(operation: str) -> None:
+        if operation == failing:
+            raise OSError(errno.EIO, "the disk failed")
+
+    return before
+
+
+def test_a_hard_state_that_knows_more_committed_than_there_is_is_damage():
+    disk = FaultyDisk()
+    open_log(disk).log.append(entries(1, 5), hard_state=HardState(1, 1, 6))
+    with pytest.raises(WalCorrupt, match="ends with entry 5, and 6 entries were committed"):
+        open_log(disk)
+
+
+def test_swapped_segments_are_damage():
+    disk = FaultyDisk()
+    filled_log(disk)
+    names = [name for name in disk.names() if name.startswith("wal-")]
+    for source, target in ((names[1], "aside"), (names[2], names[1]), ("aside", names[2])):
+        disk.rename(source, target)
+    with pytest.raises(WalCorrupt, match=f"{names[1]} is damaged at offset 0: its header"):
+        small(disk)
+
+
+def test_a_segment_of_another_log_is_damage():
+    disk, other = FaultyDisk(), FaultyDisk()
+    filled_log(disk)
+    log = small(other).log
+    for entry in entries(1, 300, term=2, size=30):
+        log.append([entry])
+    name = "wal-0000000000000003"
+    handle = disk.open(name)
+    disk.pwrite(handle, other.read(name), 0)
+    disk.close(handle)
+    with pytest.raises(
+        WalCorrupt, match=f"{name} is damaged at offset 0: it was begun behind entry"
+    ):
+        small(disk)
+
+
+def test_a_missing_last_segment_is_damage_if_it_held_what_was_committed():
+    disk = FaultyDisk()
+    log = small(disk).log
+    for index in range(1, 301):
+        log.append(entries(index, index), hard_state=HardState(1, 1, index))
+    state = Position(300, 1)
+    disk.remove(max(disk.names()))
+    with pytest.raises(WalCorrupt, match=r"the log ends with entry \d+, the snapshot with 300"):
+        open_log(disk, snapshot_for=lambda _: state)
 
 
 def test_a_full_disk_refuses_the_write_and_takes_the_next_one_when_there_is_room():

@@ -1,0 +1,273 @@
+"""What consensus reads of a directory: the same in memory as on disk, before and after a restart."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from runink.errors import Broken, Unavailable, WalCorrupt
+from runink.raft.messages import ConfState, Entry, EntryType, HardState, Snapshot, SnapshotMetadata
+from runink.raft.storage import Compacted
+from runink.storage import log_storage
+from runink.storage.log_storage import LogStorage, begin_directory, open_log_storage
+from runink.storage.receiving import open_receiver, part_names
+from runink.storage.snapshot import decode_facts, encode_facts, facts_of, snapshot_names
+from runink.storage.wal import SEGMENT_BYTES_MIN
+from runink.testing.disk import FaultyDisk
+
+GROUP = ConfState(voters=(1, 2, 3))
+GROWN = ConfState(voters=(1, 2, 3), learners=(4,))
+
+
+def entries(first: int, last: int, *, term: int = 1) -> list[Entry]:
+    return [
+        Entry(term, index, EntryType.EntryNormal, b"%d of %d " % (index, term) * 4)
+        for index in range(first, last + 1)
+    ]
+
+
+def opened(disk: FaultyDisk) -> LogStorage:
+    return open_log_storage(disk, segment_bytes=SEGMENT_BYTES_MIN)[0]
+
+
+def founded() -> FaultyDisk:
+    disk = FaultyDisk()
+    begin_directory(disk, SnapshotMetadata(GROUP))
+    return disk
+
+
+def all_of(storage: LogStorage) -> list[Entry]:
+    return list(storage.entries(storage.first_index(), storage.last_index() + 1, 1 << 30))
+
+
+def with_snapshot(storage: LogStorage, index: int, body: bytes = b"the state") -> None:
+    """Write a snapshot of our own."""
+    metadata = SnapshotMetadata(GROWN, index, storage.term(index))
+    storage.snapshot_written(storage.write_snapshot(metadata, [body]))
+
+
+def received(disk: FaultyDisk, index: int, term: int, body: bytes = b"a leader's") -> Snapshot:
+    """Have a leader's snapshot arrive as a whole."""
+    facts = facts_of(SnapshotMetadata(GROWN, index, term), body)
+    receiver = open_receiver(disk, facts)
+    receiver.write(body, 0)
+    assert receiver.is_whole
+    receiver.close()
+    return Snapshot(facts.metadata, encode_facts(facts))
+
+
+def test_a_new_group_begins_with_its_membership_and_no_entries():
+    storage = opened(founded().crash())
+    assert storage.initial_state() == (HardState(), GROUP)
+    assert (storage.first_index(), storage.last_index(), storage.term(0)) == (1, 0, 0)
+
+
+def test_a_backup_is_a_directory_that_begins_behind_it():
+    disk = FaultyDisk()
+    begin_directory(disk, SnapshotMetadata(GROUP, 500, 7), [b"the ", b"backup"])
+    storage, body = open_log_storage(disk.crash())
+    assert body == b"the backup"
+    assert storage.initial_state() == (HardState(7, 0, 500), GROUP)
+    assert (storage.first_index(), storage.last_index(), storage.term(500)) == (501, 500, 7)
+    storage.save(entries(501, 502, term=8), HardState(8, 1, 500))
+    assert storage.last_index() == 502
+
+
+def test_a_backup_whose_making_was_cut_short_is_refused():
+    disk = FaultyDisk()
+    begin_directory(disk, SnapshotMetadata(GROUP, 500, 7), [b"the backup"])
+    disk.remove(snapshot_names(disk)[0])
+    with pytest.raises(WalCorrupt, match="begins behind a snapshot up to entry 500"):
+        opened(disk)
+
+
+def test_what_was_saved_is_read_again():
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 4), HardState(1, 2, 0))
+    storage.save(entries(3, 6, term=2), HardState(2, 3, 4))
+    kept = entries(1, 2) + entries(3, 6, term=2)
+    for one in (storage, opened(disk.crash())):
+        assert all_of(one) == kept
+        assert one.hard_state == HardState(2, 3, 4)
+        assert [one.term(index) for index in range(7)] == [0, 1, 1, 2, 2, 2, 2]
+
+
+def test_a_commit_index_alone_is_not_worth_a_sync_and_a_vote_is():
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 3), HardState(1, 1, 0))
+    seen: list[str] = []
+    disk.before = seen.append
+    storage.save([], HardState(1, 1, 3))
+    assert seen == []
+    assert storage.hard_state == HardState(1, 1, 3)
+    storage.save([], HardState(2, 3, 3))
+    assert seen == ["pwrite", "fdatasync"]
+    assert opened(disk.crash()).hard_state == HardState(2, 3, 3)
+
+
+def test_a_snapshot_of_our_own_lets_the_log_before_it_go():
+    disk = founded()
+    storage = opened(disk)
+    for entry in entries(1, 200):
+        storage.save([entry])
+    with_snapshot(storage, 150)
+    assert storage.truncate() > 0
+    again, body = open_log_storage(disk.crash(), segment_bytes=SEGMENT_BYTES_MIN)
+    assert body == b"the state" == again.read_state()
+    assert again.initial_state() == (HardState(0, 0, 150), GROWN)
+    assert again.last_index() == 200
+    assert again.term(150) == 1
+    facts = decode_facts(again.snapshot().data)
+    assert (facts.body_bytes, facts.metadata.index) == (9, 150)
+
+
+def test_memory_keeps_a_bounded_number_of_entries_before_a_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(log_storage, "KEPT_ENTRIES", 20)
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 300))
+    with_snapshot(storage, 250)
+    assert storage.first_index() == 231
+    assert all_of(storage) == entries(231, 300)
+    with pytest.raises(Compacted):
+        storage.entries(230, 240, 1 << 20)
+    assert opened(disk).first_index() == 231
+
+
+def test_memory_keeps_a_bounded_number_of_bytes_before_a_snapshot(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(log_storage, "KEPT_BYTES", 1000)
+    storage = opened(founded())
+    storage.save([Entry(1, index, EntryType.EntryNormal, bytes(300)) for index in range(1, 11)])
+    with_snapshot(storage, 8)
+    assert storage.first_index() == 6
+
+
+def test_a_snapshot_is_due_after_so_many_entries_or_bytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(log_storage, "SNAPSHOT_ENTRIES", 10)
+    monkeypatch.setattr(log_storage, "SNAPSHOT_BYTES", 5000)
+    storage = opened(founded())
+    storage.save([Entry(1, index, EntryType.EntryNormal, bytes(300)) for index in range(1, 13)])
+    assert not storage.is_snapshot_due(9)
+    assert storage.is_snapshot_due(10)
+    with_snapshot(storage, 10)
+    assert not storage.is_snapshot_due(12)
+    storage.save([Entry(1, 13, EntryType.EntryNormal, bytes(5000))])
+    assert not storage.is_snapshot_due(10)
+    assert storage.is_snapshot_due(13)
+    assert storage.statistics().lag_entries == 3
+
+
+@pytest.mark.parametrize("last", [0, 5, 40], ids=["no log", "a log behind it", "a log beyond it"])
+def test_a_leaders_snapshot_takes_the_place_of_the_whole_log(last: int):
+    disk = founded()
+    storage = opened(disk)
+    if last:
+        storage.save(entries(1, last), HardState(1, 1, 2))
+    snapshot = received(disk, 30, 3)
+    storage.save(entries(31, 33, term=3), HardState(3, 0, 30), snapshot)
+    again, body = open_log_storage(disk.crash(), segment_bytes=SEGMENT_BYTES_MIN)
+    assert body == b"a leader's"
+    for one in (storage, again):
+        assert all_of(one) == entries(31, 33, term=3)
+        assert (one.first_index(), one.term(30)) == (31, 3)
+        assert one.initial_state() == (HardState(3, 0, 30), GROWN)
+        assert one.snapshot() == snapshot
+    assert part_names(disk) == []
+    assert snapshot_names(disk) == ["snapshot-000000000000001e"]
+
+
+def test_a_snapshot_of_our_own_that_a_leaders_has_overtaken_changes_nothing():
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 20), HardState(1, 1, 20))
+    late = storage.write_snapshot(SnapshotMetadata(GROUP, 10, 1), [b"late"])
+    leaders = received(disk, 30, 3)
+    storage.save([], HardState(3, 0, 30), leaders)
+    storage.snapshot_written(late)
+    assert storage.snapshot() == leaders
+    assert opened(disk).snapshot() == leaders
+
+
+def test_a_snapshot_is_sent_from_what_is_on_disk():
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 20))
+    with_snapshot(storage, 15, b"state of fifteen")
+    reader = storage.read_snapshot()
+    assert reader is not None
+    assert encode_facts(reader.facts) == storage.snapshot().data
+    assert reader.read(9, 100) == b"fifteen"
+    assert reader.damage() == ""
+    reader.close()
+
+
+def test_a_log_that_does_not_join_its_snapshot_is_refused():
+    disk = founded()
+    storage = opened(disk)
+    for entry in entries(1, 200):
+        storage.save([entry])
+    with_snapshot(storage, 150)
+    storage.truncate()
+    disk.remove(snapshot_names(disk)[0])
+    with pytest.raises(WalCorrupt, match="the snapshot ends with 0"):
+        opened(disk)
+
+
+def test_a_snapshot_ahead_of_its_log_is_refused():
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 20))
+    with_snapshot(storage, 20)
+    other = founded()
+    opened(other).save(entries(1, 9))
+    handle = other.open(snapshot_names(disk)[0], create=True)
+    other.pwrite(handle, disk.read(snapshot_names(disk)[0]), 0)
+    other.close(handle)
+    with pytest.raises(WalCorrupt, match="log ends with entry 9, the snapshot with 20"):
+        opened(other)
+
+
+def test_room_that_was_made_is_there_when_the_disk_is_full():
+    disk = founded()
+    storage = opened(disk)
+    for index in range(1, 40):
+        room = storage.make_room(1000)
+        assert room >= 1000
+        disk.space_bytes -= disk.free_bytes()
+        storage.save([Entry(1, index, EntryType.EntryNormal, bytes(1000 - 96))], HardState(index))
+        disk.space_bytes += 1 << 20
+    assert opened(disk.crash()).last_index() == 39
+
+
+def test_no_room_is_told_before_anything_is_written():
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 1))
+    disk.space_bytes -= disk.free_bytes()
+    with pytest.raises(Unavailable) as caught:
+        storage.make_room(1 << 20)
+    assert caught.value.code == "disk_full"
+    disk.space_bytes += 1 << 20
+    assert storage.make_room(2000) >= 2000
+
+
+def test_a_snapshot_that_cannot_be_named_ends_the_member_and_is_named_by_its_next_life():
+    disk = founded()
+    storage = opened(disk)
+    snapshot = received(disk, 30, 3)
+
+    def fail(operation: str) -> None:
+        if operation == "rename":
+            raise OSError(errno.EIO, "the disk failed")
+
+    storage.save(entries(1, 2))
+    disk.before = fail
+    with pytest.raises(Broken) as caught:
+        storage.write(entries(31, 31, term=3), HardState(3, 0, 30), snapshot)
+    assert caught.value.code == "wal_failed"
+    again = opened(disk.killed())
+    assert again.snapshot() == snapshot
