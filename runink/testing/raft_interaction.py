@@ -27,7 +27,6 @@ from runink.errors import Invalid
 from runink.raft.config import Config, ReadOnlyOption
 from runink.raft.describe import CHANGE_LETTERS, describe_all_progress, describe_message
 from runink.raft.errors import ProposalDropped
-from runink.raft.membership import ConfChangeError
 from runink.raft.messages import (
     ConfChange,
     ConfChangeSingle,
@@ -55,7 +54,6 @@ STORAGE_TEXTS: Final[dict[type[Exception], str]] = {
 # What a command may answer with instead of what it prints.
 _ERRORS: Final[tuple[type[Exception], ...]] = (
     ProposalDropped,
-    ConfChangeError,
     GroupError,
     Invalid,
     *STORAGE_TEXTS,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from runink.raft.config import UNLIMITED, Config, ReadOnlyOption
 from runink.raft.describe import describe_entries, describe_message, describe_ready
 from runink.raft.errors import ProposalDropped, StepLocalMessage, StepPeerNotFound
+from runink.raft.membership import ConfChangeError
 from runink.raft.messages import (
     LOCAL_APPEND_THREAD,
     LOCAL_APPLY_THREAD,
@@ -76,13 +77,16 @@ class Output:
 
 
 class _Storage(MemoryStorage):
-    """A storage whose snapshot is the state machine's latest state."""
+    """A storage whose snapshot is the state machine's latest state, and that remembers the membership as it was applied."""
 
     def __init__(self, first: Snapshot) -> None:
         super().__init__()
         self.state = first
         if first.metadata.index:
             self.apply_snapshot(first)
+
+    def initial_state(self) -> tuple[HardState, ConfState]:
+        return self.hard_state, self.state.metadata.conf_state
 
     def snapshot(self) -> Snapshot:
         return self.state
@@ -122,7 +126,11 @@ class Node:
             conf_state, data = self.storage.state.metadata.conf_state, entry.data
             if entry.type is not EntryType.EntryNormal:
                 change = decode_conf_change(entry)
-                conf_state, data = self.raw.apply_conf_change(change), change.context
+                data = change.context
+                with suppress(
+                    ConfChangeError
+                ):  # it is one everywhere: nobody changes anything then
+                    conf_state = self.raw.apply_conf_change(change)
             self.storage.state = Snapshot(
                 SnapshotMetadata(conf_state, entry.index, entry.term),
                 self.storage.state.data + data,
