@@ -17,7 +17,8 @@ from runink.testing.transcript import parsed
 
 OURS = Path(__file__).parent / "raft"
 BESIDE = Path(__file__).parents[2].parent / "shared" / "raft-transcripts"
-THEIRS = Path(os.environ.get("RUNINK_RAFT_TRANSCRIPTS") or BESIDE)
+NAMED = os.environ.get("RUNINK_RAFT_TRANSCRIPTS", "")
+THEIRS = Path(NAMED or BESIDE)
 PATHS = [*sorted(OURS.glob("*.txt")), *sorted(THEIRS.rglob("*.txt"))]
 
 
@@ -34,3 +35,7 @@ def test_a_group_does_what_its_transcript_says(path: Path) -> None:
 def test_every_transcript_of_ours_says_what_it_pins() -> None:
     silent = [path.name for path in OURS.glob("*.txt") if not path.read_text().startswith("# ")]
     assert not silent
+
+
+def test_a_folder_that_is_named_has_transcripts() -> None:
+    assert not NAMED or any(THEIRS.rglob("*.txt"))
