@@ -1,13 +1,18 @@
-"""The Barn: the cluster's state, served to everybody. One member for now; Raft will stand between `propose` and the log.
+"""The Barn: the cluster's state, served to everybody by one member of a group of one, three or five.
 
     message      what happens
-    Read, Select, Leases, LeaseStatus, HashAt, Status
+    Read, Select answered from the applied state: when it is known to hold all that was committed before, or at once if `serializable`
+    Leases, LeaseStatus, HashAt, Status
                  answered at once, from the applied state
-    Propose      checked, queued for the next sync, answered when it is on disk and applied (`group_commit.py`)
+    Propose      checked, and answered when it is on a majority's disks and applied here (`member.py`)
     WatchFrom    answered at once if the history holds something behind the revision; else it waits for a change or its deadline
     Backup       answered with the next part of a picture of the state
     Defrag       answered when a snapshot is on disk and the log before it is gone
-    _Tick        (own timer) proposes the end of leases that are due, and the end of changes that are old
+    ChangeMembers, MoveLeader
+                 answered when it took effect, or was begun
+    PeerMessages, SnapshotChunk
+                 of other members: consensus, and states that are sent whole
+    _Tick        (own timer) the leader proposes the end of leases that are due, and the end of changes that are old
 
 Everything runs on one event loop, so reads and watches see whole batches only.  The disk is worked on by worker threads: one
 writes and syncs the log, sometimes another writes a snapshot.
@@ -19,7 +24,8 @@ supervisor starts it anew from what is on disk, or gives up and says why.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, assert_never
@@ -27,8 +33,9 @@ from typing import Final, assert_never
 import anyio
 import msgspec
 
-from runink.actors.group_commit import GroupCommit, Offload, Waiting, in_thread
-from runink.actors.journal import Journal, open_journal
+from runink.actors.member import Group, Member
+from runink.actors.offload import Offload, in_thread
+from runink.actors.peers import PeerMessages, SnapshotChunk
 from runink.barn.backups import Backups
 from runink.barn.checks import check_interest, check_proposal, check_range
 from runink.barn.commands import (
@@ -42,12 +49,12 @@ from runink.barn.commands import (
     Proposal,
     Range,
     RevokeLease,
-    encode_proposal,
 )
 from runink.barn.compaction import KEEP_S, CompactionClock
 from runink.barn.history import Watched
 from runink.barn.lease_table import LeaseView
 from runink.barn.leases import TICK_S, LeaseDeadlines
+from runink.barn.store import Store
 from runink.barn.watches import Due, Watches
 from runink.barn.watching import Bounds, Interest, change_bytes
 from runink.clients.barn_requests import (
@@ -55,6 +62,7 @@ from runink.clients.barn_requests import (
     BackupPart,
     BarnRequest,
     BarnStatus,
+    ChangeMembers,
     Defrag,
     Defragged,
     Hash,
@@ -63,6 +71,7 @@ from runink.clients.barn_requests import (
     LeaseList,
     Leases,
     LeaseStatus,
+    MoveLeader,
     Pages,
     Propose,
     Read,
@@ -70,10 +79,10 @@ from runink.clients.barn_requests import (
     Status,
     WatchFrom,
 )
-from runink.errors import NotFound, Overloaded, RuninkError
+from runink.errors import Broken, NotFound, Overloaded, RuninkError
+from runink.raft.messages import ConfChangeV2
 from runink.runtime.actor import Actor, Context, Later
 from runink.storage.disk import Disk
-from runink.storage.wal import SEGMENT_BYTES
 
 WATCHES_MAX: Final = 4096  # some per node and service; each holds a request open
 WATCH_WAIT_S_MAX: Final = (
@@ -90,7 +99,7 @@ class _Tick(msgspec.Struct, frozen=True):
     """Time to look at leases and at watches that have waited long enough."""
 
 
-BarnMessage = BarnRequest | _Tick
+BarnMessage = BarnRequest | PeerMessages | SnapshotChunk | _Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +113,9 @@ class _Poll:
 
 
 class Barn(Actor[BarnMessage]):
-    """The one member. `open_disk` opens its directory; it is called at every start, so that a restart reads what is there.
+    """One member. `open_disk` opens its directory; it is called at every start, so that a restart reads what is there.
 
-    `segment_bytes` is the size of the log's files: small ones let a test fill a disk.  `new_id` gives a new cluster its id; without it, it has none.
-    Changes are forgotten after `keep_s` at the latest.
+    `group` is which member of which group it is.  `new_id` gives a new cluster its id; without it, it has none.  Changes are forgotten after `keep_s` at the latest.
     """
 
     def __init__(
@@ -115,17 +123,20 @@ class Barn(Actor[BarnMessage]):
         open_disk: Callable[[], Disk],
         *,
         offload: Offload = in_thread,
-        segment_bytes: int = SEGMENT_BYTES,
+        group: Group | None = None,
         new_id: Callable[[], str] | None = None,
         keep_s: float = KEEP_S,
     ) -> None:
-        self._open_disk = open_disk
+        self._member = Member(
+            group or Group(random=secrets.randbelow),
+            open_disk,
+            offload=offload,
+            applied=self._applied,
+            changed=self._changed,
+        )
         self._new_id = new_id
-        self._segment_bytes = segment_bytes
-        self._offload = offload
-        self._journal: Journal | None = None
-        self._commit: GroupCommit
-        self._committed: anyio.Event
+        self._ended: anyio.Event | None = None  # of the member; none while it is not open
+        self._leads = False
         self._deadlines = LeaseDeadlines()
         self._compaction = CompactionClock(keep_s)
         self._backups = Backups()
@@ -134,37 +145,38 @@ class Barn(Actor[BarnMessage]):
         self._polled = 0
         self._context: Context[BarnMessage]
 
+    @property
+    def store(self) -> Store | None:
+        """The applied state, to look at; nothing between two lives."""
+        return self._member.store if self._ended is not None else None
+
     async def started(self, context: Context[BarnMessage]) -> None:
         self._context = context
-        journal = self._journal = await self._offload(
-            _journal_on, self._open_disk, self._segment_bytes
-        )
-        self._commit = GroupCommit(
-            journal, offload=self._offload, applied=self._applied, batch_done=self._batch_done
-        )
-        self._deadlines.begin(journal.store.leases(), now_s=anyio.current_time())
-        if len(journal.store) >= BIG_KEYS:
+        await self._member.open()
+        self._ended = anyio.Event()
+        context.spawn(self._be_member)
+        await self._member.wait_ready()
+        self._member.store.drain_changes()
+        if len(self._member.store) >= BIG_KEYS:
             gc.freeze()
-        if self._new_id is not None and not journal.store.cluster:
-            self._propose_own(NameCluster(self._new_id()))
-        self._committed = anyio.Event()
-        context.spawn(self._commit_all)
+        self._tick()
         context.spawn(self._keep_time)
 
-    async def _commit_all(self) -> None:
+    async def _be_member(self) -> None:
+        assert self._ended is not None
         try:
-            await self._commit.run()
+            await self._member.run()
         finally:
-            self._committed.set()
+            self._ended.set()
 
     async def stopped(self) -> None:
-        """Let what is under way come to disk, then give the directory free. What only waited has been told that it was not written."""
-        if self._journal is None:
+        """Let what is under way come to disk, then give the directory free. Who waits still is told that the outcome is unknown."""
+        if self._ended is None:
             return
-        self._commit.close()
-        await self._committed.wait()
-        await self._offload(self._journal.close)
-        self._journal = None
+        self._member.close()
+        await self._ended.wait()
+        await self._member.shut()
+        self._ended = None
 
     async def _keep_time(self) -> None:
         while True:
@@ -177,51 +189,74 @@ class Barn(Actor[BarnMessage]):
                 return self._propose(Proposal(client, sequence, command))
             case WatchFrom():
                 return self._watch(message)
-            case Read(spans, limit, revision):
-                return self._read(
+            case Read(spans, limit, revision, serializable):
+                queries = tuple(
                     Range(span.start, span.end, revision=revision, limit=limit) for span in spans
                 )
-            case Select(queries):
-                return self._read(queries)
+                return self._read(queries, is_serializable=serializable)
+            case Select(queries, serializable):
+                return self._read(queries, is_serializable=serializable)
             case Status():
                 return self._status()
             case LeaseStatus(lease):
                 return self._lease_status(lease)
             case Leases():
-                return LeaseList(tuple(map(self._lease_facts, self._open.store.leases())))
+                return LeaseList(tuple(map(self._lease_facts, self._member.store.leases())))
             case HashAt(revision):
-                revision = revision or self._open.store.revision
-                return Hash(revision, self._open.store.digest_at(revision).hex())
+                revision = revision or self._member.store.revision
+                return Hash(revision, self._member.store.digest_at(revision).hex())
             case Backup(number, part):
                 return self._backup(number, part)
             case Defrag():
-                return self._defrag()
+                return self._in_background(self._defrag)
+            case PeerMessages():
+                self._member.receive(message)
+                return None
+            case SnapshotChunk():
+                return self._in_background(partial(self._member.take_chunk, message))
+            case ChangeMembers(change):
+                return self._change(change)
+            case MoveLeader(successor):
+                self._member.transfer(successor)
+                return None
             case _Tick():
                 self._tick()
                 return None
             case _:
                 assert_never(message)
 
-    @property
-    def _open(self) -> Journal:
-        assert self._journal is not None, "it is open from the start to the stop"
-        return self._journal
-
     # Reads.
 
-    def _read(self, queries: Iterable[Range]) -> Pages:
-        asked = tuple(queries)
-        for query in asked:
+    def _read(self, queries: tuple[Range, ...], *, is_serializable: bool) -> Pages | Later:
+        for query in queries:
             check_range(query)
-        store = self._open.store
-        return Pages(store.select_all(asked), store.revision)
+        if is_serializable or self._member.may_read():
+            return self._select(queries)
+        later = Later()
+        self._member.read(partial(self._answer_read, later, queries))
+        return later
+
+    def _answer_read(
+        self, later: Later, queries: tuple[Range, ...], error: Answer | RuninkError | None
+    ) -> None:
+        if isinstance(error, RuninkError):
+            later.fail(error)
+            return
+        try:
+            later.answer(self._select(queries))
+        except RuninkError as refused:  # that revision was compacted meanwhile
+            later.fail(refused)
+
+    def _select(self, queries: tuple[Range, ...]) -> Pages:
+        store = self._member.store
+        return Pages(store.select_all(queries), store.revision)
 
     def _lease_facts(self, view: LeaseView) -> LeaseFacts:
         left_s = self._deadlines.left_s(view.lease, now_s=anyio.current_time())
         return LeaseFacts(view.lease, view.ttl_ms, round(left_s * 1000), view.renewals)
 
     def _lease_status(self, lease: int) -> LeaseFacts:
-        store = self._open.store
+        store = self._member.store
         view = store.lease(lease)
         if view is None:
             raise NotFound(f"lease {lease} has ended or never was", code="lease_not_found")
@@ -230,28 +265,41 @@ class Barn(Actor[BarnMessage]):
     def _backup(self, number: int, part: int) -> BackupPart:
         now_s = anyio.current_time()
         if not number:
-            number = self._backups.begin(self._open.store.image(), now_s=now_s)
+            number = self._backups.begin(self._member.store.image(), now_s=now_s)
         data, is_last = self._backups.part(number, part, now_s=now_s)
         return BackupPart(number, part, data, is_last)
 
-    def _defrag(self) -> Later:
-        later = Later()
-        self._commit.snapshot_now(partial(self._defragged, later))
-        return later
+    async def _defrag(self) -> Defragged:
+        await self._member.snapshot_now()
+        found = self._member.statistics()
+        return Defragged(found.snapshot_index, found.segments)
 
-    def _defragged(self, later: Later, error: RuninkError | None) -> None:
-        if error is not None:
-            later.fail(error)
-            return
-        journal = self._open
-        later.answer(Defragged(journal.snapshot_index, journal.log.statistics().segments))
+    def _in_background(self, work: Callable[[], Awaitable[object]]) -> Later:
+        """Answer with what a task comes to."""
+        later = Later()
+
+        async def run() -> None:
+            try:
+                later.answer(await work())
+            except RuninkError as error:
+                if isinstance(error, Broken):
+                    raise
+                later.fail(error)
+
+        self._context.spawn(run)
+        return later
 
     # Proposals.
 
     def _propose(self, proposal: Proposal) -> Later:
         check_proposal(proposal)
         later = Later()
-        self._commit.propose(Waiting(proposal, encode_proposal(proposal), partial(_settle, later)))
+        self._member.propose(proposal, partial(_settle, later))
+        return later
+
+    def _change(self, change: ConfChangeV2) -> Later:
+        later = Later()
+        self._member.change(change, partial(_settle, later))
         return later
 
     def _applied(self, proposal: Proposal, answer: Answer) -> None:
@@ -260,33 +308,44 @@ class Barn(Actor[BarnMessage]):
             return
         match proposal.command:
             case GrantLease() | KeepAlive():
-                view = self._open.store.lease(answer.lease)
+                view = self._member.store.lease(answer.lease)
                 if view is not None:  # a retry may be answered when the lease has ended already
                     self._deadlines.renewed(view, now_s=anyio.current_time())
             case RevokeLease(lease) | ExpireLease(lease):
-                if self._open.store.lease(lease) is None:
+                if self._member.store.lease(lease) is None:
                     self._deadlines.ended(lease)
             case _:
                 return
 
     def _tick(self) -> None:
         now_s = anyio.current_time()
-        store = self._open.store
-        old = self._compaction.due(now_s=now_s, revision=store.revision, compacted=store.compacted)
-        due: list[Command] = list(self._deadlines.due(now_s=now_s))
-        for command in (*due, old) if old is not None else due:
-            if not self._propose_own(command):
-                break  # what is due is due again in a moment
+        store = self._member.store
+        leads, self._leads = self._leads, self._member.is_leader
+        if self._leads and not leads:
+            # Nobody knows when another leader last heard of a lease: each begins anew.
+            self._deadlines.begin(store.leases(), now_s=now_s)
+            if self._new_id is not None and not store.cluster:
+                self._propose_own(NameCluster(self._new_id()))
+        if self._leads:
+            self._propose_due(now_s)
         for watch in [watch for watch, poll in self._polls.items() if poll.until_s <= now_s]:
             # It would have been answered if anything had happened to its keys.
             self._watches.remove(watch)
             self._polls.pop(watch).later.answer(Watched((), store.revision))
 
+    def _propose_due(self, now_s: float) -> None:
+        store = self._member.store
+        old = self._compaction.due(now_s=now_s, revision=store.revision, compacted=store.compacted)
+        due: list[Command] = list(self._deadlines.due(now_s=now_s))
+        for command in (*due, old) if old is not None else due:
+            if not self._propose_own(command):
+                break  # what is due is due again in a moment
+
     def _propose_own(self, command: Command) -> bool:
         """Propose what nobody waits for, and say whether there was room for it."""
         proposal = Proposal("", 0, command)
         try:
-            self._commit.propose(Waiting(proposal, encode_proposal(proposal), _nobody))
+            self._member.propose(proposal, _nobody)
         except RuninkError:
             return False
         return True
@@ -296,7 +355,7 @@ class Barn(Actor[BarnMessage]):
     def _watch(self, request: WatchFrom) -> Watched | Later:
         interest = Interest(request.prefixes, request.spans, request.skip, request.want_before)
         check_interest(interest, request.limit)
-        store = self._open.store
+        store = self._member.store
         bounds = Bounds(min(request.limit, CHANGES_MAX), WATCHED_BYTES_MAX)
         watched = store.changes_after(request.after_revision, interest, bounds, part=request.part)
         if watched.changes or request.wait_s <= 0 or watched.revision < store.revision:
@@ -314,8 +373,8 @@ class Barn(Actor[BarnMessage]):
         self._watches.add(self._polled, interest)
         return later
 
-    def _batch_done(self) -> None:
-        store = self._open.store
+    def _changed(self) -> None:
+        store = self._member.store
         changes = store.drain_changes()
         if not self._polls or not changes:
             return
@@ -333,32 +392,31 @@ class Barn(Actor[BarnMessage]):
                 continue
             try:
                 bounds = Bounds(limit, WATCHED_BYTES_MAX)
-                poll.later.answer(self._open.store.changes_after(before, due.interest, bounds))
+                poll.later.answer(self._member.store.changes_after(before, due.interest, bounds))
             except RuninkError as error:  # what it waits for was compacted away meanwhile
                 poll.later.fail(error)
 
     # Figures.
 
     def _status(self) -> BarnStatus:
-        journal = self._open
-        store = journal.store
-        commit = self._commit.statistics()
+        store = self._member.store
+        member = self._member.statistics()
         return BarnStatus(
-            term=journal.term,
+            term=member.term,
             applied_index=store.applied_index,
-            snapshot_index=journal.snapshot_index,
+            snapshot_index=member.snapshot_index,
             revision=store.revision,
             compacted=store.compacted,
             keys=len(store),
             leases=len(self._deadlines),
             clients=store.clients,
             watches=len(self._watches),
-            waiting=commit.waiting,
-            batches=commit.batches,
-            log_segments=journal.log.statistics().segments,
-            free_bytes=journal.disk.free_bytes(),
-            torn=journal.torn.text if journal.torn else "",
-            trouble=commit.trouble,
+            waiting=member.waiting,
+            batches=member.batches,
+            log_segments=member.segments,
+            free_bytes=member.free_bytes,
+            torn=member.torn,
+            trouble=member.trouble,
             cluster=store.cluster,
             digest=store.digest_at(store.revision).hex(),
             size_bytes=store.size_bytes,
@@ -368,24 +426,20 @@ class Barn(Actor[BarnMessage]):
             history_bytes=store.history_bytes,
             history_bytes_max=store.limits.history_bytes,
             is_alarmed=store.is_alarmed,
+            member=member.member,
+            lead=member.lead,
+            committed_index=member.committed_index,
+            voters=member.voters,
+            learners=member.learners,
         )
 
 
-def _journal_on(open_disk: Callable[[], Disk], segment_bytes: int) -> Journal:
-    disk = open_disk()
-    try:
-        return open_journal(disk, segment_bytes=segment_bytes)
-    except BaseException:
-        disk.shut()
-        raise
-
-
-def _settle(later: Later, outcome: Answer | RuninkError) -> None:
+def _settle(later: Later, outcome: Answer | RuninkError | None) -> None:
     if isinstance(outcome, RuninkError):
         later.fail(outcome)
     else:
         later.answer(outcome)
 
 
-def _nobody(_: Answer | RuninkError) -> None:
+def _nobody(_: Answer | RuninkError | None) -> None:
     """Nobody waits for the end of a lease: it shows in the keys."""

@@ -30,7 +30,7 @@ from runink.barn.commands import Answer, Proposal
 from runink.barn.effects import Append, Work
 from runink.barn.replica import Replica
 from runink.barn.store import Store
-from runink.errors import Invalid, OutcomeUnknown, RuninkError, Unavailable
+from runink.errors import Invalid, OutcomeUnknown, Overloaded, RuninkError, Unavailable
 from runink.raft.config import Config
 from runink.raft.messages import ConfChangeV2, Message, MessageType
 from runink.storage.disk import Disk
@@ -113,6 +113,7 @@ class Member:
         self._ticks = 0
         self._batches = 0
         self._entries = 0
+        self._caught_up = anyio.Event()
 
     async def open(self) -> None:
         """Read what the directory holds. Raises WalCorrupt, Broken, Unavailable."""
@@ -124,8 +125,19 @@ class Member:
         config = _config(group, found.storage, found.store)
         nonce = 1 + group.random(1 << 30)
         self._replica = Replica(config, found.storage, found.store, nonce=nonce)
-        if found.storage.initial_state()[1].voters == (group.member,):
+        if self._is_alone():
             self._replica.node.campaign()  # nobody else could lead
+        else:
+            self._caught_up.set()
+
+    def _is_alone(self) -> bool:
+        return self._replica.node.raft.tracker.voter_ids() == (self._group.member,)
+
+    async def wait_ready(self) -> None:
+        """Return when there is something to serve: a member that is alone has applied all of its log, others may take what comes. Raises Unavailable (`disk_full`)."""
+        await self._caught_up.wait()
+        if self._is_alone() and self._disk.full is not None:
+            raise self._disk.full
 
     @property
     def store(self) -> Store:
@@ -133,7 +145,12 @@ class Member:
 
     @property
     def is_leader(self) -> bool:
-        return self._replica.lead == self._group.member
+        """Say whether we lead, and know all that was committed before."""
+        return self._replica.is_caught_up()
+
+    def may_read(self) -> bool:
+        """Say whether a read is linearizable at once, without asking anybody."""
+        return self._replica.may_read()
 
     # What is asked.
 
@@ -189,6 +206,9 @@ class Member:
         self._is_closing = True
         self._wake.set()
 
+    def _wake_up(self) -> None:
+        self._wake.set()
+
     # What is done.
 
     async def run(self) -> None:
@@ -239,6 +259,8 @@ class Member:
         if work.applied:
             self._changed()
             self._keep_log_short(group)
+        if self._replica.is_caught_up() or self._disk.full is not None:
+            self._caught_up.set()
 
     def _peer(self, member: int, group: anyio.abc.TaskGroup) -> Peer:
         peer = self._peers.get(member)
@@ -260,7 +282,7 @@ class Member:
         self._wake.set()
 
     async def _append(self, append: Append) -> None:
-        store = await self._disk.append(append)
+        store = await self._disk.append(append, on_full=self._wake_up)
         self._replica.written(append, store=store)
         self._batches += 1
         self._entries += len(append.entries)
@@ -289,16 +311,29 @@ class Member:
         may = not self._is_snapshot_running and self._ticks >= self._snapshot_not_before
         if may and self._disk.storage.is_snapshot_due(self.store.applied_index):
             self._is_snapshot_running = True
-            group.start_soon(self._snapshot)
+            group.start_soon(self._keep_snapshot)
 
-    async def _snapshot(self) -> None:
-        """Write the state as it is now; the rest goes on meanwhile."""
-        conf_state = self._replica.node.raft.tracker.membership.conf_state()
+    async def _keep_snapshot(self) -> None:
         try:
-            await self._disk.write_snapshot(self.store.image(), conf_state)
+            await self._write_snapshot()
         except Unavailable:
             # The log just stays long; proposals are refused by themselves where there is no room for them.
             self._snapshot_not_before = self._ticks + SNAPSHOT_RETRY_TICKS
+        finally:
+            self._is_snapshot_running = False
+
+    async def _write_snapshot(self) -> None:
+        """Write the state as it is now; the rest goes on meanwhile."""
+        conf_state = self._replica.node.raft.tracker.membership.conf_state()
+        await self._disk.write_snapshot(self.store.image(), conf_state)
+
+    async def snapshot_now(self) -> None:
+        """Write the state, and drop the log before it, without waiting for it to grow. Raises Unavailable (`disk_full`, `busy`)."""
+        if self._is_snapshot_running:
+            raise Overloaded("a snapshot is being written", hint="try again in a moment")
+        self._is_snapshot_running = True
+        try:
+            await self._write_snapshot()
         finally:
             self._is_snapshot_running = False
 
@@ -331,7 +366,7 @@ class Member:
             segments=log.segments,
             free_bytes=self._disk.free_bytes(),
             torn=self._disk.storage.torn.text if self._disk.storage.torn else "",
-            trouble=self._disk.trouble,
+            trouble=self._disk.full.text if self._disk.full else "",
         )
 
 

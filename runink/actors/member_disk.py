@@ -54,11 +54,11 @@ def open_directory(
 
 
 class MemberDisk:
-    """An open directory. `trouble` is why it takes no writes at the moment, empty if it does."""
+    """An open directory. `full` is why it takes no writes at the moment."""
 
     def __init__(self, found: Found, *, cluster: str, offload: Offload) -> None:
         self.storage = found.storage
-        self.trouble = ""
+        self.full: Unavailable | None = None
         self._disk = found.disk
         self._offload = offload
         self._lock = anyio.Lock()
@@ -68,7 +68,7 @@ class MemberDisk:
     def is_busy(self) -> bool:
         return self._lock.locked()
 
-    async def append(self, append: Append) -> Store | None:
+    async def append(self, append: Append, *, on_full: Callable[[], object]) -> Store | None:
         """Put an Append on disk, trying again while there is no room; return the state of its snapshot, if it has one. Raises Broken."""
         parts = (append.entries, append.hard_state, append.snapshot)
         async with self._lock:
@@ -76,7 +76,8 @@ class MemberDisk:
                 try:
                     store: Store | None = await self._offload(_write, self.storage, *parts)
                 except Unavailable as full:
-                    self.trouble = full.text
+                    self.full = full
+                    on_full()
                     await anyio.sleep(FULL_PAUSE_S)
                 else:
                     break
@@ -90,9 +91,9 @@ class MemberDisk:
             async with self._lock:
                 free_bytes: int = await self._offload(self.storage.make_room, room_bytes)
         except Unavailable as full:
-            self.trouble = full.text
+            self.full = full
             raise
-        self.trouble = ""
+        self.full = None
         return free_bytes
 
     async def write_snapshot(self, state: image.Image, conf_state: ConfState) -> None:

@@ -29,7 +29,7 @@ from msgspec import structs
 
 from runink.barn.commands import Applied, Proposal, decode_proposal, encode_proposal
 from runink.barn.effects import Append, Work, merged
-from runink.barn.pending import BATCH_BYTES_MAX, ENTRY_DISK_BYTES, Proposals, Reads, Request
+from runink.barn.pending import ENTRY_DISK_BYTES, Proposals, Reads, Request
 from runink.barn.store import Store
 from runink.errors import Broken, RuninkError
 from runink.raft.config import UNLIMITED, Config
@@ -42,7 +42,6 @@ from runink.raft.messages import (
     ConfChangeV2,
     Entry,
     EntryType,
-    HardState,
     Message,
     MessageType,
     Snapshot,
@@ -59,13 +58,12 @@ NUMBER_BITS: Final = 32  # of what one life proposes and asks: days at full spee
 class ReplicaStorage(Storage, Protocol):
     """What consensus reads of the log, in memory; the disk is written by whoever is handed an `Append`."""
 
-    def written(
-        self,
-        entries: Sequence[Entry],
-        hard_state: HardState | None = None,
-        snapshot: Snapshot | None = None,
-    ) -> None:
-        """Take into memory what is on disk now."""
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Take into memory entries that are on disk now."""
+        ...
+
+    def apply_snapshot(self, snapshot: Snapshot) -> None:
+        """Take a snapshot that is on disk now in place of the whole log."""
         ...
 
 
@@ -99,6 +97,23 @@ class Replica:
     def waiting(self) -> int:
         """How many proposals and reads are under way."""
         return len(self._proposals) + len(self._reads)
+
+    @property
+    def is_leader(self) -> bool:
+        return self.node.raft.is_leader
+
+    def is_caught_up(self) -> bool:
+        """Say whether we lead, and have applied an entry of our own term and all that is committed."""
+        raft = self.node.raft
+        return (
+            raft.is_leader
+            and self._applied_term == raft.term
+            and self.store.applied_index == raft.log.committed
+        )
+
+    def may_read(self) -> bool:
+        """Say whether a read is linearizable at once: nobody else could have led since."""
+        return self.node.raft.tracker.is_singleton() and self.is_caught_up()
 
     # What comes in.
 
@@ -152,7 +167,9 @@ class Replica:
         self._is_writing = False
         assert (append.snapshot is None) == (store is None)
         self.store = store or self.store
-        self._storage.written(append.entries, append.hard_state, append.snapshot)
+        if append.snapshot is not None:
+            self._storage.apply_snapshot(append.snapshot)
+        self._storage.append(append.entries)
         self._hard_state = append.hard_state or self._hard_state
         self._respond(append.responses)
 
@@ -275,7 +292,7 @@ class Replica:
                 self.node.step(self._handed_on.popleft())
 
     def _want_room(self, size: int) -> None:
-        self._work.room_bytes = max(size, BATCH_BYTES_MAX)
+        self._work.room_bytes = max(size, self._work.room_bytes)
 
     def _ask(self) -> None:
         if self.lead != NONE and self._reads.may_ask():

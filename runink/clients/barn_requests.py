@@ -26,6 +26,7 @@ from runink.barn.commands import Answer, Command, Range
 from runink.barn.history import Watched
 from runink.barn.keyvalue import Page, Span
 from runink.barn.watching import Skip
+from runink.raft.messages import ConfChangeV2
 from runink.runtime.actor import Request
 
 
@@ -67,6 +68,11 @@ class BarnStatus(msgspec.Struct, frozen=True):
     history_bytes: int = 0
     history_bytes_max: int = 0
     is_alarmed: bool = False
+    member: int = 1
+    lead: int = 0
+    committed_index: int = 0
+    voters: tuple[int, ...] = ()
+    learners: tuple[int, ...] = ()
 
 
 class LeaseFacts(msgspec.Struct, frozen=True):
@@ -107,17 +113,22 @@ class Defragged(msgspec.Struct, frozen=True):
 
 
 class Read(Request[Pages], frozen=True):
-    """Read some spans at one revision (0: the newest); of each the first `limit` keys (0: all)."""
+    """Read some spans at one revision (0: the newest); of each the first `limit` keys (0: all).
+
+    It shows everything that was acknowledged before it was asked; if it is `serializable`, what the member that is asked has applied, which may be older.
+    """
 
     spans: tuple[Span, ...]
     limit: int = 0
     revision: int = 0
+    serializable: bool = False
 
 
 class Select(Request[Pages], frozen=True):
-    """Answer some queries, all at one moment."""
+    """Answer some queries, all at one moment; `serializable` as for Read."""
 
     queries: tuple[Range, ...]
+    serializable: bool = False
 
 
 class Propose(Request[Answer], frozen=True):
@@ -172,6 +183,29 @@ class Defrag(Request[Defragged], frozen=True):
     """Write a snapshot, and drop the log before it."""
 
 
+class ChangeMembers(Request[Answer], frozen=True):
+    """Change who belongs to the group; answered when the change took effect on the member that was asked."""
+
+    change: ConfChangeV2
+
+
+class MoveLeader(Request[None], frozen=True):
+    """Have the leader hand over to a member; answered at once."""
+
+    successor: int
+
+
 BarnRequest = (
-    Read | Select | Propose | WatchFrom | Status | LeaseStatus | Leases | HashAt | Backup | Defrag
+    Read
+    | Select
+    | Propose
+    | WatchFrom
+    | Status
+    | LeaseStatus
+    | Leases
+    | HashAt
+    | Backup
+    | Defrag
+    | ChangeMembers
+    | MoveLeader
 )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import anyio
@@ -27,6 +28,7 @@ from runink.actors.agent import Agent
 from runink.actors.barn import Barn
 from runink.actors.governance import Governance
 from runink.actors.launching import Workplace
+from runink.actors.member import Group
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
 from runink.barn.store import Store
@@ -163,6 +165,7 @@ class SimulatedCluster:
         self.launched = launched
         self.sync_s: Callable[[], float] = lambda: 0.0
         self._session = session
+        self._random = Random(session).randrange  # noqa: S311 - the same session, the same numbers
         self.refs: dict[str, LocalRef[Any]] = {}
         self.nodes: dict[str, SimulatedNode] = {}
         self.client: Cluster
@@ -175,11 +178,11 @@ class SimulatedCluster:
     @property
     def store(self) -> Store | None:
         """The Barn's state, to look at; nothing while the Barn is between two lives."""
-        journal = self._barn._journal if self._barn is not None else None  # noqa: SLF001 - a test looks
-        return journal.store if journal is not None else None
+        return self._barn.store if self._barn is not None else None
 
     def _new_barn(self) -> Barn:
-        self._barn = Barn(lambda: self.disk, offload=self._offload, segment_bytes=SEGMENT_BYTES)
+        group = Group(random=self._random, segment_bytes=SEGMENT_BYTES)
+        self._barn = Barn(lambda: self.disk, offload=self._offload, group=group)
         return self._barn
 
     def crash(self, address: str) -> None:

@@ -20,7 +20,7 @@ from runink.barn.replica import Replica
 from runink.barn.store import Store
 from runink.errors import RuninkError
 from runink.raft.config import Config
-from runink.raft.messages import ConfState, Entry, HardState, Message, Snapshot
+from runink.raft.messages import ConfState, HardState, Message
 from runink.raft.storage import MemoryStorage
 
 ROOM_BYTES: Final = 64 << 20
@@ -37,17 +37,6 @@ class ReplicaStorage(MemoryStorage):
     def initial_state(self) -> tuple[HardState, ConfState]:
         state, found = super().initial_state()
         return state, found if found.voters else self._voters
-
-    def written(
-        self,
-        entries: Sequence[Entry],
-        hard_state: HardState | None = None,
-        snapshot: Snapshot | None = None,
-    ) -> None:
-        if snapshot is not None:
-            self.apply_snapshot(snapshot)
-        self.hard_state = hard_state or self.hard_state
-        self.append(entries)
 
 
 @dataclass

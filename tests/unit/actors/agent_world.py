@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ from msgspec.structs import replace as changed
 from runink.actors.agent import Agent
 from runink.actors.barn import Barn
 from runink.actors.launching import Workplace
+from runink.actors.member import Group
 from runink.barn.keys import (
     node_key,
     pipeline_key,
@@ -184,7 +186,12 @@ async def agent_world(folder: Path, disk: FaultyDisk | None = None) -> AsyncIter
         supervisor = await stack.enter_async_context(supervise())
         barn = await supervisor.start(
             ChildSpec(
-                "barn", lambda: Barn(lambda: used, offload=in_loop, segment_bytes=SEGMENT_BYTES)
+                "barn",
+                lambda: Barn(
+                    lambda: used,
+                    offload=in_loop,
+                    group=Group(random=Random(0).randrange, segment_bytes=SEGMENT_BYTES),
+                ),
             )
         )
         told: list[SliceProgress] = []
