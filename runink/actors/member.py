@@ -309,7 +309,7 @@ class Member:
 
     def _keep_log_short(self, group: anyio.abc.TaskGroup) -> None:
         may = not self._is_snapshot_running and self._ticks >= self._snapshot_not_before
-        if may and self._disk.storage.is_snapshot_due(self.store.applied_index):
+        if may and self._disk.is_snapshot_due(self.store.applied_index):
             self._is_snapshot_running = True
             group.start_soon(self._keep_snapshot)
 

@@ -43,14 +43,22 @@ def open_directory(
     """
     disk = open_disk()
     try:
-        if not disk.names():
-            begin_directory(disk, SnapshotMetadata(ConfState(voters=voters)), ())
+        if not disk.names() and voters:
+            _found(disk, voters)
         storage, body = open_log_storage(disk, segment_bytes=segment_bytes)
         store = Store.restore(image.decode(body)) if body else Store()
     except BaseException:
         disk.shut()
         raise
     return Found(disk, storage, store)
+
+
+def _found(disk: Disk, voters: tuple[int, ...]) -> None:
+    """Make the directory that of a founder. The log begins behind entry 1, so whoever joins later gets the founders by a snapshot, not only the changes since."""
+    store = Store()
+    store.skip(term=1, index=1)
+    metadata = SnapshotMetadata(ConfState(voters=voters), index=1, term=1)
+    begin_directory(disk, metadata, image.encode(store.image()))
 
 
 class MemberDisk:
@@ -95,6 +103,12 @@ class MemberDisk:
             raise
         self.full = None
         return free_bytes
+
+    def is_snapshot_due(self, applied_index: int) -> bool:
+        """Say whether the log has grown, or the newest snapshot does not know the membership."""
+        storage = self.storage
+        is_old = storage.statistics().snapshot_index < storage.snapshot_index_min
+        return is_old or storage.is_snapshot_due(applied_index)
 
     async def write_snapshot(self, state: image.Image, conf_state: ConfState) -> None:
         """Put a state on disk, and let the log before it go. Raises Unavailable (`disk_full`), Broken."""

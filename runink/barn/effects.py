@@ -47,12 +47,17 @@ class Work:
             self.messages.setdefault(message.to, []).append(message)
 
 
-def merged(writes: Iterable[Message], *, before: HardState) -> Append:
-    """Return all writes for the log as one. Entries that a later one replaces are left out, and a state that differs from `before` in the commit index alone
-    goes only with something else: it is found again after a restart.
+def merged(
+    writes: Iterable[Message], *, on_disk: HardState, newest: HardState
+) -> tuple[Append, HardState]:
+    """Return all writes for the log as one, and the newest state behind them; `newest` is the one before them.
+
+    Entries that a later one replaces are left out.  A state that differs from the one on disk in the commit index alone needs no disk, but goes with whatever
+    does: who acknowledges an entry must have on disk what it was told to be committed before, because a membership takes effect when it
+    is, and a member that forgets one and counts in an older one could elect a second leader.
     """
     entries: list[Entry] = []
-    state = before
+    state = newest
     snapshot: Snapshot | None = None
     responses: list[Message] = []
     for write in writes:
@@ -66,7 +71,8 @@ def merged(writes: Iterable[Message], *, before: HardState) -> Append:
                 entries.pop()
             entries += write.entries
         responses += write.responses
-    is_promise = (state.term, state.vote) != (before.term, before.vote)
+    is_promise = (state.term, state.vote) != (on_disk.term, on_disk.vote)
     if not (entries or snapshot or is_promise):
-        return Append(responses=tuple(responses))
-    return Append(tuple(entries), None if state == before else state, snapshot, tuple(responses))
+        return Append(responses=tuple(responses)), state
+    kept = None if state == on_disk else state
+    return Append(tuple(entries), kept, snapshot, tuple(responses)), state

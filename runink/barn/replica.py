@@ -56,7 +56,12 @@ NUMBER_BITS: Final = 32  # of what one life proposes and asks: days at full spee
 
 
 class ReplicaStorage(Storage, Protocol):
-    """What consensus reads of the log, in memory; the disk is written by whoever is handed an `Append`."""
+    """What consensus reads of the log, in memory; the disk is written by whoever is handed an `Append`.
+
+    A snapshot before `snapshot_index_min` is sent to nobody: it does not know the membership, and who joins would not find itself in it.
+    """
+
+    snapshot_index_min: int
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Take into memory entries that are on disk now."""
@@ -88,7 +93,7 @@ class Replica:
         self._reads = Reads()
         self._writes: list[Message] = []
         self._is_writing = False
-        self._hard_state = self.node.raft.hard_state  # as it is on disk
+        self._on_disk = self._newest = self.node.raft.hard_state
         self._room_bytes = 0  # on disk, for what is not proposed yet
         self._applied_term = store.applied_term
         self._work = Work()
@@ -170,7 +175,7 @@ class Replica:
         if append.snapshot is not None:
             self._storage.apply_snapshot(append.snapshot)
         self._storage.append(append.entries)
-        self._hard_state = append.hard_state or self._hard_state
+        self._on_disk = append.hard_state or self._on_disk
         self._respond(append.responses)
 
     # What is to be done.
@@ -217,7 +222,7 @@ class Replica:
         """Put all that waits for the disk into one Append, unless one is under way; say whether none of it needed the disk, and was answered."""
         if self._is_writing or not self._writes:
             return False
-        append = merged(self._writes, before=self._hard_state)
+        append, self._newest = merged(self._writes, on_disk=self._on_disk, newest=self._newest)
         self._writes = []
         self._is_writing = True
         if append.needs_disk:
@@ -250,6 +255,7 @@ class Replica:
         self.store.skip(term=entry.term, index=entry.index)
         with suppress(ConfChangeError):  # it is one everywhere: nobody changes anything then
             self.node.apply_conf_change(change)
+            self._storage.snapshot_index_min = entry.index
         request = self._proposals.applied(int.from_bytes(change.context, "big"))
         if request is not None:
             self._work.answers.append((request.number, Applied(self.store.revision)))

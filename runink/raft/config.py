@@ -96,6 +96,7 @@ class Config:
             "heartbeat_tick must be 1 or more": self.heartbeat_tick > 0,
             "election_tick must be more than heartbeat_tick": self.election_tick
             > self.heartbeat_tick,
+            "message_bytes_max must be 1 or more": self.message_bytes_max > 0,
             "inflight_messages_max must be 1 or more": self.inflight_messages_max > 0,
             "inflight_bytes_max must be at least message_bytes_max": not self.inflight_bytes_max
             or self.inflight_bytes_max >= self.message_bytes_max,

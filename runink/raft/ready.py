@@ -45,7 +45,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 def must_sync(now: HardState, before: HardState, entries: Sequence[Entry]) -> bool:
-    """Say whether somebody is promised something that rests on this: the commit index alone can be found again."""
+    """Say whether somebody is promised something that rests on this. A commit index alone may wait, but not longer than for the next write that does not."""
     return bool(entries) or now.term != before.term or now.vote != before.vote
 
 

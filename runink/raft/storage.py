@@ -70,6 +70,7 @@ class MemoryStorage:
     def __init__(self) -> None:
         self.hard_state = HardState()
         self._snapshot = Snapshot()
+        self.snapshot_index_min = 0  # an older snapshot is not handed out
         self._before = Entry()  # the entry before the first: only its term and index matter
         self._entries: list[Entry] = []
 
@@ -101,6 +102,8 @@ class MemoryStorage:
         return self._before.index + len(self._entries)
 
     def snapshot(self) -> Snapshot:
+        if self._snapshot.metadata.index < self.snapshot_index_min:
+            raise SnapshotTemporarilyUnavailable
         return self._snapshot
 
     def append(self, entries: Sequence[Entry]) -> None:

@@ -16,6 +16,7 @@ from runink.raft.messages import (
     Message,
     MessageType,
 )
+from runink.raft.storage import SnapshotTemporarilyUnavailable
 from runink.testing.replicas import ReplicaGroup
 
 PUT = Put("/a", b"1")
@@ -219,6 +220,8 @@ def test_a_member_that_begins_anew_comes_to_the_same_state(group: ReplicaGroup):
 
 # What goes to the disk.
 
+DISK = HardState(3, 1, 10)
+
 
 def _write(*entries: Entry, term: int = 0, vote: int = 0, commit: int = 0) -> Message:
     append = MessageType.MsgStorageAppend
@@ -228,19 +231,26 @@ def _write(*entries: Entry, term: int = 0, vote: int = 0, commit: int = 0) -> Me
 def test_entries_that_a_later_write_replaces_do_not_go_to_the_disk():
     old = [Entry(1, index) for index in (5, 6, 7)]
     new = [Entry(2, index) for index in (6, 7)]
-    append = merged([_write(*old), _write(*new)], before=HardState())
+    append, _ = merged([_write(*old), _write(*new)], on_disk=HardState(), newest=HardState())
     assert append.entries == (old[0], *new)
 
 
 def test_a_commit_index_alone_needs_no_disk_but_goes_with_the_next_entries():
-    before = HardState(3, 1, 10)
-    assert not merged([_write(term=3, vote=1, commit=11)], before=before).needs_disk
-    append = merged([_write(term=3, vote=1, commit=12), _write(Entry(3, 13))], before=before)
-    assert append.hard_state == HardState(3, 1, 12)
+    """Or a member that acknowledged an entry forgets a change of the membership that was committed before it."""
+    alone, newest = merged([_write(term=3, vote=1, commit=11)], on_disk=DISK, newest=DISK)
+    assert not alone.needs_disk
+    append, _ = merged([_write(Entry(3, 13))], on_disk=DISK, newest=newest)
+    assert append.hard_state == HardState(3, 1, 11)
 
 
 def test_a_vote_alone_is_written():
-    before = HardState(3, 0, 10)
-    assert merged([_write(term=3, vote=2, commit=10)], before=before).hard_state == HardState(
-        3, 2, 10
-    )
+    append, _ = merged([_write(term=3, vote=2, commit=10)], on_disk=DISK, newest=DISK)
+    assert append.hard_state == HardState(3, 2, 10)
+
+
+def test_a_snapshot_that_does_not_know_the_membership_is_sent_to_nobody(group: ReplicaGroup):
+    remove = ConfChangeSingle(ConfChangeType.ConfChangeRemoveNode, 3)
+    group.replicas[1].propose_change(999, ConfChangeV2(changes=(remove,)))
+    group.settle()
+    with pytest.raises(SnapshotTemporarilyUnavailable):
+        group.storages[1].snapshot()
