@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from runink.barn.keyvalue import Span, key_prefix
 from runink.errors import Invalid
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 
@@ -66,6 +67,32 @@ PUBLISHING: Final = Keys("publishing", 1)
 LINEAGE: Final = Keys("lineage", 2)
 BUNDLES: Final = Keys("bundles", 1)
 AUDIT: Final = Keys("audit", 2)
+
+# Keys of the design that nothing writes yet are the control plane's too.
+OWN_ROOTS: Final = (
+    "audit",
+    "bindings",
+    "bundles",
+    "contracts",
+    "herds",
+    "lineage",
+    "nodes",
+    "pipelines",
+    "placements",
+    "publishing",
+    "runs",
+    "secrets",
+    "slices",
+)
+
+
+def own_prefix_in(span: Span) -> str:
+    """Return the first prefix of the control plane that a span reaches into, or nothing if it holds none of its keys."""
+    for root in OWN_ROOTS:
+        own = key_prefix(f"/{root}/")
+        if span.start < own.end and (not span.end or own.start < span.end):
+            return own.start
+    return ""
 
 
 def herd_key(herd: HerdName) -> str:
