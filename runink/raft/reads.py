@@ -3,7 +3,8 @@
 A leader notes where its log is committed, asks a majority by a heartbeat whether it leads still, and only then answers.  Who asked waits until its state
 machine has applied that index, and reads.  Requests are answered in order: who hears a majority for one has heard it for those before.
 
-A leader of a new term does not know what is committed before an entry of its own is: until then requests wait.
+A leader of a new term does not know what is committed before an entry of its own is: until then requests wait.  That goes for the only voter, too: its
+disk may have lost its newest commit index, which nobody syncs for its own sake, and not what was acknowledged with it.
 """
 
 from __future__ import annotations
@@ -79,12 +80,10 @@ def context_of(request: Message) -> bytes:
 
 def on_read_index(raft: Raft, request: Message) -> None:
     """As the leader, answer how far to apply, when it is sure that we lead."""
-    if raft.tracker.is_singleton():
-        _answer(raft, request, raft.log.committed)
-    elif not _has_committed_in_term(raft):
-        raft.pending_reads.append(request)
-    else:
+    if _has_committed_in_term(raft):
         _ask_majority(raft, request)
+    else:
+        raft.pending_reads.append(request)
 
 
 def release_pending_reads(raft: Raft) -> None:
@@ -111,7 +110,8 @@ def _has_committed_in_term(raft: Raft) -> bool:
 
 
 def _ask_majority(raft: Raft, request: Message) -> None:
-    if raft.config.read_only_option is ReadOnlyOption.ReadOnlyLeaseBased:
+    is_leased = raft.config.read_only_option is ReadOnlyOption.ReadOnlyLeaseBased
+    if is_leased or raft.tracker.is_singleton():
         _answer(raft, request, raft.log.committed)
         return
     context = context_of(request)

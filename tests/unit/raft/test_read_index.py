@@ -156,6 +156,29 @@ def test_the_only_voter_answers_at_once():
     assert one.reads == [ReadState(2, b"r")]
 
 
+def test_the_only_voter_waits_for_an_entry_of_its_own_term_too():
+    """Its disk may have lost the newest commit index, though not the entries that were acknowledged with it."""
+    one = Member(1, (1,), terms=(1, 1), hard=HardState(1, 0, 1))
+    one.node.campaign()
+    one.node.ready()
+    one.node.advance()
+    assert one.raft.is_leader
+    one.read(b"r")
+    assert one.reads == [ReadState(3, b"r")]
+
+
+def test_the_index_is_what_is_committed_though_it_is_not_applied_yet():
+    one = Member(1, (1, 2))
+    one.elect(2)
+    one.hear(MessageType.MsgAppResp, 2, term=1, index=1)
+    one.propose(b"a")
+    one.node.step(Message(MessageType.MsgAppResp, 1, 2, term=1, index=2))
+    assert one.raft.log.applied == 1
+    one.node.read_index(b"r")
+    one.hear(MessageType.MsgHeartbeatResp, 2, term=1, context=b"r")
+    assert one.reads == [ReadState(2, b"r")]
+
+
 def test_the_only_voter_of_a_group_with_learners_answers_them_at_once():
     group = Group(Member(1, (1,), learners=(2,)), Member(2, (1,), learners=(2,)))
     group.elect(1)
