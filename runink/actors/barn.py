@@ -26,18 +26,19 @@ from __future__ import annotations
 import gc
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, assert_never
 
 import anyio
 import msgspec
 
-from runink.actors.member import Group, Member
+from runink.actors.barn_polls import Polls
+from runink.actors.group import Group
+from runink.actors.member import Member, settle
 from runink.actors.offload import Offload, in_thread
 from runink.actors.peers import PeerMessages, SnapshotChunk
 from runink.barn.backups import Backups
-from runink.barn.checks import check_interest, check_proposal, check_range
+from runink.barn.checks import check_proposal, check_range
 from runink.barn.commands import (
     Answer,
     Applied,
@@ -51,12 +52,9 @@ from runink.barn.commands import (
     RevokeLease,
 )
 from runink.barn.compaction import KEEP_S, CompactionClock
-from runink.barn.history import Watched
 from runink.barn.lease_table import LeaseView
 from runink.barn.leases import TICK_S, LeaseDeadlines
 from runink.barn.store import Store
-from runink.barn.watches import Due, Watches
-from runink.barn.watching import Bounds, Interest, change_bytes
 from runink.clients.barn_requests import (
     Backup,
     BackupPart,
@@ -79,17 +77,11 @@ from runink.clients.barn_requests import (
     Status,
     WatchFrom,
 )
-from runink.errors import Broken, NotFound, Overloaded, RuninkError
+from runink.errors import Broken, NotFound, RuninkError
 from runink.raft.messages import ConfChangeV2
 from runink.runtime.actor import Actor, Context, Later
 from runink.storage.disk import Disk
 
-WATCHES_MAX: Final = 4096  # some per node and service; each holds a request open
-WATCH_WAIT_S_MAX: Final = (
-    300.0  # a watch that waits longer is indistinguishable from a forgotten one
-)
-CHANGES_MAX: Final = 10_000  # of one answer, some 10 ms
-WATCHED_BYTES_MAX: Final = 6 << 20  # of one answer: with its numbers it fits a frame
 BIG_KEYS: Final = (
     100_000  # from here on, walking over all keys takes the garbage collector too long
 )
@@ -100,16 +92,6 @@ class _Tick(msgspec.Struct, frozen=True):
 
 
 BarnMessage = BarnRequest | PeerMessages | SnapshotChunk | _Tick
-
-
-@dataclass(frozen=True, slots=True)
-class _Poll:
-    """A watch that waits, until when at most, and who is told."""
-
-    request: WatchFrom
-    interest: Interest
-    until_s: float
-    later: Later
 
 
 class Barn(Actor[BarnMessage]):
@@ -131,8 +113,7 @@ class Barn(Actor[BarnMessage]):
             group or Group(random=secrets.randbelow),
             open_disk,
             offload=offload,
-            applied=self._applied,
-            changed=self._changed,
+            hears=self,
         )
         self._new_id = new_id
         self._ended: anyio.Event | None = None  # of the member; none while it is not open
@@ -140,9 +121,7 @@ class Barn(Actor[BarnMessage]):
         self._deadlines = LeaseDeadlines()
         self._compaction = CompactionClock(keep_s)
         self._backups = Backups()
-        self._watches = Watches()
-        self._polls: dict[int, _Poll] = {}
-        self._polled = 0
+        self._polls = Polls(lambda: self._member.store)
         self._context: Context[BarnMessage]
 
     @property
@@ -294,15 +273,15 @@ class Barn(Actor[BarnMessage]):
     def _propose(self, proposal: Proposal) -> Later:
         check_proposal(proposal)
         later = Later()
-        self._member.propose(proposal, partial(_settle, later))
+        self._member.propose(proposal, partial(settle, later))
         return later
 
     def _change(self, change: ConfChangeV2) -> Later:
         later = Later()
-        self._member.change(change, partial(_settle, later))
+        self._member.change(change, partial(settle, later))
         return later
 
-    def _applied(self, proposal: Proposal, answer: Answer) -> None:
+    def applied(self, proposal: Proposal, answer: Answer) -> None:
         """Keep the leases' deadlines up with what the log says."""
         if not isinstance(answer, Applied):
             return
@@ -328,10 +307,7 @@ class Barn(Actor[BarnMessage]):
                 self._propose_own(NameCluster(self._new_id()))
         if self._leads:
             self._propose_due(now_s)
-        for watch in [watch for watch, poll in self._polls.items() if poll.until_s <= now_s]:
-            # It would have been answered if anything had happened to its keys.
-            self._watches.remove(watch)
-            self._polls.pop(watch).later.answer(Watched((), store.revision))
+        self._polls.expire(now_s=now_s)
 
     def _propose_due(self, now_s: float) -> None:
         store = self._member.store
@@ -352,49 +328,31 @@ class Barn(Actor[BarnMessage]):
 
     # Watches.
 
-    def _watch(self, request: WatchFrom) -> Watched | Later:
-        interest = Interest(request.prefixes, request.spans, request.skip, request.want_before)
-        check_interest(interest, request.limit)
-        store = self._member.store
-        bounds = Bounds(min(request.limit, CHANGES_MAX), WATCHED_BYTES_MAX)
-        watched = store.changes_after(request.after_revision, interest, bounds, part=request.part)
-        if watched.changes or request.wait_s <= 0 or watched.revision < store.revision:
-            return watched
-        if len(self._polls) >= WATCHES_MAX:
-            raise Overloaded(
-                f"{WATCHES_MAX} watches wait already",
-                code="too_many_watches",
-                hint="try again in a moment",
-            )
-        self._polled += 1
-        until_s = anyio.current_time() + min(request.wait_s, WATCH_WAIT_S_MAX)
+    def _watch(self, request: WatchFrom) -> Later:
         later = Later()
-        self._polls[self._polled] = _Poll(request, interest, until_s, later)
-        self._watches.add(self._polled, interest)
+        if request.after_revision <= self._member.store.revision or self._member.may_read():
+            self._polls.ask(request, later, now_s=anyio.current_time())
+        else:  # It has seen more on another member: this one comes to it as for a read.
+            self._member.read(partial(self._watch_caught_up, request, later))
         return later
 
-    def _changed(self) -> None:
-        store = self._member.store
-        changes = store.drain_changes()
-        if not self._polls or not changes:
-            return
-        for due in self._watches.take(changes):
-            self._answer(due, Watched(due.changes, store.revision), changes[0].revision - 1)
+    def _watch_caught_up(
+        self, request: WatchFrom, later: Later, error: Answer | RuninkError | None
+    ) -> None:
+        try:
+            if isinstance(error, RuninkError):
+                raise error
+            self._polls.ask(request, later, now_s=anyio.current_time())
+        except RuninkError as refused:
+            later.fail(refused)
 
-    def _answer(self, due: Due, watched: Watched, before: int) -> None:
-        """Answer watches, all with one value: those for whom it is too much read for themselves."""
-        is_large = sum(map(change_bytes, due.changes)) > WATCHED_BYTES_MAX
-        for watch in due.watches:
-            poll = self._polls.pop(watch)
-            limit = min(poll.request.limit, CHANGES_MAX)
-            if not is_large and len(due.changes) <= limit:
-                poll.later.answer(watched)
-                continue
-            try:
-                bounds = Bounds(limit, WATCHED_BYTES_MAX)
-                poll.later.answer(self._member.store.changes_after(before, due.interest, bounds))
-            except RuninkError as error:  # what it waits for was compacted away meanwhile
-                poll.later.fail(error)
+    def changed(self) -> None:
+        """Answer those that wait for what was just applied."""
+        self._polls.changed(self._member.store.drain_changes())
+
+    def replaced(self) -> None:
+        """Let everybody who waits look again, and the leases begin anew."""
+        self._polls.replaced()
 
     # Figures.
 
@@ -410,7 +368,7 @@ class Barn(Actor[BarnMessage]):
             keys=len(store),
             leases=len(self._deadlines),
             clients=store.clients,
-            watches=len(self._watches),
+            watches=len(self._polls),
             waiting=member.waiting,
             batches=member.batches,
             log_segments=member.segments,
@@ -432,13 +390,6 @@ class Barn(Actor[BarnMessage]):
             voters=member.voters,
             learners=member.learners,
         )
-
-
-def _settle(later: Later, outcome: Answer | RuninkError | None) -> None:
-    if isinstance(outcome, RuninkError):
-        later.fail(outcome)
-    else:
-        later.answer(outcome)
 
 
 def _nobody(_: Answer | RuninkError | None) -> None:

@@ -17,50 +17,30 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 import anyio.lowlevel
 import msgspec
 
+from runink.actors.group import TICK_S, Group, config_of
 from runink.actors.member_disk import MemberDisk, open_directory
 from runink.actors.offload import Offload, in_thread
-from runink.actors.peers import Connect, Peer, PeerMessages, SnapshotChunk, Wanted
+from runink.actors.peers import Peer, PeerMessages, SnapshotChunk, Wanted
 from runink.barn.commands import Answer, Proposal
 from runink.barn.effects import Append, Work
 from runink.barn.replica import Replica
 from runink.barn.store import Store
 from runink.errors import Invalid, OutcomeUnknown, Overloaded, RuninkError, Unavailable
-from runink.raft.config import Config
 from runink.raft.messages import ConfChangeV2, Message, MessageType
+from runink.runtime.actor import Later
 from runink.storage.disk import Disk
-from runink.storage.log_storage import LogStorage
-from runink.storage.wal import SEGMENT_BYTES
 
-TICK_S: Final = 0.05
-ELECTION_TICKS: Final = 10  # half a second to a whole one without a leader's word, then an election
-HEARTBEAT_TICKS: Final = 1
-APPLIED_BYTES_MAX: Final = 64 << 10  # at once: some 500 small commands, 5 ms of the event loop
-MESSAGE_BYTES_MAX: Final = 512 << 10  # of entries: what a follower writes with one sync
-INFLIGHT_MESSAGES_MAX: Final = 64  # to a follower: 32 MiB at most
-UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # that a leader without a majority holds
 SNAPSHOT_RETRY_TICKS: Final = 200  # after a snapshot that found no room
 CLOSING_S: Final = 2.0  # for what is under way when a member stops
 
 Settle = Callable[[Answer | RuninkError | None], object]
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Which member of which group we are. `voters` begin a new group; a member that joins one that is there begins without any."""
-
-    cluster: str = "local"
-    member: int = 1
-    voters: tuple[int, ...] = (1,)
-    connect: Connect | None = None
-    random: Callable[[int], int]
-    segment_bytes: int = SEGMENT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +64,21 @@ class MemberStatistics:
     trouble: str
 
 
+class Hears(Protocol):
+    """Who hears of a member's store."""
+
+    def applied(self, proposal: Proposal, answer: Answer) -> None:
+        """A command took its place in the store."""
+
+    def changed(self) -> None:
+        """Some did; all that can be is applied for now."""
+
+    def replaced(self) -> None:
+        """The store is another one: a leader's, which was sent whole."""
+
+
 class Member:
-    """One member. `applied` is told every command that took its place in the store, `changed` that some did."""
+    """One member of a group."""
 
     def __init__(
         self,
@@ -93,14 +86,12 @@ class Member:
         open_disk: Callable[[], Disk],
         *,
         offload: Offload = in_thread,
-        applied: Callable[[Proposal, Answer], object],
-        changed: Callable[[], object],
+        hears: Hears,
     ) -> None:
         self._group = group
         self._open_disk = open_disk
         self._offload = offload
-        self._applied = applied
-        self._changed = changed
+        self._hears = hears
         self._disk: MemberDisk
         self._replica: Replica
         self._peers: dict[int, Peer] = {}
@@ -122,7 +113,7 @@ class Member:
             lambda: open_directory(self._open_disk, group.voters, segment_bytes=group.segment_bytes)
         )
         self._disk = MemberDisk(found, cluster=group.cluster, offload=self._offload)
-        config = _config(group, found.storage, found.store)
+        config = config_of(group, found.storage, found.store)
         nonce = 1 + group.random(1 << 30)
         self._replica = Replica(config, found.storage, found.store, nonce=nonce)
         if self._is_alone():
@@ -251,13 +242,13 @@ class Member:
         if work.room_bytes:
             group.start_soon(self._make_room, work.room_bytes)
         for proposal, answer in work.applied:
-            self._applied(proposal, answer)
+            self._hears.applied(proposal, answer)
         for number, outcome in work.answers:
             self._asked.pop(number)(outcome)
         for number in work.readable:
             self._asked.pop(number)(None)
         if work.applied:
-            self._changed()
+            self._hears.changed()
             self._keep_log_short(group)
         if self._replica.is_caught_up() or self._disk.full is not None:
             self._caught_up.set()
@@ -287,7 +278,7 @@ class Member:
         self._batches += 1
         self._entries += len(append.entries)
         if store is not None:
-            self._changed()
+            self._hears.replaced()
         self._wake.set()
 
     async def _make_room(self, room_bytes: int) -> None:
@@ -370,22 +361,12 @@ class Member:
         )
 
 
-def _config(group: Group, storage: LogStorage, store: Store) -> Config:
-    return Config(
-        id=group.member,
-        storage=storage,
-        random=group.random,
-        applied=store.applied_index,
-        election_tick=ELECTION_TICKS,
-        heartbeat_tick=HEARTBEAT_TICKS,
-        async_storage_writes=True,
-        message_bytes_max=MESSAGE_BYTES_MAX,
-        committed_bytes_per_ready_max=APPLIED_BYTES_MAX,
-        uncommitted_bytes_max=UNCOMMITTED_BYTES_MAX,
-        inflight_messages_max=INFLIGHT_MESSAGES_MAX,
-        check_quorum=True,
-        pre_vote=True,
-    )
+def settle(later: Later, outcome: Answer | RuninkError | None) -> None:
+    """Answer a request with what became of it."""
+    if isinstance(outcome, RuninkError):
+        later.fail(outcome)
+    else:
+        later.answer(outcome)
 
 
 def _stopped() -> RuninkError:

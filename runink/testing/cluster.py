@@ -27,8 +27,8 @@ import msgspec
 from runink.actors.agent import Agent
 from runink.actors.barn import Barn
 from runink.actors.governance import Governance
+from runink.actors.group import Group
 from runink.actors.launching import Workplace
-from runink.actors.member import Group
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
 from runink.barn.store import Store

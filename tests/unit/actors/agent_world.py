@@ -15,8 +15,8 @@ import anyio
 from msgspec.structs import replace as changed
 from runink.actors.agent import Agent
 from runink.actors.barn import Barn
+from runink.actors.group import Group
 from runink.actors.launching import Workplace
-from runink.actors.member import Group
 from runink.barn.keys import (
     node_key,
     pipeline_key,

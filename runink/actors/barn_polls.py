@@ -1,0 +1,109 @@
+"""Watches that wait at a member of the Barn: who is answered when, and with what.
+
+A watch is asked with the revision behind which it wants changes.  If there are some it is answered at once; else it waits here until a change of its keys is
+applied, or its time is over.  Watches with the same interest are answered with one and the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from runink.barn.checks import check_interest
+from runink.barn.history import Watched
+from runink.barn.keyvalue import Change
+from runink.barn.store import Store
+from runink.barn.watches import Due, Watches
+from runink.barn.watching import Bounds, Interest, change_bytes
+from runink.clients.barn_requests import WatchFrom
+from runink.errors import Overloaded, RuninkError
+from runink.runtime.actor import Later
+
+WATCHES_MAX: Final = 4096  # some per node and service; each holds a request open
+WATCH_WAIT_S_MAX: Final = (
+    300.0  # a watch that waits longer is indistinguishable from a forgotten one
+)
+CHANGES_MAX: Final = 10_000  # of one answer, some 10 ms
+WATCHED_BYTES_MAX: Final = 6 << 20  # of one answer: with its numbers it fits a frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Poll:
+    """A watch that waits, until when at most, and who is told."""
+
+    request: WatchFrom
+    interest: Interest
+    until_s: float
+    later: Later
+
+
+class Polls:
+    """The waiting watches of one member. `store` returns its state as it is now."""
+
+    def __init__(self, store: Callable[[], Store]) -> None:
+        self._store = store
+        self._watches = Watches()
+        self._polls: dict[int, _Poll] = {}
+        self._polled = 0
+
+    def __len__(self) -> int:
+        return len(self._polls)
+
+    def ask(self, request: WatchFrom, later: Later, *, now_s: float) -> None:
+        """Answer a watch, now or when there is something. Raises Invalid, Refused (`compacted`, `future_revision`), Overloaded (`too_many_watches`)."""
+        interest = Interest(request.prefixes, request.spans, request.skip, request.want_before)
+        check_interest(interest, request.limit)
+        store = self._store()
+        bounds = Bounds(min(request.limit, CHANGES_MAX), WATCHED_BYTES_MAX)
+        watched = store.changes_after(request.after_revision, interest, bounds, part=request.part)
+        if watched.changes or request.wait_s <= 0 or watched.revision < store.revision:
+            later.answer(watched)
+            return
+        if len(self._polls) >= WATCHES_MAX:
+            raise Overloaded(
+                f"{WATCHES_MAX} watches wait already",
+                code="too_many_watches",
+                hint="try again in a moment",
+            )
+        self._polled += 1
+        until_s = now_s + min(request.wait_s, WATCH_WAIT_S_MAX)
+        self._polls[self._polled] = _Poll(request, interest, until_s, later)
+        self._watches.add(self._polled, interest)
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Answer those that wait for one of these, which were just applied."""
+        if not self._polls or not changes:
+            return
+        revision = self._store().revision
+        for due in self._watches.take(changes):
+            self._answer(due, Watched(due.changes, revision), changes[0].revision - 1)
+
+    def replaced(self) -> None:
+        """Answer everybody: the state was replaced by a leader's, and who waits looks again."""
+        for watch, poll in list(self._polls.items()):
+            self._watches.remove(watch)
+            del self._polls[watch]
+            poll.later.answer(Watched((), poll.request.after_revision))
+
+    def expire(self, *, now_s: float) -> None:
+        """Answer those whose time is over; they would have been answered if anything had happened to their keys."""
+        revision = self._store().revision
+        for watch in [watch for watch, poll in self._polls.items() if poll.until_s <= now_s]:
+            self._watches.remove(watch)
+            self._polls.pop(watch).later.answer(Watched((), revision))
+
+    def _answer(self, due: Due, watched: Watched, before: int) -> None:
+        """Answer watches, all with one value: those for whom it is too much read for themselves."""
+        is_large = sum(map(change_bytes, due.changes)) > WATCHED_BYTES_MAX
+        for watch in due.watches:
+            poll = self._polls.pop(watch)
+            limit = min(poll.request.limit, CHANGES_MAX)
+            if not is_large and len(due.changes) <= limit:
+                poll.later.answer(watched)
+                continue
+            try:
+                bounds = Bounds(limit, WATCHED_BYTES_MAX)
+                poll.later.answer(self._store().changes_after(before, due.interest, bounds))
+            except RuninkError as error:  # what it waits for was compacted away meanwhile
+                poll.later.fail(error)
