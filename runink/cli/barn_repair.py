@@ -38,7 +38,7 @@ def repair(
     cluster's state; .runink in the project otherwise.
     """
     with stopped_barn(state) as disk:
-        loss = loss_of(disk, _cut_of(place)) if place else None
+        loss = loss_of(disk, _cut_of(place)) if place is not None else None
         if loss is not None and output == "text":
             click.echo("\n".join(lines(loss)))
         if loss is not None and not yes:

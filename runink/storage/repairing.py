@@ -21,11 +21,19 @@ from runink.storage import records
 from runink.storage.checking import check_directory
 from runink.storage.disk import Disk
 from runink.storage.opening import open_state
-from runink.storage.reading import ReadSegment, Tail, add_up, raise_faults, read_segments
+from runink.storage.reading import (
+    ReadSegment,
+    Tail,
+    add_up,
+    raise_faults,
+    read_segments,
+    segment_number,
+)
 from runink.storage.receiving import part_names
 from runink.storage.records import Batch, Position
+from runink.storage.segments import SegmentFile
 from runink.storage.snapshot import load_snapshot
-from runink.storage.wal import open_log
+from runink.storage.wal import SEGMENT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,8 @@ class Cut:
 class Loss:
     """What a cut loses: entries that can be read, of which `committed` were known to be, and, if `is_blind`, what cannot be read.
 
-    The log ends at `last` afterwards, with `hard_state`; `snapshot` is where it begins anew, if it must.  `segments` go as a whole, last first.
+    What is kept ends at `before`; a segment `number` goes on there with `hard_state`, or anew behind `snapshot`, if there is one. So the log ends
+    at `last` afterwards. `segments` go as a whole.
     """
 
     cut: Cut
@@ -50,6 +59,8 @@ class Loss:
     last_index: int
     committed: int
     is_blind: bool
+    number: int
+    before: Position
     last: Position
     hard_state: HardState
     snapshot: Position | None
@@ -88,7 +99,8 @@ def loss_of(disk: Disk, cut: Cut) -> Loss:
     lost += [batch for one in segments[place + 1 :] for batch in _readable(disk, one, 0)]
     known = _newest(rest.hard_state, (batch.hard_state for batch in lost))
     snapshot = load_snapshot(disk).facts.position
-    end = max(rest.last or snapshot, snapshot)
+    before = rest.last or Position()
+    end = max(before, snapshot)
     gone = {entry.index for batch in lost for entry in batch.entries if entry.index > end.index}
     return Loss(
         cut,
@@ -98,30 +110,43 @@ def loss_of(disk: Disk, cut: Cut) -> Loss:
         max(gone, default=0),
         max(0, known.commit - end.index),
         bool(add_up(segments).faults),
+        segment_number(kept[-1].name) + 1 if kept else segment_number(cut.segment),
+        before,
         end,
         structs.replace(known, commit=min(known.commit, end.index)),
-        end if rest.last is not None and rest.last < end else None,
+        end if before < end else None,
     )
 
 
 def cut_log(disk: Disk, loss: Loss) -> None:
-    """Cut the log. Raises OSError, Unavailable (`disk_full`), Broken; the same cut may then be made again."""
-    for name in reversed(loss.segments):
-        disk.remove(name)
-        disk.fsync_directory()
-    cut = loss.cut
-    if cut.offset:
-        handle = disk.open(cut.segment)
-        try:
-            disk.pwrite(handle, bytes(disk.size(cut.segment) - cut.offset), cut.offset)
-            disk.fdatasync(handle)
-        finally:
-            disk.close(handle)
-    log = open_log(disk).log
+    """Cut the log: a new segment, which keeps the promise, stands in the way of the old ones before any of them goes.
+
+    Raises OSError, Unavailable (`disk_full`), Broken; the same cut may then be made again.
+    """
+    file = SegmentFile(disk, segment_bytes=SEGMENT_BYTES)
+    body, count = records.encode_records([], loss.hard_state, loss.snapshot)
     try:
-        log.append([], hard_state=loss.hard_state, snapshot=loss.snapshot)
+        file.fill_next(records.batch_bytes(len(body)))
+        segment = file.begin(loss.number, before=loss.before, hard_state=loss.hard_state)
+        frame = records.frame_batch(body, count, seed=segment.seed, offset=segment.end)
+        file.write(frame, segment.end)
     finally:
-        log.close()
+        file.close()
+    if loss.cut.offset:
+        _blank(disk, loss.cut)
+    for name in reversed(loss.segments):
+        if name != segment.name:
+            disk.remove(name)
+            disk.fsync_directory()
+
+
+def _blank(disk: Disk, cut: Cut) -> None:
+    handle = disk.open(cut.segment)
+    try:
+        disk.pwrite(handle, bytes(disk.size(cut.segment) - cut.offset), cut.offset)
+        disk.fdatasync(handle)
+    finally:
+        disk.close(handle)
 
 
 def _up_to(segment: ReadSegment, offset: int) -> ReadSegment:
