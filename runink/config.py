@@ -61,6 +61,94 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise Invalid("slices_max is 1 or more, orphan_s 0 or more", code="config_invalid")
 
 
+class Address(msgspec.Struct, frozen=True):
+    """Where a member listens."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address that HOST:PORT means; an IPv6 host stands in brackets. Raises Invalid."""
+        host, colon, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise Invalid(
+                f"{text!r} is not HOST:PORT",
+                code="config_invalid",
+                hint="it looks like 10.0.0.1:7400 or [fd00::1]:7400",
+            )
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class TlsFiles(msgspec.Struct, frozen=True):
+    """PEM files: this member's certificate and key, and the authority that signed those of all members."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one member of a Barn of one, three or five members.
+
+    `state` is the folder of everything that it keeps. One server at a time has it, which the Barn's lock sees to.
+
+    `cluster` is the group's name: members of another are refused.
+
+    `member` is this member's number, 1 or more, and never that of another one, also not of one that is gone.
+
+    `addresses` are where all members listen, by number, this one too.
+
+    `joins` says that the group is there already and takes this member in (`runi cluster add`): it begins without knowing anybody.  Otherwise
+    the members in `addresses` found the group together, when their folders are empty.
+
+    `tls` are this member's files. Without them it listens on loopback only, and `secret` must be there.
+
+    `secret` is a file, readable by this user only, whose content all members show each other; on one machine it keeps other users out.
+    """
+
+    state: Path
+    cluster: str = "runink"
+    member: int
+    addresses: dict[int, Address]
+    joins: bool = False
+    tls: TlsFiles | None = None
+    secret: Path | None = None
+
+    @property
+    def socket(self) -> Path:
+        """Where the member listens for this user."""
+        return self.state / "runi.sock"
+
+    @property
+    def barn(self) -> Path:
+        return self.state / "barn"
+
+    def validate(self) -> None:
+        """Raise Invalid for settings that cannot be meant."""
+        if not 1 <= self.member < 1 << 32 or self.member not in self.addresses:
+            text = f"member {self.member} has no address among those of all members"
+            raise Invalid(text, code="config_invalid", hint="--member 1 --address 1=HOST:PORT ...")
+        if not self.joins and len(self.addresses) not in GROUP_SIZES:
+            raise Invalid(
+                f"a Barn of {len(self.addresses)} members: it begins with 1, 3 or 5, because an even number bears no more failures",
+                code="config_invalid",
+            )
+        if self.tls is None and self.secret is None:
+            raise Invalid(
+                "a member shows its peers a certificate or a secret, and has neither",
+                code="config_invalid",
+                hint="--certificate, --key and --authority; on one machine --secret FILE will do",
+            )
+
+
+GROUP_SIZES: Final = frozenset({1, 3, 5})
+
+
 def offered() -> Resources:
     """Return what this machine offers to slices."""
     cores = len(os.sched_getaffinity(0))

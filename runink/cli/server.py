@@ -1,0 +1,100 @@
+"""`runi server`: one member of a Barn of one, three or five."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import click
+
+from runink.cli.exits import told, usage
+from runink.cli.warn import warn_of_known_too, warn_on_stderr
+from runink.config import Address, ServerSettings, TlsFiles
+from runink.errors import RuninkError
+from runink.server import serving
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command()
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    required=True,
+    envvar="RUNINK_STATE",
+    help="The folder of everything that this member keeps.",
+)
+@click.option("--member", type=click.IntRange(1), required=True, help="This member's number.")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    required=True,
+    metavar="NUMBER=HOST:PORT",
+    help="Where a member listens; once for each, this one too.",
+)
+@click.option("--cluster", default="runink", show_default=True, help="The group's name.")
+@click.option("--join", is_flag=True, help="The group is there already, and takes this member in.")
+@click.option("--certificate", type=FILE, help="This member's certificate (PEM).")
+@click.option("--key", type=FILE, help="Its key (PEM).")
+@click.option("--authority", type=FILE, help="Who signed the certificates of all members (PEM).")
+@click.option(
+    "--secret", type=FILE, help="A file that all members have; on loopback it does without TLS."
+)
+def server(  # noqa: PLR0913, PLR0917 - the options of a command
+    state: Path,
+    member: int,
+    addresses: tuple[str, ...],
+    cluster: str,
+    join: bool,  # noqa: FBT001 - click gives it by name
+    certificate: Path | None,
+    key: Path | None,
+    authority: Path | None,
+    secret: Path | None,
+) -> None:
+    """Be one member of the Barn, until Ctrl-C or SIGTERM.
+
+    It says `ready` when it listens; writes are taken as soon as a majority of the members is there.
+    """
+    began = time.monotonic()
+    files = (certificate, key, authority)
+    if any(files) and not all(files):
+        raise usage("--certificate, --key and --authority are given together")
+    settings = ServerSettings(
+        state=state,
+        cluster=cluster,
+        member=member,
+        addresses=dict(map(_address, addresses)),
+        joins=join,
+        tls=TlsFiles(certificate, key, authority) if certificate and key and authority else None,
+        secret=secret,
+    )
+    warn_on_stderr()
+    try:
+        anyio.run(_stay, settings, began)
+    except (RuninkError, OSError) as error:
+        raise told(error, where=state) from error
+
+
+async def _stay(settings: ServerSettings, began: float) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with serving(settings) as served:
+            warn_of_known_too()
+            took = time.monotonic() - began
+            click.echo(
+                f"ready in {took:.2f} s: member {settings.member} at {served.address}, pid {os.getpid()}",
+                err=True,
+            )
+            async for _ in signals:
+                break
+            click.echo("stopping", err=True)
+
+
+def _address(text: str) -> tuple[int, Address]:
+    number, equals, place = text.partition("=")
+    if not equals or not number.isdigit():
+        raise usage(f"--address {text!r} is not NUMBER=HOST:PORT")
+    return int(number), Address.parse(place)

@@ -1,0 +1,160 @@
+"""The composition root of `runi server`: one member of the Barn, and who may reach it.
+
+    the socket in the state folder     this user's commands (`runi barn`, `runi cluster`)
+    TCP                                the other members; by TLS also whoever has a certificate of the cluster's authority
+
+Members connect to each other, each to every other, and show a certificate (mutual TLS) or, on loopback, a secret.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import ssl
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from runink.actors.barn import Barn
+from runink.actors.group import Group
+from runink.actors.peers import PeerMessages, SnapshotChunk
+from runink.clients.barn import BarnClient, new_client_id
+from runink.clients.barn_requests import BarnRequest
+from runink.clients.cluster import BARN
+from runink.config import Address, ServerSettings
+from runink.errors import Forbidden, Refused
+from runink.runtime.connections import connect_tcp, serve_tcp, serve_unix
+from runink.runtime.directory import Directory
+from runink.runtime.ref import LocalRef, Ref
+from runink.runtime.supervisor import ChildSpec, supervise
+from runink.storage.disk import RealDisk
+from runink.storage.wal import SERVER_SEGMENT_BYTES
+from runink.wire.messages import Hello
+from runink.wire.tls import accepting_context, connecting_context
+
+MESSAGES_MAX: Final = 4096  # of clients and members: a thousand clients ask at once
+SECRET_BYTES_MIN: Final = 16  # shorter ones can be tried out
+SECRET_BYTES_MAX: Final = 1024
+STATE_MODE: Final = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A member that runs, and where it listens."""
+
+    barn: BarnClient
+    address: Address
+
+
+@asynccontextmanager
+async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
+    """Run a member for as long as the block.
+
+    Raises Invalid, Refused (`bad_certificate`, `bad_secret`, a host beyond loopback without TLS), Unavailable (`storage_locked`), WalCorrupt, Broken.
+    """
+    settings.validate()
+    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+    trust = _trust_of(settings)
+    ours = settings.addresses[settings.member]
+    group = Group(
+        cluster=settings.cluster,
+        member=settings.member,
+        voters=() if settings.joins else tuple(sorted(settings.addresses)),
+        connect=trust.connect(settings),
+        random=secrets.randbelow,
+        segment_bytes=SERVER_SEGMENT_BYTES,
+    )
+    async with supervise() as supervisor:
+        make = partial(Barn, partial(RealDisk, settings.barn), group=group, new_id=new_client_id)
+        barn = await supervisor.start(ChildSpec(BARN, make, messages_max=MESSAGES_MAX))
+        async with (
+            serve_tcp(
+                ours.host,
+                ours.port,
+                _directory(settings, barn, BarnRequest | PeerMessages | SnapshotChunk),
+                admit=trust.admit,
+                tls=trust.accepting,
+            ) as port,
+            serve_unix(settings.socket, _directory(settings, barn, BarnRequest)),
+        ):
+            yield Served(BarnClient(barn), Address(ours.host, port))
+
+
+def _directory(settings: ServerSettings, barn: LocalRef[Any], messages: Any) -> Directory:
+    directory = Directory(name_of(settings.member))
+    directory.serve(barn, messages)
+    return directory
+
+
+def name_of(member: int) -> str:
+    """Return the name under which a member is a node."""
+    return f"member-{member}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """How members know each other."""
+
+    accepting: ssl.SSLContext | None
+    connecting: ssl.SSLContext | None
+    secret: bytes
+
+    def admit(self, hello: Hello) -> None:
+        if self.secret and not hmac.compare_digest(hello.credentials, self.secret):
+            raise Forbidden(
+                f"{hello.node} does not show the secret of this Barn's members",
+                code="wrong_secret",
+                hint="all members are given the same --secret file",
+            )
+
+    def connect(
+        self, settings: ServerSettings
+    ) -> Callable[[int], AbstractAsyncContextManager[Ref[PeerMessages | SnapshotChunk]]]:
+        return partial(self._connected, settings)
+
+    @asynccontextmanager
+    async def _connected(
+        self, settings: ServerSettings, member: int
+    ) -> AsyncIterator[Ref[PeerMessages | SnapshotChunk]]:
+        address = settings.addresses.get(member)
+        if address is None:
+            raise Refused(f"nobody says where member {member} listens", code="no_address")
+        async with connect_tcp(
+            address.host,
+            address.port,
+            directory=Directory(name_of(settings.member)),
+            credentials=self.secret,
+            tls=self.connecting,
+        ) as peer:
+            yield peer.ref(BARN)
+
+
+def _trust_of(settings: ServerSettings) -> _Trust:
+    secret = b"" if settings.secret is None else read_secret(settings.secret)
+    files = settings.tls
+    if files is None:
+        return _Trust(None, None, secret)
+    paths = (files.certificate, files.key, files.authority)
+    return _Trust(accepting_context(*paths), connecting_context(*paths), secret)
+
+
+def read_secret(path: Path) -> bytes:
+    """Return what members show each other. Raises Refused (`bad_secret`) for a file that others may read, or that holds too little."""
+    try:
+        mode = path.stat().st_mode
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}", code="bad_secret") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise Refused(f"{path} can be read by others", code="bad_secret", hint=f"chmod 600 {path}")
+    if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
+        raise Refused(
+            f"{path} holds {len(secret)} bytes; a secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}",
+            code="bad_secret",
+            hint="openssl rand -hex 32 makes one",
+        )
+    return secret
