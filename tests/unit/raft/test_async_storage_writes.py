@@ -124,6 +124,13 @@ def test_entries_are_handed_out_for_writing_once():
     assert [[entry.index for entry in work.entries] for work in one.appends] == [[1], [2]]
 
 
+def test_entries_that_replace_others_under_way_are_written_as_well():
+    one = Threaded(1)
+    sent(one, 2, 1, *log_of(1, 1))
+    sent(one, 3, 2, Entry(2, 2))
+    assert [[entry.term for entry in work.entries] for work in one.appends] == [[1, 1], [2]]
+
+
 def test_entries_stay_in_memory_until_they_are_written():
     one = Threaded(1)
     sent(one, 2, 1, *log_of(1, 1))
@@ -139,6 +146,14 @@ def test_entries_are_applied_only_once_they_are_written():
     assert one.applies == []
     one.write()
     assert [entry.index for entry in one.applies[0].entries] == [1, 2]
+
+
+def test_entries_are_handed_out_for_applying_once():
+    one = Threaded(1, committed_bytes_per_ready_max=1000)
+    sent(one, 2, 1, *log_of(1), commit=1)
+    one.write()
+    one.hear(MessageType.MsgHeartbeat, 2, term=1, commit=1)
+    assert [[entry.index for entry in work.entries] for work in one.applies] == [[1]]
 
 
 def test_the_applied_index_moves_when_the_apply_thread_says_so():

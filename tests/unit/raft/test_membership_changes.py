@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from raft_members import Group, Member, founded, joint, of_type, the_one, three
+from raft_members import Group, Member, founded, joint, of_type, snapshot_at, the_one, three
 from runink.raft.core import StateType
 from runink.raft.errors import ProposalDropped
 from runink.raft.membership import ConfChangeError
@@ -16,6 +16,7 @@ from runink.raft.messages import (
     Entry,
     EntryType,
     HardState,
+    Message,
     MessageType,
 )
 
@@ -122,15 +123,24 @@ def test_a_change_that_cannot_be_is_refused_and_changes_nothing():
     assert conf(one) == before
 
 
+def test_a_change_from_before_a_snapshot_that_is_pending_changes_nothing():
+    """The membership is the snapshot's already, which holds that change and later ones."""
+    one = Member(1)
+    snapshot = snapshot_at(10, 3, ConfState((1, 2, 5)))
+    one.node.step(Message(MessageType.MsgSnap, 1, 2, term=3, snapshot=snapshot))
+    one.node.apply_conf_change(ConfChange(ADD, 4))
+    assert conf(one) == ConfState((1, 2, 5))
+
+
 # Learners.
 
 
-def test_a_learner_is_sent_the_log_and_does_not_count():
-    group = Group(*(Member(one, (1, 2, 3), learners=(4,)) for one in (1, 2, 3, 4)))
+def test_learners_are_sent_the_log_and_do_not_count():
+    group = Group(*(Member(one, (1, 2, 3), learners=(4, 5)) for one in (1, 2, 3, 4, 5)))
     group.elect(1)
     group.cut = {(2, 1), (3, 1)}
     group.propose(1, b"a")
-    assert group[4].raft.log.last_index() == 2
+    assert [group[one].raft.log.last_index() for one in (4, 5)] == [2, 2]
     assert group[1].committed == 1
 
 

@@ -65,6 +65,12 @@ def test_a_vote_is_written_before_it_is_told():
     assert ready.must_sync
 
 
+def test_a_vote_in_a_term_that_is_known_is_synced_too():
+    one = Member(1, hard=HardState(3, 0, 0))
+    one.node.step(Message(MessageType.MsgVote, 1, 2, term=3))
+    assert one.node.ready().must_sync
+
+
 def test_a_candidates_own_vote_counts_when_it_is_written():
     one = Member(1, (1,))
     one.node.campaign()

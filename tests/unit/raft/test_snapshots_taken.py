@@ -34,6 +34,13 @@ def test_a_snapshot_of_no_more_than_what_is_committed_is_ignored():
     assert one.terms() == [1, 1, 1]
 
 
+def test_a_snapshot_of_what_is_compacted_already_does_not_take_anything_back():
+    one = Member(1)
+    told(one, snapshot_at(10, 3, GROUP))
+    assert told(one, snapshot_at(5, 3, GROUP)).index == 10
+    assert (one.raft.log.first_index(), one.committed) == (11, 10)
+
+
 def test_a_snapshot_that_the_log_holds_already_only_commits():
     """The entries behind it stay: they may have been acknowledged."""
     one = Member(1, terms=(1, 1, 1))
