@@ -9,7 +9,8 @@ by its place.  Bounded by number and by bytes; the oldest revisions go first, an
     `before` of a change         of the first change behind R that is kept of it
     not there                    otherwise
 
-So `_chains` holds the kept changes of a key, oldest first, but not the one that created a key of which no other is kept: most keys have no chain.
+So `_chains` holds the kept changes of a key, oldest first, but not the one that created a key of which no other is kept: most keys have no chain.  One
+change stands there by itself, more in a list.
 `gone` holds the last change of every key that is not there any more and was at a kept revision.
 
 Compacting moves a number; the memory is given back by `sweep`, a few rows at every command, so that no command takes long.  What is not swept yet is
@@ -25,7 +26,7 @@ from typing import Final
 
 import msgspec
 
-from runink.barn.keyvalue import Change, KeyValue, bytes_of
+from runink.barn.keyvalue import ITEM_BYTES, Change, KeyValue
 from runink.barn.ordered import OrderedMap
 from runink.errors import Refused
 
@@ -53,16 +54,6 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     bytes_total: int
 
 
-def history_bytes(changes: Sequence[Change]) -> int:
-    """Return what these changes count for while they are kept."""
-    total = 0
-    for change in changes:
-        total += CHANGE_BYTES + len(change.key)
-        if change.before is not None:
-            total += bytes_of(change.before)
-    return total
-
-
 def is_compacted(revision: int, compacted: int) -> Refused:
     """Return the error for whoever asks for what is not kept any more."""
     return Refused(
@@ -79,7 +70,7 @@ class History:
         self._rows: list[Row] = []
         self._first = 0  # where the rows begin that are not swept
         self._swept = compacted  # the revision before that of the first of them
-        self._chains: dict[str, list[Change]] = {}
+        self._chains: dict[str, Change | list[Change]] = {}
         self._newest = self._dropped = Row((), digest, 0, 0)  # the last one, and the last compacted
         self.gone: OrderedMap[Change] = OrderedMap()
         self.compacted = compacted
@@ -93,39 +84,47 @@ class History:
     def add(self, changes: tuple[Change, ...], digest: bytes) -> None:
         """Append a revision."""
         assert changes
+        size = 0
+        for change in changes:
+            before = change.before
+            size += CHANGE_BYTES + len(change.key)
+            if before is not None:
+                size += ITEM_BYTES + len(before.key) + len(before.value)
+            self._link(change)
         newest = self._newest
-        size = history_bytes(changes)
-        self._newest = row = Row(
+        self._newest = Row(
             changes, digest, newest.changes_total + len(changes), newest.bytes_total + size
         )
-        self._rows.append(row)
+        self._rows.append(self._newest)
         self.revision += 1
         self.size_bytes += size
-        for change in changes:
-            self._link(change)
 
     def _link(self, change: Change) -> None:
-        chain = self._chains.get(change.key)
-        if chain is not None:
+        key = change.key
+        chain = self._chains.get(key)
+        if chain is None:
+            if change.before is not None:
+                self._chains[key] = change
+        elif isinstance(chain, list):
             chain.append(change)
             if not len(chain) % _SHORT_CHAIN:
                 self._shorten(chain)
-        elif change.before is not None:
-            self._chains[change.key] = [change]
+        else:
+            self._chains[key] = [chain, change]
         if change.now is None:
             self.gone.set(change)
         elif change.before is None and chain is not None:
-            self.gone.pop(change.key)
+            self.gone.pop(key)
 
     def _shorten(self, chain: list[Change]) -> None:
         swept = bisect_right(chain, self._swept, key=_revision_of)
         if 2 * swept >= len(chain):
             del chain[:swept]
 
-    def keep(self, *, changes_max: int, bytes_max: int) -> None:
+    def keep(self, changes_max: int, bytes_max: int) -> None:
         """Compact what is over the limits, but never the newest revision: it may be larger than they are, and is kept whole."""
-        newest = self._newest.changes_total - changes_max
-        while self._dropped.changes_total < newest or self.size_bytes > bytes_max:
+        lowest = self._newest.changes_total - changes_max
+        while self._dropped.changes_total < lowest or self.size_bytes > bytes_max:
             if self.compacted + 1 >= self.revision:
                 break
             self.compact(self.compacted + 1)
@@ -140,29 +139,39 @@ class History:
 
     def sweep(self) -> None:
         """Give back the memory of a few rows that are not kept."""
-        left = self.compacted - self._swept
-        if not left:
-            return
-        for _ in range(min(SWEEP_ROWS, left)):
-            row = self._rows[self._first]
-            self._first += 1
-            self._swept += 1
+        first = self._first
+        rows = min(SWEEP_ROWS, self.compacted - self._swept)
+        for row in self._rows[first : first + rows]:
             for change in row.changes:
                 self._unlink(change)
+        self._first += rows
+        self._swept += rows
         if self._first == len(self._rows) or self._first > max(SWEEP_ROWS, len(self._rows) // 2):
             del self._rows[: self._first]
             self._first = 0
 
+    @property
+    def is_swept(self) -> bool:
+        """Say whether there is nothing to give back."""
+        return self.compacted == self._swept
+
     def _unlink(self, change: Change) -> None:
-        chain = self._chains.get(change.key)
+        key = change.key
+        chain = self._chains.get(key)
         if chain is None:
             return
-        if chain[-1].revision <= change.revision:
-            del self._chains[change.key]
+        if isinstance(chain, list) and chain[-1].revision > change.revision:
+            if len(chain) <= _SHORT_CHAIN and chain[0] is change:
+                del chain[0]
+        elif isinstance(chain, list) or chain.revision <= change.revision:
+            del self._chains[key]
             if change.now is None:
-                self.gone.pop(change.key)
-        elif len(chain) <= _SHORT_CHAIN and chain[0] is change:
-            del chain[0]
+                self.gone.pop(key)
+
+    def _chain(self, key: str) -> Sequence[Change]:
+        """Return the kept changes of a key, and maybe some that are not kept any more before them."""
+        chain = self._chains.get(key, ())
+        return (chain,) if isinstance(chain, Change) else chain
 
     def row(self, revision: int) -> Row:
         """Return a kept revision."""
@@ -191,17 +200,15 @@ class History:
         """Return a key as it stood at a kept revision; `now` is what it is at the newest."""
         if now is not None and now.mod_revision <= revision:
             return now
-        chain = self._chains.get(key)
-        if chain is None:
-            return None
+        chain = self._chain(key)
         following = bisect_right(chain, revision, key=_revision_of)
         before = chain[following].before if following < len(chain) else None
         return before if before is not None and before.mod_revision <= revision else None
 
     def revisions_of(self, key: str, after: int, now: KeyValue | None) -> Iterator[int]:
         """Yield the revisions behind a kept one in which a key was changed."""
-        chain = self._chains.get(key)
-        if chain is None:
+        chain = self._chain(key)
+        if not chain:
             if now is not None and now.mod_revision > after:
                 yield now.mod_revision
             return

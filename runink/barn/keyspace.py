@@ -60,24 +60,20 @@ class Keyspace:
     def revision(self) -> int:
         return self.history.revision
 
-    @property
-    def size_bytes(self) -> int:
-        """What the keys and their past count for."""
-        return self.items_bytes + self.history.size_bytes
-
     # Writes: each tells its change; `history.add` makes a revision of them.
 
     def put(self, key: str, value: bytes, revision: int, lease: int) -> Change:
         """Set a key."""
-        place, at, before = self.items.find(key)
+        shard = self.items.writable(key)
+        before = shard.get(key)
         if before is None:
             item = KeyValue(key, value, revision, revision, 1, lease)
-            self.items.insert_at(place, at, item)
+            self.items.set(item)
             self.items_bytes += ITEM_BYTES + len(key) + len(value)
             return Change(revision, key, item)
         key = before.key  # the same text again would be kept twice
         item = KeyValue(key, value, before.create_revision, revision, before.version + 1, lease)
-        self.items.replace_at(place, at, item)
+        shard[key] = item
         self.items_bytes += len(value) - len(before.value)
         return Change(revision, key, item, before)
 

@@ -38,7 +38,7 @@ def rows_of(history: History) -> Many[PastRow]:
 def past_of(state: Image) -> Keyspace:
     """Return the keys that an image tells, with their past. Raises Broken (`snapshot_corrupt`) where the two do not fit."""
     keys = Keyspace()
-    keys.items = OrderedMap.of_sorted(list(state.items))
+    keys.items = OrderedMap.of_sorted(state.items)
     keys.items_bytes = sum(map(bytes_of, state.items))
     header = state.header
     keys.history = History(compacted=header.compacted, digest=header.facts.digest_compacted)

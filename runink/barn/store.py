@@ -82,7 +82,8 @@ class Store:
     @property
     def size_bytes(self) -> int:
         """What the state counts for against the quota."""
-        return self._keys.size_bytes + LEASE_BYTES * len(self._leases)
+        keys = self._keys
+        return keys.items_bytes + keys.history.size_bytes + LEASE_BYTES * len(self._leases)
 
     @property
     def history_changes(self) -> int:
@@ -146,8 +147,12 @@ class Store:
 
     def apply(self, proposal: Proposal, *, term: int, index: int) -> Answer:
         """Apply the next entry of the log, or answer again what its first copy was answered."""
-        self.skip(term=term, index=index)
-        self._keys.history.sweep()
+        assert index == self.applied_index + 1
+        assert term >= self.applied_term
+        self.applied_index = index
+        self.applied_term = term
+        if not self._keys.history.is_swept:
+            self._keys.history.sweep()
         if not proposal.client:
             return self._execute(proposal.command)
         known = self._sessions.answer(proposal.client, proposal.sequence)
@@ -165,9 +170,9 @@ class Store:
         self.applied_term = term
 
     def _execute(self, command: Command) -> Answer:
+        if isinstance(command, Put) and not command.want_before:
+            return self._put(command)
         match command:
-            case Put(want_before=False):
-                return self._put(command)
             case Put() | Delete() | DeleteRange():
                 return self._change(Decision((command,)))
             case Txn():
@@ -251,7 +256,7 @@ class Store:
 
     def _keep_limits(self) -> None:
         limits = self.limits
-        self._keys.history.keep(changes_max=limits.history_changes, bytes_max=limits.history_bytes)
+        self._keys.history.keep(limits.history_changes, limits.history_bytes)
         if self.is_alarmed and self.size_bytes < limits.calm_bytes:
             self.is_alarmed = False
 

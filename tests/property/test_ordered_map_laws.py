@@ -39,12 +39,12 @@ def within(model: dict[str, KeyValue], where: Span) -> list[KeyValue]:
 @settings(max_examples=300, deadline=None)
 @given(steps, numbers, numbers)
 def test_an_ordered_map_is_a_sorted_dict(script, begin: int, end: int) -> None:
-    chunk_items, merged_items = ordered.CHUNK_ITEMS, ordered._MERGED_ITEMS
-    ordered.CHUNK_ITEMS, ordered._MERGED_ITEMS = 4, 2
+    chunk_items, merged_items = ordered.CHUNK_ITEMS, ordered.MERGED_ITEMS
+    ordered.CHUNK_ITEMS, ordered.MERGED_ITEMS = 4, 2
     try:
         check(script, span(begin, end))
     finally:
-        ordered.CHUNK_ITEMS, ordered._MERGED_ITEMS = chunk_items, merged_items
+        ordered.CHUNK_ITEMS, ordered.MERGED_ITEMS = chunk_items, merged_items
 
 
 def check(script, where: Span) -> None:

@@ -43,12 +43,12 @@ def test_what_was_read_of_format_1_goes_on_as_format_2():
 
 def test_a_picture_does_not_change_with_the_store():
     store = Store()
-    for number in range(3 * CHUNK_ITEMS):
+    for number in range(20 * CHUNK_ITEMS):
         applied(store, Put(f"/{number:05}", b"old"))
     lease = applied(store, GrantLease(5000)).lease
     picture = store.image()
     before = b"".join(image.encode(picture))
-    for number in range(0, 3 * CHUNK_ITEMS, 7):
+    for number in range(0, 20 * CHUNK_ITEMS, 7):
         applied(
             store,
             Put(f"/{number:05}", b"new", lease),
