@@ -8,7 +8,8 @@ chose.  Everything happens in the calling thread, and equal calls give equal dis
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -23,17 +24,29 @@ SECTOR_BYTES = 512  # what a disk writes as a whole; the order of sectors is its
 
 @dataclass(slots=True, eq=False)
 class _File:
-    """One file's bytes as programs see them, as synced, and the writes between the two, in order."""
+    """One file's bytes as programs see them, as synced, and the writes between the two, in order: those that a sync will put on disk, and those
+    that a failed one has given up, though programs still see them.
+    """
 
     seen: bytearray = field(default_factory=bytearray)
     synced: bytearray = field(default_factory=bytearray)
+    given_up: list[tuple[int, bytes]] = field(default_factory=list)
     pending: list[tuple[int, bytes]] = field(default_factory=list)
+
+    @property
+    def unsure(self) -> list[tuple[int, bytes]]:
+        """The writes that a power cut may undo."""
+        return [*self.given_up, *self.pending]
 
 
 def _put(target: bytearray, offset: int, data: bytes) -> None:
     if offset > len(target):
         target.extend(bytes(offset - len(target)))
     target[offset : offset + len(data)] = data
+
+
+def _overlap(write: tuple[int, bytes], offset: int, data: bytes) -> bool:
+    return write[0] < offset + len(data) and offset < write[0] + len(write[1])
 
 
 class FaultyDisk:
@@ -84,7 +97,9 @@ class FaultyDisk:
         self.before("pwrite")
         file = self._handles[handle]
         fits = max(0, len(file.seen) + max(0, self.free_bytes()) - offset)
-        kept = data[:fits]  # a disk without room takes what it can, and what is there can be overwritten
+        kept = data[
+            :fits
+        ]  # a disk without room takes what it can, and what is there can be overwritten
         _put(file.seen, offset, kept)
         file.pending.append((offset, kept))
         if len(kept) < len(data):
@@ -92,10 +107,18 @@ class FaultyDisk:
 
     def fdatasync(self, handle: FileHandle) -> None:
         self.before("fdatasync")
-        self._fail_sync()
         file = self._handles[handle]
-        file.synced = bytearray(file.seen)
-        file.pending.clear()
+        try:
+            self._fail_sync()
+        except OSError:
+            file.given_up += file.pending
+            raise
+        else:
+            for offset, data in file.pending:
+                _put(file.synced, offset, data)
+                file.given_up = [one for one in file.given_up if not _overlap(one, offset, data)]
+        finally:
+            file.pending.clear()
 
     def fsync_directory(self) -> None:
         self.before("fsync_directory")
@@ -124,10 +147,12 @@ class FaultyDisk:
         file = self._names[name]
         file.seen[bit // 8] ^= 1 << bit % 8
         file.synced = bytearray(file.seen)
+        file.given_up.clear()
+        file.pending.clear()
 
     def pending_bytes(self) -> int:
         """How many bytes of writes would not be sure to survive now."""
-        return sum(len(data) for file in self._names.values() for _, data in file.pending)
+        return sum(len(data) for file in self._names.values() for _, data in file.unsure)
 
     def crash(self, *, kept_bytes: int = 0) -> FaultyDisk:
         """Return what is found after a power cut that kept this many bytes of the pending writes, in their order.
@@ -139,7 +164,7 @@ class FaultyDisk:
         def keep(file: _File) -> bytearray:
             nonlocal left
             content = bytearray(file.synced)
-            for offset, data in file.pending:
+            for offset, data in file.unsure:
                 _put(content, offset, data[:left])
                 left -= min(left, len(data))
             return content
@@ -152,7 +177,7 @@ class FaultyDisk:
 
         def keep(file: _File) -> bytearray:
             content = bytearray(file.synced)
-            for offset, data in file.pending:
+            for offset, data in file.unsure:
                 for begin in range(0, len(data), SECTOR_BYTES):
                     if random.random() < 0.5:
                         _put(content, offset + begin, data[begin : begin + SECTOR_BYTES])
@@ -161,8 +186,22 @@ class FaultyDisk:
         return self._survivor(random.choice([self._synced_names, *self._pending_names]), keep)
 
     def killed(self) -> FaultyDisk:
-        """Return what is found after only the process died: everything that was written, synced or not."""
-        return self._survivor(self._names, lambda file: bytearray(file.seen))
+        """Return what is found after only the process died: everything that was written is seen, and no surer to survive than before."""
+        disk = FaultyDisk(space_bytes=self.space_bytes)
+        files = {id(file): deepcopy(file) for file in self._files()}
+
+        def same(names: dict[str, _File]) -> dict[str, _File]:
+            return {name: files[id(file)] for name, file in names.items()}
+
+        disk._names = same(self._names)
+        disk._synced_names = same(self._synced_names)
+        disk._pending_names = [same(names) for names in self._pending_names]
+        return disk
+
+    def _files(self) -> Iterator[_File]:
+        """Yield every file that has a name, or may have one after a power cut."""
+        for names in (self._names, self._synced_names, *self._pending_names):
+            yield from names.values()
 
     def _survivor(self, names: dict[str, _File], keep: Callable[[_File], bytearray]) -> FaultyDisk:
         disk = FaultyDisk(space_bytes=self.space_bytes)

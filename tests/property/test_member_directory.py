@@ -97,7 +97,11 @@ class Life:
 
     def vote(self) -> None:
         known = self.before
-        self.after = replace(known, term=known.term + 1, vote=self.random.randint(1, 3))
+        is_free = known.term > 0 and known.vote == 0
+        term = known.term + (0 if is_free and self.random.random() < 0.5 else 1)
+        self.after = replace(
+            known, term=term, vote=self.random.randint(0 if term > known.term else 1, 3)
+        )
         self.storage.save([], HardState(self.after.term, self.after.vote, known.commit))
 
     def snapshot(self) -> None:

@@ -219,19 +219,43 @@ def _facts(index: int) -> SnapshotFacts:
     return facts_of(SnapshotMetadata(GROUP, index, 2), b"body")
 
 
-def test_a_record_of_a_newer_version_is_told_with_its_place():
+def written(*bodies: bytes) -> FaultyDisk:
+    """Write batches with these bodies, right or wrong, of a record each."""
     disk = FaultyDisk()
     file = SegmentFile(disk, segment_bytes=SEGMENT_BYTES_MIN)
     file.fill_next(1000)
     segment = file.begin(1, before=Position(), hard_state=HardState())
-    body, count = records.encode_records([Entry(1, 1)], None)
-    newer = body[:20] + b"\x09" + body[21:]
-    file.write(
-        records.frame_batch(newer, count, seed=segment.seed, offset=segment.end), segment.end
-    )
+    for body in bodies:
+        frame = records.frame_batch(body, 1, seed=segment.seed, offset=segment.end)
+        file.write(frame, segment.end)
+        segment.end += len(frame)
     file.close()
+    return disk
+
+
+def body_of(entry: Entry) -> bytes:
+    return records.encode_records([entry], None)[0]
+
+
+@pytest.mark.parametrize(
+    ("second", "text"),
+    [
+        (Entry(2, 3), "entry 3 of term 2 follows entry 1 of term 2"),
+        (Entry(1, 2), "entry 2 of term 1 follows entry 1 of term 2"),
+    ],
+    ids=["a gap", "a term that goes back"],
+)
+def test_entries_that_cannot_follow_each_other_are_told(second: Entry, text: str):
+    disk = written(body_of(Entry(2, 1)), body_of(second))
+    assert faults(disk) == [(FIRST, records.SEGMENT_HEADER_BYTES + 40)]
+    assert [fault.text for fault in check_directory(disk).faults] == [text]
+
+
+def test_a_record_of_a_newer_version_is_told_with_its_place():
+    body = body_of(Entry(1, 1))
+    disk = written(body[:20] + b"\x09" + body[21:])
     found = check_directory(disk)
-    assert (found.faults[0].code, found.faults[0].offset) == ("wal_version", segment.end)
+    assert (found.faults[0].code, found.faults[0].offset) == ("wal_version", 72)
     with pytest.raises(Broken, match="cannot be read from offset 72") as caught:
         open_log(disk)
     assert caught.value.code == "wal_version"

@@ -102,8 +102,10 @@ def test_a_commit_index_alone_is_not_worth_a_sync_and_a_vote_is():
     storage.save([], HardState(1, 1, 3))
     assert seen == []
     assert storage.hard_state == HardState(1, 1, 3)
-    storage.save([], HardState(2, 3, 3))
+    storage.save([], HardState(2, 0, 3))
     assert seen == ["pwrite", "fdatasync"]
+    storage.save([], HardState(2, 3, 3))
+    assert len(seen) == 4
     assert opened(disk.crash()).hard_state == HardState(2, 3, 3)
 
 

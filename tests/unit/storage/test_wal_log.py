@@ -223,6 +223,11 @@ def test_a_sync_that_finds_the_disk_full_is_as_fatal_as_any_other():
     disk.sync_error = None
     with pytest.raises(Broken):
         log.append(entries(2, 2))
+    fresh = FaultyDisk()
+    log = open_log(fresh).log
+    fresh.sync_error = errno.ENOSPC
+    with pytest.raises(Broken):
+        log.append(entries(1, 1))
 
 
 def test_a_failed_sync_of_a_new_segment_ends_the_log_for_good():
