@@ -4,7 +4,8 @@
     election safety               of each term, the first leader seen is noted; there is no other
     leader append-only            a leader's log never gets shorter, nor does an entry of its term change
     log matching                  of each (index, term), the entry seen first and the term before it are noted; none differs
-    leader completeness           who becomes leader has every entry that was seen committed
+    leader completeness           who becomes leader has every entry that was seen committed in an earlier term; a leader of a term that is
+                                  past already, elected by answers that were late, need not have what was committed since
     state machine safety          of each index, the entry seen committed first is noted; nobody commits another one
 
 and of each member: term and, while it lives, commit and applied index never fall; a vote is given once in a term, also over a restart; what is
@@ -19,7 +20,7 @@ from typing import Final, NoReturn
 
 from runink.errors import InvariantBroken
 from runink.raft.core import Raft
-from runink.raft.messages import NONE, Entry
+from runink.raft.messages import NONE, Entry, HardState
 from runink.raft.progress import ProgressState
 from runink.raft.storage import Compacted, Unavailable
 
@@ -47,6 +48,7 @@ class GroupHistory:
             tuple[int, int], tuple[int, int]
         ] = {}  # of (index, term): the term before, and a digest
         self._committed: dict[int, tuple[int, int]] = {}  # of an index: term and digest
+        self._committed_in: dict[int, int] = {}  # of an index: the term of who committed it first
         self._members: dict[int, _Seen] = {}
 
     def check(self, raft: Raft) -> None:
@@ -58,12 +60,11 @@ class GroupHistory:
             _check_living(raft, before)
         self._check_forward(raft, before)
 
-    def restarted(self, raft: Raft) -> None:
-        """Take a member that lives again: its commit index may be an older one, term and vote may not. Raises InvariantBroken."""
+    def restarted(self, raft: Raft, promised: HardState) -> None:
+        """Take a member that lives again. What it only knew may be gone; the term and the vote that it told somebody may not. Raises InvariantBroken."""
         _check_bounds(raft)
-        before = self._members.pop(raft.id, None)
-        if before is not None:
-            _check_term_and_vote(raft, before)
+        self._members.pop(raft.id, None)
+        _check_term_and_vote(raft, promised)
         self._check_forward(raft, None)
 
     def _check_forward(self, raft: Raft, before: _Seen | None) -> None:
@@ -106,6 +107,7 @@ class GroupHistory:
         for entry in log.slice(low, log.committed + 1, _ALL):
             ours = (entry.term, _digest(entry))
             seen = self._committed.setdefault(entry.index, ours)
+            self._committed_in.setdefault(entry.index, raft.term)
             if seen != ours:
                 _broken(
                     raft, f"entry {entry.index} was committed as {seen} and is committed as {ours}"
@@ -114,7 +116,7 @@ class GroupHistory:
     def _check_completeness(self, raft: Raft) -> None:
         first, last = raft.log.first_index(), raft.log.last_index()
         for index, (term, _) in self._committed.items():
-            if index < first:
+            if index < first or self._committed_in[index] >= raft.term:
                 continue
             if index > last or _term(raft, index) != term:
                 _broken(
@@ -152,7 +154,7 @@ def _check_progress(raft: Raft) -> None:
             _broken(raft, f"member {member} is in {progress.state.value} without its snapshot")
 
 
-def _check_term_and_vote(raft: Raft, before: _Seen) -> None:
+def _check_term_and_vote(raft: Raft, before: _Seen | HardState) -> None:
     if raft.term < before.term:
         _broken(raft, f"its term fell from {before.term} to {raft.term}")
     if raft.term == before.term and before.vote not in (NONE, raft.vote):

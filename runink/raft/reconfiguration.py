@@ -49,7 +49,12 @@ def _checked(raft: Raft, entry: Entry, index: int) -> Entry:
 
 
 def apply_conf_change(raft: Raft, change: ConfChangeV2) -> ConfState:
-    """Take a committed change into effect; return the membership behind it. Raises ConfChangeError, and nothing is changed then."""
+    """Take a committed change into effect; return the membership behind it. Raises ConfChangeError, and nothing is changed then.
+
+    While a leader's snapshot waits to be installed the membership is that of the snapshot already; what is applied meanwhile came before it, and is in it.
+    """
+    if raft.log.has_next_or_in_progress_snapshot():
+        return raft.tracker.membership.conf_state()
     last = raft.log.last_index()
     if change.transition is ConfChangeTransition.ConfChangeTransitionAuto and not change.changes:
         result = leave_joint(raft.tracker)
