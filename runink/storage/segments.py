@@ -78,11 +78,12 @@ class SegmentFile:
         return max(0, self._next_filled - records.SEGMENT_HEADER_BYTES)
 
     def fits(self, segment: Segment, frame_bytes: int) -> bool:
-        """Say whether a batch goes into this segment. One that is larger than a segment gets one of its own."""
+        """Say whether a batch goes into this segment. One that is larger than a segment gets one of its own; room that is made is used to its end."""
         if not segment.is_current:
             return False
-        is_empty = segment.end == records.SEGMENT_HEADER_BYTES
-        return is_empty or segment.end + frame_bytes <= self._segment_bytes
+        if segment.end == records.SEGMENT_HEADER_BYTES:
+            return True
+        return segment.end + frame_bytes <= max(self._segment_bytes, segment.filled)
 
     def fill(self, segment: Segment, frame_bytes: int) -> None:
         """Make room for so many bytes in the segment that is written to."""

@@ -245,6 +245,20 @@ def test_room_that_was_made_is_there_when_the_disk_is_full():
     assert opened(disk.crash()).last_index() == 39
 
 
+def test_room_that_was_made_for_larger_segments_is_there_too():
+    disk = founded()
+    before, _ = open_log_storage(disk)
+    assert before.make_room(20_000) >= 20_000
+    before.save(entries(1, 1))
+    before.close()
+    storage = opened(disk)
+    room = storage.make_room(1000)
+    disk.space_bytes -= disk.free_bytes()
+    for index in range(2, 2 + room // 1000):
+        storage.save([Entry(1, index, EntryType.EntryNormal, bytes(1000 - 96))])
+    assert opened(disk.crash()).last_index() == 1 + room // 1000
+
+
 def test_no_room_is_told_before_anything_is_written():
     disk = founded()
     storage = opened(disk)
