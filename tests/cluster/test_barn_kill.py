@@ -9,14 +9,17 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
 
 import anyio
-from runink.actors import group_commit, journal
-from runink.actors.group_commit import GroupCommit, Waiting
-from runink.actors.journal import Journal, open_journal
-from runink.barn.commands import Applied, Proposal, Put, encode_proposal
+from runink.actors.group import Group
+from runink.actors.member import Member
+from runink.actors.member_disk import open_directory
+from runink.barn.commands import Answer, Applied, Proposal, Put
 from runink.barn.keyvalue import key_prefix
+from runink.barn.replica import proposal_of
+from runink.barn.store import Store
+from runink.storage import log_storage
 from runink.storage.disk import RealDisk
 
 WRITERS = 8
@@ -24,15 +27,22 @@ ROUNDS = 8
 SEGMENT_BYTES = 32 << 10  # many segments, so that some kills hit the making and the freeing of one
 
 
-def opened(directory: str | Path) -> Journal:
-    return open_journal(RealDisk(Path(directory)), segment_bytes=SEGMENT_BYTES)
+class Silence:
+    """Hears of the store and tells nobody."""
+
+    def applied(self, proposal: Proposal, answer: Answer) -> None: ...
+
+    def changed(self) -> None: ...
+
+    def replaced(self) -> None: ...
 
 
 async def serve(directory: str, first: int) -> None:
     """Write numbered keys for ever, and tell each on standard output once it is acknowledged."""
-    journal.SNAPSHOT_ENTRIES = 400
-    barn = opened(directory)
-    commit = GroupCommit(barn, applied=lambda *_: None, batch_done=lambda: None)
+    log_storage.SNAPSHOT_ENTRIES = 400
+    group = Group(random=SystemRandom().randrange, segment_bytes=SEGMENT_BYTES)
+    member = Member(group, lambda: RealDisk(Path(directory)), hears=Silence())
+    await member.open()
 
     async def write(writer: int) -> None:
         sequence = 0
@@ -42,16 +52,16 @@ async def serve(directory: str, first: int) -> None:
             proposal = Proposal(f"{first:09}-{writer}", sequence, Put(key, b"x" * (sequence % 400)))
             settled = anyio.Event()
             outcome: list[object] = []
-            settle = partial(settle_with, outcome, settled)
-            commit.propose(Waiting(proposal, encode_proposal(proposal), settle))
+            member.propose(proposal, partial(settle_with, outcome, settled))
             await settled.wait()
             assert isinstance(outcome[0], Applied), outcome
             os.write(1, f"{key} {outcome[0].revision}\n".encode())
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(commit.run)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(member.run)
+        await member.wait_ready()
         for writer in range(WRITERS):
-            group.start_soon(write, writer)
+            tasks.start_soon(write, writer)
 
 
 def settle_with(outcome: list[object], settled: anyio.Event, answer: object) -> None:
@@ -91,16 +101,29 @@ def test_everything_acknowledged_is_there_after_kill_9_at_random_moments(tmp_pat
         for line in lines:
             key, revision = line.split()
             acknowledged[key] = int(revision)
-        barn = opened(tmp_path)
-        found = {item.key: item.mod_revision for item in barn.store.range(key_prefix("/")).items}
+        store, snapshot_index = found_in(tmp_path)
+        found = {item.key: item.mod_revision for item in store.range(key_prefix("/")).items}
         assert {key: found.get(key) for key in acknowledged} == acknowledged
         # One write of each writer may have been under way, in every round.
         assert len(found) <= len(acknowledged) + WRITERS * (number + 1)
-        assert barn.store.revision == len(found)
-        snapshots = max(snapshots, barn.snapshot_index)
-        barn.close()
+        assert store.revision == len(found)
+        snapshots = max(snapshots, snapshot_index)
     assert snapshots > 0
-    assert group_commit.BATCH_ENTRIES_MAX > WRITERS
+
+
+def found_in(directory: Path) -> tuple[Store, int]:
+    """Return the state that the directory leads to, and where its snapshot ends: what the log of the only member holds is committed."""
+    found = open_directory(lambda: RealDisk(directory), (1,), segment_bytes=SEGMENT_BYTES)
+    storage, store = found.storage, found.store
+    index = store.applied_index
+    for entry in storage.entries(index + 1, storage.last_index() + 1, 1 << 40):
+        if entry.data:
+            store.apply(proposal_of(entry), term=entry.term, index=entry.index)
+        else:
+            store.skip(term=entry.term, index=entry.index)
+    storage.close()
+    found.disk.shut()
+    return store, index
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runink.errors import Broken, Unavailable, WalCorrupt
 from runink.raft.messages import Entry, EntryType, HardState
-from runink.storage.wal import SEGMENT_BYTES_MIN, Recovered, open_log
+from runink.storage.wal import ENTRY_ROOM_BYTES, SEGMENT_BYTES_MIN, Recovered, open_log
 from runink.testing.disk import FaultyDisk
 
 SEGMENT = "wal-0000000000000001"
@@ -180,3 +180,36 @@ def test_a_disk_that_fills_up_refuses_and_forgets_nothing(space_bytes: int, seed
     again = opened(disk.crash())
     assert again.entries == entries
     assert again.torn is None
+
+
+@given(st.integers(0, 2**32), st.sampled_from([SEGMENT_BYTES_MIN, 20_000, 300_000]))
+@settings(max_examples=30, deadline=None)
+def test_room_that_was_made_is_enough_however_it_is_used(seed: int, segment_bytes: int):
+    random = Random(seed)
+    disk = FaultyDisk()
+    log = open_log(disk, segment_bytes=random.choice([segment_bytes, 1 << 20])).log
+    for life in range(4):
+        log.close()
+        log = open_log(disk, segment_bytes=segment_bytes).log
+        for _ in range(6):
+            disk.space_bytes = 64 << 20
+            log.make_room(random.randrange(12_000))
+            left = log.room_bytes
+            disk.space_bytes -= disk.free_bytes()
+            while left >= ENTRY_ROOM_BYTES:  # ends: each append takes some of it
+                batch = _batch_within(left, random, first=log.last_index + 1)
+                log.append(batch, hard_state=HardState(life + 1, 1, log.last_index))
+                left -= sum(len(entry.data) + ENTRY_ROOM_BYTES for entry in batch)
+    assert opened(disk.crash()).torn is None
+
+
+def _batch_within(room_bytes: int, random: Random, *, first: int) -> list[Entry]:
+    """Return at least one entry that the room is enough for."""
+    batch: list[Entry] = []
+    while room_bytes >= ENTRY_ROOM_BYTES and len(batch) < 20:  # ends: it gets less
+        size = random.choice([0, random.randrange(300), room_bytes]) % (
+            room_bytes - ENTRY_ROOM_BYTES + 1
+        )
+        batch.append(Entry(1, first + len(batch), EntryType.EntryNormal, bytes(size)))
+        room_bytes -= size + ENTRY_ROOM_BYTES
+    return batch
