@@ -46,6 +46,19 @@ def at_most(name: str, ours: float, reference: float, factor: float, *, digits: 
     )
 
 
+def at_least(name: str, ours: float, reference: float, factor: float) -> Figure:
+    """Return a figure that must be at least `factor` times the reference."""
+    ratio = ours / reference
+    return Figure(
+        name, round(ours, 3), round(reference, 3), round(ratio, 3), f">= {factor}", ratio >= factor
+    )
+
+
+def above(name: str, ours: float, least: float) -> Figure:
+    """Return a figure with a lower limit of its own, and no reference."""
+    return Figure(name, round(ours, 3), None, None, f"ours >= {least}", ours >= least)
+
+
 def below(name: str, ours: float, most: float, reference: float | None = None) -> Figure:
     """Return a figure with a limit of its own; the reference is measured beside it."""
     ratio = round(ours / reference, 3) if reference else None
