@@ -14,6 +14,7 @@ from runink.names import NodeId
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
 STATE_FOLDER: Final = ".runink"
+IDENTITY: Final = "member.json"  # in the folder of a member of a group: which one it is
 ORPHAN_S: Final = 25.0  # less than the agent's lease: who finds a slice lost may rely on its end
 
 
@@ -57,6 +58,12 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Raise Invalid for settings that cannot be meant."""
         if self.capacity.cpu_m < 1 or self.capacity.memory_bytes < 1:
             raise Invalid("a node offers some cpu and memory", code="config_invalid")
+        if (self.state / IDENTITY).exists():
+            raise Invalid(
+                f"{self.state} holds the state of a member of a group, which does not run",
+                code="member_of_group",
+                hint="start it with runi server",
+            )
         if self.slices_max < 1 or self.orphan_s < 0:
             raise Invalid("slices_max is 1 or more, orphan_s 0 or more", code="config_invalid")
 

@@ -9,27 +9,32 @@ Members connect to each other, each to every other, and show a certificate (mutu
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 import ssl
 import stat
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
+import msgspec
+
 from runink.actors.barn import Barn
 from runink.actors.group import Group
-from runink.actors.peers import PeerMessages, SnapshotChunk
+from runink.actors.peers import Connect, PeerMessages, PeerRef, SnapshotChunk
+from runink.barn.keys import member_key
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN
-from runink.config import Address, ServerSettings
-from runink.errors import Forbidden, Refused
+from runink.config import IDENTITY, Address, ServerSettings
+from runink.errors import Forbidden, Refused, RuninkError
 from runink.runtime.connections import connect_tcp, serve_tcp, serve_unix
 from runink.runtime.directory import Directory
-from runink.runtime.ref import LocalRef, Ref
+from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.storage.disk import RealDisk
 from runink.storage.wal import SERVER_SEGMENT_BYTES
@@ -40,6 +45,7 @@ MESSAGES_MAX: Final = 4096  # of clients and members: a thousand clients ask at 
 SECRET_BYTES_MIN: Final = 16  # shorter ones can be tried out
 SECRET_BYTES_MAX: Final = 1024
 STATE_MODE: Final = 0o700
+ADVERTISE_PAUSE_S: Final = 1.0  # until it is tried again to say where we listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     """
     settings.validate()
     settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+    _check_identity(settings)
     trust = _trust_of(settings)
     ours = settings.addresses[settings.member]
     group = Group(
@@ -80,8 +87,56 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
                 tls=trust.accepting,
             ) as port,
             serve_unix(settings.socket, _directory(settings, barn, BarnRequest)),
+            anyio.create_task_group() as tasks,
         ):
-            yield Served(BarnClient(barn), Address(ours.host, port))
+            client = BarnClient(barn)
+            tasks.start_soon(_advertise, client, settings.member, str(ours))
+            try:
+                yield Served(client, Address(ours.host, port))
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+async def _advertise(barn: BarnClient, member: int, address: str) -> None:
+    """Say in the Barn where we listen, so that members who join later find us, and everybody if we have moved."""
+    while True:  # ends when it is said, or by being cancelled
+        try:
+            found = await barn.get(member_key(member), str)
+            if found is None or found.value != address:
+                await barn.put(member_key(member), address)
+        except RuninkError:
+            await anyio.sleep(ADVERTISE_PAUSE_S)  # nobody leads yet
+        else:
+            return
+
+
+class _Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose state a folder holds."""
+
+    cluster: str
+    member: int
+
+
+def _check_identity(settings: ServerSettings) -> None:
+    """Note in the folder whose state it is. Raises Refused (`other_member`) if it is another's: under two names it would vote twice."""
+    path = settings.state / IDENTITY
+    ours = _Identity(settings.cluster, settings.member)
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Identity)
+    except FileNotFoundError:
+        with path.open("xb") as file:
+            file.write(msgspec.json.encode(ours))
+            file.flush()
+            os.fsync(file.fileno())
+        return
+    except msgspec.MsgspecError as error:
+        raise Refused(f"{path} is damaged: {error}", code="other_member") from error
+    if found != ours:
+        raise Refused(
+            f"{settings.state} holds the state of member {found.member} of cluster {found.cluster}, and this is member {ours.member} of {ours.cluster}",
+            code="other_member",
+            hint="start it under its own number, or give this member a folder of its own",
+        )
 
 
 def _directory(settings: ServerSettings, barn: LocalRef[Any], messages: Any) -> Directory:
@@ -111,16 +166,14 @@ class _Trust:
                 hint="all members are given the same --secret file",
             )
 
-    def connect(
-        self, settings: ServerSettings
-    ) -> Callable[[int], AbstractAsyncContextManager[Ref[PeerMessages | SnapshotChunk]]]:
+    def connect(self, settings: ServerSettings) -> Connect:
         return partial(self._connected, settings)
 
     @asynccontextmanager
     async def _connected(
-        self, settings: ServerSettings, member: int
-    ) -> AsyncIterator[Ref[PeerMessages | SnapshotChunk]]:
-        address = settings.addresses.get(member)
+        self, settings: ServerSettings, member: int, known: str
+    ) -> AsyncIterator[PeerRef]:
+        address = Address.parse(known) if known else settings.addresses.get(member)
         if address is None:
             raise Refused(f"nobody says where member {member} listens", code="no_address")
         async with connect_tcp(

@@ -34,9 +34,10 @@ import msgspec
 
 from runink.actors.barn_polls import Polls
 from runink.actors.group import Group
-from runink.actors.member import Member, settle
+from runink.actors.member import Member
 from runink.actors.offload import Offload, in_thread
 from runink.actors.peers import PeerMessages, SnapshotChunk
+from runink.actors.settling import settle
 from runink.barn.backups import Backups
 from runink.barn.checks import check_proposal, check_range
 from runink.barn.commands import (
@@ -78,7 +79,6 @@ from runink.clients.barn_requests import (
     WatchFrom,
 )
 from runink.errors import Broken, NotFound, RuninkError
-from runink.raft.messages import ConfChangeV2
 from runink.runtime.actor import Actor, Context, Later
 from runink.storage.disk import Disk
 
@@ -194,7 +194,7 @@ class Barn(Actor[BarnMessage]):
             case SnapshotChunk():
                 return self._in_background(partial(self._member.take_chunk, message))
             case ChangeMembers(change):
-                return self._change(change)
+                return self._in_background(partial(self._member.change, change))
             case MoveLeader(successor):
                 self._member.transfer(successor)
                 return None
@@ -274,11 +274,6 @@ class Barn(Actor[BarnMessage]):
         check_proposal(proposal)
         later = Later()
         self._member.propose(proposal, partial(settle, later))
-        return later
-
-    def _change(self, change: ConfChangeV2) -> Later:
-        later = Later()
-        self._member.change(change, partial(settle, later))
         return later
 
     def applied(self, proposal: Proposal, answer: Answer) -> None:

@@ -15,8 +15,10 @@ A full disk refuses proposals and harms nothing; every other failure of the disk
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import anyio
@@ -27,19 +29,20 @@ from runink.actors.group import TICK_S, Group, config_of
 from runink.actors.member_disk import MemberDisk, open_directory
 from runink.actors.offload import Offload, in_thread
 from runink.actors.peers import Peer, PeerMessages, SnapshotChunk, Wanted
+from runink.actors.settling import Settle, settle_pending, stopped
 from runink.barn.commands import Answer, Proposal
 from runink.barn.effects import Append, Work
+from runink.barn.keys import member_key
 from runink.barn.replica import Replica
 from runink.barn.store import Store
-from runink.errors import Invalid, OutcomeUnknown, Overloaded, RuninkError, Unavailable
+from runink.errors import Invalid, Overloaded, RuninkError, Unavailable
 from runink.raft.messages import ConfChangeV2, Message, MessageType
-from runink.runtime.actor import Later
+from runink.runtime.envelope import Pending
 from runink.storage.disk import Disk
 
 SNAPSHOT_RETRY_TICKS: Final = 200  # after a snapshot that found no room
 CLOSING_S: Final = 2.0  # for what is under way when a member stops
 
-Settle = Callable[[Answer | RuninkError | None], object]
 _log = logging.getLogger(__name__)
 
 
@@ -147,15 +150,26 @@ class Member:
 
     def propose(self, proposal: Proposal, settle: Settle) -> None:
         """Have a command applied; `settle` is called once with what became of it. Raises Overloaded, Invalid, Unavailable (`stopping`)."""
-        self._replica.propose(self._ask(settle), proposal)
+        with self._asking(settle) as number:
+            self._replica.propose(number, proposal)
 
     def read(self, settle: Settle) -> None:
         """Have `settle` called with nothing as soon as a read is linearizable. Raises Overloaded, Unavailable (`stopping`)."""
-        self._replica.read(self._ask(settle))
+        with self._asking(settle) as number:
+            self._replica.read(number)
 
-    def change(self, change: ConfChangeV2, settle: Settle) -> None:
-        """Change the membership. Raises as `propose`."""
-        self._replica.propose_change(self._ask(settle), change)
+    async def change(self, change: ConfChangeV2) -> Answer:
+        """Change the membership; return when it took effect here. Raises as `propose`, and OutcomeUnknown."""
+        if not self._disk.storage.statistics().snapshot_index:
+            await (
+                self.snapshot_now()
+            )  # of a log that has no founders in it: who joins must not begin with its first entry
+        waiting = Pending()
+        with self._asking(partial(settle_pending, waiting)) as number:
+            self._replica.propose_change(number, change)
+        await waiting.wait()
+        answer: Answer = waiting.result()
+        return answer
 
     def transfer(self, successor: int) -> None:
         """Hand the leadership over, if the successor can take it."""
@@ -184,13 +198,15 @@ class Member:
             return True
         return self._disk.has_whole(message.snapshot.metadata)
 
-    def _ask(self, settle: Settle) -> int:
+    @contextmanager
+    def _asking(self, settle: Settle) -> Iterator[int]:
+        """Give a number to ask the replica under; whoever is refused right there is not told again. Raises Unavailable (`stopping`)."""
         if self._is_closing:
             raise Unavailable("the Barn is stopping", code="stopping", hint="try again")
         self._number += 1
+        yield self._number
         self._asked[self._number] = settle
         self._wake.set()
-        return self._number
 
     def close(self) -> None:
         """Take no more; `run` ends when what is under way is done, or after CLOSING_S."""
@@ -217,7 +233,7 @@ class Member:
         finally:
             asked, self._asked = self._asked, {}
             for settle in asked.values():
-                settle(_stopped())
+                settle(stopped())
 
     async def _work_until_closed(self, group: anyio.abc.TaskGroup) -> None:
         deadline_s = float("inf")
@@ -249,6 +265,7 @@ class Member:
             self._asked.pop(number)(None)
         if work.applied:
             self._hears.changed()
+        if work.applied or self._disk.storage.lacks_membership:
             self._keep_log_short(group)
         if self._replica.is_caught_up() or self._disk.full is not None:
             self._caught_up.set()
@@ -257,12 +274,13 @@ class Member:
         peer = self._peers.get(member)
         if peer is None:
             ours = self._group
-            assert ours.connect is not None, "a group of one has no other members"
+            connect = ours.connect
+            assert connect is not None, "a group of one has no other members"
             peer = self._peers[member] = Peer(
                 member,
                 cluster=ours.cluster,
                 sender=ours.member,
-                connect=ours.connect,
+                connect=lambda: connect(member, address_in(self.store, member)),
                 lost=self._lost,
             )
             group.start_soon(peer.run)
@@ -314,7 +332,9 @@ class Member:
             self._is_snapshot_running = False
 
     async def _write_snapshot(self) -> None:
-        """Write the state as it is now; the rest goes on meanwhile."""
+        """Write the state as it is now; the rest goes on meanwhile. Raises Overloaded while a leader's state takes its place: the membership is that one's already."""
+        if self._replica.node.raft.log.has_next_or_in_progress_snapshot():
+            raise Overloaded("a leader's snapshot takes effect", hint="try again in a moment")
         conf_state = self._replica.node.raft.tracker.membership.conf_state()
         await self._disk.write_snapshot(self.store.image(), conf_state)
 
@@ -361,19 +381,13 @@ class Member:
         )
 
 
-def settle(later: Later, outcome: Answer | RuninkError | None) -> None:
-    """Answer a request with what became of it."""
-    if isinstance(outcome, RuninkError):
-        later.fail(outcome)
-    else:
-        later.answer(outcome)
-
-
-def _stopped() -> RuninkError:
-    return OutcomeUnknown(
-        "the Barn stopped before it was known whether this is written",
-        hint="read it, and decide anew",
-    )
+def address_in(store: Store, member: int) -> str:
+    """Return where the Barn says that a member listens, empty if it does not know."""
+    found = store.get(member_key(member))
+    try:
+        return msgspec.json.decode(found.value, type=str) if found else ""
+    except msgspec.MsgspecError:
+        return ""  # somebody has put something else there
 
 
 def _first(errors: BaseExceptionGroup[RuninkError]) -> RuninkError:

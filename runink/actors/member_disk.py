@@ -106,9 +106,7 @@ class MemberDisk:
 
     def is_snapshot_due(self, applied_index: int) -> bool:
         """Say whether the log has grown, or the newest snapshot does not know the membership."""
-        storage = self.storage
-        is_old = storage.statistics().snapshot_index < storage.snapshot_index_min
-        return is_old or storage.is_snapshot_due(applied_index)
+        return self.storage.lacks_membership or self.storage.is_snapshot_due(applied_index)
 
     async def write_snapshot(self, state: image.Image, conf_state: ConfState) -> None:
         """Put a state on disk, and let the log before it go. Raises Unavailable (`disk_full`), Broken."""

@@ -65,7 +65,10 @@ class SnapshotChunk(Request[Wanted], frozen=True):
     data: bytes = b""
 
 
-Connect = Callable[[int], AbstractAsyncContextManager[Ref[PeerMessages | SnapshotChunk]]]
+PeerRef = Ref[PeerMessages | SnapshotChunk]
+Connect = Callable[
+    [int, str], AbstractAsyncContextManager[PeerRef]
+]  # a member, and where the Barn says that it listens
 
 
 class Peer:
@@ -77,7 +80,7 @@ class Peer:
         *,
         cluster: str,
         sender: int,
-        connect: Connect,
+        connect: Callable[[], AbstractAsyncContextManager[PeerRef]],
         lost: Callable[[int], object],
     ) -> None:
         self.member = member
@@ -88,7 +91,7 @@ class Peer:
         self._queue: deque[Message] = deque()
         self._bytes = 0
         self._wake = anyio.Event()
-        self._ref: Ref[PeerMessages | SnapshotChunk] | None = None
+        self._ref: PeerRef | None = None
         self.dropped = 0
 
     @property
@@ -122,7 +125,7 @@ class Peer:
         pause_s = PAUSE_S
         while True:  # ends by being cancelled
             try:
-                async with self._connect(self.member) as ref:
+                async with self._connect() as ref:
                     self._ref = ref
                     pause_s = PAUSE_S
                     await self._send_all(ref)
@@ -137,7 +140,7 @@ class Peer:
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
-    async def _send_all(self, ref: Ref[PeerMessages | SnapshotChunk]) -> None:
+    async def _send_all(self, ref: PeerRef) -> None:
         while True:  # ends when the connection does
             if not self._queue:
                 self._wake = anyio.Event()

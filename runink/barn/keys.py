@@ -5,6 +5,7 @@
     /pipelines/H/NAME/VERSION        a compiled pipeline
     /runs/H/RUN                      a run and its state
     /slices/H/RUN/SLICE              a slice and its state
+    /members/NUMBER                  where a member of the Barn listens
     /nodes/N                         a worker node, attached to its lease
     /placements/N/RUN/SLICE          what node N is to run
     /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
@@ -61,6 +62,7 @@ HERDS: Final = Keys("herds", 1)
 PIPELINES: Final = Keys("pipelines", 3)
 RUNS: Final = Keys("runs", 2)
 SLICES: Final = Keys("slices", 3)
+MEMBERS: Final = Keys("members", 1)
 NODES: Final = Keys("nodes", 1)
 PLACEMENTS: Final = Keys("placements", 3)
 PUBLISHING: Final = Keys("publishing", 1)
@@ -76,6 +78,7 @@ OWN_ROOTS: Final = (
     "contracts",
     "herds",
     "lineage",
+    "members",
     "nodes",
     "pipelines",
     "placements",
@@ -97,6 +100,10 @@ def own_prefix_in(span: Span) -> str:
 
 def herd_key(herd: HerdName) -> str:
     return HERDS.key(herd)
+
+
+def member_key(member: int) -> str:
+    return MEMBERS.key(str(member))
 
 
 def pipeline_key(herd: HerdName, name: PipelineName, version: str) -> str:

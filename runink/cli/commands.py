@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "cancel": ("runink.cli.runs:cancel", "Cancel a run."),
     "clean": ("runink.cli.clean:clean", "Forget runs that are over, with their logs."),
     "barn": ("runink.cli.barn:barn", "Look at the Barn, the store of the cluster's state, and mend it."),
+    "cluster": ("runink.cli.cluster:cluster", "Look after the members of the Barn."),
     "doctor": ("runink.cli.doctor:doctor", "Check this machine and this project, and say what to mend."),
 }  # fmt: skip
 

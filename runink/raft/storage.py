@@ -101,8 +101,13 @@ class MemoryStorage:
     def last_index(self) -> int:
         return self._before.index + len(self._entries)
 
+    @property
+    def lacks_membership(self) -> bool:
+        """Say whether the newest snapshot is one that may not be handed out."""
+        return self._snapshot.metadata.index < self.snapshot_index_min
+
     def snapshot(self) -> Snapshot:
-        if self._snapshot.metadata.index < self.snapshot_index_min:
+        if self.lacks_membership:
             raise SnapshotTemporarilyUnavailable
         return self._snapshot
 

@@ -169,8 +169,9 @@ class LogStorage(MemoryStorage):
             if size > KEPT_BYTES:
                 break
             kept += 1
-        if place > kept:
-            self.compact(index - kept)
+        if place > kept or (place and not self._before.index):
+            # Never down to the first entry: who joins gets the founders by a snapshot, not only what changed since.
+            self.compact(max(index - kept, 1))
 
     def truncate(self) -> int:
         """Drop the segments behind the newest snapshot; return how many. Raises Broken."""

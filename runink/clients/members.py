@@ -1,0 +1,126 @@
+"""Reaching a Barn of several members: one connection to each, kept up, and requests to the one that serves them best.
+
+    request                           goes to
+    Propose, ChangeMembers            the leader, if it is known and connected; else any
+    what only reads, and watches      the members in turn
+    MoveLeader                        any
+
+What a member does not answer is not sent to another here: who asks (`BarnClient`) knows whether it may be sent twice, and when it asks again it comes to
+another one.  Watches go on at any member, because they say from which revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, TypeVar
+
+import anyio
+
+from runink.clients.barn_requests import BarnRequest, ChangeMembers, Propose, Status
+from runink.errors import LinkLost, RuninkError, Unavailable
+from runink.runtime.envelope import Request
+from runink.runtime.ref import Ref
+
+PAUSE_S: Final = 0.05  # before the next try to connect; doubled with each
+PAUSE_S_MAX: Final = 1.0
+LOOK_S: Final = 1.0  # between two looks at who leads
+LOOK_WITHIN_S: Final = 2.0
+
+R = TypeVar("R")
+Connect = Callable[[], AbstractAsyncContextManager[Ref[BarnRequest]]]
+
+
+class Members:
+    """The members of one Barn, as if they were one actor. Made by `reaching`."""
+
+    address = "barn"
+
+    def __init__(self, connects: Mapping[int, Connect]) -> None:
+        self._connects = connects
+        self._refs: dict[int, Ref[BarnRequest]] = {}
+        self._lead = 0
+        self._turn = 0
+        self._is_changed = anyio.Event()
+
+    @property
+    def lead(self) -> int:
+        """Who leads, as far as is known; 0 if nobody does."""
+        return self._lead
+
+    @property
+    def connected(self) -> frozenset[int]:
+        return frozenset(self._refs)
+
+    async def tell(self, message: BarnRequest) -> None:
+        await self._next().tell(message)
+
+    def tell_nowait(self, message: BarnRequest) -> None:
+        self._next().tell_nowait(message)
+
+    async def ask(self, request: Request[R], *, within: float) -> R:
+        """Ask the member that serves this best, when one is connected. Raises LinkLost, TimedOut, and what it answers with."""
+        until_s = anyio.current_time() + within
+        with anyio.move_on_after(within):
+            while not self._refs:  # ends with a connection, or with the time
+                await self._is_changed.wait()
+        if not self._refs:
+            raise LinkLost("no member of the Barn can be reached", hint="try again")
+        is_write = isinstance(request, (Propose, ChangeMembers))
+        member = self._lead if is_write and self._lead in self._refs else self._turned()
+        try:
+            return await self._refs[member].ask(request, within=until_s - anyio.current_time())
+        except Unavailable:
+            if member == self._lead:
+                self._lead = 0  # until the next look: it may have stopped leading
+            raise
+
+    def _turned(self) -> int:
+        members = sorted(self._refs)
+        self._turn += 1
+        return members[self._turn % len(members)]
+
+    def _next(self) -> Ref[BarnRequest]:
+        if not self._refs:
+            raise LinkLost("no member of the Barn can be reached", hint="try again")
+        return self._refs[self._turned()]
+
+    async def keep(self, member: int) -> None:
+        """Keep the connection to a member. Ends by being cancelled."""
+        pause_s = PAUSE_S
+        while True:  # ends by being cancelled
+            try:
+                async with self._connects[member]() as ref:
+                    pause_s = PAUSE_S
+                    await self._use(member, ref)
+            except RuninkError:
+                pass  # it is tried again, for as long as anybody wants the members
+            finally:
+                self._refs.pop(member, None)
+            await anyio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+    async def _use(self, member: int, ref: Ref[BarnRequest]) -> None:
+        """Let requests come to a member, and look who leads, until it is silent."""
+        while True:  # ends when the connection does
+            status = await ref.ask(Status(), within=LOOK_WITHIN_S)
+            if member not in self._refs:
+                self._refs[member] = ref
+                self._is_changed.set()
+                self._is_changed = anyio.Event()
+            if status.lead == member or self._lead not in self._refs:
+                self._lead = status.lead
+            await anyio.sleep(LOOK_S)
+
+
+@asynccontextmanager
+async def reaching(connects: Mapping[int, Connect]) -> AsyncIterator[Members]:
+    """Keep connections to all members for as long as the block; requests wait for the first of them."""
+    members = Members(connects)
+    async with anyio.create_task_group() as group:
+        for member in connects:
+            group.start_soon(members.keep, member)
+        try:
+            yield members
+        finally:
+            group.cancel_scope.cancel()
