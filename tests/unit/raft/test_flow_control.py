@@ -60,11 +60,11 @@ def test_a_heartbeats_answer_lets_one_more_probe_through():
     assert apps(one.propose(b"b")) == []
 
 
-def test_an_accepted_probe_begins_replication():
+def test_an_accepted_probe_begins_replication_behind_it():
     one = leader()
-    yes(one, 2)
-    assert known(one).state is REPLICATE
-    assert known(one).next == 3
+    told = apps(yes(one, 2))
+    assert (known(one).state, known(one).next) == (REPLICATE, 3)
+    assert [(app.index, app.entries) for app in told] == [(2, ())]  # it tells the commit index
 
 
 def test_a_refused_probe_is_followed_by_an_earlier_one():

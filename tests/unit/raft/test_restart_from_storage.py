@@ -93,6 +93,7 @@ def test_a_follower_that_lost_what_it_acknowledged_stops_instead_of_going_on():
         ({"id": LOCAL_APPEND_THREAD}, "id must be"),
         ({"heartbeat_tick": 0}, "heartbeat_tick must be"),
         ({"election_tick": 1}, "election_tick must be more"),
+        ({"message_bytes_max": 0}, "message_bytes_max must be 1"),
         ({"inflight_messages_max": 0}, "inflight_messages_max"),
         ({"inflight_bytes_max": 1}, "inflight_bytes_max"),
         ({"uncommitted_bytes_max": 0}, "uncommitted_bytes_max"),
