@@ -171,8 +171,8 @@ class Replica:
         assert self._is_writing
         self._is_writing = False
         assert (append.snapshot is None) == (store is None)
-        self.store = store or self.store
-        if append.snapshot is not None:
+        if append.snapshot is not None and store is not None:
+            self.store = store
             self._storage.apply_snapshot(append.snapshot)
         self._storage.append(append.entries)
         self._on_disk = append.hard_state or self._on_disk
@@ -214,7 +214,8 @@ class Replica:
     def _respond(self, responses: Iterable[Message]) -> None:
         for message in responses:
             if message.to == self._id:
-                self.node.step(message)
+                with suppress(StepPeerNotFound):  # it was removed while its write was under way
+                    self.node.step(message)
             else:
                 self._work.send(message)
 

@@ -71,6 +71,9 @@ class MemberLog(MemoryStorage):
         """Read the disk. `is_snapshot_busy` says now and then that the snapshot is being made, so that it cannot be had."""
         super().__init__()
         self.is_snapshot_wanted = False  # a newer one than there is
+        self.snapshot_index_min = 0  # nobody is sent an older one
+        self.conf_state = ConfState()  # as it is applied
+        self.store = Store()
         self._is_snapshot_busy = is_snapshot_busy
         self._disk = disk
         opened = open_state(disk, segment_bytes=SEGMENT_BYTES)
@@ -81,13 +84,12 @@ class MemberLog(MemoryStorage):
             self.apply_snapshot(snapshot)
         self.append(opened.entries)
         self.hard_state = opened.hard_state
-        self.conf_state = self._snapshot.metadata.conf_state  # as it is applied
-        self.store = Store()
         self.restore_store()
 
     def snapshot(self) -> Snapshot:
         """Return the newest snapshot; one that does not know a new member would be refused by it, so then a newer one is wanted."""
-        if self._snapshot.metadata.conf_state != self.conf_state:
+        metadata = self._snapshot.metadata
+        if metadata.conf_state != self.conf_state or metadata.index < self.snapshot_index_min:
             self.is_snapshot_wanted = True
             raise SnapshotTemporarilyUnavailable
         if self._is_snapshot_busy():
@@ -100,8 +102,10 @@ class MemberLog(MemoryStorage):
 
     def restore_store(self) -> None:
         """Put the store into the state of the newest snapshot."""
-        data = self._snapshot.data
-        self.store = Store.restore(image.decode(data)) if data else Store()
+        self.store = self.store_of(self._snapshot)
+
+    def store_of(self, snapshot: Snapshot) -> Store:
+        return Store.restore(image.decode(snapshot.data)) if snapshot.data else Store()
 
     def saw(self, key: str) -> Saw:
         """Read a key of the store."""
@@ -112,20 +116,30 @@ class MemberLog(MemoryStorage):
     def write(
         self, entries: Sequence[Entry], hard_state: HardState | None, snapshot: Snapshot | None
     ) -> None:
-        """Put on disk what the core wants there; when it returns, it is there. Doing it again for want of room does no harm.
+        """Put on disk what the core wants there, and into memory; when it returns, it is there. Raises like `put`."""
+        self.put(entries, hard_state, snapshot)
+        if snapshot is not None:
+            self.apply_snapshot(snapshot)
+        self.append(entries)
 
-        Raises PowerCut, and what the log and the snapshots raise.
-        """
+    def put(
+        self, entries: Sequence[Entry], hard_state: HardState | None, snapshot: Snapshot | None
+    ) -> None:
+        """Put something on disk only. Doing it again for want of room does no harm. Raises PowerCut, and what the log and the snapshots raise."""
         position = self._receive(snapshot) if snapshot is not None else None
         if entries or hard_state is not None or position is not None:
             self._wal.append(entries, hard_state=hard_state, snapshot=position)
-        if snapshot is not None and position is not None:
+        if position is not None:
             finish_install(self._disk, position)
-            self.apply_snapshot(snapshot)
-            self.conf_state = snapshot.metadata.conf_state
-        if hard_state is not None:
-            self.hard_state = hard_state
-        self.append(entries)
+
+    def make_room(self, size: int) -> int:
+        """Make room for so many bytes of entries; return how many fit for certain. Raises like `put`."""
+        self._wal.make_room(size)
+        return self._wal.room_bytes
+
+    def apply_snapshot(self, snapshot: Snapshot) -> None:
+        super().apply_snapshot(snapshot)
+        self.conf_state = snapshot.metadata.conf_state
 
     def _receive(self, snapshot: Snapshot) -> Position:
         """Put a leader's snapshot aside, whole, as if its chunks arrived now."""

@@ -24,7 +24,7 @@ from runink.testing.linearizability import Verdict, check_linearizable
 from runink.testing.raft_disk import store_bytes
 from runink.testing.raft_group_clients import Client
 from runink.testing.raft_group_faults import Faults
-from runink.testing.raft_group_member import Crash, Member, Settings, Surroundings
+from runink.testing.raft_group_member import Crash, Kind, Member, Settings, Surroundings
 from runink.testing.raft_group_operator import Operator
 from runink.testing.raft_group_watch import GroupWatch, named
 from runink.testing.raft_group_world import MS, SECOND, Statistics, World
@@ -73,7 +73,7 @@ def _settings(world: World) -> Settings:
         uncommitted_bytes_max=random.choice([300, UNLIMITED, UNLIMITED]),
         snapshot_entries=random.choice([3, 10, 30]),
         kept_entries=random.choice([0, 1, 5, 20]),
-        asynchronous=random.choice([0.0, 0.5, 1.0]),
+        kinds=random.choice([*((kind,) for kind in Kind), tuple(Kind)]),
     )
 
 

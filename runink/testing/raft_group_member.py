@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from runink.barn.commands import Proposal
+from runink.barn.replica import Replica
 from runink.errors import Broken, Unavailable
 from runink.raft.config import Config
 from runink.raft.messages import ConfState, Message, MessageType
@@ -18,9 +19,18 @@ from runink.raft.rawnode import RawNode
 from runink.testing.disk import SPACE_BYTES, FaultyDisk
 from runink.testing.raft_disk import Fuse, MemberLog, PowerCut, found
 from runink.testing.raft_group_life import Life, RawLife, ReadReply, Reply
+from runink.testing.raft_group_replica import ReplicaLife
 from runink.testing.raft_group_watch import GroupWatch
 from runink.testing.raft_group_world import MS, Act, World
 from runink.testing.raft_network import Network
+
+
+class Kind(Enum):
+    """How a life does the core's work."""
+
+    SYNCHRONOUS = "synchronous"
+    ASYNCHRONOUS = "asynchronous"
+    REPLICA = "replica"
 
 
 class Crash(Enum):
@@ -43,7 +53,7 @@ class Settings:
     uncommitted_bytes_max: int
     snapshot_entries: int
     kept_entries: int
-    asynchronous: float  # the share of lives that write so
+    kinds: tuple[Kind, ...]  # each life is of one of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +146,15 @@ class Member:
         log = MemberLog(self.disk, is_snapshot_busy=lambda: world.chance(self.snapshot_busy))
         world.statistics.torn_tails += log.torn is not None
         self.watch.state_at(log.store)
-        is_async = world.chance(self._settings.asynchronous)
-        world.statistics.async_lives += is_async
-        world.statistics.sync_lives += not is_async
-        node = RawNode(self._config(log, is_async=is_async))
-        self._life = RawLife(self, node, log, is_async=is_async)
-        self.watch.restarted(node.raft)
+        kind = world.random.choice(self._settings.kinds)
+        world.statistics.lives[kind.value] += 1
+        config = self._config(log, is_async=kind is not Kind.SYNCHRONOUS)
+        if kind is Kind.REPLICA:
+            nonce = world.random.randrange(1, 1 << 31)
+            self._life = ReplicaLife(self, Replica(config, log, log.store, nonce=nonce), log)
+        else:
+            self._life = RawLife(self, RawNode(config), log, is_async=config.async_storage_writes)
+        self.watch.restarted(self._life.raft)
         self.soon(world.random.randrange(self.tick_us), "tick", self._tick)
 
     def _config(self, log: MemberLog, *, is_async: bool) -> Config:

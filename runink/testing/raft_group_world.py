@@ -50,8 +50,7 @@ class Statistics:
     dropped_proposals: int = 0
     unknown_outcomes: int = 0
     undecided_histories: int = 0
-    sync_lives: int = 0
-    async_lives: int = 0
+    lives: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Statistics) -> None:
         for one in fields(self):
