@@ -1,7 +1,7 @@
 """What a member wants done, and in which order.
 
 Synchronous (`Config.async_storage_writes` is off), for each Ready:
-    1. write `snapshot`, `entries` and `hard_state` to disk, in this order; sync if `must_sync`
+    1. write `snapshot`, `entries` and `hard_state` to disk, in this order; sync if `must_sync`, and a snapshot always
     2. send `messages`; those that promise nothing of what was written (a leader's MsgApp) may be sent before or meanwhile
     3. apply `snapshot`, then `committed_entries`, and say so of changes of the membership (`RawNode.apply_conf_change`)
     4. `RawNode.advance`
