@@ -6,8 +6,7 @@
     a snapshot sent               a task: chunk after chunk
     answers                       at once
 
-Besides: a tick every TICK_S, and a snapshot of the state when the log has grown.  One task (`run`) calls the replica's `work` whenever something happened;
-before it does, it gives way once, because those that were just answered ask again, and belong into the same batch.
+Besides: a tick every TICK_S, and a snapshot of the state when the log has grown.  One task (`run`) calls the replica's `work` whenever something happened.
 
 A full disk refuses proposals and harms nothing; every other failure of the disk ends `run` with Broken, and the member begins anew from what is on disk.
 """
@@ -22,7 +21,6 @@ from functools import partial
 from typing import Final, Protocol
 
 import anyio
-import anyio.lowlevel
 import msgspec
 
 from runink.actors.group import TICK_S, Group, config_of
@@ -238,7 +236,6 @@ class Member:
     async def _work_until_closed(self, group: anyio.abc.TaskGroup) -> None:
         deadline_s = float("inf")
         while anyio.current_time() < deadline_s:
-            await anyio.lowlevel.checkpoint()
             self._wake = anyio.Event()
             self._carry_out(self._replica.work(), group)
             if self._is_closing:
@@ -291,8 +288,8 @@ class Member:
         self._wake.set()
 
     async def _append(self, append: Append) -> None:
-        store = await self._disk.append(append, on_full=self._wake_up)
-        self._replica.written(append, store=store)
+        store, free_bytes = await self._disk.append(append, on_full=self._wake_up)
+        self._replica.written(append, store=store, free_bytes=free_bytes)
         self._batches += 1
         self._entries += len(append.entries)
         if store is not None:

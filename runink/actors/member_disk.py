@@ -7,7 +7,9 @@ it works on an image, and the log goes on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import anyio
 
@@ -22,7 +24,18 @@ from runink.raft.messages import ConfState, Entry, HardState, Message, Snapshot,
 from runink.storage.disk import Disk
 from runink.storage.log_storage import LogStorage, begin_directory, open_log_storage
 
-FULL_PAUSE_S = 0.2  # until a full disk is tried again
+FULL_PAUSE_S: Final = 0.2  # until a full disk is tried again
+ROOM_LOW_BYTES: Final = (
+    128 << 10
+)  # some hundred proposals: when less is left, more is made with the next write
+ROOM_BYTES: Final = 512 << 10
+
+
+class Written(NamedTuple):
+    """What a write came to: the state of its snapshot, if it had one, and how much can be appended for certain."""
+
+    store: Store | None
+    free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +89,22 @@ class MemberDisk:
     def is_busy(self) -> bool:
         return self._lock.locked()
 
-    async def append(self, append: Append, *, on_full: Callable[[], object]) -> Store | None:
-        """Put an Append on disk, trying again while there is no room; return the state of its snapshot, if it has one. Raises Broken."""
+    async def append(self, append: Append, *, on_full: Callable[[], object]) -> Written:
+        """Put an Append on disk, trying again while there is no room. Raises Broken."""
         parts = (append.entries, append.hard_state, append.snapshot)
         async with self._lock:
             while True:  # ends when there is room, or with the disk's failure
                 try:
-                    store: Store | None = await self._offload(_write, self.storage, *parts)
+                    written: Written = await self._offload(_write, self.storage, *parts)
                 except Unavailable as full:
                     self.full = full
                     on_full()
                     await anyio.sleep(FULL_PAUSE_S)
                 else:
                     break
-        if store is not None:
+        if written.store is not None:
             self._transfer.close()
-        return store
+        return written
 
     async def make_room(self, room_bytes: int) -> int:
         """Make room for so many bytes of entries; return how many fit for certain. Raises Unavailable (`disk_full`), Broken."""
@@ -146,8 +159,11 @@ def _write(
     entries: tuple[Entry, ...],
     hard_state: HardState | None,
     snapshot: Snapshot | None,
-) -> Store | None:
+) -> Written:
     storage.write(entries, hard_state, snapshot)
-    if snapshot is None:
-        return None
-    return Store.restore(image.decode(storage.read_state()))
+    store = None if snapshot is None else Store.restore(image.decode(storage.read_state()))
+    free_bytes = storage.room_bytes
+    if free_bytes < ROOM_LOW_BYTES:
+        with suppress(Unavailable):  # it is asked for again, and told, when it is needed
+            free_bytes = storage.make_room(ROOM_BYTES)
+    return Written(store, free_bytes)

@@ -88,7 +88,7 @@ class Peer:
         self._sender = sender
         self._connect = connect
         self._lost = lost
-        self._queue: deque[Message] = deque()
+        self._queue: deque[tuple[Message, int]] = deque()  # with their sizes
         self._bytes = 0
         self._wake = anyio.Event()
         self._ref: PeerRef | None = None
@@ -103,11 +103,13 @@ class Peer:
         if self._ref is None:
             self._drop(len(messages))
             return
-        self._queue.extend(messages)
-        self._bytes += sum(map(_bytes_of, messages))
+        for message in messages:
+            size = _bytes_of(message)
+            self._queue.append((message, size))
+            self._bytes += size
         excess = 0
         while self._bytes > PEER_BYTES_MAX:
-            self._bytes -= _bytes_of(self._queue.popleft())
+            self._bytes -= self._queue.popleft()[1]
             excess += 1
         if excess:
             self._drop(excess)
@@ -133,10 +135,13 @@ class Peer:
                 if self._ref is not None:
                     _log.info("member lost", extra={"member": self.member, "error": error.text})
             finally:
+                was_connected = self._ref is not None
                 self._ref = None
-                self._drop(len(self._queue))
+                self.dropped += len(self._queue)
                 self._queue.clear()
                 self._bytes = 0
+                if was_connected:  # and what was under way is lost as well, perhaps
+                    self._lost(self.member)
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
@@ -151,12 +156,11 @@ class Peer:
     def _next_batch(self) -> list[Message]:
         batch: list[Message] = []
         size = 0
-        while self._queue:
-            size += _bytes_of(self._queue[0])
-            if batch and size > FRAME_BYTES_MAX:
-                break
-            batch.append(self._queue.popleft())
-            self._bytes -= _bytes_of(batch[-1])
+        while self._queue and (not batch or size + self._queue[0][1] <= FRAME_BYTES_MAX):
+            message, more = self._queue.popleft()
+            batch.append(message)
+            size += more
+        self._bytes -= size
         return batch
 
     def _drop(self, count: int) -> None:

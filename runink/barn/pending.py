@@ -101,8 +101,11 @@ class Proposals:
         return request
 
     def refuse_queued(self, error: RuninkError) -> list[tuple[int, RuninkError]]:
-        """Give up all that is queued; return who is told."""
-        return [(request.number, error) for request in self._drop(list(self._queue))]
+        """Give up all that is queued; return who is told. Of what was proposed before, nobody knows whether it is in somebody's log."""
+        return [
+            (request.number, _lost() if request.term else error)
+            for request in self._drop(list(self._queue))
+        ]
 
     def repeat_before(self, term: int) -> list[tuple[int, RuninkError]]:
         """Of what was proposed before a term, queue again what may be proposed twice, and give up the rest; return who is told that the outcome is unknown."""
@@ -114,7 +117,8 @@ class Proposals:
             request.ticks += 1
         old = [request for request in self._queue if request.ticks >= EXPIRY_TICKS]
         told: list[tuple[int, RuninkError]] = [
-            (request.number, _nobody_led()) for request in self._drop(old)
+            (request.number, _lost() if request.term else _nobody_led())
+            for request in self._drop(old)
         ]
         late = [
             request

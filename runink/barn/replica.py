@@ -95,6 +95,7 @@ class Replica:
         self._is_writing = False
         self._on_disk = self._newest = self.node.raft.hard_state
         self._room_bytes = 0  # on disk, for what is not proposed yet
+        self._is_making_room = False
         self._applied_term = store.applied_term
         self._work = Work()
 
@@ -158,16 +159,19 @@ class Replica:
 
     def room(self, free_bytes: int) -> None:
         """Say how many bytes can be appended for certain behind the Appends that are written."""
-        unwritten = sum(map(_disk_bytes, self.node.raft.log.unstable.entries))
-        self._room_bytes = max(0, free_bytes - unwritten)
+        self._is_making_room = False
+        self._room_bytes = max(0, free_bytes - self._unwritten_bytes())
 
     def no_room(self, error: RuninkError) -> None:
         """Say that the disk is full: what is not proposed yet is refused."""
+        self._is_making_room = False
         self._work.answers += self._proposals.refuse_queued(error)
         self._handed_on.clear()  # their members propose them again, or give up
 
-    def written(self, append: Append, *, store: Store | None = None) -> None:
-        """Say that an Append is on disk; with a snapshot in it, `store` is the state that it held."""
+    def written(
+        self, append: Append, *, store: Store | None = None, free_bytes: int | None = None
+    ) -> None:
+        """Say that an Append is on disk; with a snapshot in it, `store` is the state that it held. `free_bytes` is as for `room`, if it is known."""
         assert self._is_writing
         self._is_writing = False
         assert (append.snapshot is None) == (store is None)
@@ -177,6 +181,8 @@ class Replica:
         self._storage.append(append.entries)
         self._on_disk = append.hard_state or self._on_disk
         self._respond(append.responses)
+        if free_bytes is not None:
+            self._room_bytes = max(0, free_bytes - self._unwritten_bytes())
 
     # What is to be done.
 
@@ -299,7 +305,13 @@ class Replica:
                 self.node.step(self._handed_on.popleft())
 
     def _want_room(self, size: int) -> None:
-        self._work.room_bytes = max(size, self._work.room_bytes)
+        """Ask for room for so much behind what is not written yet, unless it is being made."""
+        if not self._is_making_room:
+            self._is_making_room = True
+            self._work.room_bytes = size + self._unwritten_bytes()
+
+    def _unwritten_bytes(self) -> int:
+        return sum(map(_disk_bytes, self.node.raft.log.unstable.entries))
 
     def _ask(self) -> None:
         if self.lead != NONE and self._reads.may_ask():

@@ -136,6 +136,11 @@ class LogStorage(MemoryStorage):
         self.hard_state = hard_state or self.hard_state
         self.append(entries)
 
+    @property
+    def room_bytes(self) -> int:
+        """How much fits for certain, counted as in `make_room`."""
+        return self._log.room_bytes
+
     def make_room(self, size: int) -> int:
         """Make room for so much, each entry counted with its data and ENTRY_ROOM_BYTES of the log; return how much fits for certain.
 
