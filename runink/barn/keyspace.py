@@ -16,11 +16,12 @@ from typing import Final
 
 from runink.barn.commands import By, Range, Want
 from runink.barn.history import History, Row
-from runink.barn.keyvalue import ITEM_BYTES, Change, KeyValue, Page, Span, bytes_of
+from runink.barn.keyvalue import ITEM_BYTES, UNCOUNTED, Change, KeyValue, Page, Span, bytes_of
 from runink.barn.ordered import OrderedMap
 
 PAGE_ITEMS_MAX: Final = 10_000  # of one answer: some 10 ms
 PAGE_BYTES_MAX: Final = 6 << 20  # with what stands around it, less than a frame
+COUNT_LOOKS_MAX: Final = 10_000  # to count a span of the past by the way: some 10 ms
 
 _key_of = attrgetter("key")
 _SORTED_BY: Final = {
@@ -106,9 +107,8 @@ class Keyspace:
         if query.revision:
             self.history.check_kept(revision)
         span = Span(query.start, query.end)
-        count = self._count(span, revision)
         if query.want is Want.COUNT:
-            return Page((), now or self.revision, count)
+            return Page((), now or self.revision, self._count(span, revision))
         found = self._walk(span, revision, descending=query.by is By.KEY and query.descending)
         if _has_bounds(query):
             found = (item for item in found if _is_within(query, item))
@@ -117,6 +117,8 @@ class Keyspace:
         if query.want is Want.KEYS:
             found = map(_without_value, found)
         items, more = _cut(found, query.limit, room)
+        is_quick = self.revision - revision <= COUNT_LOOKS_MAX
+        count = self._count(span, revision) if is_quick else UNCOUNTED
         return Page(items, now or self.revision, count, more)
 
     def _walk(self, span: Span, revision: int, *, descending: bool) -> Iterator[KeyValue]:

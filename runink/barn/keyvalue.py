@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 ITEM_BYTES: Final = 200  # of the structs and numbers around a key and its value
+UNCOUNTED: Final = -1  # in place of a number that would take too long to find
 _LAST_CHARACTER: Final = 0x10FFFF
 _BEFORE_SURROGATES: Final = 0xD7FF  # the next code points are no characters and cannot be encoded
 _AFTER_SURROGATES: Final = 0xE000
@@ -46,9 +47,9 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
-    """What a span held: the keys that were asked for, `revision`, and how many keys it held in all.
+    """What a span held: the keys that were asked for, and how many keys it held in all.
 
-    `revision` is the store's when it was read.  `more` says that keys which were asked for did not find room: the answer had a limit, of the asker or of
+    A span of long ago is counted only for who asks for the count alone (`UNCOUNTED`).  `revision` is the store's when it was read.  `more` says that keys which were asked for did not find room: the answer had a limit, of the asker or of
     the Barn, and reading goes on behind the last key.
     """
 

@@ -20,7 +20,7 @@ from runink.barn.commands import (
     Range,
     Want,
 )
-from runink.barn.keyvalue import KeyValue, Page
+from runink.barn.keyvalue import UNCOUNTED, KeyValue, Page
 from runink.cli.barn_wording import (
     force_option,
     item_json,
@@ -95,7 +95,8 @@ def get(state: Path | None, output: str, key: str, want: str | None, **options: 
         for item in page.items:
             click.echo(_line(item, is_bare=want == "keys"))
         if page.more:
-            click.echo(f"{len(page.items)} of {counted(page.count, 'key')}", err=True)
+            whole = "more keys" if page.count == UNCOUNTED else counted(page.count, "key")
+            click.echo(f"{len(page.items)} of {whole}", err=True)
     if not page.count:
         raise NotFound(
             f"there is no key {key}",
@@ -121,7 +122,7 @@ async def _read(cluster: Cluster, query: Range) -> Page:
 def _page_json(page: Page) -> dict[str, Any]:
     return {
         "revision": page.revision,
-        "count": page.count,
+        "count": None if page.count == UNCOUNTED else page.count,
         "more": page.more,
         "items": [item_json(item) for item in page.items],
     }

@@ -6,6 +6,7 @@ import pytest
 from barn_world import applied, keys_of
 from runink.barn import keyspace
 from runink.barn.commands import By, Compact, Delete, DeleteRange, Put, Range, Txn, Want
+from runink.barn.keyvalue import UNCOUNTED
 from runink.barn.store import Store
 from runink.errors import Refused
 
@@ -120,6 +121,14 @@ def test_a_span_of_the_past_is_counted_from_what_changed_since():
     count = Range("/", "", revision=1, want=Want.COUNT)
     assert store.select(count).count == 100
     assert store.select(Range("/", "")).count == 92
+
+
+def test_a_span_of_long_ago_is_counted_only_for_who_asks_for_that(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(keyspace, "COUNT_LOOKS_MAX", 2)
+    store = fruits()
+    assert store.select(Range("/", "", revision=3)).count == 3
+    assert store.select(Range("/", "", revision=2)).count == UNCOUNTED
+    assert store.select(Range("/", "", revision=2, want=Want.COUNT)).count == 2
 
 
 def test_memory_of_the_past_is_given_back():
