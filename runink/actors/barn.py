@@ -193,8 +193,8 @@ class Barn(Actor[BarnMessage]):
                 return None
             case SnapshotChunk():
                 return self._in_background(partial(self._member.take_chunk, message))
-            case ChangeMembers(change):
-                return self._in_background(partial(self._member.change, change))
+            case ChangeMembers():
+                return self._in_background(partial(self._member.change, message))
             case MoveLeader(successor):
                 self._member.transfer(successor)
                 return None

@@ -14,55 +14,36 @@ A full disk refuses proposals and harms nothing; every other failure of the disk
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
 import anyio
 import msgspec
 
-from runink.actors.group import TICK_S, Group, config_of
+from runink.actors.group import ELECTION_TICKS, TICK_S, Group, config_of
 from runink.actors.member_disk import MemberDisk, open_directory
+from runink.actors.member_statistics import MemberStatistics, statistics_of
 from runink.actors.offload import Offload, in_thread
 from runink.actors.peers import Peer, PeerMessages, SnapshotChunk, Wanted
 from runink.actors.settling import Settle, settle_pending, stopped
+from runink.barn.changes import objection
 from runink.barn.commands import Answer, Proposal
 from runink.barn.effects import Append, Work
 from runink.barn.keys import member_key
 from runink.barn.replica import Replica
 from runink.barn.store import Store
-from runink.errors import Invalid, Overloaded, RuninkError, Unavailable
+from runink.clients.barn_requests import ChangeMembers
+from runink.errors import Invalid, NotLeader, Overloaded, RuninkError, Unavailable
 from runink.raft.messages import ConfChangeV2, Message, MessageType
 from runink.runtime.envelope import Pending
 from runink.storage.disk import Disk
 
 SNAPSHOT_RETRY_TICKS: Final = 200  # after a snapshot that found no room
+CHANGE_S: Final = 8.0  # for a leader to make a change of the membership
 CLOSING_S: Final = 2.0  # for what is under way when a member stops
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class MemberStatistics:
-    """A member in numbers. `trouble` is why it takes no writes at the moment."""
-
-    member: int
-    lead: int
-    term: int
-    committed_index: int
-    applied_index: int
-    snapshot_index: int
-    voters: tuple[int, ...]
-    learners: tuple[int, ...]
-    waiting: int
-    batches: int
-    entries: int
-    segments: int
-    free_bytes: int
-    torn: str
-    trouble: str
 
 
 class Hears(Protocol):
@@ -148,26 +129,47 @@ class Member:
 
     def propose(self, proposal: Proposal, settle: Settle) -> None:
         """Have a command applied; `settle` is called once with what became of it. Raises Overloaded, Invalid, Unavailable (`stopping`)."""
-        with self._asking(settle) as number:
-            self._replica.propose(number, proposal)
+        self._replica.propose(self._next(), proposal)
+        self._asking(settle)
 
     def read(self, settle: Settle) -> None:
         """Have `settle` called with nothing as soon as a read is linearizable. Raises Overloaded, Unavailable (`stopping`)."""
-        with self._asking(settle) as number:
-            self._replica.read(number)
+        self._replica.read(self._next())
+        self._asking(settle)
 
-    async def change(self, change: ConfChangeV2) -> Answer:
-        """Change the membership; return when it took effect here. Raises as `propose`, and OutcomeUnknown."""
+    async def change(self, request: ChangeMembers) -> Answer:
+        """Change the membership, if the leader has nothing against it; return when it took effect here. Raises as `propose`, Refused, Conflict, OutcomeUnknown."""
+        if not self._replica.is_leader:
+            return await self._leader().ask(request, within=CHANGE_S)
+        await self._check(request.change)
         if not self._disk.storage.statistics().snapshot_index:
-            await (
-                self.snapshot_now()
-            )  # of a log that has no founders in it: who joins must not begin with its first entry
+            # Of a log that has no founders in it: who joins must not begin with its first entry.
+            await self.snapshot_now()
         waiting = Pending()
-        with self._asking(partial(settle_pending, waiting)) as number:
-            self._replica.propose_change(number, change)
+        self._replica.propose_change(self._next(), request.change)
+        self._asking(partial(settle_pending, waiting))
         await waiting.wait()
         answer: Answer = waiting.result()
         return answer
+
+    async def _check(self, change: ConfChangeV2) -> None:
+        """Raise what the leader has against a change. Whether a member is silent shows within some ticks."""
+        raft = self._replica.node.raft
+        for _ in range(ELECTION_TICKS):
+            error = objection(raft, change.changes)
+            if error is None:
+                return
+            await anyio.sleep(TICK_S)
+        assert error is not None
+        raise error
+
+    def _leader(self) -> Peer:
+        peer = self._peers.get(self._replica.lead)
+        if peer is None:
+            raise NotLeader(
+                "nobody leads the Barn at the moment", code="no_leader", hint="try again"
+            )
+        return peer
 
     def transfer(self, successor: int) -> None:
         """Hand the leadership over, if the successor can take it."""
@@ -196,13 +198,15 @@ class Member:
             return True
         return self._disk.has_whole(message.snapshot.metadata)
 
-    @contextmanager
-    def _asking(self, settle: Settle) -> Iterator[int]:
-        """Give a number to ask the replica under; whoever is refused right there is not told again. Raises Unavailable (`stopping`)."""
+    def _next(self) -> int:
+        """Return the number to ask the replica under; whoever is refused right there is not told again. Raises Unavailable (`stopping`)."""
         if self._is_closing:
             raise Unavailable("the Barn is stopping", code="stopping", hint="try again")
         self._number += 1
-        yield self._number
+        return self._number
+
+    def _asking(self, settle: Settle) -> None:
+        """Note who is told what became of it."""
         self._asked[self._number] = settle
         self._wake.set()
 
@@ -357,24 +361,8 @@ class Member:
         await self._disk.shut()
 
     def statistics(self) -> MemberStatistics:
-        raft, log = self._replica.node.raft, self._disk.storage.statistics()
-        conf_state = raft.tracker.membership.conf_state()
-        return MemberStatistics(
-            member=self._group.member,
-            lead=self._replica.lead,
-            term=raft.term,
-            committed_index=raft.log.committed,
-            applied_index=self.store.applied_index,
-            snapshot_index=log.snapshot_index,
-            voters=conf_state.voters,
-            learners=conf_state.learners,
-            waiting=self._replica.waiting,
-            batches=self._batches,
-            entries=self._entries,
-            segments=log.segments,
-            free_bytes=self._disk.free_bytes(),
-            torn=self._disk.storage.torn.text if self._disk.storage.torn else "",
-            trouble=self._disk.full.text if self._disk.full else "",
+        return statistics_of(
+            self._replica, self._disk, batches=self._batches, entries=self._entries
         )
 
 

@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
@@ -30,7 +30,8 @@ FRAME_BYTES_MAX: Final = 4 << 20  # of messages in one frame, one message at lea
 MESSAGE_BYTES: Final = 64  # what a message takes beside its entries, about
 PAUSE_S: Final = 0.05  # before the next try to connect; doubled with each
 PAUSE_S_MAX: Final = 1.0
-CHUNK_S: Final = 20.0  # for a chunk to be written at the other end
+
+R = TypeVar("R")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[Message]).decode
@@ -115,12 +116,12 @@ class Peer:
             self._drop(excess)
         self._wake.set()
 
-    async def ask(self, chunk: SnapshotChunk) -> Wanted:
-        """Send a chunk of a snapshot. Raises LinkLost, TimedOut and what the receiver refuses it with."""
+    async def ask(self, request: Request[R], *, within: float) -> R:
+        """Ask the member itself. Raises LinkLost, TimedOut and what it refuses it with."""
         ref = self._ref
         if ref is None:
             raise LinkLost(f"member {self.member} is not connected", hint="try again")
-        return await ref.ask(chunk, within=CHUNK_S)
+        return await ref.ask(request, within=within)
 
     async def run(self) -> None:
         """Connect, send what is queued, and begin again when the connection is lost. Ends by being cancelled."""

@@ -22,6 +22,7 @@ from runink.storage.receiving import SnapshotReceiver, open_receiver
 from runink.storage.snapshot import SnapshotReader, decode_facts, encode_facts
 
 CHUNK_BYTES: Final = 1 << 20
+CHUNK_S: Final = 20.0  # for a chunk to be written at the other end
 
 
 class SnapshotTransfer:
@@ -41,10 +42,11 @@ class SnapshotTransfer:
             raise NotFound("there is no snapshot", code="no_snapshot")
         try:
             facts = encode_facts(reader.facts)
-            wanted = await peer.ask(SnapshotChunk(self._cluster, facts))
+            wanted = await peer.ask(SnapshotChunk(self._cluster, facts), within=CHUNK_S)
             while not wanted.is_whole:  # ends: each chunk brings it on, or an error comes
                 data = await self._offload(reader.read, wanted.offset, CHUNK_BYTES)
-                wanted = await peer.ask(SnapshotChunk(self._cluster, facts, wanted.offset, data))
+                chunk = SnapshotChunk(self._cluster, facts, wanted.offset, data)
+                wanted = await peer.ask(chunk, within=CHUNK_S)
             # It may be newer than what the message said when it was made.
             snapshot = Snapshot(reader.facts.metadata, facts)
             peer.send([structs.replace(message, snapshot=snapshot)])
