@@ -275,15 +275,44 @@ def test_a_snapshot_that_cannot_be_named_ends_the_member_and_is_named_by_its_nex
     disk = founded()
     storage = opened(disk)
     snapshot = received(disk, 30, 3)
-
-    def fail(operation: str) -> None:
-        if operation == "rename":
-            raise OSError(errno.EIO, "the disk failed")
-
     storage.save(entries(1, 2))
-    disk.before = fail
+    disk.before = _failing_to_rename
     with pytest.raises(Broken) as caught:
         storage.write(entries(31, 31, term=3), HardState(3, 0, 30), snapshot)
     assert caught.value.code == "wal_failed"
     again = opened(disk.killed())
     assert again.snapshot() == snapshot
+
+
+def test_a_directory_that_cannot_be_synced_is_not_opened():
+    for sync_error, error in ((errno.EIO, Broken), (errno.ENOSPC, Broken)):
+        disk = founded()
+        opened(disk).save(entries(1, 3))
+        disk.sync_error = sync_error
+        with pytest.raises(error) as caught:
+            opened(disk)
+        assert caught.value.code == "wal_failed"
+        disk.sync_error = None
+        assert opened(disk).last_index() == 3
+
+
+def test_a_snapshot_that_cannot_be_named_when_the_directory_is_opened_is_told():
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 2))
+    snapshot = received(disk, 30, 3)
+    disk.before = _failing_to_rename
+    with pytest.raises(Broken):
+        storage.write([], HardState(3, 0, 30), snapshot)
+    again = disk.killed()
+    again.before = _failing_to_rename
+    with pytest.raises(Broken, match="cannot be given its name") as caught:
+        opened(again)
+    assert caught.value.code == "wal_failed"
+    again.before = str
+    assert opened(again).snapshot() == snapshot
+
+
+def _failing_to_rename(operation: str) -> None:
+    if operation == "rename":
+        raise OSError(errno.EIO, "the disk failed")

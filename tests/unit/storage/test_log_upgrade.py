@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
-from runink.errors import WalCorrupt
-from runink.raft.messages import Entry, EntryType, HardState
+from runink.errors import Broken, WalCorrupt
+from runink.raft.messages import ConfState, Entry, EntryType, HardState, SnapshotMetadata
+from runink.storage import records
+from runink.storage.opening import open_state
 from runink.storage.records import Position
+from runink.storage.snapshot import load_snapshot, write_snapshot
 from runink.storage.wal import Recovered, open_log
 from runink.testing.disk import FaultyDisk
 
@@ -91,3 +95,48 @@ def test_damage_in_a_log_of_version_1_is_told_like_any_other():
     disk.flip("wal-0000000000000003", bit=8 * 100)
     with pytest.raises(WalCorrupt, match="wal-0000000000000003 is damaged at offset 32"):
         opened(disk)
+
+
+def test_a_directory_of_version_1_without_a_snapshot_is_that_of_its_only_member():
+    disk = old_disk()
+    disk.remove("snapshot-000000000000003d")
+    with pytest.raises(WalCorrupt, match="begins with entry 44, the snapshot ends with 0"):
+        open_state(disk, segment_bytes=SEGMENT_BYTES)
+    for name in list(segments(disk)):
+        disk.remove(name)
+    handle = disk.open("wal-0000000000000001", create=True)
+    head = records.SEGMENT_MAGIC_1 + (1).to_bytes(8, "big") + bytes(12)
+    disk.pwrite(handle, head + zlib.crc32(head).to_bytes(4, "big"), 0)
+    disk.close(handle)
+    found = open_state(disk, segment_bytes=SEGMENT_BYTES)
+    assert found.snapshot.metadata == SnapshotMetadata(ConfState(voters=(1,)))
+    found.log.append([change(1)])
+    assert open_state(disk.crash(), segment_bytes=SEGMENT_BYTES).entries == [change(1)]
+
+
+def test_a_snapshot_of_version_1_has_the_only_member_for_its_membership():
+    found = open_state(old_disk(), segment_bytes=SEGMENT_BYTES).snapshot
+    assert found.metadata == SnapshotMetadata(ConfState(voters=(1,)), 61, 1)
+    assert found.facts.body_bytes == len(found.body) == 6861
+
+
+def test_a_bit_flipped_anywhere_in_a_snapshot_of_version_1_is_damage():
+    disk = old_disk()
+    name = "snapshot-000000000000003d"
+    for byte in (*range(40), 41, 3000, disk.size(name) - 1):
+        disk.flip(name, bit=8 * byte + byte % 8)
+        with pytest.raises(Broken, match=f"{name} is damaged") as caught:
+            load_snapshot(disk)
+        assert caught.value.code == "snapshot_corrupt"
+        disk.flip(name, bit=8 * byte + byte % 8)
+
+
+def test_the_next_snapshot_leaves_nothing_of_version_1():
+    disk = old_disk()
+    found = open_state(disk, segment_bytes=SEGMENT_BYTES)
+    found.log.append([change(183)])
+    write_snapshot(disk, SnapshotMetadata(ConfState(voters=(1,)), 183, 4), [b"the state"])
+    found.log.truncate_behind(183)
+    assert disk.names() == ["snapshot-00000000000000b7", "wal-0000000000000006"]
+    again = open_state(disk.crash(), segment_bytes=SEGMENT_BYTES)
+    assert again.hard_state == HardState(3, 1, 183)

@@ -9,6 +9,7 @@ from hashlib import sha256
 import pytest
 from runink.errors import Unavailable
 from runink.raft.messages import ConfState, SnapshotMetadata
+from runink.storage import receiving
 from runink.storage.receiving import SnapshotReceiver, open_receiver, part_names, whole_part
 from runink.storage.snapshot import (
     SnapshotFacts,
@@ -195,6 +196,16 @@ def test_a_disk_that_fills_up_refuses_a_chunk_and_takes_it_later():
     disk.space_bytes += 1 << 20
     feed(receiver)
     assert receiver.is_whole
+
+
+def test_a_large_snapshot_is_synced_as_it_comes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(receiving, "SYNC_BYTES", 2000)
+    disk = FaultyDisk()
+    receiver = open_receiver(disk, FACTS)
+    for chunks in range(1, 6):
+        feed(receiver, chunks=1)
+        assert disk.pending_bytes() == (chunks % 2) * CHUNK
+    assert open_receiver(disk.crash(), FACTS).have_bytes == 4 * CHUNK
 
 
 def test_a_failed_sync_is_never_taken_for_a_whole_snapshot():
