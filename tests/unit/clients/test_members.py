@@ -1,0 +1,113 @@
+"""A client of several members: who is asked, and what happens when members go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from runink.barn.commands import Applied, Put
+from runink.clients.barn_requests import BarnStatus, Propose, Read, Status
+from runink.clients.members import LOOK_S, PAUSE_S_MAX, Members, reaching
+from runink.errors import LinkLost
+from trio.testing import MockClock
+
+pytestmark = pytest.mark.anyio
+PUT = Propose("c", 1, Put("/a", b""))
+
+
+class FakeMember:
+    """A member that says who leads, and counts what it was asked."""
+
+    address = "member"
+
+    def __init__(self, number: int, group: list[FakeMember]) -> None:
+        self.number = number
+        self.is_up = True
+        self.asked: list[str] = []
+        self._group = group
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Any]:
+        if not self.is_up:
+            raise LinkLost("nobody listens")
+        yield self
+
+    async def ask(self, request: Any, *, within: float) -> Any:
+        assert within > 0
+        if not self.is_up:
+            raise LinkLost("it is gone")
+        if isinstance(request, Status):
+            lead = next((one.number for one in self._group if one.is_up), 0)
+            return BarnStatus(*[0] * 13, member=self.number, lead=lead)
+        self.asked.append(type(request).__name__)
+        return Applied(1)
+
+    async def tell(self, message: Any) -> None:
+        raise NotImplementedError
+
+    def tell_nowait(self, message: Any) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture(
+    params=[pytest.param(("trio", {"clock": MockClock(autojump_threshold=0)}), id="trio")]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@asynccontextmanager
+async def three() -> AsyncIterator[tuple[list[FakeMember], Members]]:
+    group: list[FakeMember] = []
+    group += [FakeMember(number, group) for number in (1, 2, 3)]
+    async with reaching({one.number: one.connected for one in group}) as members:
+        await anyio.sleep(LOOK_S / 2)
+        yield group, members
+
+
+async def test_writes_go_to_the_leader_and_reads_to_the_members_in_turn():
+    async with three() as (group, members):
+        for _ in range(6):
+            await members.ask(PUT, within=1.0)
+            await members.ask(Read(()), within=1.0)
+    assert [one.asked.count("Propose") for one in group] == [6, 0, 0]
+    assert [one.asked.count("Read") for one in group] == [2, 2, 2]
+
+
+async def test_when_the_leader_is_gone_the_next_one_is_found():
+    async with three() as (group, members):
+        group[0].is_up = False
+        with pytest.raises(LinkLost):
+            await members.ask(PUT, within=1.0)
+        await anyio.sleep(2 * LOOK_S)
+        await members.ask(PUT, within=1.0)
+        assert members.lead == 2
+        assert members.connected == {2, 3}
+    assert group[1].asked == ["Propose"]
+
+
+async def test_a_member_that_comes_back_is_asked_again():
+    async with three() as (group, members):
+        group[2].is_up = False
+        await anyio.sleep(2 * LOOK_S)
+        assert members.connected == {1, 2}
+        group[2].is_up = True
+        await anyio.sleep(2 * PAUSE_S_MAX)
+        assert members.connected == {1, 2, 3}
+
+
+async def test_what_is_asked_while_nobody_is_there_waits_for_the_first_and_not_for_ever():
+    async with three() as (group, members):
+        for one in group:
+            one.is_up = False
+        await anyio.sleep(2 * LOOK_S)
+        with pytest.raises(LinkLost):
+            await members.ask(PUT, within=1.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: members.ask(PUT, within=60.0))
+            await anyio.sleep(1.0)
+            group[1].is_up = True
+    assert group[1].asked == ["Propose"]
