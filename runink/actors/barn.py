@@ -140,6 +140,7 @@ class Barn(Actor[BarnMessage]):
             gc.freeze()
         self._tick()
         context.spawn(self._keep_time)
+        context.spawn(self._polls.serve)
 
     async def _be_member(self) -> None:
         assert self._ended is not None
@@ -326,7 +327,7 @@ class Barn(Actor[BarnMessage]):
     def _watch(self, request: WatchFrom) -> Later:
         later = Later()
         if request.after_revision <= self._member.store.revision or self._member.may_read():
-            self._polls.ask(request, later, now_s=anyio.current_time())
+            self._polls.ask(request, later)
         else:  # It has seen more on another member: this one comes to it as for a read.
             self._member.read(partial(self._watch_caught_up, request, later))
         return later
@@ -337,7 +338,7 @@ class Barn(Actor[BarnMessage]):
         try:
             if isinstance(error, RuninkError):
                 raise error
-            self._polls.ask(request, later, now_s=anyio.current_time())
+            self._polls.ask(request, later)
         except RuninkError as refused:
             later.fail(refused)
 

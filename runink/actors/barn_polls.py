@@ -1,14 +1,21 @@
 """Watches that wait at a member of the Barn: who is answered when, and with what.
 
-A watch is asked with the revision behind which it wants changes.  If there are some it is answered at once; else it waits here until a change of its keys is
+A watch is asked with the revision behind which it wants changes.  If there are some it is answered; else it waits here until a change of its keys is
 applied, or its time is over.  Watches with the same interest are answered with one and the same value.
+
+What is asked is looked up by a task beside the actor (`serve`), some at a time: after a change a thousand watches ask anew at once, and a write must not stand in
+line behind them.  So the more there are, the more changes each answer holds.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import anyio
+import anyio.lowlevel
 
 from runink.barn.checks import check_interest
 from runink.barn.history import Watched
@@ -26,6 +33,10 @@ WATCH_WAIT_S_MAX: Final = (
 )
 CHANGES_MAX: Final = 10_000  # of one answer, some 10 ms
 WATCHED_BYTES_MAX: Final = 6 << 20  # of one answer: with its numbers it fits a frame
+SLICE: Final = 32  # watches that are looked up before others have their turn: some milliseconds
+FOUND_MAX: Final = (
+    64  # different questions behind one revision whose answers are kept for others who ask them
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +57,68 @@ class Polls:
         self._watches = Watches()
         self._polls: dict[int, _Poll] = {}
         self._polled = 0
+        self._asked: deque[tuple[WatchFrom, Later]] = deque()
+        self._is_asked = anyio.Event()
+        self._found: dict[tuple[Interest, int, int, int], Watched] = {}
+        self._found_at = (-1, -1)  # the store's revision, and what it had compacted
 
     def __len__(self) -> int:
         return len(self._polls)
 
-    def ask(self, request: WatchFrom, later: Later, *, now_s: float) -> None:
-        """Answer a watch, now or when there is something. Raises Invalid, Refused (`compacted`, `future_revision`), Overloaded (`too_many_watches`)."""
-        interest = Interest(request.prefixes, request.spans, request.skip, request.want_before)
-        check_interest(interest, request.limit)
-        store = self._store()
-        bounds = Bounds(min(request.limit, CHANGES_MAX), WATCHED_BYTES_MAX)
-        watched = store.changes_after(request.after_revision, interest, bounds, part=request.part)
-        if watched.changes or request.wait_s <= 0 or watched.revision < store.revision:
-            later.answer(watched)
-            return
-        if len(self._polls) >= WATCHES_MAX:
+    def ask(self, request: WatchFrom, later: Later) -> None:
+        """Take a watch, to be answered when there is something. Raises Overloaded (`too_many_watches`)."""
+        if len(self._polls) + len(self._asked) >= WATCHES_MAX:
             raise Overloaded(
                 f"{WATCHES_MAX} watches wait already",
                 code="too_many_watches",
                 hint="try again in a moment",
             )
+        self._asked.append((request, later))
+        self._is_asked.set()
+
+    async def serve(self) -> None:
+        """Look up what is asked, for ever. Ends by being cancelled."""
+        while True:  # ends by being cancelled
+            await self._is_asked.wait()
+            for _ in range(min(SLICE, len(self._asked))):
+                request, later = self._asked.popleft()
+                try:
+                    self._look(request, later, now_s=anyio.current_time())
+                except RuninkError as error:
+                    later.fail(error)
+            if not self._asked:
+                self._is_asked = anyio.Event()
+            await anyio.lowlevel.checkpoint()
+
+    def _look(self, request: WatchFrom, later: Later, *, now_s: float) -> None:
+        """Answer a watch, now or when there is something. Raises Invalid, Refused (`compacted`, `future_revision`)."""
+        interest = Interest(request.prefixes, request.spans, request.skip, request.want_before)
+        check_interest(interest, request.limit)
+        store = self._store()
+        watched = self._changes(store, interest, request)
+        if watched.changes or request.wait_s <= 0 or watched.revision < store.revision:
+            later.answer(watched)
+            return
         self._polled += 1
         until_s = now_s + min(request.wait_s, WATCH_WAIT_S_MAX)
         self._polls[self._polled] = _Poll(request, interest, until_s, later)
         self._watches.add(self._polled, interest)
+
+    def _changes(self, store: Store, interest: Interest, request: WatchFrom) -> Watched:
+        """Return what has happened. Many ask the same, so it is looked up once for each state."""
+        if self._found_at != (store.revision, store.compacted):
+            self._found_at = (store.revision, store.compacted)
+            self._found = {}
+        limit = min(request.limit, CHANGES_MAX)
+        key = (interest, request.after_revision, request.part, limit)
+        found = self._found.get(key)
+        if found is None:
+            bounds = Bounds(limit, WATCHED_BYTES_MAX)
+            found = store.changes_after(request.after_revision, interest, bounds, part=request.part)
+            size = sum(map(change_bytes, found.changes))
+            if size <= FOUND_BYTES_MAX and len(self._found) < FOUND_MAX:
+                self._found[key] = found
+        return found
 
     def changed(self, changes: Sequence[Change]) -> None:
         """Answer those that wait for one of these, which were just applied."""

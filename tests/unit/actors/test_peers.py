@@ -134,7 +134,7 @@ async def test_what_is_sent_without_a_connection_is_lost_and_told(
         peer.send([appended(1)])
         assert receiver.lost == [2]
         with pytest.raises(LinkLost):
-            await peer.ask(SnapshotChunk("barn", b""))
+            await peer.ask(SnapshotChunk("barn", b""), within=1.0)
     assert receiver.frames == []
 
 
