@@ -34,6 +34,7 @@ WATCH_WAIT_S_MAX: Final = (
 CHANGES_MAX: Final = 10_000  # of one answer, some 10 ms
 WATCHED_BYTES_MAX: Final = 6 << 20  # of one answer: with its numbers it fits a frame
 SLICE: Final = 32  # watches that are looked up before others have their turn: some milliseconds
+FOUND_BYTES_MAX: Final = 256 << 10  # of an answer that is kept
 FOUND_MAX: Final = (
     64  # different questions behind one revision whose answers are kept for others who ask them
 )
