@@ -135,14 +135,12 @@ class Peer:
             except RuninkError as error:
                 if self._ref is not None:
                     _log.info("member lost", extra={"member": self.member, "error": error.text})
+                    self._lost(self.member)  # and what was under way with it, perhaps
             finally:
-                was_connected = self._ref is not None
                 self._ref = None
                 self.dropped += len(self._queue)
                 self._queue.clear()
                 self._bytes = 0
-                if was_connected:  # and what was under way is lost as well, perhaps
-                    self._lost(self.member)
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
