@@ -94,13 +94,25 @@ def telling_full(where: str) -> Iterator[None]:
         raise
 
 
+def _make_directory(path: Path) -> None:
+    """Make a directory where it is missing, and those above it; each has its name on disk when this returns."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+    for made in missing:
+        parent = os.open(made.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
+
+
 class RealDisk:
     """A directory of this machine; made where it is missing, locked until `shut`."""
 
     def __init__(self, path: Path) -> None:
         """Open and lock the directory. Raises Unavailable (`storage_locked`) where another process has it."""
         self._path = path
-        path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        _make_directory(path)
         self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)

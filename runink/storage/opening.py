@@ -20,7 +20,7 @@ from runink.raft.messages import Entry, HardState, SnapshotMetadata
 from runink.storage import records
 from runink.storage.disk import Disk
 from runink.storage.reading import Torn
-from runink.storage.receiving import finish_install, whole_part
+from runink.storage.receiving import finish_install, remove_old_parts, whole_part
 from runink.storage.records import Position
 from runink.storage.snapshot import (
     NEW,
@@ -58,6 +58,7 @@ def open_state(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Opened:
         snapshot_for=lambda awaited: snapshot_end(disk, awaited),
     )
     snapshot = load_snapshot(disk)
+    remove_old_parts(disk, snapshot.metadata.index)
     state = recovered.hard_state
     index = snapshot.metadata.index
     if index == 0 and recovered.version < records.VERSION:

@@ -11,7 +11,8 @@ A snapshot that is *whole* changes nothing yet.  It takes effect with the log's 
 it.  Only then is the file renamed; a crash between the two is mended when the directory is opened (`finish_install`).  So a crash anywhere leaves
 either the old log with the old snapshot, or the new snapshot with a log that joins it.
 
-A file aside that is not the one that is offered goes: there is one at a time.  After a power cut the last chunks may be missing though the size says otherwise; then
+A file aside that is not whole goes when another snapshot is offered: one arrives at a time.  One that is whole stays until it or a newer one is installed, because
+its message may be on its way through consensus already.  After a power cut the last chunks may be missing though the size says otherwise; then
 the SHA-256 is wrong in the end, and the transfer begins anew.  One thread at a time may call.
 """
 
@@ -28,6 +29,7 @@ from runink.storage.snapshot import (
     HEADER_BYTES,
     MEMBERSHIP_BYTES_MAX,
     READ_BYTES,
+    SYNC_BYTES,
     SnapshotFacts,
     decode_header,
     encode_header,
@@ -37,7 +39,6 @@ from runink.storage.snapshot import (
 
 PART_MAGIC: Final = b"RNKPRT02"
 PART_NAME: Final = re.compile(r"snapshot-([0-9a-f]{16})-([0-9a-f]{16})\.part")
-SYNC_BYTES: Final = 8 << 20  # more at a time, and the log's syncs would wait behind it
 
 
 class SnapshotReceiver:
@@ -127,7 +128,8 @@ def open_receiver(disk: Disk, facts: SnapshotFacts) -> SnapshotReceiver:
     """
     name = part_name(facts.position)
     for other in part_names(disk):
-        if other != name or _facts_of(disk, other) != facts:
+        there_facts, is_whole = _header_of(disk, other)
+        if there_facts != facts and (other == name or not is_whole):
             disk.remove(other)
     is_begun = name in disk.names()
     there = disk.size(name) if is_begun else 0
@@ -147,36 +149,40 @@ def open_receiver(disk: Disk, facts: SnapshotFacts) -> SnapshotReceiver:
     return receiver
 
 
-def _facts_of(disk: Disk, name: str) -> SnapshotFacts | None:
+def _header_of(disk: Disk, name: str) -> tuple[SnapshotFacts | None, bool]:
+    """Return the facts of a file aside, if they can be read, and whether it is whole."""
     handle = disk.open(name)
     try:
         head = disk.pread(handle, HEADER_BYTES + MEMBERSHIP_BYTES_MAX, 0)
     finally:
         disk.close(handle)
-    decoded = decode_header(head) or decode_header(head, magic=PART_MAGIC)
-    return decoded[0] if decoded else None
+    whole = decode_header(head)
+    decoded = whole or decode_header(head, magic=PART_MAGIC)
+    return (decoded[0] if decoded else None), whole is not None
 
 
 def whole_part(disk: Disk, position: Position) -> SnapshotFacts | None:
     """Return the facts of the snapshot aside that stands for `position`, if it is there and whole."""
     name = part_name(position)
-    if name not in disk.names():
-        return None
-    handle = disk.open(name)
-    try:
-        decoded = decode_header(disk.pread(handle, HEADER_BYTES + MEMBERSHIP_BYTES_MAX, 0))
-    finally:
-        disk.close(handle)
-    return decoded[0] if decoded else None
+    facts, is_whole = _header_of(disk, name) if name in disk.names() else (None, False)
+    return facts if is_whole else None
 
 
 def finish_install(disk: Disk, position: Position) -> None:
-    """Give a whole snapshot its name, now that the log begins behind it; older snapshots and other parts go. Raises OSError."""
+    """Give a whole snapshot its name, now that the log begins behind it; older snapshots and parts go. Raises OSError."""
     disk.rename(part_name(position), snapshot_name(position.index))
     disk.fsync_directory()
     remove_older(disk, position.index)
+    remove_old_parts(disk, position.index)
+
+
+def remove_old_parts(disk: Disk, index: int) -> None:
+    """Remove what arrived or was to arrive of snapshots up to `index`."""
     for name in part_names(disk):
-        disk.remove(name)
+        match = PART_NAME.fullmatch(name)
+        assert match is not None
+        if int(match[1], 16) <= index:
+            disk.remove(name)
 
 
 def part_name(position: Position) -> str:

@@ -44,6 +44,9 @@ MAGIC_1: Final = b"RNKSNP01"
 HEADER_BYTES: Final = 72
 HEADER_BYTES_1: Final = 40
 MEMBERSHIP_BYTES_MAX: Final = 4096  # some hundred members; a group has five
+SYNC_BYTES: Final = (
+    8 << 20
+)  # written without a sync: more at a time, and the log's syncs would wait behind it
 READ_BYTES: Final = 1 << 20  # what is read at a time to be checked
 NAME: Final = re.compile(r"snapshot-([0-9a-f]{16})")
 NEW: Final = "snapshot.new"
@@ -63,6 +66,14 @@ class SnapshotFacts(msgspec.Struct, frozen=True, array_like=True):
     metadata: SnapshotMetadata
     body_bytes: int
     sha256: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse what no header could hold: facts come from other members too. Raises ValueError, in decoding msgspec.ValidationError."""
+        numbers = (self.metadata.index, self.metadata.term, self.body_bytes)
+        if min(numbers) < 0 or max(numbers) >= 1 << 63 or len(self.sha256) != 32:
+            raise ValueError("facts of no snapshot")
+        if len(_encode(self.metadata.conf_state)) > MEMBERSHIP_BYTES_MAX:
+            raise ValueError("a membership that is too large")
 
     @property
     def position(self) -> Position:
@@ -101,7 +112,6 @@ def encode_header(facts: SnapshotFacts, *, magic: bytes = MAGIC) -> bytes:
     """Return what stands before the body."""
     metadata = facts.metadata
     membership = _encode(metadata.conf_state)
-    assert len(membership) <= MEMBERSHIP_BYTES_MAX
     place = (metadata.term, metadata.index, facts.body_bytes, facts.sha256)
     head = _HEAD.pack(magic, *place, len(membership))
     return head + _CHECKSUM.pack(zlib.crc32(membership, zlib.crc32(head))) + membership
@@ -118,9 +128,9 @@ def decode_header(data: bytes, *, magic: bytes = MAGIC) -> tuple[SnapshotFacts, 
         return None
     try:
         metadata = SnapshotMetadata(_decode_membership(membership), index, term)
-    except msgspec.MsgspecError:
+        return SnapshotFacts(metadata, body_bytes, sha256), HEADER_BYTES + length
+    except (msgspec.MsgspecError, ValueError):
         return None
-    return SnapshotFacts(metadata, body_bytes, sha256), HEADER_BYTES + length
 
 
 class SnapshotReader:
@@ -142,9 +152,6 @@ class SnapshotReader:
 
     def damage(self) -> str:
         """Read it all, and say what is wrong with it; nothing if it is whole."""
-        size = self._disk.size(self.name)
-        if size != self._begin + self.facts.body_bytes:
-            return f"it has {size} bytes in place of {self._begin + self.facts.body_bytes}"
         digest = hashlib.sha256()
         for offset in range(0, self.facts.body_bytes, READ_BYTES):
             digest.update(self.read(offset, READ_BYTES))
@@ -161,6 +168,8 @@ def write_snapshot(
 
     Raises Unavailable (`disk_full`) for want of space, OSError for other errors of the disk; the older snapshot is there still.
     """
+    if NEW in disk.names():
+        disk.remove(NEW)
     try:
         with telling_full(disk.where):
             facts = _write_new(disk, metadata, chunks)
@@ -189,11 +198,14 @@ def _write_body(
 ) -> SnapshotFacts:
     begin = len(encode_header(SnapshotFacts(metadata, 0, bytes(32))))
     digest = hashlib.sha256()
-    length = 0
+    length = synced = 0
     for chunk in chunks:
         disk.pwrite(handle, chunk, begin + length)
         digest.update(chunk)
         length += len(chunk)
+        if length - synced >= SYNC_BYTES:
+            disk.fdatasync(handle)
+            synced = length
     facts = SnapshotFacts(metadata, length, digest.digest())
     disk.pwrite(handle, encode_header(facts), 0)
     return facts
@@ -233,8 +245,12 @@ def _read_header(disk: Disk, name: str, handle: FileHandle) -> tuple[SnapshotFac
         raise damaged(disk, name, "it is shorter than its header")
     if decoded is None:
         raise damaged(disk, name, "its header is damaged, or of a newer version")
-    if name != snapshot_name(decoded[0].metadata.index):
+    facts, begin = decoded
+    if name != snapshot_name(facts.metadata.index):
         raise damaged(disk, name, "it has another's name")
+    size = disk.size(name)
+    if size != begin + facts.body_bytes:
+        raise damaged(disk, name, f"it has {size} bytes in place of {begin + facts.body_bytes}")
     return decoded
 
 

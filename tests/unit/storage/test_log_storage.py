@@ -316,3 +316,15 @@ def test_a_snapshot_that_cannot_be_named_when_the_directory_is_opened_is_told():
 def _failing_to_rename(operation: str) -> None:
     if operation == "rename":
         raise OSError(errno.EIO, "the disk failed")
+
+
+def test_what_arrived_of_snapshots_that_are_old_now_goes_when_the_directory_is_opened():
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 40))
+    received(disk, 30, 1)
+    received(disk, 50, 1)
+    with_snapshot(storage, 35)
+    storage.close()
+    opened(disk)
+    assert part_names(disk) == ["snapshot-0000000000000032-0000000000000001.part"]

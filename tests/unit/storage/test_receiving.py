@@ -6,11 +6,18 @@ import contextlib
 import errno
 from hashlib import sha256
 
+import msgspec
 import pytest
 from runink.errors import Unavailable
 from runink.raft.messages import ConfState, SnapshotMetadata
 from runink.storage import receiving
-from runink.storage.receiving import SnapshotReceiver, open_receiver, part_names, whole_part
+from runink.storage.receiving import (
+    SnapshotReceiver,
+    finish_install,
+    open_receiver,
+    part_names,
+    whole_part,
+)
 from runink.storage.snapshot import (
     SnapshotFacts,
     SnapshotReader,
@@ -169,6 +176,39 @@ def test_another_snapshot_takes_the_place_of_a_part(other: SnapshotFacts):
     assert len(part_names(disk)) == 1
     instead.write(b"new", 0)
     assert instead.is_whole
+
+
+def test_a_whole_part_stays_when_another_snapshot_is_offered():
+    """Its message may be on its way through consensus already, which then lets it take effect."""
+    disk = FaultyDisk()
+    receiver = open_receiver(disk, FACTS)
+    feed(receiver)
+    receiver.close()
+    newer = SnapshotFacts(SnapshotMetadata(METADATA.conf_state, 90, 5), 3, sha256(b"new").digest())
+    receiver = open_receiver(disk, newer)
+    assert whole_part(disk, FACTS.position) == FACTS
+    finish_install(disk, FACTS.position)
+    receiver.write(b"new", 0)
+    receiver.close()
+    assert whole_part(disk, newer.position) == newer
+    finish_install(disk, newer.position)
+    assert disk.names() == ["snapshot-000000000000005a"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda facts: (facts.metadata, -1, facts.sha256),
+        lambda facts: (facts.metadata, 1 << 63, facts.sha256),
+        lambda facts: (facts.metadata, 5, b"short"),
+        lambda facts: (((), -1, 1), 5, facts.sha256),
+        lambda facts: (((tuple(range(5000)),), 1, 1), 5, facts.sha256),
+    ],
+)
+def test_facts_of_no_snapshot_are_refused_when_they_are_read(wrong):
+    assert decode_facts(msgspec.msgpack.encode(FACTS)) == FACTS
+    with pytest.raises(msgspec.MsgspecError):
+        decode_facts(msgspec.msgpack.encode(wrong(FACTS)))
 
 
 def test_a_snapshot_without_a_state_is_whole_at_once():

@@ -8,6 +8,7 @@ import errno
 import pytest
 from runink.errors import Broken, Unavailable
 from runink.raft.messages import ConfState, SnapshotMetadata
+from runink.storage import snapshot
 from runink.storage.snapshot import HEADER_BYTES, Snapshot, facts_of, load_snapshot, write_snapshot
 from runink.testing.disk import FaultyDisk
 
@@ -99,3 +100,31 @@ def test_a_failed_sync_keeps_the_older_snapshot():
     with pytest.raises(OSError, match="failed"):
         write_snapshot(disk, at(2, 1), [b"new"])
     assert load_snapshot(disk) == holding(at(1, 1), b"old")
+
+
+def test_what_an_earlier_life_left_unfinished_is_not_written_over_but_anew():
+    disk = FaultyDisk()
+    handle = disk.open("snapshot.new", create=True)
+    disk.pwrite(handle, bytes(5000), 0)
+    disk.close(handle)
+    write_snapshot(disk, at(4, 1), [b"whole"])
+    assert load_snapshot(disk.crash()) == holding(at(4, 1), b"whole")
+
+
+def test_bytes_behind_a_snapshot_are_damage():
+    disk = FaultyDisk()
+    write_snapshot(disk, at(4, 1), [b"whole"])
+    handle = disk.open("snapshot-0000000000000004")
+    disk.pwrite(handle, b"more", disk.size("snapshot-0000000000000004"))
+    disk.close(handle)
+    with pytest.raises(Broken, match="bytes in place of"):
+        load_snapshot(disk)
+
+
+def test_a_large_snapshot_is_synced_as_it_is_written(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(snapshot, "SYNC_BYTES", 1000)
+    disk = FaultyDisk()
+    pending = []
+    disk.before = lambda operation: pending.append(disk.pending_bytes())
+    write_snapshot(disk, at(4, 1), [bytes(400)] * 20)
+    assert max(pending) < 1500
