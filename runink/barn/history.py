@@ -28,6 +28,7 @@ import msgspec
 
 from runink.barn.keyvalue import ITEM_BYTES, Change, KeyValue
 from runink.barn.ordered import OrderedMap
+from runink.barn.rows import Rows
 from runink.errors import Refused
 
 SWEEP_ROWS: Final = 64  # some 30 us
@@ -67,8 +68,7 @@ class History:
     """Kept changes. Every revision above `compacted` up to the store's own is there, whole."""
 
     def __init__(self, *, compacted: int = 0, digest: bytes = b"") -> None:
-        self._rows: list[Row] = []
-        self._first = 0  # where the rows begin that are not swept
+        self._rows: Rows[Row] = Rows()
         self._swept = compacted  # the revision before that of the first of them
         self._chains: dict[str, Change | list[Change]] = {}
         self._newest = self._dropped = Row((), digest, 0, 0)  # the last one, and the last compacted
@@ -133,22 +133,18 @@ class History:
         """Drop the changes up to and with `revision`."""
         if revision <= self.compacted:
             return
-        self._dropped = self._rows[self._first + revision - self._swept - 1]
+        self._dropped = self._rows[revision - self._swept - 1]
         self.compacted = revision
         self.size_bytes = self._newest.bytes_total - self._dropped.bytes_total
 
     def sweep(self) -> None:
         """Give back the memory of a few rows that are not kept."""
-        first = self._first
-        rows = min(SWEEP_ROWS, self.compacted - self._swept)
-        for row in self._rows[first : first + rows]:
-            for change in row.changes:
+        count = min(SWEEP_ROWS, self.compacted - self._swept)
+        for place in range(count):
+            for change in self._rows[place].changes:
                 self._unlink(change)
-        self._first += rows
-        self._swept += rows
-        if self._first == len(self._rows) or self._first > max(SWEEP_ROWS, len(self._rows) // 2):
-            del self._rows[: self._first]
-            self._first = 0
+        self._rows.drop(count)
+        self._swept += count
 
     @property
     def is_swept(self) -> bool:
@@ -176,11 +172,11 @@ class History:
     def row(self, revision: int) -> Row:
         """Return a kept revision."""
         assert self.compacted < revision <= self.revision
-        return self._rows[self._first + revision - self._swept - 1]
+        return self._rows[revision - self._swept - 1]
 
     def rows(self) -> list[Row]:
         """Return the kept revisions, a list of one's own."""
-        return self._rows[self._first + self.compacted - self._swept :]
+        return self._rows.behind(self.compacted - self._swept)
 
     def digest_at(self, revision: int) -> bytes:
         """Return the running hash behind a kept revision, or that of the last one that was compacted."""
