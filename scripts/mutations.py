@@ -40,8 +40,8 @@ INTRODUCTION = """# Faults that the tests find
 Made by `python scripts/mutations.py --markdown`; the list stands in `scripts/mutations/`.
 
 A test that passes shows little until it has failed. So known faults of consensus, and of what it stands on, are planted, one at a time, in a copy of
-the project, and the test that is named beside each must fail. These are unit and property tests: simulations and transcripts find most of the faults
-too, but do not say which rule was broken. A test of the house rules sees to it that every entry still applies.
+the project, and the test that is named beside each must fail. These are unit and property tests: a simulation or a transcript that fails does not say
+which rule was broken. A test of the house rules sees to it that every entry still applies.
 """
 FIELDS = {"name", "file", "old", "new", "test", "why"}
 
