@@ -49,7 +49,7 @@ KEPT_BYTES: Final = 16 << 20  # a snapshot of the state is hardly larger than th
 
 @dataclass(frozen=True, slots=True)
 class LogStatistics:
-    """`entries` and `bytes` stand in memory; `lag_entries` and `lag_bytes` of them behind the newest snapshot."""
+    """Memory holds the entries from `first_index` to `last_index`; `lag_entries` of them, of `lag_bytes`, stand behind the newest snapshot."""
 
     first_index: int
     last_index: int

@@ -221,8 +221,10 @@ def remove_older(disk: Disk, index: int) -> None:
 
 def newest_snapshot(disk: Disk) -> SnapshotReader | None:
     """Open the newest snapshot, or return nothing if there is none. Raises Broken (`snapshot_corrupt`) if its header is damaged."""
-    names = snapshot_names(disk)
-    return open_snapshot(disk, names[-1]) if names else None
+    while names := snapshot_names(disk):  # ends: one that has gone made place for a newer one
+        with suppress(FileNotFoundError):
+            return open_snapshot(disk, names[-1])
+    return None
 
 
 def open_snapshot(disk: Disk, name: str) -> SnapshotReader:

@@ -44,12 +44,8 @@ from runink.storage.records import Position
 from runink.storage.segments import Segment, SegmentFile, is_leftover, opened_segment
 
 SEGMENT_BYTES: Final = 4 << 20  # small, so that a laptop's log and its replay at start stay small
-SERVER_SEGMENT_BYTES: Final = (
-    64 << 20
-)  # a new segment costs two syncs: on a server at most every few seconds
-ENTRY_ROOM_BYTES: Final = (
-    96  # what an entry takes beside its data, at most: with a batch and a hard state of its own, 79
-)
+SERVER_SEGMENT_BYTES: Final = 64 << 20  # a new one costs two syncs: at most every few seconds
+ENTRY_ROOM_BYTES: Final = 96  # beside an entry's data: with a batch and a hard state of its own, 79
 SEGMENT_BYTES_MIN: Final = 4096  # tests tear small logs; smaller ones hold no batch worth the name
 
 

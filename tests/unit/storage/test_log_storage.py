@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
+from runink.barn.pending import ENTRY_DISK_BYTES
 from runink.errors import Broken, Unavailable, WalCorrupt
 from runink.raft.messages import ConfState, Entry, EntryType, HardState, Snapshot, SnapshotMetadata
 from runink.raft.storage import Compacted
@@ -12,7 +13,7 @@ from runink.storage import log_storage
 from runink.storage.log_storage import LogStorage, begin_directory, open_log_storage
 from runink.storage.receiving import open_receiver, part_names
 from runink.storage.snapshot import decode_facts, encode_facts, facts_of, snapshot_names
-from runink.storage.wal import SEGMENT_BYTES_MIN
+from runink.storage.wal import ENTRY_ROOM_BYTES, SEGMENT_BYTES_MIN
 from runink.testing.disk import FaultyDisk
 
 GROUP = ConfState(voters=(1, 2, 3))
@@ -231,6 +232,10 @@ def test_a_snapshot_ahead_of_its_log_is_refused():
     other.close(handle)
     with pytest.raises(WalCorrupt, match="log ends with entry 9, the snapshot with 20"):
         opened(other)
+
+
+def test_what_a_replica_counts_for_an_entry_is_what_the_log_promises_room_for():
+    assert ENTRY_DISK_BYTES >= ENTRY_ROOM_BYTES
 
 
 def test_room_that_was_made_is_there_when_the_disk_is_full():

@@ -9,6 +9,7 @@ import pytest
 from runink.errors import Broken, Unavailable
 from runink.raft.messages import ConfState, SnapshotMetadata
 from runink.storage import snapshot
+from runink.storage.disk import FileHandle
 from runink.storage.snapshot import HEADER_BYTES, Snapshot, facts_of, load_snapshot, write_snapshot
 from runink.testing.disk import FaultyDisk
 
@@ -128,3 +129,21 @@ def test_a_large_snapshot_is_synced_as_it_is_written(monkeypatch: pytest.MonkeyP
     disk.before = lambda operation: pending.append(disk.pending_bytes())
     write_snapshot(disk, at(4, 1), [bytes(400)] * 20)
     assert max(pending) < 1500
+
+
+class Overtaken(FaultyDisk):
+    """A newer snapshot takes the place of an older one just when that one is to be opened."""
+
+    overtaken = False
+
+    def open(self, name: str, *, create: bool = False) -> FileHandle:
+        if not create and not self.overtaken:
+            self.overtaken = True
+            write_snapshot(self, at(9, 1), [b"newer"])
+        return super().open(name, create=create)
+
+
+def test_who_looks_for_the_newest_snapshot_while_it_is_replaced_finds_the_newer_one():
+    disk = Overtaken()
+    write_snapshot(disk, at(4, 1), [b"older"])
+    assert load_snapshot(disk) == holding(at(9, 1), b"newer")
