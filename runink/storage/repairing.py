@@ -22,9 +22,11 @@ from runink.storage.checking import check_directory
 from runink.storage.disk import Disk
 from runink.storage.opening import open_state
 from runink.storage.reading import (
+    Contents,
     ReadSegment,
     Tail,
     add_up,
+    joining_faults,
     raise_faults,
     read_segments,
     segment_number,
@@ -80,7 +82,7 @@ def mend(disk: Disk) -> list[str]:
 def loss_of(disk: Disk, cut: Cut) -> Loss:
     """Return what a cut would lose; nothing is changed.
 
-    Raises NotFound where there is no such segment, Refused where no batch begins there or the damage stands before it, Broken for a damaged snapshot.
+    Raises NotFound where there is no such segment, Refused where no batch begins there, the damage stands before it, or a cut mends nothing, Broken for a damaged snapshot.
     """
     segments = list(read_segments(disk))
     place = next((at for at, one in enumerate(segments) if one.name == cut.segment), None)
@@ -101,6 +103,8 @@ def loss_of(disk: Disk, cut: Cut) -> Loss:
     snapshot = load_snapshot(disk).facts.position
     before = rest.last or Position()
     end = max(before, snapshot)
+    if end == before:
+        _check_joins(rest, snapshot)
     gone = {entry.index for batch in lost for entry in batch.entries if entry.index > end.index}
     return Loss(
         cut,
@@ -116,6 +120,18 @@ def loss_of(disk: Disk, cut: Cut) -> Loss:
         structs.replace(known, commit=min(known.commit, end.index)),
         end if before < end else None,
     )
+
+
+def _check_joins(rest: Contents, snapshot: Position) -> None:
+    """Refuse a cut behind which the log still does not go on where the snapshot ends."""
+    if rest.is_empty:
+        return
+    for fault in joining_faults(rest, snapshot):
+        raise Refused(
+            f"{fault.text}: a cut mends nothing",
+            code="cut_mends_nothing",
+            hint="put back a backup, or let this member join its group anew with an empty directory",
+        )
 
 
 def cut_log(disk: Disk, loss: Loss) -> None:

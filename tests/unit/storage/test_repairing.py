@@ -188,3 +188,11 @@ def test_a_cut_behind_the_damage_is_refused_with_its_place():
     with pytest.raises(Refused, match="damaged") as caught:
         loss_of(disk, Cut(FOURTH, 0))
     assert f"--drop-from {SECOND}:{cut.offset}" in caught.value.hint
+
+
+def test_a_cut_is_refused_where_the_beginning_of_the_log_is_missing():
+    disk = directory()
+    disk.remove(FIRST)
+    disk.flip(THIRD, bit=9)
+    with pytest.raises(Refused, match="a cut mends nothing"):
+        loss_of(disk, Cut(THIRD, 0))
