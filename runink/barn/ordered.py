@@ -172,11 +172,13 @@ class OrderedMap(Generic[V]):
         self._put_back(place, end_place + 1, kept)
         return [self.writable(key).pop(key) for key in gone]
 
-    def count(self, span: Span) -> int:
-        """Return how many items a span holds."""
+    def count(self, span: Span, *, most: int | None = None) -> int:
+        """Return how many items a span holds; if it must hold more than `most`, some number above that, at once."""
         place, at, end_place, end_at = self._bounds(span)
         if (end_place, end_at) <= (place, at):
             return 0
+        if most is not None and end_place - place > most + 1:
+            return most + 1  # every chunk has one at least
         return sum(map(len, self._chunks[place:end_place])) - at + end_at
 
     def walk(self, span: Span, *, descending: bool = False) -> Iterator[V]:

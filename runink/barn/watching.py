@@ -104,7 +104,7 @@ def _candidates(keys: Keyspace, revision: int, interest: Interest) -> Iterable[i
     few = behind // _INDEX_GAIN
     found: set[int] = set()
     for span in interest.all_spans():
-        few -= keys.items.count(span) + history.gone.count(span)
+        few -= keys.items.count(span, most=few) + history.gone.count(span, most=few)
         if few < 0:
             return range(revision + 1, keys.revision + 1)
         for item in keys.items.walk(span):

@@ -71,6 +71,8 @@ def check(script, where: Span) -> None:
     assert list(tested.walk(where)) == expected
     assert list(tested.walk(where, descending=True)) == expected[::-1]
     assert tested.count(where) == len(expected)
+    for most in (0, 2, 20):
+        assert (tested.count(where, most=most) > most) == (len(expected) > most)
     assert [tested.get(f"{number:02}") for number in range(61)] == [
         model.get(f"{number:02}") for number in range(61)
     ]
