@@ -71,9 +71,7 @@ from runink.runtime.actor import Request
 from runink.runtime.ref import Ref
 
 WITHIN_S: Final = 10.0  # a restart of the Barn takes a second or two
-IN_FLIGHT_MAX: Final = (
-    32  # half of the answers that the Barn keeps of a client (`sessions.ANSWERS_MAX`)
-)
+IN_FLIGHT_MAX: Final = 32  # half of the answers that the Barn keeps of a client (`sessions.ANSWERS_MAX`): so far at most from the oldest to the newest
 PAUSE_S: Final = 0.05  # doubled with each retry
 PAUSE_S_MAX: Final = 1.0
 WATCH_WAIT_S: Final = 30.0  # how long a poll waits; shorter than what cuts idle connections
@@ -196,7 +194,8 @@ class BarnClient:
         self._new_id = new_id
         self._client = new_id()
         self._sequence = 0
-        self._in_flight = anyio.Semaphore(IN_FLIGHT_MAX)
+        self._in_flight: dict[object, int] = {}  # sequences, oldest first
+        self._is_one_over = anyio.Event()
 
     async def get(self, key: str, kind: type[T]) -> Found[T] | None:
         """Return a key, or nothing if it is not there."""
@@ -314,11 +313,24 @@ class BarnClient:
 
     async def propose(self, command: Command) -> Applied:
         """Propose any command; the other methods are short for this. Raises what the module's table says, and Invalid."""
-        async with self._in_flight:
-            self._sequence += 1
-            return await self._propose(Propose(self._client, self._sequence, command))
+        while self._is_far_ahead():  # ends: the oldest has a deadline
+            await self._is_one_over.wait()
+        self._sequence += 1
+        mark = object()
+        self._in_flight[mark] = self._sequence
+        try:
+            return await self._propose(Propose(self._client, self._sequence, command), mark)
+        finally:
+            self._in_flight.pop(mark, None)
+            self._is_one_over.set()
+            self._is_one_over = anyio.Event()
 
-    async def _propose(self, request: Propose) -> Applied:
+    def _is_far_ahead(self) -> bool:
+        """Say whether the next number would be so far from the oldest under way that the Barn may forget the answer to that one."""
+        oldest = next(iter(self._in_flight.values()), self._sequence + 1)
+        return self._sequence + 1 - oldest >= IN_FLIGHT_MAX
+
+    async def _propose(self, request: Propose, mark: object) -> Applied:
         deadline_s = anyio.current_time() + self._within_s
         may_have_arrived = is_renewed = False
         pause_s = PAUSE_S
@@ -338,15 +350,17 @@ class BarnClient:
                 return answer
             if answer.code != "client_expired" or may_have_arrived or is_renewed:
                 raise _declined(answer)
-            request = self._renewed(request)
+            request = self._renewed(request, mark)
             is_renewed = True
 
-    def _renewed(self, request: Propose) -> Propose:
+    def _renewed(self, request: Propose, mark: object) -> Propose:
         """Return the request under a new id: the Barn has forgotten the old one."""
         if self._client == request.client:
             self._client = self._new_id()
             self._sequence = 0
+            self._in_flight.clear()  # numbers of the old id
         self._sequence += 1
+        self._in_flight[mark] = self._sequence
         return Propose(self._client, self._sequence, request.command)
 
 
