@@ -51,8 +51,6 @@ from runink.barn.watching import Bounds, Interest, changes_behind
 
 __all__ = ["LeaseView", "Store"]
 
-TOLD_MAX = 64  # answers to watches, of one revision; some megabytes at the most usual sizes
-
 
 class Store:
     """The state behind `applied_index` entries of the log."""
@@ -68,8 +66,6 @@ class Store:
         self._leases = LeaseTable()
         self._sessions = Sessions()
         self._fresh: list[Change] = []
-        self._told: dict[tuple[int, int, Interest, Bounds], Watched] = {}
-        self._told_revision = 0
 
     def __len__(self) -> int:
         return len(self._keys.items)
@@ -129,20 +125,8 @@ class Store:
     def changes_after(
         self, revision: int, interest: Interest, bounds: Bounds, *, part: int = 0
     ) -> Watched:
-        """Return the kept changes behind `revision`; see `watching.changes_behind`. Raises Refused (`compacted`, `future_revision`).
-
-        Who asks the same at the same revision is told the same value: so do a thousand watchers of one prefix.
-        """
-        self._keys.history.check_kept(revision)
-        if self._told_revision != self.revision or len(self._told) >= TOLD_MAX:
-            self._told_revision = self.revision
-            self._told = {}
-        asked = (revision, part, interest, bounds)
-        told = self._told.get(asked)
-        if told is None:
-            told = changes_behind(self._keys, revision, interest, bounds, part=part)
-            self._told[asked] = told
-        return told
+        """Return the kept changes behind `revision`; see `watching.changes_behind`. Raises Refused (`compacted`, `future_revision`)."""
+        return changes_behind(self._keys, revision, interest, bounds, part=part)
 
     def drain_changes(self) -> list[Change]:
         """Return the changes since the last call, for whoever waits for some."""

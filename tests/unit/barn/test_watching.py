@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from barn_world import applied
 from runink.barn import watching
-from runink.barn.commands import Compact, Delete, DeleteRange, Put, Txn
+from runink.barn.commands import Delete, DeleteRange, Put, Txn
 from runink.barn.history import Watched
 from runink.barn.keyvalue import Change, Span, key_prefix, one_key
 from runink.barn.store import Store
 from runink.barn.watching import Bounds, Interest, Skip, change_bytes
-from runink.errors import Refused
 
 ALL = Interest(("/",))
 
@@ -119,15 +118,3 @@ def test_a_look_ends_after_some_changes_and_says_how_far_it_came(monkeypatch: py
     assert first.changes == ()
     assert 10 <= first.revision < 50
     assert follow(store, skipping, Bounds(9))[-1].revision == 50
-
-
-def test_who_asks_the_same_at_the_same_revision_is_told_one_value():
-    store = written()
-    first = store.changes_after(1, ALL, Bounds(9))
-    assert store.changes_after(1, Interest(("/",)), Bounds(9)) is first
-    assert store.changes_after(1, ALL, Bounds(1)) is not first
-    applied(store, Put("/c", b""))
-    assert store.changes_after(1, ALL, Bounds(9)).changes[:-1] == first.changes
-    applied(store, Compact(3))
-    with pytest.raises(Refused):
-        store.changes_after(1, ALL, Bounds(9))
