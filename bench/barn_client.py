@@ -17,6 +17,7 @@ from pathlib import Path
 
 import anyio
 from runink.barn.keyvalue import one_key
+from runink.cli.server import has_uvloop
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import Read
 from runink.clients.cluster import BARN
@@ -27,6 +28,7 @@ from runink.server import read_secret
 from barn_load import FILLERS, KEYS, VALUE_BYTES, WARM_UP_S, Workload, connections_for
 
 VALUE = b"v" * VALUE_BYTES
+LOOP = {"use_uvloop": has_uvloop()}  # as the members
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ if __name__ == "__main__":
         tuple(map(Address.parse, given.members.split(","))), read_secret(given.secret)
     )
     if given.workload == "fill":
-        anyio.run(fill, members)
+        anyio.run(fill, members, backend_options=LOOP)
     else:
         workload = Workload(given.workload)
-        print(json.dumps(anyio.run(load, members, workload, given.clients, given.seconds)))
+        asked = (load, members, workload, given.clients, given.seconds)
+        print(json.dumps(anyio.run(*asked, backend_options=LOOP)))

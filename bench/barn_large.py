@@ -23,6 +23,7 @@ from runink.clients.barn_requests import Defrag
 from runink.config import Address, ServerSettings
 from runink.server import serving
 
+from barn_client import LOOP
 from barn_load import VALUE_BYTES, free_ports
 from barn_ours import barn_members, new_secret
 
@@ -122,4 +123,4 @@ async def fill(folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(anyio.run(fill, Path(sys.argv[1]))))
+    print(json.dumps(anyio.run(fill, Path(sys.argv[1]), backend_options=LOOP)))
