@@ -1,6 +1,7 @@
 """Run the simulation of Raft groups over many seeds, in two processes: `scripts/raft_seeds.py 0 9999`.
 
-Prints each seed that failed with what was wrong, then how often the simulation came to the hard places. Ends with 1 if any failed.
+Prints each seed that failed with what was wrong, now and then how far it is, and at the end how often the simulation came to the hard places.
+Ends with 1 if any failed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from runink.testing.raft_group_world import Statistics
 
 PROCESSES = 2  # a small machine has as many cores
 SEEDS_PER_TASK = 20  # a few seconds, so that both end at about the same time
+SEEDS_PER_LINE = 500
 
 
 def run(first: int, last: int) -> tuple[Statistics, list[str]]:
@@ -41,8 +43,11 @@ def main(first: int, last: int) -> int:
     failed = 0
     with ProcessPoolExecutor(PROCESSES) as pool:
         parts = list(tasks(first, last))
-        for statistics, failures in pool.map(run, *zip(*parts, strict=True)):
+        results = pool.map(run, *zip(*parts, strict=True))
+        for (begin, end), (statistics, failures) in zip(parts, results, strict=True):
             total.add(statistics)
+            if (end + 1) % SEEDS_PER_LINE < end + 1 - begin:
+                print(f"up to {end}: {time.monotonic() - began_s:.0f} s", flush=True)
             failed += len(failures)
             for failure in failures:
                 print(failure, flush=True)

@@ -68,11 +68,11 @@ def _settings(world: World) -> Settings:
         check_quorum=check_quorum,
         step_down_on_removal=random.random() < 0.5,
         tick_us=10 * MS,
-        message_bytes_max=random.choice([1, 100, 2000, 1 << 20]),
+        message_bytes_max=random.choice([1, 1, 300, 1 << 20]),
         inflight_messages_max=random.choice([1, 2, 16, 256]),
         uncommitted_bytes_max=random.choice([300, UNLIMITED, UNLIMITED]),
-        snapshot_entries=random.choice([3, 10, 30]),
-        kept_entries=random.choice([0, 1, 5, 20]),
+        snapshot_entries=random.choice([3, 10, 30, 100]),
+        kept_entries=random.choice([0, 3, 30, 300]),
         kinds=random.choice([*((kind,) for kind in Kind), tuple(Kind)]),
     )
 

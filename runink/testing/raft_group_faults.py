@@ -1,5 +1,8 @@
 """What goes wrong in a simulated group: one thing after the other, drawn from the seed, until it is told to cease.
 
+Not everything goes wrong in every world: the seed draws the kinds, the pace, and how often it is the leader that is hit.  Where all is mixed, each
+fault undoes what another was about to show.
+
 the network   bad weather, partitions: a member alone, two halves, one way only, a bridge between halves that do not hear each other
 a member      is killed, loses its power now or before one of its next operations on the disk, is paused, ticks faster or slower
 a disk        is slow, has no room for a while, fails to sync
@@ -19,7 +22,8 @@ from runink.testing.raft_network import CALM, Network, Weather
 OPERATIONS_MAX: Final = (
     30  # of a disk, within which a planned power cut comes: a snapshot takes about ten
 )
-STRIKE_US_MAX: Final = 900 * MS  # from one fault to the next
+PACES_US: Final = (200 * MS, 600 * MS, 1500 * MS)  # at most, from one fault to the next
+KIND_SHARE: Final = 0.6  # of the kinds of faults that a world has
 EIO: Final = 5
 
 WEATHERS: Final = (
@@ -58,10 +62,13 @@ class Faults:
             (1, self._failing_disk),
             (1, self._skew),
         ]
-        self._strikes = [strike for weight, strike in strikes for _ in range(weight)]
+        chosen = [one for one in strikes if world.chance(KIND_SHARE)] or strikes
+        self._strikes = [strike for weight, strike in chosen for _ in range(weight)]
+        self._pace_us = world.random.choice(PACES_US)
+        self._leaders = world.random.choice([0.1, 0.5, 0.9])
 
     def begin(self) -> None:
-        delay = self._world.between(0, STRIKE_US_MAX)
+        delay = self._world.between(0, self._pace_us)
         self._world.later(delay, "strike", self._strike)
 
     def cease(self) -> None:
@@ -93,7 +100,9 @@ class Faults:
         """Return a living member, the leader more often than others."""
         alive = [member for member in self._members() if member.is_alive]
         leaders = [member for member in alive if member.is_leader]
-        return self._world.random.choice(leaders if leaders and self._world.chance(0.4) else alive)
+        return self._world.random.choice(
+            leaders if leaders and self._world.chance(self._leaders) else alive
+        )
 
     # The network.
 
