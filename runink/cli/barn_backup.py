@@ -7,7 +7,7 @@ import os
 import shutil
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -24,11 +24,9 @@ from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
 from runink.errors import Conflict
 from runink.quantities import counted, format_bytes
-from runink.raft.messages import HardState, SnapshotMetadata
+from runink.raft.messages import ConfState, SnapshotMetadata
 from runink.storage.disk import RealDisk
-from runink.storage.records import Position
-from runink.storage.snapshot import ONLY_MEMBER, write_snapshot
-from runink.storage.wal import open_log
+from runink.storage.log_storage import begin_directory
 
 FIRST: Final = 1  # the index and term that a new log begins behind: an entry that nobody wrote
 MODE: Final = 0o600  # what is in the Barn is for its owner
@@ -93,14 +91,43 @@ async def _write(admin: BarnAdmin, path: Path) -> str:
     metavar="N",
     help="Move the revision on by N, so that no revision of the old cluster is used twice.",
 )
+@click.option(
+    "--voter",
+    "voters",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(1,),
+    metavar="NUMBER",
+    help="A member of the new cluster, once for each; 1 alone otherwise.",
+)
+@click.option(
+    "--cluster",
+    metavar="ID",
+    help="The new cluster's id, the same for all of its members; made otherwise.",
+)
 @output_option
 @state_option
-def restore(file: Path, bump_revision: int, output: str, state: Path | None) -> None:
-    """Make a new cluster's state from FILE, where none is yet. Its keys, leases and revision are those of the backup; its id is new."""
+def restore(
+    state: Path | None, output: str, file: Path, bump_revision: int, **options: Any
+) -> None:
+    """Make a new cluster's state from FILE, where none is yet. Its keys, leases and revision are those of the backup; its id is new.
+
+    For a cluster of several members do it for each, from the same file with the same options.
+    """
+    voters = tuple(sorted(set(options["voters"])))
+    cluster = options["cluster"]
+    if cluster is None and len(voters) > 1:
+        raise click.BadParameter("several members need one id", param_hint="--cluster")
     folder = state_folder(state, project_here())
     try:
-        new = _restored(file, bump=bump_revision)
-        _found(NodeSettings(state=folder, capacity=offered()).barn, new)
+        new = for_new_cluster(
+            verified(file.read_bytes(), where=str(file)),
+            cluster=cluster or new_client_id(),
+            index=FIRST,
+            term=FIRST,
+            bump=bump_revision,
+        )
+        _found(NodeSettings(state=folder, capacity=offered()).barn, new, voters)
     except OSError as error:
         raise told(error) from error
     if output == "json":
@@ -109,12 +136,7 @@ def restore(file: Path, bump_revision: int, output: str, state: Path | None) -> 
         click.echo(f"{folder}: {_words(new)}, cluster {new.header.facts.cluster}")
 
 
-def _restored(file: Path, *, bump: int) -> Image:
-    state = verified(file.read_bytes(), where=str(file))
-    return for_new_cluster(state, cluster=new_client_id(), index=FIRST, term=FIRST, bump=bump)
-
-
-def _found(barn: Path, state: Image) -> None:
+def _found(barn: Path, state: Image, voters: tuple[int, ...]) -> None:
     """Write the directory of a cluster that begins with this state: aside first, so that a crash leaves nothing that looks like one. Raises Conflict."""
     if barn.exists() and any(barn.iterdir()):
         raise Conflict(
@@ -126,10 +148,8 @@ def _found(barn: Path, state: Image) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     disk = RealDisk(aside)
     try:
-        write_snapshot(disk, SnapshotMetadata(ONLY_MEMBER, FIRST, FIRST), image.encode(state))
-        log = open_log(disk).log
-        log.append((), hard_state=HardState(FIRST, 0, FIRST), snapshot=Position(FIRST, FIRST))
-        log.close()
+        metadata = SnapshotMetadata(ConfState(voters=voters), FIRST, FIRST)
+        begin_directory(disk, metadata, image.encode(state))
     finally:
         disk.shut()
     if barn.exists():

@@ -120,6 +120,15 @@ def backups_span() -> Range:
     return Range("/", "")  # type: ignore[return-value] # a read has the fields of a span
 
 
+def test_where_the_old_members_listened_is_not_known_to_the_new_ones():
+    old = written()
+    applied(old, Put("/members/1", b"host:1"), Put("/members/2", b"host:2"))
+    new = restored(old)
+    assert (new.revision, new.applied_index) == (old.revision + 1, 1)
+    assert (new.get("/members/1"), len(new)) == (None, len(old) - 2)
+    assert new.digest_at(old.revision) == old.digest_at(old.revision)
+
+
 def test_leases_of_a_restored_cluster_have_new_numbers():
     old = written()
     new = restored(old)
