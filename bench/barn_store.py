@@ -27,6 +27,7 @@ from figures import Figure, below, main
 BATCH = 20_000
 WATCHERS = 1_000
 REVISIONS = 2_000
+ALONE_S = 1.0  # about as long as a picture takes
 
 
 def resident_bytes() -> int:
@@ -54,16 +55,19 @@ def best_of(times: int, work: Callable[[], float]) -> float:
     return min(work() for _ in range(times))
 
 
-def gap_while_writing_s(store: Store, chance: random.Random, keys: int) -> float:
-    """Write a picture in a thread, put keys meanwhile, and return the longest time between two puts."""
+def gap_s(store: Store, chance: random.Random, keys: int, *, is_written: bool) -> float:
+    """Write a picture in a thread, put keys meanwhile, and return the longest time between two puts; or, to see what the machine does by itself, write none."""
     began = time.perf_counter()
     state = store.image()
-    longest = time.perf_counter() - began
+    longest = time.perf_counter() - began if is_written else 0.0
     done = threading.Event()
 
     def write() -> None:
-        for _ in image.encode(state):
-            continue
+        if is_written:
+            for _ in image.encode(state):
+                continue
+        else:
+            time.sleep(ALONE_S)
         done.set()
 
     thread = threading.Thread(target=write)
@@ -129,7 +133,8 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     began = time.process_time()
     gc.collect()
     collected_s = time.process_time() - began
-    gap_s = best_of(3, lambda: gap_while_writing_s(store, chance, arguments.keys))
+    pause_s = best_of(3, lambda: gap_s(store, chance, arguments.keys, is_written=True))
+    alone_s = best_of(3, lambda: gap_s(store, chance, arguments.keys, is_written=False))
     held = resident_bytes() - before
     began = time.perf_counter()
     page = store.select(Range("/bench/", "", revision=store.compacted + 1, limit=1000))
@@ -147,7 +152,12 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
         below("a put of a key that is there, us", changed_s * 1e6, 8.0),
         below("the same by a client that numbers its proposals, us", with_client_s * 1e6, 12.0),
         below("resident with history, MB", held / 1e6, 1200.0),
-        below("longest pause while a picture is written, ms", gap_s * 1e3, 50.0),
+        below(
+            "longest pause while a picture is written, ms; beside it without one",
+            pause_s * 1e3,
+            50.0,
+            alone_s * 1e3,
+        ),
         below("a full garbage collection, ms", collected_s * 1e3, 50.0),
         below("restored, s", restored_s, 20.0),
         below("1,000 keys of the oldest kept revision, ms", past_s * 1e3, 100.0),
