@@ -3,6 +3,9 @@
 Messages of consensus may be lost, but not held up by those to somebody else, and not pile up for a member that is away: beyond PEER_BYTES_MAX the oldest
 go.  Whenever something was lost for certain, `lost` says whose it was, and the core sends again from where that member is known to be.
 
+A message goes out at once if there is room.  One that says nothing but how far the log is committed may wait for the next, HOLD_S at most: under load there is a
+next one, and two messages and an answer less for each write.  Whoever waits for a follower to come so far is told by a message that takes it along.
+
 Snapshots go in chunks, asked one by one, so that the receiver's disk sets the pace; the answer says from where to go on, also after
 a connection was lost or the receiver was started anew.
 """
@@ -19,14 +22,16 @@ import anyio
 import msgspec
 
 from runink.errors import LinkLost, RuninkError
-from runink.raft.messages import Message
+from runink.raft.messages import Message, MessageType
 from runink.runtime.actor import Request
+from runink.runtime.cell import first_error
 from runink.runtime.ref import Ref
 
 PEER_BYTES_MAX: Final = (
     32 << 20
 )  # some hundred full messages of entries: more would be sent again anyway
 FRAME_BYTES_MAX: Final = 4 << 20  # of messages in one frame, one message at least
+HOLD_S: Final = 0.005  # a fraction of what an election, or a person, would notice
 MESSAGE_BYTES: Final = 64  # what a message takes beside its entries, about
 PAUSE_S: Final = 0.05  # before the next try to connect; doubled with each
 PAUSE_S_MAX: Final = 1.0
@@ -92,6 +97,10 @@ class Peer:
         self._queue: deque[tuple[Message, int]] = deque()  # with their sizes
         self._bytes = 0
         self._wake = anyio.Event()
+        self._notice: Message | None = (
+            None  # of the commit index, which may wait for another message
+        )
+        self._is_held = anyio.Event()
         self._ref: PeerRef | None = None
         self.dropped = 0
 
@@ -100,11 +109,17 @@ class Peer:
         return self._ref is not None
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Queue messages; without a connection they are lost, which the core is told."""
+        """Send messages, or queue them; without a connection they are lost, which the core is told."""
         if self._ref is None:
             self._drop(len(messages))
             return
-        for message in messages:
+        urgent = self._urgent(messages)
+        if not urgent:
+            self._is_held.set()
+            return
+        if not self._queue and self._is_sent(self._ref, urgent):
+            return
+        for message in urgent:
             size = _bytes_of(message)
             self._queue.append((message, size))
             self._bytes += size
@@ -115,6 +130,34 @@ class Peer:
         if excess:
             self._drop(excess)
         self._wake.set()
+
+    def _urgent(self, messages: Sequence[Message]) -> list[Message]:
+        """Return what has to go now, with the notice that was held, unless a message says as much; hold a notice if there is nothing else."""
+        notice, self._notice = self._notice, None
+        urgent: list[Message] = []
+        for message in messages:
+            if message.type is MessageType.MsgApp and not message.entries:
+                notice = message
+                continue
+            urgent.append(message)
+            if message.type is MessageType.MsgApp and notice and message.commit >= notice.commit:
+                notice = None
+        if notice is None:
+            return urgent
+        if urgent:
+            return [*urgent, notice]
+        self._notice = notice
+        return []
+
+    def _is_sent(self, ref: PeerRef, messages: Sequence[Message]) -> bool:
+        """Send at once, if the connection takes it and it is no more than a frame; say whether it did."""
+        if sum(map(_bytes_of, messages)) > FRAME_BYTES_MAX:
+            return False
+        try:
+            ref.tell_nowait(PeerMessages(self._cluster, self._sender, _encode(messages)))
+        except RuninkError:
+            return False  # the queue finds out what is the matter
+        return True
 
     async def ask(self, request: Request[R], *, within: float) -> R:
         """Ask the member itself. Raises LinkLost, TimedOut and what it refuses it with."""
@@ -131,18 +174,33 @@ class Peer:
                 async with self._connect() as ref:
                     self._ref = ref
                     pause_s = PAUSE_S
-                    await self._send_all(ref)
-            except RuninkError as error:
+                    async with anyio.create_task_group() as group:
+                        group.start_soon(self._send_held)
+                        await self._send_all(ref)
+            except* RuninkError as errors:
                 if self._ref is not None:
-                    _log.info("member lost", extra={"member": self.member, "error": error.text})
+                    fields = {"member": self.member, "error": str(first_error(errors))}
+                    _log.info("member lost", extra=fields)
                     self._lost(self.member)  # and what was under way with it, perhaps
             finally:
-                self._ref = None
+                self._ref = self._notice = None
                 self.dropped += len(self._queue)
                 self._queue.clear()
                 self._bytes = 0
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+    async def _send_held(self) -> None:
+        """Let no notice wait longer than HOLD_S. Ends by being cancelled."""
+        while True:  # ends by being cancelled
+            await self._is_held.wait()
+            self._is_held = anyio.Event()
+            await anyio.sleep(HOLD_S)
+            if self._notice is not None:
+                notice, self._notice = self._notice, None
+                self._queue.append((notice, MESSAGE_BYTES))
+                self._bytes += MESSAGE_BYTES
+                self._wake.set()
 
     async def _send_all(self, ref: PeerRef) -> None:
         while True:  # ends when the connection does

@@ -9,14 +9,20 @@ from itertools import pairwise
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 import trio.testing
 from runink.actors import peers
 from runink.actors.peers import Peer, PeerMessages, SnapshotChunk, Wanted
-from runink.errors import LinkLost
+from runink.errors import LinkLost, Overloaded
 from runink.raft.messages import Entry, Message, MessageType
 
 BIG = bytes(1000)
+
+
+def committed(index: int) -> Message:
+    """A message that says nothing but how far the log is committed; told apart in frames by its sign."""
+    return Message(type=MessageType.MsgApp, to=2, term=1, commit=index)
 
 
 def appended(index: int, data: bytes = b"") -> Message:
@@ -52,10 +58,19 @@ class Receiver:
         if self.is_breaking:
             raise LinkLost("broken")
         assert (message.cluster, message.sender) == ("barn", 1)
-        self.frames.append([one.entries[0].index for one in message.messages()])
+        self._take(message)
 
     def tell_nowait(self, message: PeerMessages) -> None:
-        raise NotImplementedError
+        if self.is_breaking:
+            raise LinkLost("broken")
+        if not self.open.is_set():
+            raise Overloaded("busy")
+        self._take(message)
+
+    def _take(self, message: PeerMessages) -> None:
+        self.frames.append(
+            [one.entries[0].index if one.entries else -one.commit for one in message.messages()]
+        )
 
     async def ask(self, request: SnapshotChunk, *, within: float) -> Wanted:
         await anyio.lowlevel.checkpoint()
@@ -179,3 +194,41 @@ async def test_the_pause_before_the_next_try_grows_to_a_bound_and_is_short_again
         peer.send([appended(1)])
         await anyio.sleep(peers.PAUSE_S + 0.01)
         assert receiver.connections[0] - began_s == pytest.approx(peers.PAUSE_S)
+
+
+async def test_a_message_goes_at_once_while_the_other_takes_it(
+    autojump_clock: trio.testing.MockClock,
+):
+    receiver = Receiver()
+    receiver.open.set()
+    async with running(receiver) as peer:
+        peer.send([appended(1)])
+        assert receiver.frames == [[1]]
+
+
+async def test_a_notice_of_the_commit_index_goes_with_the_next_message_or_a_little_later(
+    autojump_clock: trio.testing.MockClock,
+):
+    receiver = Receiver()
+    receiver.open.set()
+    async with running(receiver) as peer:
+        peer.send([committed(1)])
+        peer.send([appended(2)])
+        assert receiver.frames == [[2, -1]]
+        peer.send([committed(3)])
+        peer.send([committed(4)])
+        assert len(receiver.frames) == 1
+        await anyio.sleep(2 * peers.HOLD_S)
+        assert receiver.frames[1:] == [[-4]]
+
+
+async def test_a_message_that_says_as_much_takes_the_place_of_a_notice(
+    autojump_clock: trio.testing.MockClock,
+):
+    receiver = Receiver()
+    receiver.open.set()
+    async with running(receiver) as peer:
+        peer.send([committed(1)])
+        peer.send([msgspec.structs.replace(appended(2), commit=1)])
+        await anyio.sleep(2 * peers.HOLD_S)
+        assert receiver.frames == [[2]]
