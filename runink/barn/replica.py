@@ -119,7 +119,7 @@ class Replica:
 
     def may_read(self) -> bool:
         """Say whether a read is linearizable at once: nobody else could have led since."""
-        return self.node.raft.tracker.is_singleton() and self.is_caught_up()
+        return self.node.raft.is_only_voter() and self.is_caught_up()
 
     # What comes in.
 

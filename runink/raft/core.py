@@ -129,6 +129,10 @@ class Raft:
     def is_leader(self) -> bool:
         return self.state is StateType.StateLeader
 
+    def is_only_voter(self) -> bool:
+        """Say whether we decide alone. A leader that was removed, and leads until somebody else does, decides nothing, though one voter may be left."""
+        return self.tracker.is_singleton() and self.id in self.tracker.membership.voters.incoming
+
     def is_promotable(self) -> bool:
         """Say whether it may be elected: a voter, whose state is not about to be replaced by a snapshot."""
         ours = self.tracker.progress.get(self.id)

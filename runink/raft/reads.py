@@ -111,7 +111,7 @@ def _has_committed_in_term(raft: Raft) -> bool:
 
 def _ask_majority(raft: Raft, request: Message) -> None:
     is_leased = raft.config.read_only_option is ReadOnlyOption.ReadOnlyLeaseBased
-    if is_leased or raft.tracker.is_singleton():
+    if is_leased or raft.is_only_voter():
         _answer(raft, request, raft.log.committed)
         return
     context = context_of(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runink.barn.commands import Applied, Put
 from runink.barn.pending import Reads
-from runink.raft.messages import HardState
+from runink.raft.messages import ConfChangeSingle, ConfChangeType, ConfChangeV2, HardState
 from runink.raft.reads import ReadState
 from runink.testing.replicas import ReplicaGroup
 
@@ -50,6 +50,18 @@ def test_after_a_restart_it_reads_only_behind_an_entry_of_its_own_term():
     assert replica.may_read()
     assert read in group.readable
     assert replica.store.revision == 1
+
+
+def test_a_leader_that_was_removed_is_not_the_only_member_though_one_is_left():
+    group = ReplicaGroup(2)
+    group.elect(1)
+    leader = group.replicas[1]
+    change = ConfChangeV2(changes=(ConfChangeSingle(ConfChangeType.ConfChangeRemoveNode, 1),))
+    leader.propose_change(99, change)
+    group.settle()
+    assert leader.is_leader
+    assert leader.is_caught_up()
+    assert not leader.may_read()
 
 
 def test_an_answer_to_an_earlier_question_gives_no_leave_to_read():

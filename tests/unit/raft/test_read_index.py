@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from raft_members import Group, Member, founded, of_type, the_one, three
+from raft_members import Group, Member, founded, joint, of_type, the_one, three
 from runink.raft.config import ReadOnlyOption
-from runink.raft.messages import ConfState, Entry, HardState, Message, MessageType
+from runink.raft.messages import (
+    ConfChangeType,
+    ConfState,
+    Entry,
+    HardState,
+    Message,
+    MessageType,
+)
 from runink.raft.reads import ReadState
 
+REMOVE = ConfChangeType.ConfChangeRemoveNode
 LEASE = {"read_only_option": ReadOnlyOption.ReadOnlyLeaseBased, "check_quorum": True}
 
 
@@ -198,6 +206,19 @@ def test_in_a_joint_membership_a_majority_of_both_halves_is_asked():
     assert one.reads == []
     one.hear(MessageType.MsgHeartbeatResp, 4, term=1, context=b"r")
     assert one.reads == [ReadState(1, b"r")]
+
+
+def test_a_removed_leader_asks_the_voter_that_is_left():
+    """That one may have elected itself since."""
+    group = three()
+    group.change(1, joint((REMOVE, 1), (REMOVE, 2)))
+    assert group[1].raft.is_leader
+    assert group[1].voters() == (3,)
+    group.isolate(1)
+    group.deliver(group[3].campaign())
+    group.propose(3, b"new")
+    group.deliver(group[1].read(b"r"))
+    assert group[1].reads == []
 
 
 # Under a lease.
