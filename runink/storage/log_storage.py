@@ -79,6 +79,7 @@ class LogStorage(MemoryStorage):
             len(entry.data) for entry in self._entries if entry.index > metadata.index
         )
         self._forget(metadata.index)
+        self._unwritten: HardState | None = None  # differs from the one on disk in the commit index
 
     def write(
         self,
@@ -88,8 +89,10 @@ class LogStorage(MemoryStorage):
     ) -> None:
         """Put on disk what a Ready wants kept; when this returns, it is there, or nobody is harmed if it is not.
 
-        A snapshot must have been received whole.  Raises what `Wal.append` raises.
+        A commit index that is not written by itself goes with whatever is written next: who acknowledges an entry must not forget what was committed
+        before.  A snapshot must have been received whole.  Raises what `Wal.append` raises.
         """
+        self._unwritten = hard_state = hard_state or self._unwritten
         if snapshot is not None:
             position = Position(snapshot.metadata.index, snapshot.metadata.term)
             assert whole_part(self._disk, position) is not None, "a snapshot that is not there"
@@ -97,6 +100,9 @@ class LogStorage(MemoryStorage):
             self._install(position)
         elif entries or self._must_keep(hard_state):
             self._log.append(entries, hard_state=hard_state)
+        else:
+            return
+        self._unwritten = None
 
     def _must_keep(self, hard_state: HardState | None) -> bool:
         """Say whether a hard state holds a promise: a term or a vote that another member may count on."""

@@ -110,6 +110,16 @@ def test_a_commit_index_alone_is_not_worth_a_sync_and_a_vote_is():
     assert opened(disk.crash()).hard_state == HardState(2, 3, 3)
 
 
+def test_a_commit_index_that_was_not_written_goes_with_the_next_entries():
+    """Or a member that acknowledges them forgets a change of the membership that was committed before."""
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 3), HardState(1, 1, 0))
+    storage.save([], HardState(1, 1, 3))
+    storage.save(entries(4, 4))
+    assert opened(disk.crash()).hard_state == HardState(1, 1, 3)
+
+
 def test_a_snapshot_of_our_own_lets_the_log_before_it_go():
     disk = founded()
     storage = opened(disk)
