@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from barn_world import applied
 from runink.barn import image
-from runink.barn.commands import Delete, GrantLease, KeepAlive, Put
-from runink.barn.keyvalue import key_prefix
+from runink.barn.commands import Delete, DeleteRange, GrantLease, KeepAlive, Put, Txn
+from runink.barn.keyvalue import KeyValue, key_prefix
 from runink.barn.ordered import CHUNK_ITEMS
 from runink.barn.store import LeaseView, Store
 from runink.barn.watching import Bounds, Interest
@@ -65,10 +65,22 @@ def test_rows_that_do_not_fit_the_keys_are_refused():
     applied(store, Put("/a", b"1"), Put("/a", b"2"))
     state = store.image()
     rows = list(state.rows)
-    wrong = image.Image(state.header, list(state.items), (), (), rows[::-1])
-    with pytest.raises(Broken) as caught:
-        Store.restore(wrong)
-    assert caught.value.code == "snapshot_corrupt"
+    older = KeyValue("/a", b"2", 1, 1, 1)
+    newer = image.PastRow(b"", (KeyValue("/a", b"2", 1, 7, 1),))
+    for items, past in (([older], rows), (list(state.items), [rows[0], newer])):
+        with pytest.raises(Broken) as caught:
+            Store.restore(image.Image(state.header, items, (), (), past))
+        assert caught.value.code == "snapshot_corrupt"
     short = image.Image(state.header, list(state.items), (), (), rows[:1])
     with pytest.raises(Broken):
         image.decode(b"".join(image.encode(short)))
+
+
+def test_a_log_that_changes_a_key_twice_in_a_revision_can_still_be_restored():
+    store = Store()
+    applied(store, Put("/a", b"1"))
+    applied(store, Txn((), (Put("/a", b"2"), Delete("/a"), Put("/a", b"3"), DeleteRange("/", ""))))
+    again = Store.restore(image.decode(b"".join(image.encode(store.image()))))
+    assert b"".join(image.encode(again.image())) == b"".join(image.encode(store.image()))
+    changes = again.changes_after(1, Interest(("/",)), Bounds(9)).changes
+    assert [one.now.value if one.now else None for one in changes] == [b"2", None, b"3", None]
