@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -158,4 +159,5 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started here ends with it
     main(measure, str(__doc__), turns=3, seconds=5.0)

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -149,6 +150,5 @@ if __name__ == "__main__":
     if given.workload == "fill":
         anyio.run(fill, members, backend_options=LOOP)
     else:
-        workload = Workload(given.workload)
-        asked = (load, members, workload, given.clients, given.seconds)
-        print(json.dumps(anyio.run(*asked, backend_options=LOOP)))
+        run = partial(load, members, Workload(given.workload), given.clients, given.seconds)
+        print(json.dumps(anyio.run(run, backend_options=LOOP)))

@@ -25,6 +25,7 @@ VALUE_BYTES: Final = 100
 WARM_UP_S: Final = 1.0
 READY_S: Final = 30.0  # until a member must be there
 STOP_S: Final = 10.0
+LOOK_S: Final = 0.02  # between two looks whether they are
 FILLERS: Final = 64
 
 
@@ -84,7 +85,7 @@ def wait_until(is_ready: Callable[[], bool], children: Sequence[subprocess.Popen
         ended = [child for child in children if child.poll() is not None]
         if ended or time.monotonic() > until:
             raise SystemExit(f"the members are not ready; ended: {[one.args for one in ended]}")
-        time.sleep(0.05)
+        time.sleep(LOOK_S)
 
 
 def stop(children: Sequence[subprocess.Popen[bytes]]) -> None:

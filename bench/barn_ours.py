@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from barn_load import Taken, Workload, free_ports, stop, taken_from
+from barn_load import Taken, Workload, free_ports, stop, taken_from, wait_until
 
 CLIENT: Final = Path(__file__).parent / "barn_client.py"
 SERVER: Final = [sys.executable, "-m", "runink.cli.main", "server"]
@@ -48,19 +48,17 @@ def barn_members(count: int, folder: Path) -> Iterator[BarnLoad]:
         for number in range(1, count + 1):
             state = folder / f"barn{count}-{number}"
             words = [f"--state={state}", f"--member={number}", *addresses, f"--secret={secret}"]
-            children.append(subprocess.Popen([*SERVER, *words], stderr=subprocess.PIPE))
-        wait_ready(children)
+            with (folder / f"barn{count}-{number}.log").open("wb") as log:
+                children.append(subprocess.Popen([*SERVER, *words], stderr=log))
+        wait_until(lambda: all(map(is_ready, folder.glob(f"barn{count}-*.log"))), children)
         yield BarnLoad(tuple(members), secret, tuple(child.pid for child in children))
     finally:
         stop(children)
 
 
-def wait_ready(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Wait until each says that it is ready."""
-    for child in children:
-        assert child.stderr is not None
-        line = child.stderr.readline()
-        assert line.startswith(b"ready"), line + child.stderr.read()
+def is_ready(log: Path) -> bool:
+    """Say whether a member has said that it is."""
+    return log.read_bytes().startswith(b"ready")
 
 
 def new_secret(folder: Path) -> Path:
