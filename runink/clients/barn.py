@@ -6,7 +6,7 @@ proposal is sent again under the same number, and the Barn applies it once; only
 
     answer                                   what the client does
     Applied                                  returns
-    Declined                                 raises: NotFound (lease), QuotaExceeded, Refused
+    Declined                                 raises: NotFound (lease), Unavailable (quota), Refused
     Overloaded                               sends it again, after a pause
     disk_full, stopping                      raises, unless an earlier copy may have arrived
     client_expired, and this is new          takes a new id, sends it again
@@ -62,7 +62,6 @@ from runink.errors import (
     NotFound,
     OutcomeUnknown,
     Overloaded,
-    QuotaExceeded,
     Refused,
     Unavailable,
 )
@@ -373,12 +372,13 @@ def _outcome(error: Unavailable, *, may_have_arrived: bool) -> Unavailable:
     )
 
 
-def _declined(answer: Declined) -> Refused | OutcomeUnknown:
+def _declined(answer: Declined) -> Refused | Unavailable:
     if answer.code in ("client_expired", "sequence_expired"):
         return OutcomeUnknown(answer.text, hint="read the key to see whether it took place")
     if answer.code == "lease_not_found":
         return NotFound(answer.text, code=answer.code, hint="grant a new lease")
     if answer.code == "quota_exceeded":
         hint = "delete what is not needed, `runi clean` forgets old runs; or `runi barn limits --quota`"
-        return QuotaExceeded(answer.text, hint=hint)
+        # Whoever waits for room on a full disk waits here too: the same put may succeed later.
+        return Unavailable(answer.text, code=answer.code, hint=hint)
     return Refused(answer.text, code=answer.code)

@@ -18,7 +18,7 @@ from runink.barn.store import Store
 from runink.barn.watching import Interest, Skip
 from runink.clients.barn import BarnClient
 from runink.clients.barn_admin import BarnAdmin
-from runink.errors import NotFound, QuotaExceeded, Refused
+from runink.errors import NotFound, Refused, Unavailable
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.testing.disk import FaultyDisk, in_loop
 
@@ -166,8 +166,9 @@ async def test_a_full_store_refuses_puts_says_so_and_takes_them_again():
         await admin.set_limits(SetLimits(quota_bytes=QUOTA_BYTES_MIN))
         for number in range(5):
             await barn.put(f"/{number}", bytes(200_000))
-        with pytest.raises(QuotaExceeded, match="that it may have"):
+        with pytest.raises(Unavailable, match="that it may have") as full:
             await barn.put("/5", bytes(200_000))
+        assert full.value.code == "quota_exceeded"
         status = await barn.status()
         assert status.is_alarmed
         assert status.size_bytes <= status.quota_bytes == QUOTA_BYTES_MIN
