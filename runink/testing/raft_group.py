@@ -84,10 +84,15 @@ class _Group:
         self.members: dict[int, Member] = {}
         self._watch = GroupWatch(world.statistics)
         self._network = Network(world, self._deliver, self._report)
-        self._around = Surroundings(world, self._network, self._watch, _settings(world))
+        settings = _settings(world)
+        self._around = Surroundings(world, self._network, self._watch, settings)
         self._faults = Faults(world, self._network, self._all)
         self._operator = Operator(
-            world, conf_state=lambda: self._watch.conf_state, members=self._all, hire=self._hire
+            world,
+            conf_state=lambda: self._watch.conf_state,
+            members=self._all,
+            hire=self._hire,
+            may_learn=settings.pre_vote or settings.check_quorum,
         )
         self._gone: set[int] = set()
         self._is_settled = False

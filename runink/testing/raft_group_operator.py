@@ -2,6 +2,9 @@
 
 A change is proposed from what anybody has applied; it may be dropped, be refused, or come too late, as an operator's may.  New members
 begin with an empty disk and a number that nobody had before.  Majorities stay possible: there are three voters at least.
+
+A group with neither pre-vote nor check-quorum gets no learners: there nobody answers a leader of an older term, but campaigns, which a learner may not.  One that
+a candidate has told of a higher term, and that did not win, would hear no leader for ever (seed 187); etcd's raft is no different.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ VOTERS_MIN: Final = 3
 VOTERS_MAX: Final = 5
 LEARNERS_MAX: Final = 2
 
+VOTERS_ONLY: Final = ("add", "remove", "replace")
+WITH_LEARNERS: Final = ("learn", "promote", "demote", "swap")
+
 ADD: Final = ConfChangeType.ConfChangeAddNode
 REMOVE: Final = ConfChangeType.ConfChangeRemoveNode
 LEARN: Final = ConfChangeType.ConfChangeAddLearnerNode
@@ -40,8 +46,10 @@ class Operator:
         conf_state: Callable[[], ConfState],
         members: Callable[[], list[Member]],
         hire: Callable[[], int],
+        may_learn: bool,
     ) -> None:
         self._world = world
+        self._kinds = VOTERS_ONLY + WITH_LEARNERS if may_learn else VOTERS_ONLY
         self._conf_state = conf_state
         self._members = members
         self._hire = hire
@@ -97,7 +105,7 @@ class Operator:
         random = self._world.random
         voters, learners = state.voters, state.learners
         may_shrink, may_grow = len(voters) > VOTERS_MIN, len(voters) < VOTERS_MAX
-        match random.choice(["add", "learn", "promote", "demote", "remove", "replace", "swap"]):
+        match random.choice(self._kinds):
             case "add" if may_grow:
                 return (ConfChangeSingle(ADD, self._hire()),)
             case "learn" if len(learners) < LEARNERS_MAX:
