@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"math/rand"
 	"os"
@@ -27,6 +28,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/clientv3"
+	"google.golang.org/grpc/grpclog"
 )
 
 const withinLimit = 10 * time.Second
@@ -56,6 +58,7 @@ func main() {
 	keys := flag.Int("keys", 10000, "how many keys there are")
 	valueBytes := flag.Int("value-bytes", 100, "size of a value")
 	flag.Parse()
+	clientv3.SetLogger(grpclog.NewLoggerV2(io.Discard, io.Discard, os.Stderr)) // a connection that we close is no warning
 
 	members := strings.Split(*endpoints, ",")
 	if *workload != "serializable" {
