@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FLIGHTS := examples/flights
-BENCHES := actors contracts edges pipeline runs
+BENCHES := actors contracts edges pipeline runs barn
 
 .PHONY: setup demo test unit check fmt bench coverage lock upgrade fresh clean
 

@@ -49,4 +49,5 @@ def config_of(group: Group, storage: LogStorage, store: Store) -> Config:
         inflight_messages_max=INFLIGHT_MESSAGES_MAX,
         check_quorum=True,
         pre_vote=True,
+        step_down_on_removal=True,
     )
