@@ -1,6 +1,6 @@
 """Torture three real members of a Barn for as long as you like: `python scripts/barn_torture.py --seconds 300 --seed 7`.
 
-16 clients work while members are killed, frozen, restarted and, with `--namespaces` (as root), cut off from each other; then it is judged
+16 clients work while members are killed, frozen, restarted and, with `--namespaces` (as root), cut off from each other and out of disk; then it is judged
 whether what they were answered has an order, whether anything acknowledged is lost, whether watches were complete, and whether all members hold the same.
 It ends with 1 and says what is wrong, and what had happened to whom; the same seed gives the same faults in the same order.
 """
@@ -22,11 +22,15 @@ from barn_faults import Faults
 from barn_group import Loopback, Namespaces, barn_group
 from barn_workload import Load, settled
 
+DISK_BYTES = 256 << 20  # of each member, for its log and snapshots
+
 
 async def torture(folder: Path, seed: int, seconds: float, *, is_apart: bool) -> list[str]:
     """Work and let things happen for so long; return what is wrong."""
     began_s = time.monotonic()
-    async with barn_group(folder, network=Namespaces() if is_apart else Loopback()) as group:
+    network = Namespaces() if is_apart else Loopback()
+    disk_bytes = DISK_BYTES if is_apart else 0
+    async with barn_group(folder, network=network, disk_bytes=disk_bytes) as group:
         load, faults = Load(group, seed), Faults(group, seed)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(load.run)
@@ -54,7 +58,11 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=1, help="with the seeds that follow, each so long"
     )
-    parser.add_argument("--namespaces", action="store_true", help="cut members off too; needs root")
+    parser.add_argument(
+        "--namespaces",
+        action="store_true",
+        help="cut members off and fill their disks too; needs root",
+    )
     words = parser.parse_args()
     is_wrong = False
     for seed in range(words.seed, words.seed + words.rounds):

@@ -4,7 +4,7 @@ kill       -9, and started again          isolate    a member reaches nobody, no
 freeze     SIGSTOP, SIGCONT               deafen     it hears nobody, and is heard
 restart    SIGTERM, and started again     mute       it hears everybody, and is not heard
 transfer   the leader hands over          part       two members do not reach each other
-kill_all   all of them at once
+kill_all   all of them at once            fill       its disk has no byte left
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from random import Random
 from typing import Final
 
 import anyio
-from barn_group import BarnGroup, Namespaces
+from barn_group import BarnGroup, Namespaces, fill
 from runink.clients.barn_requests import MoveLeader
 from runink.errors import RuninkError
 
@@ -26,7 +26,7 @@ REST_S: Final = 1.0
 
 
 class Faults:
-    """Faults for a group; those of the network only where it is one of namespaces. `done` says what happened when."""
+    """Faults for a group; those of the network only where it is one of namespaces, a full disk only where each has its own. `done` says what happened when."""
 
     def __init__(self, group: BarnGroup, seed: int) -> None:
         self.done: list[str] = []
@@ -40,6 +40,8 @@ class Faults:
             "transfer": self._transfer,
             "kill_all": self._kill_all,
         }
+        if group.has_disks:
+            self._kinds["fill"] = self._fill
         network = group.network
         if isinstance(network, Namespaces):
             for kind in (network.isolate, network.deafen, network.mute):
@@ -97,6 +99,12 @@ class Faults:
         self._group.freeze(member)
         await self._pause(SHORT_S, LONG_S)
         self._group.thaw(member)
+
+    async def _fill(self, member: int) -> None:
+        filler = self._group.state(member) / "filler"
+        await anyio.to_thread.run_sync(fill, filler)
+        await self._pause(SHORT_S, LONG_S)
+        await anyio.Path(filler).unlink()
 
     async def _transfer(self, member: int) -> None:
         with suppress(RuninkError, OSError):

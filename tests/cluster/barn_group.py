@@ -44,12 +44,12 @@ async def until(ask: Callable[[], Awaitable[T | None]], what: str) -> T:
     last: object = None
     while time.monotonic() < deadline_s:
         try:
-            last = await ask()
+            last = found = await ask()
         except (RuninkError, OSError) as error:
             last = error
         else:
-            if last:
-                return last  # type: ignore[return-value]
+            if found:
+                return found
         await anyio.sleep(POLL_S)
     raise AssertionError(f"in {WAIT_S:g} s there was no {what}: {last!r}")
 
@@ -189,6 +189,7 @@ class BarnGroup:
         self.network = network
         self.members = tuple(range(1, size + 1))
         self.frozen: set[int] = set()
+        self.has_disks = False
         self.secret = folder / "secret"
         self.secret.write_text(secrets.token_hex(32))
         self.secret.chmod(0o600)
@@ -321,14 +322,23 @@ class BarnGroup:
 
 @contextmanager
 def begun(
-    folder: Path, network: Network, *, has_tls: bool = False, are_begun: bool = True
+    folder: Path,
+    network: Network,
+    *,
+    has_tls: bool = False,
+    are_begun: bool = True,
+    disk_bytes: int = 0,
 ) -> Iterator[BarnGroup]:
-    """Start the members of a Barn, or leave that to the test; leave nothing behind."""
+    """Start the members of a Barn, or leave that to the test; leave nothing behind. With `disk_bytes` each has a disk of its own, which can be filled."""
     group = BarnGroup(folder, network, has_tls=has_tls or isinstance(network, Namespaces))
     with ExitStack() as stack:
+        if disk_bytes:
+            for member in group.members:
+                stack.enter_context(small_disk(group.state(member), disk_bytes))
         stack.callback(network.end)
         stack.callback(group.end)
         network.begin(group.members)
+        group.has_disks = bool(disk_bytes)
         if are_begun:
             for member in group.members:
                 group.start(member)
@@ -342,9 +352,13 @@ async def barn_group(
     network: Network | None = None,
     has_tls: bool = False,
     are_begun: bool = True,
+    disk_bytes: int = 0,
 ) -> AsyncIterator[BarnGroup]:
     """Run the members of a Barn for as long as the block; they are ready, unless the test starts them itself."""
-    with begun(folder, network or Loopback(), has_tls=has_tls, are_begun=are_begun) as group:
+    network = network or Loopback()
+    with begun(
+        folder, network, has_tls=has_tls, are_begun=are_begun, disk_bytes=disk_bytes
+    ) as group:
         if are_begun:
             await group.ready()
             await group.leader()

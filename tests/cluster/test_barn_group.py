@@ -205,6 +205,13 @@ async def test_a_member_whose_folder_was_lost_ends_and_another_one_takes_its_pla
             await group.equal(revision)
             assert (await group.status(new)).snapshot_index > 1
             await admin.promote(new)
+
+            async def vote() -> bool:
+                known = [(await group.status(member)).voters for member in group.members]
+                return all(new in voters for voters in known)
+
+            # The others count by the old membership until they hear that the new one is committed.
+            await until(vote, "word of the new voter")
         group.kill(lead)
         async with group.client(new) as barn:
             await barn.put("/later", 1)

@@ -16,6 +16,7 @@ from barn_workload import Load, settled
 pytestmark = pytest.mark.anyio
 
 SECONDS = 10.0  # with each network
+DISK_BYTES = 32 << 20  # for a member's log and snapshots
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def anyio_backend() -> str:
 async def test_what_clients_are_answered_has_an_order_and_nothing_acknowledged_is_lost(
     tmp_path: Path, network: type[Network], seed: int
 ):
-    async with barn_group(tmp_path, network=network()) as group:
+    disk_bytes = DISK_BYTES if network is Namespaces else 0
+    async with barn_group(tmp_path, network=network(), disk_bytes=disk_bytes) as group:
         load = Load(group, seed)
         faults = Faults(group, seed)
         async with anyio.create_task_group() as tasks:
