@@ -183,8 +183,7 @@ class Member:
         except msgspec.MsgspecError:
             messages = None
         if messages is None:
-            facts = {"sender": told.sender, "cluster": told.cluster}
-            _log.warning("messages of a stranger", extra=facts)
+            _log.warning("messages of a stranger", extra={"cluster": told.cluster})
             return
         self._replica.receive(filter(self._is_due, messages))
         self._wake.set()
@@ -194,13 +193,18 @@ class Member:
         return await self._disk.take_chunk(chunk)
 
     def _is_due(self, message: Message) -> bool:
-        """Say whether a message can be taken: a snapshot's only when all of its chunks are here. Raises Broken (`log_lost`) if it speaks of what we had and have not."""
-        last_index = self._replica.node.raft.log.last_index()
-        if message.type is MessageType.MsgHeartbeat and message.commit > last_index:
-            raise _log_lost(message.commit, last_index)
-        if message.type is not MessageType.MsgSnap or message.snapshot is None:
-            return True
-        return self._disk.has_whole(message.snapshot.metadata)
+        """Say whether a message can be taken: it is for us, and all chunks of a snapshot are here. Raises Broken (`log_lost`) if it speaks of what we had and have not."""
+        match message.type:
+            case MessageType.MsgHeartbeat:
+                last_index = self._replica.node.raft.log.last_index()
+                if message.commit > last_index:
+                    raise _log_lost(message.commit, last_index)
+            case MessageType.MsgSnap:
+                snapshot = message.snapshot
+                return snapshot is not None and self._disk.has_whole(snapshot.metadata)
+            case MessageType.MsgReadIndex if not message.entries:
+                return False
+        return message.to == self._group.member
 
     def _next(self) -> int:
         """Return the number to ask the replica under; whoever is refused right there is not told again. Raises Unavailable (`stopping`)."""

@@ -35,6 +35,24 @@ HOLD_S: Final = 0.005  # a fraction of what an election, or a person, would noti
 MESSAGE_BYTES: Final = 64  # what a message takes beside its entries, about
 PAUSE_S: Final = 0.05  # before the next try to connect; doubled with each
 PAUSE_S_MAX: Final = 1.0
+OF_MEMBERS: Final = frozenset(
+    {
+        MessageType.MsgProp,
+        MessageType.MsgApp,
+        MessageType.MsgAppResp,
+        MessageType.MsgVote,
+        MessageType.MsgVoteResp,
+        MessageType.MsgSnap,
+        MessageType.MsgHeartbeat,
+        MessageType.MsgHeartbeatResp,
+        MessageType.MsgTransferLeader,
+        MessageType.MsgTimeoutNow,
+        MessageType.MsgReadIndex,
+        MessageType.MsgReadIndexResp,
+        MessageType.MsgPreVote,
+        MessageType.MsgPreVoteResp,
+    }
+)  # all other kinds are of a member to itself
 
 R = TypeVar("R")
 
@@ -51,8 +69,8 @@ class PeerMessages(msgspec.Struct, frozen=True):
     data: bytes
 
     def messages(self) -> list[Message]:
-        """Return the messages. Raises msgspec.MsgspecError for bytes that are none."""
-        return _decode(self.data)
+        """Return the messages, of the kinds that members send each other. Raises msgspec.MsgspecError for bytes that are none."""
+        return [message for message in _decode(self.data) if message.type in OF_MEMBERS]
 
 
 class Wanted(msgspec.Struct, frozen=True):

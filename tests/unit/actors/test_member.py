@@ -6,16 +6,14 @@ import errno
 from random import Random
 
 import anyio
-import msgspec
 import pytest
 import trio.testing
 from member_world import SEGMENT_BYTES, Alone, alone, until
 from runink.actors import member
-from runink.actors.peers import PeerMessages
 from runink.barn import pending
 from runink.barn.commands import Applied
 from runink.errors import Broken, OutcomeUnknown, Overloaded, RuninkError, Unavailable, WalCorrupt
-from runink.raft.messages import Entry, Message, MessageType
+from runink.raft.messages import Entry
 from runink.storage import log_storage
 from runink.storage.log_storage import open_log_storage
 from runink.storage.segments import FILL_BYTES
@@ -170,25 +168,6 @@ async def test_a_cancelled_member_tells_everyone_that_the_outcome_is_unknown():
     assert {type(told) for told in found.told.values()} == {OutcomeUnknown}
     assert len(found.told) == 2
     await found.member.shut()
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("cluster", "data"), [("other", b"\x90"), ("local", b"\xc1"), ("", b"")])
-async def test_what_a_stranger_sends_is_passed_over(cluster: str, data: bytes):
-    async with alone(FaultyDisk()) as found:
-        found.member.receive(PeerMessages(cluster, 2, data))
-        found.put(1)
-        await found.until_told(1)
-    assert found.told == {1: Applied(1)}
-
-
-@pytest.mark.anyio
-async def test_a_member_that_hears_of_a_log_that_it_has_lost_ends_and_says_so():
-    async with alone(FaultyDisk()) as found:
-        heartbeat = Message(type=MessageType.MsgHeartbeat, to=1, from_=2, term=9, commit=1000)
-        with pytest.raises(Broken) as caught:
-            found.member.receive(PeerMessages("local", 2, msgspec.msgpack.encode([heartbeat])))
-        assert caught.value.code == "log_lost"
 
 
 @pytest.mark.anyio
