@@ -92,7 +92,7 @@ class _Group:
             conf_state=lambda: self._watch.conf_state,
             members=self._all,
             hire=self._hire,
-            may_learn=settings.pre_vote or settings.check_quorum,
+            may_change=settings.pre_vote or settings.check_quorum,
         )
         self._gone: set[int] = set()
         self._is_settled = False

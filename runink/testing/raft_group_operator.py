@@ -3,8 +3,9 @@
 A change is proposed from what anybody has applied; it may be dropped, be refused, or come too late, as an operator's may.  New members
 begin with an empty disk and a number that nobody had before.  Majorities stay possible: there are three voters at least.
 
-A group with neither pre-vote nor check-quorum gets no learners: there nobody answers a leader of an older term, but campaigns, which a learner may not.  One that
-a candidate has told of a higher term, and that did not win, would hear no leader for ever (seed 187); etcd's raft is no different.
+The members of a group with neither pre-vote nor check-quorum stay who they are.  There nobody tells a leader that its term is past, but whoever campaigns; and a
+learner may not, and a voter that lags behind some changes asks only those whom it knew: told of a higher term, neither would ever hear the leader again
+(seeds 187 and 1462).  etcd's raft is no different.
 """
 
 from __future__ import annotations
@@ -28,9 +29,6 @@ VOTERS_MIN: Final = 3
 VOTERS_MAX: Final = 5
 LEARNERS_MAX: Final = 2
 
-VOTERS_ONLY: Final = ("add", "remove", "replace")
-WITH_LEARNERS: Final = ("learn", "promote", "demote", "swap")
-
 ADD: Final = ConfChangeType.ConfChangeAddNode
 REMOVE: Final = ConfChangeType.ConfChangeRemoveNode
 LEARN: Final = ConfChangeType.ConfChangeAddLearnerNode
@@ -46,10 +44,10 @@ class Operator:
         conf_state: Callable[[], ConfState],
         members: Callable[[], list[Member]],
         hire: Callable[[], int],
-        may_learn: bool,
+        may_change: bool,
     ) -> None:
         self._world = world
-        self._kinds = VOTERS_ONLY + WITH_LEARNERS if may_learn else VOTERS_ONLY
+        self._may_change = may_change
         self._conf_state = conf_state
         self._members = members
         self._hire = hire
@@ -78,7 +76,7 @@ class Operator:
         if self._has_ceased:
             return
         match random.choice(["change"] * 5 + ["transfer"] * 4 + ["campaign", "forget"]):
-            case "change" if not state.voters_outgoing:
+            case "change" if self._may_change and not state.voters_outgoing:
                 self._change(member, state)
             case "transfer":
                 to = random.choice(state.voters)
@@ -105,7 +103,7 @@ class Operator:
         random = self._world.random
         voters, learners = state.voters, state.learners
         may_shrink, may_grow = len(voters) > VOTERS_MIN, len(voters) < VOTERS_MAX
-        match random.choice(self._kinds):
+        match random.choice(["add", "remove", "replace", "learn", "promote", "demote", "swap"]):
             case "add" if may_grow:
                 return (ConfChangeSingle(ADD, self._hire()),)
             case "learn" if len(learners) < LEARNERS_MAX:
