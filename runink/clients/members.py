@@ -5,8 +5,8 @@
     what only reads, and watches      the members in turn
     MoveLeader                        any
 
-What a member does not answer is not sent to another here: who asks (`BarnClient`) knows whether it may be sent twice, and when it asks again it comes to
-another one.  Watches go on at any member, because they say from which revision.
+What only reads is asked of another member if one does not answer, for as long as there is time.  A write is not: who asks (`BarnClient`) knows whether it may be sent
+twice, and when it asks again it comes to another one.  Watches go on at any member, because they say from which revision.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import anyio
 
 from runink.clients.barn_requests import BarnRequest, ChangeMembers, Propose, Status
-from runink.errors import LinkLost, RuninkError, Unavailable
+from runink.errors import LinkLost, Overloaded, RuninkError, Unavailable
 from runink.runtime.envelope import Request
 from runink.runtime.ref import Ref
 
@@ -26,6 +26,7 @@ PAUSE_S: Final = 0.05  # before the next try to connect; doubled with each
 PAUSE_S_MAX: Final = 1.0
 LOOK_S: Final = 1.0  # between two looks at who leads
 LOOK_WITHIN_S: Final = 2.0
+ASK_S: Final = 1.0  # at least, before another member is asked
 
 R = TypeVar("R")
 Connect = Callable[[], AbstractAsyncContextManager[Ref[BarnRequest]]]
@@ -61,19 +62,29 @@ class Members:
     async def ask(self, request: Request[R], *, within: float) -> R:
         """Ask the member that serves this best, when one is connected. Raises LinkLost, TimedOut, and what it answers with."""
         until_s = anyio.current_time() + within
-        with anyio.move_on_after(within):
+        is_write = isinstance(request, (Propose, ChangeMembers))
+        while True:  # ends with an answer, or with the time
+            await self._wait_connected(until_s)
+            member = self._lead if is_write and self._lead in self._refs else self._turned()
+            left_s = until_s - anyio.current_time()
+            # One that is silent must leave time for another.
+            within_s = left_s if is_write else min(left_s, max(ASK_S, left_s / 2))
+            try:
+                return await self._refs[member].ask(request, within=within_s)
+            except Unavailable as error:
+                if member == self._lead:
+                    self._lead = 0  # until the next look: it may have stopped leading
+                is_late = anyio.current_time() + PAUSE_S >= until_s
+                if is_write or is_late or isinstance(error, Overloaded):
+                    raise
+            await anyio.sleep(PAUSE_S)
+
+    async def _wait_connected(self, until_s: float) -> None:
+        with anyio.move_on_at(until_s):
             while not self._refs:  # ends with a connection, or with the time
                 await self._is_changed.wait()
         if not self._refs:
             raise LinkLost("no member of the Barn can be reached", hint="try again")
-        is_write = isinstance(request, (Propose, ChangeMembers))
-        member = self._lead if is_write and self._lead in self._refs else self._turned()
-        try:
-            return await self._refs[member].ask(request, within=until_s - anyio.current_time())
-        except Unavailable:
-            if member == self._lead:
-                self._lead = 0  # until the next look: it may have stopped leading
-            raise
 
     def _turned(self) -> int:
         members = sorted(self._refs)

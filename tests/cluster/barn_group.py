@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import anyio
-from barn_certificates import Authority
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import BarnStatus, HashAt, Status
 from runink.clients.cluster import BARN
@@ -29,6 +28,7 @@ from runink.clients.members import Members, reaching
 from runink.errors import RuninkError
 from runink.runtime.connections import connect_tcp, connect_unix
 from runink.runtime.ref import Ref
+from runink.testing.certificates import Authority
 
 DYING_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # also when the test is killed
 SERVER = [sys.executable, "-m", "runink.cli.main", "server"]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from barn_certificates import Authority
 from barn_group import WAIT_S, BarnGroup, barn_group, fill, small_disk, until
 from runink.actors.peers import PeerMessages
 from runink.barn.keyvalue import one_key
@@ -19,6 +18,7 @@ from runink.clients.barn_requests import MoveLeader, Read, Status
 from runink.clients.membership import MembershipAdmin
 from runink.errors import Forbidden, LinkLost, TimedOut, Unavailable
 from runink.storage.wal import SERVER_SEGMENT_BYTES
+from runink.testing.certificates import Authority
 from runink.wire.tls import connecting_context
 
 pytestmark = pytest.mark.anyio

@@ -111,3 +111,11 @@ async def test_what_is_asked_while_nobody_is_there_waits_for_the_first_and_not_f
             await anyio.sleep(1.0)
             group[1].is_up = True
     assert group[1].asked == ["Propose"]
+
+
+async def test_a_read_that_a_member_does_not_answer_is_asked_of_another():
+    async with three() as (group, members):
+        group[1].is_up = False
+        for _ in range(6):
+            assert await members.ask(Read(()), within=5.0) == Applied(1)
+    assert group[1].asked == []
