@@ -23,12 +23,18 @@ from runink.errors import Unavailable
 from runink.raft.messages import ConfState, Entry, HardState, Message, Snapshot, SnapshotMetadata
 from runink.storage.disk import Disk
 from runink.storage.log_storage import LogStorage, begin_directory, open_log_storage
+from runink.storage.reading import SEGMENT_NAME, add_up, read_segments
+from runink.storage.records import Position
+from runink.storage.segments import is_leftover
+from runink.storage.snapshot import NEW as UNFINISHED
 
 FULL_PAUSE_S: Final = 0.2  # until a full disk is tried again
 ROOM_LOW_BYTES: Final = (
     128 << 10
 )  # some hundred proposals: when less is left, more is made with the next write
 ROOM_BYTES: Final = 512 << 10
+FOUNDING: Final = Position(index=1, term=1)  # what a new group's log begins behind
+FOUNDED: Final = HardState(term=1, commit=1)
 
 
 class Written(NamedTuple):
@@ -56,7 +62,7 @@ def open_directory(
     """
     disk = open_disk()
     try:
-        if not disk.names() and voters:
+        if voters and _is_unfounded(disk):
             _found(disk, voters)
         storage, body = open_log_storage(disk, segment_bytes=segment_bytes)
         store = Store.restore(image.decode(body)) if body else Store()
@@ -66,11 +72,27 @@ def open_directory(
     return Found(disk, storage, store)
 
 
+def _is_unfounded(disk: Disk) -> bool:
+    """Say whether nothing was ever acknowledged here: nothing is there but files that were being made, or a founding that was cut off before its snapshot."""
+    names = [name for name in disk.names() if not is_leftover(name) and name != UNFINISHED]
+    if not all(map(SEGMENT_NAME.fullmatch, names)):
+        return False
+    contents = add_up(list(read_segments(disk)))
+    return (
+        not contents.faults
+        and not contents.entries
+        and contents.snapshot in (None, FOUNDING)
+        and contents.hard_state in (HardState(), FOUNDED)
+    )
+
+
 def _found(disk: Disk, voters: tuple[int, ...]) -> None:
     """Make the directory that of a founder. The log begins behind entry 1, so whoever joins later gets the founders by a snapshot, not only the changes since."""
+    for name in disk.names():
+        disk.remove(name)
     store = Store()
-    store.skip(term=1, index=1)
-    metadata = SnapshotMetadata(ConfState(voters=voters), index=1, term=1)
+    store.skip(term=FOUNDING.term, index=FOUNDING.index)
+    metadata = SnapshotMetadata(ConfState(voters=voters), FOUNDING.index, FOUNDING.term)
     begin_directory(disk, metadata, image.encode(store.image()))
 
 
