@@ -313,6 +313,7 @@ class Member:
             self._replica.room(await self._disk.make_room(room_bytes))
         except Unavailable as full:
             self._replica.no_room(full)
+            self._replica.step_aside()
         self._wake.set()
 
     async def _send_snapshot(self, message: Message, peer: Peer) -> None:

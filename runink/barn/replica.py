@@ -168,6 +168,18 @@ class Replica:
         self._work.answers += self._proposals.refuse_queued(error)
         self._handed_on.clear()  # their members propose them again, or give up
 
+    def step_aside(self) -> None:
+        """Hand the leadership to the voter that is most up to date, if one is there: a leader that cannot write holds everybody up."""
+        raft = self.node.raft
+        progress = raft.tracker.progress
+        others = [
+            member
+            for member in raft.tracker.voter_ids()
+            if member != self._id and member in progress and progress[member].recent_active
+        ]
+        if raft.is_leader and others and not raft.lead_transferee:
+            self.node.transfer_leader(max(others, key=lambda member: progress[member].match))
+
     def written(
         self, append: Append, *, store: Store | None = None, free_bytes: int | None = None
     ) -> None:

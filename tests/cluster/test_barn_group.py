@@ -140,12 +140,15 @@ async def test_members_restarted_one_after_the_other_under_load_lose_nothing_and
         await group.equal((await group.status(1)).revision)
 
 
+@pytest.mark.parametrize("lead", [1, 3])
 async def test_a_member_whose_disk_is_full_holds_nobody_up_and_catches_up_when_there_is_room(
-    tmp_path: Path,
+    tmp_path: Path, lead: int
 ):
     full = 3
     with small_disk(tmp_path / f"m{full}", SMALL_DISK_BYTES) as enlarge:
         async with barn_group(tmp_path) as group, group.client(1, 2) as barn:
+            await barn.ask(MoveLeader(lead))
+            await until(partial(leads, group, lead), "handing over")
             fill(group.state(full) / "filler")
             for number in range(300):
                 await barn.put(f"/{number}", b"x" * 4000)

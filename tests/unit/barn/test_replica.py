@@ -189,6 +189,24 @@ def test_a_leader_without_room_refuses_what_is_queued_and_has_proposed_nothing()
     assert group.answers[handed_on] == Applied(1)
 
 
+def test_a_leader_that_steps_aside_hands_over_to_a_voter_that_is_there(group: ReplicaGroup):
+    group.propose(1, PUT, client="c")
+    group.settle()
+    group.cut = {2}
+    group.replicas[1].node.raft.tracker.progress[2].recent_active = False
+    group.replicas[1].step_aside()
+    group.settle()
+    assert group.replicas[3].lead == 3
+
+
+def test_a_leader_that_is_alone_stays(group: ReplicaGroup):
+    for member in (2, 3):
+        group.replicas[1].node.raft.tracker.progress[member].recent_active = False
+    group.replicas[1].step_aside()
+    group.settle()
+    assert group.replicas[1].lead == 1
+
+
 def test_too_many_proposals_at_once_are_refused():
     group = ReplicaGroup(3)
     for _ in range(WAITING_MAX):
