@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from runink.actors.peers import Connect
+from runink.barn.keys import member_key
 from runink.barn.store import Store
 from runink.raft.config import Config
 from runink.storage.log_storage import LogStorage
@@ -51,3 +54,12 @@ def config_of(group: Group, storage: LogStorage, store: Store) -> Config:
         pre_vote=True,
         step_down_on_removal=True,
     )
+
+
+def address_in(store: Store, member: int) -> str:
+    """Return where the Barn says that a member listens, empty if it does not know."""
+    found = store.get(member_key(member))
+    try:
+        return msgspec.json.decode(found.value, type=str) if found else ""
+    except msgspec.MsgspecError:
+        return ""  # somebody has put something else there

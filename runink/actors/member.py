@@ -21,7 +21,7 @@ from typing import Final, Protocol
 import anyio
 import msgspec
 
-from runink.actors.group import ELECTION_TICKS, TICK_S, Group, config_of
+from runink.actors.group import ELECTION_TICKS, TICK_S, Group, address_in, config_of
 from runink.actors.member_disk import MemberDisk, open_directory
 from runink.actors.member_statistics import MemberStatistics, statistics_of
 from runink.actors.offload import Offload, in_thread
@@ -30,7 +30,6 @@ from runink.actors.settling import Settle, settle_pending, stopped
 from runink.barn.changes import objection
 from runink.barn.commands import Answer, Proposal
 from runink.barn.effects import Append, Work
-from runink.barn.keys import member_key
 from runink.barn.replica import Replica
 from runink.barn.store import Store
 from runink.clients.barn_requests import ChangeMembers
@@ -373,15 +372,6 @@ class Member:
         return statistics_of(
             self._replica, self._disk, batches=self._batches, entries=self._entries
         )
-
-
-def address_in(store: Store, member: int) -> str:
-    """Return where the Barn says that a member listens, empty if it does not know."""
-    found = store.get(member_key(member))
-    try:
-        return msgspec.json.decode(found.value, type=str) if found else ""
-    except msgspec.MsgspecError:
-        return ""  # somebody has put something else there
 
 
 def _first(errors: BaseExceptionGroup[RuninkError]) -> RuninkError:
