@@ -28,6 +28,9 @@ from runink.server import read_secret
 
 from barn_load import FILLERS, KEYS, VALUE_BYTES, WARM_UP_S, Workload, connections_for
 
+LEADER_S = 20.0  # members that were just started elect one within seconds
+LOOK_S = 0.1
+
 VALUE = b"v" * VALUE_BYTES
 LOOP = {"use_uvloop": has_uvloop()}  # as the members
 
@@ -63,12 +66,15 @@ async def all_connected(at: Members, connections: int) -> AsyncIterator[list[Bar
 
 
 async def leader(at: Members) -> Members:
-    """Return the member that leads, alone. Raises SystemExit if nobody does."""
-    for address in at.addresses:
-        async with connected(address, at.secret) as barn:
-            status = await barn.status()
-            if status.lead == status.member:
-                return replace(at, addresses=(address,))
+    """Return the member that leads, alone, as soon as one does. Raises SystemExit if nobody does within LEADER_S."""
+    with anyio.move_on_after(LEADER_S):
+        while True:  # ends with a leader, or with the time
+            for address in at.addresses:
+                async with connected(address, at.secret) as barn:
+                    status = await barn.status()
+                    if status.lead == status.member:
+                        return replace(at, addresses=(address,))
+            await anyio.sleep(LOOK_S)
     raise SystemExit("nobody leads")
 
 
