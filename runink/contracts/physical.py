@@ -101,7 +101,7 @@ def _begins_value(text: bytes | bytearray, letter: bytes, end: int, delimiter: b
 def _begins_value_in_prose(
     text: bytes | bytearray, prefix: bytes, start: int, end: int, delimiter: bytes
 ) -> bool:
-    at = start - len(prefix)
+    at = max(start - len(prefix), -1)  # find counts what is below 0 from the end
     for _ in range(PREFIXES_MAX):
         at = text.find(prefix, at + 1, end)
         if at < 0:

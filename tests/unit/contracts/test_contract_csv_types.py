@@ -8,7 +8,7 @@ import re
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from runink.contracts import physical
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
@@ -75,6 +75,7 @@ def test_what_stands_in_the_middle_of_a_word_is_no_hexadecimal_number():
 
 @pytest.mark.parametrize("letters_max", [0, 1, 3, 10_000])
 @given(text=st.text('0xX1,N "\n', max_size=40).map(str.encode), end=st.none() | st.integers(0, 40))
+@example(text=b"X,0X", end=None)
 def test_hexadecimal_is_seen_however_dense_its_letters_are(letters_max, text, end):
     expected = re.search(rb"(?<![0-9A-Za-z])0[xX]", text[:end]) is not None
     end = None if end is None else min(end, len(text))
