@@ -347,7 +347,7 @@ class Barn(Actor[BarnMessage]):
         self._polls.changed(self._member.store.drain_changes())
 
     def replaced(self) -> None:
-        """Let everybody who waits look again, and the leases begin anew."""
+        """Let everybody who waits look again. Leases are the leader's, which gets no other state."""
         self._polls.replaced()
 
     # Figures.

@@ -35,6 +35,7 @@ from runink.barn.store import Store
 from runink.clients.barn_requests import ChangeMembers
 from runink.errors import Broken, NotLeader, Overloaded, RuninkError, Unavailable
 from runink.raft.messages import ConfChangeV2, Message, MessageType
+from runink.runtime.cell import first_error
 from runink.runtime.envelope import Pending
 from runink.storage.disk import Disk
 
@@ -238,7 +239,7 @@ class Member:
             known, _ = failed.split(RuninkError)
             if known is None:
                 raise
-            raise _first(known) from failed
+            raise first_error(known) from failed
         finally:
             asked, self._asked = self._asked, {}
             for settle in asked.values():
@@ -372,15 +373,6 @@ class Member:
         return statistics_of(
             self._replica, self._disk, batches=self._batches, entries=self._entries
         )
-
-
-def _first(errors: BaseExceptionGroup[RuninkError]) -> RuninkError:
-    """Return the error of a group that came first."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, RuninkError)
-    return error
 
 
 def _log_lost(known_index: int, last_index: int) -> Broken:

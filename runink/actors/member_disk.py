@@ -127,6 +127,10 @@ class MemberDisk:
                     await anyio.sleep(FULL_PAUSE_S)
                 else:
                     break
+        if (
+            written.free_bytes >= ROOM_LOW_BYTES
+        ):  # a small write may find room where a larger one has none
+            self.full = None
         if written.store is not None:
             self._transfer.close()
         return written
