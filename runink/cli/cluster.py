@@ -61,14 +61,11 @@ def _lines(found: Membership) -> list[str]:
         )
     ]
     for member in found.members:
-        here = (
-            f", here: applied {seen.applied_index:,} of {seen.committed_index:,}"
-            if member == seen.member
-            else ""
-        )
-        lines.append(
-            f"member {member:<3} {found.role(member):8} {found.addresses.get(member, '')}{here}".rstrip()
-        )
+        facts = [found.addresses.get(member, "")]
+        if member == seen.member:
+            facts.append(f"here: applied {seen.applied_index:,} of {seen.committed_index:,}")
+        told = ", ".join(filter(None, facts))
+        lines.append(f"member {member:<3} {found.role(member):8} {told}".rstrip())
     return lines
 
 
