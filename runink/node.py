@@ -32,6 +32,7 @@ from runink.actors.agent import Agent
 from runink.actors.barn import Barn
 from runink.actors.governance import Governance
 from runink.actors.launching import Workplace
+from runink.actors.offload import switch_threads_soon
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
 from runink.clients.barn import BarnClient, new_client_id
@@ -144,6 +145,7 @@ async def control_plane(
     settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
     for name in PRIVATE_FOLDERS if role is Role.ALL else ():
         (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
+    switch_threads_soon()
     async with supervise() as supervisor:
         barn = await _start(
             supervisor, BARN, lambda: Barn(partial(RealDisk, settings.barn), new_id=new_client_id)

@@ -25,6 +25,7 @@ import msgspec
 
 from runink.actors.barn import Barn
 from runink.actors.group import Group
+from runink.actors.offload import switch_threads_soon
 from runink.actors.peers import Connect, PeerMessages, PeerRef, SnapshotChunk
 from runink.barn.keys import member_key
 from runink.clients.barn import BarnClient, new_client_id
@@ -75,6 +76,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
         random=secrets.randbelow,
         segment_bytes=SERVER_SEGMENT_BYTES,
     )
+    switch_threads_soon()
     async with supervise() as supervisor:
         make = partial(Barn, partial(RealDisk, settings.barn), group=group, new_id=new_client_id)
         barn = await supervisor.start(ChildSpec(BARN, make, messages_max=MESSAGES_MAX))

@@ -22,9 +22,9 @@ import anyio
 import msgspec
 
 from runink.actors.group import ELECTION_TICKS, TICK_S, Group, address_in, config_of
-from runink.actors.member_disk import MemberDisk, open_directory
+from runink.actors.member_disk import MemberDisk, Written, open_directory
 from runink.actors.member_statistics import MemberStatistics, statistics_of
-from runink.actors.offload import Offload, in_thread
+from runink.actors.offload import Offload, Outcome, in_thread
 from runink.actors.peers import Peer, PeerMessages, SnapshotChunk, Wanted
 from runink.actors.settling import Settle, settle_pending, stopped
 from runink.barn.changes import objection
@@ -34,6 +34,7 @@ from runink.barn.replica import Replica
 from runink.barn.store import Store
 from runink.clients.barn_requests import ChangeMembers
 from runink.errors import Broken, NotLeader, Overloaded, RuninkError, Unavailable
+from runink.loops import Bell
 from runink.raft.messages import ConfChangeV2, Message, MessageType
 from runink.runtime.cell import first_error
 from runink.runtime.envelope import Pending
@@ -79,7 +80,8 @@ class Member:
         self._peers: dict[int, Peer] = {}
         self._asked: dict[int, Settle] = {}
         self._number = 0
-        self._wake = anyio.Event()
+        self._wake = Bell()
+        self._written: tuple[Append, Outcome] | None = None  # what `run` has not looked at yet
         self._is_closing = False
         self._is_snapshot_running = False
         self._snapshot_not_before = 0
@@ -174,7 +176,7 @@ class Member:
     def transfer(self, successor: int) -> None:
         """Hand the leadership over, if the successor can take it."""
         self._replica.node.transfer_leader(successor)
-        self._wake.set()
+        self._wake.ring()
 
     def receive(self, told: PeerMessages) -> None:
         """Take messages of another member. What is of another cluster, or no message, is passed over: whoever sends it must not end us. Raises Broken (`log_lost`)."""
@@ -186,7 +188,7 @@ class Member:
             _log.warning("messages of a stranger", extra={"cluster": told.cluster})
             return
         self._replica.receive(filter(self._is_due, messages))
-        self._wake.set()
+        self._wake.ring()
 
     async def take_chunk(self, chunk: SnapshotChunk) -> Wanted:
         """Take a piece of a snapshot; say from where to go on. Raises Invalid, Unavailable (`disk_full`, `snapshot_damaged`)."""
@@ -216,15 +218,12 @@ class Member:
     def _asking(self, settle: Settle) -> None:
         """Note who is told what became of it."""
         self._asked[self._number] = settle
-        self._wake.set()
+        self._wake.ring()
 
     def close(self) -> None:
         """Take no more; `run` ends when what is under way is done, or after CLOSING_S."""
         self._is_closing = True
-        self._wake.set()
-
-    def _wake_up(self) -> None:
-        self._wake.set()
+        self._wake.ring()
 
     # What is done.
 
@@ -248,13 +247,15 @@ class Member:
     async def _work_until_closed(self, group: anyio.abc.TaskGroup) -> None:
         deadline_s = float("inf")
         while anyio.current_time() < deadline_s:
-            self._wake = anyio.Event()
+            self._look_at_written(group)
             self._carry_out(self._replica.work(), group)
             if self._is_closing:
                 deadline_s = min(deadline_s, anyio.current_time() + CLOSING_S)
                 if not self._asked and not self._disk.is_busy:
                     return
-            with anyio.move_on_at(deadline_s):
+                with anyio.move_on_at(deadline_s):
+                    await self._wake.wait()
+            else:
                 await self._wake.wait()
 
     def _carry_out(self, work: Work, group: anyio.abc.TaskGroup) -> None:
@@ -262,8 +263,11 @@ class Member:
             self._peer(member, group).send(messages)
         for message in work.snapshots:
             group.start_soon(self._send_snapshot, message, self._peer(message.to, group))
-        if work.append is not None:
-            group.start_soon(self._append, work.append)
+        append = work.append
+        if append is not None and not self._disk.append_soon(
+            append, partial(self._append_over, append)
+        ):
+            group.start_soon(self._append, append)
         if work.room_bytes:
             group.start_soon(self._make_room, work.room_bytes)
         for proposal, answer in work.applied:
@@ -297,16 +301,34 @@ class Member:
 
     def _lost(self, member: int) -> None:
         self._replica.node.report_unreachable(member)
-        self._wake.set()
+        self._wake.ring()
+
+    def _append_over(self, append: Append, outcome: Outcome) -> None:
+        self._written = (append, outcome)
+        self._wake.ring()
+
+    def _look_at_written(self, group: anyio.abc.TaskGroup) -> None:
+        if self._written is None:
+            return
+        (append, (written, error)), self._written = self._written, None
+        if error is None:
+            self._note_written(append, written)
+        elif isinstance(error, Unavailable):
+            group.start_soon(self._append, append)
+        else:
+            raise error
 
     async def _append(self, append: Append) -> None:
-        store, free_bytes = await self._disk.append(append, on_full=self._wake_up)
+        self._note_written(append, await self._disk.append(append, on_full=self._wake.ring))
+        self._wake.ring()
+
+    def _note_written(self, append: Append, written: Written) -> None:
+        store, free_bytes = written
         self._replica.written(append, store=store, free_bytes=free_bytes)
         self._batches += 1
         self._entries += len(append.entries)
         if store is not None:
             self._hears.replaced()
-        self._wake.set()
 
     async def _make_room(self, room_bytes: int) -> None:
         try:
@@ -314,7 +336,7 @@ class Member:
         except Unavailable as full:
             self._replica.no_room(full)
             self._replica.step_aside()
-        self._wake.set()
+        self._wake.ring()
 
     async def _send_snapshot(self, message: Message, peer: Peer) -> None:
         is_delivered = False
@@ -324,7 +346,7 @@ class Member:
         except RuninkError as error:
             _log.info("snapshot not sent", extra={"member": peer.member, "error": error.text})
         self._replica.node.report_snapshot(peer.member, is_delivered=is_delivered)
-        self._wake.set()
+        self._wake.ring()
 
     def _keep_log_short(self, group: anyio.abc.TaskGroup) -> None:
         may = not self._is_snapshot_running and self._ticks >= self._snapshot_not_before
@@ -363,7 +385,7 @@ class Member:
             await anyio.sleep(TICK_S)
             self._ticks += 1
             self._replica.tick()
-            self._wake.set()
+            self._wake.ring()
 
     async def shut(self) -> None:
         """Give the directory free."""

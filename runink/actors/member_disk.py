@@ -6,14 +6,16 @@ it works on an image, and the log goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 import anyio
 
-from runink.actors.offload import Offload, OneThread, in_thread
+from runink.actors.offload import Offload, OneThread, Outcome, in_thread
 from runink.actors.peers import Peer, SnapshotChunk, Wanted
 from runink.actors.snapshot_transfer import SnapshotTransfer
 from runink.barn import image
@@ -29,6 +31,9 @@ from runink.storage.segments import is_leftover
 from runink.storage.snapshot import NEW as UNFINISHED
 
 FULL_PAUSE_S: Final = 0.2  # until a full disk is tried again
+REST_S_MAX: Final = (
+    0.02  # after a chunk of a snapshot: the clock also runs while others have the interpreter
+)
 ROOM_LOW_BYTES: Final = (
     128 << 10
 )  # some hundred proposals: when less is left, more is made with the next write
@@ -104,15 +109,34 @@ class MemberDisk:
         self.full: Unavailable | None = None
         self._disk = found.disk
         self._offload = offload
-        # The log has a thread of its own: a pool's costs more, and a snapshot that is written must not hold it up.
+        # The log has a thread of its own: a pool's costs more, and a snapshot that is written must not hold it up. All
+        # that touches the log is done there, one after the other.
         self._thread = OneThread("barn log") if offload is in_thread else None
         self._log_offload: Offload = self._thread or offload
         self._lock = anyio.Lock()
-        self._transfer = SnapshotTransfer(cluster, found.disk, found.storage, offload=offload)
+        self._is_appending = False
+        self._transfer = SnapshotTransfer(
+            cluster, found.disk, found.storage, offload=offload, write=self._log_offload
+        )
 
     @property
     def is_busy(self) -> bool:
-        return self._lock.locked()
+        return self._is_appending or self._lock.locked()
+
+    def append_soon(self, append: Append, done: Callable[[Outcome], object]) -> bool:
+        """Put an Append on disk without a task that waits for it, if nothing else is under way; say whether it is begun. `done` gets what `append` returns or raises, or Unavailable if there is no room: then `append` tries again."""
+        if self._thread is None or self.is_busy:
+            return False
+        self._is_appending = True
+        parts = (append.entries, append.hard_state, append.snapshot)
+        self._thread.submit(_write, (self.storage, *parts), partial(self._appended, done))
+        return True
+
+    def _appended(self, done: Callable[[Outcome], object], outcome: Outcome) -> None:
+        self._is_appending = False
+        if outcome.error is None:
+            self._take_note(outcome.value)
+        done(outcome)
 
     async def append(self, append: Append, *, on_full: Callable[[], object]) -> Written:
         """Put an Append on disk, trying again while there is no room. Raises Broken."""
@@ -127,13 +151,15 @@ class MemberDisk:
                     await anyio.sleep(FULL_PAUSE_S)
                 else:
                     break
-        if (
-            written.free_bytes >= ROOM_LOW_BYTES
-        ):  # a small write may find room where a larger one has none
+        self._take_note(written)
+        return written
+
+    def _take_note(self, written: Written) -> None:
+        # A small write may find room where a larger one has none.
+        if written.free_bytes >= ROOM_LOW_BYTES:
             self.full = None
         if written.store is not None:
             self._transfer.close()
-        return written
 
     async def make_room(self, room_bytes: int) -> int:
         """Make room for so many bytes of entries; return how many fit for certain. Raises Unavailable (`disk_full`), Broken."""
@@ -153,7 +179,10 @@ class MemberDisk:
     async def write_snapshot(self, state: image.Image, conf_state: ConfState) -> None:
         """Put a state on disk, and let the log before it go. Raises Unavailable (`disk_full`), Broken."""
         metadata = SnapshotMetadata(conf_state, state.header.index, state.header.term)
-        facts = await self._offload(self.storage.write_snapshot, metadata, image.encode(state))
+        chunks = image.encode(state)
+        if self._thread is not None:
+            chunks = _unhurried(chunks)
+        facts = await self._offload(self.storage.write_snapshot, metadata, chunks)
         self.storage.snapshot_written(facts)
         async with self._lock:
             await self._log_offload(self.storage.truncate)
@@ -183,6 +212,18 @@ class MemberDisk:
     def _close(self) -> None:
         self.storage.close()
         self._disk.shut()
+
+
+def _unhurried(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Rest after each chunk twice as long as it took to make: whoever waits for a put needs the interpreter too, and nobody waits for a snapshot."""
+    while True:  # ends with the chunks
+        began_s = time.monotonic()
+        chunk = next(chunks, None)
+        if chunk is None:
+            return
+        spent_s = time.monotonic() - began_s
+        yield chunk
+        time.sleep(min(2 * spent_s, REST_S_MAX))
 
 
 def _write(

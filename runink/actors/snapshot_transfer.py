@@ -26,13 +26,16 @@ CHUNK_S: Final = 20.0  # for a chunk to be written at the other end
 
 
 class SnapshotTransfer:
-    """Both ends of it, for one member."""
+    """Both ends of it, for one member. `write` is where the log is written too, because a whole snapshot takes its place."""
 
-    def __init__(self, cluster: str, disk: Disk, storage: LogStorage, *, offload: Offload) -> None:
+    def __init__(
+        self, cluster: str, disk: Disk, storage: LogStorage, *, offload: Offload, write: Offload
+    ) -> None:
         self._cluster = cluster
         self._disk = disk
         self._storage = storage
         self._offload = offload
+        self._write = write
         self._receiver: SnapshotReceiver | None = None
 
     async def send(self, message: Message, peer: Peer) -> None:
@@ -57,7 +60,7 @@ class SnapshotTransfer:
         """Take a piece of a snapshot; say from where to go on. Raises Invalid, Unavailable (`disk_full`, `snapshot_damaged`)."""
         if chunk.cluster != self._cluster:
             raise Invalid(f"a snapshot of cluster {chunk.cluster}", code="other_cluster")
-        receiver: SnapshotReceiver = await self._offload(self._written, chunk)
+        receiver: SnapshotReceiver = await self._write(self._written, chunk)
         return Wanted(receiver.have_bytes, receiver.is_whole)
 
     def _written(self, chunk: SnapshotChunk) -> SnapshotReceiver:

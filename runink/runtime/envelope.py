@@ -19,10 +19,10 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 
-import anyio
 import msgspec
 
 from runink.errors import RuninkError
+from runink.loops import Bell
 
 R = TypeVar("R")
 M = TypeVar("M")
@@ -139,18 +139,18 @@ class Pending:
         self.is_settled = False
         self._value: object = None
         self._error: RuninkError | None = None
-        self._come: anyio.Event | None = None
+        self._come: Bell | None = None
 
     def settle(self, value: object, error: RuninkError | None) -> None:
         self.is_settled = True
         self._value = value
         self._error = error
         if self._come is not None:
-            self._come.set()
+            self._come.ring()
 
     async def wait(self) -> None:
         if not self.is_settled:
-            self._come = anyio.Event()
+            self._come = Bell()
             await self._come.wait()
 
     def result(self) -> Any:

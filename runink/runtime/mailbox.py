@@ -17,6 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from runink.errors import Overloaded, Unavailable
+from runink.loops import Bell
 from runink.runtime.envelope import Envelope
 
 M = TypeVar("M")
@@ -48,7 +49,7 @@ class Mailbox(Generic[M]):
         self._messages: deque[Envelope[M]] = deque()
         self._messages_max = messages_max
         self._line: deque[_Waiting] = deque()
-        self._arrived: anyio.Event | None = None
+        self._arrived = Bell()
         self._is_closed = False
         self._in_a_row = 0
 
@@ -90,7 +91,6 @@ class Mailbox(Generic[M]):
             if self._is_closed:
                 return None
             self._in_a_row = 0
-            self._arrived = anyio.Event()
             await self._arrived.wait()
         self._in_a_row += 1
         if self._in_a_row >= BUSY_MESSAGES_MAX:
@@ -108,9 +108,8 @@ class Mailbox(Generic[M]):
 
     def interrupt(self) -> None:
         """Wake the reader, although nothing has come."""
-        if self._arrived is not None:
-            self._arrived.set()
-            self._arrived = None
+        if self._arrived.is_awaited:
+            self._arrived.ring()
 
     def leftovers(self) -> list[Envelope[M]]:
         """Close, and take out what nobody will read."""
@@ -126,9 +125,8 @@ class Mailbox(Generic[M]):
 
     def _take(self, envelope: Envelope[M]) -> None:
         self._messages.append(envelope)
-        if self._arrived is not None:
-            self._arrived.set()
-            self._arrived = None
+        if self._arrived.is_awaited:
+            self._arrived.ring()
 
     def _next(self) -> Envelope[M]:
         envelope = self._messages.popleft()

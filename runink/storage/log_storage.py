@@ -14,8 +14,9 @@ from the leader, and goes to disk with the next entries.
 The snapshot that consensus sees has no state as its data, but `SnapshotFacts`: its receiver fetches the chunks (`read_snapshot` here, `open_receiver`
 there) and hands the message to its core once they are whole.  `write` then lets the log begin anew behind it, see `receiving.py`.
 
-Memory holds the entries behind the newest snapshot, which is due after SNAPSHOT_ENTRIES or SNAPSHOT_BYTES of them, and for members that lag a little the
-last KEPT_ENTRIES or KEPT_BYTES before it.  So it is bounded by the sum of both, and what arrives while a snapshot is written.
+A snapshot is due when the log behind the last one has grown as large as that was, because writing one costs what the state is large, and a busy member
+would do little else.  SNAPSHOT_ENTRIES and SNAPSHOT_BYTES say from where on, their counterparts with MAX where at the latest.  Memory holds the entries behind the
+newest snapshot, and for members that lag a little the last KEPT_ENTRIES or KEPT_BYTES before it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from runink.storage.records import Position
 from runink.storage.snapshot import (
     SnapshotFacts,
     SnapshotReader,
+    decode_facts,
     encode_facts,
     load_snapshot,
     newest_snapshot,
@@ -41,8 +43,12 @@ from runink.storage.snapshot import (
 )
 from runink.storage.wal import SEGMENT_BYTES, open_log
 
-SNAPSHOT_ENTRIES: Final = 10_000  # a replay of about a fifth of a second at start
-SNAPSHOT_BYTES: Final = 32 << 20  # with large values the log would grow far past the state
+SNAPSHOT_ENTRIES: Final = (
+    10_000  # never sooner, unless they are large: a replay of about a fifth of a second at start
+)
+SNAPSHOT_ENTRIES_MAX: Final = 200_000  # some seconds of it
+SNAPSHOT_BYTES: Final = 32 << 20  # of large values: the log would grow far past the state
+SNAPSHOT_BYTES_MAX: Final = 64 << 20  # they are held in memory
 KEPT_ENTRIES: Final = 5_000  # a member that was away for a second needs no snapshot
 KEPT_BYTES: Final = 16 << 20  # a snapshot of the state is hardly larger than this
 
@@ -71,6 +77,7 @@ class LogStorage(MemoryStorage):
         metadata = opened.snapshot.metadata
         self.hard_state = opened.hard_state
         self._snapshot = Snapshot(metadata, encode_facts(opened.snapshot.facts))
+        self._state_bytes = opened.snapshot.facts.body_bytes
         self._before = Entry(metadata.term, metadata.index)
         self._entries = opened.entries
         if self._entries and self._entries[0].index <= metadata.index:
@@ -128,6 +135,7 @@ class LogStorage(MemoryStorage):
         """Put a snapshot that is on disk in place of the whole log. Raises SnapshotOutOfDate."""
         super().apply_snapshot(snapshot)
         self._lag_bytes = 0
+        self._state_bytes = decode_facts(snapshot.data).body_bytes
 
     def save(
         self,
@@ -162,6 +170,7 @@ class LogStorage(MemoryStorage):
     def snapshot_written(self, facts: SnapshotFacts) -> None:
         """Take note that this state is on disk: it is what others are sent from now on, and the log before it may go."""
         metadata = facts.metadata
+        self._state_bytes = facts.body_bytes
         try:
             self.create_snapshot(metadata.index, metadata.conf_state, encode_facts(facts))
         except SnapshotOutOfDate:
@@ -189,9 +198,13 @@ class LogStorage(MemoryStorage):
         return self._log.truncate_behind(self._snapshot.metadata.index)
 
     def is_snapshot_due(self, applied_index: int) -> bool:
-        """Say whether a snapshot of the state behind that entry should be written."""
+        """Say whether a snapshot of the state behind that entry should be written: when the log has grown as large as the last one was."""
         entries = applied_index - self._snapshot.metadata.index
-        return entries >= SNAPSHOT_ENTRIES or (entries > 0 and self._lag_bytes >= SNAPSHOT_BYTES)
+        if entries <= 0:
+            return False
+        worth = min(self._state_bytes, SNAPSHOT_BYTES_MAX)
+        enough = worth if entries >= SNAPSHOT_ENTRIES else max(worth, SNAPSHOT_BYTES)
+        return self._lag_bytes >= enough or entries >= SNAPSHOT_ENTRIES_MAX
 
     def read_snapshot(self) -> SnapshotReader | None:
         """Open the newest snapshot on disk for its chunks; nothing if there is none. `close` it."""
