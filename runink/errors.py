@@ -69,9 +69,16 @@ class RuninkError(Exception):
 
 
 class Refused(RuninkError):
-    """The caller must change something; the same call gives the same answer."""
+    """The caller must change something; the same call gives the same answer.
+
+    `revision` goes with two codes: with `compacted` it is the newest one whose changes are gone, so a watch can go on behind it, and with `future_revision` the newest that there is.
+    """
 
     default_code = "refused"
+
+    def __init__(self, text: str, *, code: str = "", hint: str = "", revision: int = 0) -> None:
+        super().__init__(text, code=code, hint=hint)
+        self.revision = revision
 
 
 class Invalid(Refused):
@@ -149,13 +156,14 @@ class ProtocolViolation(Broken):
 
 
 class WireError(msgspec.Struct, frozen=True):
-    """An error as it crosses a process boundary."""
+    """An error as it crosses a process boundary. What has no revision leaves it out, so that an older process reads it, too."""
 
     kind: str
     code: str
     text: str
     hint: str = ""
     findings: tuple[Finding, ...] = ()
+    revision: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def _kinds(root: type[RuninkError]) -> dict[str, type[RuninkError]]:
@@ -168,9 +176,15 @@ def _kinds(root: type[RuninkError]) -> dict[str, type[RuninkError]]:
 def to_wire(error: RuninkError) -> WireError:
     """Return the error as a value that another process can read: its kind is the nearest one drawn above, which every process knows."""
     findings = error.findings[:FINDINGS_SHOWN_MAX] if isinstance(error, Invalid) else ()
+    revision = error.revision if isinstance(error, Refused) else 0
     kind = next(one for one in type(error).__mro__ if one.__module__ == __name__)
     return WireError(
-        kind.__name__, error.code, encodable(error.text), encodable(error.hint), findings
+        kind.__name__,
+        error.code,
+        encodable(error.text),
+        encodable(error.hint),
+        findings,
+        revision or msgspec.UNSET,
     )
 
 
@@ -184,4 +198,6 @@ def from_wire(wire: WireError) -> RuninkError:
     kind = _kinds(RuninkError).get(wire.kind, RuninkError)
     if issubclass(kind, Invalid):
         return kind(wire.text, findings=wire.findings, code=wire.code, hint=wire.hint)
+    if issubclass(kind, Refused):
+        return kind(wire.text, code=wire.code, hint=wire.hint, revision=wire.revision or 0)
     return kind(wire.text, code=wire.code, hint=wire.hint)

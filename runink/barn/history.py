@@ -61,6 +61,7 @@ def is_compacted(revision: int, compacted: int) -> Refused:
         f"changes up to revision {compacted} are not kept any more, asked for from {revision}",
         code="compacted",
         hint="read the keys anew and watch from that revision",
+        revision=compacted,
     )
 
 
@@ -190,6 +191,7 @@ class History:
             raise Refused(
                 f"revision {revision} is yet to come, the store is at {self.revision}",
                 code="future_revision",
+                revision=self.revision,
             )
 
     def was(self, key: str, revision: int, now: KeyValue | None) -> KeyValue | None:

@@ -23,6 +23,7 @@ from runink.cli.options import COUNT, output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
+from runink.errors import Refused
 
 
 @click.command()
@@ -58,7 +59,13 @@ def watch(state: Path | None, output: str, key: str, **options: Any) -> None:
                 if not printer.tell(watched):
                     return
 
-    with_cluster(state, follow)
+    try:
+        with_cluster(state, follow)
+    except Refused as error:
+        if error.code != "compacted" or not error.revision:
+            raise
+        hint = f"--from {error.revision + 1} begins with the oldest change that is kept; `runi barn get` reads what is there now"
+        raise Refused(error.text, code=error.code, hint=hint, revision=error.revision) from error
 
 
 class _Printer:

@@ -119,7 +119,14 @@ def error_json(error: RuninkError, *, command: str) -> str:
     findings = [
         _finding(finding) for finding in (error.findings if isinstance(error, Invalid) else ())
     ]
-    body = {"code": error.code, "text": error.text, "hint": error.hint, "findings": findings}
+    body: dict[str, Any] = {
+        "code": error.code,
+        "text": error.text,
+        "hint": error.hint,
+        "findings": findings,
+    }
+    if isinstance(error, Refused) and error.revision:
+        body["revision"] = error.revision
     none: dict[str, Any] = {"run": None, "state": None, "seconds": 0.0, "steps": [], "outputs": []}
     return json.dumps({**(none if command == "run" else {}), "error": body}, ensure_ascii=False)
 

@@ -86,7 +86,8 @@ def test_a_watch_tells_what_was_and_what_comes(running: Project):
     assert late["compacted"] == late["revision"]
     refused = barn(running, "watch", "/my/", "--prefix", "--from", str(first), "-o", "json")
     assert (refused.code, refused.error["code"]) == (1, "compacted")
-    assert str(late["compacted"]) in refused.error["text"]
+    assert refused.error["revision"] == late["compacted"]
+    assert f"--from {late['compacted'] + 1} " in refused.error["hint"]
 
 
 def test_a_lease_takes_its_keys_with_it(running: Project):

@@ -8,6 +8,7 @@ from runink.errors import (
     Conflict,
     Finding,
     Invalid,
+    Refused,
     RuninkError,
     Unavailable,
     WireError,
@@ -15,6 +16,7 @@ from runink.errors import (
     to_wire,
 )
 from runink.pipes.edge import ProducerFailed
+from runink.wire.codec import convert, decode, encode
 
 
 @pytest.mark.parametrize("kind", [RuninkError, Conflict, Unavailable])
@@ -40,3 +42,17 @@ def test_a_text_that_utf8_cannot_hold_is_told_all_the_same() -> None:
     wire = to_wire(Conflict("caf\udce9 is there", hint="move \udce9"))
     assert (wire.text, wire.hint) == ("caf\\udce9 is there", "move \\udce9")
     assert from_wire(msgspec.msgpack.decode(msgspec.msgpack.encode(wire), type=WireError)).hint
+
+
+def test_a_revision_travels_with_it_as_a_number() -> None:
+    wire = to_wire(Refused("gone", code="compacted", revision=120))
+    error = from_wire(convert(decode(encode(wire)), WireError))
+    assert isinstance(error, Refused)
+    assert (error.code, error.revision) == ("compacted", 120)
+
+
+def test_an_error_without_a_revision_has_the_bytes_that_an_older_process_reads() -> None:
+    for error in (Refused("x"), Conflict("x"), Unavailable("x")):
+        told = msgspec.msgpack.decode(msgspec.msgpack.encode(to_wire(error)))
+        assert set(told) == {"kind", "code", "text", "hint", "findings"}
+    assert from_wire(WireError("Refused", "compacted", "of an older process")).revision == 0

@@ -48,7 +48,10 @@ async def test_the_past_is_read_and_refused_when_it_is_not_kept():
         await BarnAdmin(barn).compact(2)
         with pytest.raises(Refused) as refused:
             await barn.read(one_key("/a"), revision=1)
-        assert refused.value.code == "compacted"
+        assert (refused.value.code, refused.value.revision) == ("compacted", 2)
+        async with aclosing(barn.watch("/a", after_revision=refused.value.revision)) as changes:
+            await barn.put("/a", 3)
+            assert (await anext(changes)).revision == 3
 
 
 async def test_pages_go_on_where_an_answer_was_full_at_one_revision():
