@@ -5,7 +5,8 @@
     Leases, LeaseStatus, HashAt, Status
                  answered at once, from the applied state
     Propose      checked, and answered when it is on a majority's disks and applied here (`member.py`)
-    WatchFrom    answered at once if the history holds something behind the revision; else it waits for a change or its deadline
+    WatchFrom    answered at once if the history holds something behind the revision; else it waits for a change or its deadline, or is refused
+                 (`no_leader`) where nobody is heard to lead
     Backup       answered with the next part of a picture of the state
     Defrag       answered when a snapshot is on disk and the log before it is gone
     ChangeMembers, MoveLeader
@@ -121,7 +122,9 @@ class Barn(Actor[BarnMessage]):
         self._deadlines = LeaseDeadlines()
         self._compaction = CompactionClock(keep_s)
         self._backups = Backups()
-        self._polls = Polls(lambda: self._member.store)
+        self._polls = Polls(
+            lambda: self._member.store, is_leaderless=lambda: self._member.is_leaderless
+        )
         self._context: Context[BarnMessage]
 
     @property
@@ -329,6 +332,7 @@ class Barn(Actor[BarnMessage]):
         if request.after_revision <= self._member.store.revision or self._member.may_read():
             self._polls.ask(request, later)
         else:  # It has seen more on another member: this one comes to it as for a read.
+            self._polls.ask_ahead(later)
             self._member.read(partial(self._watch_caught_up, request, later))
         return later
 
@@ -338,7 +342,7 @@ class Barn(Actor[BarnMessage]):
         try:
             if isinstance(error, RuninkError):
                 raise error
-            self._polls.ask(request, later)
+            self._polls.caught_up(request, later)
         except RuninkError as refused:
             later.fail(refused)
 

@@ -3,6 +3,9 @@
 A watch is asked with the revision behind which it wants changes.  If there are some it is answered; else it waits here until a change of its keys is
 applied, or its time is over.  Watches with the same interest are answered with one and the same value.
 
+A member that has heard of no leader for some seconds may be cut off, while others go on: nothing waits there.  Who asks is told so (`no_leader`), and asks another one
+from the same revision on, so that nothing is lost or told twice.
+
 What is asked is looked up by a task beside the actor (`serve`), some at a time: after a change a thousand watches ask anew at once, and a write must not stand in
 line behind them.  So the more there are, the more changes each answer holds.
 """
@@ -24,7 +27,7 @@ from runink.barn.store import Store
 from runink.barn.watches import Due, Watches
 from runink.barn.watching import Bounds, Interest, change_bytes
 from runink.clients.barn_requests import WatchFrom
-from runink.errors import Overloaded, RuninkError
+from runink.errors import Overloaded, RuninkError, Unavailable
 from runink.runtime.actor import Later
 
 WATCHES_MAX: Final = 4096  # some per node and service; each holds a request open
@@ -51,14 +54,18 @@ class _Poll:
 
 
 class Polls:
-    """The waiting watches of one member. `store` returns its state as it is now."""
+    """The waiting watches of one member. `store` returns its state as it is now, `is_leaderless` says whether it may be cut off."""
 
-    def __init__(self, store: Callable[[], Store]) -> None:
+    def __init__(
+        self, store: Callable[[], Store], *, is_leaderless: Callable[[], bool] = lambda: False
+    ) -> None:
         self._store = store
+        self._is_leaderless = is_leaderless
         self._watches = Watches()
         self._polls: dict[int, _Poll] = {}
         self._polled = 0
         self._asked: deque[tuple[WatchFrom, Later]] = deque()
+        self._ahead: set[Later] = set()  # those that have seen more elsewhere
         self._is_asked = anyio.Event()
         self._found: dict[tuple[Interest, int, int, int], Watched] = {}
         self._found_at = (-1, -1)  # the store's revision, and what it had compacted
@@ -77,6 +84,16 @@ class Polls:
         self._asked.append((request, later))
         self._is_asked.set()
 
+    def ask_ahead(self, later: Later) -> None:
+        """Take a watch that has seen more than the state has: it is asked when that has caught up."""
+        self._ahead.add(later)
+
+    def caught_up(self, request: WatchFrom, later: Later) -> None:
+        """Ask a watch that was ahead, unless it is answered. Raises Overloaded (`too_many_watches`)."""
+        if later in self._ahead:
+            self._ahead.remove(later)
+            self.ask(request, later)
+
     async def serve(self) -> None:
         """Look up what is asked, for ever. Ends by being cancelled."""
         while True:  # ends by being cancelled
@@ -92,7 +109,7 @@ class Polls:
             await anyio.lowlevel.checkpoint()
 
     def _look(self, request: WatchFrom, later: Later, *, now_s: float) -> None:
-        """Answer a watch, now or when there is something. Raises Invalid, Refused (`compacted`, `future_revision`)."""
+        """Answer a watch, now or when there is something. Raises Invalid, Refused (`compacted`, `future_revision`), Unavailable (`no_leader`)."""
         interest = Interest(request.prefixes, request.spans, request.skip, request.want_before)
         check_interest(interest, request.limit)
         store = self._store()
@@ -100,6 +117,8 @@ class Polls:
         if watched.changes or request.wait_s <= 0 or watched.revision < store.revision:
             later.answer(watched)
             return
+        if self._is_leaderless():
+            raise no_leader()
         self._polled += 1
         until_s = now_s + min(request.wait_s, WATCH_WAIT_S_MAX)
         self._polls[self._polled] = _Poll(request, interest, until_s, later)
@@ -137,11 +156,21 @@ class Polls:
             poll.later.answer(Watched((), poll.request.after_revision))
 
     def expire(self, *, now_s: float) -> None:
-        """Answer those whose time is over; they would have been answered if anything had happened to their keys."""
+        """Answer those whose time is over, because they would have been answered if anything had happened to their keys; refuse all where nobody leads."""
+        if self._is_leaderless():
+            self._refuse_all()
         revision = self._store().revision
         for watch in [watch for watch, poll in self._polls.items() if poll.until_s <= now_s]:
             self._watches.remove(watch)
             self._polls.pop(watch).later.answer(Watched((), revision))
+
+    def _refuse_all(self) -> None:
+        polls, self._polls = self._polls, {}
+        ahead, self._ahead = self._ahead, set()
+        for watch in polls:
+            self._watches.remove(watch)
+        for later in (*(poll.later for poll in polls.values()), *ahead):
+            later.fail(no_leader())
 
     def _answer(self, due: Due, watched: Watched, before: int) -> None:
         """Answer watches, all with one value: those for whom it is too much read for themselves."""
@@ -157,3 +186,12 @@ class Polls:
                 poll.later.answer(self._store().changes_after(before, due.interest, bounds))
             except RuninkError as error:  # what it waits for was compacted away meanwhile
                 poll.later.fail(error)
+
+
+def no_leader() -> Unavailable:
+    """Return the error for who would wait at a member that may be cut off."""
+    return Unavailable(
+        "this member has heard of no leader for some seconds, and may be cut off: what is written elsewhere does not come here",
+        code="no_leader",
+        hint="ask another member",
+    )

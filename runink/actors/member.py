@@ -123,6 +123,10 @@ class Member:
         """Say whether we lead, and know all that was committed before."""
         return self._replica.is_caught_up()
 
+    @property
+    def is_leaderless(self) -> bool:
+        return self._replica.is_leaderless
+
     def may_read(self) -> bool:
         """Say whether a read is linearizable at once, without asking anybody."""
         return self._replica.may_read()

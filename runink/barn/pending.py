@@ -28,6 +28,9 @@ BATCH_BYTES_MAX: Final = (
 )  # a larger write makes everybody in it wait longer than a second sync would
 ENTRY_DISK_BYTES: Final = 96  # what an entry takes on disk beside its payload, at most
 RETRY_TICKS: Final = 40  # longer than an election, so that a retry mostly finds a leader
+LEADERLESS_TICKS: Final = (
+    60  # three of the longest election time-outs: whoever could elect somebody has by then
+)
 EXPIRY_TICKS: Final = 1200  # whoever asked has given up long before
 
 

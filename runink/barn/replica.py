@@ -29,7 +29,7 @@ from msgspec import structs
 
 from runink.barn.commands import Applied, Proposal, decode_proposal, encode_proposal
 from runink.barn.effects import Append, Work, merged
-from runink.barn.pending import ENTRY_DISK_BYTES, Proposals, Reads, Request
+from runink.barn.pending import ENTRY_DISK_BYTES, LEADERLESS_TICKS, Proposals, Reads, Request
 from runink.barn.store import Store
 from runink.errors import Broken, RuninkError
 from runink.raft.config import UNLIMITED, Config
@@ -97,6 +97,7 @@ class Replica:
         self._room_bytes = 0  # on disk, for what is not proposed yet
         self._is_making_room = False
         self._applied_term = store.applied_term
+        self._silent_ticks = 0  # without a leader's word
         self._work = Work()
 
     @property
@@ -120,6 +121,11 @@ class Replica:
     def may_read(self) -> bool:
         """Say whether a read is linearizable at once: nobody else could have led since."""
         return self.node.raft.is_only_voter() and self.is_caught_up()
+
+    @property
+    def is_leaderless(self) -> bool:
+        """Say whether we have not heard of a leader for so long that others may know more: we may be cut off. Who decides alone never is."""
+        return self._silent_ticks >= LEADERLESS_TICKS
 
     # What comes in.
 
@@ -153,9 +159,17 @@ class Replica:
     def tick(self) -> None:
         """Let one unit of time pass."""
         self.node.tick()
+        self._silent_ticks = self._silence()
         self._work.answers += self._proposals.tick()
         if self._reads.tick():
             self._reads.forget_asked()
+
+    def _silence(self) -> int:
+        """Return for how many ticks we have been without a leader's word. A learner, which stands for no election, takes the last one for its leader as long as it hears of no other."""
+        raft = self.node.raft
+        if raft.is_leader or raft.is_only_voter():
+            return 0
+        return self._silent_ticks + 1 if raft.lead == NONE else raft.election_elapsed
 
     def room(self, free_bytes: int) -> None:
         """Say how many bytes can be appended for certain behind the Appends that are written."""

@@ -5,8 +5,9 @@
     what only reads, and watches      the members in turn
     MoveLeader                        any
 
-What only reads is asked of another member if one does not answer, for as long as there is time.  A write is not: who asks (`BarnClient`) knows whether it may be sent
-twice, and when it asks again it comes to another one.  Watches go on at any member, because they say from which revision.
+Members that know of a leader come first: one that does not may be cut off.  What only reads is asked of another member if one does not answer, for as long as there is time.
+A write is not: who asks (`BarnClient`) knows whether it may be sent twice, and when it asks again it comes to another one.  Nor is a watch, which waits for all of its time at one
+member, and goes on at any because it says from which revision.  A member that is silent is noticed by itself: its connection ends, and what waits there with it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Final, TypeVar
 
 import anyio
 
-from runink.clients.barn_requests import BarnRequest, ChangeMembers, Propose, Status
+from runink.clients.barn_requests import BarnRequest, ChangeMembers, Propose, Status, WatchFrom
 from runink.errors import LinkLost, Overloaded, RuninkError, Unavailable
 from runink.runtime.envelope import Request
 from runink.runtime.ref import Ref
@@ -40,6 +41,7 @@ class Members:
     def __init__(self, connects: Mapping[int, Connect]) -> None:
         self._connects = connects
         self._refs: dict[int, Ref[BarnRequest]] = {}
+        self._led: set[int] = set()  # those that know of a leader
         self._lead = 0
         self._turn = 0
         self._is_changed = anyio.Event()
@@ -63,19 +65,20 @@ class Members:
         """Ask the member that serves this best, when one is connected. Raises LinkLost, TimedOut, and what it answers with."""
         until_s = anyio.current_time() + within
         is_write = isinstance(request, (Propose, ChangeMembers))
+        is_asked_once = is_write or isinstance(request, WatchFrom)
         while True:  # ends with an answer, or with the time
             await self._wait_connected(until_s)
             member = self._lead if is_write and self._lead in self._refs else self._turned()
             left_s = until_s - anyio.current_time()
             # One that is silent must leave time for another.
-            within_s = left_s if is_write else min(left_s, max(ASK_S, left_s / 2))
+            within_s = left_s if is_asked_once else min(left_s, max(ASK_S, left_s / 2))
             try:
                 return await self._refs[member].ask(request, within=within_s)
             except Unavailable as error:
                 if member == self._lead:
                     self._lead = 0  # until the next look: it may have stopped leading
                 is_late = anyio.current_time() + PAUSE_S >= until_s
-                if is_write or is_late or isinstance(error, Overloaded):
+                if is_asked_once or is_late or isinstance(error, Overloaded):
                     raise
             await anyio.sleep(PAUSE_S)
 
@@ -87,7 +90,7 @@ class Members:
             raise LinkLost("no member of the Barn can be reached", hint="try again")
 
     def _turned(self) -> int:
-        members = sorted(self._refs)
+        members = sorted(self._led & self._refs.keys() or self._refs)
         self._turn += 1
         return members[self._turn % len(members)]
 
@@ -108,6 +111,7 @@ class Members:
                 pass  # it is tried again, for as long as anybody wants the members
             finally:
                 self._refs.pop(member, None)
+                self._led.discard(member)
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
@@ -115,6 +119,7 @@ class Members:
         """Let requests come to a member, and look who leads, until it is silent."""
         while True:  # ends when the connection does
             status = await ref.ask(Status(), within=LOOK_WITHIN_S)
+            (self._led.add if status.lead else self._led.discard)(member)
             if member not in self._refs:
                 self._refs[member] = ref
                 self._is_changed.set()

@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 import pytest
 from runink.barn.commands import Applied, Put
-from runink.clients.barn_requests import BarnStatus, Propose, Read, Status
+from runink.barn.history import Watched
+from runink.clients.barn_requests import BarnStatus, Propose, Read, Status, WatchFrom
 from runink.clients.members import LOOK_S, PAUSE_S_MAX, Members, reaching
 from runink.errors import LinkLost
 from trio.testing import MockClock
@@ -26,6 +27,7 @@ class FakeMember:
     def __init__(self, number: int, group: list[FakeMember]) -> None:
         self.number = number
         self.is_up = True
+        self.is_cut = False  # from the others
         self.asked: list[str] = []
         self._group = group
 
@@ -41,8 +43,12 @@ class FakeMember:
             raise LinkLost("it is gone")
         if isinstance(request, Status):
             lead = next((one.number for one in self._group if one.is_up), 0)
-            return BarnStatus(*[0] * 13, member=self.number, lead=lead)
+            return BarnStatus(*[0] * 13, member=self.number, lead=0 if self.is_cut else lead)
         self.asked.append(type(request).__name__)
+        if isinstance(request, WatchFrom):
+            with anyio.fail_after(within):
+                await anyio.sleep(request.wait_s)
+            return Watched((), request.after_revision)
         return Applied(1)
 
     async def tell(self, message: Any) -> None:
@@ -119,3 +125,26 @@ async def test_a_read_that_a_member_does_not_answer_is_asked_of_another():
         for _ in range(6):
             assert await members.ask(Read(()), within=5.0) == Applied(1)
     assert group[1].asked == []
+
+
+async def test_a_watch_that_sees_nothing_waits_for_all_of_its_time_at_one_member():
+    async with three() as (group, members):
+        began_s = anyio.current_time()
+        watched = await members.ask(WatchFrom(("/",), 7, wait_s=30.0), within=35.0)
+        assert watched == Watched((), 7)
+        assert anyio.current_time() - began_s == pytest.approx(30.0)
+    assert sum(one.asked.count("WatchFrom") for one in group) == 1
+
+
+async def test_a_member_that_knows_of_no_leader_is_asked_only_if_there_is_no_other():
+    async with three() as (group, members):
+        group[1].is_cut = True
+        await anyio.sleep(2 * LOOK_S)
+        for _ in range(6):
+            await members.ask(Read(()), within=5.0)
+        assert [one.asked.count("Read") for one in group] == [3, 0, 3]
+        group[0].is_cut = group[2].is_cut = True
+        await anyio.sleep(2 * LOOK_S)
+        for _ in range(6):
+            await members.ask(Read(()), within=5.0)
+        assert [one.asked.count("Read") for one in group] == [5, 2, 5]
