@@ -20,7 +20,7 @@ from runink.errors import Invalid, LinkLost, NotFound, ProtocolViolation
 from runink.runtime.envelope import Request, answer_type
 from runink.runtime.ref import LocalRef, Ref
 from runink.runtime.remote import RemoteRef
-from runink.wire.codec import convert
+from runink.wire.codec import take
 from runink.wire.link import Link
 from runink.wire.unknown import unknown_of
 
@@ -44,7 +44,7 @@ class Served:
                 hint=f"it takes {', '.join(sorted(self.messages))}",
             )
         try:
-            return convert(body, found)
+            return take(body, found)
         except ProtocolViolation as error:
             raise Invalid(f"{kind}: {error.text}", code="bad_message", hint=error.hint) from error
 

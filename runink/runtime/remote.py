@@ -18,7 +18,7 @@ import anyio
 from runink.errors import Overloaded, ProtocolViolation
 from runink.runtime.envelope import TRACEPARENT, Pending, Request, answer_type
 from runink.runtime.ref import timed_out
-from runink.wire.codec import convert
+from runink.wire.codec import take
 from runink.wire.link import Link
 from runink.wire.messages import WITHIN_MS_MAX
 
@@ -72,7 +72,7 @@ class RemoteRef(Generic[M]):
 
     def _decoded(self, request: Request[R], answer: Any) -> R:
         try:
-            return convert(answer, answer_type(type(request)))  # type: ignore[no-any-return] # it is an R now
+            return take(answer, answer_type(type(request)))  # type: ignore[no-any-return] # it is an R now
         except ProtocolViolation as error:
             raise ProtocolViolation(
                 f"the answer of {self.address} to {type(request).__name__}: {error.text}",

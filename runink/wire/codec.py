@@ -1,6 +1,6 @@
 """MessagePack to typed values and back, under limits.
 
-Decoding goes in two steps, because either alone is too weak.  `msgpack` turns bytes into plain values and holds the limits of the table;
+Decoding goes the long way or a short one, and both accept the same.  The long way (`decode`, `convert`) takes two steps, because either alone is too weak.  `msgpack` turns bytes into plain values and holds the limits of the table;
 `msgspec` turns plain values into structs and refuses what is missing or of the wrong type.  Between them unknown fields are looked for:
 a struct that came with more than it has is refused with the field's name, at every depth.
 
@@ -12,11 +12,16 @@ a struct that came with more than it has is refused with the field's name, at ev
     extension types        none                               refused, time stamps too
     keys of maps           text only                          refused; if a key stands twice, the last one counts
 
+The short way (`take`) is `msgspec` alone, straight to the type.  It counts only if it gives the very same bytes again: so nothing unknown, doubled or left out was in
+them; and only where neither the type nor the bytes leave room for what the limits forbid.  Everything else goes the long way, and is refused there if it is to be.
+
 Every refusal is a ProtocolViolation that says what and, in a typed value, where (`$.command.key`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped] # it ships no types
@@ -24,12 +29,18 @@ import msgspec
 
 from runink.errors import Invalid, ProtocolViolation
 from runink.wire.frames import FRAME_BYTES_MAX
-from runink.wire.unknown import unknown_of
+from runink.wire.unknown import is_closed, unknown_of
 
 VALUES_MAX: Final = 1 << 18  # some 20 MB of Python objects, at the worst
 ITEMS_MAX: Final = 100_000  # the longest list that a message has any use for, ten times over
 DEPTH_MAX: Final = 64  # an expression nests some ten deep
 
+SHORT_BYTES_MAX: Final = 1 << 16  # of these, no array can have ITEMS_MAX
+
+Raw = msgspec.Raw  # bytes of a value, as they came
+MISSED: Final = object()  # no value
+
+_CONTAINERS: Final = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # begin an array or a map
 _encoder: Final = msgspec.msgpack.Encoder()
 _BUILTIN: Final = (bytes,)  # what MessagePack holds by itself, beside numbers and text
 
@@ -84,6 +95,45 @@ def convert(value: Any, kind: Any) -> Any:
             hint="the sender may be newer than we are",
         )
     return found
+
+
+def take(value: Any, kind: Any) -> Any:
+    """Return what came, a plain value or bytes that are not decoded yet (`Raw`), as a `kind`. Raises ProtocolViolation."""
+    if type(value) is not Raw:
+        return convert(value, kind)
+    data = bytes(value)
+    found = take_shortly(data, kind)
+    return convert(decode(data), kind) if found is MISSED else found
+
+
+def take_shortly(data: bytes, kind: Any) -> Any:
+    """Return the value that the bytes hold as a `kind`, or MISSED if that is to be found out the long way."""
+    read = _short_way_to(kind)
+    if read is None or not is_small(data):
+        return MISSED
+    try:
+        found = read(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return MISSED
+    return found if _encoder.encode(found) == data else MISSED
+
+
+def plain(value: Any) -> Any:
+    """Return what came as a plain value. Raises ProtocolViolation."""
+    return decode(bytes(value)) if type(value) is Raw else value
+
+
+@cache
+def _short_way_to(kind: Any) -> Callable[[bytes], Any] | None:
+    return msgspec.msgpack.Decoder(kind).decode if is_closed(kind) else None
+
+
+def is_small(data: bytes) -> bool:
+    """Say whether these bytes hold too few values, and too few arrays and maps, to break a limit with them."""
+    if len(data) <= DEPTH_MAX:
+        return True
+    containers = len(data) - len(data.translate(None, _CONTAINERS))  # at most: text has such bytes
+    return len(data) <= SHORT_BYTES_MAX and containers <= DEPTH_MAX
 
 
 def _no_extension(code: int, _: bytes) -> Any:

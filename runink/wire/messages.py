@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from runink.errors import ProtocolViolation, WireError
-from runink.wire.codec import convert
+from runink.wire.codec import Raw, convert, decode, is_small
 
 VERSION_MIN: Final = 1
 VERSION_MAX: Final = 1
@@ -182,6 +182,38 @@ _KINDS: Final[dict[Any, Any]] = {
     kind.__struct_config__.tag: kind
     for kind in (Hello, HelloAck, Tell, Ask, Answer, Failure, Credit, Ping, Pong, Close)
 }
+
+
+class _RawTell(Tell, frozen=True, tag=3):
+    body: Raw
+
+
+class _RawAsk(Ask, frozen=True, tag=4):
+    body: Raw
+
+
+class _RawAnswer(Answer, frozen=True, tag=5):
+    body: Raw
+
+
+_SHORT: Final = {
+    kind.__struct_config__.tag: msgspec.msgpack.Decoder(kind).decode
+    for kind in (_RawTell, _RawAsk, _RawAnswer)
+}
+
+
+def read_frame(data: bytes) -> Frame:
+    """Return the frame that these bytes are. Raises ProtocolViolation.
+
+    Bodies of Tells, Asks and Answers, nearly all that comes, stay `Raw` until it is known what they should be: `codec.take` makes a message of them.
+    """
+    read = _SHORT.get(data[1]) if len(data) > 1 else None
+    if read is not None and is_small(data):
+        try:
+            return read(data)  # type: ignore[return-value] # it is one of the three
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            pass  # the long way says what is wrong
+    return frame_of(decode(data))
 
 
 def frame_of(value: Any) -> Frame:

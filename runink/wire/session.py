@@ -42,7 +42,7 @@ from runink.errors import (
     from_wire,
     to_wire,
 )
-from runink.wire.codec import decode, encode
+from runink.wire.codec import encode
 from runink.wire.frames import FRAME_BYTES_MAX, FrameReader, frame
 from runink.wire.messages import (
     VERSION_MAX,
@@ -60,7 +60,7 @@ from runink.wire.messages import (
     Ping,
     Pong,
     Tell,
-    frame_of,
+    read_frame,
 )
 
 HANDSHAKE_S: Final = 5.0  # the longest that somebody unknown may hold a connection
@@ -176,7 +176,7 @@ class Session:
         events: list[Event] = []
         try:
             while not self.is_closed and (body := self._frames.next()) is not None:
-                event = self._on_frame(frame_of(decode(body)), now)
+                event = self._on_frame(read_frame(body), now)
                 if event is not None:
                     events.append(event)
         except (ProtocolViolation, Refused) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from msgspec import inspect
 
@@ -21,6 +21,47 @@ Unknown = Callable[[Any], Where | None]
 def unknown_of(kind: Any) -> Unknown | None:
     """Return what finds an unknown field in a value that has been converted to a `kind`, or nothing if there can be none."""
     return _Finders().of(inspect.type_info(kind))
+
+
+_SIMPLE: Final = (
+    inspect.NoneType,
+    inspect.BoolType,
+    inspect.IntType,
+    inspect.FloatType,
+    inspect.StrType,
+    inspect.BytesType,
+    inspect.EnumType,
+    inspect.LiteralType,
+)
+
+
+def is_closed(kind: Any) -> bool:
+    """Say whether every value within a `kind` is of a type that it names, and none is Any, a date or an extension."""
+    return _is_closed(inspect.type_info(kind), set())
+
+
+def _is_closed(info: inspect.Type, seen: set[type]) -> bool:
+    match info:
+        case inspect.StructType(cls=cls):
+            if cls in seen:
+                return True
+            seen.add(cls)
+            return all(_is_closed(field.type, seen) for field in info.fields)
+        case inspect.UnionType(types) | inspect.TupleType(item_types=types):
+            return all(_is_closed(one, seen) for one in types)
+        case (
+            inspect.ListType(item_type=item)
+            | inspect.VarTupleType(item_type=item)
+            | inspect.SetType(item_type=item)
+            | inspect.FrozenSetType(item_type=item)
+        ):
+            return _is_closed(item, seen)
+        case inspect.DictType(key_type=inspect.StrType(), value_type=item):
+            return _is_closed(item, seen)
+        case inspect.Metadata(type=inner):
+            return _is_closed(inner, seen)
+        case _:
+            return isinstance(info, _SIMPLE)
 
 
 class _Finders:

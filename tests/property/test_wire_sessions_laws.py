@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from runink.errors import NotFound
+from runink.testing.frames import plain_events
 from runink.wire.codec import encode
 from runink.wire.frames import frame
 from runink.wire.messages import Answer, Ask, Credit, Failure, Limits, Tell
@@ -76,7 +77,7 @@ class TwoSessions(RuleBasedStateMachine):
         self.under_way[other] += self.ends[end].take_output()
         cut = round(len(self.under_way[other]) * share)
         data, self.under_way[other] = self.under_way[other][:cut], self.under_way[other][cut:]
-        self._hear(other, self.ends[other].receive(data, now=self.now))
+        self._hear(other, plain_events(self.ends[other].receive(data, now=self.now)))
 
     def _hear(self, end: int, events: list[Event]) -> None:
         for event in events:

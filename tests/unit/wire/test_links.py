@@ -11,6 +11,7 @@ import anyio.abc
 import pytest
 import trio.testing
 from runink.errors import LinkLost, OutcomeUnknown, ProtocolViolation
+from runink.wire.codec import plain
 from runink.wire.link import STALL_S, Link
 from runink.wire.messages import Ask, Limits, Tell
 from runink.wire.session import DEFAULT_LIMITS, HANDSHAKE_S, PING_S, SILENT_S, Session
@@ -65,12 +66,12 @@ class Echo:
         self.numbers_expired: list[int] = []
 
     def told(self, tell: Tell, link: Link) -> None:
-        self.told_bodies.append(tell.body)
+        self.told_bodies.append(plain(tell.body))
         if not self.is_quiet:
             link.settle_tell()
 
     def asked(self, ask: Ask, link: Link) -> None:
-        self.asked_bodies.append(ask.body)
+        self.asked_bodies.append(plain(ask.body))
         if not self.is_quiet:
             link.answer(ask.number, ask.body)
 
@@ -106,7 +107,7 @@ class Call:
         self.error: Any = None
 
     def settle(self, value: Any, error: Any) -> None:
-        self.value, self.error = value, error
+        self.value, self.error = plain(value), error
         self.done.set()
 
 

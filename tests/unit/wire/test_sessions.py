@@ -16,6 +16,7 @@ from runink.errors import (
     Unavailable,
     to_wire,
 )
+from runink.testing.frames import plain_events
 from runink.wire.codec import encode
 from runink.wire.frames import frame
 from runink.wire.messages import (
@@ -49,8 +50,8 @@ class Two:
         of_one: list[Event] = []
         of_two: list[Event] = []
         while (forth := self.one.take_output()) + (back := self.two.take_output()):
-            of_two += self.two.receive(forth, now=self.now)
-            of_one += self.one.receive(back, now=self.now)
+            of_two += plain_events(self.two.receive(forth, now=self.now))
+            of_one += plain_events(self.one.receive(back, now=self.now))
         return of_one, of_two
 
     def opened(self) -> Two:
