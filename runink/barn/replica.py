@@ -110,17 +110,15 @@ class Replica:
         return self.node.raft.is_leader
 
     def is_caught_up(self) -> bool:
-        """Say whether we lead, and have applied an entry of our own term and all that is committed."""
+        """Say whether we lead, and have applied an entry of our own term: so we know all that was committed before."""
         raft = self.node.raft
-        return (
-            raft.is_leader
-            and self._applied_term == raft.term
-            and self.store.applied_index == raft.log.committed
-        )
+        return raft.is_leader and self._applied_term == raft.term
 
     def may_read(self) -> bool:
-        """Say whether a read is linearizable at once: nobody else could have led since."""
-        return self.node.raft.is_only_voter() and self.is_caught_up()
+        """Say whether a read is linearizable at once: nobody else could have led since, and all that is committed is applied."""
+        raft = self.node.raft
+        is_all_applied = self.store.applied_index == raft.log.committed
+        return raft.is_only_voter() and self.is_caught_up() and is_all_applied
 
     @property
     def is_leaderless(self) -> bool:
