@@ -1,15 +1,19 @@
 """What happens to the members of a Barn while it works: one fault after the other, each chosen by the seed, each over before the next begins.
 
-kill       -9, and started again          isolate    a member reaches nobody, nobody reaches it
-freeze     SIGSTOP, SIGCONT               deafen     it hears nobody, and is heard
-restart    SIGTERM, and started again     mute       it hears everybody, and is not heard
-transfer   the leader hands over          part       two members do not reach each other
-kill_all   all of them at once            fill       its disk has no byte left
+kill       -9, and started again          isolate    they reach nobody else, nobody else reaches them
+freeze     SIGSTOP, SIGCONT               deafen     they hear nobody, and are heard
+restart    SIGTERM, and started again     mute       they hear everybody, and are not heard
+rolling    that to all, one by one        part       two members do not reach each other
+transfer   the leader hands over          ring       of five or more, each reaches two
+kill_all   -9 to all of them at once      fill       their disks have no byte left
+
+It happens to one member, or to as many as a minority of the group has: the others must go on. Only `kill_all` leaves nobody, for a moment.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
@@ -17,106 +21,166 @@ from typing import Final
 
 import anyio
 from barn_group import BarnGroup, Namespaces, fill
-from runink.clients.barn_requests import MoveLeader
+from runink.clients.barn import BarnClient
+from runink.clients.membership import MembershipAdmin
 from runink.errors import RuninkError
 
 SHORT_S: Final = 0.2
 LONG_S: Final = 2.5  # longer than an election
 REST_S: Final = 1.0
+RING_MIN: Final = 5  # in a smaller one everybody reaches everybody
+SAID_MAX: Final = 20  # lines of what a member said before it ended
+
+Victims = tuple[int, ...]
 
 
 class Faults:
-    """Faults for a group; those of the network only where it is one of namespaces, a full disk only where each has its own. `done` says what happened when."""
+    """Faults for a group; those of the network only where it is one of namespaces, a full disk only where each has its own.
+
+    `done` says what happened when, `findings` which members ended without being told to. `hands` is held by whoever stops and starts processes, or changes
+    the network: no member goes for good in the middle of a fault.
+    """
 
     def __init__(self, group: BarnGroup, seed: int) -> None:
         self.done: list[str] = []
+        self.findings: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self.hands = anyio.Lock()
         self._group = group
         self._random = Random(f"faults {seed}")
+        self._down_max = (len(group.members) - 1) // 2
         self._began_s = time.monotonic()
-        self._kinds: dict[str, Callable[[int], Awaitable[None]]] = {
+        self._kinds: dict[str, Callable[[Victims], Awaitable[None]]] = {
             "kill": self._kill,
             "freeze": self._freeze,
             "restart": self._restart,
+            "rolling": self._rolling,
             "transfer": self._transfer,
             "kill_all": self._kill_all,
         }
-        if group.has_disks:
+        if group.disk_bytes:
             self._kinds["fill"] = self._fill
-        network = group.network
-        if isinstance(network, Namespaces):
-            for kind in (network.isolate, network.deafen, network.mute):
-                self._kinds[kind.__name__] = self._cut(network, kind)
-            self._kinds["part"] = self._cut(
-                network, lambda member: network.part(member, member % 3 + 1)
-            )
+        if isinstance(group.network, Namespaces):
+            self._kinds |= self._cuts(group.network)
 
     async def run(self, seconds: float) -> None:
         """Let things happen for so long, every kind once before any comes again; in the end all is well."""
         deadline_s = time.monotonic() + seconds
         kinds: list[str] = []
-        while time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s and not self.findings:
             if not kinds:
                 kinds = sorted(self._kinds)
                 self._random.shuffle(kinds)
             kind = kinds.pop()
-            member = await self._victim()
-            self.done.append(f"{time.monotonic() - self._began_s:6.1f} s  {kind} {member}")
-            await self._kinds[kind](member)
+            async with self.hands:
+                self.look_for_dead()
+                victims = await self._victims()
+                self.note(f"{kind} {', '.join(map(str, victims))}")
+                self.counts[kind] += 1
+                await self._kinds[kind](victims)
             await self._pause(SHORT_S, REST_S)
+        self.look_for_dead()
 
-    async def _victim(self) -> int:
-        """Return who it happens to: every other time the leader."""
-        member = self._random.choice(self._group.members)
+    def note(self, what: str) -> None:
+        self.done.append(f"{time.monotonic() - self._began_s:6.1f} s  {what}")
+
+    def look_for_dead(self) -> None:
+        """Find members that ended by themselves."""
+        for member in self._group.members:
+            if self._group.is_started(member) and not self._group.is_alive(member):
+                said = "\n".join(self._group.said(member).splitlines()[-SAID_MAX:])
+                self.findings.append(f"member {member} ended by itself:\n{said}")
+
+    async def _victims(self) -> Victims:
+        """Return who it happens to: every other time the leader is among them."""
+        members = [one for one in self._group.members if self._group.is_started(one)]
+        victims = self._random.sample(members, self._random.randint(1, self._down_max))
         if self._random.random() < 0.5:
-            return member
+            return tuple(victims)
         with suppress(RuninkError, OSError):
-            return (await self._group.status(member)).lead or member
-        return member
+            lead = (await self._group.status(victims[0])).lead
+            if lead in members and lead not in victims:
+                victims[0] = lead
+        return tuple(victims)
 
     async def _pause(self, least_s: float, most_s: float) -> None:
         await anyio.sleep(self._random.uniform(least_s, most_s))
 
-    async def _kill(self, member: int) -> None:
-        self._group.kill(member)
-        await self._pause(0, LONG_S)
-        self._group.start(member)
-        await self._group.ready(member)
-
-    async def _kill_all(self, _: int) -> None:
-        for member in self._group.members:
+    async def _kill(self, victims: Victims) -> None:
+        for member in victims:
             self._group.kill(member)
-        for member in self._group.members:
+        await self._pause(0, LONG_S)
+        for member in victims:
             self._group.start(member)
-        await self._group.ready()
+        await self._group.ready(*victims)
 
-    async def _restart(self, member: int) -> None:
+    async def _kill_all(self, _: Victims) -> None:
+        everybody = tuple(filter(self._group.is_started, self._group.members))
+        for member in everybody:
+            self._group.kill(member)
+        for member in everybody:
+            self._group.start(member)
+        await self._group.ready(*everybody)
+
+    async def _restart(self, victims: Victims) -> None:
+        for member in victims:
+            await self._stop(member)
+        for member in victims:
+            self._group.start(member)
+        await self._group.ready(*victims)
+
+    async def _rolling(self, _: Victims) -> None:
+        for member in filter(self._group.is_started, self._group.members):
+            await self._stop(member)
+            self._group.start(member)
+            await self._group.serves(member)
+
+    async def _stop(self, member: int) -> None:
         code = await anyio.to_thread.run_sync(self._group.stop, member)
-        assert code == 0, f"member {member} ended with {code}"
-        self._group.start(member)
-        await self._group.ready(member)
+        if code:
+            self.findings.append(f"member {member} was told to stop, and ended with {code}")
 
-    async def _freeze(self, member: int) -> None:
-        self._group.freeze(member)
+    async def _freeze(self, victims: Victims) -> None:
+        for member in victims:
+            self._group.freeze(member)
         await self._pause(SHORT_S, LONG_S)
-        self._group.thaw(member)
+        for member in victims:
+            self._group.thaw(member)
 
-    async def _fill(self, member: int) -> None:
-        filler = self._group.state(member) / "filler"
-        await anyio.to_thread.run_sync(fill, filler)
+    async def _fill(self, victims: Victims) -> None:
+        fillers = [self._group.state(member) / "filler" for member in victims]
+        for filler in fillers:
+            await anyio.to_thread.run_sync(fill, filler)
         await self._pause(SHORT_S, LONG_S)
-        await anyio.Path(filler).unlink()
+        for filler in fillers:
+            await anyio.Path(filler).unlink()
 
-    async def _transfer(self, member: int) -> None:
+    async def _transfer(self, victims: Victims) -> None:
+        successor = self._random.choice(self._group.members)
         with suppress(RuninkError, OSError):
-            async with self._group.connect(member) as ref:
-                await ref.ask(MoveLeader(member % len(self._group.members) + 1), within=2.0)
+            async with self._group.connect(victims[0]) as ref:
+                await MembershipAdmin(BarnClient(ref, within_s=2.0)).transfer(successor)
+
+    def _cuts(self, network: Namespaces) -> dict[str, Callable[[Victims], Awaitable[None]]]:
+        def part(*victims: int) -> None:
+            others = [one for one in self._group.members if one != victims[0]]
+            network.part(victims[0], self._random.choice(others))
+
+        def ring(*_: int) -> None:
+            members = self._group.members
+            network.ring(*self._random.sample(members, len(members)))
+
+        cuts: list[Callable[..., None]] = [network.isolate, network.deafen, network.mute, part]
+        if len(self._group.members) >= RING_MIN:
+            cuts.append(ring)
+        return {kind.__name__: self._cut(network, kind) for kind in cuts}
 
     def _cut(
-        self, network: Namespaces, kind: Callable[[int], None]
-    ) -> Callable[[int], Awaitable[None]]:
-        async def cut(member: int) -> None:
-            kind(member)
+        self, network: Namespaces, kind: Callable[..., None]
+    ) -> Callable[[Victims], Awaitable[None]]:
+        async def cut(victims: Victims) -> None:
+            await anyio.to_thread.run_sync(kind, *victims)
             await self._pause(SHORT_S, 2 * LONG_S)
-            network.heal()
+            await anyio.to_thread.run_sync(network.heal)
 
         return cut

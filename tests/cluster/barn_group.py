@@ -3,6 +3,7 @@
     async with barn_group(tmp_path) as group:                        # on loopback, with a secret
     async with barn_group(tmp_path, network=Namespaces()) as group:  # a network namespace each, with TLS
 
+Members may come and go: `hire` makes room for one more, `retire` takes it away; clients that are bound to no member by its number follow the group.
 Whatever happens, all processes and namespaces are gone in the end.  A test talks to a member by the socket in its folder, which no partition reaches.
 """
 
@@ -10,30 +11,32 @@ from __future__ import annotations
 
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import anyio
+from barn_networks import DYING_WITH_US, Loopback, Namespaces, Network
+from barn_reach import following
+from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient
-from runink.clients.barn_requests import BarnStatus, HashAt, Status
+from runink.clients.barn_requests import BarnStatus, HashAt, Read, Status
 from runink.clients.cluster import BARN
-from runink.clients.members import Members, reaching
+from runink.clients.members import Members
 from runink.errors import RuninkError
 from runink.runtime.connections import connect_tcp, connect_unix
 from runink.runtime.ref import Ref
 from runink.testing.certificates import Authority
 
-DYING_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # also when the test is killed
 SERVER = [sys.executable, "-m", "runink.cli.main", "server"]
 WAIT_S = 60.0  # what takes longer hangs
 POLL_S = 0.02
+SAID_MAX = 2000  # characters of what a member said before it ended
 
 T = TypeVar("T")
 
@@ -54,147 +57,64 @@ async def until(ask: Callable[[], Awaitable[T | None]], what: str) -> T:
     raise AssertionError(f"in {WAIT_S:g} s there was no {what}: {last!r}")
 
 
-class Network(Protocol):
-    """Where members are, and how they know each other."""
-
-    def host(self, member: int) -> str: ...
-
-    def port(self, member: int) -> int: ...
-
-    def words(self, member: int) -> list[str]:
-        """Return what stands before the command that runs a member."""
-
-    def begin(self, members: Iterable[int]) -> None: ...
-
-    def end(self) -> None: ...
-
-
-class Loopback:
-    """All members on 127.0.0.1, on ports of their own."""
-
-    def __init__(self) -> None:
-        self._ports: dict[int, int] = {}
-
-    def host(self, member: int) -> str:
-        return "127.0.0.1"
-
-    def port(self, member: int) -> int:
-        if member not in self._ports:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self._ports[member] = free.getsockname()[1]
-        return self._ports[member]
-
-    def words(self, member: int) -> list[str]:
-        return []
-
-    def begin(self, members: Iterable[int]) -> None:
-        for member in members:
-            self.port(member)
-
-    def end(self) -> None:
-        """Nothing is left."""
-
-
-class Namespaces:
-    """A network namespace for each member, and a cable between every two. Every end of a cable drops what it should send, when a test says so."""
-
-    def __init__(self) -> None:
-        self._holders: dict[int, subprocess.Popen[bytes]] = {}
-        self._cut: set[tuple[int, int]] = set()
-
-    def host(self, member: int) -> str:
-        return f"10.77.0.{member}"
-
-    def port(self, member: int) -> int:
-        return 7400 + member
-
-    def words(self, member: int) -> list[str]:
-        return ["nsenter", "--net", "--target", str(self._holders[member].pid)]
-
-    def begin(self, members: Iterable[int]) -> None:
-        for member in members:
-            self._holders[member] = holder = subprocess.Popen(
-                [*DYING_WITH_US, "unshare", "--net", "sh", "-c", "echo; exec sleep infinity"],
-                stdout=subprocess.PIPE,
-            )
-            assert holder.stdout is not None
-            assert holder.stdout.read(1) == b"\n", "no namespace: is this root?"
-            self._in(member, "ip", "link", "set", "lo", "up")
-        for one, other in self._pairs():
-            if one < other:
-                self._lay_cable(one, other)
-
-    def _in(self, member: int, *words: str) -> None:
-        subprocess.run([*self.words(member), *words], check=True)
-
-    def _pairs(self) -> list[tuple[int, int]]:
-        return [(a, b) for a in self._holders for b in self._holders if a != b]
-
-    def _lay_cable(self, one: int, other: int) -> None:
-        pid = str(self._holders[other].pid)
-        ends = ["type", "veth", "peer", "name", f"to{one}", "netns", pid]
-        self._in(one, "ip", "link", "add", f"to{other}", *ends)
-        for here, there in ((one, other), (other, one)):
-            addresses = [self.host(here), "peer", self.host(there)]
-            self._in(here, "ip", "addr", "add", *addresses, "dev", f"to{there}")
-            self._in(here, "ip", "link", "set", f"to{there}", "up")
-
-    def cut(self, *pairs: tuple[int, int]) -> None:
-        """Drop, from now on, exactly what goes from the first to the second of each of these pairs."""
-        wanted = set(pairs)
-        for here, there in wanted - self._cut:
-            self._tc(here, "replace", there, "bfifo", "limit", "1")  # no packet is that small
-        for here, there in self._cut - wanted:
-            self._tc(here, "del", there)
-        self._cut = wanted
-
-    def _tc(self, here: int, verb: str, there: int, *kind: str) -> None:
-        self._in(here, "tc", "qdisc", verb, "dev", f"to{there}", "root", *kind)
-
-    def isolate(self, member: int) -> None:
-        """Cut a member off from all others, in both directions."""
-        self.cut(*(pair for pair in self._pairs() if member in pair))
-
-    def deafen(self, member: int) -> None:
-        """Let a member hear nobody, though it is heard."""
-        self.cut(*(pair for pair in self._pairs() if pair[1] == member))
-
-    def mute(self, member: int) -> None:
-        """Let nobody hear a member, though it hears all."""
-        self.cut(*(pair for pair in self._pairs() if pair[0] == member))
-
-    def part(self, one: int, other: int) -> None:
-        """Cut two members off from each other; both still reach the rest."""
-        self.cut((one, other), (other, one))
-
-    def heal(self) -> None:
-        self.cut()
-
-    def end(self) -> None:
-        """Let the namespaces go: nothing but these processes holds them."""
-        for holder in self._holders.values():
-            holder.kill()
-            holder.wait(timeout=WAIT_S)
-            assert holder.stdout is not None
-            holder.stdout.close()
-
-
 class BarnGroup:
     """The members of one Barn, each a process that may be dead, frozen or alive."""
 
     def __init__(
-        self, folder: Path, network: Network, *, size: int = 3, has_tls: bool = False
+        self,
+        folder: Path,
+        network: Network,
+        *,
+        size: int = 3,
+        has_tls: bool = False,
+        disk_bytes: int = 0,
     ) -> None:
         self.folder = folder
         self.network = network
         self.members = tuple(range(1, size + 1))
+        self.leaving: set[int] = set()  # those that are being removed: they need not serve
         self.frozen: set[int] = set()
-        self.has_disks = False
+        self.disk_bytes = disk_bytes
+        self.changed = anyio.Event()  # set, and replaced, when members come or go
         self.secret = folder / "secret"
         self.secret.write_text(secrets.token_hex(32))
         self.secret.chmod(0o600)
         self.authority = Authority(folder, "authority") if has_tls else None
+        self._founders = self._count = size
+        self._known = dict.fromkeys(self.members, self.members)  # whom each was told of
+        self._rooms: dict[int, ExitStack] = {}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    def make_room(self, member: int) -> None:
+        """Give a member its place in the network, and its disk."""
+        self._rooms[member] = room = ExitStack()
+        self.network.join(member)
+        room.callback(self.network.leave, member)
+        if self.disk_bytes:
+            room.enter_context(small_disk(self.state(member), self.disk_bytes))
+
+    async def hire(self) -> int:
+        """Make room for a member more, which joins when it is started; return its number, which nobody had before."""
+        self._count += 1
+        member = self._count
+        await anyio.to_thread.run_sync(self.make_room, member)
+        self.members = self._known[member] = (*self.members, member)
+        self._tell()
+        return member
+
+    async def retire(self, member: int) -> int:
+        """Stop a member that was removed, and leave nothing of it; who came last takes its seat. Return its exit code."""
+        code = await anyio.to_thread.run_sync(self.stop, member)
+        *others, last = self.members
+        self.members = tuple(last if other == member else other for other in others)
+        del self._processes[member]
+        self._tell()
+        await anyio.to_thread.run_sync(self._rooms.pop(member).close)
+        return code
+
+    def _tell(self) -> None:
+        self.changed.set()
+        self.changed = anyio.Event()
 
     def state(self, member: int) -> Path:
         return self.folder / f"m{member}"
@@ -209,7 +129,9 @@ class BarnGroup:
     def words(self, member: int, *more: str) -> list[str]:
         """Return the command that runs a member. Of an option that is given again, the last one counts."""
         words = [*SERVER, "--state", str(self.state(member)), "--member", str(member)]
-        for other in self.members:
+        if member > self._founders:
+            words.append("--join")
+        for other in self._known.get(member, self.members):
             words += ["--address", f"{other}={self.place(other)}"]
         if self.authority is None:
             words += ["--secret", str(self.secret)]
@@ -251,11 +173,17 @@ class BarnGroup:
             self._processes[member].send_signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """Kill what is left."""
+        """Kill what is left, and leave no room of it."""
         for process in self._processes.values():
             process.kill()
         for process in self._processes.values():
             process.wait(timeout=WAIT_S)
+        with ExitStack() as rooms:
+            for room in self._rooms.values():
+                rooms.push(room)
+
+    def is_started(self, member: int) -> bool:
+        return member in self._processes
 
     def is_alive(self, member: int) -> bool:
         return self._processes[member].poll() is None
@@ -274,15 +202,19 @@ class BarnGroup:
             yield peer.ref(BARN)
 
     @asynccontextmanager
-    async def client(self, *members: int, within_s: float = 20.0) -> AsyncIterator[BarnClient]:
-        """Be a client of some members, or of all; it connects again when a connection is lost."""
-        async with self.reaching(*members) as reached:
+    async def client(
+        self, *members: int, seat: int | None = None, within_s: float = 20.0
+    ) -> AsyncIterator[BarnClient]:
+        """Be a client of some members, of who sits where a founder sat, or of all; it connects again when a connection is lost."""
+        async with self.reaching(*members, seat=seat) as reached:
             yield BarnClient(reached, within_s=within_s)
 
     @asynccontextmanager
-    async def reaching(self, *members: int) -> AsyncIterator[Members]:
-        connects = {member: partial(self.connect, member) for member in members or self.members}
-        async with reaching(connects) as reached:
+    async def reaching(self, *members: int, seat: int | None = None) -> AsyncIterator[Members]:
+        def wanted() -> tuple[int, ...]:
+            return members or (self.members if seat is None else (self.members[seat],))
+
+        async with following(self.connect, wanted, lambda: self.changed) as reached:
             yield reached
 
     async def status(self, member: int) -> BarnStatus:
@@ -291,8 +223,25 @@ class BarnGroup:
 
     async def ready(self, *members: int) -> None:
         """Wait until members serve."""
+
+        async def served(member: int) -> BarnStatus:
+            assert self.is_alive(member), f"member {member} ended:\n{self.said(member)[-SAID_MAX:]}"
+            return await self.status(member)
+
         for member in members or self.members:
-            await until(partial(self.status, member), f"word of member {member}")
+            await until(partial(served, member), f"word of member {member}")
+
+    async def serves(self, member: int) -> None:
+        """Wait until a member shows all that was committed before, or need not: it is being removed."""
+
+        async def shows() -> bool:
+            if member in self.leaving:
+                return True
+            async with self.connect(member) as ref:
+                await ref.ask(Read((one_key("/"),)), within=2.0)
+            return True
+
+        await until(shows, f"reading at member {member}")
 
     async def leader(self, *members: int) -> int:
         """Return who leads, as soon as these members, or all, agree on one of them."""
@@ -325,24 +274,23 @@ def begun(
     folder: Path,
     network: Network,
     *,
+    size: int = 3,
     has_tls: bool = False,
     are_begun: bool = True,
     disk_bytes: int = 0,
 ) -> Iterator[BarnGroup]:
     """Start the members of a Barn, or leave that to the test; leave nothing behind. With `disk_bytes` each has a disk of its own, which can be filled."""
-    group = BarnGroup(folder, network, has_tls=has_tls or isinstance(network, Namespaces))
-    with ExitStack() as stack:
-        if disk_bytes:
-            for member in group.members:
-                stack.enter_context(small_disk(group.state(member), disk_bytes))
-        stack.callback(network.end)
-        stack.callback(group.end)
-        network.begin(group.members)
-        group.has_disks = bool(disk_bytes)
+    has_tls = has_tls or isinstance(network, Namespaces)
+    group = BarnGroup(folder, network, size=size, has_tls=has_tls, disk_bytes=disk_bytes)
+    try:
+        for member in group.members:
+            group.make_room(member)
         if are_begun:
             for member in group.members:
                 group.start(member)
         yield group
+    finally:
+        group.end()
 
 
 @asynccontextmanager
@@ -350,6 +298,7 @@ async def barn_group(
     folder: Path,
     *,
     network: Network | None = None,
+    size: int = 3,
     has_tls: bool = False,
     are_begun: bool = True,
     disk_bytes: int = 0,
@@ -357,7 +306,12 @@ async def barn_group(
     """Run the members of a Barn for as long as the block; they are ready, unless the test starts them itself."""
     network = network or Loopback()
     with begun(
-        folder, network, has_tls=has_tls, are_begun=are_begun, disk_bytes=disk_bytes
+        folder,
+        network,
+        size=size,
+        has_tls=has_tls,
+        are_begun=are_begun,
+        disk_bytes=disk_bytes,
     ) as group:
         if are_begun:
             await group.ready()

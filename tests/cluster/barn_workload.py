@@ -73,9 +73,8 @@ class Load:
 
     async def _write(self, number: int) -> None:
         random = Random(f"{self.seed} {number}")
-        member = random.choice(self.group.members) if number % 2 else 0
-        reached = (member,) if member else self.group.members
-        async with self.group.client(*reached, within_s=WITHIN_S) as barn:
+        seat = random.randrange(len(self.group.members)) if number % 2 else None
+        async with self.group.client(seat=seat, within_s=WITHIN_S) as barn:
             while not self.is_over:
                 await self._do(barn, f"c{number}", self._key(number // SHARED_BY, random), random)
                 await anyio.sleep(random.random() * 0.02)
@@ -198,10 +197,9 @@ class Load:
                 self.revoked.append(key)
 
     async def _watch(self, number: int) -> None:
-        member = self.group.members[number % len(self.group.members)]
-        reached = (member,) if number % 2 else self.group.members
+        seat = number % len(self.group.members) if number % 2 else None
         async with (
-            self.group.client(*reached) as barn,
+            self.group.client(seat=seat) as barn,
             aclosing(barn.watch(PREFIX, after_revision=0)) as changes,
         ):
             async for answer in changes:

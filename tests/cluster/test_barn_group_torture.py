@@ -1,4 +1,4 @@
-"""16 clients work on three real members while these are killed, frozen, restarted and cut off: what was answered has an order, and nothing is lost.
+"""Clients work on real members while these are killed, frozen, restarted, cut off and replaced: what was answered has an order, and nothing is lost.
 
 `scripts/barn_torture.py` does the same for as long as one likes.
 """
@@ -11,11 +11,13 @@ import anyio
 import pytest
 from barn_faults import Faults
 from barn_group import Loopback, Namespaces, Network, barn_group
+from barn_ordeal import Ordeal
 from barn_workload import Load, settled
 
 pytestmark = pytest.mark.anyio
 
 SECONDS = 10.0  # with each network
+CHANGING_SECONDS = 5.0  # for faults; a round of changes and the last leases are waited for
 DISK_BYTES = 32 << 20  # for a member's log and snapshots
 
 
@@ -38,7 +40,22 @@ async def test_what_clients_are_answered_has_an_order_and_nothing_acknowledged_i
             await faults.run(SECONDS)
             await settled(group)
             load.is_over = True
-        findings = await load.judge()
+        findings = [*faults.findings, *await load.judge()]
         assert not findings, "\n".join([*findings, *faults.done])
         assert len(load.history) > 200
         assert len(load.revoked) > 0
+
+
+async def test_of_five_members_that_change_meanwhile_nothing_is_lost_and_leases_end_once_and_in_time(
+    tmp_path: Path,
+):
+    async with barn_group(tmp_path, network=Namespaces(), size=5, disk_bytes=DISK_BYTES) as group:
+        ordeal = Ordeal(group, 5)
+        findings = await ordeal.run(CHANGING_SECONDS)
+        assert not findings, "\n".join([*findings, *ordeal.faults.done])
+        assert ordeal.operator.joined
+        assert len(ordeal.operator.removed) == len(ordeal.operator.joined)
+        assert len(ordeal.load.history) > 200
+        ended = [life for life in ordeal.leases.lives if not life.is_kept]
+        assert len(ended) > 0
+        assert sum(len(life.renewals) for life in ordeal.leases.lives) > len(ordeal.leases.lives)
