@@ -19,9 +19,9 @@ from functools import partial
 from typing import Final, Protocol
 
 import anyio
-import msgspec
 
 from runink.actors.group import ELECTION_TICKS, TICK_S, Group, address_in, config_of
+from runink.actors.kin import Kin, log_lost
 from runink.actors.member_disk import MemberDisk, Written, open_directory
 from runink.actors.member_statistics import MemberStatistics, statistics_of
 from runink.actors.offload import Offload, Outcome, in_thread
@@ -33,7 +33,7 @@ from runink.barn.effects import Append, Work
 from runink.barn.replica import Replica
 from runink.barn.store import Store
 from runink.clients.barn_requests import ChangeMembers
-from runink.errors import Broken, NotLeader, Overloaded, RuninkError, Unavailable
+from runink.errors import NotLeader, Overloaded, RuninkError, Unavailable
 from runink.loops import Bell
 from runink.raft.messages import ConfChangeV2, Message, MessageType
 from runink.runtime.cell import first_error
@@ -75,6 +75,7 @@ class Member:
         self._open_disk = open_disk
         self._offload = offload
         self._hears = hears
+        self._kin = Kin(group.cluster, lambda: self.store)
         self._disk: MemberDisk
         self._replica: Replica
         self._peers: dict[int, Peer] = {}
@@ -96,7 +97,7 @@ class Member:
         found = await self._offload(
             lambda: open_directory(self._open_disk, group.voters, segment_bytes=group.segment_bytes)
         )
-        self._disk = MemberDisk(found, cluster=group.cluster, offload=self._offload)
+        self._disk = MemberDisk(found, kin=self._kin, offload=self._offload)
         config = config_of(group, found.storage, found.store)
         nonce = 1 + group.random(1 << 30)
         self._replica = Replica(config, found.storage, found.store, nonce=nonce)
@@ -183,15 +184,8 @@ class Member:
         self._wake.ring()
 
     def receive(self, told: PeerMessages) -> None:
-        """Take messages of another member. What is of another cluster, or no message, is passed over: whoever sends it must not end us. Raises Broken (`log_lost`)."""
-        try:
-            messages = told.messages() if told.cluster == self._group.cluster else None
-        except msgspec.MsgspecError:
-            messages = None
-        if messages is None:
-            _log.warning("messages of a stranger", extra={"cluster": told.cluster})
-            return
-        self._replica.receive(filter(self._is_due, messages))
+        """Take messages of another member. Raises Broken (`log_lost`)."""
+        self._replica.receive(filter(self._is_due, self._kin.messages(told)))
         self._wake.ring()
 
     async def take_chunk(self, chunk: SnapshotChunk) -> Wanted:
@@ -204,7 +198,7 @@ class Member:
             case MessageType.MsgHeartbeat:
                 last_index = self._replica.node.raft.log.last_index()
                 if message.commit > last_index:
-                    raise _log_lost(message.commit, last_index)
+                    raise log_lost(message.commit, last_index)
             case MessageType.MsgSnap:
                 snapshot = message.snapshot
                 return snapshot is not None and self._disk.has_whole(snapshot.metadata)
@@ -295,7 +289,7 @@ class Member:
             assert connect is not None, "a group of one has no other members"
             peer = self._peers[member] = Peer(
                 member,
-                cluster=ours.cluster,
+                cluster=lambda: self._kin.name,
                 sender=ours.member,
                 connect=lambda: connect(member, address_in(self.store, member)),
                 lost=self._lost,
@@ -399,11 +393,3 @@ class Member:
         return statistics_of(
             self._replica, self._disk, batches=self._batches, entries=self._entries
         )
-
-
-def _log_lost(known_index: int, last_index: int) -> Broken:
-    return Broken(
-        f"this member acknowledged the log up to entry {known_index}, and has it up to {last_index}: its folder was lost, or is an older copy",
-        code="log_lost",
-        hint="it may have voted too, and cannot know: `runi cluster remove` it, and add one with a new number",
-    )

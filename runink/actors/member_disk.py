@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import anyio
 
+from runink.actors.kin import Kin
 from runink.actors.offload import Offload, OneThread, Outcome, in_thread
 from runink.actors.peers import Peer, SnapshotChunk, Wanted
 from runink.actors.snapshot_transfer import SnapshotTransfer
@@ -104,7 +105,7 @@ def _found(disk: Disk, voters: tuple[int, ...]) -> None:
 class MemberDisk:
     """An open directory. `full` is why it takes no writes at the moment."""
 
-    def __init__(self, found: Found, *, cluster: str, offload: Offload) -> None:
+    def __init__(self, found: Found, *, kin: Kin, offload: Offload) -> None:
         self.storage = found.storage
         self.full: Unavailable | None = None
         self._disk = found.disk
@@ -116,7 +117,7 @@ class MemberDisk:
         self._lock = anyio.Lock()
         self._is_appending = False
         self._transfer = SnapshotTransfer(
-            cluster, found.disk, found.storage, offload=offload, write=self._log_offload
+            kin, found.disk, found.storage, offload=offload, write=self._log_offload
         )
 
     @property

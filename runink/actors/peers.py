@@ -96,13 +96,13 @@ Connect = Callable[
 
 
 class Peer:
-    """One other member. `run` keeps the connection; `send` never waits."""
+    """One other member. `run` keeps the connection; `send` never waits. `cluster` returns the name of our group."""
 
     def __init__(
         self,
         member: int,
         *,
-        cluster: str,
+        cluster: Callable[[], str],
         sender: int,
         connect: Callable[[], AbstractAsyncContextManager[PeerRef]],
         lost: Callable[[int], object],
@@ -172,7 +172,7 @@ class Peer:
         if sum(map(_bytes_of, messages)) > FRAME_BYTES_MAX:
             return False
         try:
-            ref.tell_nowait(PeerMessages(self._cluster, self._sender, _encode(messages)))
+            ref.tell_nowait(PeerMessages(self._cluster(), self._sender, _encode(messages)))
         except RuninkError:
             return False  # the queue finds out what is the matter
         return True
@@ -226,7 +226,7 @@ class Peer:
                 self._wake = anyio.Event()
                 await self._wake.wait()
             batch = self._next_batch()
-            await ref.tell(PeerMessages(self._cluster, self._sender, _encode(batch)))
+            await ref.tell(PeerMessages(self._cluster(), self._sender, _encode(batch)))
 
     def _next_batch(self) -> list[Message]:
         batch: list[Message] = []

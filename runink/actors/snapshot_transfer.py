@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
+from runink.actors.kin import Kin
 from runink.actors.offload import Offload
 from runink.actors.peers import Peer, SnapshotChunk, Wanted
 from runink.errors import Invalid, NotFound
@@ -29,9 +30,9 @@ class SnapshotTransfer:
     """Both ends of it, for one member. `write` is where the log is written too, because a whole snapshot takes its place."""
 
     def __init__(
-        self, cluster: str, disk: Disk, storage: LogStorage, *, offload: Offload, write: Offload
+        self, kin: Kin, disk: Disk, storage: LogStorage, *, offload: Offload, write: Offload
     ) -> None:
-        self._cluster = cluster
+        self._kin = kin
         self._disk = disk
         self._storage = storage
         self._offload = offload
@@ -45,10 +46,10 @@ class SnapshotTransfer:
             raise NotFound("there is no snapshot", code="no_snapshot")
         try:
             facts = encode_facts(reader.facts)
-            wanted = await peer.ask(SnapshotChunk(self._cluster, facts), within=CHUNK_S)
+            wanted = await peer.ask(SnapshotChunk(self._kin.name, facts), within=CHUNK_S)
             while not wanted.is_whole:  # ends: each chunk brings it on, or an error comes
                 data = await self._offload(reader.read, wanted.offset, CHUNK_BYTES)
-                chunk = SnapshotChunk(self._cluster, facts, wanted.offset, data)
+                chunk = SnapshotChunk(self._kin.name, facts, wanted.offset, data)
                 wanted = await peer.ask(chunk, within=CHUNK_S)
             # It may be newer than what the message said when it was made.
             snapshot = Snapshot(reader.facts.metadata, facts)
@@ -58,7 +59,7 @@ class SnapshotTransfer:
 
     async def take(self, chunk: SnapshotChunk) -> Wanted:
         """Take a piece of a snapshot; say from where to go on. Raises Invalid, Unavailable (`disk_full`, `snapshot_damaged`)."""
-        if chunk.cluster != self._cluster:
+        if not self._kin.is_ours(chunk.cluster):
             raise Invalid(f"a snapshot of cluster {chunk.cluster}", code="other_cluster")
         receiver: SnapshotReceiver = await self._write(self._written, chunk)
         return Wanted(receiver.have_bytes, receiver.is_whole)

@@ -9,27 +9,17 @@
 A backup is begun with a picture of the state, which costs next to nothing and does not change; its parts are asked for one after the other, the same one again
 if its answer was lost.  One that nobody asks for is forgotten after IDLE_S.
 
-A restored state is that of a *new* cluster: it has an id of its own, no clients (what they retry belongs to the old one), and its log begins anew.  Its keys, leases and
-revision are kept, so that whoever knows a key's revision can still compare with it.  Where the old members listened is deleted, in a revision of its own: the new ones would look for
-each other there.  Who has seen revisions that the backup does not know must not take new ones for
-them: for that, the revision is moved on by more than the old cluster can have made (`bump`), and what it skipped counts as compacted.
+A restored state is that of a *new* cluster; see `refounding.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import replace
 from typing import Final
 
-from msgspec import structs
-
 from runink.barn import image
-from runink.barn.commands import DeleteRange, Proposal
-from runink.barn.image import Header, Image
-from runink.barn.keys import MEMBERS
-from runink.barn.keyvalue import key_prefix
-from runink.barn.store import Store
+from runink.barn.image import Image
 from runink.errors import Broken, NotFound, Overloaded
 
 MAGIC: Final = b"RNKBAK01"
@@ -38,8 +28,6 @@ PART_BYTES: Final = 1 << 20  # some 10 ms of encoding
 BACKUPS_MAX: Final = 2  # each keeps a picture of the state in memory
 IDLE_S: Final = 60.0  # longer than a client takes to ask for the next part
 
-_MEMBERS: Final = key_prefix(MEMBERS.prefix())
-_FORGET_MEMBERS: Final = DeleteRange(_MEMBERS.start, _MEMBERS.end)
 _HEAD: Final = struct.Struct(">8s32sQ")
 
 
@@ -127,23 +115,3 @@ def verified(data: bytes, *, where: str) -> Image:
 
 def _corrupt(where: str, text: str) -> Broken:
     return Broken(f"{where}: {text}", code="backup_corrupt", hint="take another backup")
-
-
-def for_new_cluster(state: Image, *, cluster: str, index: int, term: int, bump: int = 0) -> Image:
-    """Return the state as that of a new cluster whose log begins behind `index`, its revision moved on by `bump`."""
-    header = state.header
-    last_lease = max((view.lease for view in state.leases), default=0)
-    facts = structs.replace(
-        header.facts,
-        cluster=cluster,
-        lease_base=max(last_lease, header.facts.lease_base + header.index),
-    )
-    revision, compacted = header.revision, header.compacted
-    if bump:
-        revision = compacted = revision + bump
-        facts = structs.replace(facts, digest_compacted=facts.digest)
-    before = Header(image.FORMAT_VERSION, term, index - 1, revision, compacted, "", facts)
-    rows = () if bump else state.rows
-    store = Store.restore(replace(state, header=before, sessions=(), rows=rows))
-    store.apply(Proposal("", 0, _FORGET_MEMBERS), term=term, index=index)
-    return store.image()

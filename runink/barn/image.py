@@ -49,7 +49,10 @@ T = TypeVar("T")
 
 
 class Facts(msgspec.Struct, frozen=True, array_like=True):
-    """What there is one of: the cluster's id, the running hashes (now, and behind the last compacted revision), what lease ids begin behind, limits, the alarm."""
+    """What there is one of: the cluster's id, the running hashes (now, and behind the last compacted revision), what lease ids begin behind, limits, the alarm.
+
+    `is_refounded` says that the cluster was made from the state of another one, whose members it must not mix with (`actors/kin.py`).
+    """
 
     cluster: str = ""
     digest: bytes = BEGINNING
@@ -57,6 +60,7 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     lease_base: int = 0
     limits: Limits = Limits()
     is_alarmed: bool = False
+    is_refounded: bool = False
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True, tag="header"):

@@ -59,6 +59,7 @@ class Store:
         self.applied_index = 0
         self.applied_term = 0
         self.cluster = ""
+        self.is_refounded = False
         self.digest = BEGINNING
         self.limits = Limits()
         self.is_alarmed = False
@@ -305,6 +306,7 @@ class Store:
             self._leases.base,
             self.limits,
             self.is_alarmed,
+            self.is_refounded,
         )
         header = Header(
             FORMAT_VERSION,
@@ -331,6 +333,7 @@ class Store:
         store.applied_term, store.applied_index = header.term, header.index
         store.cluster, store.digest = facts.cluster, facts.digest
         store.limits, store.is_alarmed = facts.limits, facts.is_alarmed
+        store.is_refounded = facts.is_refounded
         store._keys = past_of(state)
         store._leases = LeaseTable(tuple(state.leases), base=facts.lease_base)
         for item in state.items:

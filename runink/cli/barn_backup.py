@@ -12,8 +12,9 @@ from typing import Any, Final
 import click
 
 from runink.barn import image
-from runink.barn.backups import HEADER_BYTES, for_new_cluster, header_of, verified
+from runink.barn.backups import HEADER_BYTES, header_of, verified
 from runink.barn.image import Image
+from runink.barn.refounding import for_new_cluster
 from runink.cli.exits import told
 from runink.cli.options import COUNT, output_option, project_here, state_folder, state_option
 from runink.cli.runs import with_cluster

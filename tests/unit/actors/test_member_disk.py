@@ -5,8 +5,10 @@ from __future__ import annotations
 import anyio
 import pytest
 import trio.testing
+from runink.actors.kin import Kin
 from runink.actors.member_disk import FULL_PAUSE_S, MemberDisk, open_directory
 from runink.barn.effects import Append
+from runink.barn.store import Store
 from runink.raft.messages import Entry
 from runink.storage.wal import SEGMENT_BYTES
 from runink.testing.disk import FaultyDisk, in_loop
@@ -19,7 +21,7 @@ async def test_a_follower_tells_a_full_disk_until_its_writes_find_room_again(
 ):
     disk = FaultyDisk()
     found = open_directory(lambda: disk, (1, 2, 3), segment_bytes=SEGMENT_BYTES)
-    member = MemberDisk(found, cluster="barn", offload=in_loop)
+    member = MemberDisk(found, kin=Kin("barn", Store), offload=in_loop)
     whole = disk.space_bytes
     disk.space_bytes -= disk.free_bytes()
     append = Append(entries=(Entry(2, 2, data=bytes(300_000)),))

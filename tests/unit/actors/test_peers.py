@@ -77,7 +77,9 @@ class Receiver:
         return Wanted(request.offset + len(request.data), is_whole=False)
 
     def peer(self) -> Peer:
-        return Peer(2, cluster="barn", sender=1, connect=self.connect, lost=self.lost.append)
+        return Peer(
+            2, cluster=lambda: "barn", sender=1, connect=self.connect, lost=self.lost.append
+        )
 
 
 @asynccontextmanager

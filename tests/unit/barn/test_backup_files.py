@@ -12,7 +12,6 @@ from runink.barn.backups import (
     HEADER_BYTES,
     IDLE_S,
     Backups,
-    for_new_cluster,
     header_of,
     verified,
 )
@@ -26,6 +25,7 @@ from runink.barn.commands import (
     Range,
     RevokeLease,
 )
+from runink.barn.refounding import for_new_cluster
 from runink.barn.store import Store
 from runink.barn.watching import Bounds, Interest
 from runink.errors import Broken, NotFound, Overloaded, Refused
