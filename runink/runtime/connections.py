@@ -29,7 +29,16 @@ from runink.runtime.directory import SCHEME, Directory
 from runink.runtime.reception import Reception
 from runink.runtime.remote import RemoteRef
 from runink.wire import sockets
-from runink.wire.link import BROKEN, Link
+from runink.wire.carriers import (
+    BROKEN,
+    Carrier,
+    StreamCarrier,
+    accept_direct,
+    connect_direct,
+    connect_direct_unix,
+    has_direct,
+)
+from runink.wire.link import Link
 from runink.wire.session import HANDSHAKE_S, Admit, Session, admit_all
 
 LINKS_MAX: Final = 512  # of one listener; a cluster has some ten nodes, a node some ten terminals
@@ -37,7 +46,7 @@ ACCEPT_PAUSE_S: Final = 0.1  # when the process is out of descriptors
 
 _log = logging.getLogger(__name__)
 
-Welcome = Callable[[socket.socket], Awaitable[anyio.abc.ByteStream]]
+Welcome = Callable[[socket.socket], Awaitable[Carrier]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +96,9 @@ async def connect_unix(
     path: Path, *, directory: Directory | None = None, herd: str = ""
 ) -> AsyncIterator[Peer]:
     """Connect to who listens at the path. Refs of the directory reach that node by this connection."""
-    stream = await anyio.abc.UNIXSocketStream.from_socket(sockets.connect_unix(path))
-    async with _connected(stream, directory or Directory("client"), herd, b"") as peer:
+    connection = sockets.connect_unix(path)
+    carrier = await (connect_direct_unix(connection) if has_direct() else _unix(connection))
+    async with _connected(carrier, directory or Directory("client"), herd, b"") as peer:
         yield peer
 
 
@@ -105,24 +115,27 @@ async def connect_tcp(
     """Connect to a node. Refs of the directory reach it by this connection."""
     try:
         with anyio.fail_after(HANDSHAKE_S):
-            stream = await _secured(await anyio.connect_tcp(host, port), tls, hostname=host)
+            if has_direct():
+                carrier: Carrier = await connect_direct(host, port, tls)
+            else:
+                carrier = await _secured(await anyio.connect_tcp(host, port), tls, hostname=host)
     except BROKEN as error:
         reason = str(error) or type(error).__name__
         raise LinkLost(f"cannot connect to {host}:{port}: {reason}", hint="try again") from error
-    async with _connected(stream, directory or Directory("client"), herd, credentials) as peer:
+    async with _connected(carrier, directory or Directory("client"), herd, credentials) as peer:
         yield peer
 
 
 @asynccontextmanager
 async def _connected(
-    stream: anyio.abc.ByteStream, directory: Directory, herd: str, credentials: bytes
+    carrier: Carrier, directory: Directory, herd: str, credentials: bytes
 ) -> AsyncIterator[Peer]:
     session = Session.connecting(
         directory.node, now=anyio.current_time(), herd=herd, credentials=credentials
     )
     async with _group() as group:
         reception = Reception(directory, group)
-        link = Link(stream, session, reception)
+        link = Link(carrier, session, reception)
         group.start_soon(link.run)
         try:
             opened = await link.wait_open()
@@ -186,11 +199,11 @@ async def _serve(
     """Serve one connection to its end. Whatever goes wrong with it is logged, and ends nothing else."""
     try:
         with anyio.fail_after(HANDSHAKE_S):
-            stream = await welcome(connection)
+            carrier = await welcome(connection)
         session = Session.accepting(directory.node, now=anyio.current_time(), admit=admit)
         async with anyio.create_task_group() as group:
             reception = Reception(directory, group)
-            link = Link(stream, session, reception)
+            link = Link(carrier, session, reception)
             try:
                 await link.run()
             finally:
@@ -205,30 +218,34 @@ async def _serve(
         )
 
 
-async def _welcome_unix(connection: socket.socket) -> anyio.abc.ByteStream:
+async def _unix(connection: socket.socket) -> Carrier:
+    return StreamCarrier(await anyio.abc.UNIXSocketStream.from_socket(connection))
+
+
+async def _welcome_unix(connection: socket.socket) -> Carrier:
     try:
         sockets.check_peer(connection)
     except BaseException:
         connection.close()
         raise
-    return await anyio.abc.UNIXSocketStream.from_socket(connection)
+    return await (accept_direct(connection) if has_direct() else _unix(connection))
 
 
-async def _welcome_tcp(
-    tls: ssl.SSLContext | None, connection: socket.socket
-) -> anyio.abc.ByteStream:
+async def _welcome_tcp(tls: ssl.SSLContext | None, connection: socket.socket) -> Carrier:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if has_direct():
+        return await accept_direct(connection, tls)
     return await _secured(await anyio.abc.SocketStream.from_socket(connection), tls)
 
 
 async def _secured(
     stream: anyio.abc.ByteStream, tls: ssl.SSLContext | None, *, hostname: str | None = None
-) -> anyio.abc.ByteStream:
-    """Return the stream under TLS, if there is a context. Closes it if the handshake fails."""
+) -> Carrier:
+    """Carry over a stream, under TLS if there is a context. Closes it if the handshake fails."""
     if tls is None:
-        return stream
+        return StreamCarrier(stream)
     try:
-        return await TLSStream.wrap(
+        secured = await TLSStream.wrap(
             stream,
             server_side=hostname is None,
             hostname=hostname,
@@ -238,6 +255,7 @@ async def _secured(
     except BaseException:
         await anyio.aclose_forcefully(stream)
         raise
+    return StreamCarrier(secured)
 
 
 @asynccontextmanager

@@ -1,38 +1,29 @@
-"""The shell around a session: carries its bytes over a stream, and waits where it must.
+"""The shell around a session: carries its bytes over a connection, and waits where it must.
 
-    task      does
-    reader    bytes from the stream into the session; what comes of it to the handler
-    writer    all output that has gathered since its last write, in one write: many small frames cost one system call
-    clock     ticks the session; closes a connection whose peer does not read for STALL_S
+    who            does
+    carrier        bytes from the connection into the session, what comes of it to the handler; all output that has gathered, in one write (`carriers.py`)
+    clock          a task that ticks the session, and closes a connection whose peer does not read for STALL_S
 
-An asker waits for one of the peer's places, a teller for credit, both while more than OUTPUT_BYTES_MAX wait to be written; the reader too, so a peer that asks
+An asker waits for one of the peer's places, a teller for credit, both while more than OUTPUT_BYTES_MAX wait to be written; then nothing is read either, so a peer that asks
 and does not read its answers is not served any more.  One task group holds it all; `run` returns when the connection is over, however it ends, and never raises for it.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import anyio
-import anyio.abc
 
 from runink.errors import LinkLost, OutcomeUnknown, RuninkError, Unavailable, from_wire
+from runink.wire.carriers import Carrier
 from runink.wire.messages import Answer, Ask, Credit, Failure, Tell
 from runink.wire.session import Closed, Event, Expired, Opened, Session
 
-READ_BYTES: Final = 256 << 10
 OUTPUT_BYTES_MAX: Final = 4 << 20  # written in a second even by a slow network
 STALL_S: Final = 15.0
 TICK_S: Final = 1.0
-GOODBYE_S: Final = 1.0  # for the last bytes of a connection that ends
+ENDED: Final = "the connection was closed by the other side"
 
-BROKEN: Final = (  # what a stream raises that is of no use any more
-    anyio.EndOfStream,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    OSError,
-)
 _STOPPING: Final = Unavailable("the other side is stopping", code="stopping", hint="try again")
 
 
@@ -55,16 +46,14 @@ class Handler(Protocol):
 class Link:
     """One connection. `handler` serves the peer; `run` must be running for anything to happen."""
 
-    def __init__(self, stream: anyio.abc.ByteStream, session: Session, handler: Handler) -> None:
+    def __init__(self, carrier: Carrier, session: Session, handler: Handler) -> None:
         self.peer: Opened | None = None
         self.error: RuninkError | None = None  # why it is over
-        self._stream = stream
+        self._carrier = carrier
         self._session = session
         self._handler = handler
         self._settled = anyio.Event()  # it is open, or over
-        self._has_output = anyio.Event()
-        self._written = anyio.Event()
-        self._writing_since: float | None = None
+        self._room: anyio.Event | None = None  # of those who wait until less is unwritten
         self._asks = anyio.Semaphore(0, fast_acquire=True)
         self._tells = anyio.Semaphore(0, fast_acquire=True)
         self._pending: dict[int, Settle] = {}
@@ -80,16 +69,13 @@ class Link:
         try:
             with self._scope:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._write)
                     group.start_soon(self._keep_time)
-                    await self._read()
+                    await self._carrier.carry(self)
                     group.cancel_scope.cancel()
         finally:
             self._over(_STOPPING)
-            with anyio.move_on_after(GOODBYE_S, shield=True):
-                await self._say_goodbye()
-            with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*BROKEN):
-                await self._stream.aclose()
+            self._session.close(_STOPPING)
+            await self._carrier.close(self._session.take_output())
 
     async def wait_open(self) -> Opened:
         """Return when the handshake is done. Raises what ended the connection instead."""
@@ -129,7 +115,7 @@ class Link:
 
     def _take_nowait(self, places: anyio.Semaphore) -> bool:
         self._check_open()
-        if places.value == 0 or self._session.output_bytes > OUTPUT_BYTES_MAX:
+        if places.value == 0 or self.is_full:
             return False
         places.acquire_nowait()
         return True
@@ -184,37 +170,40 @@ class Link:
         self._session.settle_tell()
         self._wake_writer()
 
-    # The three tasks.
+    # What the carrier calls.
 
-    async def _read(self) -> None:
-        while not self.is_over:
-            try:
-                data = await self._stream.receive(READ_BYTES)
-            except BROKEN:
-                events = self._session.end()
-            else:
-                events = self._session.receive(data, now=anyio.current_time())
-            for event in events:
-                self._on_event(event)
-            self._wake_writer()
-            await self._until_writable()
+    @property
+    def is_full(self) -> bool:
+        """Say whether more than OUTPUT_BYTES_MAX wait to be written."""
+        return self._session.output_bytes > OUTPUT_BYTES_MAX
 
-    async def _write(self) -> None:
-        while True:  # ends with the task group
-            await self._has_output.wait()
-            self._has_output = anyio.Event()
-            data = self._session.take_output()
-            if not data:
-                continue
-            self._writing_since = anyio.current_time()
-            try:
-                await self._stream.send(data)
-            except BROKEN:
-                self._give_up("the connection broke")
-                return
-            self._writing_since = None
-            self._written.set()
-            self._written = anyio.Event()
+    def received(self, data: bytes, *, now: float) -> None:
+        """Take bytes of the peer's."""
+        for event in self._session.receive(data, now=now):
+            self._on_event(event)
+        self._wake_writer()
+
+    def ended(self, text: str = ENDED) -> None:
+        """Take note that the connection is no more."""
+        for event in self._session.end(text):
+            self._on_event(event)
+
+    def take_output(self) -> bytes:
+        """Return what is to be written, once."""
+        return self._session.take_output()
+
+    def written(self) -> None:
+        """Take note that there is room again."""
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
+    async def until_writable(self) -> None:
+        """Return when there is room for more output, or nobody for it."""
+        while self.is_full and not self.is_over:
+            if self._room is None:
+                self._room = anyio.Event()
+            await self._room.wait()
 
     async def _keep_time(self) -> None:
         while True:  # ends with the task group
@@ -223,8 +212,9 @@ class Link:
             for event in self._session.tick(now=now):
                 self._on_event(event)
             self._wake_writer()
-            if self._writing_since is not None and now - self._writing_since >= STALL_S:
-                self._give_up(f"the other side has read nothing for {STALL_S:g} s")
+            since = self._carrier.writing_since
+            if since is not None and now - since >= STALL_S:
+                self.ended(f"the other side has read nothing for {STALL_S:g} s")
 
     def _on_event(self, event: Event) -> None:
         match event:
@@ -256,25 +246,17 @@ class Link:
 
     def _wake_writer(self) -> None:
         if self._session.output_bytes:
-            self._has_output.set()
+            self._carrier.wake()
 
     async def _wait_sendable(self) -> None:
         if self.peer is None:
             await self._settled.wait()
         self._check_open()
-        await self._until_writable()
-
-    async def _until_writable(self) -> None:
-        while self._session.output_bytes > OUTPUT_BYTES_MAX and not self.is_over:
-            await self._written.wait()
+        await self.until_writable()
 
     def _check_open(self) -> None:
         if self.error is not None:
             raise LinkLost(f"the connection is over: {self.error.text}", hint="try again")
-
-    def _give_up(self, text: str) -> None:
-        for event in self._session.end(text):
-            self._on_event(event)
 
     def _over(self, error: RuninkError) -> None:
         """Tell everybody who waits that nothing comes any more. The first reason counts."""
@@ -288,7 +270,7 @@ class Link:
             for _ in range(places.statistics().tasks_waiting):
                 places.release()
         self._settled.set()
-        self._written.set()
+        self.written()
 
     def _lost(self, number: int, error: RuninkError) -> RuninkError:
         if not self._session.may_have_arrived(number):
@@ -297,11 +279,3 @@ class Link:
             f"the connection ended before the answer came: {error.text}",
             hint="whether it took effect is not known; look before you repeat it",
         )
-
-    async def _say_goodbye(self) -> None:
-        """Write what is left, which ends with why the connection ends. Half a frame may have been written: then nothing can follow."""
-        self._session.close(_STOPPING)
-        data = self._session.take_output()
-        if data and self._writing_since is None:
-            with suppress(*BROKEN):
-                await self._stream.send(data)

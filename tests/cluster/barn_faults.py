@@ -37,8 +37,8 @@ Victims = tuple[int, ...]
 class Faults:
     """Faults for a group; those of the network only where it is one of namespaces, a full disk only where each has its own.
 
-    `done` says what happened when, `findings` which members ended without being told to. `hands` is held by whoever stops and starts processes, or changes
-    the network: no member goes for good in the middle of a fault.
+    `done` says what happened when, `findings` which members ended without being told to. `hands` is held while a fault lasts, and by whoever takes a member
+    away for good: never in the middle of one.
     """
 
     def __init__(self, group: BarnGroup, seed: int) -> None:

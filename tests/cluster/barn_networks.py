@@ -72,6 +72,7 @@ class Namespaces:
 
     def __init__(self) -> None:
         self._holders: dict[int, subprocess.Popen[bytes]] = {}
+        self._cabled: tuple[int, ...] = ()  # replaced as a whole: one may join while others are cut
         self._cut: set[tuple[int, int]] = set()
 
     def host(self, member: int) -> str:
@@ -90,15 +91,16 @@ class Namespaces:
         )
         assert holder.stdout is not None
         assert holder.stdout.read(1) == b"\n", "no namespace: is this root?"
-        others = list(self._holders)
         self._holders[member] = holder
         self._in(member, "ip", "link", "set", "lo", "up")
-        for other in others:
+        for other in self._cabled:
             self._lay_cable(other, member)
+        self._cabled += (member,)
 
     def leave(self, member: int) -> None:
         """Let a namespace go: nothing but this process holds it, and its cables go with it."""
         holder = self._holders.pop(member)
+        self._cabled = tuple(other for other in self._cabled if other != member)
         self._cut = {pair for pair in self._cut if member not in pair}
         holder.kill()
         holder.wait(timeout=END_S)
@@ -109,7 +111,8 @@ class Namespaces:
         subprocess.run([*self.words(member), *words], check=True)
 
     def _pairs(self) -> list[tuple[int, int]]:
-        return [(a, b) for a in self._holders for b in self._holders if a != b]
+        cabled = self._cabled
+        return [(a, b) for a in cabled for b in cabled if a != b]
 
     def _lay_cable(self, one: int, other: int) -> None:
         pid = str(self._holders[other].pid)

@@ -76,16 +76,14 @@ class Operator:
         self.removed.append(leaver)
 
     async def _take_in(self) -> int:
-        async with self._faults.hands:
-            newcomer = await self._group.hire()
+        newcomer = await self._group.hire()
         place = self._group.place(newcomer)
         await self._make(
             partial(self._admin, lambda admin: admin.add(newcomer, place)),
             lambda known: newcomer in known.members,
             f"add {newcomer}",
         )
-        async with self._faults.hands:
-            self._group.start(newcomer)
+        self._group.start(newcomer)
         return newcomer
 
     async def _leaver(self, newcomer: int) -> int:

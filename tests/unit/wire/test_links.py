@@ -11,6 +11,7 @@ import anyio.abc
 import pytest
 import trio.testing
 from runink.errors import LinkLost, OutcomeUnknown, ProtocolViolation
+from runink.wire.carriers import StreamCarrier
 from runink.wire.codec import plain
 from runink.wire.link import STALL_S, Link
 from runink.wire.messages import Ask, Limits, Tell
@@ -84,9 +85,9 @@ class Both:
         self.stream, self.server_stream = pipes()
         self.echo = Echo()
         now = anyio.current_time()
-        self.link = Link(self.stream, Session.connecting("one", now=now), Echo())
+        self.link = Link(StreamCarrier(self.stream), Session.connecting("one", now=now), Echo())
         session = Session.accepting("two", now=now, limits=limits)
-        self.server = Link(self.server_stream, session, self.echo)
+        self.server = Link(StreamCarrier(self.server_stream), session, self.echo)
 
 
 @asynccontextmanager
@@ -229,7 +230,7 @@ async def test_a_peer_that_asks_and_does_not_read_is_not_served_any_more():
 
 async def test_a_handshake_that_does_not_come_ends_the_link():
     stream, other = pipes()
-    link = Link(stream, Session.accepting("two", now=anyio.current_time()), Echo())
+    link = Link(StreamCarrier(stream), Session.accepting("two", now=anyio.current_time()), Echo())
     began = anyio.current_time()
     await link.run()
     assert anyio.current_time() - began <= HANDSHAKE_S + 1

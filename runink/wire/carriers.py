@@ -1,0 +1,255 @@
+"""Carriers: how the bytes of a connection come and go.
+
+    carrier            over                              runs under
+    `StreamCarrier`    any stream of anyio's, by a       asyncio and trio; tests with virtual time, streams in memory
+                       task that reads and one that writes
+    `DirectCarrier`    a transport of asyncio's or       asyncio and uvloop; production
+                       uvloop's, which calls it
+
+Both write all that has gathered since the last write in one: many small frames cost one system call.  The direct one wakes no task on the way in and none
+on the way out, which is half of what a small message costs; the loop is asked for it by what anyio names as its token (`loops.py`).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import anyio
+import anyio.abc
+
+from runink.loops import Bell, running_loop
+
+READ_BYTES: Final = 256 << 10
+SECURED_BYTES: Final = (
+    256 << 10
+)  # unsent under TLS, until the other side counts as one that does not read
+GOODBYE_S: Final = 1.0  # for the last bytes of a connection that ends
+
+BROKEN: Final = (  # what a stream raises that is of no use any more
+    anyio.EndOfStream,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    OSError,
+)
+
+
+class Carried(Protocol):
+    """Whose bytes they are."""
+
+    @property
+    def is_over(self) -> bool: ...
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether so much waits to be written that nothing more should be read."""
+        ...
+
+    def received(self, data: bytes, *, now: float) -> None: ...
+
+    def ended(self, text: str = ..., /) -> None:
+        """Take note that no more comes."""
+
+    def take_output(self) -> bytes:
+        """Return what is to be written, once."""
+        ...
+
+    def written(self) -> None:
+        """Take note that it was."""
+
+    async def until_writable(self) -> None:
+        """Return when it is not full any more, or over."""
+
+
+class Carrier(Protocol):
+    """One connection. `writing_since` is the time since which the other side has not read what was written; nothing while it does."""
+
+    writing_since: float | None
+
+    async def carry(self, link: Carried) -> None:
+        """Carry until nothing comes any more, or until it is cancelled."""
+
+    def wake(self) -> None:
+        """Take note that there is output."""
+
+    async def close(self, goodbye: bytes) -> None:
+        """Write the last bytes, if the other side reads, and close; in GOODBYE_S at most, twice that at the worst."""
+
+
+class StreamCarrier:
+    """Carries over a stream of anyio's."""
+
+    def __init__(self, stream: anyio.abc.ByteStream) -> None:
+        self.writing_since: float | None = None
+        self._stream = stream
+        self._has_output = Bell()
+
+    async def carry(self, link: Carried) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._write, link)
+            await self._read(link)
+            group.cancel_scope.cancel()
+
+    def wake(self) -> None:
+        self._has_output.ring()
+
+    async def close(self, goodbye: bytes) -> None:
+        with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*BROKEN):
+            if goodbye and self.writing_since is None:  # behind half a frame nothing can follow
+                await self._stream.send(goodbye)
+        with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*BROKEN):
+            await self._stream.aclose()
+
+    async def _read(self, link: Carried) -> None:
+        while not link.is_over:
+            try:
+                data = await self._stream.receive(READ_BYTES)
+            except BROKEN:
+                link.ended()
+            else:
+                link.received(data, now=anyio.current_time())
+            await link.until_writable()
+
+    async def _write(self, link: Carried) -> None:
+        while True:  # ends by being cancelled, or with the stream
+            await self._has_output.wait()
+            data = link.take_output()
+            if not data:
+                continue
+            self.writing_since = anyio.current_time()
+            try:
+                await self._stream.send(data)
+            except BROKEN:
+                link.ended("the connection broke")
+                return
+            self.writing_since = None
+            link.written()
+
+
+class DirectCarrier:
+    """Carries over a transport of asyncio's or uvloop's, as whose protocol it is called. Made by `accept_direct` and `connect_direct`."""
+
+    def __init__(self) -> None:
+        self.writing_since: float | None = None
+        self._loop = running_loop()
+        self._transport: Any = None
+        self._link: Carried | None = None
+        self._early: list[bytes] = []  # came before anybody carried
+        self._lost = ""  # how the connection ended
+        self._failure: BaseException | None = None
+        self._happened = Bell()
+        self._will_flush = False
+        self._is_reading = True
+
+    # What the transport calls.
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        # It says as soon as the other side reads no more. Under TLS it cannot: that holds bytes back for reasons of its own.
+        is_secured = transport.get_extra_info("sslcontext") is not None
+        transport.set_write_buffer_limits(high=SECURED_BYTES if is_secured else 0)
+
+    def data_received(self, data: bytes) -> None:
+        link = self._link
+        if link is None:
+            self._early.append(data)
+            return
+        try:
+            link.received(data, now=self._loop.time())
+        except BaseException as error:  # noqa: BLE001 - `carry` raises it, where the connection belongs
+            self._failure = error
+            self._happened.ring()
+        if link.is_full and self._is_reading:
+            self._is_reading = False
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """Let the transport close itself."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost = (
+            str(error) if error is not None else "the connection was closed by the other side"
+        )
+        self._happened.ring()
+
+    def pause_writing(self) -> None:
+        self.writing_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        self.writing_since = None
+        self._flush()
+
+    # What the link calls.
+
+    async def carry(self, link: Carried) -> None:
+        self._link = link
+        early, self._early = self._early, []
+        for data in early:
+            self.data_received(data)
+        self.wake()
+        while not self._lost and self._failure is None:
+            await self._happened.wait()
+        if self._failure is not None:
+            raise self._failure
+        link.ended()
+
+    def wake(self) -> None:
+        if not self._will_flush and self._link is not None:
+            self._will_flush = True
+            self._loop.call_soon(self._flush)
+
+    async def close(self, goodbye: bytes) -> None:
+        if goodbye and self.writing_since is None and not self._lost:
+            self._transport.write(goodbye)
+        self._transport.close()
+        with anyio.move_on_after(GOODBYE_S, shield=True):
+            while not self._lost:
+                await self._happened.wait()
+        if not self._lost:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        self._will_flush = False
+        link = self._link
+        if link is None or self.writing_since is not None or self._lost:
+            return
+        data = link.take_output()
+        if data:
+            self._transport.write(data)
+            link.written()
+        if not self._is_reading and not link.is_full:
+            self._is_reading = True
+            self._transport.resume_reading()
+
+
+def has_direct() -> bool:
+    """Say whether the loop that runs has transports."""
+    return hasattr(running_loop(), "create_connection")
+
+
+async def accept_direct(
+    connection: socket.socket, tls: ssl.SSLContext | None = None
+) -> DirectCarrier:
+    """Return what carries over a connected socket, under TLS if there is a context. Raises OSError."""
+    carrier = DirectCarrier()
+    await running_loop().connect_accepted_socket(lambda: carrier, connection, ssl=tls)
+    return carrier  # not what the loop says that the protocol is: under TLS uvloop names its own
+
+
+async def connect_direct(host: str, port: int, tls: ssl.SSLContext | None = None) -> DirectCarrier:
+    """Return what carries to a node, under TLS if there is a context. Raises OSError."""
+    carrier = DirectCarrier()
+    hostname = host if tls is not None else None
+    await running_loop().create_connection(
+        lambda: carrier, host, port, ssl=tls, server_hostname=hostname
+    )
+    return carrier
+
+
+async def connect_direct_unix(connection: socket.socket) -> DirectCarrier:
+    """Return what carries over a connected Unix socket. Raises OSError."""
+    carrier = DirectCarrier()
+    await running_loop().create_unix_connection(lambda: carrier, sock=connection)
+    return carrier
