@@ -34,7 +34,11 @@ async def torture(
     disk_bytes = DISK_BYTES if is_apart else 0
     async with barn_group(folder, network=network, size=members, disk_bytes=disk_bytes) as group:
         ordeal = Ordeal(group, seed)
-        findings = await ordeal.run(seconds)
+        try:
+            findings = await ordeal.run(seconds)
+        except BaseException:
+            print("what happened:", *ordeal.faults.done, sep="\n")
+            raise
     print(ordeal.told(time.monotonic() - began_s))
     print("faults:", ", ".join(f"{count} {kind}" for kind, count in ordeal.faults.counts.items()))
     for finding in findings:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from barn_networks import DYING_WITH_US, Loopback, Namespaces, Network
+from barn_networks import Loopback, Namespaces, Network
 from barn_reach import following
 from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient
@@ -33,6 +33,7 @@ from runink.runtime.connections import connect_tcp, connect_unix
 from runink.runtime.ref import Ref
 from runink.testing.certificates import Authority
 
+DYING_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # also when the test is killed
 SERVER = [sys.executable, "-m", "runink.cli.main", "server"]
 WAIT_S = 60.0  # what takes longer hangs
 POLL_S = 0.02

@@ -8,7 +8,6 @@ import subprocess
 from itertools import count
 from typing import Final, Protocol
 
-DYING_WITH_US: Final = ["setpriv", "--pdeathsig", "KILL"]  # also when the test is killed
 END_S: Final = 60.0  # what takes longer to end hangs
 PORTS: Final = range(20_000, 32_000)  # below those that the kernel gives to whoever connects
 
@@ -86,7 +85,9 @@ class Namespaces:
 
     def join(self, member: int) -> None:
         holder = subprocess.Popen(
-            [*DYING_WITH_US, "unshare", "--net", "sh", "-c", "echo; exec sleep infinity"],
+            # It ends with its input, so with us: a death signal would come with the end of the thread that begins it.
+            ["unshare", "--net", "sh", "-c", "echo; exec cat"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         assert holder.stdout is not None
@@ -103,9 +104,7 @@ class Namespaces:
         self._cabled = tuple(other for other in self._cabled if other != member)
         self._cut = {pair for pair in self._cut if member not in pair}
         holder.kill()
-        holder.wait(timeout=END_S)
-        assert holder.stdout is not None
-        holder.stdout.close()
+        holder.communicate(timeout=END_S)
 
     def _in(self, member: int, *words: str) -> None:
         subprocess.run([*self.words(member), *words], check=True)
