@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from runink.dag import Resources
-from runink.errors import Invalid
+from runink.errors import Invalid, Refused
 from runink.names import NodeId
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
@@ -151,6 +151,24 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 code="config_invalid",
                 hint="--certificate, --key and --authority; on one machine --secret FILE will do",
             )
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose state a folder holds: the file IDENTITY in it."""
+
+    cluster: str
+    member: int
+
+
+def read_identity(state: Path) -> Identity | None:
+    """Return whose state a folder holds, nothing if it does not say. Raises Refused (`other_member`) if what it says is damaged, OSError."""
+    path = state / IDENTITY
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Identity)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise Refused(f"{path} is damaged: {error}", code="other_member") from error
 
 
 GROUP_SIZES: Final = frozenset({1, 3, 5})

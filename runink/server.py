@@ -31,7 +31,7 @@ from runink.barn.keys import member_key
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN
-from runink.config import IDENTITY, Address, ServerSettings
+from runink.config import IDENTITY, Address, Identity, ServerSettings, read_identity
 from runink.errors import Forbidden, Refused, RuninkError
 from runink.runtime.connections import connect_tcp, serve_tcp, serve_unix
 from runink.runtime.directory import Directory
@@ -112,28 +112,16 @@ async def _advertise(barn: BarnClient, member: int, address: str) -> None:
             return
 
 
-class _Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose state a folder holds."""
-
-    cluster: str
-    member: int
-
-
 def _check_identity(settings: ServerSettings) -> None:
     """Note in the folder whose state it is. Raises Refused (`other_member`) if it is another's: under two names it would vote twice."""
-    path = settings.state / IDENTITY
-    ours = _Identity(settings.cluster, settings.member)
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Identity)
-    except FileNotFoundError:
-        with path.open("xb") as file:
+    ours = Identity(settings.cluster, settings.member)
+    found = read_identity(settings.state)
+    if found is None:
+        with (settings.state / IDENTITY).open("xb") as file:
             file.write(msgspec.json.encode(ours))
             file.flush()
             os.fsync(file.fileno())
-        return
-    except msgspec.MsgspecError as error:
-        raise Refused(f"{path} is damaged: {error}", code="other_member") from error
-    if found != ours:
+    elif found != ours:
         raise Refused(
             f"{settings.state} holds the state of member {found.member} of cluster {found.cluster}, and this is member {ours.member} of {ours.cluster}",
             code="other_member",

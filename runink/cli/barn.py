@@ -25,6 +25,7 @@ BARN_COMMANDS: Final = {
     "restore": ("runink.cli.barn_backup:restore", "Make a new cluster's state from such a file."),
     "check": ("runink.cli.barn_check:check", "Verify the log and the snapshot of a Barn that does not run."),
     "repair": ("runink.cli.barn_repair:repair", "Mend what a crash left behind; cut a damaged log where it is told to."),
+    "recover": ("runink.cli.barn_recover:recover", "When the majority is lost for good: make a member the founder of a new group."),
 }  # fmt: skip
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from runink.cli.barn_check import state_argument, stopped_barn
+from runink.cli.barn_copies import copied
 from runink.cli.options import output_option
 from runink.cli.wording import echo_json
-from runink.errors import Refused
-from runink.storage.disk import RealDisk
 from runink.storage.repairing import Cut, Loss, cut_log, loss_of, mend
 
 
@@ -43,7 +41,7 @@ def repair(
             click.echo("\n".join(lines(loss)))
         if loss is not None and not yes:
             click.confirm("Cut the log there?", abort=True, err=True)
-        copy = _copied(disk) if loss is not None else None
+        copy = copied(disk, "repair") if loss is not None else None
         if loss is not None:
             cut_log(disk, loss)
         done = mend(disk)
@@ -80,13 +78,3 @@ def lines(loss: Loss) -> Iterator[str]:
     yield f"The log then ends with entry {loss.last.index}; term {state.term}, vote {state.vote}"
     if loss.is_blind or loss.committed:
         yield "In a group of several members let this one join anew with an empty folder instead: the others have what is lost."
-
-
-def _copied(disk: RealDisk) -> str:
-    """Copy the folder aside, and return where to. Raises Refused where so many copies are there already, OSError."""
-    for number in range(1, 100):
-        target = Path(f"{disk.where}.before-repair-{number}")
-        if not target.exists():
-            shutil.copytree(disk.where, target)
-            return str(target)
-    raise Refused(f"there are 99 copies of {disk.where} already", code="copies", hint="remove some")

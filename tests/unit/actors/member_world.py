@@ -156,14 +156,14 @@ class Three:
             raise LinkLost(f"member {receiver} is away")
         yield Wire(self, sender, receiver)
 
-    async def begin(self, member: int) -> None:
-        """Begin a life of a member, on what its last one left."""
+    async def begin(self, member: int, *, voters: tuple[int, ...] = (1, 2, 3)) -> None:
+        """Begin a life of a member, on what its last one left; without `voters` one that has nothing joins."""
         self._seed += 1
         self.cut.discard(member)
         self.disks.setdefault(member, FaultyDisk())
         group = Group(
             member=member,
-            voters=(1, 2, 3),
+            voters=voters,
             connect=partial(self.connect, member),
             random=random_of(100 * self._seed + member),
             segment_bytes=FILL_BYTES,
