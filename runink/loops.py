@@ -2,6 +2,7 @@
 
     what            under asyncio and uvloop     elsewhere (trio)
     `Bell`          a future of the loop         an anyio.Event for each wait
+    `now_s`         the loop's time              anyio's
     `poster`        call_soon_threadsafe         run_sync_soon
 
 No loop is imported: anyio says which one runs, and it is asked for what it can do.  A put of one client wakes a dozen tasks on its way
@@ -11,15 +12,32 @@ through a member of the Barn, and each wake was made of half a dozen calls.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel
 
+_seen: dict[int, Any] = {}  # thread -> the loop of asyncio's that ran there last
 
-def running_loop() -> Any:
-    """Return the loop that runs this task: asyncio's, or what trio has in its place."""
-    return anyio.lowlevel.current_token().native_token
+
+def asyncio_loop() -> Any:
+    """Return the loop that runs here, if it is asyncio's or one like it; else nothing."""
+    thread = get_ident()
+    loop = _seen.get(thread)
+    if loop is not None and loop.is_running():
+        return loop
+    loop = anyio.lowlevel.current_token().native_token
+    if not hasattr(loop, "create_future"):
+        return None
+    _seen[thread] = loop
+    return loop
+
+
+def now_s() -> float:
+    """Return what anyio.current_time returns."""
+    loop = asyncio_loop()
+    return anyio.current_time() if loop is None else loop.time()
 
 
 class Post(Protocol):
@@ -30,21 +48,22 @@ class Post(Protocol):
 
 def poster() -> Post:
     """Return what posts to the loop that runs this task."""
-    loop = running_loop()
-    post: Post = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
-    return post
+    loop = asyncio_loop()
+    if loop is not None:
+        return loop.call_soon_threadsafe  # type: ignore[no-any-return] # a Post
+    token: Any = anyio.lowlevel.current_token().native_token
+    return token.run_sync_soon  # type: ignore[no-any-return] # a Post
 
 
 class Bell:
     """Wakes one task. A ring while nobody waits is kept, and is one however often it rang; `ring` may be called wherever the loop runs."""
 
-    __slots__ = ("_is_rung", "_make", "_sleeper", "_wake")
+    __slots__ = ("_is_rung", "_loop", "_sleeper")
 
     def __init__(self) -> None:
         self._is_rung = False
-        self._sleeper: Any = None
-        self._make: Callable[[], Any] | None = None  # known from the first wait on
-        self._wake: Callable[[Any], object] = _set_event
+        self._loop: Any = None
+        self._sleeper: Any = None  # a future, or an anyio.Event
 
     @property
     def is_awaited(self) -> bool:
@@ -55,9 +74,13 @@ class Bell:
         """Let `wait` return."""
         self._is_rung = True
         sleeper = self._sleeper
-        if sleeper is not None:
-            self._sleeper = None
-            self._wake(sleeper)
+        if sleeper is None:
+            return
+        self._sleeper = None
+        if self._loop is None:
+            sleeper.set()
+        else:
+            _wake(sleeper)
 
     async def wait(self) -> None:
         """Return when it has rung since the last return. One task at a time."""
@@ -65,28 +88,38 @@ class Bell:
         if self._is_rung:
             await anyio.lowlevel.checkpoint()
         else:
-            if self._make is None:
-                self._choose()
-                assert self._make is not None
-            sleeper = self._sleeper = self._make()
+            sleeper = self._sleeper = self._make_sleeper()
             try:
-                await (sleeper if self._wake is _set_future else sleeper.wait())
+                await (sleeper.wait() if self._loop is None else sleeper)
             finally:
                 self._sleeper = None
         self._is_rung = False
 
-    def _choose(self) -> None:
-        self._make = getattr(running_loop(), "create_future", None)
-        if self._make is None:
-            self._make = anyio.Event
-        else:
-            self._wake = _set_future
+    async def wait_within(self, seconds: float) -> bool:
+        """Wait so long at most, and say whether it has rung."""
+        loop = self._loop or asyncio_loop()
+        if loop is None or self._is_rung:
+            with anyio.move_on_after(seconds):
+                await self.wait()
+                return True
+            return False
+        self._loop = loop
+        sleeper = self._sleeper = loop.create_future()
+        timer = loop.call_later(seconds, _wake, sleeper)
+        try:
+            await sleeper
+        finally:
+            timer.cancel()
+            self._sleeper = None
+        is_rung, self._is_rung = self._is_rung, False
+        return is_rung
+
+    def _make_sleeper(self) -> Any:
+        if self._loop is None:
+            self._loop = asyncio_loop()
+        return anyio.Event() if self._loop is None else self._loop.create_future()
 
 
-def _set_future(future: Any) -> None:
+def _wake(future: Any) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _set_event(event: Any) -> None:
-    event.set()

@@ -50,6 +50,7 @@ from runink.barn.commands import (
     KeepAlive,
     NameCluster,
     Proposal,
+    Put,
     Range,
     RevokeLease,
 )
@@ -282,7 +283,7 @@ class Barn(Actor[BarnMessage]):
 
     def applied(self, proposal: Proposal, answer: Answer) -> None:
         """Keep the leases' deadlines up with what the log says."""
-        if not isinstance(answer, Applied):
+        if isinstance(proposal.command, Put) or not isinstance(answer, Applied):
             return
         match proposal.command:
             case GrantLease() | KeepAlive():

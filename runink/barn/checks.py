@@ -44,9 +44,15 @@ QUOTA_BYTES_MIN: Final = 1 << 20  # what the control plane takes to say that the
 
 def check_proposal(proposal: Proposal) -> None:
     """Refuse a proposal that breaks a limit, before it is in the log. Raises Invalid with all findings."""
-    check_client(proposal.client, proposal.sequence)
+    client = proposal.client
+    if proposal.sequence < 1 or not client.isascii() or len(client) > CLIENT_BYTES_MAX:
+        check_client(client, proposal.sequence)
     match proposal.command:
-        case Put() | Delete() | DeleteRange() as operation:
+        case Put(key, value):
+            if len(value) <= VALUE_BYTES_MAX and key.isascii() and 0 < len(key) <= KEY_BYTES_MAX:
+                return  # nearly all that is ever proposed
+            found = tuple(_of_put(key, value))
+        case Delete() | DeleteRange() as operation:
             found = tuple(_of_operations((operation,), depth=1))
         case Txn() as txn:
             found = (*_of_size(txn), *_of_txn(txn, depth=1))
@@ -154,12 +160,7 @@ def _of_operations(operations: tuple[Operation, ...], *, depth: int) -> Iterator
             case Range():
                 yield from _of_range(operation)
             case Put(key, value):
-                yield from _of_key(key)
-                if len(value) > VALUE_BYTES_MAX:
-                    text = (
-                        f"the value of {key} has {len(value)} bytes, the most is {VALUE_BYTES_MAX}"
-                    )
-                    yield Finding("value_too_large", text)
+                yield from _of_put(key, value)
             case Delete(key):
                 yield from _of_key(key)
             case DeleteRange(start, end):
@@ -167,6 +168,13 @@ def _of_operations(operations: tuple[Operation, ...], *, depth: int) -> Iterator
             case _:
                 assert_never(operation)
     yield from _of_written(operations)
+
+
+def _of_put(key: str, value: bytes) -> Iterable[Finding]:
+    yield from _of_key(key)
+    if len(value) > VALUE_BYTES_MAX:
+        text = f"the value of {key} has {len(value)} bytes, the most is {VALUE_BYTES_MAX}"
+        yield Finding("value_too_large", text)
 
 
 def _of_range(query: Range) -> Iterable[Finding]:

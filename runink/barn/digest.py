@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from runink.barn.keyvalue import Change
+from runink.barn.keyvalue import Change, KeyValue
 from runink.barn.lease_table import LeaseView
 
 DIGEST_BYTES: Final = 16  # two histories that differ have one digest once in 10^38
@@ -26,7 +26,9 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 def after_changes(digest: bytes, revision: int, changes: Iterable[Change]) -> bytes:
     """Return the digest behind a revision."""
-    done = [revision, *(change.now or change.key for change in changes)]
+    done: list[int | str | KeyValue] = [revision]
+    for change in changes:
+        done.append(change.key if change.now is None else change.now)  # noqa: PERF401 - mostly one
     return blake2b(digest + _encode(done), digest_size=DIGEST_BYTES).digest()
 
 

@@ -44,7 +44,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Sessions:
-    """The table. A dict keeps the order of the last proposal of each client, oldest first."""
+    """The table. A dict keeps the order of the last proposal of each client, oldest first; another the answers of each by their numbers."""
 
     def __init__(self, kept: Iterable[Session] = (), *, dropped_client: str = "") -> None:
         self._dropped_client = dropped_client
@@ -74,11 +74,14 @@ class Sessions:
     def record(self, client: str, sequence: int, answer: Answer) -> None:
         """Keep an answer; drop what is over the limits."""
         answers = self._answers.pop(client, {})
-        self._answers[client] = answers
+        is_newest = not answers or sequence > next(reversed(answers))
         answers[sequence] = _kept(answer)
+        if not is_newest:
+            answers = dict(sorted(answers.items(), key=_sequence_of))
+        self._answers[client] = answers
         self._dropped.setdefault(client, 0)
         if len(answers) > ANSWERS_MAX:
-            lowest = min(answers)
+            lowest = next(iter(answers))
             del answers[lowest]
             self._dropped[client] = lowest
         if len(self._answers) > CLIENTS_MAX:
@@ -88,7 +91,7 @@ class Sessions:
             self._dropped_client = max(self._dropped_client, oldest)
 
     def frozen(self) -> Kept:
-        """Return the table as it is now; quick, the sorting is left to whoever reads it."""
+        """Return the table as it is now."""
         dropped = self._dropped
         return Kept(
             [
@@ -109,7 +112,7 @@ class Kept:
 
     def __iter__(self) -> Iterator[Session]:
         for client, dropped, answers in self._rows:
-            yield Session(client, dropped, tuple(sorted(answers, key=_sequence_of)))
+            yield Session(client, dropped, answers)
 
 
 def _kept(answer: Answer) -> Answer:

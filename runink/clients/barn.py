@@ -65,6 +65,7 @@ from runink.errors import (
     Refused,
     Unavailable,
 )
+from runink.loops import now_s
 from runink.names import run_id
 from runink.runtime.actor import Request
 from runink.runtime.ref import Ref
@@ -194,7 +195,7 @@ class BarnClient:
         self._client = new_id()
         self._sequence = 0
         self._in_flight: dict[object, int] = {}  # sequences, oldest first
-        self._is_one_over = anyio.Event()
+        self._one_over: anyio.Event | None = None  # of those who wait until fewer are under way
 
     async def get(self, key: str, kind: type[T]) -> Found[T] | None:
         """Return a key, or nothing if it is not there."""
@@ -313,7 +314,9 @@ class BarnClient:
     async def propose(self, command: Command) -> Applied:
         """Propose any command; the other methods are short for this. Raises what the module's table says, and Invalid."""
         while self._is_far_ahead():  # ends: the oldest has a deadline
-            await self._is_one_over.wait()
+            if self._one_over is None:
+                self._one_over = anyio.Event()
+            await self._one_over.wait()
         self._sequence += 1
         mark = object()
         self._in_flight[mark] = self._sequence
@@ -321,8 +324,9 @@ class BarnClient:
             return await self._propose(Propose(self._client, self._sequence, command), mark)
         finally:
             self._in_flight.pop(mark, None)
-            self._is_one_over.set()
-            self._is_one_over = anyio.Event()
+            if self._one_over is not None:
+                self._one_over.set()
+                self._one_over = None
 
     def _is_far_ahead(self) -> bool:
         """Say whether the next number would be so far from the oldest under way that the Barn may forget the answer to that one."""
@@ -330,11 +334,11 @@ class BarnClient:
         return self._sequence + 1 - oldest >= IN_FLIGHT_MAX
 
     async def _propose(self, request: Propose, mark: object) -> Applied:
-        deadline_s = anyio.current_time() + self._within_s
+        deadline_s = now_s() + self._within_s
         may_have_arrived = is_renewed = False
         pause_s = PAUSE_S
         while True:  # ends at the deadline at the latest
-            left_s = max(deadline_s - anyio.current_time(), 0.0)
+            left_s = max(deadline_s - now_s(), 0.0)
             try:
                 answer = await self._barn.ask(request, within=left_s)
             except Unavailable as error:

@@ -153,6 +153,12 @@ class Pending:
             self._come = Bell()
             await self._come.wait()
 
+    async def wait_within(self, seconds: float) -> None:
+        """Wait so long at most; `is_settled` says whether it has come."""
+        if not self.is_settled:
+            self._come = Bell()
+            await self._come.wait_within(seconds)
+
     def result(self) -> Any:
         """Return the answer, or raise the error that came instead."""
         assert self.is_settled

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 
 from runink.errors import Overloaded, ProtocolViolation
+from runink.loops import now_s
 from runink.runtime.envelope import TRACEPARENT, Pending, Request, answer_type
 from runink.runtime.ref import timed_out
 from runink.wire.codec import take
@@ -54,18 +55,21 @@ class RemoteRef(Generic[M]):
         link = self._link()
         pending = Pending()
         within_s = min(within, WITHIN_MS_MAX / 1000)
-        with anyio.move_on_after(within_s) as scope:
-            if not link.take_ask_nowait():
+        if not link.take_ask_nowait():
+            until_s = now_s() + within_s
+            with anyio.move_on_after(within_s) as scope:
                 await link.room_for_ask()
-                within_s = scope.deadline - anyio.current_time()
-            link.ask(
-                self._target,
-                request,
-                pending.settle,
-                within_s=within_s,
-                traceparent=TRACEPARENT.get(),
-            )
-            await pending.wait()
+            if scope.cancelled_caught:
+                raise timed_out(self.address, request, within)
+            within_s = max(until_s - now_s(), 0.0)
+        link.ask(
+            self._target,
+            request,
+            pending.settle,
+            within_s=within_s,
+            traceparent=TRACEPARENT.get(),
+        )
+        await pending.wait_within(within_s)
         if not pending.is_settled:
             raise timed_out(self.address, request, within)
         return self._decoded(request, pending.result())

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 import anyio
 import anyio.abc
 
-from runink.loops import Bell, running_loop
+from runink.loops import Bell, asyncio_loop
 
 READ_BYTES: Final = 256 << 10
 SECURED_BYTES: Final = (
@@ -133,7 +133,7 @@ class DirectCarrier:
 
     def __init__(self) -> None:
         self.writing_since: float | None = None
-        self._loop = running_loop()
+        self._loop = asyncio_loop()
         self._transport: Any = None
         self._link: Carried | None = None
         self._early: list[bytes] = []  # came before anybody carried
@@ -226,7 +226,7 @@ class DirectCarrier:
 
 def has_direct() -> bool:
     """Say whether the loop that runs has transports."""
-    return hasattr(running_loop(), "create_connection")
+    return asyncio_loop() is not None
 
 
 async def accept_direct(
@@ -234,7 +234,7 @@ async def accept_direct(
 ) -> DirectCarrier:
     """Return what carries over a connected socket, under TLS if there is a context. Raises OSError."""
     carrier = DirectCarrier()
-    await running_loop().connect_accepted_socket(lambda: carrier, connection, ssl=tls)
+    await asyncio_loop().connect_accepted_socket(lambda: carrier, connection, ssl=tls)
     return carrier  # not what the loop says that the protocol is: under TLS uvloop names its own
 
 
@@ -242,7 +242,7 @@ async def connect_direct(host: str, port: int, tls: ssl.SSLContext | None = None
     """Return what carries to a node, under TLS if there is a context. Raises OSError."""
     carrier = DirectCarrier()
     hostname = host if tls is not None else None
-    await running_loop().create_connection(
+    await asyncio_loop().create_connection(
         lambda: carrier, host, port, ssl=tls, server_hostname=hostname
     )
     return carrier
@@ -251,5 +251,5 @@ async def connect_direct(host: str, port: int, tls: ssl.SSLContext | None = None
 async def connect_direct_unix(connection: socket.socket) -> DirectCarrier:
     """Return what carries over a connected Unix socket. Raises OSError."""
     carrier = DirectCarrier()
-    await running_loop().create_unix_connection(lambda: carrier, sock=connection)
+    await asyncio_loop().create_unix_connection(lambda: carrier, sock=connection)
     return carrier
