@@ -61,7 +61,7 @@ class Ordeal:
         keys = sum(len(life.keys) for life in leases.lives)
         return (
             f"seed {self.seed}, {len(self.group.members)} members, {took_s:.0f} s:"
-            f" {len(load.history)} operations ({unknown} with an unknown outcome),"
+            f" {len(load.history)} operations ({unknown} with an unknown outcome; order: {load.verdict.value}),"
             f" {len(load.watched[0])} changes watched;"
             f" {len(leases.lives)} leases with {keys} keys, {renewals} renewals,"
             f" {leases.lapsed()} lapsed though kept;"

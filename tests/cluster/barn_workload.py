@@ -51,6 +51,7 @@ class Load:
     refusals: dict[str, int] = field(default_factory=dict)
     is_over: bool = False
     last_revision: int = 0
+    verdict: Verdict = Verdict.UNKNOWN  # of the order, when it was judged
     _counts: dict[str, int] = field(default_factory=dict)
     _epochs: dict[int, int] = field(default_factory=dict)
     _written: int = 0
@@ -213,6 +214,7 @@ class Load:
         """Return everything that is wrong, for people; nothing, if all is well."""
         findings = list(self.findings)
         report = check_linearizable(self.history)
+        self.verdict = report.verdict
         if report.verdict is Verdict.VIOLATION:
             findings.append(str(report))
         findings += check_revisions(self.history)[:20]
