@@ -1,7 +1,8 @@
 """When the majority of a group is lost for good: one of its members, stopped, is made the founder of a new group of one.
 
-What it has becomes the state of the new group: its snapshot, and all entries of its log.  Those that it does not know to be committed are taken in, because nobody can tell
-any more whether somebody acknowledged them; what none but the lost members had is lost.  It is put on disk as a leader's snapshot is, one entry behind the log's end in a new term, with
+What it has becomes the state of the new group: its snapshot, and all entries of its log.  Those that it does not know to be committed are taken in: a commit index comes late
+to a follower and later to its disk, so they may well have been acknowledged (etcd's `--force-new-cluster` drops them, Consul's `peers.json` does as we do).  What none but the
+lost members had is lost.  It is put on disk as a leader's snapshot is, one entry behind the log's end in a new term, with
 this member as the only one of the membership: so it takes effect in one synced write, and whoever joins gets it whole.
 
 The new group has a new id, and goes by it (`kin.py`): a member of the old group that comes back is a stranger to it, and it to that one.

@@ -113,7 +113,7 @@ def lines(where: str, survivor: Survivor, bump: int) -> Iterator[str]:
     yield f"  its state   revision {store.revision:,}, {counted(len(store), 'key')}, {counted(len(store.leases()), 'lease')}"
     yield "It becomes the only member of a new group, with all of that and a new id."
     if survivor.uncertain:
-        yield f"- Entries of its log that it does not know to be committed, {survivor.uncertain:,} at its end, will count: writes whose outcome nobody was told may take effect."
+        yield f"- Entries of its log that it does not know to be committed, {survivor.uncertain:,} at its end, will count: they may have been acknowledged. A write of unknown outcome among them takes effect."
     yield f"- What only lost members had, behind entry {last.index:,}, is lost. If another member is left, look at it with this command first: recover"
     yield "  the one whose log ends in the higher term, and of these the one that ends with the higher entry."
     yield "- The others of the old group must never be started again with what is in their folders: two or more could go on as a second group, and take"
