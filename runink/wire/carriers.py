@@ -21,6 +21,7 @@ import anyio
 import anyio.abc
 
 from runink.loops import Bell, asyncio_loop
+from runink.wire.traffic import Traffic
 
 READ_BYTES: Final = 256 << 10
 SECURED_BYTES: Final = (
@@ -36,39 +37,12 @@ BROKEN: Final = (  # what a stream raises that is of no use any more
 )
 
 
-class Carried(Protocol):
-    """Whose bytes they are."""
-
-    @property
-    def is_over(self) -> bool: ...
-
-    @property
-    def is_full(self) -> bool:
-        """Say whether so much waits to be written that nothing more should be read."""
-        ...
-
-    def received(self, data: bytes, *, now: float) -> None: ...
-
-    def ended(self, text: str = ..., /) -> None:
-        """Take note that no more comes."""
-
-    def take_output(self) -> bytes:
-        """Return what is to be written, once."""
-        ...
-
-    def written(self) -> None:
-        """Take note that it was."""
-
-    async def until_writable(self) -> None:
-        """Return when it is not full any more, or over."""
-
-
 class Carrier(Protocol):
     """One connection. `writing_since` is the time since which the other side has not read what was written; nothing while it does."""
 
     writing_since: float | None
 
-    async def carry(self, link: Carried) -> None:
+    async def carry(self, traffic: Traffic) -> None:
         """Carry until nothing comes any more, or until it is cancelled."""
 
     def wake(self) -> None:
@@ -86,10 +60,10 @@ class StreamCarrier:
         self._stream = stream
         self._has_output = Bell()
 
-    async def carry(self, link: Carried) -> None:
+    async def carry(self, traffic: Traffic) -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(self._write, link)
-            await self._read(link)
+            group.start_soon(self._write, traffic)
+            await self._read(traffic)
             group.cancel_scope.cancel()
 
     def wake(self) -> None:
@@ -102,30 +76,31 @@ class StreamCarrier:
         with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*BROKEN):
             await self._stream.aclose()
 
-    async def _read(self, link: Carried) -> None:
-        while not link.is_over:
+    async def _read(self, traffic: Traffic) -> None:
+        while not traffic.is_over:
             try:
                 data = await self._stream.receive(READ_BYTES)
             except BROKEN:
-                link.ended()
+                traffic.ended()
             else:
-                link.received(data, now=anyio.current_time())
-            await link.until_writable()
+                traffic.received(data, now=anyio.current_time())
+                self.wake()
+            await traffic.until_writable()
 
-    async def _write(self, link: Carried) -> None:
+    async def _write(self, traffic: Traffic) -> None:
         while True:  # ends by being cancelled, or with the stream
             await self._has_output.wait()
-            data = link.take_output()
+            data = traffic.take_output()
             if not data:
                 continue
             self.writing_since = anyio.current_time()
             try:
                 await self._stream.send(data)
             except BROKEN:
-                link.ended("the connection broke")
+                traffic.ended("the connection broke")
                 return
             self.writing_since = None
-            link.written()
+            traffic.written()
 
 
 class DirectCarrier:
@@ -135,7 +110,7 @@ class DirectCarrier:
         self.writing_since: float | None = None
         self._loop = asyncio_loop()
         self._transport: Any = None
-        self._link: Carried | None = None
+        self._traffic: Traffic | None = None
         self._early: list[bytes] = []  # came before anybody carried
         self._lost = ""  # how the connection ended
         self._failure: BaseException | None = None
@@ -152,16 +127,18 @@ class DirectCarrier:
         transport.set_write_buffer_limits(high=SECURED_BYTES if is_secured else 0)
 
     def data_received(self, data: bytes) -> None:
-        link = self._link
-        if link is None:
+        traffic = self._traffic
+        if traffic is None:
             self._early.append(data)
             return
         try:
-            link.received(data, now=self._loop.time())
+            traffic.received(data, now=self._loop.time())
+            if traffic.has_output:
+                self.wake()
         except BaseException as error:  # noqa: BLE001 - `carry` raises it, where the connection belongs
             self._failure = error
             self._happened.ring()
-        if link.is_full and self._is_reading:
+        if traffic.is_full and self._is_reading:
             self._is_reading = False
             self._transport.pause_reading()
 
@@ -181,10 +158,10 @@ class DirectCarrier:
         self.writing_since = None
         self._flush()
 
-    # What the link calls.
+    # What the traffic calls.
 
-    async def carry(self, link: Carried) -> None:
-        self._link = link
+    async def carry(self, traffic: Traffic) -> None:
+        self._traffic = traffic
         early, self._early = self._early, []
         for data in early:
             self.data_received(data)
@@ -193,10 +170,10 @@ class DirectCarrier:
             await self._happened.wait()
         if self._failure is not None:
             raise self._failure
-        link.ended()
+        traffic.ended()
 
     def wake(self) -> None:
-        if not self._will_flush and self._link is not None:
+        if not self._will_flush and self._traffic is not None:
             self._will_flush = True
             self._loop.call_soon(self._flush)
 
@@ -212,14 +189,14 @@ class DirectCarrier:
 
     def _flush(self) -> None:
         self._will_flush = False
-        link = self._link
-        if link is None or self.writing_since is not None or self._lost:
+        traffic = self._traffic
+        if traffic is None or self.writing_since is not None or self._lost:
             return
-        data = link.take_output()
+        data = traffic.take_output()
         if data:
             self._transport.write(data)
-            link.written()
-        if not self._is_reading and not link.is_full:
+            traffic.written()
+        if not self._is_reading and not traffic.is_full:
             self._is_reading = True
             self._transport.resume_reading()
 

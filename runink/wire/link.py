@@ -4,7 +4,7 @@
     carrier        bytes from the connection into the session, what comes of it to the handler; all output that has gathered, in one write (`carriers.py`)
     clock          a task that ticks the session, and closes a connection whose peer does not read for STALL_S
 
-An asker waits for one of the peer's places, a teller for credit, both while more than OUTPUT_BYTES_MAX wait to be written; then nothing is read either, so a peer that asks
+An asker waits for one of the peer's places, a teller for credit, both while more than OUTPUT_BYTES_MAX (`traffic.py`) wait to be written; then nothing is read either, so a peer that asks
 and does not read its answers is not served any more.  One task group holds it all; `run` returns when the connection is over, however it ends, and never raises for it.
 """
 
@@ -18,11 +18,10 @@ from runink.errors import LinkLost, OutcomeUnknown, RuninkError, Unavailable, fr
 from runink.wire.carriers import Carrier
 from runink.wire.messages import Answer, Ask, Credit, Failure, Tell
 from runink.wire.session import Closed, Event, Expired, Opened, Session
+from runink.wire.traffic import Traffic
 
-OUTPUT_BYTES_MAX: Final = 4 << 20  # written in a second even by a slow network
 STALL_S: Final = 15.0
 TICK_S: Final = 1.0
-ENDED: Final = "the connection was closed by the other side"
 
 _STOPPING: Final = Unavailable("the other side is stopping", code="stopping", hint="try again")
 
@@ -53,7 +52,7 @@ class Link:
         self._session = session
         self._handler = handler
         self._settled = anyio.Event()  # it is open, or over
-        self._room: anyio.Event | None = None  # of those who wait until less is unwritten
+        self._traffic = Traffic(session, self._on_event)
         self._asks = anyio.Semaphore(0, fast_acquire=True)
         self._tells = anyio.Semaphore(0, fast_acquire=True)
         self._pending: dict[int, Settle] = {}
@@ -70,7 +69,7 @@ class Link:
             with self._scope:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._keep_time)
-                    await self._carrier.carry(self)
+                    await self._carrier.carry(self._traffic)
                     group.cancel_scope.cancel()
         finally:
             self._over(_STOPPING)
@@ -115,7 +114,7 @@ class Link:
 
     def _take_nowait(self, places: anyio.Semaphore) -> bool:
         self._check_open()
-        if places.value == 0 or self.is_full:
+        if places.value == 0 or self._traffic.is_full:
             return False
         places.acquire_nowait()
         return True
@@ -170,51 +169,17 @@ class Link:
         self._session.settle_tell()
         self._wake_writer()
 
-    # What the carrier calls.
-
-    @property
-    def is_full(self) -> bool:
-        """Say whether more than OUTPUT_BYTES_MAX wait to be written."""
-        return self._session.output_bytes > OUTPUT_BYTES_MAX
-
-    def received(self, data: bytes, *, now: float) -> None:
-        """Take bytes of the peer's."""
-        for event in self._session.receive(data, now=now):
-            self._on_event(event)
-        self._wake_writer()
-
-    def ended(self, text: str = ENDED) -> None:
-        """Take note that the connection is no more."""
-        for event in self._session.end(text):
-            self._on_event(event)
-
-    def take_output(self) -> bytes:
-        """Return what is to be written, once."""
-        return self._session.take_output()
-
-    def written(self) -> None:
-        """Take note that there is room again."""
-        if self._room is not None:
-            self._room.set()
-            self._room = None
-
-    async def until_writable(self) -> None:
-        """Return when there is room for more output, or nobody for it."""
-        while self.is_full and not self.is_over:
-            if self._room is None:
-                self._room = anyio.Event()
-            await self._room.wait()
+    # What happens.
 
     async def _keep_time(self) -> None:
         while True:  # ends with the task group
             await anyio.sleep(TICK_S)
             now = anyio.current_time()
-            for event in self._session.tick(now=now):
-                self._on_event(event)
+            self._traffic.tick(now=now)
             self._wake_writer()
             since = self._carrier.writing_since
             if since is not None and now - since >= STALL_S:
-                self.ended(f"the other side has read nothing for {STALL_S:g} s")
+                self._traffic.ended(f"the other side has read nothing for {STALL_S:g} s")
 
     def _on_event(self, event: Event) -> None:
         match event:
@@ -245,14 +210,14 @@ class Link:
                 self._scope.cancel()
 
     def _wake_writer(self) -> None:
-        if self._session.output_bytes:
+        if self._traffic.has_output:
             self._carrier.wake()
 
     async def _wait_sendable(self) -> None:
         if self.peer is None:
             await self._settled.wait()
         self._check_open()
-        await self.until_writable()
+        await self._traffic.until_writable()
 
     def _check_open(self) -> None:
         if self.error is not None:
@@ -270,7 +235,7 @@ class Link:
             for _ in range(places.statistics().tasks_waiting):
                 places.release()
         self._settled.set()
-        self.written()
+        self._traffic.written()
 
     def _lost(self, number: int, error: RuninkError) -> RuninkError:
         if not self._session.may_have_arrived(number):
