@@ -71,6 +71,7 @@ class History:
     def __init__(self, *, compacted: int = 0, digest: bytes = b"") -> None:
         self._rows: Rows[Row] = Rows()
         self._swept = compacted  # the revision before that of the first of them
+        self._is_sweeping = False
         self._chains: dict[str, Change | list[Change]] = {}
         self._newest = self._dropped = Row((), digest, 0, 0)  # the last one, and the last compacted
         self.gone: OrderedMap[Change] = OrderedMap()
@@ -93,10 +94,10 @@ class History:
                 size += ITEM_BYTES + len(before.key) + len(before.value)
             self._link(change)
         newest = self._newest
-        self._newest = Row(
+        row = self._newest = Row(
             changes, digest, newest.changes_total + len(changes), newest.bytes_total + size
         )
-        self._rows.append(self._newest)
+        self._rows.append(row)
         self.revision += 1
         self.size_bytes += size
 
@@ -146,11 +147,12 @@ class History:
                 self._unlink(change)
         self._rows.drop(count)
         self._swept += count
+        self._is_sweeping = self.compacted > self._swept
 
     @property
     def is_swept(self) -> bool:
-        """Say whether there is nothing to give back."""
-        return self.compacted == self._swept
+        """Say whether there is nothing to give back, or too little to begin with it."""
+        return not self._is_sweeping and self.compacted - self._swept < SWEEP_ROWS
 
     def _unlink(self, change: Change) -> None:
         key = change.key

@@ -130,7 +130,9 @@ class Replica:
     def propose(self, number: int, proposal: Proposal) -> None:
         """Propose a command; its answer comes under this number. Raises Overloaded, Invalid (`command_too_large`)."""
         origin = self._next()
-        data = encode_proposal(structs.replace(proposal, origin=origin))
+        data = encode_proposal(
+            Proposal(proposal.client, proposal.sequence, proposal.command, origin)
+        )
         self._proposals.enqueue(Request(number, origin, Entry(data=data), bool(proposal.client)))
 
     def propose_change(self, number: int, change: ConfChangeV2) -> None:

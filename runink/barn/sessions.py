@@ -73,13 +73,15 @@ class Sessions:
 
     def record(self, client: str, sequence: int, answer: Answer) -> None:
         """Keep an answer; drop what is over the limits."""
-        answers = self._answers.pop(client, {})
+        answers = self._answers.pop(client, None)
+        if answers is None:
+            answers = {}
+            self._dropped[client] = 0
         is_newest = not answers or sequence > next(reversed(answers))
         answers[sequence] = _kept(answer)
         if not is_newest:
             answers = dict(sorted(answers.items(), key=_sequence_of))
         self._answers[client] = answers
-        self._dropped.setdefault(client, 0)
         if len(answers) > ANSWERS_MAX:
             lowest = next(iter(answers))
             del answers[lowest]
@@ -117,7 +119,7 @@ class Kept:
 
 def _kept(answer: Answer) -> Answer:
     """Return what is kept of an answer."""
-    if not isinstance(answer, Applied) or not answer.results:
+    if type(answer) is not Applied or not answer.results:
         return answer
     if len(_encode(answer.results)) <= RESULT_BYTES_MAX:
         return answer

@@ -152,15 +152,17 @@ class Store:
         assert term >= self.applied_term
         self.applied_index = index
         self.applied_term = term
-        if not self._keys.history.is_swept:
-            self._keys.history.sweep()
-        if not proposal.client:
+        history = self._keys.history
+        if not history.is_swept:
+            history.sweep()
+        client, sequence = proposal.client, proposal.sequence
+        if not client:
             return self._execute(proposal.command)
-        known = self._sessions.answer(proposal.client, proposal.sequence)
+        known = self._sessions.answer(client, sequence)
         if known is not None:
             return known
         answer = self._execute(proposal.command)
-        self._sessions.record(proposal.client, proposal.sequence, answer)
+        self._sessions.record(client, sequence, answer)
         return answer
 
     def skip(self, *, term: int, index: int) -> None:
@@ -257,7 +259,9 @@ class Store:
 
     def _keep_limits(self) -> None:
         limits = self.limits
-        self._keys.history.keep(limits.history_changes, limits.history_bytes)
+        history = self._keys.history
+        if len(history) > limits.history_changes or history.size_bytes > limits.history_bytes:
+            history.keep(limits.history_changes, limits.history_bytes)
         if self.is_alarmed and self.size_bytes < limits.calm_bytes:
             self.is_alarmed = False
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,12 +30,9 @@ from runink.wire.messages import Ask, Tell
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    """A message, and who is to be told that it has found its place."""
-
-    envelope: Envelope[Any]
-    placed: Callable[[], object]
+_Arrived = tuple[
+    Envelope[Any], Callable[[], object]
+]  # a message, and who is told that it has found its place
 
 
 class Reception:
@@ -58,7 +54,7 @@ class Reception:
             link.settle_tell()
             return
         envelope = Envelope(message, traceparent=tell.traceparent)
-        self._deliver(actor.ref, _Arrived(envelope, link.settle_tell))
+        self._deliver(actor.ref, envelope, link.settle_tell)
 
     def asked(self, ask: Ask, link: Link) -> None:
         try:
@@ -72,7 +68,7 @@ class Reception:
         settle = partial(self._answered, link, ask.number)
         envelope: Envelope[Any] = Envelope(message, settle, traceparent=ask.traceparent)
         self._served[ask.number] = envelope
-        self._deliver(actor.ref, _Arrived(envelope, _nobody))
+        self._deliver(actor.ref, envelope, _nobody)
 
     def expired(self, number: int) -> None:
         if (envelope := self._served.pop(number, None)) is not None:
@@ -91,32 +87,34 @@ class Reception:
         else:
             link.fail(number, error)
 
-    def _deliver(self, ref: LocalRef[Any], arrived: _Arrived) -> None:
-        lane = self._lanes.get(ref.address)
+    def _deliver(
+        self, ref: LocalRef[Any], envelope: Envelope[Any], placed: Callable[[], object]
+    ) -> None:
+        lane = self._lanes.get(ref.address) if self._lanes else None
         if lane is not None:
-            lane.append(arrived)
+            lane.append((envelope, placed))
             return
         try:
-            ref.put_nowait(arrived.envelope)
+            ref.put_nowait(envelope)
         except Overloaded:
-            self._lanes[ref.address] = deque([arrived])
+            self._lanes[ref.address] = deque([(envelope, placed)])
             self._group.start_soon(self._empty_lane, ref)
         except Unavailable as error:
-            arrived.envelope.fail(error)
-            arrived.placed()
+            envelope.fail(error)
+            placed()
         else:
-            arrived.placed()
+            placed()
 
     async def _empty_lane(self, ref: LocalRef[Any]) -> None:
         lane = self._lanes[ref.address]
         while lane:
-            arrived = lane[0]
+            envelope, placed = lane[0]
             try:
-                await ref.put(arrived.envelope)
+                await ref.put(envelope)
             except Unavailable as error:
-                arrived.envelope.fail(error)
+                envelope.fail(error)
             lane.popleft()
-            arrived.placed()
+            placed()
         del self._lanes[ref.address]
 
 
