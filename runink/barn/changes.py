@@ -2,7 +2,8 @@
 
 change                     refused                                      because
 a new voter                it is no learner (`not_a_learner`)           an empty voter makes every write wait for it
-                           it lags or is silent (`not_caught_up`)       the same
+                           it has nothing, lags or is silent            the same; one without a log gives no vote either (`actors/kin.py`)
+             (`not_caught_up`)
 a voter less               most of those that are left are silent       nothing could be written any more
                            (`would_lose_quorum`)
 anything else              -
@@ -38,8 +39,11 @@ def _against_voter(raft: Raft, member: int) -> RuninkError | None:
             f"member {member} is no learner", code="not_a_learner", hint="runi cluster add it first"
         )
     lag = raft.log.last_index() - progress.match
-    if lag > LAG_ENTRIES_MAX or not progress.recent_active:
-        state = f"lags by {lag} entries" if progress.recent_active else "is silent"
+    # One that was just added counts as heard for a moment, and a young log is shorter than what it may lag.
+    has_nothing = not progress.match
+    if lag > LAG_ENTRIES_MAX or not progress.recent_active or has_nothing:
+        state = "has got nothing yet" if has_nothing else f"lags by {lag} entries"
+        state = state if progress.recent_active else "is silent"
         return Conflict(
             f"member {member} {state}: as a voter it would hold every write up",
             code="not_caught_up",

@@ -61,6 +61,13 @@ def test_a_learner_that_is_silent_or_far_behind_may_not_vote_yet(group: ReplicaG
     assert code(group, ADD, 3) == "not_caught_up"
 
 
+def test_a_learner_that_was_just_added_and_has_nothing_yet_may_not_vote(group: ReplicaGroup):
+    """It counts as heard until the leader has found out, and the log may be shorter than what it may lag."""
+    group.cut = {4}
+    apply(group, LEARN, 4)
+    assert code(group, ADD, 4) == "not_caught_up"
+
+
 @pytest.mark.parametrize("kind", [REMOVE, LEARN])
 def test_a_voter_does_not_go_if_most_of_those_that_are_left_are_silent(
     group: ReplicaGroup, kind: ConfChangeType
