@@ -2,7 +2,7 @@
 
     message      what happens
     Read, Select answered from the applied state: when it is known to hold all that was committed before, or at once if `serializable`
-    Leases, LeaseStatus, HashAt, Status
+    Leases, LeaseStatus, HashAt, Status, Measure
                  answered at once, from the applied state
     Propose      checked, and answered when it is on a majority's disks and applied here (`member.py`)
     WatchFrom    answered at once if the history holds something behind the revision; else it waits for a change or its deadline, or is refused
@@ -34,6 +34,7 @@ import anyio
 import msgspec
 
 from runink.actors.barn_polls import Polls
+from runink.actors.barn_status import Served, readings_of, status_of
 from runink.actors.group import Group
 from runink.actors.member import Member
 from runink.actors.offload import Offload, in_thread
@@ -72,6 +73,8 @@ from runink.clients.barn_requests import (
     LeaseList,
     Leases,
     LeaseStatus,
+    Measure,
+    Measures,
     MoveLeader,
     Pages,
     Propose,
@@ -123,8 +126,11 @@ class Barn(Actor[BarnMessage]):
         self._deadlines = LeaseDeadlines()
         self._compaction = CompactionClock(keep_s)
         self._backups = Backups()
+        self._served = Served()
         self._polls = Polls(
-            lambda: self._member.store, is_leaderless=lambda: self._member.is_leaderless
+            self._served,
+            lambda: self._member.store,
+            is_leaderless=lambda: self._member.is_leaderless,
         )
         self._context: Context[BarnMessage]
 
@@ -182,6 +188,8 @@ class Barn(Actor[BarnMessage]):
                 return self._read(queries, is_serializable=serializable)
             case Status():
                 return self._status()
+            case Measure():
+                return self._measures()
             case LeaseStatus(lease):
                 return self._lease_status(lease)
             case Leases():
@@ -214,7 +222,11 @@ class Barn(Actor[BarnMessage]):
     def _read(self, queries: tuple[Range, ...], *, is_serializable: bool) -> Pages | Later:
         for query in queries:
             check_range(query)
-        if is_serializable or self._member.may_read():
+        if is_serializable:
+            self._served.serializable_reads += 1
+            return self._select(queries)
+        self._served.linearizable_reads += 1
+        if self._member.may_read():
             return self._select(queries)
         later = Later()
         self._member.read(partial(self._answer_read, later, queries))
@@ -292,7 +304,10 @@ class Barn(Actor[BarnMessage]):
                     self._deadlines.renewed(view, now_s=anyio.current_time())
             case RevokeLease(lease) | ExpireLease(lease):
                 if self._member.store.lease(lease) is None:
+                    before = len(self._deadlines)
                     self._deadlines.ended(lease)
+                    if isinstance(proposal.command, ExpireLease):
+                        self._served.leases_expired += before - len(self._deadlines)
             case _:
                 return
 
@@ -358,39 +373,13 @@ class Barn(Actor[BarnMessage]):
     # Figures.
 
     def _status(self) -> BarnStatus:
-        store = self._member.store
+        leases, watches = len(self._deadlines), len(self._polls)
         member = self._member.statistics()
-        return BarnStatus(
-            term=member.term,
-            applied_index=store.applied_index,
-            snapshot_index=member.snapshot_index,
-            revision=store.revision,
-            compacted=store.compacted,
-            keys=len(store),
-            leases=len(self._deadlines),
-            clients=store.clients,
-            watches=len(self._polls),
-            waiting=member.waiting,
-            batches=member.batches,
-            log_segments=member.segments,
-            free_bytes=member.free_bytes,
-            torn=member.torn,
-            trouble=member.trouble,
-            cluster=store.cluster,
-            digest=store.digest_at(store.revision).hex(),
-            size_bytes=store.size_bytes,
-            quota_bytes=store.limits.quota_bytes,
-            history_changes=store.history_changes,
-            history_changes_max=store.limits.history_changes,
-            history_bytes=store.history_bytes,
-            history_bytes_max=store.limits.history_bytes,
-            is_alarmed=store.is_alarmed,
-            member=member.member,
-            lead=member.lead,
-            committed_index=member.committed_index,
-            voters=member.voters,
-            learners=member.learners,
-        )
+        return status_of(self._member.store, member, leases=leases, watches=watches)
+
+    def _measures(self) -> Measures:
+        own = readings_of(self._member.store, self._served, watches=len(self._polls))
+        return Measures((*self._member.readings(), *own))
 
 
 def _nobody(_: Answer | RuninkError | None) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
+from runink.actors.barn_status import Served
 from runink.barn.checks import check_interest
 from runink.barn.history import Watched
 from runink.barn.keyvalue import Change
@@ -57,8 +58,13 @@ class Polls:
     """The waiting watches of one member. `store` returns its state as it is now, `is_leaderless` says whether it may be cut off."""
 
     def __init__(
-        self, store: Callable[[], Store], *, is_leaderless: Callable[[], bool] = lambda: False
+        self,
+        served: Served,
+        store: Callable[[], Store],
+        *,
+        is_leaderless: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._served = served
         self._store = store
         self._is_leaderless = is_leaderless
         self._watches = Watches()
@@ -115,7 +121,7 @@ class Polls:
         store = self._store()
         watched = self._changes(store, interest, request)
         if watched.changes or request.wait_s <= 0 or watched.revision < store.revision:
-            later.answer(watched)
+            self._tell(later, watched)
             return
         if self._is_leaderless():
             raise no_leader()
@@ -179,13 +185,19 @@ class Polls:
             poll = self._polls.pop(watch)
             limit = min(poll.request.limit, CHANGES_MAX)
             if not is_large and len(due.changes) <= limit:
-                poll.later.answer(watched)
+                self._tell(poll.later, watched)
                 continue
             try:
                 bounds = Bounds(limit, WATCHED_BYTES_MAX)
-                poll.later.answer(self._store().changes_after(before, due.interest, bounds))
+                self._tell(poll.later, self._store().changes_after(before, due.interest, bounds))
             except RuninkError as error:  # what it waits for was compacted away meanwhile
                 poll.later.fail(error)
+
+    def _tell(self, later: Later, watched: Watched) -> None:
+        later.answer(watched)
+        if watched.changes:
+            self._served.watch_answers += 1
+            self._served.watch_changes += len(watched.changes)
 
 
 def no_leader() -> Unavailable:

@@ -6,7 +6,7 @@
     a snapshot sent               a task: chunk after chunk
     answers                       at once
 
-Besides: a tick every TICK_S, and a snapshot of the state when the log has grown.  One task (`run`) calls the replica's `work` whenever something happened.
+Besides: a tick every TICK_S, and a snapshot of the state when the log has grown (`snapshot_keeping.py`).  One task (`run`) calls the replica's `work` whenever something happened.
 
 A full disk refuses proposals and harms nothing; every other failure of the disk ends `run` with Broken, and the member begins anew from what is on disk.
 """
@@ -14,7 +14,7 @@ A full disk refuses proposals and harms nothing; every other failure of the disk
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, Protocol
 
@@ -23,24 +23,26 @@ import anyio
 from runink.actors.group import ELECTION_TICKS, TICK_S, Group, address_in, config_of
 from runink.actors.kin import Kin, log_lost
 from runink.actors.member_disk import MemberDisk, Written, open_directory
+from runink.actors.member_metrics import MemberMetrics
 from runink.actors.member_statistics import MemberStatistics, statistics_of
 from runink.actors.offload import Offload, Outcome, in_thread
 from runink.actors.peers import Peer, PeerMessages, SnapshotChunk, Wanted
 from runink.actors.settling import Settle, settle_pending, stopped
+from runink.actors.snapshot_keeping import SnapshotKeeper
 from runink.barn.changes import objection
 from runink.barn.commands import Answer, Proposal
 from runink.barn.effects import Append, Work
 from runink.barn.replica import Replica
 from runink.barn.store import Store
 from runink.clients.barn_requests import ChangeMembers
-from runink.errors import NotLeader, Overloaded, RuninkError, Unavailable
-from runink.loops import Bell
+from runink.errors import NotLeader, RuninkError, Unavailable
+from runink.loops import Bell, now_s
+from runink.observe.metrics import Reading
 from runink.raft.messages import ConfChangeV2, Message, MessageType
 from runink.runtime.cell import first_error
 from runink.runtime.envelope import Pending
 from runink.storage.disk import Disk
 
-SNAPSHOT_RETRY_TICKS: Final = 200  # after a snapshot that found no room
 CHANGE_S: Final = 8.0  # for a leader to make a change of the membership
 CLOSING_S: Final = 2.0  # for what is under way when a member stops
 
@@ -79,16 +81,13 @@ class Member:
         self._disk: MemberDisk
         self._replica: Replica
         self._peers: dict[int, Peer] = {}
-        self._asked: dict[int, Settle] = {}
+        self._asked: dict[int, tuple[Settle, float]] = {}  # who is told, and since when it waits
         self._number = 0
         self._wake = Bell()
         self._written: tuple[Append, Outcome] | None = None  # what `run` has not looked at yet
         self._is_closing = False
-        self._is_snapshot_running = False
-        self._snapshot_not_before = 0
-        self._ticks = 0
-        self._batches = 0
-        self._entries = 0
+        self._snapshots: SnapshotKeeper
+        self._metrics = MemberMetrics()
         self._caught_up = anyio.Event()
 
     async def open(self) -> None:
@@ -101,6 +100,7 @@ class Member:
         config = config_of(group, found.storage, found.store)
         nonce = 1 + group.random(1 << 30)
         self._replica = Replica(config, found.storage, found.store, nonce=nonce)
+        self._snapshots = SnapshotKeeper(self._disk, self._replica)
         if self._is_alone():
             self._replica.node.campaign()  # nobody else could lead
         else:
@@ -215,7 +215,7 @@ class Member:
 
     def _asking(self, settle: Settle) -> None:
         """Note who is told what became of it."""
-        self._asked[self._number] = settle
+        self._asked[self._number] = (settle, now_s())
         self._wake.ring()
 
     def close(self) -> None:
@@ -239,16 +239,16 @@ class Member:
             raise first_error(known) from failed
         finally:
             asked, self._asked = self._asked, {}
-            for settle in asked.values():
+            for settle, _ in asked.values():
                 settle(stopped())
 
     async def _work_until_closed(self, group: anyio.abc.TaskGroup) -> None:
         deadline_s = float("inf")
-        while anyio.current_time() < deadline_s:
+        while now_s() < deadline_s:
             self._look_at_written(group)
             self._carry_out(self._replica.work(), group)
             if self._is_closing:
-                deadline_s = min(deadline_s, anyio.current_time() + CLOSING_S)
+                deadline_s = min(deadline_s, now_s() + CLOSING_S)
                 if not self._asked and not self._disk.is_busy:
                     return
                 with anyio.move_on_at(deadline_s):
@@ -270,16 +270,23 @@ class Member:
             group.start_soon(self._make_room, work.room_bytes)
         for proposal, answer in work.applied:
             self._hears.applied(proposal, answer)
-        for number, outcome in work.answers:
-            self._asked.pop(number)(outcome)
         for number in work.readable:
-            self._asked.pop(number)(None)
+            self._asked.pop(number)[0](None)
+        if work.answers:
+            self._answer(work.answers)
         if work.applied:
             self._hears.changed()
         if work.applied or self._disk.storage.lacks_membership:
-            self._keep_log_short(group)
+            self._snapshots.look(group)
         if self._replica.is_caught_up() or self._disk.full is not None:
             self._caught_up.set()
+
+    def _answer(self, answers: Iterable[tuple[int, Answer | RuninkError]]) -> None:
+        at_s = now_s()
+        for number, outcome in answers:
+            settle, since_s = self._asked.pop(number)
+            self._metrics.answered(outcome, at_s - since_s)
+            settle(outcome)
 
     def _peer(self, member: int, group: anyio.abc.TaskGroup) -> Peer:
         peer = self._peers.get(member)
@@ -321,11 +328,9 @@ class Member:
         self._wake.ring()
 
     def _note_written(self, append: Append, written: Written) -> None:
-        store, free_bytes = written
-        self._replica.written(append, store=store, free_bytes=free_bytes)
-        self._batches += 1
-        self._entries += len(append.entries)
-        if store is not None:
+        self._replica.written(append, store=written.store, free_bytes=written.free_bytes)
+        self._metrics.written(append, written)
+        if written.store is not None:
             self._hears.replaced()
 
     async def _make_room(self, room_bytes: int) -> None:
@@ -343,45 +348,18 @@ class Member:
             is_delivered = True
         except RuninkError as error:
             _log.info("snapshot not sent", extra={"member": peer.member, "error": error.text})
+        self._metrics.snapshot_sent(is_delivered=is_delivered)
         self._replica.node.report_snapshot(peer.member, is_delivered=is_delivered)
         self._wake.ring()
 
-    def _keep_log_short(self, group: anyio.abc.TaskGroup) -> None:
-        may = not self._is_snapshot_running and self._ticks >= self._snapshot_not_before
-        if may and self._disk.is_snapshot_due(self.store.applied_index):
-            self._is_snapshot_running = True
-            group.start_soon(self._keep_snapshot)
-
-    async def _keep_snapshot(self) -> None:
-        try:
-            await self._write_snapshot()
-        except Unavailable:
-            # The log just stays long; proposals are refused by themselves where there is no room for them.
-            self._snapshot_not_before = self._ticks + SNAPSHOT_RETRY_TICKS
-        finally:
-            self._is_snapshot_running = False
-
-    async def _write_snapshot(self) -> None:
-        """Write the state as it is now; the rest goes on meanwhile. Raises Overloaded while a leader's state takes its place: the membership is that one's already."""
-        if self._replica.node.raft.log.has_next_or_in_progress_snapshot():
-            raise Overloaded("a leader's snapshot takes effect", hint="try again in a moment")
-        conf_state = self._replica.node.raft.tracker.membership.conf_state()
-        await self._disk.write_snapshot(self.store.image(), conf_state)
-
     async def snapshot_now(self) -> None:
         """Write the state, and drop the log before it, without waiting for it to grow. Raises Unavailable (`disk_full`, `busy`)."""
-        if self._is_snapshot_running:
-            raise Overloaded("a snapshot is being written", hint="try again in a moment")
-        self._is_snapshot_running = True
-        try:
-            await self._write_snapshot()
-        finally:
-            self._is_snapshot_running = False
+        await self._snapshots.now()
 
     async def _keep_time(self) -> None:
         while True:  # ends by being cancelled
             await anyio.sleep(TICK_S)
-            self._ticks += 1
+            self._snapshots.tick()
             self._replica.tick()
             self._wake.ring()
 
@@ -391,5 +369,9 @@ class Member:
 
     def statistics(self) -> MemberStatistics:
         return statistics_of(
-            self._replica, self._disk, batches=self._batches, entries=self._entries
+            self._replica, self._disk, batches=self._metrics.batches, entries=self._metrics.entries
         )
+
+    def readings(self) -> Iterator[Reading]:
+        """Yield its metrics."""
+        return self._metrics.readings(self._replica, self._disk, self._peers)

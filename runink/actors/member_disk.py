@@ -23,6 +23,7 @@ from runink.barn import image
 from runink.barn.effects import Append
 from runink.barn.store import Store
 from runink.errors import Unavailable
+from runink.observe.metrics import Histogram
 from runink.raft.messages import ConfState, Entry, HardState, Message, Snapshot, SnapshotMetadata
 from runink.storage.disk import Disk
 from runink.storage.log_storage import LogStorage, begin_directory, open_log_storage
@@ -44,10 +45,11 @@ FOUNDED: Final = HardState(term=1, commit=1)
 
 
 class Written(NamedTuple):
-    """What a write came to: the state of its snapshot, if it had one, and how much can be appended for certain."""
+    """What a write came to: the state of its snapshot, if it had one, how much can be appended for certain, and how long it took."""
 
     store: Store | None
     free_bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class MemberDisk:
     def __init__(self, found: Found, *, kin: Kin, offload: Offload) -> None:
         self.storage = found.storage
         self.full: Unavailable | None = None
+        self.snapshot_seconds = Histogram("runink_barn_snapshot_write_seconds")
         self._disk = found.disk
         self._offload = offload
         # The log has a thread of its own: a pool's costs more, and a snapshot that is written must not hold it up. All
@@ -180,11 +183,13 @@ class MemberDisk:
     async def write_snapshot(self, state: image.Image, conf_state: ConfState) -> None:
         """Put a state on disk, and let the log before it go. Raises Unavailable (`disk_full`), Broken."""
         metadata = SnapshotMetadata(conf_state, state.header.index, state.header.term)
+        began_s = time.monotonic()
         chunks = image.encode(state)
         if self._thread is not None:
             chunks = _unhurried(chunks)
         facts = await self._offload(self.storage.write_snapshot, metadata, chunks)
         self.storage.snapshot_written(facts)
+        self.snapshot_seconds.observe(time.monotonic() - began_s)
         async with self._lock:
             await self._log_offload(self.storage.truncate)
 
@@ -233,10 +238,12 @@ def _write(
     hard_state: HardState | None,
     snapshot: Snapshot | None,
 ) -> Written:
+    began_s = time.monotonic()
     storage.write(entries, hard_state, snapshot)
+    seconds = time.monotonic() - began_s
     store = None if snapshot is None else Store.restore(image.decode(storage.read_state()))
     free_bytes = storage.room_bytes
     if free_bytes < ROOM_LOW_BYTES:
         with suppress(Unavailable):  # it is asked for again, and told, when it is needed
             free_bytes = storage.make_room(ROOM_BYTES)
-    return Written(store, free_bytes)
+    return Written(store, free_bytes, seconds)

@@ -120,6 +120,7 @@ class Peer:
         )
         self._is_held = anyio.Event()
         self._ref: PeerRef | None = None
+        self.sent = 0  # messages
         self.dropped = 0
 
     @property
@@ -175,6 +176,7 @@ class Peer:
             ref.tell_nowait(PeerMessages(self._cluster(), self._sender, _encode(messages)))
         except RuninkError:
             return False  # the queue finds out what is the matter
+        self.sent += len(messages)
         return True
 
     async def ask(self, request: Request[R], *, within: float) -> R:
@@ -227,6 +229,7 @@ class Peer:
                 await self._wake.wait()
             batch = self._next_batch()
             await ref.tell(PeerMessages(self._cluster(), self._sender, _encode(batch)))
+            self.sent += len(batch)
 
     def _next_batch(self) -> list[Message]:
         batch: list[Message] = []

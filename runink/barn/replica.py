@@ -84,6 +84,7 @@ class Replica:
         self.node = RawNode(config)
         self.store = store
         self.lead = NONE
+        self.leader_changes = 0
         self._id = config.id
         self._storage = storage
         self._nonce = nonce << NUMBER_BITS
@@ -239,6 +240,7 @@ class Replica:
             self._reads.grant(state)
         if ready.soft_state is not None and ready.soft_state.lead != self.lead:
             self.lead = ready.soft_state.lead
+            self.leader_changes += self.lead != NONE
             self._reads.forget_asked()
             self._propose()
         self._ask()

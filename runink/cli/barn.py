@@ -17,6 +17,7 @@ BARN_COMMANDS: Final = {
     "watch": ("runink.cli.barn_watch:watch", "Print every change as it happens, from an older revision if wanted."),
     "lease": ("runink.cli.barn_lease:lease", "Leases: keys that go when nobody keeps them."),
     "status": ("runink.cli.barn_state:status", "Say how large the store is and what it keeps."),
+    "metrics": ("runink.cli.barn_state:metrics", "Print the metrics of this member, as Prometheus reads them."),
     "limits": ("runink.cli.barn_state:limits", "Set or print the quota and how much of the past is kept."),
     "compact": ("runink.cli.barn_state:compact", "Forget old changes."),
     "defrag": ("runink.cli.barn_state:defrag", "Write a snapshot and drop the log before it."),

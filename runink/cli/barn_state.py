@@ -1,4 +1,4 @@
-"""`runi barn status`, `compact`, `defrag`, `hash` and `limits`: the store as a whole."""
+"""`runi barn status`, `metrics`, `compact`, `defrag`, `hash` and `limits`: the store as a whole."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from runink.cli.options import COUNT, output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.barn_admin import BarnAdmin
-from runink.clients.barn_requests import BarnStatus
+from runink.clients.barn_requests import BarnStatus, Measure, Measures
 from runink.clients.cluster import Cluster
 from runink.errors import Invalid
+from runink.observe.metrics import METRICS, exposition
 from runink.quantities import counted, format_bytes, parse_bytes
 
 
@@ -29,6 +30,22 @@ def status(output: str, state: Path | None) -> None:
         echo_json(msgspec.to_builtins(found))
     else:
         click.echo("\n".join(_lines(found)))
+
+
+@click.command()
+@output_option
+@state_option
+def metrics(output: str, state: Path | None) -> None:
+    """Print the metrics of this member, as Prometheus reads them: a line each, with what it means above."""
+
+    async def measured(cluster: Cluster, _: object) -> Measures:
+        return await cluster.barn.ask(Measure())
+
+    found = with_cluster(state, measured).readings
+    if output == "json":
+        echo_json(msgspec.to_builtins(found))
+    else:
+        click.echo(exposition(one for one in found if one.name in METRICS), nl=False)
 
 
 def _lines(found: BarnStatus) -> list[str]:

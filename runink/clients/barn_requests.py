@@ -26,6 +26,7 @@ from runink.barn.commands import Answer, Command, Range
 from runink.barn.history import Watched
 from runink.barn.keyvalue import Page, Span
 from runink.barn.watching import Skip
+from runink.observe.metrics import Reading
 from runink.raft.messages import ConfChangeV2
 from runink.runtime.actor import Request
 
@@ -156,6 +157,16 @@ class Status(Request[BarnStatus], frozen=True):
     """Ask for the Barn in numbers."""
 
 
+class Measures(msgspec.Struct, frozen=True):
+    """The metrics of the member that was asked."""
+
+    readings: tuple[Reading, ...]
+
+
+class Measure(Request[Measures], frozen=True):
+    """Ask a member for its metrics."""
+
+
 class LeaseStatus(Request[LeaseFacts], frozen=True):
     """Ask for a lease, with its keys."""
 
@@ -201,6 +212,7 @@ BarnRequest = (
     | Propose
     | WatchFrom
     | Status
+    | Measure
     | LeaseStatus
     | Leases
     | HashAt

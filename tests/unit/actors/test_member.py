@@ -9,7 +9,7 @@ import anyio
 import pytest
 import trio.testing
 from member_world import SEGMENT_BYTES, Alone, alone, until
-from runink.actors import member
+from runink.actors import member, snapshot_keeping
 from runink.barn import pending
 from runink.barn.commands import Applied
 from runink.errors import Broken, OutcomeUnknown, Overloaded, RuninkError, Unavailable, WalCorrupt
@@ -247,7 +247,7 @@ async def test_a_snapshot_without_room_is_tried_again_later(
         await found.until_told(*range(31))
         assert found.member.statistics().snapshot_index == before
         disk.space_bytes += 1 << 20
-        await anyio.sleep(member.SNAPSHOT_RETRY_TICKS * member.TICK_S + 1)
+        await anyio.sleep(snapshot_keeping.RETRY_TICKS * member.TICK_S + 1)
         found.put(31)
         await found.until_told(31)
         await until(lambda: found.member.statistics().snapshot_index > before)
