@@ -76,7 +76,7 @@ def readings_of(store: Store, served: Served, *, watches: int) -> Iterator[Readi
         "leases_expired_total": served.leases_expired,
     }
     for name, value in numbers.items():
-        yield Reading(f"runink_barn_{name}", value)
+        yield Reading(f"runink_barn_{name}", float(value))
     reads = {"linearizable": served.linearizable_reads, "serializable": served.serializable_reads}
     for kind, count in reads.items():
         yield Reading("runink_barn_reads_total", count, {"kind": kind})

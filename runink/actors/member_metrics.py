@@ -86,4 +86,4 @@ class MemberMetrics:
 
 
 def _one(name: str, value: float, **labels: str) -> Reading:
-    return Reading(_BARN + name, value, labels)
+    return Reading(_BARN + name, float(value), labels)

@@ -126,6 +126,15 @@ def test_limits_and_snapshots_are_told_and_set(running: Project):
     )
 
 
+def test_metrics_are_text_for_prometheus_and_values(running: Project):
+    lines = barn(running, "metrics").out.splitlines()
+    assert "# TYPE runink_barn_is_leader gauge" in lines
+    assert "runink_barn_is_leader 1" in lines
+    readings = barn(running, "metrics", "-o", "json").document
+    written = next(one for one in readings if one["name"] == "runink_barn_log_write_seconds")
+    assert sum(written["counts"]) > 0
+
+
 def test_a_backup_is_restored_as_another_cluster(project: Project):
     with project.up():
         barn(project, "put", "/my/a", "1")

@@ -14,7 +14,7 @@ from runink.testing.raft_group import simulate
 from runink.testing.raft_group_member import Kind
 from runink.testing.raft_group_world import Statistics
 
-SEEDS = os.environ.get("RUNINK_SEEDS", "0-59")
+SEEDS = os.environ.get("RUNINK_SEEDS", "0-299")
 POWER_CUTS = {  # the operations of a disk, and the places in between, before each of which the power went
     *("create", "pwrite", "fdatasync", "rename", "fsync_directory", "remove"),
     *("send", "apply", "advance"),

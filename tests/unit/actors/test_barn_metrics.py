@@ -7,9 +7,10 @@ from contextlib import aclosing
 import pytest
 import trio.testing
 from member_world import three_members
+from msgspec import convert, to_builtins
 from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient
-from runink.clients.barn_requests import Measure, Read
+from runink.clients.barn_requests import Measure, Measures, Read
 from runink.errors import NotFound
 from runink.observe.metrics import METRICS, Reading
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.trio
 
 async def readings(barn: BarnClient) -> dict[tuple[str, str], Reading]:
     """Return what a member tells, by name and label."""
-    found = (await barn.ask(Measure())).readings
+    found = convert(to_builtins(await barn.ask(Measure())), Measures).readings  # as over the wire
     return {
         (one.name.removeprefix("runink_barn_"), ",".join(one.labels.values())): one for one in found
     }
