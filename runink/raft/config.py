@@ -66,8 +66,9 @@ class Config:
 
     check_quorum: bool = False
     """A leader that no majority has answered for an election time-out steps down, and voters refuse others while they hear a leader. Without it
-    a leader that is cut off believes in itself until it is found again.  With neither this nor `pre_vote`, a learner that has met a candidate of a higher term, who then lost, may never
-    hear of a leader again: it takes the leader's messages for old ones, tells nobody so, and stands for no election that would.  The Barn has both."""
+    a leader that is cut off believes in itself until it is found again.  With neither this nor `pre_vote`, a learner whose term is higher
+    than the leader's (it heard of a candidate that lost) may never hear of a leader again: it takes the leader's messages for old ones, tells nobody so, and stands for no election
+    that would.  The Barn has both."""
 
     pre_vote: bool = False
     """Before an election a candidate asks whether it could win. So a member that was cut off does not come back with a higher term and end
