@@ -217,10 +217,11 @@ class Replica:
         """Return what is to be done by now."""
         self._propose()
         self._ask()
-        node = self.node
-        while node.has_ready() or self._write():  # ends: answers ask for less than what they answer
-            if node.has_ready():
+        while True:  # ends: answers ask for less than what they answer
+            if self.node.has_ready():
                 self._hand_out()
+            elif not self._write():
+                break
         self._work.readable += self._reads.readable(self.store.applied_index)
         work, self._work = self._work, Work()
         return work

@@ -160,16 +160,20 @@ class RawNode:
     # What is to be done.
 
     def has_ready(self) -> bool:
+        """Say whether `ready` has something to say. It is asked several times for each message, so what is likely comes first."""
         raft, log = self.raft, self.raft.log
-        return bool(
-            raft.messages
-            or raft.messages_after_append
-            or raft.read_states
+        if raft.messages or raft.messages_after_append or raft.read_states:
+            return True
+        before, soft_before = self._hard_state, self._soft_state
+        return (
+            log.committed != before.commit
             or log.has_next_entries()
+            or raft.term != before.term
+            or raft.vote != before.vote
+            or raft.lead != soft_before.lead
+            or raft.state is not soft_before.state
             or log.unstable.next_snapshot() is not None
             or log.has_next_committed(allow_unstable=not self._is_async)
-            or raft.hard_state != self._hard_state
-            or raft.soft_state != self._soft_state
         )
 
     def ready(self) -> Ready:
