@@ -29,7 +29,8 @@ SHORT_S: Final = 0.2
 LONG_S: Final = 2.5  # longer than an election
 REST_S: Final = 1.0
 RING_MIN: Final = 5  # in a smaller one everybody reaches everybody
-SAID_MAX: Final = 20  # lines of what a member said before it ended
+CRASHED: Final = ("actor crashed", "Traceback")  # in what a member says
+SAID_MAX: Final = 20  # lines of it that are told
 
 Victims = tuple[int, ...]
 
@@ -37,7 +38,7 @@ Victims = tuple[int, ...]
 class Faults:
     """Faults for a group; those of the network only where it is one of namespaces, a full disk only where each has its own.
 
-    `done` says what happened when, `findings` which members ended without being told to. `hands` is held while a fault lasts, and by whoever takes a member
+    `done` says what happened when, `findings` which members ended without being told to, or crashed within. `hands` is held while a fault lasts, and by whoever takes a member
     away for good: never in the middle of one.
     """
 
@@ -73,23 +74,26 @@ class Faults:
                 self._random.shuffle(kinds)
             kind = kinds.pop()
             async with self.hands:
-                self.look_for_dead()
+                self.look_for_failures()
                 victims = await self._victims()
                 self.note(f"{kind} {', '.join(map(str, victims))}")
                 self.counts[kind] += 1
                 await self._kinds[kind](victims)
             await self._pause(SHORT_S, REST_S)
-        self.look_for_dead()
+        self.look_for_failures()
 
     def note(self, what: str) -> None:
         self.done.append(f"{time.monotonic() - self._began_s:6.1f} s  {what}")
 
-    def look_for_dead(self) -> None:
-        """Find members that ended by themselves."""
-        for member in self._group.members:
-            if self._group.is_started(member) and not self._group.is_alive(member):
-                said = "\n".join(self._group.said(member).splitlines()[-SAID_MAX:])
-                self.findings.append(f"member {member} ended by itself:\n{said}")
+    def look_for_failures(self) -> None:
+        """Find members that ended by themselves, or say that something in them crashed."""
+        for member in filter(self._group.is_started, self._group.members):
+            said = self._group.said(member)
+            is_failed = any(word in said for word in CRASHED)
+            if is_failed or not self._group.is_alive(member):
+                last = "\n".join(said.splitlines()[-SAID_MAX:])
+                what = "crashed" if is_failed else "ended by itself"
+                self.findings.append(f"member {member} {what}:\n{last}")
 
     async def _victims(self) -> Victims:
         """Return who it happens to: every other time the leader is among them."""

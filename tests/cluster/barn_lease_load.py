@@ -19,9 +19,11 @@ from typing import Final
 
 import anyio
 from barn_group import POLL_S, WAIT_S, BarnGroup
+from runink.actors.group import TICK_S as RAFT_TICK_S
 from runink.barn.commands import GrantLease, KeepAlive, Put
 from runink.barn.keyvalue import Change
 from runink.barn.leases import AGAIN_S, LATE_S, TICK_S
+from runink.barn.pending import RETRY_TICKS
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import Leases
 from runink.errors import NotFound, RuninkError
@@ -32,6 +34,7 @@ KEEPERS: Final = 2
 TTL_S_MIN: Final = 1.0
 TTL_S_MAX: Final = 4.0  # beyond it a lease is none of ours
 LASTS_S: Final = TTL_S_MAX + TICK_S + LATE_S + AGAIN_S  # with one leader that is never late
+AGAIN_PROPOSED_S: Final = RETRY_TICKS * RAFT_TICK_S  # a member does so with what is not applied
 RENEWALS_MAX: Final = 10  # of a lease that is left alone then
 KEYS_MAX: Final = 3
 PART: Final = 4  # renewals come as often in a time to live
@@ -53,6 +56,7 @@ class LeaseLoad:
     refusals: dict[str, int] = field(default_factory=dict)
     is_leaving: bool = False  # no lease is granted any more, and only the keepers' are renewed
     is_over: bool = False
+    _given_up_s: float = 0.0  # when a client last gave up: its command may yet take effect
 
     async def run(self, watchers: int = 2) -> None:
         """Work until `is_over`, then let the watchers come to the end."""
@@ -139,6 +143,7 @@ class LeaseLoad:
         return moment
 
     def _refused(self, error: RuninkError) -> None:
+        self._given_up_s = time.monotonic()
         self.refusals[error.code] = self.refusals.get(error.code, 0) + 1
 
     async def _watch(self, number: int) -> None:
@@ -157,7 +162,8 @@ class LeaseLoad:
     async def outlived(self) -> None:
         """Wait until every lease that was left alone is gone; not for longer than it may last.
 
-        That begins anew with every new leader, and goes on for as long as the leader stands still, which shows in answers that are late.
+        That begins anew with every new leader, with the last answer that a client had, and when what it gave up may be proposed once more.
+        It goes on for as long as the leader stands still, which shows in answers that are late.
         """
         self.is_leaving = True
         began = calm = time.monotonic()
@@ -169,6 +175,7 @@ class LeaseLoad:
             if term != last_term or now - asked > LATE_S:
                 calm = now
             last_term = term
+            calm = max(calm, self._given_up_s + AGAIN_PROPOSED_S, self._last_of_left())
             if term and not left:
                 return
             if now - calm > LASTS_S or now - began > WAIT_S:
@@ -177,6 +184,11 @@ class LeaseLoad:
                 )
                 return
             await anyio.sleep(POLL_S)
+
+    def _last_of_left(self) -> float:
+        """Return when the last grant or renewal of a lease that is left alone was acknowledged."""
+        left = (life.renewals[-1].ended for life in self.lives if not life.is_kept)
+        return max(left, default=0.0)
 
     async def _left(self) -> tuple[int, list[int]]:
         """Return the leader's term, 0 if it is not known, and the leases that are there and should not be."""
@@ -189,8 +201,7 @@ class LeaseLoad:
                 )  # it shows all that was committed before, and so do its leases
                 leases = (await barn.ask(Leases())).leases
                 term = (await barn.status()).term
-        except RuninkError as error:
-            self._refused(error)
+        except RuninkError:
             return 0, []
         ours = [one.lease for one in leases if one.ttl_ms <= TTL_S_MAX * 1000]
         return term, [lease for lease in ours if lease not in kept]

@@ -69,7 +69,7 @@ class Operator:
         )
         await anyio.sleep(self._random.uniform(0, RUN_ON_S))
         async with self._faults.hands:
-            self._faults.look_for_dead()
+            self._faults.look_for_failures()
             code = await self._group.retire(leaver)
         if code:
             self._faults.findings.append(f"member {leaver} was removed, and ended with {code}")
