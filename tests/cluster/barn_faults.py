@@ -80,7 +80,8 @@ class Faults:
                 self.counts[kind] += 1
                 await self._kinds[kind](victims)
             await self._pause(SHORT_S, REST_S)
-        self.look_for_failures()
+        async with self.hands:  # nobody is just being taken away
+            self.look_for_failures()
 
     def note(self, what: str) -> None:
         self.done.append(f"{time.monotonic() - self._began_s:6.1f} s  {what}")
