@@ -98,7 +98,7 @@ def convert(value: Any, kind: Any) -> Any:
 
 
 def take(value: Any, kind: Any) -> Any:
-    """Return what came, a plain value or bytes that are not decoded yet (`Raw`), as a `kind`. Raises ProtocolViolation."""
+    """Return what came, a plain value or small bytes that are not decoded yet (`Raw`), as a `kind`. Raises ProtocolViolation."""
     if type(value) is not Raw:
         return convert(value, kind)
     data = bytes(value)
@@ -107,9 +107,9 @@ def take(value: Any, kind: Any) -> Any:
 
 
 def take_shortly(data: bytes, kind: Any) -> Any:
-    """Return the value that the bytes hold as a `kind`, or MISSED if that is to be found out the long way."""
+    """Return the value that the bytes, small ones, hold as a `kind`, or MISSED if that is to be found out the long way."""
     read = _short_way_to(kind)
-    if read is None or not is_small(data):
+    if read is None:
         return MISSED
     try:
         found = read(data)

@@ -32,11 +32,11 @@ def frame(body: bytes, *, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
 
 
 class FrameReader:
-    """Cuts a stream into bodies, however the stream comes in pieces."""
+    """Cuts a stream into bodies, however the stream comes in pieces. Whole frames are cut from the piece that they came in; only what is left over is gathered."""
 
     def __init__(self, *, bytes_max: int = FRAME_BYTES_MAX) -> None:
         self.bytes_max = bytes_max
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._read = 0  # what lies before it in the buffer has been returned
 
     @property
@@ -45,24 +45,36 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the stream."""
-        if self._read == len(self._buffer) or self._read > _COMPACT_BYTES:
+        if self._read == len(self._buffer):
+            self._buffer = data
+            self._read = 0
+            return
+        if not isinstance(self._buffer, bytearray):
+            self._buffer = bytearray(self._buffer[self._read :])
+            self._read = 0
+        elif self._read > _COMPACT_BYTES:
             del self._buffer[: self._read]
             self._read = 0
         self._buffer += data
 
     def next(self) -> bytes | None:
         """Return the next whole body, or nothing if more must be fed. Raises ProtocolViolation if the length is not allowed."""
+        buffer = self._buffer
         begin = self._read + HEADER_BYTES
-        if len(self._buffer) < begin:
+        have = len(buffer)
+        if have < begin:
             return None
-        length = int.from_bytes(self._buffer[self._read : begin], "big")
+        length = int.from_bytes(buffer[self._read : begin], "big")
         if not 1 <= length <= self.bytes_max:
             raise ProtocolViolation(
                 f"a frame of {length} bytes: it has 1 to {self.bytes_max}",
                 code="frame_too_large" if length else "frame_empty",
                 hint="whoever writes here does not speak this protocol, or sends too much at once",
             )
-        if len(self._buffer) < begin + length:
+        end = begin + length
+        if have < end:
             return None
-        self._read = begin + length
-        return bytes(memoryview(self._buffer)[begin : self._read])
+        self._read = end
+        if isinstance(buffer, bytes):
+            return buffer[begin:end]
+        return bytes(memoryview(buffer)[begin:end])

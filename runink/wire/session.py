@@ -218,6 +218,25 @@ class Session:
 
     def _on_frame(self, received: Frame, now: float) -> Event | None:
         match received:
+            case Ask() if self.state is State.OPEN:
+                self._check_number(received.number)
+                if len(self._serving) >= self._limits.asks_max:
+                    raise _too_many("Asks without an answer", self._limits.asks_max)
+                self._serving[received.number] = now + received.within_ms / 1000 + GRACE_S
+                return received
+            case Answer(number) | Failure(number) if self.state is State.OPEN:
+                if number not in self._asked:
+                    raise ProtocolViolation(
+                        f"an answer to {number}, which was not asked", code="bad_number"
+                    )
+                self._asked.remove(number)
+                return received
+            case Tell() if self.state is State.OPEN:
+                self._check_number(received.number)
+                self._tells_open += 1
+                if self._tells_open > self._limits.tells_max:
+                    raise _too_many("Tells without credit", self._limits.tells_max)
+                return received
             case Close(error):
                 self.state = State.CLOSED
                 return Closed(from_wire(error))
@@ -227,25 +246,6 @@ class Session:
                 return self._on_hello_ack(received)
             case _ if self.state is not State.OPEN:
                 raise _out_of_turn(received)
-            case Tell():
-                self._check_number(received.number)
-                self._tells_open += 1
-                if self._tells_open > self._limits.tells_max:
-                    raise _too_many("Tells without credit", self._limits.tells_max)
-                return received
-            case Ask():
-                self._check_number(received.number)
-                if len(self._serving) >= self._limits.asks_max:
-                    raise _too_many("Asks without an answer", self._limits.asks_max)
-                self._serving[received.number] = now + received.within_ms / 1000 + GRACE_S
-                return received
-            case Answer(number) | Failure(number):
-                if number not in self._asked:
-                    raise ProtocolViolation(
-                        f"an answer to {number}, which was not asked", code="bad_number"
-                    )
-                self._asked.remove(number)
-                return received
             case Credit(tells):
                 self._tells_room += tells
                 if self._tells_room > self._peer.tells_max:
