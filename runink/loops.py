@@ -11,8 +11,9 @@ through a member of the Barn, and each wake was made of half a dozen calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from threading import get_ident
+from types import coroutine
 from typing import Any, Protocol
 
 import anyio
@@ -86,7 +87,7 @@ class Bell:
         """Return when it has rung since the last return. One task at a time."""
         assert self._sleeper is None, "a bell wakes one task"
         if self._is_rung:
-            await anyio.lowlevel.checkpoint()
+            await (anyio.lowlevel.checkpoint() if self._loop is None else _others_first())
         else:
             sleeper = self._sleeper = self._make_sleeper()
             try:
@@ -118,6 +119,12 @@ class Bell:
         if self._loop is None:
             self._loop = asyncio_loop()
         return anyio.Event() if self._loop is None else self._loop.create_future()
+
+
+@coroutine
+def _others_first() -> Generator[None, None, None]:
+    """Let all that is ready in an asyncio loop run first."""
+    yield
 
 
 def _wake(future: Any) -> None:

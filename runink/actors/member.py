@@ -246,7 +246,10 @@ class Member:
         deadline_s = float("inf")
         while now_s() < deadline_s:
             self._look_at_written(group)
-            self._carry_out(self._replica.work(), group)
+            work = self._replica.work()
+            self._carry_out(work, group)
+            if work.has_more:
+                self._wake.ring()
             if self._is_closing:
                 deadline_s = min(deadline_s, now_s() + CLOSING_S)
                 if not self._asked and not self._disk.is_busy:

@@ -13,7 +13,7 @@ import anyio
 
 from runink.loops import Bell, Post, poster
 
-SWITCH_S: Final = 0.0005
+SWITCH_S: Final = 0.0001
 
 
 class Offload(Protocol):

@@ -39,6 +39,7 @@ class Work:
     readable: list[int] = field(default_factory=list)
     applied: list[tuple[Proposal, Answer]] = field(default_factory=list)
     room_bytes: int = 0
+    has_more: bool = False  # to be done, when this is carried out
 
     def send(self, message: Message) -> None:
         if message.type is MessageType.MsgSnap:

@@ -51,6 +51,7 @@ from runink.raft.messages import (
 from runink.raft.rawnode import RawNode
 from runink.raft.storage import Storage
 
+APPLY_ENTRIES_MAX: Final = 32  # a fraction of a millisecond: then the first answers leave, and the next batch gets to the disk
 HANDED_ON_MAX: Final = 256  # messages that wait for room; more come again
 NUMBER_BITS: Final = 32  # of what one life proposes and asks: days at full speed
 
@@ -93,6 +94,8 @@ class Replica:
         self._handed_on: deque[Message] = deque(maxlen=HANDED_ON_MAX)
         self._reads = Reads()
         self._writes: list[Message] = []
+        self._committed: deque[Message] = deque()  # to be applied
+        self._committed_place = 0  # what is, of the first
         self._is_writing = False
         self._on_disk = self._newest = self.node.raft.hard_state
         self._room_bytes = 0  # on disk, for what is not proposed yet
@@ -214,15 +217,21 @@ class Replica:
     # What is to be done.
 
     def work(self) -> Work:
-        """Return what is to be done by now."""
+        """Return what is to be done by now. If there is more, it is to be called again: at most APPLY_ENTRIES_MAX commands are applied at once, and none before what others wait for is carried out."""
         self._propose()
         self._ask()
-        while True:  # ends: answers ask for less than what they answer
+        room = APPLY_ENTRIES_MAX
+        while True:  # ends: answers ask for less than what they answer, and applying has its limit
             if self.node.has_ready():
                 self._hand_out()
-            elif not self._write():
+            elif self._write():
+                continue
+            elif self._committed and room and self._work.append is None:
+                room -= self._apply_some(room)
+            else:
                 break
         self._work.readable += self._reads.readable(self.store.applied_index)
+        self._work.has_more = bool(self._committed)
         work, self._work = self._work, Work()
         return work
 
@@ -232,9 +241,7 @@ class Replica:
             if message.to == LOCAL_APPEND_THREAD:
                 self._writes.append(message)
             elif message.to == LOCAL_APPLY_THREAD:
-                for entry in message.entries:
-                    self._apply(entry)
-                self._respond(message.responses)
+                self._committed.append(message)
             else:
                 self._work.send(message)
         for state in ready.read_states:
@@ -268,6 +275,21 @@ class Replica:
         return True
 
     # Applying.
+
+    def _apply_some(self, count_max: int) -> int:
+        """Apply so many of the committed entries at most, and return how many were. What a leader's snapshot has brought meanwhile is passed over."""
+        message = self._committed[0]
+        rest = message.entries[self._committed_place :]
+        for entry in rest[:count_max]:
+            if entry.index > self.store.applied_index:
+                self._apply(entry)
+        if len(rest) > count_max:
+            self._committed_place += count_max
+            return count_max
+        self._committed.popleft()
+        self._committed_place = 0
+        self._respond(message.responses)
+        return len(rest)
 
     def _apply(self, entry: Entry) -> None:
         if entry.type is not EntryType.EntryNormal:

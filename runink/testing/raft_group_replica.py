@@ -65,8 +65,12 @@ class ReplicaLife:
         self._reads[self._count] = (key, reply)
 
     def work(self) -> None:
+        """Carry out what the replica wants; what it has more to do is done at once, or when others have had their turn."""
         before = self.log.store.applied_index
-        self._carry_out(self._replica.work(), before)
+        work = self._replica.work()
+        self._carry_out(work, before)
+        if work.has_more:
+            self._host.soon(self._host.world.random.choice((0, 0, 1000)), "more", _nothing)
 
     def _carry_out(self, work: Work, before: int) -> None:
         host = self._host
@@ -133,3 +137,7 @@ class ReplicaLife:
         except Unavailable as full:
             self._host.world.statistics.full_disks += 1
             self._replica.no_room(full)
+
+
+def _nothing() -> None:
+    """Every act of a member is followed by its work."""

@@ -136,7 +136,7 @@ class ReplicaGroup:
     def _work(self, member: int) -> bool:
         work = self.replicas[member].work()
         self._tell(member, work)
-        return bool(work.append and member not in self.slow) or bool(work.room_bytes)
+        return bool((work.append and member not in self.slow) or work.room_bytes or work.has_more)
 
     def _tell(self, member: int, work: Work) -> None:
         replica = self.replicas[member]
