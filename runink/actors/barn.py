@@ -202,7 +202,7 @@ class Barn(Actor[BarnMessage]):
             case Defrag():
                 return self._in_background(self._defrag)
             case PeerMessages():
-                self._member.receive(message)
+                self._member.receive(message, at_once=not self._context.unread)
                 return None
             case SnapshotChunk():
                 return self._in_background(partial(self._member.take_chunk, message))
@@ -290,7 +290,8 @@ class Barn(Actor[BarnMessage]):
     def _propose(self, proposal: Proposal) -> Later:
         check_proposal(proposal)
         later = Later()
-        self._member.propose(proposal, partial(settle, later))
+        # What waits already goes together with this.
+        self._member.propose(proposal, partial(settle, later), at_once=not self._context.unread)
         return later
 
     def applied(self, proposal: Proposal, answer: Answer) -> None:

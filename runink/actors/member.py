@@ -85,6 +85,7 @@ class Member:
         self._number = 0
         self._wake = Bell()
         self._written: tuple[Append, Outcome] | None = None  # what `run` has not looked at yet
+        self._tasks: anyio.abc.TaskGroup | None = None  # while it runs
         self._is_closing = False
         self._snapshots: SnapshotKeeper
         self._metrics = MemberMetrics()
@@ -134,10 +135,11 @@ class Member:
 
     # What is asked.
 
-    def propose(self, proposal: Proposal, settle: Settle) -> None:
-        """Have a command applied; `settle` is called once with what became of it. Raises Overloaded, Invalid, Unavailable (`stopping`)."""
+    def propose(self, proposal: Proposal, settle: Settle, *, at_once: bool = False) -> None:
+        """Have a command applied; `settle` is called once with what became of it. It begins when `run` has its turn, or at once. Raises Overloaded, Invalid, Unavailable (`stopping`)."""
         self._replica.propose(self._next(), proposal)
-        self._asking(settle)
+        self._asked[self._number] = (settle, now_s())
+        self._go_on(at_once=at_once)
 
     def read(self, settle: Settle) -> None:
         """Have `settle` called with nothing as soon as a read is linearizable. Raises Overloaded, Unavailable (`stopping`)."""
@@ -183,10 +185,10 @@ class Member:
         self._replica.node.transfer_leader(successor)
         self._wake.ring()
 
-    def receive(self, told: PeerMessages) -> None:
+    def receive(self, told: PeerMessages, *, at_once: bool = False) -> None:
         """Take messages of another member. Raises Broken (`log_lost`)."""
         self._replica.receive(filter(self._is_due, self._kin.messages(told)))
-        self._wake.ring()
+        self._go_on(at_once=at_once)
 
     async def take_chunk(self, chunk: SnapshotChunk) -> Wanted:
         """Take a piece of a snapshot; say from where to go on. Raises Invalid, Unavailable (`disk_full`, `snapshot_damaged`)."""
@@ -230,6 +232,7 @@ class Member:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._keep_time)
+                self._tasks = group
                 await self._work_until_closed(group)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as failed:
@@ -238,18 +241,29 @@ class Member:
                 raise
             raise first_error(known) from failed
         finally:
+            self._tasks = None
             asked, self._asked = self._asked, {}
             for settle, _ in asked.values():
                 settle(stopped())
 
+    def _go_on(self, *, at_once: bool) -> None:
+        """Do what follows from what came, now or when `run` has its turn."""
+        if at_once and self._tasks is not None:
+            self._turn(self._tasks)
+        else:
+            self._wake.ring()
+
+    def _turn(self, group: anyio.abc.TaskGroup) -> None:
+        self._look_at_written(group)
+        work = self._replica.work()
+        self._carry_out(work, group)
+        if work.has_more:
+            self._wake.ring()
+
     async def _work_until_closed(self, group: anyio.abc.TaskGroup) -> None:
         deadline_s = float("inf")
         while now_s() < deadline_s:
-            self._look_at_written(group)
-            work = self._replica.work()
-            self._carry_out(work, group)
-            if work.has_more:
-                self._wake.ring()
+            self._turn(group)
             if self._is_closing:
                 deadline_s = min(deadline_s, now_s() + CLOSING_S)
                 if not self._asked and not self._disk.is_busy:

@@ -176,6 +176,7 @@ class Peer:
             ref.tell_nowait(PeerMessages(self._cluster(), self._sender, _encode(messages)))
         except RuninkError:
             return False  # the queue finds out what is the matter
+        ref.flush()  # before the disk is begun with, and with it another thread
         self.sent += len(messages)
         return True
 

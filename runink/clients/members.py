@@ -61,6 +61,9 @@ class Members:
     def tell_nowait(self, message: BarnRequest) -> None:
         self._next().tell_nowait(message)
 
+    def flush(self) -> None:
+        """Do nothing: it is sent soon."""
+
     async def ask(self, request: Request[R], *, within: float) -> R:
         """Ask the member that serves this best, when one is connected. Raises LinkLost, TimedOut, and what it answers with."""
         until_s = anyio.current_time() + within

@@ -40,6 +40,12 @@ class Context(Generic[M]):
     _group: anyio.abc.TaskGroup
     _finish: Callable[[], None]
     _is_closed: Callable[[], bool]
+    _unread: Callable[[], int]
+
+    @property
+    def unread(self) -> int:
+        """How many messages wait: an actor that does much for each may wait with it for the last of them."""
+        return self._unread()
 
     def spawn(self, task: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Start a child task. It is cancelled when the actor ends, and its crash is the actor's.

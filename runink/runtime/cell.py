@@ -75,7 +75,10 @@ class Cell(Generic[M]):
     async def _live(self, actor: Actor[M], begun: Callable[[], object]) -> None:
         try:
             async with anyio.create_task_group() as group:
-                await actor.started(Context(self.ref, group, self._finish, self._is_closed))
+                context = Context(
+                    self.ref, group, self._finish, self._is_closed, self.mailbox.__len__
+                )
+                await actor.started(context)
                 begun()
                 await self._receive_all(actor)
                 group.cancel_scope.cancel()

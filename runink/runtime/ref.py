@@ -35,6 +35,9 @@ class Ref(Protocol[M_contra]):
     def tell_nowait(self, message: M_contra) -> None:
         """Put a message into the mailbox, or raise Overloaded."""
 
+    def flush(self) -> None:
+        """Send what was told at once, and not together with what others send in this turn of the loop."""
+
     async def ask(self, request: Request[R], *, within: float) -> R:
         """Return the answer, or raise TimedOut when `within` seconds are over."""
 
@@ -59,6 +62,9 @@ class LocalRef(Generic[M]):
 
     def tell_nowait(self, message: M) -> None:
         self._mailbox.put_nowait(Envelope(message, traceparent=TRACEPARENT.get()))
+
+    def flush(self) -> None:
+        """Do nothing: it is there."""
 
     async def ask(self, request: Request[R], *, within: float) -> R:
         pending = Pending()

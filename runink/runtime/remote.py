@@ -51,6 +51,9 @@ class RemoteRef(Generic[M]):
             raise Overloaded(f"{self.address} takes no more messages now", hint="try again")
         link.tell(self._target, message, traceparent=TRACEPARENT.get())
 
+    def flush(self) -> None:
+        self._link().flush()
+
     async def ask(self, request: Request[R], *, within: float) -> R:
         link = self._link()
         pending = Pending()

@@ -48,6 +48,9 @@ class Carrier(Protocol):
     def wake(self) -> None:
         """Take note that there is output."""
 
+    def flush(self) -> None:
+        """Write it now, if that is possible without waiting."""
+
     async def close(self, goodbye: bytes) -> None:
         """Write the last bytes, if the other side reads, and close; in GOODBYE_S at most, twice that at the worst."""
 
@@ -68,6 +71,9 @@ class StreamCarrier:
 
     def wake(self) -> None:
         self._has_output.ring()
+
+    def flush(self) -> None:
+        """Do nothing: it is written when the writer has its turn."""
 
     async def close(self, goodbye: bytes) -> None:
         with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*BROKEN):
@@ -177,6 +183,9 @@ class DirectCarrier:
             self._will_flush = True
             self._loop.call_soon(self._flush)
 
+    def flush(self) -> None:
+        self._write_out()
+
     async def close(self, goodbye: bytes) -> None:
         if goodbye and self.writing_since is None and not self._lost:
             self._transport.write(goodbye)
@@ -189,6 +198,9 @@ class DirectCarrier:
 
     def _flush(self) -> None:
         self._will_flush = False
+        self._write_out()
+
+    def _write_out(self) -> None:
         traffic = self._traffic
         if traffic is None or self.writing_since is not None or self._lost:
             return

@@ -149,6 +149,11 @@ class Link:
             raise
         self._wake_writer()
 
+    def flush(self) -> None:
+        """Write what is to be written, if that is possible without waiting."""
+        if self._traffic.has_output:
+            self._carrier.flush()
+
     # Serving.
 
     def answer(self, number: int, value: Any) -> None:

@@ -108,6 +108,9 @@ class Wire:
     def address(self) -> str:
         return f"member-{self.receiver}"
 
+    def flush(self) -> None:
+        """Do nothing: it is there."""
+
     def tell_nowait(self, message: PeerMessages | SnapshotChunk) -> None:
         self._target().tell_nowait(message)
 

@@ -32,6 +32,9 @@ class SlowFirst:
 
     async def tell(self, message: Any) -> None: ...
 
+    def flush(self) -> None:
+        """Do nothing: it is there."""
+
     def tell_nowait(self, message: Any) -> None: ...
 
 

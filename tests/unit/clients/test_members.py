@@ -54,6 +54,9 @@ class FakeMember:
     async def tell(self, message: Any) -> None:
         raise NotImplementedError
 
+    def flush(self) -> None:
+        """Do nothing: it is there."""
+
     def tell_nowait(self, message: Any) -> None:
         raise NotImplementedError
 
