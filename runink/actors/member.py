@@ -257,7 +257,8 @@ class Member:
         self._look_at_written(group)
         work = self._replica.work()
         self._carry_out(work, group)
-        if work.has_more:
+        # A follower goes on when its write is done, or with the next tick: nobody waits for it, and the log's thread needs the interpreter now.
+        if work.has_more and (work.append is None or self._replica.is_leader):
             self._wake.ring()
 
     async def _work_until_closed(self, group: anyio.abc.TaskGroup) -> None:

@@ -226,7 +226,7 @@ class Replica:
                 self._hand_out()
             elif self._write():
                 continue
-            elif self._committed and room and self._work.append is None:
+            elif self._committed and room and not self._is_urgent():
                 room -= self._apply_some(room)
             else:
                 break
@@ -234,6 +234,11 @@ class Replica:
         self._work.has_more = bool(self._committed)
         work, self._work = self._work, Work()
         return work
+
+    def _is_urgent(self) -> bool:
+        """Say whether what is to be done must not wait for commands to be applied: a write, and what a leader waits for."""
+        work = self._work
+        return work.append is not None or bool(work.messages and not self.is_leader)
 
     def _hand_out(self) -> None:
         ready = self.node.ready()

@@ -49,7 +49,7 @@ class Carrier(Protocol):
         """Take note that there is output."""
 
     def flush(self) -> None:
-        """Write it now, if that is possible without waiting."""
+        """Write it now, if that is possible without waiting; else soon."""
 
     async def close(self, goodbye: bytes) -> None:
         """Write the last bytes, if the other side reads, and close; in GOODBYE_S at most, twice that at the worst."""
@@ -73,7 +73,8 @@ class StreamCarrier:
         self._has_output.ring()
 
     def flush(self) -> None:
-        """Do nothing: it is written when the writer has its turn."""
+        """Do as `wake`: it is written when the writer has its turn."""
+        self._has_output.ring()
 
     async def close(self, goodbye: bytes) -> None:
         with anyio.move_on_after(GOODBYE_S, shield=True), suppress(*BROKEN):

@@ -137,8 +137,12 @@ class Link:
         except BaseException:
             self._asks.release()
             raise
+        is_alone = not self._pending
         self._pending[number] = settle
-        self._wake_writer()
+        if is_alone:  # nobody else is likely to send something in this turn of the loop
+            self._carrier.flush()
+        else:
+            self._carrier.wake()
 
     def tell(self, target: str, message: Any, *, traceparent: str = "") -> None:
         """Send a message."""
@@ -150,9 +154,8 @@ class Link:
         self._wake_writer()
 
     def flush(self) -> None:
-        """Write what is to be written, if that is possible without waiting."""
-        if self._traffic.has_output:
-            self._carrier.flush()
+        """Write what is to be written now, if that is possible without waiting."""
+        self._carrier.flush()
 
     # Serving.
 
@@ -162,7 +165,10 @@ class Link:
             self._session.answer(number, value)
         except RuninkError as error:  # a value that fits no frame is told as the error that it is
             self._session.fail(number, error)
-        self._wake_writer()
+        if self._session.is_serving:
+            self._carrier.wake()
+        else:
+            self._carrier.flush()
 
     def fail(self, number: int, error: RuninkError) -> None:
         """Answer an Ask of the peer's with an error; dropped if it has expired or the connection is over."""

@@ -294,6 +294,11 @@ class Session:
     # What goes out.
 
     @property
+    def is_serving(self) -> bool:
+        """Say whether an Ask of the peer's waits for its answer."""
+        return bool(self._serving)
+
+    @property
     def asks_max(self) -> int:
         """How many Asks the peer takes at once."""
         return self._peer.asks_max
