@@ -74,14 +74,21 @@ class ReplicaStorage(Storage, Protocol):
 
 
 class Replica:
-    """One member. `nonce`, of 31 bits, is unlike those of other lives of any member: it tells our proposals from others'."""
+    """One member. `nonce`, of 31 bits, is unlike those of other lives of any member: it tells our proposals from others'. At most `apply_max` commands are applied at once."""
 
     def __init__(
-        self, config: Config, storage: ReplicaStorage, store: Store, *, nonce: int
+        self,
+        config: Config,
+        storage: ReplicaStorage,
+        store: Store,
+        *,
+        nonce: int,
+        apply_max: int = APPLY_ENTRIES_MAX,
     ) -> None:
         assert config.async_storage_writes
         assert config.storage is storage
         assert 0 < nonce < 1 << (63 - NUMBER_BITS)
+        assert apply_max > 0
         self.node = RawNode(config)
         self.store = store
         self.lead = NONE
@@ -90,6 +97,7 @@ class Replica:
         self._storage = storage
         self._nonce = nonce << NUMBER_BITS
         self._count = 0
+        self._apply_max = apply_max
         self._proposals = Proposals()
         self._handed_on: deque[Message] = deque(maxlen=HANDED_ON_MAX)
         self._reads = Reads()
@@ -217,10 +225,10 @@ class Replica:
     # What is to be done.
 
     def work(self) -> Work:
-        """Return what is to be done by now. If there is more, it is to be called again: at most APPLY_ENTRIES_MAX commands are applied at once, and none before what others wait for is carried out."""
+        """Return what is to be done by now. If there is more, it is to be called again: at most `apply_max` commands are applied at once, and none before what others wait for is carried out."""
         self._propose()
         self._ask()
-        room = APPLY_ENTRIES_MAX
+        room = self._apply_max
         while True:  # ends: answers ask for less than what they answer, and applying has its limit
             if self.node.has_ready():
                 self._hand_out()

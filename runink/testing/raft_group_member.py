@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from runink.barn.commands import Proposal
-from runink.barn.replica import Replica
+from runink.barn.replica import APPLY_ENTRIES_MAX, Replica
 from runink.errors import Broken, Unavailable
 from runink.raft.config import Config
 from runink.raft.messages import ConfState, Message, MessageType
@@ -151,7 +151,9 @@ class Member:
         config = self._config(log, is_async=kind is not Kind.SYNCHRONOUS)
         if kind is Kind.REPLICA:
             nonce = world.random.randrange(1, 1 << 31)
-            self._life = ReplicaLife(self, Replica(config, log, log.store, nonce=nonce), log)
+            apply_max = world.random.choice((1, 2, APPLY_ENTRIES_MAX))
+            replica = Replica(config, log, log.store, nonce=nonce, apply_max=apply_max)
+            self._life = ReplicaLife(self, replica, log)
         else:
             self._life = RawLife(self, RawNode(config), log, is_async=config.async_storage_writes)
         self.watch.restarted(self._life.raft)
