@@ -16,13 +16,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from runink.errors import OutcomeUnknown, Overloaded, RuninkError, TimedOut
+import msgspec
+
+from runink.barn.commands import Proposal, decode_proposal
+from runink.errors import Broken, OutcomeUnknown, Overloaded, RuninkError, TimedOut
 from runink.raft.messages import Entry
 from runink.raft.reads import ReadState
 
 WAITING_MAX: Final = 4096  # of each: a second of work; beyond it, callers had better know
 WAITING_BYTES_MAX: Final = 64 << 20  # what proposals may hold in memory
-BATCH_ENTRIES_MAX: Final = 512  # proposed at once, and applied in one go: some 5 ms
+BATCH_ENTRIES_MAX: Final = 512  # proposed at once, some milliseconds
 BATCH_BYTES_MAX: Final = (
     1 << 20
 )  # a larger write makes everybody in it wait longer than a second sync would
@@ -32,6 +35,18 @@ LEADERLESS_TICKS: Final = (
     60  # three of the longest election time-outs: whoever could elect somebody has by then
 )
 EXPIRY_TICKS: Final = 1200  # whoever asked has given up long before
+
+
+def proposal_of(entry: Entry) -> Proposal:
+    """Return what an entry proposes. Raises Broken (`wal_version`)."""
+    try:
+        return decode_proposal(entry.data)
+    except msgspec.MsgspecError as error:
+        raise Broken(
+            f"entry {entry.index} of the log holds a command that this version does not know: {error}",
+            code="wal_version",
+            hint="it was written by a newer Runink: run that one",
+        ) from error
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ from runink.barn.commands import DeleteRange, Proposal, Txn
 from runink.barn.image import FORMAT_VERSION, Header, Image
 from runink.barn.keys import MEMBERS, member_key
 from runink.barn.keyvalue import key_prefix
-from runink.barn.replica import proposal_of
+from runink.barn.pending import proposal_of
 from runink.barn.store import Store
 from runink.raft.messages import Entry, EntryType
 

@@ -24,14 +24,20 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
-import msgspec
 from msgspec import structs
 
-from runink.barn.commands import Applied, Proposal, decode_proposal, encode_proposal
+from runink.barn.commands import Applied, Proposal, encode_proposal
 from runink.barn.effects import Append, Work, merged
-from runink.barn.pending import ENTRY_DISK_BYTES, LEADERLESS_TICKS, Proposals, Reads, Request
+from runink.barn.pending import (
+    ENTRY_DISK_BYTES,
+    LEADERLESS_TICKS,
+    Proposals,
+    Reads,
+    Request,
+    proposal_of,
+)
 from runink.barn.store import Store
-from runink.errors import Broken, RuninkError
+from runink.errors import RuninkError
 from runink.raft.config import UNLIMITED, Config
 from runink.raft.errors import ProposalDropped, StepPeerNotFound
 from runink.raft.membership import ConfChangeError
@@ -382,18 +388,6 @@ class Replica:
             context = _name(self._next())
             self._reads.ask(context)
             self.node.read_index(context)
-
-
-def proposal_of(entry: Entry) -> Proposal:
-    """Return what an entry proposes. Raises Broken (`wal_version`)."""
-    try:
-        return decode_proposal(entry.data)
-    except msgspec.MsgspecError as error:
-        raise Broken(
-            f"entry {entry.index} of the log holds a command that this version does not know: {error}",
-            code="wal_version",
-            hint="it was written by a newer Runink: run that one",
-        ) from error
 
 
 def _disk_bytes(entry: Entry) -> int:

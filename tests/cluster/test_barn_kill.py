@@ -17,7 +17,7 @@ from runink.actors.member import Member
 from runink.actors.member_disk import open_directory
 from runink.barn.commands import Answer, Applied, Proposal, Put
 from runink.barn.keyvalue import key_prefix
-from runink.barn.replica import proposal_of
+from runink.barn.pending import proposal_of
 from runink.barn.store import Store
 from runink.storage import log_storage
 from runink.storage.disk import RealDisk
