@@ -233,6 +233,10 @@ class Member:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._keep_time)
                 self._tasks = group
+                for member in self._replica.node.raft.others():
+                    self._peer(
+                        member, group
+                    )  # the first message to it must not be lost for want of a connection
                 await self._work_until_closed(group)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as failed:
