@@ -343,3 +343,56 @@ def test_what_arrived_of_snapshots_that_are_old_now_goes_when_the_directory_is_o
     storage.close()
     opened(disk)
     assert part_names(disk) == ["snapshot-0000000000000032-0000000000000001.part"]
+
+
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "SNAPSHOT_ENTRIES": 10,
+        "SNAPSHOT_ENTRIES_MAX": 1000,
+        "SNAPSHOT_BYTES": 5000,
+        "SNAPSHOT_BYTES_MAX": 20_000,
+    }.items():
+        monkeypatch.setattr(log_storage, name, value)
+
+
+@pytest.mark.parametrize(
+    ("state_bytes", "first", "beyond"),
+    [
+        (0, 10, "so few entries are replayed in no time"),
+        (3000, 30, "the log is as large as the state"),
+        (1 << 20, 200, "it is held in memory"),
+    ],
+)
+def test_a_snapshot_is_due_when_the_log_has_grown_as_large_as_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, state_bytes: int, first: int, beyond: str
+):
+    small_limits(monkeypatch)
+    storage = opened(founded())
+    storage.save(entries(1, 5), HardState(1, 1, 5))
+    with_snapshot(storage, 5, bytes(state_bytes))
+    due = []
+    for index in range(6, 6 + first):
+        due.append(storage.is_snapshot_due(index - 1))
+        storage.save([Entry(1, index, EntryType.EntryNormal, bytes(100))], HardState(1, 1, index))
+    assert not any(due), beyond
+    assert storage.is_snapshot_due(5 + first), beyond
+
+
+def test_large_values_are_worth_a_snapshot_before_there_are_many(monkeypatch: pytest.MonkeyPatch):
+    small_limits(monkeypatch)
+    storage = opened(founded())
+    storage.save([Entry(1, 1, EntryType.EntryNormal, bytes(4999))], HardState(1, 1, 1))
+    assert not storage.is_snapshot_due(1)
+    storage.save([Entry(1, 2, EntryType.EntryNormal, b"x")], HardState(1, 1, 2))
+    assert storage.is_snapshot_due(2)
+
+
+def test_a_restart_knows_how_large_the_last_snapshot_was(monkeypatch: pytest.MonkeyPatch):
+    small_limits(monkeypatch)
+    disk = founded()
+    storage = opened(disk)
+    storage.save(entries(1, 30), HardState(1, 1, 30))
+    with_snapshot(storage, 5, bytes(1 << 20))
+    assert not storage.is_snapshot_due(30)
+    storage.close()
+    assert not opened(disk).is_snapshot_due(30)
