@@ -22,6 +22,7 @@ import anyio
 import msgspec
 
 from runink.errors import LinkLost, RuninkError
+from runink.loops import Bell
 from runink.raft.messages import Message, MessageType
 from runink.runtime.actor import Request
 from runink.runtime.cell import first_error
@@ -114,11 +115,11 @@ class Peer:
         self._lost = lost
         self._queue: deque[tuple[Message, int]] = deque()  # with their sizes
         self._bytes = 0
-        self._wake = anyio.Event()
+        self._wake = Bell()
         self._notice: Message | None = (
             None  # of the commit index, which may wait for another message
         )
-        self._is_held = anyio.Event()
+        self._held = Bell()
         self._ref: PeerRef | None = None
         self.sent = 0  # messages
         self.dropped = 0
@@ -134,7 +135,7 @@ class Peer:
             return
         urgent = self._urgent(messages)
         if not urgent:
-            self._is_held.set()
+            self._held.ring()
             return
         if not self._queue and self._is_sent(self._ref, urgent):
             return
@@ -148,7 +149,7 @@ class Peer:
             excess += 1
         if excess:
             self._drop(excess)
-        self._wake.set()
+        self._wake.ring()
 
     def _urgent(self, messages: Sequence[Message]) -> list[Message]:
         """Return what has to go now, with the notice that was held, unless a message says as much; hold a notice if there is nothing else."""
@@ -214,19 +215,17 @@ class Peer:
     async def _send_held(self) -> None:
         """Let no notice wait longer than HOLD_S. Ends by being cancelled."""
         while True:  # ends by being cancelled
-            await self._is_held.wait()
-            self._is_held = anyio.Event()
+            await self._held.wait()
             await anyio.sleep(HOLD_S)
             if self._notice is not None:
                 notice, self._notice = self._notice, None
                 self._queue.append((notice, MESSAGE_BYTES))
                 self._bytes += MESSAGE_BYTES
-                self._wake.set()
+                self._wake.ring()
 
     async def _send_all(self, ref: PeerRef) -> None:
         while True:  # ends when the connection does
-            if not self._queue:
-                self._wake = anyio.Event()
+            while not self._queue:
                 await self._wake.wait()
             batch = self._next_batch()
             await ref.tell(PeerMessages(self._cluster(), self._sender, _encode(batch)))
