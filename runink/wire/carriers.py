@@ -119,7 +119,7 @@ class DirectCarrier:
         self._transport: Any = None
         self._traffic: Traffic | None = None
         self._early: list[bytes] = []  # came before anybody carried
-        self._lost = ""  # how the connection ended
+        self._is_lost = False
         self._failure: BaseException | None = None
         self._happened = Bell()
         self._will_flush = False
@@ -152,10 +152,8 @@ class DirectCarrier:
     def eof_received(self) -> None:
         """Let the transport close itself."""
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._lost = (
-            str(error) if error is not None else "the connection was closed by the other side"
-        )
+    def connection_lost(self, _: Exception | None) -> None:
+        self._is_lost = True
         self._happened.ring()
 
     def pause_writing(self) -> None:
@@ -173,7 +171,7 @@ class DirectCarrier:
         for data in early:
             self.data_received(data)
         self.wake()
-        while not self._lost and self._failure is None:
+        while not self._is_lost and self._failure is None:
             await self._happened.wait()
         if self._failure is not None:
             raise self._failure
@@ -188,13 +186,13 @@ class DirectCarrier:
         self._write_out()
 
     async def close(self, goodbye: bytes) -> None:
-        if goodbye and self.writing_since is None and not self._lost:
+        if goodbye and self.writing_since is None and not self._is_lost:
             self._transport.write(goodbye)
         self._transport.close()
         with anyio.move_on_after(GOODBYE_S, shield=True):
-            while not self._lost:
+            while not self._is_lost:
                 await self._happened.wait()
-        if not self._lost:
+        if not self._is_lost:
             self._transport.abort()
 
     def _flush(self) -> None:
@@ -203,7 +201,7 @@ class DirectCarrier:
 
     def _write_out(self) -> None:
         traffic = self._traffic
-        if traffic is None or self.writing_since is not None or self._lost:
+        if traffic is None or self.writing_since is not None or self._is_lost:
             return
         data = traffic.take_output()
         if data:

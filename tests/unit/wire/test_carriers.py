@@ -163,3 +163,15 @@ async def test_a_connection_that_is_reset_ends_the_link():
     with anyio.fail_after(5):
         await server.run()
     assert isinstance(server.error, LinkLost)
+
+
+async def test_a_connection_that_is_lost_without_a_word_ends_the_link():
+    ours, theirs = socket.socketpair()
+    carrier = await accept_direct(theirs)
+    server = accepting(carrier, Echo())
+    async with anyio.create_task_group() as group:
+        group.start_soon(server.run)
+        await anyio.wait_all_tasks_blocked()
+        carrier.connection_lost(ConnectionResetError())
+    assert isinstance(server.error, LinkLost)
+    ours.close()
