@@ -144,6 +144,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise Invalid(
                 f"a Barn of {len(self.addresses)} members: it begins with 1, 3 or 5, because an even number bears no more failures",
                 code="config_invalid",
+                hint="name those that founded it: where members that came later listen is known from the Barn itself",
             )
         if self.tls is None and self.secret is None:
             raise Invalid(
