@@ -379,7 +379,8 @@ class Barn(Actor[BarnMessage]):
         return status_of(self._member.store, member, leases=leases, watches=watches)
 
     def _measures(self) -> Measures:
-        own = readings_of(self._member.store, self._served, watches=len(self._polls))
+        leases, watches = len(self._deadlines), len(self._polls)
+        own = readings_of(self._member.store, self._served, leases=leases, watches=watches)
         return Measures((*self._member.readings(), *own))
 
 

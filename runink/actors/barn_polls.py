@@ -62,7 +62,7 @@ class Polls:
         served: Served,
         store: Callable[[], Store],
         *,
-        is_leaderless: Callable[[], bool] = lambda: False,
+        is_leaderless: Callable[[], bool],
     ) -> None:
         self._served = served
         self._store = store

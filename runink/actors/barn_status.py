@@ -57,13 +57,13 @@ def status_of(store: Store, member: MemberStatistics, *, leases: int, watches: i
     )
 
 
-def readings_of(store: Store, served: Served, *, watches: int) -> Iterator[Reading]:
-    """Yield what is known of the store, and of those who ask for something in it."""
+def readings_of(store: Store, served: Served, *, leases: int, watches: int) -> Iterator[Reading]:
+    """Yield what is known of the store, and of those who ask for something in it; `leases` and `watches` are how many there are."""
     numbers = {
         "revision": store.revision,
         "compacted_revision": store.compacted,
         "keys": len(store),
-        "leases": len(store.leases()),
+        "leases": leases,
         "sessions": store.clients,
         "watches": watches,
         "size_bytes": store.size_bytes,

@@ -49,6 +49,10 @@ def _overlap(write: tuple[int, bytes], offset: int, data: bytes) -> bool:
     return write[0] < offset + len(data) and offset < write[0] + len(write[1])
 
 
+class Cut(Exception):
+    """The process ended here (`FaultyDisk.cut_after`)."""
+
+
 class FaultyDisk:
     """A `Disk` in memory. Tests set `space_bytes`, `sync_error` and `before`, and call `crash` and `flip`."""
 
@@ -153,6 +157,18 @@ class FaultyDisk:
     def pending_bytes(self) -> int:
         """How many bytes of writes would not be sure to survive now."""
         return sum(len(data) for file in self._names.values() for _, data in file.unsure)
+
+    def cut_after(self, operations: int) -> None:
+        """Have the change behind so many raise Cut, and every one behind that."""
+        left = operations
+
+        def cut(operation: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Cut(operation)
+
+        self.before = cut
 
     def crash(self, *, kept_bytes: int = 0) -> FaultyDisk:
         """Return what is found after a power cut that kept this many bytes of the pending writes, in their order.

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from runink.wire.codec import plain
+from runink.wire.codec import Raw, decode
 from runink.wire.messages import Answer, Ask, Tell
+
+
+def plain(value: Any) -> Any:
+    """Return what came as a plain value."""
+    return decode(bytes(value)) if type(value) is Raw else value
 
 
 def plain_events(events: Iterable[Any]) -> list[Any]:

@@ -118,11 +118,6 @@ def take_shortly(data: bytes, kind: Any) -> Any:
     return found if _encoder.encode(found) == data else MISSED
 
 
-def plain(value: Any) -> Any:
-    """Return what came as a plain value. Raises ProtocolViolation."""
-    return decode(bytes(value)) if type(value) is Raw else value
-
-
 @cache
 def _short_way_to(kind: Any) -> Callable[[bytes], Any] | None:
     return msgspec.msgpack.Decoder(kind).decode if is_closed(kind) else None

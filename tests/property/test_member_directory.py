@@ -21,13 +21,9 @@ from runink.storage.log_storage import LogStorage, begin_directory, open_log_sto
 from runink.storage.receiving import open_receiver
 from runink.storage.snapshot import SnapshotFacts, encode_facts, facts_of
 from runink.storage.wal import SEGMENT_BYTES_MIN
-from runink.testing.disk import FaultyDisk
+from runink.testing.disk import Cut, FaultyDisk
 
 GROUP = ConfState(voters=(1, 2, 3))
-
-
-class Cut(Exception):
-    """The power went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,16 +190,8 @@ def test_a_crash_before_any_operation_leaves_the_state_before_a_deed_or_behind_i
 ):
     random = Random(seed)
     disk = founded()
-    left = operations
-
-    def cut(operation: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Cut(operation)
-
     life = Life(disk, random)
-    disk.before = cut
+    disk.cut_after(operations)
     with suppress(Cut):
         while True:  # ends: each round but a few has an operation, and their number is set
             life.step()

@@ -26,14 +26,10 @@ from runink.raft.messages import (
 from runink.storage.checking import check_directory
 from runink.storage.log_storage import begin_directory, open_log_storage
 from runink.storage.wal import SEGMENT_BYTES_MIN
-from runink.testing.disk import FaultyDisk
+from runink.testing.disk import Cut, FaultyDisk
 
 MEMBER = 3
 GROUP = ConfState(voters=(1, 2, 3))
-
-
-class Cut(Exception):
-    """The power went."""
 
 
 def written(random: Random) -> tuple[FaultyDisk, dict[str, bytes]]:
@@ -89,15 +85,7 @@ def test_a_crash_at_any_moment_leaves_the_old_member_or_the_new_group_and_loses_
     before = look(disk, MEMBER)
     assert not before.is_alone
     assert keys_in(before) == keys
-    left = operations
-
-    def cut(operation: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Cut(operation)
-
-    disk.before = cut
+    disk.cut_after(operations)
     is_done = False
     with suppress(Cut):
         recover(disk, before, cluster="new")

@@ -10,14 +10,10 @@ from hypothesis import strategies as st
 from runink.errors import Broken, Unavailable, WalCorrupt
 from runink.raft.messages import Entry, EntryType, HardState
 from runink.storage.wal import ENTRY_ROOM_BYTES, SEGMENT_BYTES_MIN, Recovered, open_log
-from runink.testing.disk import FaultyDisk
+from runink.testing.disk import Cut, FaultyDisk
 
 SEGMENT = "wal-0000000000000001"
 batches = st.lists(st.lists(st.binary(max_size=400), min_size=1, max_size=6), max_size=30)
-
-
-class Cut(Exception):
-    """The power went."""
 
 
 def opened(disk: FaultyDisk) -> Recovered:
@@ -97,15 +93,7 @@ def test_a_crash_at_any_operation_loses_nothing_that_was_acknowledged(
     payloads: list[list[bytes]], seed: int, operations: int, cause: str
 ):
     disk = FaultyDisk()
-    left = operations
-
-    def cut(operation: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Cut(operation)
-
-    disk.before = cut
+    disk.cut_after(operations)
     acknowledged: list[Entry] = []
     tried: list[Entry] = []
     snapshot_index = 0

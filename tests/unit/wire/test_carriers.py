@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 from runink.errors import LinkLost, ProtocolViolation, RuninkError
+from runink.testing.frames import plain
 from runink.wire.carriers import DirectCarrier, accept_direct, connect_direct_unix
-from runink.wire.codec import plain
 from runink.wire.link import Link
 from runink.wire.messages import Ask, Tell
 from runink.wire.session import Session

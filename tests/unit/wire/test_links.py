@@ -11,8 +11,8 @@ import anyio.abc
 import pytest
 import trio.testing
 from runink.errors import LinkLost, OutcomeUnknown, ProtocolViolation
+from runink.testing.frames import plain
 from runink.wire.carriers import StreamCarrier
-from runink.wire.codec import plain
 from runink.wire.link import STALL_S, Link
 from runink.wire.messages import Ask, Limits, Tell
 from runink.wire.session import DEFAULT_LIMITS, HANDSHAKE_S, PING_S, SILENT_S, Session
