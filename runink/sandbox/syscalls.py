@@ -1,0 +1,121 @@
+"""Linux system calls that Python 3.11 has no function for, by ctypes: each is called by its name and raises OSError with its errno.
+
+Numbers and constants bear the names of the kernel's headers (`linux/mount.h`, `linux/sched.h`, `linux/prctl.h`, `linux/landlock.h`).  From `open_tree` (2019) on
+numbers are the same on every architecture; older ones are listed for those that we run on.  Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Final
+
+AT_FDCWD: Final = -100
+AT_EMPTY_PATH: Final = 0x1000
+AT_RECURSIVE: Final = 0x8000
+
+CLONE_PIDFD: Final = 0x00001000
+CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWCGROUP: Final = 0x02000000
+CLONE_NEWUTS: Final = 0x04000000
+CLONE_NEWIPC: Final = 0x08000000
+CLONE_NEWUSER: Final = 0x10000000
+CLONE_NEWPID: Final = 0x20000000
+CLONE_NEWNET: Final = 0x40000000
+CLONE_INTO_CGROUP: Final = 0x200000000
+
+OPEN_TREE_CLONE: Final = 1
+OPEN_TREE_CLOEXEC: Final = os.O_CLOEXEC
+MOVE_MOUNT_F_EMPTY_PATH: Final = 0x04
+MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
+FSOPEN_CLOEXEC: Final = 1
+FSMOUNT_CLOEXEC: Final = 1
+FSCONFIG_SET_FLAG: Final = 0
+FSCONFIG_SET_STRING: Final = 1
+FSCONFIG_CMD_CREATE: Final = 6
+MOUNT_ATTR_RDONLY: Final = 0x01
+MOUNT_ATTR_NOSUID: Final = 0x02
+MOUNT_ATTR_NODEV: Final = 0x04
+MOUNT_ATTR_NOEXEC: Final = 0x08
+MOUNT_ATTR_IDMAP: Final = 0x00100000
+MS_REC: Final = 0x4000
+MS_PRIVATE: Final = 1 << 18
+MS_SLAVE: Final = 1 << 19
+MNT_DETACH: Final = 2
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
+PR_SET_NAME: Final = 15
+PR_SET_SECCOMP: Final = 22
+PR_CAPBSET_DROP: Final = 24
+PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_NO_NEW_PRIVS: Final = 38
+PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+# Holds the interpreter's lock over the call: a clone must come back with the lock in both processes.
+_libc_locked: Final = ctypes.PyDLL(None, use_errno=True)
+_libc.syscall.restype = _libc_locked.syscall.restype = ctypes.c_long
+
+_EVERYWHERE: Final = {
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "clone3": 435,
+    "close_range": 436,
+    "openat2": 437,
+    "mount_setattr": 442,
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445,
+    "landlock_restrict_self": 446,
+}
+_BY_MACHINE: Final = {
+    "x86_64": {"capset": 126, "pivot_root": 155, "prctl": 157, "mount": 165, "umount2": 166}
+    | {"unshare": 272, "setns": 308, "seccomp": 317, "sethostname": 170},
+    "aarch64": {"capset": 91, "pivot_root": 41, "prctl": 167, "mount": 40, "umount2": 39}
+    | {"unshare": 97, "setns": 268, "seccomp": 277, "sethostname": 161},
+}
+NUMBERS: Final = _EVERYWHERE | _BY_MACHINE.get(os.uname().machine, {})
+
+Argument = int | bytes | ctypes.Array[ctypes.c_char] | ctypes.Structure | None
+
+
+def call(name: str, *arguments: Argument) -> int:
+    """Make a system call. Bytes are passed as C strings, buffers and structures by their address. Raises OSError."""
+    return _result(_libc, name, arguments)
+
+
+def call_locked(name: str, *arguments: Argument) -> int:
+    """Do what `call` does without giving up the interpreter's lock: for calls that return twice."""
+    return _result(_libc_locked, name, arguments)
+
+
+def _result(libc: ctypes.CDLL, name: str, arguments: tuple[Argument, ...]) -> int:
+    number = NUMBERS.get(name)
+    if number is None:
+        raise OSError(38, f"{name}: its number is not known on {os.uname().machine}")
+    result: int = libc.syscall(ctypes.c_long(number), *map(_passed, arguments))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+    return result
+
+
+def _passed(argument: Argument) -> object:
+    match argument:
+        case int():
+            return ctypes.c_long(argument)
+        case bytes():
+            return ctypes.c_char_p(argument)
+        case None:
+            return None
+        case _:
+            return ctypes.byref(argument)
+
+
+def prctl(option: int, *arguments: int | bytes) -> int:
+    """Make the prctl call, with zeros for what is not given: some options insist on them. Raises OSError."""
+    return call("prctl", option, *arguments, *(0,) * (4 - len(arguments)))
