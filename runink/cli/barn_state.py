@@ -16,7 +16,7 @@ from runink.clients.barn_admin import BarnAdmin
 from runink.clients.barn_requests import BarnStatus, Measure, Measures
 from runink.clients.cluster import Cluster
 from runink.errors import Invalid
-from runink.observe.metrics import METRICS, exposition
+from runink.observe.metrics import METRICS
 from runink.quantities import counted, format_bytes, parse_bytes
 
 
@@ -45,6 +45,8 @@ def metrics(output: str, state: Path | None) -> None:
     if output == "json":
         echo_json(msgspec.to_builtins(found))
     else:
+        from runink.observe.exposition import exposition  # noqa: PLC0415 - no other command of the Barn needs its library
+
         click.echo(exposition(one for one in found if one.name in METRICS), nl=False)
 
 

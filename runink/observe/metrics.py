@@ -1,16 +1,12 @@
-"""Metrics: every one that a part of Runink tells, its meaning in one table, and their text as Prometheus reads it.
+"""Metrics: every one that a part of Runink tells, with its name, unit, help and labels, in one table.
 
-A part keeps its numbers as it likes and hands them over as `Reading`s, which travel like any message; only who shows them needs the table.
-
-The text is the exposition format 0.0.4: a name's HELP and TYPE, then a line for each reading of it.  Label values are escaped: one quotation mark in one
-would otherwise make all of it unreadable.
+A part keeps its numbers as it likes and hands them over as `Reading`s, which travel like any message; only who shows them (`exposition.py`)
+needs the table.  A name ends with its unit: seconds, bytes, ratio (of 1), cores; a counter's with `_total` behind that.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -26,11 +22,12 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a metric is. `bounds` are the upper ends of a histogram's buckets, in the unit that its name ends with."""
+    """What a metric is. `labels` are those that each of its readings has; `bounds` the upper ends of a histogram's buckets, in the unit that its name ends with."""
 
     name: str
     kind: Kind
     help: str
+    labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
 
 
@@ -38,11 +35,13 @@ class Metric:
 SECONDS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # fmt: skip
 
 
-def _table(*rows: tuple[str, str, str]) -> dict[str, Metric]:
-    return {
-        name: Metric(name, Kind(kind), text, SECONDS if Kind(kind) is Kind.HISTOGRAM else ())
-        for name, kind, text in rows
-    }
+def _table(*rows: tuple[str, str, str] | tuple[str, str, str, str]) -> dict[str, Metric]:
+    return {name: _metric(name, Kind(kind), *rest) for name, kind, *rest in rows}
+
+
+def _metric(name: str, kind: Kind, text: str, labels: str = "") -> Metric:
+    bounds = SECONDS if kind is Kind.HISTOGRAM else ()
+    return Metric(name, kind, text, tuple(labels.split()), bounds)
 
 
 METRICS: Final = _table(
@@ -53,7 +52,7 @@ METRICS: Final = _table(
     ("runink_barn_committed_index", "gauge", "The last entry of the log that is committed."),
     ("runink_barn_applied_index", "gauge", "The last entry of the log that is applied."),
     ("runink_barn_snapshot_index", "gauge", "The last entry in the newest snapshot."),
-    ("runink_barn_members", "gauge", "How many members the group has, by their role."),
+    ("runink_barn_members", "gauge", "How many members the group has, by their role.", "role"),
     ("runink_barn_revision", "gauge", "The newest revision."),
     ("runink_barn_compacted_revision", "gauge", "The newest revision whose changes are not kept."),
     ("runink_barn_keys", "gauge", "How many keys there are."),
@@ -73,18 +72,65 @@ METRICS: Final = _table(
     ("runink_barn_log_bytes_total", "counter", "Bytes of their commands."),
     ("runink_barn_log_write_seconds", "histogram", "How long a batch took to be on disk, with its sync."),
     ("runink_barn_snapshot_write_seconds", "histogram", "How long a snapshot of this member's state took."),
-    ("runink_barn_snapshots_sent_total", "counter", "Snapshots that were sent to other members, by what came of it."),
+    ("runink_barn_snapshots_sent_total", "counter", "Snapshots that were sent to other members, by what came of it.", "outcome"),
     ("runink_barn_snapshots_installed_total", "counter", "States of a leader that took the place of this member's."),
-    ("runink_barn_proposals_total", "counter", "Proposals of this member's callers, by what came of them."),
+    ("runink_barn_proposals_total", "counter", "Proposals of this member's callers, by what came of them.", "outcome"),
     ("runink_barn_proposal_seconds", "histogram", "How long a proposal took from its coming to its answer."),
-    ("runink_barn_reads_total", "counter", "Reads, by how fresh they had to be."),
+    ("runink_barn_reads_total", "counter", "Reads, by how fresh they had to be.", "kind"),
     ("runink_barn_watch_answers_total", "counter", "Answers to watches that had something to tell."),
     ("runink_barn_watch_changes_total", "counter", "Changes in these answers."),
     ("runink_barn_leases_expired_total", "counter", "Leases that ended because nobody kept them, as this member applied it."),
-    ("runink_barn_peer_connected", "gauge", "1 while there is a connection to another member."),
-    ("runink_barn_peer_messages_total", "counter", "Messages of consensus that were sent to another member."),
-    ("runink_barn_peer_dropped_total", "counter", "Messages to another member that were lost here."),
-    ("runink_barn_peer_behind_entries", "gauge", "How many entries another member is not known to have; told by the leader."),
+    ("runink_barn_peer_connected", "gauge", "1 while there is a connection to another member.", "member"),
+    ("runink_barn_peer_messages_total", "counter", "Messages of consensus that were sent to another member.", "member"),
+    ("runink_barn_peer_dropped_total", "counter", "Messages to another member that were lost here.", "member"),
+    ("runink_barn_peer_behind_entries", "gauge", "How many entries another member is not known to have; told by the leader.", "member"),
+    ("runink_agent_resident_memory_bytes", "gauge", "What the agent's process has in memory."),
+    ("runink_agent_cpu_seconds_total", "counter", "Processor time that the agent's process has used."),
+    ("runink_agent_open_descriptors", "gauge", "How many descriptors the agent's process has open."),
+    ("runink_agent_start_time_seconds", "gauge", "When the agent's process began, seconds of the Unix epoch."),
+    ("runink_agent_heartbeats_total", "counter", "Renewals of the node's lease, by what came of them.", "outcome"),
+    ("runink_agent_heartbeat_age_seconds", "gauge", "How long ago the node's lease was renewed."),
+    ("runink_agent_log_lines_total", "counter", "Lines that slices printed.", "herd pipeline"),
+    ("runink_agent_log_bytes_total", "counter", "Bytes that were written to the logs of slices.", "herd pipeline"),
+    ("runink_agent_log_dropped_bytes_total", "counter", "Bytes of lines that no log took: it was full, or the disk.", "herd pipeline"),
+    ("runink_node_info", "gauge", "1, with what the node is and runs.", "node kernel architecture python version"),
+    ("runink_node_cores", "gauge", "How many cores the node's agent and slices may use, by affinity and quota."),
+    ("runink_node_memory_bytes", "gauge", "How much memory they may use."),
+    ("runink_node_memory_available_bytes", "gauge", "How much memory is to be had, as the kernel estimates it."),
+    ("runink_node_disk_bytes", "gauge", "How large the disk of the state folder is."),
+    ("runink_node_disk_free_bytes", "gauge", "What is free on it."),
+    ("runink_node_gpus", "gauge", "How many graphics processors the node has."),
+    ("runink_node_pressure_seconds_total", "counter", "How long something (some) or everything (full) waited for a resource.", "resource who"),
+    ("runink_node_clock_skew_seconds", "gauge", "By how much the node's clock is ahead of the Barn's."),
+    ("runink_node_offered_cores", "gauge", "How many cores the node offers to slices; more than it has, as a request is a weight."),
+    ("runink_node_offered_memory_bytes", "gauge", "How much memory the node offers to slices."),
+    ("runink_node_requested_cores", "gauge", "How many cores the running slices have asked for."),
+    ("runink_node_requested_memory_bytes", "gauge", "How much memory the running slices have asked for."),
+    ("runink_slices_running", "gauge", "How many slices run.", "herd pipeline"),
+    ("runink_slice_launches_total", "counter", "Launches of slices, by what came of them.", "herd pipeline outcome"),
+    ("runink_slice_launch_seconds", "histogram", "How long the launch of a slice took, from the request to the spawner's answer."),
+    ("runink_slice_exits_total", "counter", "Slices that ended, by how their processes ended.", "herd pipeline cause"),
+    ("runink_slice_cpu_seconds_total", "counter", "Processor time of slices that ended.", "herd pipeline"),
+    ("runink_slice_wall_seconds_total", "counter", "How long slices that ended had run.", "herd pipeline"),
+    ("runink_slice_memory_peak_bytes", "gauge", "The most memory that a slice that ended has had.", "herd pipeline"),
+    ("runink_cgroup_memory_bytes", "gauge", "What the cgroups of running slices hold in memory.", "herd pipeline"),
+    ("runink_cgroup_pids", "gauge", "How many processes and threads are in the cgroups of running slices.", "herd pipeline"),
+    ("runink_cgroup_cpu_seconds_total", "counter", "Processor time of slices, as their cgroups count it.", "herd pipeline"),
+    ("runink_cgroup_throttled_seconds_total", "counter", "How long slices stood still because their quota of processor time was used up.", "herd pipeline"),
+    ("runink_cgroup_throttled_periods_total", "counter", "In how many periods that happened.", "herd pipeline"),
+    ("runink_cgroup_oom_kills_total", "counter", "Processes of slices that the kernel killed for want of memory.", "herd pipeline"),
+    ("runink_cgroup_pids_refused_total", "counter", "Processes that slices were not allowed to make.", "herd pipeline"),
+    ("runink_step_rows_in_total", "counter", "Rows that came into a step.", "herd pipeline step"),
+    ("runink_step_rows_out_total", "counter", "Rows that a step has given.", "herd pipeline step"),
+    ("runink_step_rejected_rows_total", "counter", "Rows that a contract rejected.", "herd pipeline step"),
+    ("runink_step_batches_total", "counter", "Batches that a step has given.", "herd pipeline step"),
+    ("runink_step_bytes_total", "counter", "Bytes of these batches.", "herd pipeline step"),
+    ("runink_step_busy_seconds_total", "counter", "Time that was spent in a step, without its neighbours'.", "herd pipeline step"),
+    ("runink_edge_rows_total", "counter", "Rows that went from a slice to another one.", "herd pipeline source target"),
+    ("runink_edge_batches_total", "counter", "Batches that went from a slice to another one.", "herd pipeline source target"),
+    ("runink_edge_bytes_total", "counter", "Bytes of these batches.", "herd pipeline source target"),
+    ("runink_http_requests_total", "counter", "Requests to the metrics address, by the status of the answer.", "status"),
+    ("runink_http_connections_cut_total", "counter", "Connections to it that were ended without an answer, for their slowness or their number."),
 )  # fmt: skip
 
 
@@ -114,43 +160,3 @@ class Histogram:
 
     def reading(self) -> Reading:
         return Reading(self._name, self._sum, counts=tuple(self._counts))
-
-
-def exposition(readings: Iterable[Reading]) -> str:
-    """Return the readings as text. Raises KeyError for a metric that the table does not have: a newer member's are left out by who asks."""
-    by_name: defaultdict[str, list[Reading]] = defaultdict(list)
-    for reading in readings:
-        by_name[reading.name].append(reading)
-    return "".join(
-        line + "\n" for name, some in by_name.items() for line in _lines(METRICS[name], some)
-    )
-
-
-def _lines(metric: Metric, readings: Iterable[Reading]) -> Iterator[str]:
-    yield f"# HELP {metric.name} {metric.help}"
-    yield f"# TYPE {metric.name} {metric.kind.value}"
-    for reading in readings:
-        if metric.kind is not Kind.HISTOGRAM:
-            yield f"{metric.name}{_braced(reading.labels)} {_number(reading.value)}"
-            continue
-        total = 0
-        for bound, count in zip((*metric.bounds, float("inf")), reading.counts, strict=True):
-            total += count
-            labels = reading.labels | {"le": "+Inf" if bound == float("inf") else _number(bound)}
-            yield f"{metric.name}_bucket{_braced(labels)} {total}"
-        yield f"{metric.name}_sum{_braced(reading.labels)} {_number(reading.value)}"
-        yield f"{metric.name}_count{_braced(reading.labels)} {total}"
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
-
-
-def _braced(labels: dict[str, str]) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
