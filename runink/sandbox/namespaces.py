@@ -1,0 +1,106 @@
+"""Processes in namespaces of their own, and the id maps between them.
+
+`cloned` is `os.fork` with flags: the child is a copy of this (single-threaded) interpreter.  A child with a user namespace of its own has no ids
+until somebody with power over them writes its maps (`map_ids`): until then it must wait.
+
+Id ranges.  A herd has IDS ids on a node, `first`, `first + 1`, ...; inside, they are 0, 1, ...  Slices run as OWN of them.  What lies on disk
+belongs to who runs the node, and is shown to a slice as its own by mounts with an id map (`mounts.py`), so that no id of a herd is
+ever written to a disk.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+from typing import Final, NamedTuple
+
+from runink.sandbox.syscalls import CLONE_NEWUSER, CLONE_PIDFD, call_locked
+
+IDS: Final = 1 << 16
+OWN: Final = 1000  # the user and group that a slice's code runs as, inside
+_CLONE_ARGS = struct.Struct("11Q")  # struct clone_args of linux/sched.h
+
+
+class Child(NamedTuple):
+    """A new process, as its parent knows it. In the child itself both are 0."""
+
+    pid: int
+    pidfd: int
+
+
+class MapRefused(OSError):
+    """The kernel has not written an id map as it was asked to."""
+
+
+def cloned(flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGCHLD) -> Child:
+    """Copy this process with `flags` (CLONE_NEW*, CLONE_PARENT, CLONE_INTO_CGROUP with the descriptor `cgroup`). Returns twice. Raises OSError."""
+    pidfd = ctypes.c_int(-1)
+    packed = _CLONE_ARGS.pack(
+        flags | CLONE_PIDFD, ctypes.addressof(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, cgroup
+    )
+    arguments = ctypes.create_string_buffer(packed, _CLONE_ARGS.size)
+    # What the interpreter does around os.fork: its locks, its idea of the main thread, the seeds of `random`.
+    ctypes.pythonapi.PyOS_BeforeFork()
+    try:
+        pid = call_locked("clone3", arguments, _CLONE_ARGS.size)
+    except OSError:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        raise
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return Child(0, 0)
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return Child(pid, pidfd.value)
+
+
+def map_ids(pid: int, maps: list[tuple[int, int, int]]) -> None:
+    """Write a process's user and group maps (inside, outside, count) and read them back. Raises OSError, MapRefused."""
+    text = "".join(f"{inside} {outside} {count}\n" for inside, outside, count in maps)
+    for name in ("uid_map", "gid_map"):
+        _write(f"/proc/{pid}/{name}", text)
+        found = [tuple(map(int, line.split())) for line in _read(f"/proc/{pid}/{name}").split("\n")]
+        if found[:-1] != maps:
+            raise MapRefused(0, f"{name} of {pid} reads {found}, not {maps}")
+
+
+def forbid_setgroups(pid: int) -> None:
+    """Take a process's right to choose its groups, without which no user may write its group map. Raises OSError."""
+    _write(f"/proc/{pid}/setgroups", "deny")
+
+
+def user_namespace(maps: list[tuple[int, int, int]]) -> int:
+    """Return a descriptor of a user namespace with these maps, in which nobody lives. Raises OSError."""
+    source, target = os.pipe()
+    child = cloned(CLONE_NEWUSER)
+    if not child.pid:
+        os.close(target)
+        os.read(source, 1)
+        os._exit(0)
+    os.close(source)
+    try:
+        map_ids(child.pid, maps)
+        return os.open(f"/proc/{child.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(target)
+        os.close(child.pidfd)
+        os.waitpid(child.pid, 0)
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"{path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: str) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 4096).decode()
+    finally:
+        os.close(descriptor)
