@@ -111,7 +111,7 @@ def listen_tcp(host: str, port: int) -> socket.socket:
 
 def check_may_listen(host: str, *, has_tls: bool) -> None:
     """Raise Refused if a host would be listened on that others reach, without TLS."""
-    if has_tls or _is_loopback(host):
+    if has_tls or is_loopback(host):
         return
     raise Refused(
         f"refused to listen on {host} without TLS: whoever reaches it could read and forge messages",
@@ -120,7 +120,8 @@ def check_may_listen(host: str, *, has_tls: bool) -> None:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
