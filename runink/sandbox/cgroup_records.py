@@ -1,0 +1,114 @@
+"""What a group has used and what its limits have done: which file says it, in which version.
+
+    what                          v2                                   v1
+    oom_kills                     memory.events oom_kill               memory.oom_control oom_kill; v1 counts in the slice, not in its herd
+    pids_refused                  pids.events max                      pids.events max
+    cpu_periods, _throttled       cpu.stat nr_periods, nr_throttled    the same
+    cpu_throttled_s               cpu.stat throttled_usec              cpu.stat throttled_time, in nanoseconds
+    cpu_user_s, cpu_system_s      cpu.stat user_usec, system_usec      cpuacct.usage in nanoseconds, parted as usage_user and usage_sys
+    memory_bytes                  memory.current                       memory.usage_in_bytes
+    memory_bytes_peak             memory.peak, from Linux 5.19 on      memory.max_usage_in_bytes
+    read_bytes, written_bytes     io.stat rbytes, wbytes               blkio.throttle.io_service_bytes_recursive
+
+The time of the cores is counted in every v2 group, with or without the controller, so a hybrid takes it from there.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from runink.sandbox import cgroup_files as files
+from runink.sandbox.cgroup_layout import Layout
+from runink.sandbox.cgroup_limits import Version
+
+V1_MEMORY: Final = ("memory.usage_in_bytes", "memory.max_usage_in_bytes")
+
+
+class Events(NamedTuple):
+    """What limits have done to a group since it was made.
+
+    A process that the herd's limit has refused counts in v1, and in v2 before Linux 6.11, for the slice that wanted it; after that for the herd.
+    """
+
+    oom_kills: int = 0
+    pids_refused: int = 0
+    cpu_periods: int = 0
+    cpu_periods_throttled: int = 0
+    cpu_throttled_s: float = 0.0
+
+
+class Usage(NamedTuple):
+    """What a group and all below it have used since it was made; nothing where the kernel does not count it."""
+
+    cpu_user_s: float | None = None
+    cpu_system_s: float | None = None
+    memory_bytes: int | None = None
+    memory_bytes_peak: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+
+
+def events_of(layout: Layout) -> Events:
+    """Return what has happened. Raises OSError."""
+    memory, pids, cpu = {}, {}, {}
+    if layout.memory is not Version.NONE:
+        name = "memory.events" if layout.memory is Version.V2 else "memory.oom_control"
+        memory = files.numbers(files.read(f"{layout.directory(layout.memory, 'memory')}/{name}"))
+    if layout.pids is not Version.NONE:
+        directory = layout.directory(layout.pids, "pids")
+        pids = files.numbers(files.read_if_any(f"{directory}/pids.events"))
+    if layout.cpu is not Version.NONE:
+        cpu = files.numbers(files.read(f"{layout.directory(layout.cpu, 'cpu')}/cpu.stat"))
+    return Events(
+        oom_kills=memory.get("oom_kill", 0),
+        pids_refused=pids.get("max", 0),
+        cpu_periods=cpu.get("nr_periods", 0),
+        cpu_periods_throttled=cpu.get("nr_throttled", 0),
+        cpu_throttled_s=cpu.get("throttled_usec", 0) / 1e6 + cpu.get("throttled_time", 0) / 1e9,
+    )
+
+
+def usage_of(layout: Layout) -> Usage:
+    """Return what was used. Raises OSError."""
+    user_s, system_s = _cpu_s(layout)
+    current = peak = None
+    if layout.memory is not Version.NONE:
+        directory = layout.directory(layout.memory, "memory")
+        is_v2 = layout.memory is Version.V2
+        names = ("memory.current", "memory.peak") if is_v2 else V1_MEMORY
+        current, peak = (_number(f"{directory}/{name}") for name in names)
+    read_bytes, written_bytes = _io_bytes(layout)
+    return Usage(user_s, system_s, current, peak, read_bytes, written_bytes)
+
+
+def _cpu_s(layout: Layout) -> tuple[float | None, float | None]:
+    if layout.unified:
+        found = files.numbers(files.read(f"{layout.unified.directory}/cpu.stat"))
+        return found["user_usec"] / 1e6, found["system_usec"] / 1e6
+    accounting = layout.with_controller("cpuacct")
+    if accounting is None:
+        return None, None
+    texts = [
+        files.read(f"{accounting.directory}/cpuacct.usage{which}")
+        for which in ("", "_user", "_sys")
+    ]
+    return _parted(*map(int, texts))
+
+
+def _parted(total_ns: int, user_ticks_ns: int, system_ticks_ns: int) -> tuple[float, float]:
+    """Part what was measured as the ticks of the clock were; they alone are wrong by a tenth where a quota stops and starts the group."""
+    ticks_ns = user_ticks_ns + system_ticks_ns
+    user_s = total_ns / 1e9 * (user_ticks_ns / ticks_ns if ticks_ns else 1.0)
+    return user_s, total_ns / 1e9 - user_s
+
+
+def _io_bytes(layout: Layout) -> tuple[int | None, int | None]:
+    if layout.io is Version.NONE:
+        return None, None
+    name = "io.stat" if layout.io is Version.V2 else "blkio.throttle.io_service_bytes_recursive"
+    return files.device_bytes(files.read_if_any(f"{layout.directory(layout.io, 'blkio')}/{name}"))
+
+
+def _number(path: str) -> int | None:
+    text = files.read_if_any(path)
+    return int(text) if text else None
