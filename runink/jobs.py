@@ -53,7 +53,8 @@ class Prepared(msgspec.Struct, frozen=True):
 class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
     """Run these nodes, in this order. `links` are all that touch them; `inputs` and `outputs` those that are pipes.
 
-    `project` is the folder that relative paths start from, `bundle` the folder of the run's code, `scratch` a private folder for spooling.
+    `project` is the folder that relative paths start from, `bundle` the folder of the run's code, `scratch` a private folder for spooling,
+    `environment` that of the packages which the project brings along, if it does.
     `staged` maps a source that reads another slice's prepared output to the absolute paths or URIs of it.
     """
 
@@ -74,6 +75,7 @@ class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
     memory_bytes: int = (
         0  # what the slice asked for: engines that can spill to `scratch` before they take more
     )
+    environment: str = ""
 
 
 class PublishJob(msgspec.Struct, frozen=True, tag="publish", omit_defaults=True):

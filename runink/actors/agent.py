@@ -36,18 +36,13 @@ from runink.actors.launching import (
     make_scratch,
     process_name,
 )
+from runink.actors.packages import Packages, TakenBack
 from runink.actors.pipelines import Pipelines
 from runink.actors.registration import Registration
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
 from runink.barn.history import Watched
-from runink.barn.keys import (
-    PLACEMENTS,
-    SLICES,
-    parse_slice,
-    placement_key,
-    run_key,
-)
+from runink.barn.keys import PLACEMENTS, SLICES, parse_slice, placement_key, run_key
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
 from runink.clients.barn import BarnClient, Found, decode_value
 from runink.clients.run_requests import RunRequest, SliceProgress
@@ -55,13 +50,7 @@ from runink.errors import Overloaded, RuninkError
 from runink.jobs import Progress
 from runink.names import RunId
 from runink.observe.slice_logs import SliceLog, log_path
-from runink.runs.records import (
-    NodeRecord,
-    Placement,
-    RunRecord,
-    SliceRecord,
-    SliceState,
-)
+from runink.runs.records import NodeRecord, Placement, RunRecord, SliceRecord, SliceState
 from runink.runtime.actor import Actor, Context
 from runink.runtime.ref import Ref
 from runink.sandbox.client import Exited, LaunchedSlice, Spawner
@@ -99,6 +88,7 @@ class Agent(Actor[AgentMessage]):
         self._pipelines = Pipelines(barn)
         self._registration = Registration(barn, node)
         self._records = SliceRecords(barn, lost=self._disown)
+        self._packages = Packages(workplace, self._records, now_ms=now_ms)
         self._context: Context[AgentMessage]
 
     async def started(self, context: Context[AgentMessage]) -> None:
@@ -109,6 +99,7 @@ class Agent(Actor[AgentMessage]):
         await self._registration.begin()
         await self._take_up()
         context.spawn(self._registration.keep)
+        context.spawn(self._packages.collect)
         context.spawn(partial(follow, self._barn, (self._prefix,), self._tell))
 
     async def _tell(self, seen: Seen) -> None:
@@ -198,7 +189,7 @@ class Agent(Actor[AgentMessage]):
             self._context.spawn(partial(self._stop, attended))
         for launching in self._launching.values():
             if key in launching.keys:
-                launching.unwanted.add(key)
+                launching.take_back(key)
 
     async def _stop(self, attended: Attended) -> None:
         if attended.stopping:
@@ -273,16 +264,21 @@ class Agent(Actor[AgentMessage]):
         records: list[SliceRecord],
     ) -> None:
         try:
-            launches = launches_of(
-                await self._pipelines.of(run), run, records, slices, self._workplace
-            )
-            modules = frozenset(module for launch in launches for module in launch.modules)
-            if modules:
-                await self._spawner.preload(sorted(modules))
-            with gang_descriptors(launches) as descriptors:
-                async with anyio.create_task_group() as group:
-                    for launch, mine in zip(launches, descriptors, strict=True):
-                        group.start_soon(self._launch_one, launching, launch, mine)
+            dag = await self._pipelines.of(run)
+            with await self._packages.ready(dag, run, records, launching) as packages:
+                launches = launches_of(
+                    dag, run, records, slices, self._workplace, packages.environment
+                )
+                modules = frozenset(module for launch in launches for module in launch.modules)
+                if modules:
+                    await self._spawner.preload(sorted(modules))
+                with gang_descriptors(launches, packages.leases) as descriptors:
+                    async with anyio.create_task_group() as group:
+                        for launch, mine in zip(launches, descriptors, strict=True):
+                            group.start_soon(self._launch_one, launching, launch, mine)
+        except TakenBack:
+            for record in records:
+                self._write_over(record, SliceState.CANCELLED)
         except RuninkError as error:
             for record in records:
                 self._records.write(unborn(record, error, now_ms=self._now_ms()))

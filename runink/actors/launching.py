@@ -33,10 +33,11 @@ class Workplace:
 
     state: Path
 
-    def folders(self, run: RunRecord) -> Folders:
-        return Folders(
-            bundle=str(self.state / "bundles" / run.bundle), run=str(self.run_folder(run.run))
-        )
+    def folders(self, run: RunRecord, environment: str = "") -> Folders:
+        return Folders(str(self.bundle(run)), str(self.run_folder(run.run)), environment)
+
+    def bundle(self, run: RunRecord) -> Path:
+        return self.state / "bundles" / run.bundle
 
     def run_folder(self, run: str) -> Path:
         return self.state / "runs" / run
@@ -70,6 +71,11 @@ class Launching:
 
     keys: frozenset[str]
     unwanted: set[str] = field(default_factory=set)
+    taken_back: anyio.Event = field(default_factory=anyio.Event)  # set with the first of them
+
+    def take_back(self, key: str) -> None:
+        self.unwanted.add(key)
+        self.taken_back.set()
 
 
 def process_name(record: SliceRecord) -> str:
@@ -90,9 +96,10 @@ def launches_of(
     records: Iterable[SliceRecord],
     slices: Mapping[str, SliceRecord],
     workplace: Workplace,
+    packages: str = "",
 ) -> list[Launch]:
-    """Return what is to be launched for these slices of a run."""
-    folders = workplace.folders(run)
+    """Return what is to be launched for these slices of a run. `packages` is the folder of its own packages, if it has any."""
+    folders = workplace.folders(run, packages)
     given = environment()
     return [
         _chain(run, record, chain_plan(dag, run, record, slices=slices, folders=folders), given)
@@ -138,8 +145,12 @@ def encode_job(job: SliceJob) -> bytes:
 
 
 @contextmanager
-def gang_descriptors(launches: Sequence[Launch]) -> Iterator[list[list[int]]]:
+def gang_descriptors(
+    launches: Sequence[Launch], leases: Sequence[int] = ()
+) -> Iterator[list[list[int]]]:
     """Make the gang's pipes and yield each slice's descriptors, in the order that its job names; all are closed at the end.
+
+    Each slice gets the `leases` too, behind what its job names: what they hold is held until the last slice has ended. They stay the caller's.
 
     Raises Refused (`stdin_unusable`, `stdout_unusable`) if the run's standard input or output cannot be opened, Overloaded
     (`no_descriptors`) if this process may not have so many pipes open.
@@ -158,7 +169,7 @@ def gang_descriptors(launches: Sequence[Launch]) -> Iterator[list[list[int]]]:
                 if path:
                     mine.append(_opened(path, flags))
                     held.append(mine[-1])
-            found.append(mine)
+            found.append([*mine, *leases])
         yield found
     finally:
         for descriptor in held:

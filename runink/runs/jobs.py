@@ -23,10 +23,11 @@ STANDARD: Final = "-"  # the path of standard input and output
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where a run's files are: the bundle's code, and a folder of the run's own for scratch, logs and kept dead letters."""
+    """Where a run's files are: the bundle's code, a folder of the run's own for scratch, logs and kept dead letters, and its own packages."""
 
     bundle: str
     run: str
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def chain_plan(
         stdout=place + uses_stdin if uses_stdout else None,
         cpus=max(1, round(record.resources.cpu_m / 1000)),
         memory_bytes=record.resources.memory_bytes,
+        environment=folders.environment,
     )
     uses_scratch = any(link.spool for link in job.links) or any(
         isinstance(node, Step) and isinstance(node.action, Sql) for node in nodes

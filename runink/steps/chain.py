@@ -23,6 +23,7 @@ from typing import Final, TypeVar
 
 import pyarrow as pa
 
+from runink.environments.activating import activate
 from runink.errors import Refused, to_wire
 from runink.jobs import ChainJob, Done, Failed, NodeFacts, Prepared, Progress
 from runink.steps.channels import Failure, Stopped
@@ -114,6 +115,8 @@ class _Chain:
 
     def _build(self) -> None:
         try:
+            if self._job.environment:
+                activate(self._job.environment)
             self._wiring.build()
         except Exception as error:  # noqa: BLE001 - opening may raise what any library raises; it is told
             self._layout.stop.set(Failure(self._layout.building, error, None, exact=False))

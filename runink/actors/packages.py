@@ -1,0 +1,175 @@
+"""The agent's part in packages that a project brings along: they are there before a gang's slices are launched.
+
+    no lock, or no step of the gang is a function   nothing is done
+    a lock that cannot be                           the gang fails, before anything is downloaded
+    its environment is there                        a use of it begins (a fraction of a millisecond)
+    it is not                                       it is made; meanwhile the slices, and so the run, say what they wait for
+    a slice's placement is taken back meanwhile     the making ends, TakenBack is raised: the gang is launched whole or not at all
+
+What uv prints is written into the log of the gang's first slice.  The use is handed to the slices as a descriptor, so it lasts as long as they do.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import anyio
+from msgspec.structs import replace as changed
+
+from runink.actors.launching import Launching, Workplace
+from runink.actors.slice_records import SliceRecords
+from runink.dag import Dag, Function, Step
+from runink.environments.collecting import Policy, collect
+from runink.environments.lock import Lock, read_lock
+from runink.environments.packages import collisions, conflicts, installed, refused
+from runink.environments.store import FOLDER, Environments, Listener, Use
+from runink.errors import Refused, RuninkError
+from runink.observe.slice_logs import SliceLog, Stream, log_path
+from runink.runs.records import RunRecord, SliceRecord, SliceState, Task
+from runink.sandbox.protocol import PRELOADABLE
+
+Result = TypeVar("Result")
+
+COLLECT_S: Final = 3600.0  # between two looks at what nobody uses any more
+
+
+_log = logging.getLogger(__name__)
+
+
+class TakenBack(Refused):
+    """The gang is not wanted any more."""
+
+    default_code = "taken_back"
+
+
+@dataclass(frozen=True, slots=True)
+class GangPackages:
+    """What a gang is launched with. It is given up at the end of the block; slices that have it by then keep it."""
+
+    use: Use | None = None
+
+    @property
+    def environment(self) -> str:
+        return str(self.use.folder) if self.use else ""
+
+    @property
+    def leases(self) -> tuple[int, ...]:
+        return (self.use.descriptor,) if self.use else ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.use:
+            self.use.close()
+
+
+class Packages:
+    """One for an agent."""
+
+    def __init__(
+        self, workplace: Workplace, records: SliceRecords, *, now_ms: Callable[[], int]
+    ) -> None:
+        self._workplace = workplace
+        self._records = records
+        self._now_ms = now_ms
+        self._folder = workplace.state / FOLDER
+        self._environments = Environments(self._folder)
+
+    async def ready(
+        self, dag: Dag, run: RunRecord, records: list[SliceRecord], launching: Launching
+    ) -> GangPackages:
+        """Return the packages of a gang's slices. Raises TakenBack, Invalid for a lock that cannot be, and what `Environments.ready` does."""
+        if not _runs_functions(dag, records):
+            return GangPackages()
+        lock = read_lock(self._workplace.bundle(run))
+        if lock is None:
+            return GangPackages()
+        preloaded = _preloaded()
+        if found := collisions(lock, preloaded):
+            raise refused(found, lock)
+        use = await self._ready(lock, records, launching)
+        loaded = {module for one in use.packages if one.name in preloaded for module in one.modules}
+        if found := conflicts(use.packages, loaded, preloaded):
+            use.close()
+            raise refused(found, lock)
+        return GangPackages(use)
+
+    async def collect(self) -> None:
+        """Take away what nobody uses any more, now and then, for as long as this task lives."""
+        while True:
+            await anyio.sleep(COLLECT_S)
+            if not self._folder.is_dir():
+                continue
+            try:
+                await anyio.to_thread.run_sync(partial(collect, self._folder, Policy()))
+            except OSError as error:  # a folder of another user, a broken disk: runs go on, and the next look may find it mended
+                _log.warning("environments not collected", extra={"problem": str(error)})
+
+    async def _ready(self, lock: Lock, records: list[SliceRecord], launching: Launching) -> Use:
+        first = records[0]
+        log = SliceLog(log_path(self._workplace.run_folder(first.run), first.slice, first.attempt))
+
+        def heard(line: str) -> None:
+            log.write(Stream.RUNINK, [line], at_ms=self._now_ms())
+
+        listener = Listener(partial(self._tell_waiting, records), heard)
+        try:
+            use = await _unless(launching.taken_back, self._environments.ready(lock, listener))
+        finally:
+            log.close()
+        if use is None:
+            raise TakenBack("the run was cancelled while its packages were installed")
+        return use
+
+    def _tell_waiting(self, records: Iterable[SliceRecord], reason: str) -> None:
+        for record in records:
+            waiting = changed(record, state=SliceState.LAUNCHING, waits_for=reason)
+            self._records.write(changed(waiting, launched_ms=self._now_ms()))
+
+
+def _runs_functions(dag: Dag, records: Iterable[SliceRecord]) -> bool:
+    """Say whether anything of a gang imports code of the project."""
+    mine = {record.slice for record in records if record.task is Task.CHAIN}
+    names = {name for spec in dag.slices if spec.id in mine for name in spec.nodes}
+    return any(
+        node.id in names and isinstance(node, Step) and isinstance(node.action, Function)
+        for node in dag.nodes
+    )
+
+
+def _preloaded() -> dict[str, str]:
+    """Return the versions of what any slice of this node may find loaded."""
+    return {name: version for name, version in installed(sys.path).items() if name in PRELOADABLE}
+
+
+async def _unless(event: anyio.Event, work: Awaitable[Result]) -> Result | None:
+    """Return what the work comes to, or nothing if the event comes first and ends it. Raises what the work does."""
+    results: list[Result] = []
+    errors: list[RuninkError] = []
+
+    async def do() -> None:
+        try:
+            results.append(await work)
+        except RuninkError as error:
+            errors.append(error)  # out of a task group it would come as a group
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(do)
+        await event.wait()
+        group.cancel_scope.cancel()
+    if errors:
+        raise errors[0]
+    return results[0] if results else None
