@@ -21,6 +21,7 @@ import msgspec
 from runink.contracts.fields import ContractSpec
 from runink.expressions import Expression
 from runink.names import HerdName, PipelineName
+from runink.networks import Network
 
 MAIN = "main"  # the stream that a node works on; every other role is a side input's name
 REJECTED = "rejected"  # a check's other output, towards its dead letter
@@ -162,7 +163,11 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SliceSpec(msgspec.Struct, frozen=True):
-    """Nodes that share one process, in the order in which batches pass them; `why` says how they came to be together."""
+    """Nodes that share one process, in the order in which batches pass them; `why` says how they came to be together.
+
+    `network` is what its steps ask for, and `reaches` are the places elsewhere that its sources and sinks read and write: together
+    they decide on the node which network it has (`networks.granted`).
+    """
 
     id: str
     scenario: str
@@ -171,6 +176,8 @@ class SliceSpec(msgspec.Struct, frozen=True):
     resources: Resources
     labels: tuple[str, ...] = ()
     why: str = ""
+    network: Network = Network.NONE
+    reaches: tuple[str, ...] = ()
 
 
 class Assertion(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from runink.dsl.arguments import Arguments
 from runink.dsl.syntax import Text
 from runink.dsl.uris import Location, Mistake, located
 from runink.errors import Span
+from runink.networks import Network
 from runink.quantities import parse_bytes, parse_cpu
 
 CPU_M_MAX: Final = 1_024_000  # a machine of 1,024 cores; more is a slip of the unit
@@ -25,6 +26,7 @@ _ON_INVALID: Final = {
     OnInvalid.FAIL.value: "",
     OnInvalid.TAG.value: "set such rows aside with @deadletter, or let them fail the run",
 }
+_NETWORKS: Final = {one.value: "" for one in Network}
 _PROGRAM_FORMATS: Final = {one.value: "" for one in (Format.JSONL, Format.CSV, Format.ARROW)}
 
 
@@ -87,6 +89,7 @@ class RequiresClause:
     span: Span
     cpu_m: int | None
     memory_bytes: int | None
+    network: Network | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +264,10 @@ def _requires(arguments: Arguments) -> RequiresClause:
         arguments.unfit(
             "cpu", "no machine has so many cores", "write cores: cpu=2, or a part: cpu=250m"
         )
-    return RequiresClause(arguments.annotation.span, cpu_m, memory_bytes)
+    network = arguments.choice("network", _NETWORKS)
+    return RequiresClause(
+        arguments.annotation.span, cpu_m, memory_bytes, Network(network) if network else None
+    )
 
 
 def _affinity(arguments: Arguments) -> AffinityClause:

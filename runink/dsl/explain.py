@@ -32,12 +32,17 @@ from runink.dag import (
 )
 from runink.dsl.uris import STANDARD
 from runink.expressions import Binary, Expression, Items, Literal, Name, Not, Scalar
+from runink.networks import Network
 
 LABEL_MAX: Final = 60  # characters of a label in a picture: longer ones cover their neighbours
 _MODES: Final = {
     Mode.OVERWRITE: "replaces what is there",
     Mode.APPEND: "adds a part beside what is there",
     Mode.ERROR: "only if nothing is there",
+}
+_NETWORKS: Final = {
+    Network.EGRESS: "the internet, and what the herd's policy lists",
+    Network.HOST: "the node's own, where the node allows it",
 }
 _POLICIES: Final = {
     OnInvalid.DEAD_LETTER: "rows that break it are set aside with the reasons",
@@ -152,6 +157,10 @@ def _golden(golden: Golden) -> str:
 def _slice(spec: SliceSpec) -> Iterable[str]:
     yield f"  slice {spec.id}: {', '.join(map(_short, spec.nodes))}"
     yield f"    {spec.why}"
+    if spec.network is not Network.NONE:
+        yield f"    network {spec.network.value}: {_NETWORKS[spec.network]}"
+    elif spec.reaches:
+        yield f"    network egress, or host if that is on the node itself: for {', '.join(spec.reaches)}"
 
 
 def _gangs(dag: Dag) -> Iterable[str]:

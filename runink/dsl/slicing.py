@@ -1,18 +1,20 @@
 """Which nodes share a process, and which processes start together.
 
-    slice   nodes that are joined by links, ask for the same (resources, labels), and of which none wants to be alone
+    slice   nodes that are joined by links, ask for the same (resources, labels, network), and of which none wants to be alone
     gang    slices that are joined by pipes
 
-Sources, contracts and sinks ask for nothing of their own: they go with the step that reads or feeds them.  Two nodes are not brought
+Sources, contracts and sinks ask for nothing of their own: they go with the step that reads or feeds them.  But a step that asks for no network shares no process
+with a source or sink that needs one; one that says nothing of it does.  Two nodes are not brought
 together where a process would then wait for itself through another one (a slice never is on both ends of a chain of pipes).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from runink.dag import MAIN, REJECTED, Link, Node, Resources, SliceSpec, Step
+from runink.dag import MAIN, REJECTED, Link, Node, Resources, Sink, SliceSpec, Source, Step
+from runink.networks import Network, is_elsewhere
 from runink.quantities import format_cpu, format_memory
 
 
@@ -22,26 +24,35 @@ class Wish:
 
     resources: Resources | None = None
     labels: tuple[str, ...] | None = None
+    network: Network | None = None
     isolate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a process must have: the wish with the scenario's defaults in it."""
+    """What a process must have: the wish with the scenario's defaults in it. `network` is nothing where nobody says anything of it."""
 
     resources: Resources
     labels: tuple[str, ...]
+    network: Network | None
 
     def told(self) -> str:
         cpu, memory = format_cpu(self.resources.cpu_m), format_memory(self.resources.memory_bytes)
         labels = f", label {', '.join(self.labels)}" if self.labels else ""
-        return f"cpu {cpu}, memory {memory}{labels}"
+        network = f", network {self.network.value}" if self.network is not None else ""
+        return f"cpu {cpu}, memory {memory}{labels}{network}"
+
+    def agreed(self, other: Needs) -> Needs | None:
+        """Return what both of them need, or nothing if they need different things. No network, said or not, is no difference."""
+        both = replace(self, network=self.network or other.network)
+        ours, theirs = (replace(one, network=one.network or Network.NONE) for one in (self, other))
+        return both if ours == theirs else None
 
 
 def needs_of(wish: Wish, default: Wish) -> Needs:
     resources = wish.resources or default.resources or Resources()
     labels = wish.labels if wish.labels is not None else default.labels or ()
-    return Needs(resources, labels)
+    return Needs(resources, labels, wish.network or default.network)
 
 
 class _Groups:
@@ -64,6 +75,11 @@ class _Groups:
             for node in nodes
         }
         self._links = links
+        self.reaches = {
+            node.id: (node.path,)
+            for node in nodes
+            if isinstance(node, Source | Sink) and is_elsewhere(node.path)
+        }
 
     def join_all(self, nodes: Sequence[Node]) -> None:
         incoming: dict[str, list[Link]] = {}
@@ -79,14 +95,30 @@ class _Groups:
         if front == back or front in self.alone or back in self.alone:
             return
         ours, theirs = self.needs[front], self.needs[back]
-        if ours is not None and theirs is not None and ours != theirs:
+        both = ours.agreed(theirs) if ours is not None and theirs is not None else ours or theirs
+        if both is None and ours is not None:
             return
-        if self._is_around(front, back):
+        if self._is_shut_off(front, back) or self._is_around(front, back):
             return
         for node in self.members[back]:
             self.home[node] = front
         self.members[front].extend(self.members.pop(back))
-        self.needs[front] = ours or theirs
+        self.needs[front] = both
+
+    def _is_shut_off(self, front: str, back: str) -> bool:
+        """Say whether one of them asks for no network and the other has nodes that need one."""
+        return any(
+            needs is not None and needs.network is Network.NONE and self.reached(other)
+            for needs, other in ((self.needs[front], back), (self.needs[back], front))
+        )
+
+    def reached(self, home: str) -> tuple[str, ...]:
+        """Return the places elsewhere that a process's nodes read and write."""
+        return tuple(
+            dict.fromkeys(
+                place for node in self.members[home] for place in self.reaches.get(node, ())
+            )
+        )
 
     def _is_around(self, front: str, back: str) -> bool:
         """Say whether a way leads from one to the other, either way, through a third."""
@@ -140,6 +172,8 @@ def sliced(
                 resources=needs.resources,
                 labels=needs.labels,
                 why=_why(parts[home], needs, groups, is_only=len(homes) == 1),
+                network=needs.network or Network.NONE,
+                reaches=groups.reached(home),
             )
         )
     return tuple(specs)
@@ -172,9 +206,12 @@ def _why(parts: tuple[str, ...], needs: Needs, groups: _Groups, *, is_only: bool
             if other is not None and other != needs
         }
     )
-    apart = (
-        f", others ask for {' and '.join(others)}" if others else ", apart from what is isolated"
-    )
+    if others:
+        apart = f", others ask for {' and '.join(others)}"
+    elif groups.alone:
+        apart = ", apart from what is isolated"
+    else:
+        apart = ", apart from what needs a network"
     if len(parts) == 1:
         return f"one node: it asks for {told}{apart}"
     return f"fused: its {len(parts)} nodes share requirements and herd; they ask for {told}{apart}"

@@ -314,14 +314,15 @@ class _Builder:
         wish = self._wish_of(self._last_step) if self._last_step else self.parts.default
         whose = "the step" if self._last_step else "the scenario"
         match clause:
-            case RequiresClause(cpu_m=cpu_m, memory_bytes=memory_bytes):
+            case RequiresClause(cpu_m=cpu_m, memory_bytes=memory_bytes, network=network):
                 if wish.resources is not None:
                     text = f"@requires stands for {whose} already"
-                    self._findings.add("D016", text, clause.span, "write both: cpu=…, memory=…")
+                    hint = "write all in one: cpu=…, memory=…, network=…"
+                    self._findings.add("D016", text, clause.span, hint)
                     return
                 base = self.parts.default.resources or Resources()
                 resources = Resources(cpu_m or base.cpu_m, memory_bytes or base.memory_bytes)
-                wish = replace(wish, resources=resources)
+                wish = replace(wish, resources=resources, network=network)
             case AffinityClause(labels=labels):
                 if wish.labels is not None:
                     text = f"@affinity stands for {whose} already"

@@ -104,9 +104,9 @@ ANNOTATIONS: Final = _table(
     AnnotationKind(
         "requires",
         Where.BODY,
-        ("cpu", "memory"),
+        ("cpu", "memory", "network"),
         "",
-        ("cpu", "memory"),
+        ("cpu", "memory", "network"),
         example="@requires(cpu=1, memory=512Mi)",
     ),
     AnnotationKind(

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from runink.dag import MAIN, Format, Link, Node, Resources, Source, Sql, Step, topological
 from runink.dsl.slicing import Wish, sliced
 from runink.dsl.spooling import spooled
+from runink.networks import Network
 
+REMOTE = "s3://bucket/x"
 BATCHES = 20  # more than all links of such a graph hold
 wishes = st.one_of(
     st.just(Wish()),
     st.just(Wish(isolate=True)),
     st.just(Wish(resources=Resources(1000, 1 << 30))),
     st.just(Wish(labels=("gpu",))),
+    st.builds(Wish, network=st.sampled_from(Network)),
 )
 
 
@@ -27,7 +30,10 @@ wishes = st.one_of(
 def graphs(draw: st.DrawFn) -> tuple[list[Node], list[Link], dict[str, Wish]]:
     """Sources, then steps that read any of what is before them: one or more as main input, others as side inputs."""
     count = draw(st.integers(1, 3))
-    nodes: list[Node] = [Source(f"s.{n}", "s", "csv://x", Format.CSV, "x") for n in range(count)]
+    places = draw(st.lists(st.sampled_from(["x", REMOTE]), min_size=count, max_size=count))
+    nodes: list[Node] = [
+        Source(f"s.{n}", "s", f"csv://{place}", Format.CSV, place) for n, place in enumerate(places)
+    ]
     links: list[Link] = []
     for number in range(count, count + draw(st.integers(0, 6))):
         before = [node.id for node in nodes]
@@ -152,3 +158,20 @@ def test_slices_are_the_same_each_time(
     assert sliced("s", nodes, links, wishes=asked, default=Wish()) == sliced(
         "s", nodes, links, wishes=dict(reversed(asked.items())), default=Wish()
     )
+
+
+@settings(deadline=None, max_examples=120)
+@given(graphs())
+def test_a_step_has_the_network_that_it_asks_for_and_none_where_it_wants_none(
+    graph: tuple[list[Node], list[Link], dict[str, Wish]],
+) -> None:
+    nodes, links, asked = graph
+    by_id = {node.id: node for node in nodes}
+    for spec in sliced("s", nodes, links, wishes=asked, default=Wish()):
+        members = [by_id[name] for name in spec.nodes]
+        is_remote = any(isinstance(node, Source) and node.path == REMOTE for node in members)
+        assert spec.reaches == ((REMOTE,) if is_remote else ())
+        for node in members:
+            if isinstance(node, Step):
+                assert spec.network is (asked[node.id].network or Network.NONE)
+                assert not (is_remote and asked[node.id].network is Network.NONE)

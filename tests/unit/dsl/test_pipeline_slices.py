@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dsl_world import SINK, SOURCE, compile_lines
+from dsl_world import SINK, SOURCE, codes, compile_lines
 from runink.dag import (
     Resources,
     Source,
 )
+from runink.dsl.explain import explained
+from runink.networks import Network
 from runink.testing.projects import compile_text
 
 
@@ -51,6 +53,77 @@ def test_steps_of_equal_requirements_share_a_slice_others_are_joined_by_pipes() 
     assert [spec.labels for spec in dag.slices] == [(), ("gpu",), (), ()]
     assert "isolate=true" in dag.slices[2].why
     assert "cpu 2" in dag.slices[1].why
+
+
+REMOTE = '@source("csv+s3://bucket/a.csv")'
+
+
+def test_steps_of_different_networks_are_not_fused() -> None:
+    dag = compile_lines(
+        SOURCE,
+        '@step("plain")',
+        '@requires(network="none")',
+        '@step("plain")',
+        '@step("plain")',
+        "@requires(network=egress)",
+        '@step("plain")',
+        '@requires(network="host")',
+        SINK,
+    )
+    assert [(spec.nodes[-1], spec.network) for spec in dag.slices] == [
+        ("s.plain-2", Network.NONE),
+        ("s.plain-3", Network.EGRESS),
+        ("s.sink", Network.HOST),
+    ]
+    assert "network egress" in dag.slices[0].why
+    told = explained(dag)
+    assert "network egress: the internet" in told
+    assert "network host: the node's own, where the node allows it" in told
+
+
+def test_a_network_above_the_first_step_is_for_all_that_say_nothing_else() -> None:
+    dag = compile_lines(
+        '@requires(network="egress", cpu=2)',
+        SOURCE,
+        '@step("plain")',
+        "@requires(memory=128Mi)",
+        '@step("plain")',
+        '@requires(network="none")',
+        SINK,
+    )
+    assert [spec.network for spec in dag.slices] == [Network.EGRESS, Network.NONE]
+    assert [spec.resources.cpu_m for spec in dag.slices] == [2000, 2000]
+
+
+def test_a_place_elsewhere_brings_a_network_for_its_slice() -> None:
+    dag = compile_lines(REMOTE, '@step("plain")', '@sink("csv+https://example.org/b.csv")')
+    (spec,) = dag.slices
+    assert spec.network is Network.NONE  # nobody asks; what it reaches decides on the node
+    assert spec.reaches == ("s3://bucket/a.csv", "https://example.org/b.csv")
+    assert "for s3://bucket/a.csv, https://example.org/b.csv" in explained(dag)
+    (local,) = compile_lines('@source("csv+file:///srv/a.csv")', SINK).slices
+    assert local.reaches == ()
+
+
+def test_a_step_that_asks_for_no_network_is_apart_from_what_needs_one() -> None:
+    dag = compile_lines(
+        REMOTE,
+        '@contract("contracts/x.py:X")',
+        '@step("plain")',
+        '@requires(network="none")',
+        '@sink("csv+s3://bucket/b.csv")',
+    )
+    assert [(spec.nodes, spec.reaches) for spec in dag.slices] == [
+        (("s.source", "s.contract"), ("s3://bucket/a.csv",)),
+        (("s.plain",), ()),
+        (("s.sink",), ("s3://bucket/b.csv",)),
+    ]
+    assert "apart from what needs a network" in dag.slices[1].why
+
+
+def test_only_the_networks_that_there_are_can_be_asked_for() -> None:
+    assert codes(SOURCE, '@requires(network="internet")', SINK) == ["D015"]
+    assert codes(SOURCE, "@requires(network=egress)", "@requires(cpu=1)", SINK) == ["D016"]
 
 
 def test_five_nodes_may_be_five_processes() -> None:
