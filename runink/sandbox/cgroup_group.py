@@ -199,9 +199,21 @@ class Group:
                 return False
             time.sleep(tree.LOOK_S)
             kill_by(self.layout.kill, self.layout)
-            # What came into one hierarchy only, when its joining was interrupted.
-            kill_by(Kill.SIGNALS, self.layout)
+            self._kill_without_forks()
         return True
+
+    def _kill_without_forks(self) -> None:
+        """End what came into one hierarchy only, when its joining was interrupted, and what forks faster than it can be ended."""
+        layout = self.layout
+        if layout.pids is Version.NONE:
+            kill_by(Kill.SIGNALS, layout)
+            return
+        limit = f"{layout.directory(layout.pids, 'pids')}/pids.max"
+        files.write(limit, "0")
+        try:
+            kill_by(Kill.SIGNALS, layout)
+        finally:
+            files.write(limit, str(self.limits.pids or "max"))
 
     def watch_oom(self) -> OomWatch | None:
         """Return what hears of memory at its end, to be closed by the caller; nothing if memory has no limit here."""

@@ -22,6 +22,7 @@ from runink.sandbox import cgroup_files as files
 
 DEPTH_MAX: Final = 8  # base, herd, slice; deeper ones were not made by us
 FREEZE_LOOKS: Final = 20  # a process in the middle of a system call freezes at its end
+FREEZE_LOOK_S: Final = 0.0001
 LOOK_S: Final = 0.001
 BUSY: Final = frozenset({errno.EBUSY, errno.ENOTEMPTY})
 REMOVE_TRIES: Final = 3  # just after its last process the kernel still holds a group for a moment
@@ -70,10 +71,8 @@ def kill_frozen(directory: str) -> None:
         for _ in range(FREEZE_LOOKS):
             if _is_frozen(directory, is_v2=is_v2):
                 break
-            time.sleep(LOOK_S / 10)
-        for pid in pids(directory):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            time.sleep(FREEZE_LOOK_S)
+        kill_each(directory)  # what does not freeze in time may still end and give its number away
     finally:
         files.write(f"{directory}/{name}", warm)
 

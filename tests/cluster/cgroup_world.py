@@ -5,12 +5,14 @@ A machine with v1 and v2 is arranged twice: as it is, and as if it had v1 alone.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import mmap
 import os
 import select
 import signal
+import struct
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -21,6 +23,7 @@ from runink.sandbox import cgroup_files as files
 from runink.sandbox.cgroup_layout import located
 from runink.sandbox.cgroup_probe import detect_in
 from runink.sandbox.cgroups import Group, Hierarchy, OomWatch, leave, leftovers
+from runink.sandbox.syscalls import CLONE_INTO_CGROUP, call_locked
 
 WAIT_S = 60.0  # what takes longer hangs
 MIB = 1 << 20
@@ -49,8 +52,8 @@ def forks() -> Iterator[Fork]:
     """Give what makes a Child; whatever of them still runs in the end is killed."""
     made: list[Child] = []
 
-    def forked(body: Callable[[Tell], None], *, joins: Group | None = None) -> Child:
-        made.append(Child(body, joins=joins))
+    def forked(body: Callable[[Tell], None], **groups: Group) -> Child:
+        made.append(Child(body, **groups))
         return made[-1]
 
     yield forked
@@ -63,12 +66,18 @@ def v2_controllers(here: Hierarchy) -> list[str]:
 
 
 class Child:
-    """A forked process that joins the groups before it runs `body(tell)`; what it tells is read with `told`."""
+    """A process that joins the group, or is born in it, before it runs `body(tell)`; what it tells is read with `told`."""
 
-    def __init__(self, body: Callable[[Tell], None], *, joins: Group | None = None) -> None:
+    def __init__(
+        self,
+        body: Callable[[Tell], None],
+        *,
+        joins: Group | None = None,
+        born_in: Group | None = None,
+    ) -> None:
         go, self._go = os.pipe()
         self._report, report = os.pipe()
-        self.pid = os.fork()
+        self.pid = os.fork() if born_in is None else _cloned_into(born_in.descriptor)
         if self.pid == 0:
             try:
                 os.close(self._go)
@@ -82,6 +91,8 @@ class Child:
         self.status: int | None = None
         if joins is not None:
             joins.join(self.pid)
+        if born_in is not None:
+            born_in.join(self.pid, is_cloned=True)
         os.write(self._go, b"g")
 
     def told(self) -> Any:
@@ -114,6 +125,11 @@ class Child:
             os.close(self._report)
             os.close(self._go)
             self._report = -1
+
+
+def _cloned_into(descriptor: int) -> int:
+    words = struct.pack("11Q", CLONE_INTO_CGROUP, 0, 0, 0, signal.SIGCHLD, *[0] * 5, descriptor)
+    return call_locked("clone3", ctypes.create_string_buffer(words, len(words)), len(words))
 
 
 def idle(tell: Tell) -> None:
@@ -165,6 +181,21 @@ def bomb(count: int) -> Callable[[Tell], None]:
     return body
 
 
+def write_past_the_cache(folder: str, megabytes: int) -> Callable[[Tell], None]:
+    """Write so much straight to the disk, and tell how many seconds it took."""
+
+    def body(tell: Tell) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_DIRECT
+        descriptor = os.open(f"{folder}/{os.getpid()}", flags)
+        memory = mmap.mmap(-1, MIB // 4)  # direct writes want memory that begins with a page
+        start_s = time.monotonic()
+        for _ in range(megabytes * 4):
+            assert os.write(descriptor, memory) == len(memory)
+        tell(time.monotonic() - start_s)
+
+    return body
+
+
 def spin(seconds: float) -> Callable[[Tell], None]:
     """Use as much of a core as there is for so long, and tell from when to when."""
 
@@ -198,6 +229,20 @@ def stubborn(count: int) -> Callable[[Tell], None]:
         tell([os.getpid(), *map(int, text.split())])
         while True:
             signal.pause()
+
+    return body
+
+
+def swarm(count: int) -> Callable[[Tell], None]:
+    """Have so many processes at every moment, each of which forks another one and ends; tell the first one's id."""
+
+    def body(tell: Tell) -> None:
+        tell(os.getpid())
+        for _ in range(count):
+            if os.fork() == 0:
+                while os.fork() == 0:
+                    pass
+                os._exit(0)
 
     return body
 

@@ -25,6 +25,7 @@ from cgroup_world import (
     is_empty_within,
     is_gone,
     stubborn,
+    swarm,
     v2_controllers,
 )
 from runink.sandbox import cgroup_files as files
@@ -77,6 +78,19 @@ def test_a_tree_that_ignores_sigterm_is_ended_in_every_way(base, fork, way):
     assert child.ended() == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("way", [way for way in Kill if way is not Kill.NONE])
+def test_processes_that_fork_and_end_all_the_time_are_ended_too(base, fork, way):
+    one = base.make_slice("one", Limits(pids=50))
+    child = fork(swarm(5), joins=one)
+    child.told()
+    assert child.ended() == 0
+    assert one.is_populated, "the swarm goes on without the one that began it"
+    one.layout = one.layout._replace(kill=way)
+    assert one.kill(within_s=20)
+    assert one.in_force().pids == 50
+    assert one.remove()
+
+
 def test_ending_a_herd_ends_its_slices_and_nobody_else(base, fork):
     herd, other = base.make_herd("herd", UNLIMITED), base.make_herd("other", UNLIMITED)
     ours = [fork(stubborn(2), joins=herd.make_slice(f"s{n}", UNLIMITED)).told() for n in range(3)]
@@ -103,10 +117,15 @@ def test_a_process_is_born_into_its_group(base, fork):
     if one.layout.join is not Join.CLONE:
         assert one.descriptor == -1
         return
-    child = fork(idle)
+    assert not os.get_inheritable(one.descriptor)
+    child = fork(idle, born_in=one)
     child.told()
+    assert one.is_populated
+    assert one.kill(within_s=10)
+    assert child.ended() == -signal.SIGKILL
+    outsider = fork(idle)
     with pytest.raises(OSError, match="another group"):
-        one.join(child.pid, is_cloned=True)
+        one.join(outsider.pid, is_cloned=True)
 
 
 def test_a_group_says_what_cannot_be_done_and_where(base, fork):

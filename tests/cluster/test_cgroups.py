@@ -5,6 +5,7 @@ Needs root and nothing beside pytest.
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 from collections.abc import Iterator
@@ -26,8 +27,10 @@ from cgroup_world import (
     is_gone,
     spin,
     v2_controllers,
+    write_past_the_cache,
 )
 from runink.sandbox import cgroup_files as files
+from runink.sandbox.cgroup_limits import disks
 from runink.sandbox.cgroups import UNLIMITED, Group, Limits, Oom, Version
 
 SPIN_S = 2.0
@@ -89,10 +92,24 @@ def test_no_swap_is_given_with_memory(base):
 
 def test_disks_are_limited_where_the_kernel_can(base):
     one = base.make_slice("one", Limits(io_bytes_per_s=5 * MIB))
-    has_disks = base.layout.io is not Version.NONE and bool(files.links("/sys/block"))
-    assert one.in_force().io_bytes_per_s in ({0, 5 * MIB} if has_disks else {0})
+    can = base.layout.io is not Version.NONE and bool(disks())
+    assert one.in_force().io_bytes_per_s == (5 * MIB if can else 0)
     one.limit(UNLIMITED)
     assert one.in_force() == UNLIMITED
+
+
+def test_what_goes_straight_to_a_disk_is_slowed(base, fork, tmp_path):
+    device = tmp_path.stat().st_dev
+    if base.layout.io is Version.NONE or f"{os.major(device)}:{os.minor(device)}" not in disks():
+        return  # a file system without a disk of its own: there is nothing to slow
+    free = base.make_slice("free", UNLIMITED)
+    slow = base.make_slice("slow", Limits(io_bytes_per_s=4 * MIB))
+    assert fork(write_past_the_cache(str(tmp_path), 6), joins=free).told() < 1.0
+    assert fork(write_past_the_cache(str(tmp_path), 6), joins=slow).told() > 1.2
+    for one in (free, slow):
+        written = one.usage().written_bytes
+        assert written is not None
+        assert written >= 6 * MIB
 
 
 def test_memory_without_a_limit_can_be_used(base, fork):
