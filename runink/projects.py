@@ -15,6 +15,7 @@ from typing import Final
 from runink.contracts.fields import ContractSpec
 from runink.dag import Dag
 from runink.dsl.diagnostics import LINE_KEPT_MAX, near
+from runink.environments.lock import read_lock
 from runink.errors import Finding, Invalid, NotFound, Span
 from runink.herds import HerdFile, read_herd
 from runink.names import HerdName
@@ -49,13 +50,14 @@ def find_root(file: Path) -> Path:
 
 
 def compile_file(file: Path, *, parameters: Mapping[str, str]) -> Compiled:
-    """Compile a pipeline file. Raises Invalid with all findings: of the file, its contracts, its steps and its herd; NotFound without the file."""
+    """Compile a pipeline file. Raises Invalid with all findings: of the file, its contracts, its steps and its herd, or of its lock; NotFound without the file."""
     from runink.dsl.compiler import SourceText, compiled  # noqa: PLC0415 - a fifth of a second that questions about runs do without
 
     text = _read_text(file, str(file))
     root = find_root(file)
     files = Files(root)
     path = file.absolute().relative_to(root).as_posix()
+    read_lock(root)  # what is wrong there is told before anything runs
     compilation = compiled(SourceText(text, str(file), path, str(root)), parameters, files)
     herd, notes = files.herd(compilation.dag.herd)
     return Compiled(compilation.dag, root, herd, (*compilation.notes, *notes))

@@ -38,7 +38,7 @@ def import_hint(error: BaseException, bundle: Path) -> str:
     near = next(bundle.glob(f"*/{error.name}.py"), None) if error.name.isidentifier() else None
     if near is not None:
         return f"modules are named from the project's root: from {near.parent.name} import {error.name}"
-    return f"install the package that has {error.name!r} beside Runink, or mend its name"
+    return f"add the package that has {error.name!r} to requirements.lock, install it beside Runink, or mend its name"
 
 
 def described(error: BaseException) -> str:

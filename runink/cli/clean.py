@@ -16,6 +16,8 @@ from runink.cli.runs import line_of, with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.barn import Transaction
 from runink.clients.cluster import Cluster
+from runink.environments.collecting import Policy, collect, keys_of
+from runink.environments.store import FOLDER as ENVIRONMENTS
 from runink.quantities import counted
 from runink.runs.records import RunRecord
 
@@ -79,7 +81,7 @@ async def _forget(cluster: Cluster, record: RunRecord, folder: Path) -> None:
 
 
 async def _sweep(cluster: Cluster, folder: Path) -> None:
-    """Take away what no run needs any more: pipelines, bundles, folders of runs that are not known.
+    """Take away what no run needs any more: pipelines, bundles, environments, folders of runs that are not known.
 
     A run that is submitted at this moment may have its folders before its record: what is younger than FRESH_S stays.
     """
@@ -92,7 +94,10 @@ async def _sweep(cluster: Cluster, folder: Path) -> None:
             await cluster.barn.delete(found.key)
     before_s = time.time() - FRESH_S
     _remove_all_but(folder / "runs", {one.run for one in records}, before_s=before_s)
-    _remove_all_but(folder / "bundles", {one.bundle for one in records}, before_s=before_s)
+    bundles = {one.bundle for one in records}
+    _remove_all_but(folder / "bundles", bundles, before_s=before_s)
+    kept = keys_of(folder / "bundles", bundles)
+    collect(folder / ENVIRONMENTS, Policy(unused_s=FRESH_S, kept=kept))
 
 
 def _remove_all_but(folder: Path, kept: set[str], *, before_s: float) -> None:

@@ -65,8 +65,9 @@ class Places:
         return self.root / "locks" / key
 
     def make_all(self) -> None:
+        self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         for name in _PARTS:
-            (self.root / name).mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            (self.root / name).mkdir(mode=FOLDER_MODE, exist_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
