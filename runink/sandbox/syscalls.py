@@ -15,6 +15,7 @@ AT_EMPTY_PATH: Final = 0x1000
 AT_RECURSIVE: Final = 0x8000
 
 CLONE_PIDFD: Final = 0x00001000
+CLONE_PARENT: Final = 0x00008000
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWCGROUP: Final = 0x02000000
 CLONE_NEWUTS: Final = 0x04000000
@@ -44,14 +45,43 @@ MS_SLAVE: Final = 1 << 19
 MNT_DETACH: Final = 2
 
 PR_SET_PDEATHSIG: Final = 1
+PR_GET_PDEATHSIG: Final = 2
+PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 PR_SET_NAME: Final = 15
+PR_GET_SECCOMP: Final = 21
 PR_SET_SECCOMP: Final = 22
+PR_CAPBSET_READ: Final = 23
 PR_CAPBSET_DROP: Final = 24
 PR_SET_CHILD_SUBREAPER: Final = 36
 PR_SET_NO_NEW_PRIVS: Final = 38
+PR_GET_NO_NEW_PRIVS: Final = 39
 PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_IS_SET: Final = 1
 PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+
+SECCOMP_SET_MODE_FILTER: Final = 1
+SECCOMP_FILTER_FLAG_TSYNC: Final = 1
+SECCOMP_MODE_FILTER: Final = 2
+
+LANDLOCK_CREATE_RULESET_VERSION: Final = 1
+LANDLOCK_RULE_PATH_BENEATH: Final = 1
+LANDLOCK_ACCESS_FS_EXECUTE: Final = 1 << 0
+LANDLOCK_ACCESS_FS_WRITE_FILE: Final = 1 << 1
+LANDLOCK_ACCESS_FS_READ_FILE: Final = 1 << 2
+LANDLOCK_ACCESS_FS_READ_DIR: Final = 1 << 3
+LANDLOCK_ACCESS_FS_MAKE_SYM: Final = (
+    1 << 12
+)  # with all bits between: removing and making of each kind
+LANDLOCK_ACCESS_FS_REFER: Final = 1 << 13
+LANDLOCK_ACCESS_FS_TRUNCATE: Final = 1 << 14
+LANDLOCK_ACCESS_FS_IOCTL_DEV: Final = 1 << 15
+LANDLOCK_ACCESS_NET_BIND_TCP: Final = 1 << 0
+LANDLOCK_ACCESS_NET_CONNECT_TCP: Final = 1 << 1
+LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET: Final = 1 << 0
+LANDLOCK_SCOPE_SIGNAL: Final = 1 << 1
+
+LINUX_CAPABILITY_VERSION_3: Final = 0x20080522
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 # Holds the interpreter's lock over the call: a clone must come back with the lock in both processes.
@@ -73,9 +103,23 @@ _EVERYWHERE: Final = {
     "landlock_restrict_self": 446,
 }
 _BY_MACHINE: Final = {
-    "x86_64": {"capset": 126, "pivot_root": 155, "prctl": 157, "mount": 165, "umount2": 166}
+    "x86_64": {
+        "capget": 125,
+        "capset": 126,
+        "pivot_root": 155,
+        "prctl": 157,
+        "mount": 165,
+        "umount2": 166,
+    }
     | {"unshare": 272, "setns": 308, "seccomp": 317, "sethostname": 170},
-    "aarch64": {"capset": 91, "pivot_root": 41, "prctl": 167, "mount": 40, "umount2": 39}
+    "aarch64": {
+        "capget": 90,
+        "capset": 91,
+        "pivot_root": 41,
+        "prctl": 167,
+        "mount": 40,
+        "umount2": 39,
+    }
     | {"unshare": 97, "setns": 268, "seccomp": 277, "sethostname": 161},
 }
 NUMBERS: Final = _EVERYWHERE | _BY_MACHINE.get(os.uname().machine, {})

@@ -1,0 +1,269 @@
+"""The filter of a slice's system calls: the last seal, behind which nothing can be taken back.
+
+Most calls are decided by their number (`seccomp_table.py`); these by their arguments, of which the kernel reads the lower 32 bits, so we do:
+
+    call          argument             answer
+    clone         flags                EPERM with any CLONE_NEW* flag; CLONE_NEWTIME is none here, its bit belongs to the exit signal
+    ioctl         request              EPERM for TIOCSTI and TIOCLINUX: both put words into the mouth of who sits at the terminal
+    personality   persona              0 and the query pass; EPERM for others, which switch off address randomisation, among other things
+    socketpair    family               AF_UNIX passes; EAFNOSUPPORT
+    socket        family               AF_UNIX passes
+                                       AF_INET, AF_INET6: see below; without egress ENETUNREACH, as a connection in an empty network would say
+                                       AF_NETLINK: with egress, and NETLINK_ROUTE (getaddrinfo asks it which addresses there are); else EPROTONOSUPPORT
+                                       others (packet, vsock, alg, ...): EAFNOSUPPORT.  A network namespace does not hold them all: vsock is outside
+                  type                 of AF_INET, AF_INET6: SOCK_STREAM, SOCK_DGRAM; EPERM for raw and others
+                  protocol             of those: the default, TCP, UDP; EPROTONOSUPPORT for others (SCTP, MPTCP, ping, ...)
+
+A call from another architecture's table (on x86_64: 32-bit code) ends the process.
+
+Cost: numbers are found by a balanced search, about seven comparisons.  From Linux 5.11 on the kernel does not even do that for a number that is always
+allowed: it tries the filter once when it is installed and keeps a bitmap.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import Final, NamedTuple
+
+from runink.sandbox.bpf import (
+    AND,
+    IF_ANY_BIT,
+    IF_EQUAL,
+    LOAD,
+    OPERATION,
+    RETURN,
+    Line,
+    Operation,
+    assembled,
+    by_range,
+)
+from runink.sandbox.seccomp_table import (
+    CLONE,
+    IOCTL,
+    LAST,
+    MACHINES,
+    PERSONALITY,
+    SOCKET,
+    SOCKETPAIR,
+    refused,
+)
+from runink.sandbox.syscalls import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    PR_GET_NO_NEW_PRIVS,
+    PR_GET_SECCOMP,
+    SECCOMP_FILTER_FLAG_TSYNC,
+    SECCOMP_MODE_FILTER,
+    SECCOMP_SET_MODE_FILTER,
+    call,
+    prctl,
+)
+
+RET_KILL_PROCESS: Final = 0x80000000
+RET_ALLOW: Final = 0x7FFF0000
+RET_ERRNO: Final = 0x00050000
+
+CLONE_NEW: Final = (
+    CLONE_NEWNS
+    | CLONE_NEWCGROUP
+    | CLONE_NEWUTS
+    | CLONE_NEWIPC
+    | CLONE_NEWUSER
+    | CLONE_NEWPID
+    | CLONE_NEWNET
+)
+TIOCSTI: Final = 0x5412
+TIOCLINUX: Final = 0x541C
+PERSONA_LINUX: Final = 0
+PERSONA_QUERY: Final = 0xFFFFFFFF
+AF_UNIX: Final = 1
+AF_INET: Final = 2
+AF_INET6: Final = 10
+AF_NETLINK: Final = 16
+SOCK_STREAM: Final = 1
+SOCK_DGRAM: Final = 2
+SOCK_TYPE_MASK: Final = 0xF  # the rest are SOCK_CLOEXEC and SOCK_NONBLOCK
+IPPROTO_DEFAULT: Final = 0
+IPPROTO_TCP: Final = 6
+IPPROTO_UDP: Final = 17
+NETLINK_ROUTE: Final = 0
+
+# Offsets into `struct seccomp_data` of linux/seccomp.h.
+_NUMBER: Final = 0
+_ARCHITECTURE: Final = 4
+_ARGUMENTS: Final = (
+    16,
+    24,
+    32,
+)  # of the first three: the lower half, as both architectures are little-endian
+
+_ALLOW: Final = "allow"
+_KILL: Final = "kill"
+_ANSWERS: Final = (
+    errno.EPERM,
+    errno.ENOSYS,
+    errno.EAFNOSUPPORT,
+    errno.EPROTONOSUPPORT,
+    errno.ENETUNREACH,
+)
+
+
+class _Program(ctypes.Structure):
+    """`struct sock_fprog` of linux/filter.h."""
+
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+class Filter(NamedTuple):
+    """A filter that is ready to be installed: made before the fork, so that a slice makes nothing."""
+
+    instructions: bytes
+    program: _Program
+
+
+def prepared(*, egress: bool) -> Filter:
+    """Return the filter for slices of this machine, with or without a network. Raises OSError on an architecture that the table does not know."""
+    machine = os.uname().machine
+    if machine not in MACHINES:
+        raise OSError(errno.ENOSYS, f"seccomp: the numbers of system calls on {machine} are not known")  # fmt: skip
+    instructions = built(machine, egress=egress)
+    return Filter(instructions, _Program(len(instructions) // OPERATION.size, instructions))
+
+
+def install(filter: Filter) -> None:  # noqa: A002 - the kernel's word for it
+    """Put this process, with all its threads and all that they will start, behind the filter for ever. Raises OSError.
+
+    no_new_privs must be in force: without it a program with more rights could be started behind a filter that was not meant for it.
+    """
+    if prctl(PR_GET_NO_NEW_PRIVS) != 1:
+        raise OSError(errno.EACCES, "seccomp: no_new_privs is not set")
+    straggler = call("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, filter.program)
+    if straggler:
+        raise OSError(errno.EBUSY, f"seccomp: thread {straggler} has another filter")
+    if prctl(PR_GET_SECCOMP) != SECCOMP_MODE_FILTER:
+        raise OSError(errno.EPERM, "seccomp: the filter is not in force")
+
+
+def built(machine: str, *, egress: bool) -> bytes:
+    """Return the filter's instructions for an architecture of the table."""
+    audit, column = MACHINES[machine]
+    return assembled(
+        [
+            Operation(LOAD, _ARCHITECTURE),
+            Operation(IF_EQUAL, audit, "", _KILL),
+            Operation(LOAD, _NUMBER),
+            *by_range(_ranges(column)),
+            *_clone(),
+            *_ioctl(),
+            *_personality(),
+            *_socketpair(),
+            *(_socket_egress() if egress else _socket_none()),
+            *[line for answer in _ANSWERS for line in (_refuse(answer), Operation(RETURN, RET_ERRNO | answer))],
+            _ALLOW,
+            Operation(RETURN, RET_ALLOW),
+            _KILL,
+            Operation(RETURN, RET_KILL_PROCESS),
+        ]
+    )  # fmt: skip
+
+
+def _ranges(column: int) -> list[tuple[int, str]]:
+    """Return where the answer changes, from 0 on, and what it is from there."""
+    answers = {number: _refuse(code) for number, code in refused(column).items()}
+    for numbers, block in (
+        (CLONE, "clone"),
+        (IOCTL, "ioctl"),
+        (PERSONALITY, "personality"),
+        (SOCKET, "socket"),
+        (SOCKETPAIR, "socketpair"),
+    ):
+        answers[numbers[column]] = block
+    starts = [(0, answers.get(0, _ALLOW))]
+    for number in range(1, LAST + 1):
+        answer = answers.get(number, _ALLOW)
+        if answer != starts[-1][1]:
+            starts.append((number, answer))
+    return [*starts, (LAST + 1, _refuse(errno.ENOSYS))]
+
+
+def _clone() -> list[Line]:
+    return [
+        "clone",
+        Operation(LOAD, _ARGUMENTS[0]),
+        Operation(IF_ANY_BIT, CLONE_NEW, _refuse(errno.EPERM), _ALLOW),
+    ]
+
+
+def _ioctl() -> list[Line]:
+    return [
+        "ioctl",
+        Operation(LOAD, _ARGUMENTS[0] + 8),
+        Operation(IF_EQUAL, TIOCSTI, _refuse(errno.EPERM)),
+        Operation(IF_EQUAL, TIOCLINUX, _refuse(errno.EPERM), _ALLOW),
+    ]
+
+
+def _personality() -> list[Line]:
+    return [
+        "personality",
+        Operation(LOAD, _ARGUMENTS[0]),
+        Operation(IF_EQUAL, PERSONA_LINUX, _ALLOW),
+        Operation(IF_EQUAL, PERSONA_QUERY, _ALLOW, _refuse(errno.EPERM)),
+    ]
+
+
+def _socketpair() -> list[Line]:
+    return [
+        "socketpair",
+        Operation(LOAD, _ARGUMENTS[0]),
+        Operation(IF_EQUAL, AF_UNIX, _ALLOW, _refuse(errno.EAFNOSUPPORT)),
+    ]
+
+
+def _socket_none() -> list[Line]:
+    return [
+        "socket",
+        Operation(LOAD, _ARGUMENTS[0]),
+        Operation(IF_EQUAL, AF_UNIX, _ALLOW),
+        Operation(IF_EQUAL, AF_INET, _refuse(errno.ENETUNREACH)),
+        Operation(IF_EQUAL, AF_INET6, _refuse(errno.ENETUNREACH), _refuse(errno.EAFNOSUPPORT)),
+    ]
+
+
+def _socket_egress() -> list[Line]:
+    unknown_protocol = _refuse(errno.EPROTONOSUPPORT)
+    return [
+        "socket",
+        Operation(LOAD, _ARGUMENTS[0]),
+        Operation(IF_EQUAL, AF_UNIX, _ALLOW),
+        Operation(IF_EQUAL, AF_INET, "internet"),
+        Operation(IF_EQUAL, AF_INET6, "internet"),
+        Operation(IF_EQUAL, AF_NETLINK, "netlink", _refuse(errno.EAFNOSUPPORT)),
+        "internet",
+        Operation(LOAD, _ARGUMENTS[1]),
+        Operation(AND, SOCK_TYPE_MASK),
+        Operation(IF_EQUAL, SOCK_STREAM, "stream"),
+        Operation(IF_EQUAL, SOCK_DGRAM, "datagram", _refuse(errno.EPERM)),
+        "stream",
+        Operation(LOAD, _ARGUMENTS[2]),
+        Operation(IF_EQUAL, IPPROTO_DEFAULT, _ALLOW),
+        Operation(IF_EQUAL, IPPROTO_TCP, _ALLOW, unknown_protocol),
+        "datagram",
+        Operation(LOAD, _ARGUMENTS[2]),
+        Operation(IF_EQUAL, IPPROTO_DEFAULT, _ALLOW),
+        Operation(IF_EQUAL, IPPROTO_UDP, _ALLOW, unknown_protocol),
+        "netlink",
+        Operation(LOAD, _ARGUMENTS[2]),
+        Operation(IF_EQUAL, NETLINK_ROUTE, _ALLOW, unknown_protocol),
+    ]
+
+
+def _refuse(code: int) -> str:
+    return f"refuse {code}"
