@@ -107,19 +107,23 @@ class Group:
         Less memory than is used: v1 refuses with EBUSY what it cannot take back, v2 ends the group.  After an error, a second call writes what
         was not written.
         """
+        before = self.limits, self.cap_m
         above_m = self._above.cap_m if self._above else 0
         cap_m = min((one for one in (limits.cpu_m, above_m) if one), default=0)
         is_less = bool(cap_m) and not 0 < self.cap_m <= cap_m
-        is_other = cap_m != self.cap_m
         self.limits, self.cap_m = limits, cap_m
-        # No group may have a quota above the one that it is in, not even for a moment.
-        if is_other and is_less:
-            self._limit_groups()
-        self._put_cpu()
-        self._put_memory()
-        self._put_pids_and_io()
-        if is_other and not is_less:
-            self._limit_groups()
+        try:
+            # No group may have a quota above the one that it is in, not even for a moment.
+            if is_less:
+                self._limit_groups()
+            self._put_cpu()
+            self._put_memory()
+            self._put_pids_and_io()
+            if not is_less and cap_m != before[1]:
+                self._limit_groups()
+        except OSError:
+            self.limits, self.cap_m = before
+            raise
 
     def _limit_groups(self) -> None:
         for group in self.groups.values():

@@ -228,3 +228,15 @@ def test_a_herd_may_get_less_and_more_of_the_cores_while_its_slices_run(base):
     for herd_m, one_m, free_m in ((1000, 500, 1000), (300, 300, 300), (400, 400, 400), (0, 500, 0)):
         herd.limit(Limits(cpu_m=herd_m))
         assert [group.in_force().cpu_m for group in (herd, one, free)] == [herd_m, one_m, free_m]
+
+
+def test_limits_that_were_refused_can_be_set_in_a_second_call(base):
+    herd = base.make_herd("herd", Limits(cpu_m=1000))
+    one = herd.make_slice("one", Limits(cpu_m=500))
+    with pytest.raises(OSError, match=r"writing '-5'.*/herd/pids\.max"):
+        herd.limit(Limits(cpu_m=300, pids=-5))
+    assert herd.limits == Limits(cpu_m=1000)
+    for herd_m, one_m in ((300, 300), (1000, 500)):
+        herd.limit(Limits(cpu_m=herd_m, pids=9))
+        assert (herd.in_force().cpu_m, one.in_force().cpu_m) == (herd_m, one_m)
+    assert herd.in_force().pids == 9
