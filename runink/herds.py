@@ -4,6 +4,7 @@
     [quotas]     cpu, memory, slices, runs                   enforced
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
     [masking]    default, fields                             checked; nothing enforces it yet
+    [network]    internet, allow                             what steps with network="egress" reach
 
 A key that is not in this table is a mistake, so that a misspelt quota is not silently no quota.
 """
@@ -19,6 +20,7 @@ import msgspec
 
 from runink.errors import Finding, Invalid, Span
 from runink.names import HerdName, herd_name
+from runink.networks import NetworkPolicy, allowed, policy_of
 from runink.quantities import parse_bytes, parse_cpu
 
 VERBS: Final = ("get", "list", "watch", "create", "update", "delete", "run", "cancel")
@@ -36,15 +38,17 @@ class HerdFile(msgspec.Struct, frozen=True):
     memory_bytes: int = 0
     slices: int = 0
     runs: int = 0
+    network: NetworkPolicy = NetworkPolicy()
     unenforced: tuple[str, ...] = ()
 
 
 _KEYS: Final = {
-    "": ("herd", "quotas", "roles", "masking"),
+    "": ("herd", "quotas", "roles", "masking", "network"),
     "herd": ("id", "domain", "description"),
     "quotas": ("cpu", "memory", "slices", "runs"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
+    "network": ("internet", "allow"),
 }
 
 
@@ -87,6 +91,7 @@ class _Reader:
             memory_bytes=self._quantity(quotas, "memory", parse_bytes),
             slices=self._count(quotas, "slices"),
             runs=self._count(quotas, "runs"),
+            network=self._network(self._table(document, "network")),
             unenforced=tuple(part for part in ("roles", "masking") if part in document),
         )
 
@@ -152,6 +157,28 @@ class _Reader:
             return found
         self._mistake(f"{key} is a number, 0 or more", key)
         return 0
+
+    def _network(self, table: dict[str, Any]) -> NetworkPolicy:
+        internet = table.get("internet", True)
+        if not isinstance(internet, bool):
+            self._mistake("internet is true or false", "internet")
+            internet = True
+        entries = table.get("allow", [])
+        if not isinstance(entries, list) or not all(isinstance(one, str) for one in entries):
+            self._mistake("allow is a list of texts", "allow", 'as in allow = ["10.1.2.0/24:5432"]')
+            return NetworkPolicy(internet)
+        usable = []
+        for entry in entries:
+            try:
+                allowed(entry)
+                usable.append(entry)
+            except Invalid as error:
+                self._mistake(error.text, entry or "allow", error.hint)
+        try:
+            return policy_of(internet=internet, allow=usable)
+        except Invalid as error:
+            self._mistake(error.text, "allow", error.hint)
+            return NetworkPolicy(internet)
 
     def _role(self, role: dict[str, Any]) -> None:
         self._known("roles", role)

@@ -53,7 +53,7 @@ class Granted(msgspec.Struct, frozen=True):
     why: str
 
 
-class Allowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Allowed(msgspec.Struct, frozen=True):
     """Addresses (an IPv4 network) and ports of them; ports from 0 are all of them, and every protocol."""
 
     network: str
@@ -61,7 +61,7 @@ class Allowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port_last: int = 0
 
 
-class NetworkPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NetworkPolicy(msgspec.Struct, frozen=True):
     """What a herd's network reaches: `internet` is every public address, `allow` is what it reaches besides, also of private ranges."""
 
     internet: bool = True

@@ -113,6 +113,7 @@ def _record(file: HerdFile) -> HerdRecord:
         memory_bytes=file.memory_bytes,
         slices=file.slices,
         runs=file.runs,
+        network=file.network,
     )
 
 

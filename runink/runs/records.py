@@ -24,6 +24,7 @@ from runink.dag import Dag, Resources
 from runink.errors import WireError
 from runink.jobs import Done, Failed, Prepared
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
+from runink.networks import NetworkPolicy
 
 ATTEMPTS_MAX: Final = (
     3  # of a gang whose slices were lost; what a step itself does wrong is not repeated
@@ -185,7 +186,7 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tenant and its limits; 0 is no limit."""
+    """A tenant, its limits (0 is no limit), and what its network reaches."""
 
     herd: HerdName
     domain: str = ""
@@ -194,6 +195,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     memory_bytes: int = 0
     slices: int = 0
     runs: int = 0
+    network: NetworkPolicy = NetworkPolicy()
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""A herd's network as the spawner has it: asked of a short-lived process, held by a descriptor, joined by slices.
+"""A herd's network as the spawner has it: asked of a short-lived process, held by a descriptor, and where processes are started that belong to it.
 
 The spawner starts the process (`begin`), waits for its socket with everything else that it waits for, and takes the answer (`answer`).  It says itself how long it waits,
 and ends the process by `Asked.abandon`; one that is killed in the middle leaves nothing that lets a packet through.
@@ -13,7 +13,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, kept_environment
@@ -21,9 +22,8 @@ from runink.sandbox.packets import close_all, receive
 from runink.sandbox.syscalls import CLONE_NEWNET, call
 
 HELPER = ("-m", "runink.sandbox.network_helper")
-MAKE_S = (
-    30.0  # a second when all is well; the lock, nft and a module that is loaded may take longer
-)
+OURS = "/proc/thread-self/ns/net"
+MAKE_S = 30.0  # a second when all is well; the lock, nft, a kernel's module may take longer
 
 
 class Asked(NamedTuple):
@@ -88,9 +88,19 @@ def answer(asked: Asked) -> Answer:
     return Answer(fields, packet.descriptors[0] if packet.descriptors else -1)
 
 
-def join(namespace: int) -> None:
-    """Have this process, which has one thread, and its children be in the network namespace.
+@contextmanager
+def within(namespace: int) -> Iterator[None]:
+    """Be in another network namespace for a while: what begins there, a process or a socket, belongs to it. For a process of one thread.
 
-    Raises OSError: it needs CAP_SYS_ADMIN in its own user namespace and in that which owns the network namespace.  So a slice whose user namespace is new cannot do it any more.
+    A slice cannot enter by itself: that needs CAP_SYS_ADMIN in the user namespace that owns the network namespace, which is the machine's.  It is cloned, without CLONE_NEWNET, from a
+    process that was started within; then its own user namespace gives it no power over the network.  Raises OSError.
     """
-    call("setns", namespace, CLONE_NEWNET)
+    home = os.open(OURS, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        call("setns", namespace, CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            call("setns", home, CLONE_NEWNET)
+    finally:
+        os.close(home)

@@ -44,6 +44,7 @@ from runink.errors import Invalid, RuninkError
 from runink.sandbox import network_kernel as kernel
 from runink.sandbox.kernel import name_process
 from runink.sandbox.log import describe, log
+from runink.sandbox.network import within
 from runink.sandbox.network_plan import (
     Names,
     Order,
@@ -109,7 +110,7 @@ def make(order: Order, held: int, reached: Reached) -> tuple[Made, int]:
             policy=order.policy,
             nameservers=order.nameservers,
         )
-        with kernel.within(namespace):
+        with within(namespace):
             kernel.nft(herd_rules(plan))
         reached("herd_rules")
         kernel.nft(node_rules(plan))

@@ -10,8 +10,8 @@ import ipaddress
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from socket import AF_INET
 from typing import Any, Final
 
@@ -19,30 +19,16 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from runink.errors import Conflict, Unavailable
+from runink.sandbox.network import OURS, within
 from runink.sandbox.network_plan import CABLE_PREFIX, INSIDE, Cable, Names, Plan
 from runink.sandbox.syscalls import CLONE_NEWNET, call
 
-OURS: Final = "/proc/thread-self/ns/net"
 FORWARDING: Final = "/proc/sys/net/ipv4/ip_forward"
 NFT_S: Final = 20.0  # a transaction takes milliseconds; the kernel may first load a module
 NFT_PATH: Final = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin"
 UNAVAILABLE: Final = "network_unavailable"
 NEEDS: Final = "a herd's network needs root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and a kernel with network namespaces, veth and nf_tables (with nat and reject)"
 MTU: Final = 1500  # Ethernet's, where the node has no way out that says another
-
-
-@contextmanager
-def within(namespace: int) -> Iterator[None]:
-    """Be in another network namespace for a while: sockets and processes that begin there belong to it."""
-    home = os.open(OURS, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        call("setns", namespace, CLONE_NEWNET)
-        try:
-            yield
-        finally:
-            call("setns", home, CLONE_NEWNET)
-    finally:
-        os.close(home)
 
 
 def new_namespace() -> int:

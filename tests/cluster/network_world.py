@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from runink.sandbox.network import HELPER, MAKE_S, Answer, Asked, answer, begin
-from runink.sandbox.network_kernel import new_namespace, within
+from runink.sandbox.network import HELPER, MAKE_S, Answer, Asked, answer, begin, within
+from runink.sandbox.network_kernel import new_namespace
 
 PLACE_S: Final = 5.0  # what answers at all does so in a millisecond
 PUBLIC: Final = "203.0.113.10"

@@ -35,8 +35,7 @@ from network_world import (
     run,
     write,
 )
-from runink.sandbox.network import HELPER
-from runink.sandbox.network_kernel import within
+from runink.sandbox.network import HELPER, within
 
 STEPS = (
     *("lock", "cleared", "namespace", "herd_rules", "node_rules"),
@@ -190,22 +189,47 @@ def test_nobody_reaches_a_herd(world: World) -> None:
         assert reaches(place, address)
 
 
-def test_a_slice_joins_before_its_user_namespace_is_new(world: World) -> None:
-    """The order that whoever starts slices must keep: the child of a new user namespace has no power over the herd's network."""
+def test_a_slice_has_the_herds_network_and_no_power_over_it(world: World) -> None:
+    """It comes from a process that was started within, and has every capability in a user namespace of its own."""
+    herd = world.made()
+    world.listens(world.internet, PUBLIC)
+    world.listens(world.internet, PRIVATE)
+    probes = f"""import socket, subprocess, sys
+print(open("/proc/self/status").read().partition("CapEff:")[2].split()[0])
+print([name for _, name in socket.if_nameindex()])
+socket.create_connection(("{PUBLIC}", {PORT}), timeout=5)
+for words in (["nft", "flush", "ruleset"], ["ip", "link", "del", "eth0"], ["ip", "addr", "add", "10.1.1.1/8", "dev", "eth0"]):
+    print(subprocess.run(words, capture_output=True, text=True).stderr.strip())
+try:
+    socket.create_connection(("{PRIVATE}", {PORT}), timeout=5)
+except ConnectionRefusedError:
+    print("refused")
+"""
+    cloned = ["unshare", "--user", "--map-root-user", sys.executable, "-c", probes]
+    capabilities, names, *refused, private = run(herd.namespace, *cloned).splitlines()
+    assert int(capabilities, 16) & 1 << 12  # CAP_NET_ADMIN, in its own user namespace
+    assert names == "['lo', 'eth0']"
+    assert "Operation not permitted" in refused[0]
+    assert sum("Operation not permitted" in line for line in refused) == 3
+    assert private == "refused"
+
+
+def test_a_slice_does_not_enter_by_itself(world: World) -> None:
+    """So whoever starts slices starts them from within."""
     herd = world.made()
     code = (
-        "import sys; from runink.sandbox.network import join; from runink.sandbox.syscalls import *;"
-        "call('unshare', CLONE_NEWUSER) if sys.argv[2] == 'late' else None; join(int(sys.argv[1]));"
-        "import socket; print([name for _, name in socket.if_nameindex()])"
+        "import sys; from runink.sandbox.network import within; from runink.sandbox.syscalls import *\n"
+        "if sys.argv[2] == 'slice': call('unshare', CLONE_NEWUSER)\n"
+        "with within(int(sys.argv[1])): print('inside')"
     )
-    done = {}
-    for when in ("early", "late"):
-        words = [sys.executable, "-c", code, str(herd.namespace), when]
-        done[when] = subprocess.run(
+    told = {}
+    for who in ("spawner", "slice"):
+        words = [sys.executable, "-c", code, str(herd.namespace), who]
+        told[who] = subprocess.run(
             words, pass_fds=[herd.namespace], capture_output=True, text=True, check=False
         )
-    assert done["early"].stdout == "['lo', 'eth0']\n"
-    assert "Operation not permitted" in done["late"].stderr
+    assert told["spawner"].stdout == "inside\n"
+    assert "Operation not permitted" in told["slice"].stderr
 
 
 # What is left.
@@ -354,7 +378,7 @@ def test_an_ordinary_user_is_told_what_is_missing(world: World) -> None:
         {"nameservers": ["::1"]},
         {"policy": {"allow": [{"network": "10.0.0.0/8 accept; #"}]}},
         {"policy": {"allow": [{"network": "10.0.0.0/8", "port_first": 70000, "port_last": 9}]}},
-        {"policy": {"allow": [], "more": 1}},
+        {"policy": {"allow": "10.0.0.0/8"}},
         {"unknown": 1},
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from runink.dsl.diagnostics import rendered
 from runink.errors import Invalid, NotFound, RuninkError
 from runink.names import HerdName
+from runink.networks import policy_of
 from runink.projects import FILE_BYTES_MAX, Compiled, compile_file, find_root
 from runink.runs.records import HerdRecord
 
@@ -110,6 +111,36 @@ def test_compiling_loads_no_data_library() -> None:
 
 
 # Herds.
+
+
+def test_a_herds_file_says_what_its_network_reaches(tmp_path: Path) -> None:
+    head = f'@herd("open")\n{PLAIN}'
+    text = '[herd]\nid = "open"\n[network]\ninternet = false\nallow = ["10.1.2.3:5432", "10.9.0.0/16"]\n'
+    compiled = compile_files(tmp_path, {"features/x.dsl": head, "herds/open.toml": text})
+    assert compiled.herd.network == policy_of(
+        internet=False, allow=["10.1.2.3:5432", "10.9.0.0/16"]
+    )
+    assert compiled.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("table", "count"),
+    [
+        ("internet = 1", 1),
+        ('allow = "10.0.0.1"', 1),
+        ("allow = [1]", 1),
+        ('allow = ["example.org", "10.0.0.1:0", "10.0.0.1"]', 2),
+        ('deny = ["10.0.0.1"]', 1),
+        (f"allow = {[f'10.0.{n >> 8}.{n & 255}' for n in range(257)]}", 1),
+    ],
+)
+def test_every_mistake_in_a_herds_network_is_told(tmp_path: Path, table: str, count: int) -> None:
+    text = f'[herd]\nid = "open"\n[network]\n{table}\n'
+    with pytest.raises(Invalid) as caught:
+        compile_files(
+            tmp_path, {"features/x.dsl": f'@herd("open")\n{PLAIN}', "herds/open.toml": text}
+        )
+    assert [one.code for one in caught.value.findings] == ["H001"] * count
 
 
 def test_a_herd_without_a_file_has_no_limits_and_a_note_says_so(tmp_path: Path) -> None:
