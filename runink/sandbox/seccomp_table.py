@@ -135,7 +135,7 @@ REFUSED: Final = (
     ),
     Group("other processes' file accesses", {"fanotify_init": (300, 262)}),
     Group(
-        "where memory lies: for the node's administrator; nothing that a step loads was seen to call them",
+        "where memory lies: for the node's administrator; OpenBLAS in numpy's wheels asks mbind for what is the default anyway, and goes on when refused",
         {
             "mbind": (237, 235),
             "set_mempolicy": (238, 237),
