@@ -1,6 +1,6 @@
 """The agent's part in packages that a project brings along: they are there before a gang's slices are launched.
 
-    no lock, or no step of the gang is a function   nothing is done
+    no lock, or the gang has no code of the project nothing is done
     a lock that cannot be                           the gang fails, before anything is downloaded
     its environment is there                        a use of it begins (a fraction of a millisecond)
     it is not                                       it is made; meanwhile the slices, and so the run, say what they wait for
@@ -24,7 +24,7 @@ from msgspec.structs import replace as changed
 
 from runink.actors.launching import Launching, Workplace
 from runink.actors.slice_records import SliceRecords
-from runink.dag import Dag, Function, Step
+from runink.dag import Dag, Executable, Function, Step
 from runink.environments.collecting import Policy, collect
 from runink.environments.lock import Lock, read_lock
 from runink.environments.packages import collisions, conflicts, installed, refused
@@ -91,7 +91,7 @@ class Packages:
         self, dag: Dag, run: RunRecord, records: list[SliceRecord], launching: Launching
     ) -> GangPackages:
         """Return the packages of a gang's slices. Raises TakenBack, Invalid for a lock that cannot be, and what `Environments.ready` does."""
-        if not _runs_functions(dag, records):
+        if not _runs_own_code(dag, records):
             return GangPackages()
         lock = read_lock(self._workplace.bundle(run))
         if lock is None:
@@ -139,12 +139,14 @@ class Packages:
             self._records.write(changed(waiting, launched_ms=self._now_ms()))
 
 
-def _runs_functions(dag: Dag, records: Iterable[SliceRecord]) -> bool:
-    """Say whether anything of a gang imports code of the project."""
+def _runs_own_code(dag: Dag, records: Iterable[SliceRecord]) -> bool:
+    """Say whether anything of a gang is code of the project: a function, or a program."""
     mine = {record.slice for record in records if record.task is Task.CHAIN}
     names = {name for spec in dag.slices if spec.id in mine for name in spec.nodes}
     return any(
-        node.id in names and isinstance(node, Step) and isinstance(node.action, Function)
+        node.id in names
+        and isinstance(node, Step)
+        and isinstance(node.action, Function | Executable)
         for node in dag.nodes
     )
 

@@ -5,6 +5,7 @@
     no usable wheels                    only its source is there, or files for other machines  Invalid       package_needs_build
     not found, no version of            the index does not have it                             Invalid       package_missing
     you require A and you require B     two versions of one package                            Invalid       packages_unsatisfiable
+    Failed to install                   its file is broken, or would replace what is not its   Invalid       package_unusable
     No space left                       the disk is full                                       Unavailable   environment_disk_full
     cannot fetch, cannot connect        no network, or no right                                Unavailable   packages_unreachable
     anything else                                                                              Unavailable   environment_not_made
@@ -85,6 +86,9 @@ def diagnosed(lock: Lock, code: int, lines: Sequence[str]) -> RuninkError:
     if "requirements are unsatisfiable" in said:
         hint = "make the lock anew: uv pip compile finds versions that go together"
         return _about(lock, said, "cannot be had as pinned", "packages_unsatisfiable", hint)
+    if "Failed to install" in said:
+        hint = "pin another version of it, or have its maker mend it"
+        return _about(lock, said, f"cannot be installed: {_cause(lines)}", "package_unusable", hint)
     told = "\n".join(lines[-LINES_MAX:])
     text = f"the packages of {NAME} could not be installed\n{told}"
     return Unavailable(text, code="environment_not_made", hint="see uv's lines in runi logs")

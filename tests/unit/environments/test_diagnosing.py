@@ -72,8 +72,8 @@ def test_two_versions_of_one():
     "lines",
     [
         (
-            "error: Failed to fetch: https://pypi.org/simple/idna/",
-            "  cause: error sending request for url (https://pypi.org/simple/idna/)",
+            "error: Failed to fetch: https://index.example/simple/idna/",
+            "  cause: error sending request for url (https://index.example/simple/idna/)",
             "  cause: Connection refused (os error 111)",
         ),
         (
@@ -97,6 +97,15 @@ def test_a_full_disk_is_told_as_such_whatever_failed_for_it():
     line = "  cause: failed to write to file `/x`: No space left on device (os error 28)"
     assert told("error: Failed to fetch: y", line).code == "environment_disk_full"
     assert told("error: No space left", code=worker.EXIT_DISK_FULL).code == "environment_disk_full"
+
+
+def test_a_file_that_is_broken():
+    error = told("error: Failed to install: six.whl (six==1.17.0)", "  cause: no RECORD")
+    assert error.code == "package_unusable"
+    assert error.text.endswith(
+        "cannot be installed: Failed to install: six.whl (six==1.17.0): no RECORD"
+    )
+    assert line_of(error) == 2
 
 
 def test_packages_that_are_too_large():
