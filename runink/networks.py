@@ -112,6 +112,20 @@ def granted(asked: Network, places: Iterable[str], node: NodeNetwork) -> Granted
     return Granted(asked, "asked for" if asked is Network.EGRESS else "nothing asks for more")
 
 
+def own_addresses(fib_trie: str, if_inet6: str) -> frozenset[str]:
+    """Return a machine's addresses, from what the kernel says in /proc/net/fib_trie and /proc/net/if_inet6."""
+    found = set()
+    address = ""
+    for words in map(str.split, fib_trie.splitlines()):
+        if words[:1] == ["|--"]:
+            address = words[1]
+        elif words[1:] == ["host", "LOCAL"]:
+            found.add(address)
+    for line in if_inet6.splitlines():
+        found.add(str(ipaddress.IPv6Address(int(line.split()[0], 16))))
+    return frozenset(found)
+
+
 def _is_here(place: str, node: NodeNetwork) -> bool:
     parts = urlsplit(place)
     scheme = SAME_SCHEMES.get(parts.scheme, parts.scheme)
@@ -121,13 +135,13 @@ def _is_here(place: str, node: NodeNetwork) -> bool:
     elif scheme in ENDPOINT_NAMES:
         return False  # what stands where a host does is a bucket
     host = (parts.hostname or "").rstrip(".")
-    if host == "localhost" or host.endswith(".localhost") or host in node.addresses:
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
+        return False  # a name; where it leads is found out by whoever connects
+    return address.is_loopback or address.is_unspecified or str(address) in node.addresses
 
 
 # Policies.

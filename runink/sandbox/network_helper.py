@@ -3,10 +3,11 @@
     python -m runink.sandbox.network_helper        standard input is one end of a SEQPACKET pair; one request, one answer (JSON), and it ends
 
     action   request beside `action`                                   answer
-    make     node, state, herd, pool, policy, nameservers              interface, table, node_address, herd_address, forwarding; the namespace's descriptor
-             (and the namespace's descriptor, if there is one)
+    make     node, state, herd, pool, policy, nameservers              interface, table, node_address, herd_address, forwarding, resolv_conf, problems;
+             (and the namespace's descriptor, if there is one)         the namespace's descriptor
     remove   node, state; herd, or all of the node's                   removed: names of interfaces and tables
     check    -                                                         nothing, when a herd's network can be made here; nothing is left of the trial
+    `resolv_conf` is the text of that file for the herd's slices, `problems` are for people: what this machine has that may keep packets from going.
     An answer to what cannot be done has `code`, `text`, `hint`, and `step`, the last that was reached.
 
 Who holds the descriptor keeps the namespace alive, and nothing else does: there is no file and no mount, so when everything is killed the kernel takes away the
@@ -46,15 +47,19 @@ from runink.sandbox.kernel import name_process
 from runink.sandbox.log import describe, log
 from runink.sandbox.network import within
 from runink.sandbox.network_plan import (
+    PREFIX,
     Names,
     Order,
     Plan,
+    Resolver,
     checked,
+    drops_of_others,
     free_cable,
     herd_rules,
     interface_prefix,
     names_of,
     node_rules,
+    resolver_for,
     table_prefix,
 )
 from runink.sandbox.packets import close_all, receive
@@ -79,6 +84,8 @@ class Made(msgspec.Struct, frozen=True):
     node_address: str
     herd_address: str
     forwarding: str
+    resolv_conf: str
+    problems: list[str]
 
 
 # The actions.
@@ -91,6 +98,7 @@ def make(order: Order, held: int, reached: Reached) -> tuple[Made, int]:
     """
     order = checked(order)
     names = names_of(order.node, order.state, order.herd)
+    resolver = kernel.resolver() if order.nameservers is None else resolver_for(order.nameservers)
     with _lock(), IPRoute() as node, ExitStack() as stack:
         reached("lock")
         cable = kernel.whole(node, names, held, pool=order.pool) if held >= 0 else None
@@ -108,7 +116,7 @@ def make(order: Order, held: int, reached: Reached) -> tuple[Made, int]:
             cable=cable or free_cable(order.pool, names, kernel.routes(node)),
             pool=order.pool,
             policy=order.policy,
-            nameservers=order.nameservers,
+            nameservers=resolver.nameservers,
         )
         with within(namespace):
             kernel.nft(herd_rules(plan))
@@ -119,7 +127,15 @@ def make(order: Order, held: int, reached: Reached) -> tuple[Made, int]:
             kernel.lay(node, plan, namespace, reached)
         forwarding = kernel.forward()
         reached("forwarding")
-        made = Made(names.interface, names.table, plan.cable.node, plan.cable.herd, forwarding)
+        made = Made(
+            names.interface,
+            names.table,
+            plan.cable.node,
+            plan.cable.herd,
+            forwarding,
+            resolver.text,
+            _problems(resolver),
+        )
         return made, os.dup(namespace)
 
 
@@ -149,6 +165,14 @@ def check(reached: Reached) -> None:
     call("unshare", CLONE_NEWNET)
     _, namespace = make(Order("check", "/", "check"), -1, reached)
     os.close(namespace)
+
+
+def _problems(resolver: Resolver) -> list[str]:
+    drops = [
+        f"the table {table} of this machine drops what is forwarded; it must accept what comes from and goes to {PREFIX}*"
+        for table in drops_of_others(kernel.chains())
+    ]
+    return drops + ([resolver.problem] if resolver.problem else [])
 
 
 @contextmanager

@@ -20,7 +20,15 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from runink.errors import Conflict, Unavailable
 from runink.sandbox.network import OURS, within
-from runink.sandbox.network_plan import CABLE_PREFIX, INSIDE, Cable, Names, Plan
+from runink.sandbox.network_plan import (
+    CABLE_PREFIX,
+    INSIDE,
+    Cable,
+    Names,
+    Plan,
+    Resolver,
+    resolver_of,
+)
 from runink.sandbox.syscalls import CLONE_NEWNET, call
 
 FORWARDING: Final = "/proc/sys/net/ipv4/ip_forward"
@@ -28,6 +36,9 @@ NFT_S: Final = 20.0  # a transaction takes milliseconds; the kernel may first lo
 NFT_PATH: Final = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin"
 UNAVAILABLE: Final = "network_unavailable"
 NEEDS: Final = "a herd's network needs root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and a kernel with network namespaces, veth and nf_tables (with nat and reject)"
+RESOLV_CONF: Final = "/etc/resolv.conf"
+RESOLVED: Final = "/run/systemd/resolve/resolv.conf"  # the servers behind systemd-resolved
+RESOLV_CONF_MAX: Final = 1 << 16  # characters; it is a page at most
 MTU: Final = 1500  # Ethernet's, where the node has no way out that says another
 
 
@@ -148,6 +159,15 @@ def check_forwarding() -> None:
         raise unavailable(f"{FORWARDING} is 0 and cannot be written")
 
 
+def resolver() -> Resolver:
+    """Return how names are looked up on this machine, for a herd."""
+    told = ["", ""]
+    for place, path in enumerate((RESOLV_CONF, RESOLVED)):
+        with suppress(FileNotFoundError), open(path, errors="replace") as file:  # noqa: PTH123 - as above
+            told[place] = file.read(RESOLV_CONF_MAX)
+    return resolver_of(*told)
+
+
 def _is_forwarding() -> bool:
     with open(FORWARDING) as file:  # noqa: PTH123 - as above
         return file.read().strip() == "1"
@@ -175,6 +195,11 @@ def delete_link(node: Any, name: str) -> list[str]:
 def tables() -> list[str]:
     """Return the names of all tables that are for IPv4 and IPv6 together, anybody's."""
     return [line.split()[-1] for line in _nft_output("list", "tables", "inet").splitlines()]
+
+
+def chains() -> str:
+    """Return all chains of all tables, as text."""
+    return _nft_output("list", "chains")
 
 
 def delete_table(name: str) -> list[str]:

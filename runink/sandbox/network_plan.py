@@ -53,14 +53,14 @@ PRIVATE: Final = (
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose network is wanted, and how it shall be. Nothing of it is trusted before `checked`: it becomes rules of the kernel."""
+    """Whose network is wanted, and how it shall be; without nameservers it has the node's. Nothing of it is trusted before `checked`: it becomes rules of the kernel."""
 
     node: str
     state: str
     herd: str
     pool: str = POOL
     policy: NetworkPolicy = NetworkPolicy()
-    nameservers: tuple[str, ...] = ()
+    nameservers: tuple[str, ...] | None = None
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -103,18 +103,20 @@ def checked(order: Order) -> Order:
     """Return the order with every address in the kernel's own words. Raises Invalid (`network_request`, `network_policy`, `invalid_name`)."""
     node_id(order.node)
     herd_name(order.herd)
-    if len(order.nameservers) > NAMESERVERS_MAX or len(order.policy.allow) > ALLOWED_MAX:
+    told = order.nameservers
+    if len(told or ()) > NAMESERVERS_MAX or len(order.policy.allow) > ALLOWED_MAX:
         raise Invalid("too many nameservers or places", code="network_request")
     try:
         pool = ipaddress.IPv4Network(order.pool)
-        servers = tuple(str(ipaddress.IPv4Address(one)) for one in order.nameservers)
+        servers = tuple(str(ipaddress.IPv4Address(one)) for one in told or ())
     except ValueError as error:
         raise Invalid(f"pool and nameservers: {error}", code="network_request") from error
     if pool.prefixlen >= CABLE_PREFIX:
         raise Invalid(f"{pool} has no room for herds", code="network_request")
     allow = tuple(allowed(_said(entry)) for entry in order.policy.allow)
     policy = NetworkPolicy(order.policy.internet, allow)
-    return msgspec.structs.replace(order, pool=str(pool), nameservers=servers, policy=policy)
+    known = None if told is None else servers
+    return msgspec.structs.replace(order, pool=str(pool), nameservers=known, policy=policy)
 
 
 def _said(entry: Allowed) -> str:
@@ -301,6 +303,20 @@ def _allow_rule(entry: Allowed) -> str:
     return f"ip daddr {entry.network} meta l4proto {{ tcp, udp }} th dport {ports} accept"
 
 
+def drops_of_others(chains: str) -> list[str]:
+    """Return the tables whose owners drop what is forwarded, save for what rules of theirs accept, from the text of `nft list chains`.
+
+    No table of ours can overrule them: a packet goes when all tables accept it.
+    """
+    found, table = [], ""
+    for line in map(str.strip, chains.splitlines()):
+        if line.startswith("table "):
+            table = line.removeprefix("table ").removesuffix("{").strip()
+        elif " hook forward " in line and "policy drop" in line:
+            found.append(table)
+    return found
+
+
 # Where names are looked up.
 
 
@@ -318,10 +334,15 @@ def resolver_of(resolv_conf: str, upstream: str) -> Resolver:
         words = [word for word in line[1:] if word != "trust-ad"] if line[:1] == ["options"] else []
         if words:
             kept.append(f"options {' '.join(words)}")
+    return resolver_for(servers, kept)
+
+
+def resolver_for(servers: Sequence[str], more: Sequence[str] = ()) -> Resolver:
+    """Return how names are looked up at these servers, with more lines of a resolv.conf."""
     problem = ""
     if not servers:
         problem = "the node names no IPv4 nameserver beside its own loopback, so no name is resolved within a herd"
-    lines = [*(f"nameserver {one}" for one in servers), *kept]
+    lines = [*(f"nameserver {one}" for one in servers), *more]
     return Resolver(tuple(servers), "".join(f"{line}\n" for line in lines), problem)
 
 

@@ -19,6 +19,7 @@ from runink.sandbox.network import HELPER, MAKE_S, Answer, Asked, answer, begin,
 from runink.sandbox.network_kernel import new_namespace
 
 PLACE_S: Final = 5.0  # what answers at all does so in a millisecond
+SILENCE_S: Final = 0.5
 PUBLIC: Final = "203.0.113.10"
 PRIVATE: Final = "10.20.0.5"
 HOME: Final = "192.168.7.7"
@@ -135,10 +136,20 @@ def a_world() -> Iterator[World]:
         world.close()
 
 
-def connected(namespace: int, address: str, port: int = PORT) -> socket.socket:
+def connected(
+    namespace: int, address: str, port: int = PORT, *, timeout: float = PLACE_S
+) -> socket.socket:
     """Return a connection from there; raises OSError."""
     with within(namespace):
-        return socket.create_connection((address, port), timeout=PLACE_S)
+        return socket.create_connection((address, port), timeout=timeout)
+
+
+def is_unanswered(namespace: int, address: str, port: int = PORT) -> bool:
+    """Say whether nothing comes back at all, not even a refusal."""
+    with suppress(TimeoutError):
+        connected(namespace, address, port, timeout=SILENCE_S).close()
+        return False
+    return True
 
 
 def reaches(namespace: int, address: str, port: int = PORT) -> bool:

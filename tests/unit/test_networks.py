@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from runink.errors import Forbidden, Invalid
 from runink.networks import (
@@ -12,11 +14,12 @@ from runink.networks import (
     endpoints_of,
     granted,
     is_elsewhere,
+    own_addresses,
     policy_of,
 )
 
 CLOSED = NodeNetwork()
-OPEN = NodeNetwork(allow_host=True, addresses=frozenset({"192.0.2.7"}))
+OPEN = NodeNetwork(allow_host=True, addresses=frozenset({"192.0.2.7", "fd00::7"}))
 LOCAL_STORE = {"s3": "http://127.0.0.1:5000"}
 STORE = "s3://bucket/key"
 
@@ -50,6 +53,7 @@ def test_what_a_slice_is_given(asked: Network, places: list[str], network: Netwo
         ("gcs://bucket/key", {"gs": "localhost:4443"}),
         ("http://127.0.0.1:8000/x.csv", {}),
         ("http://192.0.2.7/x.csv", {}),
+        (STORE, {"s3": "http://[FD00::07]:5000"}),
     ],
 )
 def test_a_store_on_the_node_itself_needs_its_network_where_that_is_allowed(
@@ -66,6 +70,21 @@ def test_a_store_on_the_node_itself_needs_its_network_where_that_is_allowed(
         assert caught.value.code == "network_host_refused"
     with pytest.raises(Forbidden):  # said, so not changed without a word
         granted(Network.EGRESS, [place], here)
+
+
+def test_a_machines_addresses_are_what_the_kernel_says() -> None:
+    trie = """Local:
+  +-- 0.0.0.0/0 2 0 2
+     |-- 192.0.2.0
+        /24 link UNICAST
+     |-- 192.0.2.2
+        /32 host LOCAL
+     |-- 192.0.2.255
+        /32 link BROADCAST
+"""
+    inet6 = "fd000000000000000000000000000002 04 40 00 80     eth0\n00000000000000000000000000000001 01 80 10 80       lo\n"
+    assert own_addresses(trie, inet6) == {"192.0.2.2", "fd00::2", "::1"}
+    assert "127.0.0.1" in own_addresses(Path("/proc/net/fib_trie").read_text(), "")
 
 
 def test_a_bucket_is_no_host() -> None:

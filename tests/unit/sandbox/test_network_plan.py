@@ -14,6 +14,7 @@ from runink.sandbox.network_plan import (
     Order,
     Plan,
     checked,
+    drops_of_others,
     free_cable,
     herd_rules,
     interface_prefix,
@@ -139,6 +140,25 @@ def test_names_with_what_ends_a_text_are_no_comment() -> None:
     )
     with pytest.raises(AssertionError):
         node_rules(plan)
+
+
+def test_a_table_that_drops_what_is_forwarded_is_found() -> None:
+    listed = """table ip filter {
+	chain INPUT {
+		type filter hook input priority filter; policy drop;
+	}
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+	}
+}
+table inet mine {
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+	}
+}
+"""
+    assert drops_of_others(listed) == ["ip filter"]
+    assert drops_of_others("") == []
 
 
 # resolv.conf.
