@@ -7,6 +7,7 @@ return) and nothing else.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import NamedTuple
 
 _OPERATION = struct.Struct("=HBBI")
@@ -32,7 +33,7 @@ def answer(program: bytes, called: Called) -> Answered:
     """Run the filter. Raises ValueError for an operation that it does not know, IndexError for a jump out of the program."""
     arguments = (*called.arguments, 0, 0, 0, 0, 0, 0)[:6]
     data = _DATA.pack(called.number, called.architecture, 0, *arguments)
-    operations = list(_OPERATION.iter_unpack(program))
+    operations = _read(program)
     accumulator = place = done = 0
     while True:
         code, then, otherwise, k = operations[place]
@@ -49,6 +50,11 @@ def answer(program: bytes, called: Called) -> Answered:
                 return Answered(k, done)
             case _:
                 place += then if _holds(code, accumulator, k) else otherwise
+
+
+@cache
+def _read(program: bytes) -> list[tuple[int, int, int, int]]:
+    return list(_OPERATION.iter_unpack(program))
 
 
 def _holds(code: int, accumulator: int, k: int) -> bool:
