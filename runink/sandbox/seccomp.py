@@ -115,7 +115,7 @@ _ANSWERS: Final = (
 )
 
 
-class _Program(ctypes.Structure):
+class Program(ctypes.Structure):
     """`struct sock_fprog` of linux/filter.h."""
 
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
@@ -125,7 +125,7 @@ class Filter(NamedTuple):
     """A filter that is ready to be installed: made before the fork, so that a slice makes nothing."""
 
     instructions: bytes
-    program: _Program
+    program: Program
 
 
 def prepared(*, egress: bool) -> Filter:
@@ -134,7 +134,7 @@ def prepared(*, egress: bool) -> Filter:
     if machine not in MACHINES:
         raise OSError(errno.ENOSYS, f"seccomp: the numbers of system calls on {machine} are not known")  # fmt: skip
     instructions = built(machine, egress=egress)
-    return Filter(instructions, _Program(len(instructions) // OPERATION.size, instructions))
+    return Filter(instructions, Program(len(instructions) // OPERATION.size, instructions))
 
 
 def install(filter: Filter) -> None:  # noqa: A002 - the kernel's word for it

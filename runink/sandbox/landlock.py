@@ -1,0 +1,171 @@
+"""Landlock, a second wall around a slice's files: what its mounts leave open by mistake, these rules keep shut.
+
+The rules name paths (or hold descriptors); each holds for everything beneath.  What stands in no list cannot be opened, not even through a
+mount, a descriptor of a folder or /proc/self/root that was forgotten.  Files that are open already stay usable.
+
+    list         may be
+    read_only    read, listed, executed
+    read_write   that, and everything else: written, made, removed, renamed, cut, and asked by ioctl if a device
+
+By the kernel's version of the interface (ABI) there is more to it; `InForce` says what there was:
+
+    1  files     2  refer: renames and links between folders     3  truncate     4  tcp: bind and connect, refused without a network
+    5  ioctl_dev: of devices     6  abstract_unix, signal: only towards who stands behind the same wall
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+import struct
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from runink.sandbox.syscalls import (
+    LANDLOCK_ACCESS_FS_EXECUTE,
+    LANDLOCK_ACCESS_FS_IOCTL_DEV,
+    LANDLOCK_ACCESS_FS_MAKE_SYM,
+    LANDLOCK_ACCESS_FS_READ_DIR,
+    LANDLOCK_ACCESS_FS_READ_FILE,
+    LANDLOCK_ACCESS_FS_REFER,
+    LANDLOCK_ACCESS_FS_TRUNCATE,
+    LANDLOCK_ACCESS_FS_WRITE_FILE,
+    LANDLOCK_ACCESS_NET_BIND_TCP,
+    LANDLOCK_ACCESS_NET_CONNECT_TCP,
+    LANDLOCK_CREATE_RULESET_VERSION,
+    LANDLOCK_RULE_PATH_BENEATH,
+    LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET,
+    LANDLOCK_SCOPE_SIGNAL,
+    PR_GET_NO_NEW_PRIVS,
+    call,
+    prctl,
+)
+
+READ: Final = (
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR
+)
+# All that the kernel lets a rule say of something that is no folder.
+OF_A_FILE: Final = (
+    LANDLOCK_ACCESS_FS_EXECUTE
+    | LANDLOCK_ACCESS_FS_WRITE_FILE
+    | LANDLOCK_ACCESS_FS_READ_FILE
+    | LANDLOCK_ACCESS_FS_TRUNCATE
+    | LANDLOCK_ACCESS_FS_IOCTL_DEV
+)
+
+
+class Guard(NamedTuple):
+    """What an ABI brought: the bits of `struct landlock_ruleset_attr` of linux/landlock.h."""
+
+    abi: int
+    name: str
+    files: int = 0
+    tcp: int = 0
+    scopes: int = 0
+
+
+GUARDS: Final = (
+    Guard(1, "files", files=(LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1),
+    Guard(2, "refer", files=LANDLOCK_ACCESS_FS_REFER),
+    Guard(3, "truncate", files=LANDLOCK_ACCESS_FS_TRUNCATE),
+    Guard(4, "tcp", tcp=LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP),
+    Guard(5, "ioctl_dev", files=LANDLOCK_ACCESS_FS_IOCTL_DEV),
+    Guard(6, "abstract_unix", scopes=LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET),
+    Guard(6, "signal", scopes=LANDLOCK_SCOPE_SIGNAL),
+)
+_SIZES: Final = ((6, 24), (4, 16), (1, 8))  # of the structure, from which ABI on
+_RULE = struct.Struct("=Qi")  # struct landlock_path_beneath_attr
+
+
+class InForce(NamedTuple):
+    """What is guarded, and the kernel's ABI: 0, and nothing guarded, where there is no Landlock."""
+
+    abi: int
+    guards: tuple[str, ...]
+
+
+class Rules(NamedTuple):
+    """Rules that are ready to be put in force: made before the fork, so that a slice makes little."""
+
+    in_force: InForce
+    attributes: ctypes.Array[ctypes.c_char]
+    accesses: tuple[tuple[str | int, int], ...]
+
+
+def abi() -> int:
+    """Return the version of Landlock that the kernel has, 0 for none. Raises OSError for anything but its absence."""
+    try:
+        return call("landlock_create_ruleset", None, 0, LANDLOCK_CREATE_RULESET_VERSION)
+    except OSError as error:
+        # Not built in, or not switched on at boot.
+        if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
+            return 0
+        raise
+
+
+def prepared(
+    *,
+    read_only: Iterable[str | int],
+    read_write: Iterable[str | int],
+    network: bool,
+    version: int,
+) -> Rules:
+    """Return the rules for these paths and descriptors, as far as that ABI goes. TCP is left alone with a `network`."""
+    guards = [
+        guard for guard in GUARDS if guard.abi <= version and not (network and guard.name == "tcp")
+    ]
+    files = sum(guard.files for guard in guards)
+    wanted = struct.pack(
+        "=3Q", files, sum(guard.tcp for guard in guards), sum(guard.scopes for guard in guards)
+    )
+    size = next((size for since, size in _SIZES if since <= version), 0)
+    return Rules(
+        InForce(version, tuple(guard.name for guard in guards)),
+        ctypes.create_string_buffer(wanted[:size], max(size, 1)),
+        (
+            *((place, READ & files) for place in read_only),
+            *((place, files) for place in read_write),
+        ),
+    )
+
+
+def restrict(rules: Rules) -> InForce:
+    """Put this thread and all that it will start behind the rules for ever; say what is in force, which is nothing where there is no Landlock.
+
+    Raises OSError, also for a path that is not there.
+    """
+    if not rules.in_force.abi:
+        return rules.in_force
+    if prctl(PR_GET_NO_NEW_PRIVS) != 1:
+        raise OSError(errno.EPERM, "landlock: no_new_privs is not set")
+    ruleset = call("landlock_create_ruleset", rules.attributes, len(rules.attributes), 0)
+    try:
+        for place, access in rules.accesses:
+            _allow(ruleset, place, access)
+        call("landlock_restrict_self", ruleset, 0)
+    finally:
+        os.close(ruleset)
+    return rules.in_force
+
+
+def _allow(ruleset: int, place: str | int, access: int) -> None:
+    try:
+        if isinstance(place, int):
+            _allow_beneath(ruleset, place, access)
+            return
+        descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)
+        try:
+            _allow_beneath(ruleset, descriptor, access)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise OSError(error.errno, f"landlock: {place}: {error.strerror}") from error
+
+
+def _allow_beneath(ruleset: int, descriptor: int, access: int) -> None:
+    if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        access &= OF_A_FILE
+    rule = ctypes.create_string_buffer(_RULE.pack(access, descriptor), _RULE.size)
+    call("landlock_add_rule", ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0)

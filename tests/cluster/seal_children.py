@@ -1,0 +1,37 @@
+"""Children of a test that give up rights, of which the test itself must keep all."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from runink.sandbox.bpf import OPERATION
+from runink.sandbox.seccomp import Program
+from runink.sandbox.syscalls import SECCOMP_SET_MODE_FILTER, call
+
+
+def in_child(work: Callable[[], Any]) -> Any:
+    """Fork, do the work there and return what it returned, as JSON keeps it."""
+    source, target = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.write(target, json.dumps(work()).encode())
+        except BaseException:  # noqa: BLE001 - the child must not go on as the test
+            os.write(target, json.dumps(traceback.format_exc()).encode())
+        finally:
+            os._exit(0)
+    os.close(target)
+    with os.fdopen(source, "rb") as answer:
+        found = answer.read()
+    os.waitpid(pid, 0)
+    return json.loads(found)
+
+
+def put_on(instructions: bytes) -> None:
+    """Put a filter on this process, as root may without giving up anything else."""
+    program = Program(len(instructions) // OPERATION.size, instructions)
+    call("seccomp", SECCOMP_SET_MODE_FILTER, 0, program)
