@@ -127,6 +127,9 @@ def make(order: Order, held: int, reached: Reached) -> tuple[Made, int]:
             kernel.lay(node, plan, namespace, reached)
         forwarding = kernel.forward()
         reached("forwarding")
+        problems = _problems(resolver)
+        if problems:
+            log("herd network has problems", herd=order.herd, problems=problems)
         made = Made(
             names.interface,
             names.table,
@@ -134,7 +137,7 @@ def make(order: Order, held: int, reached: Reached) -> tuple[Made, int]:
             plan.cable.herd,
             forwarding,
             resolver.text,
-            _problems(resolver),
+            problems,
         )
         return made, os.dup(namespace)
 
