@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +9,38 @@ import msgspec
 
 from runink.dag import Resources
 from runink.errors import Invalid, Refused
+from runink.machine_reading import read_cpu_m, read_memory_bytes
+from runink.machines import Reserved
 from runink.names import NodeId
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
 STATE_FOLDER: Final = ".runink"
 IDENTITY: Final = "member.json"  # in the folder of a member of a group: which one it is
+RESERVED: Final = Reserved()
 ORPHAN_S: Final = 25.0  # less than the agent's lease: who finds a slice lost may rely on its end
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a member listens."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address that HOST:PORT means; an IPv6 host stands in brackets. Raises Invalid."""
+        host, colon, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise Invalid(
+                f"{text!r} is not HOST:PORT",
+                code="config_invalid",
+                hint="it looks like 10.0.0.1:7400 or [fd00::1]:7400",
+            )
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,16 +55,25 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     gang of a hundred idle slices must fit a laptop, and the kernel shares a core more fairly than a reservation would.  Memory is the
     machine's.
 
+    `reserved` is what was left out of `capacity` for the system; the disk of it is told, and nothing is held to it yet.
+
+    `labels` are what steps may ask for by name (`@affinity(label=...)`).
+
     `slices_max` bounds how many slices run at once, whatever they ask for; each is a process.
 
     `orphan_s` is how long slices go on without their agent, seconds.  0 ends them with it: what a run started at a terminal wants.
+
+    `metrics` is where the agent serves /metrics and /healthz: an address of loopback, or the path of a Unix socket; nowhere without it.
     """
 
     state: Path
     node: NodeId = NodeId("local")
     capacity: Resources
+    reserved: Reserved = RESERVED
+    labels: tuple[str, ...] = ()
     slices_max: int = 512
     orphan_s: float = ORPHAN_S
+    metrics: Address | Path | None = None
 
     @property
     def socket(self) -> Path:
@@ -66,29 +100,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.slices_max < 1 or self.orphan_s < 0:
             raise Invalid("slices_max is 1 or more, orphan_s 0 or more", code="config_invalid")
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a member listens."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Return the address that HOST:PORT means; an IPv6 host stands in brackets. Raises Invalid."""
-        host, colon, port = text.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise Invalid(
-                f"{text!r} is not HOST:PORT",
-                code="config_invalid",
-                hint="it looks like 10.0.0.1:7400 or [fd00::1]:7400",
-            )
-        return cls(host, int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        if min(msgspec.structs.astuple(self.reserved)) < 0:
+            raise Invalid("what is reserved is 0 or more", code="config_invalid")
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
@@ -175,8 +188,25 @@ def read_identity(state: Path) -> Identity | None:
 GROUP_SIZES: Final = frozenset({1, 3, 5})
 
 
-def offered() -> Resources:
-    """Return what this machine offers to slices."""
-    cores = len(os.sched_getaffinity(0))
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Resources(cores * CPU_SHARES * 1000, memory_bytes)
+def offered(reserved: Reserved = RESERVED) -> Resources:
+    """Return what this machine offers to slices: what its cgroups leave us of it, less what is reserved for the system, and half of it at least."""
+    cpu_m, memory_bytes = read_cpu_m(), read_memory_bytes()
+    return Resources(
+        max(cpu_m - reserved.cpu_m, cpu_m // 2) * CPU_SHARES,
+        max(memory_bytes - reserved.memory_bytes, memory_bytes // 2),
+    )
+
+
+UNIX: Final = "unix:"
+
+
+def metrics_place(text: str) -> Address | Path:
+    """Return where metrics are served: HOST:PORT, or unix:PATH. Raises Invalid."""
+    if not text.startswith(UNIX):
+        return Address.parse(text)
+    path = text.removeprefix(UNIX)
+    if not path:
+        raise Invalid(
+            "unix: needs a path", code="config_invalid", hint="unix:/run/user/1000/m.sock"
+        )
+    return Path(path).absolute()

@@ -19,19 +19,23 @@ import logging
 import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.abc
+from msgspec.structs import replace as changed
 
+from runink import __version__
 from runink.actors.agent import Agent
 from runink.actors.barn import Barn
 from runink.actors.governance import Governance
 from runink.actors.launching import Workplace
+from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import switch_threads_soon
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
@@ -41,6 +45,7 @@ from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.clients.run_requests import GovernanceRequest, RunRequest
 from runink.config import NodeSettings
 from runink.errors import Broken, LinkLost
+from runink.machine_reading import read_machine
 from runink.names import NodeId
 from runink.runs.records import NodeRecord
 from runink.runtime.actor import Actor
@@ -174,16 +179,32 @@ async def worker_node(
     """Run a worker node, spawner and agent, in a task beside the block, up to its end."""
     _allow_descriptors()
     leave = anyio.Event()
-    async with anyio.create_task_group() as group:
-        await group.start(_work, control, settings, modules, leave)
+    metrics = NodeMetrics()
+    start_agent = partial(_start_agent, control, settings, metrics)
+    async with _metrics_served(control, settings, metrics), anyio.create_task_group() as group:
+        await group.start(_work, start_agent, settings, modules, leave)
         try:
             yield
         finally:
             leave.set()
 
 
+@asynccontextmanager
+async def _metrics_served(
+    control: ControlPlane, settings: NodeSettings, metrics: NodeMetrics
+) -> AsyncIterator[None]:
+    """Serve the node's metrics where the settings say, if they do."""
+    async with AsyncExitStack() as stack:
+        if settings.metrics is not None:
+            from runink.actors.metrics_pages import serving_metrics  # noqa: PLC0415 - a megabyte that is not needed otherwise
+
+            serving = serving_metrics(settings.metrics, metrics, control.barn, settings.state)
+            await stack.enter_async_context(serving)
+        yield
+
+
 async def _work(
-    control: ControlPlane,
+    start_agent: Callable[[Supervisor, Spawner], Awaitable[None]],
     settings: NodeSettings,
     modules: frozenset[str],
     leave: anyio.Event,
@@ -196,7 +217,7 @@ async def _work(
         async with running_spawner(_place(settings, modules), agent=settings.node) as spawner:
             try:
                 async with supervise() as worker:
-                    await _start_agent(worker, control, settings, spawner)
+                    await start_agent(worker, spawner)
                     if not is_told:  # the first spawner may have died before its agent was there
                         task_status.started()
                         is_told = True
@@ -227,18 +248,36 @@ def _place(settings: NodeSettings, modules: frozenset[str]) -> SpawnerPlace:
 
 
 async def _start_agent(
-    worker: Supervisor, control: ControlPlane, settings: NodeSettings, spawner: Spawner
+    control: ControlPlane,
+    settings: NodeSettings,
+    metrics: NodeMetrics,
+    worker: Supervisor,
+    spawner: Spawner,
 ) -> None:
     assert control.runs is not None, "a worker has a whole cluster above it"
+    node = NodeRecord(
+        settings.node,
+        settings.capacity,
+        labels=settings.labels,
+        slices_max=settings.slices_max,
+        reserved=settings.reserved,
+    )
     agent = partial(
         Agent,
         runs=control.runs,
         spawner=spawner,
-        node=NodeRecord(settings.node, settings.capacity, slices_max=settings.slices_max),
+        node=node,
         workplace=Workplace(settings.state),
         now_ms=now_ms,
+        metrics=metrics,
+        look=partial(_looked, settings.state),
     )
     await _start(worker, AGENT, lambda: agent(BarnClient(control.barn)))
+
+
+def _looked(state: Path, node: NodeRecord) -> NodeRecord:
+    """Return a node's record with its machine as it is now."""
+    return changed(node, machine=read_machine(state, versions={"runink": __version__}))
 
 
 async def _has_slices(spawner: Spawner) -> bool:

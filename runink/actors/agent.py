@@ -36,9 +36,11 @@ from runink.actors.launching import (
     make_scratch,
     process_name,
 )
+from runink.actors.node_metrics import NodeMetrics
 from runink.actors.packages import Packages, TakenBack
 from runink.actors.pipelines import Pipelines
-from runink.actors.registration import Registration
+from runink.actors.registration import Look, Registration, same
+from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
 from runink.barn.history import Watched
@@ -65,7 +67,7 @@ _Gang = tuple[RunId, str, int]  # of a run, in an attempt
 class Agent(Actor[AgentMessage]):
     """One for a worker node. `spawner` starts its processes, `runs` is told how far slices are."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a node gives its agent
         self,
         barn: BarnClient,
         runs: Ref[RunRequest],
@@ -74,6 +76,8 @@ class Agent(Actor[AgentMessage]):
         node: NodeRecord,
         workplace: Workplace,
         now_ms: Callable[[], int],
+        metrics: NodeMetrics,
+        look: Look = same,
     ) -> None:
         self._barn = barn
         self._runs = runs
@@ -86,13 +90,15 @@ class Agent(Actor[AgentMessage]):
         self._launching: dict[_Gang, Launching] = {}
         self._exits = Exits()
         self._pipelines = Pipelines(barn)
-        self._registration = Registration(barn, node)
+        self._meters = metrics.slices
+        self._registration = Registration(barn, node, metrics=metrics, now_ms=now_ms, look=look)
         self._records = SliceRecords(barn, lost=self._disown)
         self._packages = Packages(workplace, self._records, now_ms=now_ms)
         self._context: Context[AgentMessage]
 
     async def started(self, context: Context[AgentMessage]) -> None:
         self._context = context
+        self._meters.begin()
         context.spawn(self._records.run)
         context.spawn(self._hear_exits)
         # A write comes first: behind it the Barn holds all that an earlier life of ours had still under way.
@@ -134,10 +140,11 @@ class Agent(Actor[AgentMessage]):
         begun = {_gang(found.value) for found in ours if found.value.state is not SliceState.PLACED}
         for found in ours:
             record = found.value
-            launched = kept.pop(process_name(record), None)
-            if launched is not None:
+            if process_name(record) in kept:
+                meter = self._meters.adopted(record, await self._pipelines.name_of(record))
+                launched = kept.pop(process_name(record))
                 self._records.take(found)
-                self._attend(self._write_running(record, launched), launched)
+                self._attend(self._write_running(record, launched), launched, meter)
             elif _gang(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
                 self._write_over(record, SliceState.LOST)
@@ -275,17 +282,19 @@ class Agent(Actor[AgentMessage]):
                 with gang_descriptors(launches, packages.leases) as descriptors:
                     async with anyio.create_task_group() as group:
                         for launch, mine in zip(launches, descriptors, strict=True):
-                            group.start_soon(self._launch_one, launching, launch, mine)
+                            group.start_soon(self._launch_one, run, launching, launch, mine)
         except TakenBack:
             for record in records:
                 self._write_over(record, SliceState.CANCELLED)
         except RuninkError as error:
             for record in records:
+                self._meters.refused(run)
                 self._records.write(unborn(record, error, now_ms=self._now_ms()))
 
     async def _launch_one(
-        self, launching: Launching, launch: Launch, descriptors: list[int]
+        self, run: RunRecord, launching: Launching, launch: Launch, descriptors: list[int]
     ) -> None:
+        began_s = anyio.current_time()
         try:
             if launch.scratch is not None:
                 make_scratch(launch.scratch)
@@ -299,9 +308,11 @@ class Agent(Actor[AgentMessage]):
                 wall_time_s=launch.wall_time_s,
             )
         except RuninkError as error:
+            self._meters.refused(run)
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))
             return
-        self._attend(self._write_running(launch.record, launched), launched)
+        meter = self._meters.launched(launch.record, run, anyio.current_time() - began_s)
+        self._attend(self._write_running(launch.record, launched), launched, meter)
         key = self._placement_key(launch.record)
         if key in launching.unwanted:
             self._unwant(key)
@@ -328,8 +339,8 @@ class Agent(Actor[AgentMessage]):
 
     # Attending.
 
-    def _attend(self, record: SliceRecord, launched: LaunchedSlice) -> None:
-        attended = Attended(record, process_name(record))
+    def _attend(self, record: SliceRecord, launched: LaunchedSlice, meter: SliceMeter) -> None:
+        attended = Attended(record, process_name(record), meter)
         self._attended[self._placement_key(record)] = attended
         self._context.spawn(partial(self._attend_to_end, attended, launched))
 
@@ -337,17 +348,19 @@ class Agent(Actor[AgentMessage]):
         record = attended.record
         folder = self._workplace.run_folder(record.run)
         log = SliceLog(log_path(folder, record.slice, record.attempt))
+        attended.meter.logs_to(log)
         try:
             ending = await attend(
                 Descriptors(Channel(launched.control), launched.stdout, launched.stderr),
                 partial(self._exits.wait, attended.name),
                 log=log,
-                progress=partial(self._progress, record),
+                progress=partial(self._progress, attended),
                 now_ms=self._now_ms,
             )
         finally:
             log.close()
             os.close(launched.pidfd)
+        self._meters.ended(attended.meter, ending.report, ending.exit)
         await self._write_end(attended, ending)
 
     async def _write_end(self, attended: Attended, ending: Ending) -> None:
@@ -355,8 +368,8 @@ class Agent(Actor[AgentMessage]):
         final = ended(record, ending, was_stopped=attended.stopping, now_ms=self._now_ms())
         attended.stopping = True  # it has ended: that its placement goes is our own doing
         attended.over.set()
-        is_urgent = final.state is not SliceState.SUCCEEDED or self._is_last(attended)
-        self._records.write(final, is_urgent=is_urgent)
+        is_last = attended.is_last_of(self._attended.values())
+        self._records.write(final, is_urgent=is_last or final.state is not SliceState.SUCCEEDED)
         await self._records.wait_written(final)
         key = self._placement_key(record)
         if self._attended.get(key) is attended:  # not if a new attempt is here already
@@ -365,16 +378,11 @@ class Agent(Actor[AgentMessage]):
         self._exits.forget(attended.name)
         await drop_scratch(self._workplace.scratch(record))
 
-    def _is_last(self, attended: Attended) -> bool:
-        """Say whether nothing of its gang runs any more."""
-        gang = _gang(attended.record)
-        return all(
-            one.over.is_set() or _gang(one.record) != gang for one in self._attended.values()
-        )
-
-    def _progress(self, record: SliceRecord, progress: Progress) -> None:
+    def _progress(self, attended: Attended, progress: Progress) -> None:
+        attended.meter.progress(progress.nodes)
+        run, slice_id = attended.record.run, attended.record.slice
         try:
-            self._runs.tell_nowait(SliceProgress(record.run, record.slice, progress.nodes))
+            self._runs.tell_nowait(SliceProgress(run, slice_id, progress.nodes))
         except Overloaded:
             return  # The next one says more.
 

@@ -12,7 +12,7 @@ live to keep its word about what it wrote.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -20,6 +20,7 @@ from typing import Final
 import anyio
 import msgspec
 
+from runink.actors.slice_meters import SliceMeter
 from runink.errors import RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report
 from runink.observe.slice_logs import LineSplitter, SliceLog, Stream
@@ -55,8 +56,18 @@ class Attended:
 
     record: SliceRecord
     name: str
+    meter: SliceMeter
     stopping: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)
+
+    def is_last_of(self, all_attended: Iterable[Attended]) -> bool:
+        """Say whether nothing else of its gang runs any more."""
+        others = (one for one in all_attended if one is not self and not one.over.is_set())
+        return all(_gang(one.record) != _gang(self.record) for one in others)
+
+
+def _gang(record: SliceRecord) -> tuple[str, str, int]:
+    return record.run, record.gang, record.attempt
 
 
 async def attend(

@@ -114,8 +114,10 @@ class Barn(Actor[BarnMessage]):
         new_id: Callable[[], str] | None = None,
         keep_s: float = KEEP_S,
     ) -> None:
+        group = group or Group(random=secrets.randbelow)
+        self._now_ms = group.now_ms
         self._member = Member(
-            group or Group(random=secrets.randbelow),
+            group,
             open_disk,
             offload=offload,
             hears=self,
@@ -376,7 +378,8 @@ class Barn(Actor[BarnMessage]):
     def _status(self) -> BarnStatus:
         leases, watches = len(self._deadlines), len(self._polls)
         member = self._member.statistics()
-        return status_of(self._member.store, member, leases=leases, watches=watches)
+        now_ms = self._now_ms()
+        return status_of(self._member.store, member, leases=leases, watches=watches, now_ms=now_ms)
 
     def _measures(self) -> Measures:
         leases, watches = len(self._deadlines), len(self._polls)

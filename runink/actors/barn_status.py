@@ -22,8 +22,10 @@ class Served:
     watch_changes: int = 0
 
 
-def status_of(store: Store, member: MemberStatistics, *, leases: int, watches: int) -> BarnStatus:
-    """Return the status: `leases` and `watches` are how many there are."""
+def status_of(
+    store: Store, member: MemberStatistics, *, leases: int, watches: int, now_ms: int
+) -> BarnStatus:
+    """Return the status: `leases` and `watches` are how many there are, `now_ms` is our wall clock."""
     return BarnStatus(
         term=member.term,
         applied_index=store.applied_index,
@@ -54,6 +56,7 @@ def status_of(store: Store, member: MemberStatistics, *, leases: int, watches: i
         committed_index=member.committed_index,
         voters=member.voters,
         learners=member.learners,
+        now_ms=now_ms,
     )
 
 

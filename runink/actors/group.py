@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -24,9 +25,17 @@ INFLIGHT_MESSAGES_MAX: Final = 64  # to a follower: 32 MiB at most
 UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # that a leader without a majority holds
 
 
+def wall_ms() -> int:
+    """The wall clock, milliseconds of the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Which member of which group we are. `voters` begin a new group; a member that joins one that is there begins without any."""
+    """Which member of which group we are. `voters` begin a new group; a member that joins one that is there begins without any.
+
+    Nothing is decided by `now_ms`: it is what others compare their clocks with.
+    """
 
     cluster: str = "local"
     member: int = 1
@@ -34,6 +43,7 @@ class Group:
     connect: Connect | None = None
     random: Callable[[int], int]
     segment_bytes: int = SEGMENT_BYTES
+    now_ms: Callable[[], int] = wall_ms
 
 
 def config_of(group: Group, storage: LogStorage, store: Store) -> Config:

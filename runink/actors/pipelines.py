@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from runink.barn.keys import pipeline_key
+from runink.barn.keys import pipeline_key, run_key
 from runink.clients.barn import BarnClient
 from runink.dag import Dag
 from runink.errors import Broken
-from runink.runs.records import PipelineRecord, RunRecord
+from runink.runs.records import PipelineRecord, RunRecord, SliceRecord
 
 KEPT_MAX: Final = 100  # of some tens of kilobytes each; a cluster has a few at a time
 
@@ -32,6 +32,11 @@ class Pipelines:
             dag = found.value.dag
         self.keep(run.version, dag)
         return dag
+
+    async def name_of(self, record: SliceRecord) -> str:
+        """Return the name of the pipeline that a slice is of; nothing if its run was cleaned away."""
+        found = await self._barn.get(run_key(record.herd, record.run), RunRecord)
+        return "" if found is None else found.value.pipeline
 
     def keep(self, version: str, dag: Dag) -> None:
         """Have a pipeline at hand."""

@@ -1,32 +1,66 @@
-"""A worker node among the others: its record in the Barn hangs on a lease, which is renewed for as long as the agent lives."""
+"""A worker node among the others: its record in the Barn hangs on a lease, which is renewed for as long as the agent lives.
+
+every HEARTBEAT_S      the lease is renewed
+every REFRESH_S        the machine is looked at, and the record written again if that is news (`machines.is_news`)
+every SKEW_S           our wall clock is compared with that of the Barn's member that answers: the middle of asking and answer is its moment
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import anyio
+from msgspec.structs import replace as changed
 
+from runink.actors.node_metrics import NodeMetrics
 from runink.barn.keys import node_key
 from runink.clients.barn import BarnClient
 from runink.errors import NotFound, Unavailable
+from runink.machines import is_news
 from runink.runs.records import NodeRecord
 
 LEASE_S: Final = 30.0  # a node that does not renew for so long has lost its slices
 HEARTBEAT_S: Final = 5.0
+REFRESH_S: Final = 30.0  # who places slices by pressure needs no fresher one
+SKEW_S: Final = 600.0  # a clock that drifts badly loses a second in that time
+ROUND_MS_MAX: Final = 1000  # an answer that took longer says nothing about clocks
+SKEW_STEP_MS: Final = 100  # what is less is the noise of a busy machine
+
+Look = Callable[[NodeRecord], NodeRecord]
+
+
+def same(node: NodeRecord) -> NodeRecord:
+    """Look at nothing."""
+    return node
 
 
 class Registration:
-    """One for a node."""
+    """One for a node. `look` returns its record with the machine as it is now."""
 
-    def __init__(self, barn: BarnClient, node: NodeRecord) -> None:
+    def __init__(
+        self,
+        barn: BarnClient,
+        node: NodeRecord,
+        *,
+        metrics: NodeMetrics,
+        now_ms: Callable[[], int],
+        look: Look = same,
+    ) -> None:
         self._barn = barn
         self._node = node
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._look = look
         self._lease = 0
+        self._looked_s = 0.0
+        self._compared_s = 0.0
 
     async def begin(self) -> None:
         """Be a node of the cluster from now on."""
+        self._node = self._look(await self._compared(self._node))
         lease = await self._barn.grant_lease(LEASE_S)
-        await self._barn.put(node_key(self._node.node), self._node, lease=lease)
+        await self._tell(self._node, lease)
         self._lease = lease  # not before: a lease without the record would be renewed for nothing
 
     async def keep(self) -> None:
@@ -36,10 +70,50 @@ class Registration:
             try:
                 await self._renew()
             except Unavailable:
-                continue
+                self._metrics.missed()
 
     async def _renew(self) -> None:
         try:
             await self._barn.keep_lease(self._lease)
+            self._metrics.renewed()
+            await self._refresh()
         except NotFound:  # we were away for longer than it lasts
             await self.begin()
+
+    async def _refresh(self) -> None:
+        """Write the record again if there is news. Raises NotFound if the lease has ended."""
+        now_s = anyio.current_time()
+        if now_s - self._looked_s < REFRESH_S:
+            return
+        node = self._node
+        if now_s - self._compared_s >= SKEW_S:
+            node = await self._compared(node)
+        node = self._look(node)
+        self._looked_s = now_s
+        if _has_news(self._node, node):
+            await self._tell(node, self._lease)
+
+    async def _tell(self, node: NodeRecord, lease: int) -> None:
+        told = changed(node, told_ms=self._now_ms())
+        await self._barn.put(node_key(node.node), told, lease=lease)
+        self._node = told
+        self._looked_s = anyio.current_time()
+        self._metrics.told(told)
+
+    async def _compared(self, node: NodeRecord) -> NodeRecord:
+        """Return the record with the skew of our clock; as it was, where the Barn does not say its time or takes too long to."""
+        asked_ms = self._now_ms()
+        theirs_ms = (await self._barn.status()).now_ms
+        answered_ms = self._now_ms()
+        self._compared_s = anyio.current_time()
+        if not theirs_ms or not 0 <= answered_ms - asked_ms <= ROUND_MS_MAX:
+            return node
+        return changed(node, clock_skew_ms=(asked_ms + answered_ms) // 2 - theirs_ms)
+
+
+def _has_news(before: NodeRecord, now: NodeRecord) -> bool:
+    if abs(now.clock_skew_ms - before.clock_skew_ms) >= SKEW_STEP_MS:
+        return True
+    if before.machine is None or now.machine is None:
+        return before.machine is not now.machine
+    return is_news(before.machine, now.machine)

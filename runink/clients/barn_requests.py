@@ -42,7 +42,7 @@ class BarnStatus(msgspec.Struct, frozen=True):
     """The Barn in numbers.
 
     `torn` tells what was cut off the log when it was opened, `trouble` why it takes no writes at the moment, if so; `is_alarmed` that it takes no puts because
-    `size_bytes` came to `quota_bytes`. `digest` is the running hash at `revision`, in hexadecimal digits.
+    `size_bytes` came to `quota_bytes`. `digest` is the running hash at `revision`, in hexadecimal digits, `now_ms` the wall clock of the member that answers.
     """
 
     term: int
@@ -74,6 +74,7 @@ class BarnStatus(msgspec.Struct, frozen=True):
     committed_index: int = 0
     voters: tuple[int, ...] = ()
     learners: tuple[int, ...] = ()
+    now_ms: int = 0
 
 
 class LeaseFacts(msgspec.Struct, frozen=True):

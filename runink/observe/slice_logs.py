@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,14 @@ class LogLine(msgspec.Struct, frozen=True):
     at_ms: int
     stream: Stream
     text: str
+
+
+class LogFacts(NamedTuple):
+    """What a log was given: lines, of these the bytes that it wrote, and the bytes that were lost."""
+
+    lines: int = 0
+    written_bytes: int = 0
+    dropped_bytes: int = 0
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -86,11 +94,16 @@ class SliceLog:
         self._file: BinaryIO | None = None
         self._bytes = 0
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._lines = 0
+        self._written_bytes = 0
+        self._dropped_bytes = 0
 
     def write(self, stream: Stream, texts: list[str], *, at_ms: int) -> None:
         """Append lines. A full disk, or a folder that is not ours, loses them and nothing else: a log is not worth a run."""
         self._tail.extend(texts)
+        self._lines += len(texts)
         if self._bytes > FILE_BYTES_MAX or not texts:
+            self._drop(texts)
             return
         try:
             self._append(b"".join(_encode(LogLine(at_ms, stream, text)) + b"\n" for text in texts))
@@ -99,6 +112,10 @@ class SliceLog:
                 self._append(_encode(LogLine(at_ms, Stream.RUNINK, said)) + b"\n")
         except OSError:
             self._bytes = FILE_BYTES_MAX + 1
+            self._drop(texts)
+
+    def _drop(self, texts: list[str]) -> None:
+        self._dropped_bytes += sum(len(text.encode()) for text in texts)
 
     def _append(self, data: bytes) -> None:
         if self._file is None:
@@ -106,12 +123,16 @@ class SliceLog:
             self._file = self._path.open("ab", buffering=0)
             self._bytes = self._file.tell()
         self._bytes += len(data)
-        self._file.write(data)
+        self._written_bytes += self._file.write(data)
 
     @property
     def tail(self) -> tuple[str, ...]:
         """The last lines."""
         return tuple(self._tail)
+
+    @property
+    def facts(self) -> LogFacts:
+        return LogFacts(self._lines, self._written_bytes, self._dropped_bytes)
 
     def close(self) -> None:
         if self._file is not None:

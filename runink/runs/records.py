@@ -23,6 +23,7 @@ import msgspec
 from runink.dag import Dag, Resources
 from runink.errors import WireError
 from runink.jobs import Done, Failed, Prepared
+from runink.machines import Machine, Reserved
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.networks import NetworkPolicy
 
@@ -199,10 +200,20 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A worker node, attached to its agent's lease. `capacity` is what its slices may ask for together."""
+    """A worker node, attached to its agent's lease.
+
+    `capacity` is what its slices may ask for together: what the machine has, less what is `reserved`. `capabilities` are what it can do to isolate and limit them, by
+    name.  `clock_skew_ms` is by how much its clock is ahead of the Barn's.  `told_ms` is when the agent last wrote the record, by its own clock; it does so
+    when the machine has changed by enough (`machines.is_news`).
+    """
 
     node: NodeId
     capacity: Resources
     labels: tuple[str, ...] = ()
     slices_max: int = 0
     incarnation: str = ""
+    reserved: Reserved | None = None
+    machine: Machine | None = None
+    capabilities: dict[str, str] = {}
+    clock_skew_ms: int = 0
+    told_ms: int = 0

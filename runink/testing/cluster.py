@@ -29,6 +29,7 @@ from runink.actors.barn import Barn
 from runink.actors.governance import Governance
 from runink.actors.group import Group
 from runink.actors.launching import Workplace
+from runink.actors.node_metrics import NodeMetrics
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
 from runink.barn.store import Store
@@ -151,6 +152,7 @@ class SimulatedNode:
             node=self._record,
             workplace=Workplace(self._cluster.folder),
             now_ms=now_ms,
+            metrics=NodeMetrics(now_s=anyio.current_time),
         )
 
 
@@ -181,7 +183,7 @@ class SimulatedCluster:
         return self._barn.store if self._barn is not None else None
 
     def _new_barn(self) -> Barn:
-        group = Group(random=self._random, segment_bytes=SEGMENT_BYTES)
+        group = Group(random=self._random, segment_bytes=SEGMENT_BYTES, now_ms=now_ms)
         self._barn = Barn(lambda: self.disk, offload=self._offload, group=group)
         return self._barn
 

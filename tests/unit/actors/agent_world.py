@@ -17,6 +17,8 @@ from runink.actors.agent import Agent
 from runink.actors.barn import Barn
 from runink.actors.group import Group
 from runink.actors.launching import Workplace
+from runink.actors.node_metrics import NodeMetrics
+from runink.actors.registration import Look, same
 from runink.barn.keys import (
     node_key,
     pipeline_key,
@@ -66,6 +68,16 @@ class Heard(Actor[SliceProgress]):
 
 
 @dataclass
+class BarnClock:
+    """The wall clock of the Barn's member."""
+
+    behind_ms: int = 0
+
+    def now_ms(self) -> int:
+        return now_ms() - self.behind_ms
+
+
+@dataclass
 class AgentWorld:
     folder: Path
     supervisor: Supervisor
@@ -73,8 +85,11 @@ class AgentWorld:
     told: list[SliceProgress]
     runs: LocalRef[Any]
     spawners: list[FakeSpawner]
+    clock: BarnClock
     agents: list[Agent] = field(default_factory=list)
     agent: LocalRef[Any] = field(init=False)
+    metrics: NodeMetrics = field(default_factory=lambda: NodeMetrics(now_s=anyio.current_time))
+    look: Look = same
     dag: Dag = field(default_factory=lambda: staged_dag("a", fan=2))
     _ids: count[int] = field(default_factory=lambda: count(1))
 
@@ -112,6 +127,8 @@ class AgentWorld:
                 node=node,
                 workplace=Workplace(self.folder),
                 now_ms=now_ms,
+                metrics=self.metrics,
+                look=self.look,
             )
         )
         return self.agents[-1]
@@ -180,6 +197,7 @@ class AgentWorld:
 @asynccontextmanager
 async def agent_world(folder: Path, disk: FaultyDisk | None = None) -> AsyncIterator[AgentWorld]:
     used = disk or FaultyDisk()
+    clock = BarnClock()
     async with AsyncExitStack() as stack:
         spawners: list[FakeSpawner] = []
         stack.callback(lambda: [one.die() for one in spawners])  # when nobody asks them any more
@@ -190,14 +208,16 @@ async def agent_world(folder: Path, disk: FaultyDisk | None = None) -> AsyncIter
                 lambda: Barn(
                     lambda: used,
                     offload=in_loop,
-                    group=Group(random=Random(0).randrange, segment_bytes=SEGMENT_BYTES),
+                    group=Group(
+                        random=Random(0).randrange, segment_bytes=SEGMENT_BYTES, now_ms=clock.now_ms
+                    ),
                 ),
             )
         )
         told: list[SliceProgress] = []
         runs = await supervisor.start(ChildSpec("runs", lambda: Heard(told)))
         client = BarnClient(barn, new_id=lambda: "t")
-        world = AgentWorld(folder, supervisor, client, told, runs, spawners)
+        world = AgentWorld(folder, supervisor, client, told, runs, spawners, clock)
         world.new_spawner()
         await world.submit()
         await world.start()
