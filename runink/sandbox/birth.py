@@ -1,11 +1,8 @@
-"""What a new slice does between the fork and its first instruction.
+"""What a worker does from its assignment to the step's first instruction.
 
-    1  new session, so a process group of its own; adopter of its own orphans, so that they stay attributable to it
-    2  descriptors: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket, 4... the data pipes in the order of the launch
-    3  signals as a fresh process has them, nothing blocked; but for SIGPIPE, which Python ignores
-    4  working directory; environment: the names of ENVIRONMENT_KEPT as the spawner has them, then what the launch adds, nothing else
-    5  says `started`, with a pidfd of itself: from here on the spawner answers for it, whatever becomes of the fork server
-    6  closes everything else, takes the job out of its sealed memory, and calls the entry
+    1  descriptors: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket, 4... the data pipes in the order of the launch
+    2  working directory; environment: the names of ENVIRONMENT_KEPT as the spawner has them, then what the launch adds, nothing else
+    3  says `started`, closes everything else, takes the job out of its sealed memory, and calls the entry
 
 The entry is called as `entry(job, control, descriptors)`, the latter two as numbers.  What it returns is the exit code (nothing is 0), an exception is a traceback on stderr and
 code 70 (EX_SOFTWARE).  The process ends by `_exit`: output is flushed, exit handlers are not run, threads are not waited for.
@@ -13,7 +10,7 @@ code 70 (EX_SOFTWARE).  The process ends by `_exit`: output is flushed, exit han
 Most of a launch's time is page faults: each object that is touched here is copied, so what can be done once is done before the fork
 (`open_standard_streams`, and what `fork_server.py` does with the environment and for the case that memory runs out).
 
-A slice has no parent-death signal: when the fork server dies, its slices go on as children of the spawner.  The file mode mask stays that of the agent, because outputs belong to the person who runs it.  The hash seed is the fork server's; `random` and numpy are seeded anew.
+The file mode mask stays that of the agent, because outputs belong to the person who runs it.  The hash seed is the fork server's; `random` and numpy are seeded anew.
 """
 
 from __future__ import annotations
@@ -24,31 +21,29 @@ import gc
 import os
 import random  # noqa: F401 - being loaded, it seeds itself anew in every fork; who loads it later is seeded then
 import signal
-import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, TextIO
 
 from runink.sandbox.arguments import ENVIRONMENT_KEPT
-from runink.sandbox.kernel import become_subreaper, content_of, name_process
+from runink.sandbox.inner_protocol import Assign, Started, Unborn
+from runink.sandbox.kernel import content_of
 from runink.sandbox.log import describe
 from runink.sandbox.packets import Outbox
-from runink.sandbox.protocol import FROM_FORK_SERVER, Fork, Started, Unborn
 
 EXIT_EXCEPTION = 70
-NOT_PREPARED = "slice_not_prepared"
 CONTROL = 3
 FIRST_DATA = 4
 PARKED = 512  # above every place that a descriptor may get; below every usual limit on descriptors
 PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}  # as any Python program does
-_EVERY = 1 << 30  # more than any process may have open
+EVERY = 1 << 30  # more than any process may have open
 
 Entry = Callable[[bytes, int, list[int]], int | None]
 
 
 class Handed(NamedTuple):
-    """The descriptors of a `fork`, in the order in which they travel."""
+    """The descriptors of an assignment, in the order in which they travel."""
 
     job: int
     control: int
@@ -57,12 +52,12 @@ class Handed(NamedTuple):
     data: Sequence[int]
 
 
-def be_slice(fork: Fork, handed: Handed, *, link: socket.socket, entry: Entry) -> NoReturn:
-    """Turn this process, just forked and with all signals blocked, into the slice. Never returns."""
+def be_slice(assign: Assign, handed: Handed, *, outbox: Outbox, entry: Entry) -> NoReturn:
+    """Turn this process into the slice. Never returns."""
     code = EXIT_EXCEPTION
     try:
-        job = _prepare(fork, handed, link)
-        os.closerange(FIRST_DATA + len(handed.data), _EVERY)
+        job = _prepare(assign, handed, outbox)
+        os.closerange(FIRST_DATA + len(handed.data), EVERY)
         code = run_entry(entry, job, len(handed.data))
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it ends here
         traceback.print_exc()
@@ -95,24 +90,18 @@ def run_entry(entry: Entry, job: bytes, data_count: int) -> int:
     return int(code or 0) & 0xFF
 
 
-def _prepare(fork: Fork, handed: Handed, link: socket.socket) -> bytes:
-    """Do steps 1 to 5, and return the job."""
-    outbox = Outbox(link, FROM_FORK_SERVER)
+def _prepare(assign: Assign, handed: Handed, outbox: Outbox) -> bytes:
+    """Do steps 1 to 3, and return the job."""
     try:
-        os.setsid()
-        become_subreaper()
-        name_process("runi-slice")
         job = content_of(handed.job)
         _place_descriptors(handed)
-        _reset_signals()
-        os.chdir(fork.cwd)
-        _set_environment(fork.environment)
+        os.chdir(assign.cwd)
+        _set_environment(assign.environment)
         _reseed_numpy()
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-        outbox.send(Unborn(fork.slice, NOT_PREPARED, describe(error)))
+        outbox.send(Unborn(0, describe(error)))
         os._exit(EXIT_EXCEPTION)
-    pidfd = os.pidfd_open(os.getpid())
-    if not outbox.send(Started(fork.slice, os.getpid()), descriptors=[pidfd]):
+    if not outbox.send(Started(assign.slice)):
         os._exit(EXIT_EXCEPTION)  # the spawner is gone: nobody would ever end this slice
     return job
 
@@ -127,8 +116,8 @@ def _place_descriptors(handed: Handed) -> None:
         os.dup2(descriptor, place, inheritable=place < CONTROL)
 
 
-def _reset_signals() -> None:
-    """Undo also what whoever started the node had ignored, as a shell does for what runs in the background."""
+def reset_signals() -> None:
+    """Have signals as a fresh process has them, but for SIGPIPE, which Python ignores: undo also what whoever started the node had ignored."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - PYTHON_IGNORES:
         if signal.getsignal(number) in (signal.SIG_DFL, None):

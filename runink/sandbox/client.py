@@ -1,7 +1,7 @@
 """The agent's side of the sandbox: a spawner to launch slices with, and the stream of what happens to them.  How one is started or found: `starting.py`.
 
     async with running_spawner(place, entry="package.module:function", agent="node-1") as spawner:
-        launched = await spawner.launch("herd/run/slice/1", attempt=1, job=b"...", descriptors=[], cwd="/", environment={}, wall_time_s=0)
+        launched = await spawner.launch(SliceWanted("herd/run/slice/1", 1, "herd", b"...", "/"))
         async for event in spawner.events(): ...
 
 Rules
@@ -18,7 +18,8 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -26,10 +27,13 @@ from anyio.abc import TaskGroup
 
 from runink import errors
 from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut
-from runink.sandbox.kernel import sealed
+from runink.sandbox.kernel import pid_of, sealed
 from runink.sandbox.link import Event, LaunchedSlice, SpawnerLink
 from runink.sandbox.protocol import (
     DATA_DESCRIPTORS_MAX,
+    NO_NETWORK,
+    READ_ONLY,
+    READ_WRITE,
     VERSION,
     Exited,
     ForkServerLost,
@@ -42,15 +46,16 @@ from runink.sandbox.protocol import (
     Release,
     Shutdown,
     Signal,
-    Welcome,
 )
 
 __all__ = [
+    "Bind",
     "Event",
     "Exited",
     "ForkServerLost",
     "ForkServerReady",
     "LaunchedSlice",
+    "SliceWanted",
     "Spawner",
     "spawner_over",
 ]
@@ -59,14 +64,66 @@ ANSWER_S: Final = 10.0  # the spawner never blocks, so only a busy machine delay
 LAUNCH_S: Final = 40.0  # it refuses by itself after 30 s
 PRELOAD_S: Final = 120.0  # large libraries from a cold disk, one after the other
 SHUTDOWN_S: Final = 25.0  # the spawner gives itself 20 s with processes that do not die
+SCRATCH_BYTES: Final = 64 << 20  # of a slice's memory file systems, where nobody says otherwise
 EVENTS_MAX: Final = 16_384  # four for every slice there can be; then the spawner has to wait
 
 
+class Bind(NamedTuple):
+    """A folder or file of the machine that a slice is shown at its own path; `descriptor` (O_PATH) says which one is meant."""
+
+    path: str
+    descriptor: int
+    is_writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SliceWanted:
+    """A slice to be started. `descriptors` become its 4, 5, ... Limits that are 0 are none.
+
+    `binds` are what it is shown of the machine beside programs and libraries. `without` names what of the isolation may be missing.
+    """
+
+    name: str
+    attempt: int
+    herd: str
+    job: bytes
+    cwd: str
+    descriptors: Sequence[int] = ()
+    binds: Sequence[Bind] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    wall_time_s: float = 0.0
+    cpu_m: int = 0
+    memory_bytes: int = 0
+    processes: int = 0
+    scratch_bytes: int = SCRATCH_BYTES
+    network: str = NO_NETWORK
+    without: Sequence[str] = ()
+
+    def message(self) -> Launch:
+        modes = {False: READ_ONLY, True: READ_WRITE}
+        return Launch(
+            slice=self.name,
+            attempt=self.attempt,
+            herd=self.herd,
+            cwd=self.cwd,
+            environment=dict(self.environment),
+            wall_time_s=self.wall_time_s,
+            pipes=len(self.descriptors),
+            binds=[[bind.path, modes[bind.is_writable]] for bind in self.binds],
+            cpu_m=self.cpu_m,
+            memory_bytes=self.memory_bytes,
+            processes=self.processes,
+            scratch_bytes=self.scratch_bytes,
+            network=self.network,
+            without=list(self.without),
+        )
+
+
 class Spawner:
-    """The spawner, as its one agent sees it. `pid` is that of its process, `has_parted` says whether it was us who ended the connection."""
+    """The spawner, as its one agent sees it. `pidfd` is its process, ours while we are connected; `has_parted` says whether it was us who ended the connection."""
 
     def __init__(self, link: socket.socket, group: TaskGroup) -> None:
-        self.pid = 0
+        self.pidfd = -1
         self.has_parted = False
         self._group = group
         self._link = SpawnerLink(link, happened=self._on_event, unwanted=self._give_up)
@@ -75,29 +132,21 @@ class Spawner:
         self._reading = anyio.CancelScope(shield=True)
         self._happened, self._happening = anyio.create_memory_object_stream[Event](EVENTS_MAX)
 
-    async def launch(  # noqa: PLR0913 - each is a fact of the launch; a struct would be made here and taken apart there
-        self,
-        name: str,
-        *,
-        attempt: int,
-        job: bytes,
-        descriptors: Sequence[int],
-        cwd: str,
-        environment: Mapping[str, str],
-        wall_time_s: float,
-    ) -> LaunchedSlice:
-        """Start a slice. `descriptors` become its 4, 5, ...; `wall_time_s` 0 is no limit.
+    async def launch(self, wanted: SliceWanted) -> LaunchedSlice:
+        """Start a slice.
 
         Raises Refused (`descriptor_count`, `invalid_message`, `slice_not_prepared`, `no_entry`), Conflict (`slice_exists`), Overloaded,
         Unavailable (`fork_server_lost`: try again), TimedOut, LinkLost.
         """
-        if len(descriptors) > DATA_DESCRIPTORS_MAX:
-            text = f"slice {name}: {len(descriptors)} pipes, at most {DATA_DESCRIPTORS_MAX}"
+        pipes, binds = wanted.descriptors, wanted.binds
+        if len(pipes) > DATA_DESCRIPTORS_MAX:
+            text = f"slice {wanted.name}: {len(pipes)} pipes, at most {DATA_DESCRIPTORS_MAX}"
             raise errors.Refused(text, code="descriptor_count", hint="join some of them")
-        message = Launch(name, attempt, cwd, dict(environment), wall_time_s)
-        with _in_sealed_memory(job) as memory:
+        with _in_sealed_memory(wanted.job) as memory:
             asked = await self._link.ask(
-                message, descriptors=[memory, *descriptors], within=LAUNCH_S
+                wanted.message(),
+                descriptors=[memory, *pipes, *(bind.descriptor for bind in binds)],
+                within=LAUNCH_S,
             )
         assert isinstance(asked.answer, LaunchedSlice)
         return asked.answer
@@ -173,12 +222,23 @@ class Spawner:
         self._happened.close()
         self._happening.close()
 
+    def forget_process(self) -> None:
+        """Close what we hold of the spawner's process."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
     async def introduce(self, agent: str) -> None:
         """Begin to read and become the spawner's agent. Raises Refused (`version`), Unavailable (`spawner_ending`), LinkLost, TimedOut."""
         self._group.start_soon(self._read)
         asked = await self._link.ask(Hello(VERSION, agent), within=ANSWER_S)
-        assert isinstance(asked.answer, Welcome)
-        self.pid = asked.answer.pid
+        assert isinstance(asked.answer, int)
+        self.pidfd = asked.answer
+
+    @property
+    def pid(self) -> int:
+        """Its process's number, as this process sees it. -1 if it has ended."""
+        return pid_of(self.pidfd)
 
     async def _read(self) -> None:
         # An agent that is cancelled still hears the answers to what it does about its slices; `close` ends this.
@@ -248,6 +308,7 @@ async def spawner_over(link: socket.socket, *, agent: str) -> AsyncIterator[Spaw
         finally:
             spawner.close()
             group.cancel_scope.cancel()  # of slices that are being given up
+            spawner.forget_process()
     if failure is not None:
         raise failure
 

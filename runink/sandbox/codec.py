@@ -86,6 +86,22 @@ def texts(count_max: int, length_max: int) -> Check:
     )
 
 
+def pairs(count_max: int, length_max: int) -> Check:
+    """Return the check of a list of pairs of texts."""
+    item = text(length_max)
+    return Check(
+        f"at most {count_max} pairs of texts of 1 to {length_max} characters",
+        lambda value: (
+            type(value) is list
+            and len(value) <= count_max
+            and all(
+                type(pair) is list and len(pair) == 2 and all(map(item.holds, pair))
+                for pair in value
+            )
+        ),
+    )
+
+
 def mapping(count_max: int, length_max: int) -> Check:
     """Return the check of an object with texts as values, as an environment is."""
     name, content = text(255), text(length_max, empty=True)

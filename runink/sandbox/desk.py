@@ -15,11 +15,15 @@ from runink.sandbox.door import Connection, Door
 from runink.sandbox.kernel import is_sealed
 from runink.sandbox.lives import Lives
 from runink.sandbox.log import describe, log
-from runink.sandbox.nursery import Nursery
+from runink.sandbox.nursery import Nurseries
 from runink.sandbox.packets import Packet, close_all, understood
 from runink.sandbox.protocol import (
-    DATA_DESCRIPTORS_MAX,
     FIELDS,
+    HOST_NETWORK,
+    ISOLATION,
+    NO_NETWORK,
+    READ_ONLY,
+    READ_WRITE,
     TO_SPAWNER,
     VERSION,
     Done,
@@ -45,15 +49,23 @@ Answer = Done | Refused | None  # nothing: answered later, or already
 
 
 class Desk:
-    """Requests and time. `orphan_s`: how long slices outlive their agent's connection."""
+    """Requests and time. `orphan_s`: how long slices outlive their agent's connection; `problem_of_walls`: why slices are not isolated, if so."""
 
     def __init__(
-        self, door: Door, lives: Lives, nursery: Nursery, *, orphan_s: float, alone_until_s: float
+        self,
+        door: Door,
+        lives: Lives,
+        nurseries: Nurseries,
+        *,
+        orphan_s: float,
+        alone_until_s: float,
+        problem_of_walls: str,
     ) -> None:
         self._door = door
         self._lives = lives
-        self._nursery = nursery
+        self._nurseries = nurseries
         self._orphan_s = orphan_s
+        self._problem_of_walls = problem_of_walls
         self._alone_until_s: float | None = alone_until_s
         self._preloads: list[tuple[Asker, list[str]]] = []
         self._closed_by_s: float | None = None
@@ -64,20 +76,19 @@ class Desk:
             self.parted(connection, now_s=now_s)
         if self._alone_until_s is not None and self._alone_until_s <= now_s:
             self.close("left alone", now_s=now_s)
-        due_s = self._nursery.due_s()
-        if due_s is not None and due_s <= now_s and self._closed_by_s is None:
-            self._lives.start_fork_server(now_s=now_s)
+        if self._closed_by_s is None:
+            self._lives.start_fork_servers(now_s=now_s)
         self._lives.advance(now_s=now_s)
         self._answer_preloads()
 
-    def next_due_s(self) -> float | None:
+    def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `advance` has something to do next, if nothing happens before."""
         times = [
             self._alone_until_s,
             self._closed_by_s,
             self._door.next_expiry_s(),
-            self._lives.next_due_s(),
-            self._nursery.due_s() if self._closed_by_s is None else None,
+            self._lives.next_due_s(now_s=now_s),
+            self._nurseries.due_s() if self._closed_by_s is None else None,
         ]
         return min((due_s for due_s in times if due_s is not None), default=None)
 
@@ -118,7 +129,7 @@ class Desk:
             close_all(packet.descriptors)
             self._reply(connection, problem_found, request)
             return bool(request) and connection is self._door.agent
-        answer = self._done(connection, Asker(connection.number, request), message, packet, now_s)
+        answer = self._done(connection, request, message, packet, now_s)
         if answer is not None:
             self._reply(connection, answer, request)
         return True
@@ -146,13 +157,25 @@ class Desk:
             return Refused("spawner_ending", "this spawner is ending")
         if self._lives.register.named(launch.slice) is not None:
             return Refused("slice_exists", f"there is a slice {launch.slice!r} already")
-        if not 1 <= len(descriptors) <= 1 + DATA_DESCRIPTORS_MAX:
-            text = f"a job and at most {DATA_DESCRIPTORS_MAX} pipes, not {len(descriptors)}"
+        wanted = 1 + launch.pipes + len(launch.binds)
+        if len(descriptors) != wanted:
+            text = (
+                f"a job, {launch.pipes} pipes and {len(launch.binds)} binds, not {len(descriptors)}"
+            )
             return Refused("descriptor_count", text)
         if not is_sealed(descriptors[0]):
             return Refused("job_not_sealed", "the first descriptor is not sealed memory")
-        if not launch.cwd.startswith("/"):
-            return Refused("invalid_message", f"cwd is not absolute: {launch.cwd[:200]!r}")
+        paths = [launch.cwd, *(path for path, _ in launch.binds)]
+        strange = next((path for path in paths if not _is_plain(path)), None)
+        if strange is not None:
+            return Refused("invalid_message", f"not a plain absolute path: {strange[:200]!r}")
+        if launch.network not in (NO_NETWORK, HOST_NETWORK):
+            return Refused("network_unavailable", f"no such network: {launch.network[:40]!r}")
+        if any(mode not in (READ_ONLY, READ_WRITE) for _, mode in launch.binds):
+            return Refused("invalid_message", f"a bind is {READ_ONLY} or {READ_WRITE}")
+        if self._problem_of_walls and ISOLATION not in launch.without:
+            text = f"slices cannot be isolated on this node: {self._problem_of_walls}"
+            return Refused("isolation_unavailable", text)
         count = self._lives.register.count
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if self._lives.register.is_full or count * KEPT_PER_SLICE + KEPT_FREE > limit:
@@ -160,14 +183,15 @@ class Desk:
         return None
 
     def _done(
-        self, connection: Connection, asker: Asker, message: Any, packet: Packet, now_s: float
+        self, connection: Connection, request: int, message: Any, packet: Packet, now_s: float
     ) -> Answer:
         """Act on a message without problems."""
+        asker = Asker(connection.number, request)
         match message:
             case Hello():
                 return self._on_hello(connection, asker, message, now_s)
             case Launch():
-                return self._on_launch(message, asker, packet.descriptors, now_s)
+                return self._on_launch(message, connection, request, packet.descriptors, now_s)
             case Signal() | Kill() | Release():
                 return self._on_slice(message)
             case List():
@@ -186,15 +210,22 @@ class Desk:
             self.parted(before, now_s=now_s)
         log("agent came", agent=hello.agent)
         self._door.agent, self._alone_until_s = connection, None
-        welcome = Welcome(VERSION, os.getpid(), self._nursery.ready is not None)
-        self._door.send(asker.connection, welcome, request=asker.request)
+        welcome = Welcome(VERSION, self._nurseries.first.ready is not None)
+        pidfd = os.pidfd_open(os.getpid())
+        self._door.send(asker.connection, welcome, request=asker.request, descriptors=[pidfd])
+        os.close(pidfd)
         return None
 
     def _on_launch(
-        self, launch: Launch, asker: Asker, descriptors: list[int], now_s: float
+        self,
+        launch: Launch,
+        connection: Connection,
+        request: int,
+        descriptors: list[int],
+        now_s: float,
     ) -> Answer:
         try:
-            self._lives.begin(launch, asker, descriptors=descriptors, now_s=now_s)
+            self._lives.begin(launch, connection, request, descriptors=descriptors, now_s=now_s)
         except OSError as error:
             close_all(descriptors)
             return Refused("no_descriptors", describe(error))
@@ -229,7 +260,7 @@ class Desk:
         strange = [module for module in modules if not is_preloadable(module)]
         if strange:
             return Refused("not_preloadable", f"modules that are not preloaded: {strange[0]!r}")
-        if not self._nursery.want(modules):
+        if not self._nurseries.want(modules):
             return Refused("too_many_modules", "too many modules to preload")
         self._preloads.append((asker, modules))
         return None
@@ -237,7 +268,7 @@ class Desk:
     def _answer_preloads(self) -> None:
         waiting = []
         for asker, modules in self._preloads:
-            if all(map(self._nursery.has_tried, modules)):
+            if all(map(self._nurseries.first.has_tried, modules)):
                 self._door.send(asker.connection, Done(), request=asker.request)
             elif self._door.named(asker.connection) is not None:
                 waiting.append((asker, modules))
@@ -245,3 +276,8 @@ class Desk:
 
     def _reply(self, connection: Connection, message: Any, request: int) -> None:
         self._door.send(connection.number, message, request=request)
+
+
+def _is_plain(path: str) -> bool:
+    """Say whether a path is absolute and names each of its folders once: it is a place in a new root."""
+    return path.startswith("/") and not path.startswith("//") and os.path.normpath(path) == path

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from runink.sandbox.kernel import address_of, peer_uid
+from runink.sandbox.kernel import address_of, peer_ids
 from runink.sandbox.log import log
 from runink.sandbox.packets import Outbox
 from runink.sandbox.protocol import TO_AGENT
@@ -24,13 +24,14 @@ SOCKET_MODE = 0o600
 
 
 class Connection:
-    """One peer; `number` is never given away again."""
+    """One peer; `number` is never given away again, `owner` are its user and group."""
 
-    __slots__ = ("link", "number", "outbox", "since_s")
+    __slots__ = ("link", "number", "outbox", "owner", "since_s")
 
     def __init__(self, number: int, link: socket.socket, *, now_s: float) -> None:
         self.number = number
         self.link = link
+        self.owner = peer_ids(link)
         self.outbox = Outbox(link, TO_AGENT)
         self.since_s = now_s
 
@@ -65,8 +66,9 @@ class Door:
             except BlockingIOError:
                 return
             strangers = len(self._connections) - (self.agent is not None)
-            if peer_uid(link) != os.geteuid() or strangers >= STRANGERS_MAX:
-                log("connection refused", uid=peer_uid(link), strangers=strangers)
+            user, _ = peer_ids(link)
+            if user != os.geteuid() or strangers >= STRANGERS_MAX:
+                log("connection refused", uid=user, strangers=strangers)
                 link.close()
                 continue
             link.setblocking(False)

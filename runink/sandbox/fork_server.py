@@ -1,12 +1,13 @@
-"""The fork server: a process that has loaded what slices need, and makes them from itself in milliseconds.
+"""The fork server, or zygote: a process that has loaded what slices need, and makes cells for them (`cell.py`).  Started by the spawner, which it
+talks to over descriptor 3:
 
-Started by the spawner with one end of a SOCK_SEQPACKET pair at descriptor 3:
+    python -m runink.sandbox.fork_server --entry MODULE:FUNCTION [--preload MODULE,MODULE] [--path FOLDER:FOLDER] [--plain yes]
 
-    python -m runink.sandbox.fork_server --entry MODULE:FUNCTION [--preload MODULE,MODULE] [--path FOLDER:FOLDER]
-
-    imports the modules, then the entry's; says `ready`; for each `fork` makes a slice (`birth.py`); reaps it, says `ended`
+    takes `root` and closes itself off in it; imports the modules, then the entry's; says `ready`; for each `fork` clones a cell, says `forked` with its
+    pidfd; reaps it, says `ended`
 
 Rules
+- Nothing foreign is loaded before it has left the machine's root, its ids and its privileges behind.  With `--plain yes` there is no `root`, and cells are plain processes.
 - It runs no thread of its own and starts none: a fork copies the one thread that forks, and a lock that another one held stays locked for
   ever.  THREADS_OFF keep pyarrow, numpy and polars from starting theirs at import.  One is left: polars 2.1 starts
   its cleaner of spilled files, which no variable turns off; it was idle in every fork tried (hundreds, also of queries that spill).
@@ -32,8 +33,20 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
-from runink.sandbox.birth import PARKED, Entry, Handed, be_slice, open_standard_streams
+from runink.sandbox.birth import PARKED, Entry, open_standard_streams
+from runink.sandbox.cell import be_cell, block_signals
 from runink.sandbox.codec import BadMessage
+from runink.sandbox.inner_protocol import (
+    FROM_FORK_SERVER,
+    INNER_FIELDS,
+    TO_FORK_SERVER,
+    Ended,
+    Fork,
+    Forked,
+    Root,
+    Unforked,
+)
+from runink.sandbox.isolation import Rooms, Seals, prepared_seals
 from runink.sandbox.kernel import (
     become_subreaper,
     end_children,
@@ -44,37 +57,40 @@ from runink.sandbox.kernel import (
     wake_on_signals,
 )
 from runink.sandbox.log import describe, log
+from runink.sandbox.mounts import Tree
+from runink.sandbox.namespaces import Child, cloned
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
-from runink.sandbox.protocol import (
-    FIELDS,
-    FROM_FORK_SERVER,
-    TO_FORK_SERVER,
-    Ended,
-    Fork,
-    ForkServerReady,
-    Preload,
-    Unborn,
+from runink.sandbox.protocol import ForkServerReady, Preload
+from runink.sandbox.syscalls import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
 )
+from runink.sandbox.zygote_root import close_zygote_off
 
-HANDED_MIN = 4  # descriptors of a slice without data pipes
 END_PATIENCE_S = 10.0  # who survives SIGKILL that long waits for a broken device
-FORK_FAILED = "fork_failed"
-NO_ENTRY = "no_entry"
+# The cgroup namespace comes later: it begins where a process stands when it is made.
+NAMESPACES = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
 _POLL_MS = 10_000  # only so that no wait is without end; every event wakes us
-_ALL_SIGNALS = signal.valid_signals()
 
 
 class ForkServer:
-    """The loop. `slices` maps the pid of a slice to its name."""
+    """The loop."""
 
-    def __init__(self, link: socket.socket, entry_name: str) -> None:
+    def __init__(self, link: socket.socket, entry_name: str, seals: Seals | None) -> None:
         self._link = link
         self._outbox = Outbox(link, FROM_FORK_SERVER)
         self._entry_name = entry_name
+        self._seals = seals  # none where cells are plain processes
+        self._namespaces = NAMESPACES
+        if seals is not None and seals.has_network:
+            self._namespaces &= ~CLONE_NEWNET
         self._entry: Entry | None = None
         self._problem = ""
         self._modules: dict[str, bool] = {}  # whether it could be imported
-        self._slices: dict[int, str] = {}
 
     def prepare(self, modules: Iterable[str]) -> None:
         """Import what slices need and say that we are ready."""
@@ -111,7 +127,7 @@ class ForkServer:
 
     def _handle(self, packet: Packet) -> None:
         try:
-            message = understood(packet, TO_FORK_SERVER, FIELDS).message
+            message = understood(packet, TO_FORK_SERVER, INNER_FIELDS).message
         except BadMessage as problem:
             # The spawner has checked everything already, so this is our own error.
             log("message refused", code=problem.code, problem=problem.text)
@@ -125,28 +141,28 @@ class ForkServer:
 
     def _fork(self, fork: Fork, descriptors: list[int]) -> None:
         try:
-            if self._entry is None or len(descriptors) < HANDED_MIN:
+            if self._entry is None or len(descriptors) != 1 + len(fork.targets):
                 text = self._problem or "descriptors are missing"
-                self._outbox.send(Unborn(fork.slice, NO_ENTRY, text))
+                self._outbox.send(Unforked(fork.cell, text))
                 return
-            signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
-            pid = os.fork()
-            if not pid:
-                job, control, stdout, stderr, *data = descriptors
-                handed = Handed(job, control, stdout, stderr, data)
-                be_slice(fork, handed, link=self._link, entry=self._entry)
-            self._slices[pid] = fork.slice
+            block_signals()
+            child = cloned(self._namespaces if fork.isolated else 0)
+            if not child.pid:
+                be_cell(descriptors[0], _rooms(fork, descriptors), self._seals, self._entry)
+            self._tell(fork.cell, child)
         except OSError as error:
-            self._outbox.send(Unborn(fork.slice, FORK_FAILED, f"fork: {error.strerror}"))
+            self._outbox.send(Unforked(fork.cell, describe(error)))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             close_all(descriptors)
 
+    def _tell(self, cell: int, child: Child) -> None:
+        self._outbox.send(Forked(cell, child.pid), descriptors=[child.pidfd])
+        os.close(child.pidfd)
+
     def _reap(self) -> None:
         for pid, status, utime_s, stime_s, maxrss_bytes in reaped():
-            name = self._slices.pop(pid, "")
-            if name:
-                self._outbox.send(Ended(name, pid, status, utime_s, stime_s, maxrss_bytes))
+            self._outbox.send(Ended(pid, status, utime_s, stime_s, maxrss_bytes))
 
     def _import(self, modules: Iterable[str]) -> None:
         for module in modules:
@@ -170,7 +186,8 @@ class ForkServer:
 
 def main() -> None:
     """Serve until the spawner is gone."""
-    found = options(sys.argv[1:], required=("entry",), optional={"preload": "", "path": ""})
+    optional = {"preload": "", "path": "", "plain": ""}
+    found = options(sys.argv[1:], required=("entry",), optional=optional)
     sys.path += listed(found["path"], separator=os.pathsep)
     gc.disable()
     name_process("runi-forkserver")
@@ -179,11 +196,34 @@ def main() -> None:
     # From Python 3.12 on a fork beside polars' cleaner thread warns on every launch; why it is safe stands above.
     warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
     link = _parked_link()
+    seals = None
+    if not found["plain"]:
+        seals = _close_off(link)
+        if seals is None:
+            return
     wakeup = wake_on_signals(signal.SIGCHLD)
-    server = ForkServer(link, found["entry"])
+    server = ForkServer(link, found["entry"], seals)
     server.prepare(listed(found["preload"]))
     server.serve(wakeup)
     server.end_slices()
+
+
+def _close_off(link: socket.socket) -> Seals | None:
+    """Wait for the root and move into it; return the seals of its cells, or nothing if the spawner is gone."""
+    packet = receive(link)
+    if packet is None:
+        return None
+    root = understood(packet, TO_FORK_SERVER, INNER_FIELDS).message
+    assert isinstance(root, Root)
+    close_zygote_off(root, packet.descriptors)
+    return prepared_seals(has_network=root.has_network)
+
+
+def _rooms(fork: Fork, descriptors: list[int]) -> Rooms | None:
+    if not fork.isolated:
+        return None
+    trees = [Tree(*one) for one in zip(fork.targets, descriptors[1:], strict=True)]
+    return Rooms(trees, fork.links, fork.writable, fork.folder, fork.scratch_bytes)
 
 
 @contextlib.contextmanager

@@ -151,11 +151,19 @@ def content_of(descriptor: int) -> bytes:
     return b"".join(pieces)
 
 
-def peer_uid(link: socket.socket) -> int:
-    """Return the user id of the process that connected."""
-    size = struct.calcsize("3i")
-    credentials = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    return int(struct.unpack("3i", credentials)[1])
+def peer_ids(link: socket.socket) -> tuple[int, int]:
+    """Return the user and the group of the process that connected."""
+    size = struct.calcsize("3I")
+    _, user, group = struct.unpack(
+        "3I", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    )
+    return user, group
+
+
+def pid_of(pidfd: int) -> int:
+    """Return a process's number as this process sees it; -1 if it has been reaped, 0 if it lives where we do not look."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as facts:  # noqa: PTH123 - as above
+        return next(int(line.split()[1]) for line in facts if line.startswith("Pid:"))
 
 
 @contextlib.contextmanager

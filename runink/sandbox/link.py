@@ -23,6 +23,7 @@ import anyio
 from runink import errors
 from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut, Unavailable
 from runink.sandbox.codec import BadMessage, Received, encode
+from runink.sandbox.kernel import pid_of
 from runink.sandbox.packets import Packet, close_all, receive, understood
 from runink.sandbox.protocol import (
     FIELDS,
@@ -35,6 +36,7 @@ from runink.sandbox.protocol import (
     Launched,
     Listed,
     Refused,
+    Welcome,
 )
 
 PACKETS_AT_ONCE: Final = 64  # before other tasks have their turn
@@ -59,15 +61,20 @@ _REFUSALS: Final[Mapping[str, type[RuninkError]]] = {
 
 @dataclass(frozen=True, slots=True)
 class LaunchedSlice:
-    """A slice that has started, with our ends of its channels: non-blocking, and the holder's to close."""
+    """A slice that has started, with our ends of its channels: non-blocking, and the holder's to close. `sealed` is what closes it off."""
 
     slice: str
     attempt: int
-    pid: int
+    sealed: dict[str, str]
     control: socket.socket
     stdout: int
     stderr: int
     pidfd: int
+
+    @property
+    def pid(self) -> int:
+        """Its first process's number, as this process sees it. -1 if that has ended."""
+        return pid_of(self.pidfd)
 
     def kill(self) -> None:
         """End its first process without the spawner's help, for when that is gone."""
@@ -218,12 +225,24 @@ class SpawnerLink:
         match received.message:
             case Launched() | Listed():
                 self._on_slice(received, packet.descriptors)
+            case Welcome():
+                self._on_welcome(received, packet.descriptors)
             case Exited() | ForkServerReady() | ForkServerLost():
                 await self._happened(received.message)
             case answer:
                 if (asked := self._asked.get(received.request)) is not None:
                     is_refusal = isinstance(answer, Refused)
                     asked.settle(_refusal(asked.message, answer) if is_refusal else answer)
+
+    def _on_welcome(self, received: Received, descriptors: Sequence[int]) -> None:
+        if len(descriptors) != 1:
+            close_all(descriptors)
+            raise BadMessage("descriptor_count", "a welcome brings the spawner's pidfd")
+        asked = self._asked.get(received.request)
+        if asked is None:
+            close_all(descriptors)
+        else:
+            asked.settle(descriptors[0])
 
     def _on_slice(self, received: Received, descriptors: Sequence[int]) -> None:
         if len(descriptors) != KEPT:
@@ -257,7 +276,7 @@ def _slice_of(message: Launched | Listed, descriptors: Sequence[int]) -> Launche
     channel = socket.socket(fileno=control)
     channel.setblocking(False)
     return LaunchedSlice(
-        message.slice, message.attempt, message.pid, channel, stdout, stderr, pidfd
+        message.slice, message.attempt, message.sealed, channel, stdout, stderr, pidfd
     )
 
 

@@ -3,38 +3,29 @@
 Rules
 - A launch is answered once: `launched`, or `refused`.  It is refused when it is killed before its start, when the fork server dies over
   it, and when it takes too long; where its connection is gone nobody is answered, and the slice is killed and forgotten.
-- A slice is killed by the pidfd of its first process; its descendants then become our children.
-- Strangers among our children (neither the fork server nor a slice's first process) can only come from slices that have ended, so all of them
+- A slice is killed by the pidfd of its cell's first process; the kernel then ends all that is in its pid namespace.  What plain slices leave becomes our children.
+- Strangers among our children (neither the fork server nor a cell's first process) can only come from plain slices that have ended, so all of them
   are killed.  `exited` is told when none is left: slices that end at the same time wait for each other's.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 
+from runink.sandbox.births import Births
 from runink.sandbox.codec import BadMessage
-from runink.sandbox.door import Door
+from runink.sandbox.confines import Confines
+from runink.sandbox.door import Connection, Door
+from runink.sandbox.inner_protocol import FROM_FORK_SERVER, INNER_FIELDS, Ended, Forked, Unforked
 from runink.sandbox.kernel import children, kill_strangers
 from runink.sandbox.log import describe, log
-from runink.sandbox.nursery import Nursery
+from runink.sandbox.nursery import Nurseries, Nursery
 from runink.sandbox.packets import Packet, close_all, understood
-from runink.sandbox.protocol import (
-    FIELDS,
-    FROM_FORK_SERVER,
-    Ended,
-    Fork,
-    ForkServerLost,
-    ForkServerReady,
-    Launch,
-    Launched,
-    Refused,
-    Started,
-    Unborn,
-)
+from runink.sandbox.protocol import ForkServerLost, ForkServerReady, Launch, Launched, Refused
 from runink.sandbox.records import Asker, Record, Register, State
+from runink.sandbox.walls import Walls
 
 FORKING_MAX = (
     16  # more at once gain nothing on any machine, and each has its descriptors on the way
@@ -51,40 +42,62 @@ PIDFD = 3  # its place among the kept descriptors: control, stdout, stderr, pidf
 class Lives:
     """The slices, from the request to the last process's end."""
 
-    def __init__(self, door: Door, nursery: Nursery) -> None:
+    def __init__(
+        self, door: Door, nurseries: Nurseries, walls: Walls | None, confines: Confines | None
+    ) -> None:
         self.register = Register()
         self._door = door
-        self.nursery = nursery
+        self.nurseries = nurseries
+        self.births = Births(self.register, walls, confines, refuse=self.refuse)
+        self._walls = walls
         self._given_up: set[int] = set()  # processes that were reported as survivors
         self._must_sweep = False
 
-    def begin(self, launch: Launch, asker: Asker, *, descriptors: list[int], now_s: float) -> None:
+    def begin(
+        self,
+        launch: Launch,
+        connection: Connection,
+        request: int,
+        *,
+        descriptors: list[int],
+        now_s: float,
+    ) -> None:
         """Make the slice's record. The descriptors become ours. Raises OSError where we have none left."""
         handed, kept = _ends()
-        job, data = descriptors[0], descriptors[1:]
-        record = Record(launch, asker, handed=[job, *handed, *data], kept=kept, now_s=now_s)
+        job, *rest = descriptors
+        data, meant = rest[: launch.pipes], rest[launch.pipes :]
+        record = Record(
+            launch,
+            Asker(connection.number, request),
+            owner=connection.owner,
+            handed=[job, *handed, *data],
+            meant=meant,
+            now_s=now_s,
+        )
+        record.kept = kept
         self.register.admit(record)
 
     def advance(self, *, now_s: float) -> None:
         """Do everything that is due."""
         self._sweep(now_s)
+        self.births.look_again(now_s=now_s)
         for record in self.register.overdue(now_s=now_s):
             self.end(record, "timeout")
         unanswered = self.register.oldest_unanswered()
         if unanswered is not None and unanswered.since_s + LAUNCH_S <= now_s:
+            self.births.kill(unanswered)
             self.refuse(unanswered, "launch_timed_out", f"not started within {LAUNCH_S:.0f} s")
-            self.nursery.kill()
+            self.nurseries.of_network(unanswered.launch.network).kill()
         self._fork_waiting()
 
-    def next_due_s(self) -> float | None:
+    def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `advance` has something to do next, if nothing happens before."""
         unanswered = self.register.oldest_unanswered()
         times = [record.since_s + SURVIVOR_S for record in self.register.ending()]
         if unanswered is not None:
             times.append(unanswered.since_s + LAUNCH_S)
-        deadline_s = self.register.next_deadline_s()
-        if deadline_s is not None:
-            times.append(deadline_s)
+        others = (self.register.next_deadline_s(), self.births.next_due_s(now_s=now_s))
+        times += (due_s for due_s in others if due_s is not None)
         return min(times, default=None)
 
     def end(self, record: Record, cause: str) -> None:
@@ -94,6 +107,8 @@ class Lives:
             return
         if record.state in (State.FORKING, State.RUNNING):
             record.cause = record.cause or cause
+        if record.state is State.FORKING:
+            self.births.kill(record)
         self.signal(record, signal.SIGKILL)
 
     def signal(self, record: Record, number: int) -> bool:
@@ -127,26 +142,33 @@ class Lives:
             )
         self.register.remove(record)
 
-    def heard(self, packet: Packet, *, now_s: float) -> None:
-        """Act on a message from the fork server or from a slice that it has just forked."""
+    def listen(self, *, now_s: float) -> None:
+        """Take in what cells say, and answer the launches whose slices have begun."""
+        for record in self.births.listen(now_s=now_s):
+            asker, record.asker = record.asker, None
+            if record.cause:
+                self.signal(record, signal.SIGKILL)
+            if asker is not None:
+                launched = Launched(record.name, record.launch.attempt, record.sealed)
+                number, request = asker
+                self._door.send(number, launched, request=request, descriptors=record.kept)
+
+    def heard(self, packet: Packet, nursery: Nursery, *, now_s: float) -> None:
+        """Act on a message from the fork server."""
         try:
-            message = understood(packet, FROM_FORK_SERVER, FIELDS).message
+            message = understood(packet, FROM_FORK_SERVER, INNER_FIELDS).message
         except BadMessage as problem:
             # It is our own program, so its memory or ours is damaged.
             log("fork server not understood", code=problem.code, problem=problem.text)
-            self.nursery.kill()
+            nursery.kill()
             return
         match message:
-            case Started():
-                self._started(message, packet.descriptors, now_s)
-            case Unborn(name, code, text):
-                record = self.register.named(name)
-                if record is not None and record.state is State.FORKING:
-                    self.refuse(record, code, text)
-            case Ended(_, pid):
-                self.register.first_ended(pid, message, now_s=now_s)
+            case Forked() | Unforked():
+                self.births.heard(message, packet.descriptors)
+            case Ended():
+                self._first_ended(message, now_s)
             case ForkServerReady():
-                self.nursery.is_now_ready(message)
+                nursery.is_now_ready(message)
                 log("fork server ready", problem=message.problem, threads=message.threads)
                 self._door.tell_agent(message)
 
@@ -154,24 +176,35 @@ class Lives:
         """Take note of a child that we have reaped ourselves."""
         self._given_up.discard(ended.pid)
         self._must_sweep = True
-        if ended.pid == self.nursery.pid:
-            for packet in self.nursery.packets():
-                self.heard(packet, now_s=now_s)
-            self._fork_server_lost(f"wait status {ended.status}", now_s)
+        nursery = self.nurseries.of_process(ended.pid)
+        if nursery is not None:
+            for packet in nursery.packets():
+                self.heard(packet, nursery, now_s=now_s)
+            self._fork_server_lost(nursery, f"wait status {ended.status}", now_s)
         else:
-            self.register.first_ended(ended.pid, ended, now_s=now_s)
+            self._first_ended(ended, now_s)
 
-    def start_fork_server(self, *, now_s: float) -> None:
-        try:
-            self.nursery.start()
-        except OSError as error:
-            self._fork_server_lost(describe(error), now_s)
+    def start_fork_servers(self, *, now_s: float) -> None:
+        """Start those that are due."""
+        for nursery in self.nurseries:
+            due_s = nursery.due_s()
+            if due_s is None or due_s > now_s:
+                continue
+            try:
+                nursery.start(self._walls)
+            except OSError as error:
+                self._fork_server_lost(nursery, describe(error), now_s)
 
-    def _fork_server_lost(self, text: str, now_s: float) -> None:
-        log("fork server lost", problem=text)
-        self.nursery.lost(now_s=now_s)
-        for record in self.register.forking():
-            self.refuse(record, "fork_server_lost", "the fork server ended over it; try again")
+    def _first_ended(self, ended: Ended, now_s: float) -> None:
+        """Take note that a cell's first process has ended: as its worker did, where it has told that."""
+        worked = self.births.ended(ended.pid)
+        told = ended if worked is None else Ended(ended.pid, *worked)
+        self.register.first_ended(ended.pid, told, now_s=now_s)
+
+    def _fork_server_lost(self, nursery: Nursery, text: str, now_s: float) -> None:
+        log("fork server lost", problem=text, network=nursery.network)
+        nursery.lost(now_s=now_s)
+        self.births.drop(nursery.network, "the fork server ended over it; try again")
         # Its slices are our children now; one that is not was reaped by it, and its last words were lost.
         ours = set(children())
         for record in self.register.running():
@@ -180,43 +213,24 @@ class Lives:
         self._door.tell_agent(ForkServerLost(text))
 
     def _fork_waiting(self) -> None:
-        ready, outbox = self.nursery.ready, self.nursery.outbox
-        while record := self.register.next_waiting():
-            if ready is None or outbox is None or self.register.forking_count >= FORKING_MAX:
+        """Ask for cells for the launches whose fork server is ready, the oldest first."""
+        for record in self.register.waiting():
+            if self.register.forking_count >= FORKING_MAX:
                 return
-            if ready.problem:
-                self.refuse(record, "no_entry", ready.problem)
+            nursery = self.nurseries.of_network(record.launch.network)
+            if nursery.ready is None or nursery.outbox is None:
                 continue
-            fork = Fork(record.name, record.launch.cwd, record.launch.environment)
-            if not outbox.send(fork, descriptors=record.handed):
-                self.nursery.kill()
-                return
-            self.register.fork_sent(record)
-
-    def _started(self, started: Started, descriptors: list[int], now_s: float) -> None:
-        assert len(descriptors) == 1  # it is our own code that says so
-        name, pid = started
-        record = self.register.started(name, pid=pid, pidfd=descriptors[0], now_s=now_s)
-        if record is None:  # refused meanwhile: too late
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptors[0], signal.SIGKILL)
-            close_all(descriptors)
-            return
-        asker, record.asker = record.asker, None
-        if record.cause:
-            self.signal(record, signal.SIGKILL)
-        if asker is not None:
-            launched = Launched(name, record.launch.attempt, pid)
-            self._door.send(
-                asker.connection, launched, request=asker.request, descriptors=record.kept
-            )
+            if nursery.ready.problem:
+                self.refuse(record, "no_entry", nursery.ready.problem)
+                continue
+            self.births.begin(record, nursery)
 
     def _sweep(self, now_s: float) -> None:
         """Kill strangers, and tell of the slices that none of them can belong to."""
         ending = self.register.ending()
         if not (ending or self._must_sweep):
             return
-        known = self.register.pids | {self.nursery.pid} | self._given_up
+        known = self.births.cells.pids | self.nurseries.pids | self._given_up
         left = kill_strangers(known)
         self._must_sweep = False
         for record in ending:

@@ -98,9 +98,9 @@ def _copy(path: str, attributes: int, source: int | None, users: int | None, dep
 
 
 def set_attributes(tree: int, attributes: int, *, users: int | None = None, depth: int = 0) -> None:
-    """Set mount attributes at a mount's descriptor. Raises OSError."""
+    """Set mount attributes at a mount's descriptor; what is mounted elsewhere later does not show there. Raises OSError."""
     wanted = attributes if users is None else attributes | MOUNT_ATTR_IDMAP
-    packed = _MOUNT_ATTR.pack(wanted, 0, 0, 0 if users is None else users)
+    packed = _MOUNT_ATTR.pack(wanted, 0, MS_PRIVATE, 0 if users is None else users)
     buffer = ctypes.create_string_buffer(packed, _MOUNT_ATTR.size)
     call("mount_setattr", tree, b"", AT_EMPTY_PATH | depth, buffer, _MOUNT_ATTR.size)
 
@@ -128,8 +128,18 @@ def attach(tree: int, path: str) -> None:
         os.close(tree)
 
 
-def enter(trees: Sequence[Tree], links: Iterable[tuple[str, str]], scratch: Scratch) -> None:
-    """Make the new root, move into it and leave nothing of the old one. The caller is root in namespaces of its own. Raises OSError."""
+def enter(
+    trees: Sequence[Tree],
+    links: Iterable[Sequence[str]],
+    scratch: Scratch,
+    *,
+    masked: bool,
+    folder: str = "/",
+) -> None:
+    """Make the new root, move into it and leave nothing of the old one. The caller is root in namespaces of its own. Raises OSError.
+
+    `folder` is there in any case, empty but for what belongs into it. Without `masked` its /proc shows everything: the kernel gives a new /proc only to who sees one that hides nothing.
+    """
     call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
     root = new_filesystem("tmpfs", SAFE, size=ROOT_BYTES, nr_inodes=ROOT_INODES, mode="755")
     held = os.dup(root)
@@ -137,18 +147,26 @@ def enter(trees: Sequence[Tree], links: Iterable[tuple[str, str]], scratch: Scra
     os.chdir(PLACE)
     for path, leads_to in links:
         os.symlink(leads_to, path)  # noqa: PTH211 - the sandbox does without pathlib
-    _fill(trees)
+    # Before the trees, of which some may lie beneath /tmp.
     attach(new_filesystem("proc", SAFE | MOUNT_ATTR_NOEXEC), _made("proc"))
-    memory = {"size": scratch.bytes, "nr_inodes": scratch.files, "mode": "1777"}
-    attach(new_filesystem("tmpfs", SAFE, **memory), _made("tmp"))
-    attach(new_filesystem("tmpfs", SAFE | MOUNT_ATTR_NOEXEC, **memory), "dev/shm")
+    attach(_memory(scratch, SAFE), _made("tmp"))
+    _fill(trees)
+    os.makedirs(folder.lstrip("/") or ".", mode=0o755, exist_ok=True)  # noqa: PTH103 - as above
+    attach(_memory(scratch, SAFE | MOUNT_ATTR_NOEXEC), "dev/shm")
     call("pivot_root", b".", b".")
     # The old root lies over the new one at the same place.
     call("umount2", b".", MNT_DETACH)
     os.chdir("/")
-    _mask()
+    if masked:
+        _mask()
     set_attributes(held, READ_ONLY)
     os.close(held)
+
+
+def _memory(scratch: Scratch, attributes: int) -> int:
+    return new_filesystem(
+        "tmpfs", attributes, size=scratch.bytes, nr_inodes=scratch.files, mode="1777"
+    )
 
 
 def _fill(trees: Sequence[Tree]) -> None:

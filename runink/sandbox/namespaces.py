@@ -55,14 +55,22 @@ def cloned(flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGCHLD) ->
     return Child(pid, pidfd.value)
 
 
-def map_ids(pid: int, maps: list[tuple[int, int, int]]) -> None:
-    """Write a process's user and group maps (inside, outside, count) and read them back. Raises OSError, MapRefused."""
-    text = "".join(f"{inside} {outside} {count}\n" for inside, outside, count in maps)
-    for name in ("uid_map", "gid_map"):
-        _write(f"/proc/{pid}/{name}", text)
-        found = [tuple(map(int, line.split())) for line in _read(f"/proc/{pid}/{name}").split("\n")]
-        if found[:-1] != maps:
-            raise MapRefused(0, f"{name} of {pid} reads {found}, not {maps}")
+class IdMap(NamedTuple):
+    """`length` ids from `inside` on are those from `outside` on."""
+
+    inside: int
+    outside: int
+    length: int
+
+
+def map_ids(pid: int, users: IdMap, groups: IdMap) -> None:
+    """Write a process's user and group maps and read them back. Raises OSError, MapRefused."""
+    for name, wanted in (("uid_map", users), ("gid_map", groups)):
+        path = f"/proc/{pid}/{name}"
+        _write(path, f"{wanted.inside} {wanted.outside} {wanted.length}")
+        found = _read(path).split()
+        if found != list(map(str, wanted)):
+            raise MapRefused(0, f"{path} reads {' '.join(found)}, not {wanted}")
 
 
 def forbid_setgroups(pid: int) -> None:
@@ -70,7 +78,7 @@ def forbid_setgroups(pid: int) -> None:
     _write(f"/proc/{pid}/setgroups", "deny")
 
 
-def user_namespace(maps: list[tuple[int, int, int]]) -> int:
+def user_namespace(users: IdMap, groups: IdMap) -> int:
     """Return a descriptor of a user namespace with these maps, in which nobody lives. Raises OSError."""
     source, target = os.pipe()
     child = cloned(CLONE_NEWUSER)
@@ -80,7 +88,7 @@ def user_namespace(maps: list[tuple[int, int, int]]) -> int:
         os._exit(0)
     os.close(source)
     try:
-        map_ids(child.pid, maps)
+        map_ids(child.pid, users, groups)
         return os.open(f"/proc/{child.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(target)

@@ -17,11 +17,14 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, kept_environment
-from runink.sandbox.packets import Outbox, Packet, receive
-from runink.sandbox.protocol import MODULES_MAX, TO_FORK_SERVER, ForkServerReady, Preload
+from runink.sandbox.inner_protocol import TO_FORK_SERVER
+from runink.sandbox.packets import Outbox, Packet, close_all, receive
+from runink.sandbox.protocol import MODULES_MAX, NO_NETWORK, ForkServerReady, Preload
+from runink.sandbox.walls import Walls
 
 PAUSE_S = 0.1  # before a fork server that never became ready is tried again; doubles
 PAUSE_S_MAX = (
@@ -29,16 +32,69 @@ PAUSE_S_MAX = (
 )
 
 
-class Nursery:
-    """The fork server's process and link. `limits` are the descriptor limits that it, and so every slice, starts with."""
+class Loaded(NamedTuple):
+    """What every fork server of a spawner is started with; `limits` are the descriptor limits that it, and so every slice, starts with."""
 
-    def __init__(
-        self, entry: str, *, modules: Sequence[str], path: str, limits: tuple[int, int]
-    ) -> None:
-        self._entry = entry
-        self._path = path
-        self._limits = limits
-        self.modules: list[str] = list(modules)
+    entry: str
+    path: str
+    limits: tuple[int, int]
+    modules: list[str]
+
+
+class Nurseries:
+    """The fork servers of a spawner, one for each network that slices were asked for with. The first is there from the start."""
+
+    def __init__(self, wanted: Loaded) -> None:
+        self._wanted = wanted
+        self._all = {NO_NETWORK: Nursery(wanted, NO_NETWORK)}
+
+    def __iter__(self) -> Iterator[Nursery]:
+        return iter(list(self._all.values()))
+
+    @property
+    def first(self) -> Nursery:
+        return self._all[NO_NETWORK]
+
+    @property
+    def pids(self) -> set[int]:
+        return {nursery.pid for nursery in self._all.values()}
+
+    def of_network(self, network: str) -> Nursery:
+        """Return the one whose slices have this network; a new one is started when it is due, which is now."""
+        if network not in self._all:
+            self._all[network] = Nursery(self._wanted, network)
+        return self._all[network]
+
+    def of_process(self, pid: int) -> Nursery | None:
+        return next((nursery for nursery in self._all.values() if nursery.pid == pid), None)
+
+    def due_s(self) -> float | None:
+        """Return when the next must be started, or nothing while all are there."""
+        times = (nursery.due_s() for nursery in self._all.values())
+        return min((due_s for due_s in times if due_s is not None), default=None)
+
+    def want(self, modules: Iterable[str]) -> bool:
+        """Have these modules loaded from now on, also by later fork servers. False if they would be too many."""
+        loaded = self._wanted.modules
+        added = [module for module in dict.fromkeys(modules) if module not in loaded]
+        if len(loaded) + len(added) > MODULES_MAX:
+            return False
+        loaded += added
+        for nursery in self._all.values():
+            nursery.load_missing()
+        return True
+
+    def kill(self) -> None:
+        for nursery in self._all.values():
+            nursery.kill()
+
+
+class Nursery:
+    """The fork server's process and link. `network` is the one that its slices have."""
+
+    def __init__(self, wanted: Loaded, network: str) -> None:
+        self._wanted = wanted
+        self.network = network
         self.ready: ForkServerReady | None = None
         self.pid = 0
         self.link: socket.socket | None = None
@@ -50,36 +106,34 @@ class Nursery:
         """Return when it must be started, or nothing while there is one."""
         return None if self.pid else self.start_at_s
 
-    def start(self) -> None:
-        """Start the process. Raises OSError."""
+    def start(self, walls: Walls | None) -> None:
+        """Start the process, and tell it the root that it is to close itself off in. Without walls it makes plain slices. Raises OSError."""
         assert not self.pid
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self.pid = self._spawn(theirs.fileno())
+                self.pid = self._spawn(theirs.fileno(), is_plain=walls is None)
             except BaseException:
                 ours.close()
                 raise
         ours.setblocking(False)
         self.link, self.outbox = ours, Outbox(ours, TO_FORK_SERVER)
+        if walls is not None:
+            root, trees = walls.zygote_root(has_network=self.network != NO_NETWORK)
+            self.outbox.send(root, descriptors=trees)
+            close_all(trees)
 
     def is_now_ready(self, ready: ForkServerReady) -> None:
         """Take note of what it has loaded, and ask for what is wanted since it was started."""
         assert self.outbox is not None
         self.ready, self._failures = ready, 0
-        missing = [module for module in self.modules if not self.has_tried(module)]
-        if missing:
-            self.outbox.send(Preload(missing))
+        self.load_missing()
 
-    def want(self, modules: Iterable[str]) -> bool:
-        """Have these modules loaded from now on, also by later fork servers. False if they would be too many."""
-        added = [module for module in dict.fromkeys(modules) if module not in self.modules]
-        if len(self.modules) + len(added) > MODULES_MAX:
-            return False
-        self.modules += added
-        if added and self.ready and self.outbox:
-            self.outbox.send(Preload(added))
-        return True
+    def load_missing(self) -> None:
+        """Have it load what is wanted since it was started, if it is ready; else it is asked when it is."""
+        missing = [module for module in self._wanted.modules if not self.has_tried(module)]
+        if missing and self.ready is not None and self.outbox is not None:
+            self.outbox.send(Preload(missing))
 
     def has_tried(self, module: str) -> bool:
         """Say whether the present fork server has loaded the module, or could not."""
@@ -119,11 +173,13 @@ class Nursery:
             self.start_at_s = now_s
         self.ready = None
 
-    def _spawn(self, link: int) -> int:
+    def _spawn(self, link: int, *, is_plain: bool) -> int:
         words = [sys.executable, *INTERPRETER_OPTIONS, "-m", "runink.sandbox.fork_server"]
-        words += ["--entry", self._entry, "--preload", ",".join(self.modules), "--path", self._path]
+        words += ["--entry", self._wanted.entry, "--path", self._wanted.path]
+        words += ["--preload", ",".join(self._wanted.modules)]
+        words += ["--plain", "yes" if is_plain else ""]
         ours = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._wanted.limits)
         try:
             return os.posix_spawn(
                 sys.executable,

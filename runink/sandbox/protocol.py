@@ -2,7 +2,7 @@
 
     agent -> spawner   descriptors           answer
     hello              -                     welcome; any other message before it is refused (`hello_first`)
-    launch             job, then data pipes  launched, or refused
+    launch             job, pipes, binds     launched, or refused
     signal             -                     done: sent to the slice's first process
     kill               -                     done: its end comes as `exited`; repeating it does no harm
     list               -                     a `listed` for each slice but those that were killed and released (an `exited` behind it if it
@@ -12,18 +12,14 @@
     shutdown           -                     done; then an `exited` for each slice, then the connection closes
 
     spawner -> agent   descriptors                      comes
-    welcome            -                                as answer to the newest `hello`; older connections are closed
+    welcome            pidfd of the spawner             as answer to the newest `hello`; older connections are closed
     launched, listed   control, stdout, stderr, pidfd   as answer
     done, refused      -                                as answer
     exited             -                                when the slice's whole process tree is gone
     fork_server_ready  -                                when launches need not wait any more
     fork_server_lost   -                                when it died; slices go on, a new one is being started
 
-    spawner -> fork server                               fork server -> spawner
-    fork      job, control, stdout, stderr, data pipes   started      pidfd   by the new slice itself, before its first instruction
-    preload   -                                          unborn       -       it could not be made, `text` says why
-                                                         ended        -       wait4's status and use of resources
-                                                         ready        -       at the start and behind each preload
+What spawner, fork server and cells say to each other: `inner_protocol.py`.
 
 Rules
 - A job travels as a sealed memfd (`kernel.sealed`): of any size, and nobody changes it under the reader.
@@ -38,11 +34,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from runink.sandbox.codec import FLAG, Check, mapping, number, text, texts, whole
+from runink.sandbox.codec import FLAG, Check, mapping, number, pairs, text, texts, whole
 
-VERSION = 1
+VERSION = 2
 SLICES_MAX = 4096  # records; each holds four descriptors of the spawner
-DATA_DESCRIPTORS_MAX = 240  # a slice's pipes; the kernel's 253 less the five that we add
+DATA_DESCRIPTORS_MAX = 180  # a slice's pipes
+BINDS_MAX = 64  # folders and files of the machine that a slice is shown; with job and pipes still less than the kernel's 253
+ISOLATION = "isolation"  # in `Launch.without`: a plain process will do
+NO_NETWORK = "none"  # in `Launch.network`
+HOST_NETWORK = "host"
+READ_ONLY = "ro"
+READ_WRITE = "rw"
 ENVIRONMENT_MAX = 200  # names
 WALL_TIME_S_MAX = 366 * 86_400.0
 MODULES_MAX = 64
@@ -56,13 +58,27 @@ class Hello(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """`wall_time_s` 0 is no limit. `environment` is added to the few names that every slice has (`birth.py`)."""
+    """A slice to be started. The descriptors behind it: its job, its `pipes` data pipes, then one for each of `binds`.
+
+    `wall_time_s` 0 is no limit. `environment` is added to the few names that every slice has (`birth.py`).  A bind is the absolute path of a folder or file and
+    READ_ONLY or READ_WRITE; its descriptor (O_PATH) says which one was meant.  Limits that are 0 are none.  `without` names what of the
+    isolation may be missing (`isolation.py`); where anything else is, the launch is refused.
+    """
 
     slice: str
     attempt: int
+    herd: str
     cwd: str
     environment: dict[str, str]
     wall_time_s: float
+    pipes: int
+    binds: list[list[str]]
+    cpu_m: int
+    memory_bytes: int
+    processes: int
+    scratch_bytes: int
+    network: str
+    without: list[str]
 
 
 class Signal(NamedTuple):
@@ -91,21 +107,24 @@ class Shutdown(NamedTuple):
 
 
 class Welcome(NamedTuple):
+    """Comes with a pidfd of the spawner: its numbers are not the agent's."""
+
     version: int
-    pid: int
     ready: bool
 
 
 class Launched(NamedTuple):
+    """`sealed` is what is in force for it (`isolation.py`)."""
+
     slice: str
     attempt: int
-    pid: int
+    sealed: dict[str, str]
 
 
 class Listed(NamedTuple):
     slice: str
     attempt: int
-    pid: int
+    sealed: dict[str, str]
     ended: bool
 
 
@@ -119,10 +138,11 @@ class Refused(NamedTuple):
 
 
 class Exited(NamedTuple):
-    """`cause` is exited, signalled, killed (asked for), timeout, or lost: it ended, but nobody knows how. `code` is -1 after a signal
-    (and where it is lost), `signal` 0 after an exit.
+    """`cause` is exited, signalled, killed (asked for), timeout, oom (memory was at its limit), or lost: it ended, but nobody knows how. `code` is -1
+    after a signal (and where it is lost), `signal` 0 after an exit.
 
-    The processor times are those of the first process and of what it waited for. `survivors` counts processes that even SIGKILL did not
+    Times and memory are those of all its processes where it had a cgroup that counts them, else of the worker and of what that waited for. `oom_kills` and
+    `processes_refused` say how often a limit was met, `throttled_s` for how long it had to wait for its share of the cores. `survivors` counts processes that even SIGKILL did not
     end within the spawner's patience (in the kernel, waiting for a device); it is 0 but for a broken disk.
     """
 
@@ -133,7 +153,12 @@ class Exited(NamedTuple):
     signal: int
     utime_s: float
     stime_s: float
-    maxrss_bytes: int
+    memory_bytes_max: int
+    read_bytes: int
+    written_bytes: int
+    oom_kills: int
+    processes_refused: int
+    throttled_s: float
     wall_s: float
     survivors: int
 
@@ -150,32 +175,6 @@ class ForkServerReady(NamedTuple):
 
 class ForkServerLost(NamedTuple):
     text: str
-
-
-class Fork(NamedTuple):
-    slice: str
-    cwd: str
-    environment: dict[str, str]
-
-
-class Started(NamedTuple):
-    slice: str
-    pid: int
-
-
-class Unborn(NamedTuple):
-    slice: str
-    code: str
-    text: str
-
-
-class Ended(NamedTuple):
-    slice: str
-    pid: int
-    status: int
-    utime_s: float
-    stime_s: float
-    maxrss_bytes: int
 
 
 TO_SPAWNER: dict[str, type] = {
@@ -198,75 +197,71 @@ TO_AGENT: dict[str, type] = {
     "fork_server_ready": ForkServerReady,
     "fork_server_lost": ForkServerLost,
 }
-TO_FORK_SERVER: dict[str, type] = {"fork": Fork, "preload": Preload}
-FROM_FORK_SERVER: dict[str, type] = {
-    "started": Started,
-    "unborn": Unborn,
-    "ended": Ended,
-    "ready": ForkServerReady,
-}
-
-_SLICE = text(200)  # herd, run (26), slice and attempt
-_PID = whole(1, 1 << 22)
-_ATTEMPT = whole(0, 1 << 31)
-_SECONDS = number(0, 1e12)
-_BYTES = whole(0, 1 << 62)
-_PATH = text(4096)
-_ENVIRONMENT = mapping(ENVIRONMENT_MAX, 16 << 10)
-_MODULES = texts(MODULES_MAX, 200)
-_PROBLEM = text(CUT_MAX, empty=True)
+SLICE_NAME = text(200)  # herd, run (26), slice and attempt
+PID = whole(1, 1 << 22)
+ATTEMPT = whole(0, 1 << 31)
+SECONDS = number(0, 1e12)
+BYTES = whole(0, 1 << 62)
+PATH = text(4096)
+ENVIRONMENT = mapping(ENVIRONMENT_MAX, 16 << 10)
+MODULES = texts(MODULES_MAX, 200)
+PROBLEM = text(CUT_MAX, empty=True)
+SEALED = mapping(64, 200)
 
 FIELDS: dict[type, dict[str, Check]] = {
     Hello: {"version": whole(1, 1000), "agent": text(200)},
     Launch: {
-        "slice": _SLICE,
-        "attempt": _ATTEMPT,
-        "cwd": _PATH,
-        "environment": _ENVIRONMENT,
+        "slice": SLICE_NAME,
+        "attempt": ATTEMPT,
+        "herd": text(100),
+        "cwd": PATH,
+        "environment": ENVIRONMENT,
         "wall_time_s": number(0, WALL_TIME_S_MAX),
+        "pipes": whole(0, DATA_DESCRIPTORS_MAX),
+        "binds": pairs(BINDS_MAX, 4096),
+        "cpu_m": whole(0, 1 << 31),
+        "memory_bytes": BYTES,
+        "processes": whole(0, 1 << 22),
+        "scratch_bytes": BYTES,
+        "network": text(20),
+        "without": texts(32, 40),
     },
-    Signal: {"slice": _SLICE, "signal": whole(1, 64)},
-    Kill: {"slice": _SLICE},
+    Signal: {"slice": SLICE_NAME, "signal": whole(1, 64)},
+    Kill: {"slice": SLICE_NAME},
     List: {},
-    Release: {"slice": _SLICE},
-    Preload: {"modules": _MODULES},
+    Release: {"slice": SLICE_NAME},
+    Preload: {"modules": MODULES},
     Shutdown: {},
-    Welcome: {"version": whole(1, 1000), "pid": _PID, "ready": FLAG},
-    Launched: {"slice": _SLICE, "attempt": _ATTEMPT, "pid": _PID},
-    Listed: {"slice": _SLICE, "attempt": _ATTEMPT, "pid": _PID, "ended": FLAG},
+    Welcome: {"version": whole(1, 1000), "ready": FLAG},
+    Launched: {"slice": SLICE_NAME, "attempt": ATTEMPT, "sealed": SEALED},
+    Listed: {"slice": SLICE_NAME, "attempt": ATTEMPT, "sealed": SEALED, "ended": FLAG},
     Done: {},
-    Refused: {"code": text(100), "text": _PROBLEM},
+    Refused: {"code": text(100), "text": PROBLEM},
     Exited: {
-        "slice": _SLICE,
-        "attempt": _ATTEMPT,
+        "slice": SLICE_NAME,
+        "attempt": ATTEMPT,
         "cause": text(20),
         "code": whole(-1, 255),
         "signal": whole(0, 64),
-        "utime_s": _SECONDS,
-        "stime_s": _SECONDS,
-        "maxrss_bytes": _BYTES,
-        "wall_s": _SECONDS,
+        "utime_s": SECONDS,
+        "stime_s": SECONDS,
+        "memory_bytes_max": BYTES,
+        "read_bytes": BYTES,
+        "written_bytes": BYTES,
+        "oom_kills": BYTES,
+        "processes_refused": BYTES,
+        "throttled_s": SECONDS,
+        "wall_s": SECONDS,
         "survivors": whole(0, 1 << 22),
     },
     ForkServerReady: {
-        "pid": _PID,
-        "modules": _MODULES,
-        "failed": _MODULES,
+        "pid": PID,
+        "modules": MODULES,
+        "failed": MODULES,
         "threads": whole(0, 10_000),
-        "problem": _PROBLEM,
+        "problem": PROBLEM,
     },
-    ForkServerLost: {"text": _PROBLEM},
-    Fork: {"slice": _SLICE, "cwd": _PATH, "environment": _ENVIRONMENT},
-    Started: {"slice": _SLICE, "pid": _PID},
-    Unborn: {"slice": _SLICE, "code": text(100), "text": _PROBLEM},
-    Ended: {
-        "slice": _SLICE,
-        "pid": _PID,
-        "status": whole(0, 1 << 31),
-        "utime_s": _SECONDS,
-        "stime_s": _SECONDS,
-        "maxrss_bytes": _BYTES,
-    },
+    ForkServerLost: {"text": PROBLEM},
 }
 
 

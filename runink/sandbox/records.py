@@ -1,27 +1,32 @@
 """The spawner's record of each slice, and which of them are in which state.
 
     state     on                          becomes
-    waiting   fork sent                   forking
+    waiting   it has its cell             forking
     forking   started                     running      in the pid index, its deadline set
     running   its first process ended     ending       out of the pid index: the number may be given away again
     ending    no process of it is left    ended        stays until it is released
     waiting, forking   refused            (removed)
     ended     released                    (removed)
 
-A record owns its descriptors: `handed` (for the slice; closed when they were sent on) and `kept` (the agent's ends: control, stdout, stderr,
-pidfd; closed when the record is removed).  Here nothing is sent and nobody is killed.
+A record owns its descriptors: `handed` (for the slice; closed when they were sent on), `meant` (what it is to be shown; closed when it has its cell) and
+`kept` (the agent's ends: control, stdout, stderr, pidfd; closed when the record is removed).  Here nothing is sent and nobody is killed.
 """
 
 from __future__ import annotations
 
 import enum
 import heapq
+import signal
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from runink.sandbox.cgroups import Events, Usage
+from runink.sandbox.inner_protocol import Ended
 from runink.sandbox.packets import close_all
-from runink.sandbox.protocol import SLICES_MAX, Ended, Exited, Launch, Listed
+from runink.sandbox.protocol import SLICES_MAX, Exited, Launch, Listed
+
+N = TypeVar("N", int, float)
 
 
 class State(enum.Enum):
@@ -40,30 +45,49 @@ class Asker(NamedTuple):
 
 
 class Record:
-    """One slice. `cause` is set as soon as somebody decided that it must end."""
+    """One slice. `cause` is set as soon as somebody decided that it must end; `owner` are the user and group of its agent."""
 
     __slots__ = (
         "asker",
         "cause",
+        "cell",
         "end",
         "handed",
         "is_released",
         "kept",
         "launch",
+        "meant",
+        "met",
+        "owner",
         "pid",
+        "sealed",
         "since_s",
         "state",
         "survivors",
+        "used",
         "wall_s",
     )
 
     def __init__(
-        self, launch: Launch, asker: Asker, *, handed: list[int], kept: list[int], now_s: float
+        self,
+        launch: Launch,
+        asker: Asker,
+        *,
+        owner: tuple[int, int],
+        handed: list[int],
+        meant: list[int],
+        now_s: float,
     ) -> None:
         self.launch = launch
         self.asker: Asker | None = asker
         self.handed = handed
-        self.kept = kept
+        self.meant = meant
+        self.kept: list[int] = []
+        self.owner = owner
+        self.cell = 0
+        self.sealed: dict[str, str] = {}
+        self.used = Usage()
+        self.met = Events()
         self.state = State.WAITING
         self.since_s = now_s  # asked for; from `running` on, started; from `ending` on, ended
         self.pid = 0
@@ -83,23 +107,30 @@ class Record:
         return bool(self.cause) and self.is_released
 
     def listed(self) -> Listed:
-        return Listed(self.name, self.launch.attempt, self.pid, self.state is State.ENDED)
+        return Listed(self.name, self.launch.attempt, self.sealed, self.state is State.ENDED)
 
     def exited(self) -> Exited:
         """Return how the slice ended."""
         assert self.state is State.ENDED
-        usage = self.end or Ended(self.name, self.pid, 0, 0.0, 0.0, 0)
+        usage = self.end or Ended(self.pid, 0, 0.0, 0.0, 0)
         code, number = _decoded(usage.status) if self.end else (-1, 0)
         natural = "lost" if not self.end else "signalled" if number else "exited"
+        if number == signal.SIGKILL and self.met.oom_kills:
+            natural = "oom"
         return Exited(
             slice=self.name,
             attempt=self.launch.attempt,
             cause=self.cause or natural,
             code=code,
             signal=number,
-            utime_s=usage.utime_s,
-            stime_s=usage.stime_s,
-            maxrss_bytes=usage.maxrss_bytes,
+            utime_s=_counted(self.used.cpu_user_s, usage.utime_s),
+            stime_s=_counted(self.used.cpu_system_s, usage.stime_s),
+            memory_bytes_max=_counted(self.used.memory_bytes_peak, usage.maxrss_bytes),
+            read_bytes=self.used.read_bytes or 0,
+            written_bytes=self.used.written_bytes or 0,
+            oom_kills=self.met.oom_kills,
+            processes_refused=self.met.pids_refused,
+            throttled_s=self.met.cpu_throttled_s,
             wall_s=round(self.wall_s, 6),
             survivors=self.survivors,
         )
@@ -163,24 +194,29 @@ class Register:
         self._records[record.name] = record
         self._waiting.append(record)
 
-    def next_waiting(self) -> Record | None:
-        """Return the launch that is next to be forked."""
-        return self._waiting[0] if self._waiting else None
+    def waiting(self) -> list[Record]:
+        """Return the launches that have no cell yet, the oldest first."""
+        return list(self._waiting)
 
-    def fork_sent(self, record: Record) -> None:
+    def has_cell(self, record: Record, cell: int) -> None:
         assert record.state is State.WAITING
         self._waiting.remove(record)
         self._forking[record.name] = record
-        record.state = State.FORKING
-        _close_handed(record)
+        record.state, record.cell = State.FORKING, cell
+        close_all(record.meant)
+        record.meant = []
 
-    def started(self, name: str, *, pid: int, pidfd: int, now_s: float) -> Record | None:
-        """Return the record that now runs, or nothing if nobody waits for it any more (the descriptor stays the caller's)."""
+    def handed_over(self, record: Record) -> None:
+        """Note that the slice has its descriptors."""
+        close_all(record.handed)
+        record.handed = []
+
+    def started(self, name: str, *, pid: int, now_s: float) -> Record | None:
+        """Return the record that now runs, or nothing if nobody waits for it any more."""
         record = self._forking.pop(name, None)
         if record is None:
             return None
         record.state, record.pid, record.since_s = State.RUNNING, pid, now_s
-        record.kept.append(pidfd)
         self._running[pid] = record
         if record.launch.wall_time_s:
             heapq.heappush(self._deadlines, (now_s + record.launch.wall_time_s, name, pid))
@@ -207,9 +243,9 @@ class Register:
             self._waiting.remove(record)
         self._forking.pop(record.name, None)
         del self._records[record.name]
-        _close_handed(record)
-        close_all(record.kept)
-        record.kept = []
+        for held in (record.handed, record.meant, record.kept):
+            close_all(held)
+        record.handed, record.meant, record.kept = [], [], []
 
     def next_deadline_s(self) -> float | None:
         """Return when the next slice runs out of its wall time."""
@@ -230,9 +266,9 @@ class Register:
             yield self._running[heapq.heappop(self._deadlines)[2]]
 
 
-def _close_handed(record: Record) -> None:
-    close_all(record.handed)
-    record.handed = []
+def _counted(by_cgroup: N | None, by_wait: N) -> N:
+    """Return what the cgroup counted of all processes, where it did."""
+    return by_wait if by_cgroup is None else by_cgroup
 
 
 def _decoded(status: int) -> tuple[int, int]:

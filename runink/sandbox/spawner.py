@@ -1,9 +1,10 @@
 """The spawner: the process that answers for every slice of a node, whatever becomes of the agent or of the fork server.
 
-    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER]
+    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes]
 
 `--socket-fd` is a descriptor that already listens at PATH (so a client can connect before this process runs); without it the spawner makes the socket.
 `--orphan-seconds` is how long slices outlive their agent's connection (0: not at all); before the first connection it has FIRST_CONNECTION_S.
+`--plain yes` makes slices plain processes, without namespaces.
 
 One thread, one loop: wait for packets, signals and the next thing due, handle them, do what is due.  Nothing in it blocks.  Who dies when, and who then
 kills whom, stands in the package's docstring.  SIGTERM ends the spawner as `shutdown` does; SIGINT and SIGHUP of a terminal are the agent's business.
@@ -20,8 +21,10 @@ import sys
 import time
 
 from runink.sandbox.arguments import listed, options
+from runink.sandbox.confines import Confines, detected
 from runink.sandbox.desk import Desk
 from runink.sandbox.door import Connection, Door, listen
+from runink.sandbox.inner_protocol import Ended
 from runink.sandbox.kernel import (
     become_subreaper,
     end_children,
@@ -31,9 +34,10 @@ from runink.sandbox.kernel import (
 )
 from runink.sandbox.lives import Lives
 from runink.sandbox.log import log
-from runink.sandbox.nursery import Nursery
+from runink.sandbox.nursery import Loaded, Nurseries, Nursery
 from runink.sandbox.packets import receive
-from runink.sandbox.protocol import Ended
+from runink.sandbox.seclusion import secluded
+from runink.sandbox.walls import Walls
 
 FIRST_CONNECTION_S = 10.0  # a spawner that nobody ever talks to must not stay for ever
 END_PATIENCE_S = (
@@ -51,7 +55,6 @@ class Loop:
         self._desk = desk
         self._lives = lives
         self._door = door
-        self._nursery = lives.nursery
         self._wakeup = wakeup
 
     def run(self) -> None:
@@ -65,8 +68,11 @@ class Loop:
             now_s = time.monotonic()
             if self._wakeup in ready:
                 self._on_signals(now_s)
-            if self._nursery.link is not None and self._nursery.link.fileno() in ready:
-                self._on_fork_server(now_s)
+            for nursery in self._lives.nurseries:
+                if nursery.link is not None and nursery.link.fileno() in ready:
+                    self._on_fork_server(nursery, now_s)
+            if self._lives.births.cells.fileno() in ready:
+                self._lives.listen(now_s=now_s)
             for connection in self._door:
                 if connection.link.fileno() in ready:
                     self._on_connection(connection, now_s)
@@ -77,11 +83,13 @@ class Loop:
         poll = select.poll()
         poll.register(self._wakeup, select.POLLIN)
         poll.register(self._door.listening, select.POLLIN)
-        if self._nursery.link is not None and self._nursery.outbox is not None:
-            poll.register(self._nursery.link, _interest(is_empty=self._nursery.outbox.is_empty))
+        poll.register(self._lives.births.cells, select.POLLIN)
+        for nursery in self._lives.nurseries:
+            if nursery.link is not None and nursery.outbox is not None:
+                poll.register(nursery.link, _interest(is_empty=nursery.outbox.is_empty))
         for connection in self._door:
             poll.register(connection.link, _interest(is_empty=connection.outbox.is_empty))
-        due_s = self._desk.next_due_s()
+        due_s = self._desk.next_due_s(now_s=time.monotonic())
         patience_s = POLL_S_MAX if due_s is None else due_s - time.monotonic()
         # Rounded up: a millisecond early would mean another turn, and another.
         wait_ms = int(min(max(patience_s, 0.0), POLL_S_MAX) * 1000 + 0.999)
@@ -92,14 +100,14 @@ class Loop:
         if signal.SIGTERM in numbers:
             self._desk.close("terminated", now_s=now_s)
         for pid, status, utime_s, stime_s, maxrss_bytes in reaped():
-            ended = Ended("", pid, status, utime_s, stime_s, maxrss_bytes)
+            ended = Ended(pid, status, utime_s, stime_s, maxrss_bytes)
             self._lives.child_ended(ended, now_s=now_s)
 
-    def _on_fork_server(self, now_s: float) -> None:
-        for packet in self._nursery.packets():
-            self._lives.heard(packet, now_s=now_s)
-        if self._nursery.outbox is not None and not self._nursery.outbox.flush():
-            self._nursery.kill()
+    def _on_fork_server(self, nursery: Nursery, now_s: float) -> None:
+        for packet in nursery.packets():
+            self._lives.heard(packet, nursery, now_s=now_s)
+        if nursery.outbox is not None and not nursery.outbox.flush():
+            nursery.kill()
 
     def _on_connection(self, connection: Connection, now_s: float) -> None:
         for _ in range(PACKETS_AT_ONCE):
@@ -125,13 +133,16 @@ def main() -> None:
             "entry": DEFAULT_ENTRY,
             "preload": "",
             "path": "",
+            "plain": "",
         },
     )
     name_process("runi-spawner")
-    become_subreaper()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     path = os.path.abspath(found["socket"])  # noqa: PTH100 - pathlib is 2 MB that we do not need
+    layout = None if found["plain"] else detected(path)
+    walls, problem = _walls(path, found)
+    confines = None if layout is None else Confines(layout)
     handed = found["socket-fd"]
     listening = socket.socket(fileno=int(handed)) if handed else listen(path)
     listening.set_inheritable(False)
@@ -139,22 +150,42 @@ def main() -> None:
     door = Door(listening, path)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-    nursery = Nursery(
-        found["entry"], modules=listed(found["preload"]), path=found["path"], limits=limits
-    )
+    wanted = Loaded(found["entry"], found["path"], limits, listed(found["preload"]))
+    nurseries = Nurseries(wanted)
     orphan_s = float(found["orphan-seconds"])
     alone_until_s = time.monotonic() + max(orphan_s, FIRST_CONNECTION_S)
-    lives = Lives(door, nursery)
-    desk = Desk(door, lives, nursery, orphan_s=orphan_s, alone_until_s=alone_until_s)
+    lives = Lives(door, nurseries, walls, confines)
+    desk = Desk(
+        door,
+        lives,
+        nurseries,
+        orphan_s=orphan_s,
+        alone_until_s=alone_until_s,
+        problem_of_walls=problem,
+    )
     wakeup = wake_on_signals(signal.SIGCHLD, signal.SIGTERM)
     try:
         Loop(desk, lives, door, wakeup=wakeup).run()
     finally:
-        nursery.kill()
+        nurseries.kill()
         survivors = end_children(within_s=END_PATIENCE_S)
+        if confines is not None:
+            confines.close()
         # Only now: who sees the connection end may rely on it that no slice is left.
         door.close()
         log("spawner ended", survivors=survivors)
+
+
+def _walls(path: str, found: dict[str, str]) -> tuple[Walls | None, str]:
+    """Return what cells are closed off with, or why they are not. From here on this may be another process."""
+    if found["plain"]:
+        walls, problem = None, "it was started for plain processes"
+    else:
+        walls, problem = secluded(path, listed(found["path"], separator=os.pathsep))
+    if walls is None:
+        log("slices are not isolated", problem=problem)
+        become_subreaper()
+    return walls, problem
 
 
 def _interest(*, is_empty: bool) -> int:

@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGTERM
+from signal import SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGTERM, pidfd_send_signal
 from typing import Final
 
 import anyio
@@ -50,7 +50,7 @@ class SpawnerPlace:
     """Where a node's spawner is found, and how one is started there.
 
     `entry` is `module:function`, called in each slice; `preload` are modules that the fork server imports first; `path` are folders to
-    import from beside the installed packages.  `orphan_s` is how long slices outlive their agent.
+    import from beside the installed packages.  `orphan_s` is how long slices outlive their agent.  `is_plain` starts it for slices without isolation.
     """
 
     socket: Path
@@ -58,6 +58,7 @@ class SpawnerPlace:
     entry: str
     preload: tuple[str, ...] = ()
     path: tuple[Path, ...] = ()
+    is_plain: bool = False
     orphan_s: float = (
         30.0  # as long as a node's lease: after it the cluster has given the slices up
     )
@@ -70,34 +71,48 @@ async def running_spawner(place: SpawnerPlace, *, agent: str) -> AsyncIterator[S
     Raises Conflict (`not_a_socket`), Refused (`version`), TimedOut (a predecessor does not end), LinkLost (it ended at once: see its log).
     """
     async with AsyncExitStack() as stack:
-        spawner, child = await _introduced(stack, place, agent)
+        spawner = await _introduced(stack, place, agent)
         try:
             yield spawner
         finally:
             # Both have limits of their own.
             with anyio.CancelScope(shield=True):
                 await _end(spawner)
-                await _reap(child, within=0.0 if spawner.has_parted else REAP_S)
+                await _reap(spawner.pidfd, within=0.0 if spawner.has_parted else REAP_S)
 
 
-async def _introduced(
-    stack: AsyncExitStack, place: SpawnerPlace, agent: str
-) -> tuple[Spawner, int]:
-    """Try until a spawner takes us for its agent; return it, with its process id if it is our child, else 0."""
+async def _introduced(stack: AsyncExitStack, place: SpawnerPlace, agent: str) -> Spawner:
+    """Try until a spawner takes us for its agent, and return it."""
     until_s = anyio.current_time() + PREDECESSOR_S
     while True:
-        link, child = _found(place) or _started(place)
+        link, launcher = _found(place) or _started(place)
         try:
-            return await stack.enter_async_context(spawner_over(link, agent=agent)), child
+            spawner = await stack.enter_async_context(spawner_over(link, agent=agent))
         except BaseException as error:
-            if child:
-                with anyio.CancelScope(shield=True):
-                    os.kill(child, SIGTERM)  # not reaped yet, so the number is still its own
-                    await _reap(child, within=REAP_S)
-            is_of_predecessor = not child and getattr(error, "code", "") in PREDECESSOR_CODES
+            await _reap_launcher(launcher, is_failed=True)
+            is_of_predecessor = not launcher and getattr(error, "code", "") in PREDECESSOR_CODES
             if not is_of_predecessor or anyio.current_time() >= until_s:
                 raise
+        else:
+            if spawner.pid != launcher:  # one without isolation is that process itself
+                await _reap_launcher(launcher, is_failed=False)
+            return spawner
         await anyio.sleep(LOOK_S)
+
+
+async def _reap_launcher(launcher: int, *, is_failed: bool) -> None:
+    """Take away what is left of the process that we have started: it has made the spawner and ended, or is ended now."""
+    if not launcher:
+        return
+    pidfd = os.pidfd_open(launcher)  # not reaped yet, so the number is still its own
+    try:
+        with anyio.CancelScope(shield=True):
+            if is_failed:
+                with suppress(ProcessLookupError):
+                    pidfd_send_signal(pidfd, SIGTERM)
+            await _reap(pidfd, within=REAP_S)
+    finally:
+        os.close(pidfd)
 
 
 def _found(place: SpawnerPlace) -> tuple[socket.socket, int] | None:
@@ -150,6 +165,7 @@ def _spawn(place: SpawnerPlace, listening: int) -> int:
     words += ["--orphan-seconds", str(place.orphan_s), "--entry", place.entry]
     words += ["--preload", ",".join(place.preload)]
     words += ["--path", os.pathsep.join(str(folder.absolute()) for folder in place.path)]
+    words += ["--plain", "yes" if place.is_plain else ""]
     log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         sys.executable,
@@ -182,19 +198,15 @@ async def _end(spawner: Spawner) -> None:
     try:
         await spawner.shutdown()
     except TimedOut:
-        # Its connection is open, so the number is still its own.
-        os.kill(spawner.pid, SIGKILL)
+        with suppress(ProcessLookupError):
+            pidfd_send_signal(spawner.pidfd, SIGKILL)
 
 
-async def _reap(child: int, *, within: float) -> None:
+async def _reap(pidfd: int, *, within: float) -> None:
     """Take away what is left of our child, if it has ended or is about to."""
-    if not child:
+    if pidfd < 0:
         return
-    pidfd = os.pidfd_open(child)
-    try:
-        with anyio.move_on_after(within):
-            await anyio.wait_readable(pidfd)
-        with suppress(ChildProcessError):
-            os.waitpid(child, os.WNOHANG)  # noqa: ASYNC222 - WNOHANG does not wait
-    finally:
-        os.close(pidfd)
+    with anyio.move_on_after(within):
+        await anyio.wait_readable(pidfd)
+    with suppress(ChildProcessError):  # another agent's
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)  # noqa: ASYNC222 - WNOHANG does not wait

@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ import msgspec
 
 from runink.errors import Conflict, LinkLost, RuninkError
 from runink.jobs import Done, SliceJob
-from runink.sandbox.client import Event, Exited, LaunchedSlice
+from runink.sandbox.client import Event, Exited, LaunchedSlice, SliceWanted
 from runink.wire.codec import encode
 from runink.wire.frames import frame
 
@@ -92,7 +92,7 @@ class FakeSlice:
                 os.close(descriptor)
 
 
-_NOTHING: Final = (0, 0.0, 0.0, 0, 0.0, 0)  # signal, utime, stime, maxrss, wall, survivors
+_NOTHING: Final = (0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0)  # signal, times, memory, io, limits met, wall, survivors
 
 
 class FakeSpawner:
@@ -117,26 +117,18 @@ class FakeSpawner:
     def living(self) -> list[FakeSlice]:
         return [one for one in self.slices.values() if one.ended is None]
 
-    async def launch(  # noqa: PLR0913 - as the real one
-        self,
-        name: str,
-        *,
-        attempt: int,
-        job: bytes,
-        descriptors: Sequence[int],
-        cwd: str,  # noqa: ARG002 - as the real one
-        environment: Mapping[str, str],  # noqa: ARG002 - as the real one
-        wall_time_s: float,
-    ) -> LaunchedSlice:
+    async def launch(self, wanted: SliceWanted) -> LaunchedSlice:
         await self._ask()
+        name, attempt = wanted.name, wanted.attempt
         if self.failures and (failure := self.failures.pop(0)) is not None:
             raise failure
         if name in self.slices:
             raise Conflict(f"slice {name} is there already", code="slice_exists")
         ends, kept = _channels(name, attempt)
-        job_value = msgspec.msgpack.decode(job, type=SliceJob)
-        inodes = tuple(os.fstat(descriptor).st_ino for descriptor in descriptors)
-        fake = FakeSlice(name, attempt, job_value, inodes, wall_time_s, ends, kept, self._tell)
+        job = msgspec.msgpack.decode(wanted.job, type=SliceJob)
+        inodes = tuple(os.fstat(descriptor).st_ino for descriptor in wanted.descriptors)
+        time_s = wanted.wall_time_s
+        fake = FakeSlice(name, attempt, job, inodes, time_s, ends, kept, self._tell)
         self.slices[name] = fake
         self._launched(fake)
         return _copied(kept)
@@ -247,8 +239,8 @@ def _channels(name: str, attempt: int) -> tuple[tuple[socket.socket, int, int], 
     theirs.setblocking(False)
     read_out, write_out = os.pipe()
     read_err, write_err = os.pipe()
-    pidfd = os.eventfd(0)
-    kept = LaunchedSlice(name, attempt, 1000 + attempt, ours, read_out, read_err, pidfd)
+    pidfd = os.pidfd_open(os.getpid())  # the one process that there is
+    kept = LaunchedSlice(name, attempt, {"isolation": "none"}, ours, read_out, read_err, pidfd)
     return (theirs, write_out, write_err), kept
 
 
@@ -256,4 +248,4 @@ def _copied(kept: LaunchedSlice) -> LaunchedSlice:
     control = kept.control.dup()
     control.setblocking(False)
     out, err, pidfd = map(os.dup, (kept.stdout, kept.stderr, kept.pidfd))
-    return LaunchedSlice(kept.slice, kept.attempt, kept.pid, control, out, err, pidfd)
+    return LaunchedSlice(kept.slice, kept.attempt, kept.sealed, control, out, err, pidfd)

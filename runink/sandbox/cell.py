@@ -1,0 +1,159 @@
+"""A cell: the two processes that wait for a slice, and what they do until it comes.
+
+    first process (`init.py`)               worker
+    forks the worker                        waits for `go`: its ids and cgroups
+    waits until the root is changed         closes itself off (`isolation.py` 7 to 10)
+    gives up its own privileges   <-------- says so
+    says so                       --------> gives up its own; says `sealed`
+    reaps and forwards                      waits for `assign`, and becomes the slice (`birth.py`)
+
+The pivot of the worker moves both, because they share the mounts.  A cell without isolation is the worker alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import traceback
+from typing import Final, NoReturn, TypeVar
+
+from runink.sandbox.birth import EXIT_EXCEPTION, PARKED, Entry, Handed, be_slice, reset_signals
+from runink.sandbox.codec import BadMessage
+from runink.sandbox.init import be_init
+from runink.sandbox.inner_protocol import (
+    FROM_CELL,
+    INNER_FIELDS,
+    TO_CELL,
+    Assign,
+    Go,
+    Sealed,
+    Unborn,
+)
+from runink.sandbox.isolation import (
+    Progress,
+    Rooms,
+    Seals,
+    close_off,
+    seal_first,
+    seal_worker,
+)
+from runink.sandbox.kernel import become_subreaper, name_process
+from runink.sandbox.log import describe
+from runink.sandbox.packets import Outbox, receive, understood
+
+LINK: Final = PARKED - 2  # where the cell's socket stays until the slice begins
+BELL: Final = PARKED - 3  # between first process and worker
+STANDARD: Final = (0, 1, 2)  # the spawner's log, until the slice has its own
+HANDED_MIN: Final = 4  # descriptors of a slice without data pipes
+
+M = TypeVar("M", Go, Assign)
+
+
+def be_cell(link: int, rooms: Rooms | None, seals: Seals | None, entry: Entry) -> NoReturn:
+    """Be the cell whose socket is `link`: of its own processes if there are rooms, else this one. Signals are blocked. Never returns."""
+    try:
+        if rooms is None or seals is None:
+            _be_plain(link, entry)
+        first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        worker = os.fork()
+        if worker:
+            second.close()
+            _be_first(worker, link, first, seals)
+        first.close()
+        _be_worker(link, second, rooms, seals, entry)
+    except BaseException:  # noqa: BLE001 - the last frame of the process
+        traceback.print_exc()  # into the spawner's log; that the cell has ended is told by whoever reaps it
+    finally:
+        os._exit(EXIT_EXCEPTION)
+
+
+def _be_plain(link: int, entry: Entry) -> NoReturn:
+    """Wait for the slice without walls: a session of its own, and adopter of its own orphans, so that they stay attributable to it."""
+    os.setsid()
+    become_subreaper()
+    name_process("runi-slice")
+    channel = _alone_with(link, None, besides=STANDARD)
+    if _next(channel, Go) is None:
+        os._exit(EXIT_EXCEPTION)
+    outbox = Outbox(channel, FROM_CELL)
+    outbox.send(Sealed({"isolation": "none"}))
+    _await_slice(channel, outbox, entry)
+
+
+def _be_first(worker: int, link: int, bell: socket.socket, seals: Seals) -> NoReturn:
+    channel = _alone_with(link, bell.detach())
+    with socket.socket(fileno=BELL) as ours:
+        if ours.recv(1):
+            seal_first(seals, kept=(LINK, BELL))
+            ours.send(b"s")
+    # Where the worker has ended instead, that is told as any other end.
+    be_init(worker, channel)
+
+
+def _be_worker(
+    link: int, bell: socket.socket, rooms: Rooms, seals: Seals, entry: Entry
+) -> NoReturn:
+    name_process("runi-slice")
+    trees = (tree.descriptor for tree in rooms.trees)
+    channel = _alone_with(link, bell.detach(), besides=(*STANDARD, *trees))
+    outbox = Outbox(channel, FROM_CELL)
+    progress = Progress()
+    if _next(channel, Go) is None:
+        os._exit(EXIT_EXCEPTION)
+    try:
+        close_off(rooms, progress, has_network=seals.has_network)
+        with socket.socket(fileno=BELL) as ours:
+            ours.send(b"r")
+            report = seal_worker(seals, rooms.writable, progress, kept=(*STANDARD, LINK, BELL))
+            is_first_sealed = bool(ours.recv(1))
+    except OSError as error:
+        outbox.send(Unborn(progress.step, describe(error)))
+        os._exit(EXIT_EXCEPTION)
+    if not is_first_sealed:
+        os._exit(EXIT_EXCEPTION)  # and whoever reaps it tells
+    outbox.send(Sealed(report))
+    _await_slice(channel, outbox, entry)
+
+
+def _alone_with(link: int, bell: int | None, *, besides: tuple[int, ...] = ()) -> socket.socket:
+    """Put the cell's sockets where no descriptor of a slice will be, and close everything that came by the fork."""
+    os.dup2(link, LINK, inheritable=False)
+    kept = {LINK, *besides}
+    if bell is not None:
+        os.dup2(bell, BELL, inheritable=False)
+        kept.add(BELL)
+    low = 0
+    for descriptor in sorted(kept):
+        if descriptor > low:  # an empty range is not understood as one
+            os.closerange(low, descriptor)
+        low = descriptor + 1
+    os.closerange(low, 1 << 30)
+    return socket.socket(fileno=LINK)
+
+
+def _await_slice(channel: socket.socket, outbox: Outbox, entry: Entry) -> NoReturn:
+    found = _next(channel, Assign)
+    if found is None:
+        os._exit(EXIT_EXCEPTION)
+    assign, descriptors = found
+    assert len(descriptors) >= HANDED_MIN
+    job, control, stdout, stderr, *data = descriptors
+    reset_signals()
+    be_slice(assign, Handed(job, control, stdout, stderr, data), outbox=outbox, entry=entry)
+
+
+def _next(channel: socket.socket, kind: type[M]) -> tuple[M, list[int]] | None:
+    """Wait for a message of the kind, and return it with its descriptors; nothing at the socket's end."""
+    packet = receive(channel)
+    if packet is None:
+        return None
+    message = understood(packet, TO_CELL, INNER_FIELDS).message
+    if type(message) is not kind:
+        raise BadMessage("invalid_message", f"{kind.__name__} was to come")
+    return message, packet.descriptors
+
+
+def block_signals() -> None:
+    """Keep signals back until the cell knows what to do with them."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())

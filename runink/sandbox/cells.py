@@ -1,0 +1,164 @@
+"""The spawner's record of each cell: the socket to it, its first process, and the slice that it is for.
+
+    state       on                             becomes
+    asked       `forked`                       forked       its ids and cgroups are given, then `go`
+    forked      `sealed`                       sealed       a slice may be assigned; a cell that was made for one has it already
+    sealed      `started`                      working
+    any         its first process ended        (removed)
+
+Here nothing is decided: `lives.py` does that.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+
+from runink.sandbox.confines import Confine
+from runink.sandbox.inner_protocol import TO_CELL, Worked
+from runink.sandbox.packets import Outbox, Packet, receive
+from runink.sandbox.protocol import Launch
+
+
+class CellState(enum.Enum):
+    ASKED = "asked"
+    FORKED = "forked"
+    SEALED = "sealed"
+    WORKING = "working"
+
+
+class Cell:
+    """One cell. `network` is that of its fork server, `slice` is the name of the slice that it is for, `worked` how its worker ended."""
+
+    __slots__ = ("confine", "herd", "link", "network", "number", "outbox", "pid", "pidfd", "report", "slice", "state", "worked")  # fmt: skip
+
+    def __init__(self, number: int, link: socket.socket, launch: Launch, *, network: str) -> None:
+        self.number = number
+        self.link = link
+        self.outbox = Outbox(link, TO_CELL)
+        self.network = network
+        self.herd = launch.herd
+        self.slice = launch.slice
+        self.state = CellState.ASKED
+        self.pid = 0
+        self.pidfd = -1
+        self.report: dict[str, str] = {}
+        self.confine: Confine | None = None
+        self.worked: Worked | None = None
+
+    def kill(self) -> None:
+        """End its first process, and so all of it, if it has one yet."""
+        if self.pidfd >= 0:
+            try:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                return  # its end is on the way to us
+
+    def packets(self) -> Iterator[Packet | None]:
+        """Yield what has come, and nothing (once) where the socket has ended."""
+        while True:
+            try:
+                packet = receive(self.link)
+            except BlockingIOError:
+                return
+            yield packet
+            if packet is None:
+                return
+
+
+class Cells:
+    """All cells, by number and by the pid of their first process; one descriptor to wait for any of them."""
+
+    def __init__(self) -> None:
+        self._cells: dict[int, Cell] = {}
+        self._by_pid: dict[int, Cell] = {}
+        self._by_link: dict[int, Cell] = {}
+        self._by_watch: dict[int, Cell] = {}
+        self._last = 0
+        self._epoll = select.epoll()
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when a cell has something to say."""
+        return self._epoll.fileno()
+
+    def ready(self) -> tuple[list[Cell], list[Cell]]:
+        """Return the cells that have something to say, and those of which one hears that their memory may be at its end."""
+        found = [descriptor for descriptor, _ in self._epoll.poll(0)]
+        talking = [self._by_link[one] for one in found if one in self._by_link]
+        return talking, [self._by_watch[one] for one in found if one in self._by_watch]
+
+    @property
+    def pids(self) -> set[int]:
+        return set(self._by_pid)
+
+    def all(self) -> list[Cell]:
+        return list(self._cells.values())
+
+    def numbered(self, number: int) -> Cell | None:
+        return self._cells.get(number)
+
+    def of_process(self, pid: int) -> Cell | None:
+        return self._by_pid.get(pid)
+
+    def make(self, launch: Launch, *, network: str) -> tuple[Cell, socket.socket]:
+        """Return a new cell and its end of the socket, the caller's to hand over and close. Raises OSError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        self._last += 1
+        cell = Cell(self._last, ours, launch, network=network)
+        self._cells[cell.number] = cell
+        self._by_link[ours.fileno()] = cell
+        self._epoll.register(ours, select.EPOLLIN)
+        return cell, theirs
+
+    def forked(self, cell: Cell, *, pid: int, pidfd: int) -> None:
+        assert cell.state is CellState.ASKED
+        cell.state, cell.pid, cell.pidfd = CellState.FORKED, pid, pidfd
+        self._by_pid[pid] = cell
+
+    def confine(self, cell: Cell, confine: Confine) -> None:
+        """Give the cell its cgroup, and hear of that."""
+        cell.confine = confine
+        if confine.watch is not None:
+            self._by_watch[confine.watch.descriptor] = cell
+            self._epoll.register(confine.watch.descriptor, confine.watch.mask)
+
+    def to_look_at(self, *, now_s: float) -> list[Cell]:
+        """Return the cells whose memory is to be looked at again by now."""
+        return [cell for cell in self._by_watch.values() if _look_s(cell, now_s + 1.0) <= now_s]
+
+    def next_look_s(self) -> float | None:
+        """Return when the next of them is due."""
+        times = (_look_s(cell, float("inf")) for cell in self._by_watch.values())
+        return min((due_s for due_s in times if due_s != float("inf")), default=None)
+
+    def unwatch(self, cell: Cell) -> None:
+        """Hear no more of its memory: its cgroup is about to go."""
+        if cell.confine is not None and cell.confine.watch is not None:
+            self._epoll.unregister(cell.confine.watch.descriptor)
+            del self._by_watch[cell.confine.watch.descriptor]
+
+    def deafen(self, cell: Cell) -> None:
+        """Wait no more for what the cell says: its socket has ended."""
+        if self._by_link.pop(cell.link.fileno(), None) is not None:
+            self._epoll.unregister(cell.link)
+
+    def remove(self, cell: Cell) -> None:
+        """Forget a cell whose first process has ended, or never began, and close what is held for it."""
+        self.deafen(cell)
+        self._cells.pop(cell.number, None)
+        self._by_pid.pop(cell.pid, None)
+        cell.outbox.close()
+        cell.link.close()
+        if cell.pidfd >= 0:
+            os.close(cell.pidfd)
+            cell.pidfd = -1
+
+
+def _look_s(cell: Cell, never_s: float) -> float:
+    watch = cell.confine.watch if cell.confine is not None else None
+    return never_s if watch is None or watch.due_s is None else watch.due_s

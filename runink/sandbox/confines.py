@@ -1,0 +1,124 @@
+"""The cgroups of cells: made with all limits before anybody is in them, watched, read when the last process is gone, and removed.
+
+    base / herd / cell        beneath the cgroup that the spawner was started in, so what that is held to holds for all of it
+
+What the machine does not have is left out and said in `told`; nothing here fails for want of a controller.
+"""
+
+from __future__ import annotations
+
+import string
+import zlib
+from typing import Final
+
+from runink.sandbox.cgroups import (
+    UNLIMITED,
+    Events,
+    Group,
+    Layout,
+    Limits,
+    Oom,
+    OomWatch,
+    Usage,
+    detect,
+    leave,
+    leftovers,
+)
+from runink.sandbox.log import describe, log
+from runink.sandbox.protocol import Launch
+
+PROCESSES: Final = 4096  # of a slice that asks for no limit: a fork bomb ends there
+LEFTOVERS_S: Final = 2.0  # for what a killed spawner has left
+SAFE_NAME: Final = frozenset(string.ascii_letters + string.digits + "-_")
+REMOVED_LATER_S: Final = 0.1  # between two tries to remove what the kernel still holds
+
+
+def detected(socket_path: str) -> Layout:
+    """Find what cgroups can do here, with a base of this spawner's own. Before it leaves the namespaces of those who share its cgroup."""
+    return detect(f"runink-{zlib.crc32(socket_path.encode()):08x}")
+
+
+class Confine:
+    """A cell's cgroup, from before its birth to its removal. `watch` hears of memory at its end, where nobody else then ends all of it."""
+
+    __slots__ = ("events", "group", "usage", "watch")
+
+    def __init__(self, group: Group, watch: OomWatch | None) -> None:
+        self.group = group
+        self.watch = watch
+        self.events = Events()
+        self.usage = Usage()
+
+
+class Confines:
+    """One for a spawner."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._base = Group(layout)
+        self._herds: dict[str, Group] = {}
+        self._leaving: list[Group] = []
+        found = leftovers(self._base, within_s=LEFTOVERS_S)
+        if found.removed or found.staying:
+            log("cgroups left over", removed=len(found.removed), staying=len(found.staying))
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What limits are in force by, for the report of a cell."""
+        return {f"cgroup.{name}": value for name, value in self._layout.told().items()}
+
+    def make(self, number: int, launch: Launch) -> Confine:
+        """Make the cgroup of a cell with its limits. Raises OSError."""
+        limits = Limits(
+            cpu_m=launch.cpu_m,
+            memory_bytes=launch.memory_bytes,
+            pids=launch.processes or PROCESSES,
+        )
+        group = self._herd(launch.herd).make_slice(f"c{number}", limits)
+        is_ours_to_end = launch.memory_bytes and self._layout.oom is Oom.SPAWNER
+        return Confine(group, group.watch_oom() if is_ours_to_end else None)
+
+    def finish(self, confine: Confine) -> None:
+        """Read what was used, when no process is left, and remove the cgroup."""
+        if confine.watch is not None:
+            confine.watch.close()
+            confine.watch = None
+        try:
+            confine.events, confine.usage = confine.group.events(), confine.group.usage()
+        except OSError as error:
+            log("cgroup not read", problem=describe(error))
+        self._leaving.append(confine.group)
+        self.remove_leaving()
+
+    def remove_leaving(self) -> None:
+        """Try again what the kernel still held."""
+        self._leaving = [group for group in self._leaving if not _is_gone(group)]
+
+    @property
+    def has_leaving(self) -> bool:
+        return bool(self._leaving)
+
+    def close(self) -> None:
+        """Remove all that is ours; what has processes yet stays for the next spawner to clear."""
+        self.remove_leaving()
+        for herd in self._herds.values():
+            _is_gone(herd)
+        try:
+            leave(self._base)
+        except OSError as error:
+            log("cgroups stay", problem=describe(error))
+
+    def _herd(self, name: str) -> Group:
+        if name not in self._herds:
+            safe = "".join(mark if mark in SAFE_NAME else "_" for mark in name)
+            unique = f"h-{zlib.crc32(name.encode()):08x}-{safe}"
+            self._herds[name] = self._base.make_herd(unique, UNLIMITED)
+        return self._herds[name]
+
+
+def _is_gone(group: Group) -> bool:
+    try:
+        return group.remove()
+    except OSError as error:
+        log("cgroup not removed", problem=describe(error))
+        return True

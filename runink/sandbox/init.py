@@ -1,0 +1,80 @@
+"""The first process of a cell, number 1 in its own pid namespace: reaps, forwards signals, and takes everything with it when it ends.
+
+    what happens                       what it does
+    a signal of FORWARDED comes        sends it to the worker
+    a child has ended                  reaps it; orphans of the slice become its children too
+    the worker has ended               says `worked` with how, and ends: the kernel then ends all that the slice has left
+    the spawner's socket ends          ends
+
+A first process ignores every signal that it has no handler for, and the kernel hides from others how it was ended from inside: hence `worked`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from typing import Final, NoReturn
+
+from runink.sandbox.birth import EXIT_EXCEPTION
+from runink.sandbox.inner_protocol import FROM_CELL, Worked
+from runink.sandbox.kernel import name_process, reaped, wake_on_signals
+from runink.sandbox.packets import Outbox
+
+FORWARDED: Final = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGQUIT,
+    signal.SIGCONT,
+)
+_POLL_MS: Final = 60_000  # only so that no wait is without end; every event wakes us
+
+
+def be_init(worker: int, link: socket.socket) -> NoReturn:
+    """Serve until the worker or the spawner has ended. Everything but the link is closed, and all signals are blocked, when it is called."""
+    code = EXIT_EXCEPTION
+    try:
+        name_process("runi-init")
+        wakeup = wake_on_signals(signal.SIGCHLD, *FORWARDED)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        code = _serve(worker, link, wakeup)
+    finally:
+        os._exit(code)
+
+
+def _serve(worker: int, link: socket.socket, wakeup: int) -> int:
+    poll = select.poll()
+    poll.register(wakeup, select.POLLIN)
+    poll.register(link, select.POLLRDHUP)  # never read here: what comes is the worker's
+    outbox = Outbox(link, FROM_CELL)
+    while True:  # ends with the worker or the spawner
+        # Before the first wait: the worker may have ended while signals were still blocked.
+        for pid, status, utime_s, stime_s, maxrss_bytes in reaped():
+            if pid == worker:
+                outbox.send(Worked(status, utime_s, stime_s, maxrss_bytes))
+                return _exit_code(status)
+        ready = dict(poll.poll(_POLL_MS))
+        if link.fileno() in ready:
+            return EXIT_EXCEPTION
+        if wakeup in ready:
+            _forward(worker, os.read(wakeup, 4096))
+
+
+def _forward(worker: int, numbers: bytes) -> None:
+    for number in numbers:
+        if number in FORWARDED:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(
+                    worker, number
+                )  # not reaped by anybody else, so the number is still its own
+
+
+def _exit_code(status: int) -> int:
+    """Return what a shell would: 128 and the signal where one has ended it."""
+    number = status & 0x7F
+    return 128 + number if number else status >> 8 & 0xFF

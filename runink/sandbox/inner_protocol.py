@@ -1,0 +1,175 @@
+"""What spawner, fork server and cells say to each other: messages as those of `protocol.py`, between processes of the sandbox itself.
+
+    spawner -> fork server                               fork server -> spawner
+    root      trees                                      ready        -       at the start and behind each preload
+    fork      the cell's end of its socket, trees        forked       pidfd   the cell's first process, which waits
+    preload   -                                          unforked     -       it could not be made, `text` says why
+                                                         ended        -       wait4's status and use of resources
+
+    spawner -> cell                                      cell -> spawner
+    go        -     it has its ids and cgroups           sealed       -       what is in force; from here on nothing foreign gets out
+    assign    job, control, stdout, stderr, data pipes   started      -       right before the step's first instruction
+                                                         unborn       -       a step of the way there failed; the cell ends
+                                                         worked       -       how the worker ended, by the cell's own first process
+
+Rules
+- A **cell** is an isolated place for one slice: two processes in namespaces of their own, of which the first reaps and the second, the worker, becomes
+  the slice.  A cell may wait for its slice (the warm pool), and serves no second one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runink.sandbox.codec import FLAG, Check, pairs, texts, whole
+from runink.sandbox.protocol import (
+    BINDS_MAX,
+    BYTES,
+    ENVIRONMENT,
+    FIELDS,
+    PATH,
+    PID,
+    PROBLEM,
+    SEALED,
+    SECONDS,
+    SLICE_NAME,
+    ForkServerReady,
+    Preload,
+)
+
+TREES_MAX = 2 * BINDS_MAX  # what a slice asked for, and what every slice is shown
+
+
+class Root(NamedTuple):
+    """What the fork server lives in, before it loads anything foreign. `user` is the id that it gives itself; 0 keeps what it has.
+
+    With `has_network` it stays in the network namespace that it was started in, and so do its cells.
+    """
+
+    targets: list[str]
+    links: list[list[str]]
+    user: int
+    has_network: bool
+
+
+class Fork(NamedTuple):
+    """A cell to be made. `targets` say where its trees belong, `writable` which of them it may change, `folder` is there in any case; without `isolated` it is a plain process."""
+
+    cell: int
+    isolated: bool
+    targets: list[str]
+    writable: list[str]
+    links: list[list[str]]
+    folder: str
+    scratch_bytes: int
+
+
+class Forked(NamedTuple):
+    cell: int
+    pid: int
+
+
+class Unforked(NamedTuple):
+    cell: int
+    text: str
+
+
+class Go(NamedTuple):
+    pass
+
+
+class Assign(NamedTuple):
+    slice: str
+    cwd: str
+    environment: dict[str, str]
+
+
+class Sealed(NamedTuple):
+    report: dict[str, str]
+
+
+class Started(NamedTuple):
+    slice: str
+
+
+class Unborn(NamedTuple):
+    """`step` is the number of the step that failed (`isolation.STEPS`), 0 where it was none of these."""
+
+    step: int
+    text: str
+
+
+class Worked(NamedTuple):
+    status: int
+    utime_s: float
+    stime_s: float
+    maxrss_bytes: int
+
+
+class Ended(NamedTuple):
+    pid: int
+    status: int
+    utime_s: float
+    stime_s: float
+    maxrss_bytes: int
+
+
+TO_FORK_SERVER: dict[str, type] = {"root": Root, "fork": Fork, "preload": Preload}
+FROM_FORK_SERVER: dict[str, type] = {
+    "forked": Forked,
+    "unforked": Unforked,
+    "ended": Ended,
+    "ready": ForkServerReady,
+}
+TO_CELL: dict[str, type] = {"go": Go, "assign": Assign}
+FROM_CELL: dict[str, type] = {
+    "sealed": Sealed,
+    "started": Started,
+    "unborn": Unborn,
+    "worked": Worked,
+}
+
+_CELL = whole(1, 1 << 53)
+_TARGETS = texts(TREES_MAX, 4096)
+_LINKS = pairs(TREES_MAX, 4096)
+_STATUS = whole(0, 1 << 31)
+
+INNER_FIELDS: dict[type, dict[str, Check]] = {
+    Preload: FIELDS[Preload],
+    ForkServerReady: FIELDS[ForkServerReady],
+    Root: {
+        "targets": _TARGETS,
+        "links": _LINKS,
+        "user": whole(0, 1 << 32),
+        "has_network": FLAG,
+    },
+    Fork: {
+        "cell": _CELL,
+        "isolated": FLAG,
+        "targets": _TARGETS,
+        "writable": _TARGETS,
+        "links": _LINKS,
+        "folder": PATH,
+        "scratch_bytes": BYTES,
+    },
+    Forked: {"cell": _CELL, "pid": PID},
+    Unforked: {"cell": _CELL, "text": PROBLEM},
+    Go: {},
+    Assign: {"slice": SLICE_NAME, "cwd": PATH, "environment": ENVIRONMENT},
+    Sealed: {"report": SEALED},
+    Started: {"slice": SLICE_NAME},
+    Unborn: {"step": whole(0, 100), "text": PROBLEM},
+    Worked: {
+        "status": _STATUS,
+        "utime_s": SECONDS,
+        "stime_s": SECONDS,
+        "maxrss_bytes": BYTES,
+    },
+    Ended: {
+        "pid": PID,
+        "status": _STATUS,
+        "utime_s": SECONDS,
+        "stime_s": SECONDS,
+        "maxrss_bytes": BYTES,
+    },
+}

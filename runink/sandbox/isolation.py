@@ -1,0 +1,185 @@
+"""How a cell is closed, step by step.  What each step left in force stands in the report that becomes part of the slice's record.
+
+    who       step                         what
+    spawner    1  id range                 the herd's range on this node
+               2  limits                   the cell's cgroups with all limits, before anybody is in them
+               3  trees                    the mounts that the slice is to see, detached
+    zygote     4  clone                    user, mount, pid, net, ipc, uts namespaces, with a pidfd (into the v2 cgroup where there is one)
+    spawner    5  cgroups                  joined, while the child waits
+               6  id maps                  written and read back
+    worker     7  session                  a new one; ids of the new user namespace
+               8  cgroup namespace         now that it stands where it stays (at the clone it was still the zygote's)
+               9  root                     private mounts, a small read-only root, fresh /proc with masks, /dev, pivot
+              10  network and name         loopback up; the host's name
+              11  limits of the process    open files, no core
+    both      12  privileges               no groups, no capability in any set, the slice's own ids
+              13  lifeline                 the worker ends with the first process, the first process with the spawner's socket
+              14  no new privileges
+              15  Landlock                 a second wall around files
+              16  descriptors              all closed but the cell's socket
+              17  not dumpable             nobody of the same user looks into it
+              18  seccomp                  last: it forbids much of what stands above
+    worker    19  sealed                   said with the report
+
+A step that fails is told with its number, and the cell ends: nothing runs half closed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+import socket
+import struct
+from typing import Final, NamedTuple
+
+from runink.sandbox import landlock, privileges, seccomp
+from runink.sandbox.mounts import Scratch, Tree, enter
+from runink.sandbox.namespaces import OWN
+from runink.sandbox.syscalls import CLONE_NEWCGROUP, call
+
+HOST_NAME: Final = b"slice"
+OWN_FOLDERS: Final = ("/tmp", "/dev")  # noqa: S108 - the slice's own; of /dev only what its mount leaves
+SCRATCH_FILES: Final = 1 << 18  # a slice that makes more files than that is not spooling
+_SIOCGIFFLAGS: Final = 0x8913
+_SIOCSIFFLAGS: Final = 0x8914
+_IFF_UP: Final = 1
+_IFREQ: Final = struct.Struct("16sH22x")
+
+STEPS: Final = {
+    1: "id range",
+    2: "limits",
+    3: "trees",
+    4: "clone",
+    5: "cgroups",
+    6: "id maps",
+    7: "session",
+    8: "cgroup namespace",
+    9: "root",
+    10: "network and name",
+    11: "limits of the process",
+    12: "privileges",
+    13: "lifeline",
+    14: "no new privileges",
+    15: "Landlock",
+    16: "descriptors",
+    17: "not dumpable",
+    18: "seccomp",
+    19: "sealed",
+}
+
+
+class Rooms(NamedTuple):
+    """What a worker builds its root of. `writable` are the targets that it may change."""
+
+    trees: list[Tree]
+    links: list[list[str]]
+    writable: list[str]
+    folder: str
+    scratch_bytes: int
+
+
+class Seals(NamedTuple):
+    """What is the same for all cells of a zygote, and made before the fork. `landlock` is the kernel's version of it, 0 for none."""
+
+    filter: seccomp.Filter
+    landlock: int
+    has_groups: bool
+    has_network: bool
+
+
+class Progress:
+    """Which step a process is at."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def at(self, step: int) -> None:
+        self.step = step
+
+
+def close_off(rooms: Rooms, progress: Progress, *, has_network: bool) -> None:
+    """Do steps 7 to 10 in a worker that has its ids. Raises OSError."""
+    progress.at(7)
+    os.setsid()
+    if (
+        os.getuid() != OWN
+    ):  # with a single id it is that one, and has the powers of the namespace all the same
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    progress.at(8)
+    call("unshare", CLONE_NEWCGROUP)
+    progress.at(9)
+    scratch = Scratch(rooms.scratch_bytes, SCRATCH_FILES)
+    enter(rooms.trees, rooms.links, scratch, masked=True, folder=rooms.folder)
+    progress.at(10)
+    if not has_network:
+        _raise_loopback()
+    call("sethostname", HOST_NAME, len(HOST_NAME))
+
+
+def prepared_seals(*, has_network: bool) -> Seals:
+    """Make what cells will need. Raises OSError on a machine that they cannot be sealed on."""
+    calls = seccomp.prepared(egress=has_network)
+    # Who was given one id only (rootless) has no power over groups.
+    return Seals(calls, landlock.abi(), has_groups=os.geteuid() != 0, has_network=has_network)
+
+
+def seal_first(seals: Seals, *, kept: tuple[int, ...]) -> None:
+    """Do steps 12 to 18 in a first process. It has no Landlock: behind another wall than its worker it could not send it signals. Raises OSError."""
+    _give_up(seals)
+    privileges.forbid_new_privileges()
+    privileges.close_others(kept)
+    privileges.hide()
+    seccomp.install(seals.filter)
+
+
+def seal_worker(
+    seals: Seals, writable: list[str], progress: Progress, *, kept: tuple[int, ...]
+) -> dict[str, str]:
+    """Do steps 11 to 18 in a worker, and return what is in force. Raises OSError."""
+    progress.at(11)
+    privileges.limit(resource.RLIMIT_CORE, 0)
+    progress.at(12)
+    _give_up(seals)
+    progress.at(13)
+    privileges.die_with_parent(signal.SIGKILL)
+    progress.at(14)
+    privileges.forbid_new_privileges()
+    progress.at(15)
+    rules = landlock.prepared(
+        read_only=("/",), read_write=(*OWN_FOLDERS, *writable), network=True, version=seals.landlock
+    )
+    wall = landlock.restrict(rules)
+    progress.at(16)
+    privileges.close_others(kept)
+    progress.at(17)
+    privileges.hide()
+    progress.at(18)
+    seccomp.install(seals.filter)
+    privileges.check_powerless()
+    progress.at(19)
+    return {
+        "isolation": "full",
+        "namespaces": "user mount pid net ipc uts cgroup",
+        "network": "the node's" if seals.has_network else "none",
+        "user": str(OWN),
+        "landlock": f"abi {wall.abi}" if wall.abi else "off",
+        "seccomp": "on",
+    }
+
+
+def _give_up(seals: Seals) -> None:
+    privileges.drop_bounding_set()
+    privileges.become(OWN, OWN, groups_forbidden=not seals.has_groups)
+    privileges.drop_capabilities()
+
+
+def _raise_loopback() -> None:
+    """Have 127.0.0.1 work: programs talk to their own children over it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        found = fcntl.ioctl(control, _SIOCGIFFLAGS, _IFREQ.pack(b"lo", 0))
+        flags = _IFREQ.unpack(found)[1]
+        if not flags & _IFF_UP:
+            fcntl.ioctl(control, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", flags | _IFF_UP))

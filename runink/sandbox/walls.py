@@ -1,0 +1,100 @@
+"""What a cell's walls are made of, for the spawner: id ranges, id maps, and the trees that a slice is shown.
+
+as root             each herd has a range of ids; what lies on disk is shown as the slice's own by mounts with an id map
+as another user     there is one id, the user's own: slices of all herds run as it (`ids=shared`), and mounts need no map
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from runink.sandbox.ids import ZYGOTE, Ranges
+from runink.sandbox.inner_protocol import Root
+from runink.sandbox.mounts import READ_ONLY as READ_ONLY_ATTRIBUTES
+from runink.sandbox.mounts import SAFE, Tree, detached
+from runink.sandbox.namespaces import IDS, OWN, IdMap, forbid_setgroups, map_ids, user_namespace
+from runink.sandbox.packets import close_all
+from runink.sandbox.protocol import NO_NETWORK, READ_WRITE, Launch
+from runink.sandbox.skeleton import Skeleton
+
+SHARED: Final = IdMap(OWN, 0, 1)
+
+
+class BindRefused(OSError):
+    """What is to be shown is not what the agent meant."""
+
+
+class Walls:
+    """One for a spawner. `has_ranges` says whether it may give away ids that are not its own."""
+
+    def __init__(self, skeleton: Skeleton, *, has_ranges: bool) -> None:
+        self._skeleton = skeleton
+        self._has_ranges = has_ranges
+        self._ranges = Ranges()
+        self._shown_as: dict[tuple[str, int, int], int] = {}
+
+    def zygote_root(self, *, has_network: bool) -> tuple[Root, list[int]]:
+        """Return what a zygote is told of its root, and the trees' descriptors. Raises OSError."""
+        trees = self._skeleton.trees(has_network=has_network)
+        user = ZYGOTE if self._has_ranges else 0
+        root = Root([tree.target for tree in trees], self._skeleton.links, user, has_network)
+        return root, [tree.descriptor for tree in trees]
+
+    @property
+    def links(self) -> list[list[str]]:
+        return self._skeleton.links
+
+    def claim(self, herd: str) -> None:
+        """Have a range for the herd. Raises OSError."""
+        if self._has_ranges:
+            self._ranges.of(herd)
+
+    def give_ids(self, pid: int, herd: str) -> None:
+        """Write the id maps of a cell's first process and read them back. Raises OSError, MapRefused."""
+        if self._has_ranges:
+            whole = IdMap(0, self._ranges.of(herd), IDS)
+            map_ids(pid, whole, whole)
+        else:
+            forbid_setgroups(pid)
+            map_ids(pid, SHARED, SHARED)
+
+    def own_id(self, herd: str) -> int:
+        """Return the id that the herd's slices run as, seen from outside."""
+        return self._ranges.of(herd) + OWN if self._has_ranges else 0
+
+    def trees(self, launch: Launch, meant: list[int], *, owner: tuple[int, int]) -> list[Tree]:
+        """Return everything that a slice is shown. `meant` are the agent's descriptors for its binds, `owner` its user and group. Raises OSError, BindRefused."""
+        trees = self._skeleton.trees(has_network=launch.network != NO_NETWORK)
+        try:
+            users = self._users(launch.herd, owner)
+            for (path, mode), wanted in zip(launch.binds, meant, strict=True):
+                attributes = SAFE if mode == READ_WRITE else READ_ONLY_ATTRIBUTES
+                trees.append(Tree(path, _shown(path, wanted, attributes, users)))
+        except BaseException:
+            close_all([tree.descriptor for tree in trees])
+            raise
+        return trees
+
+    def _users(self, herd: str, owner: tuple[int, int]) -> int | None:
+        """Return the user namespace that shows the owner's files as the herd's."""
+        if not self._has_ranges:
+            return None
+        key = (herd, *owner)
+        if key not in self._shown_as:
+            own = self.own_id(herd)
+            user, group = owner
+            self._shown_as[key] = user_namespace(IdMap(user, own, 1), IdMap(group, own, 1))
+        return self._shown_as[key]
+
+
+def _shown(path: str, wanted: int, attributes: int, users: int | None) -> int:
+    """Return the tree at `path`, if that still is what the agent's descriptor leads to: the agent may name only what it can open itself."""
+    found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        ours, theirs = os.fstat(found), os.fstat(wanted)
+        if (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino):
+            raise BindRefused(0, f"{path} is not any more what it was")
+        return detached(path, attributes, source=found, users=users)
+    finally:
+        os.close(found)
