@@ -30,12 +30,14 @@ from runink.environments.lock import Lock, read_lock
 from runink.environments.packages import collisions, conflicts, installed, refused
 from runink.environments.store import FOLDER, Environments, Listener, Use
 from runink.errors import Refused, RuninkError
+from runink.names import BundleHash
 from runink.observe.slice_logs import SliceLog, Stream, log_path
 from runink.runs.records import RunRecord, SliceRecord, SliceState, Task
 from runink.sandbox.protocol import PRELOADABLE
 
 Result = TypeVar("Result")
 
+LOCKS_MAX: Final = 20  # of some hundred kilobytes each; a node has a few projects at a time
 COLLECT_S: Final = 3600.0  # between two looks at what nobody uses any more
 
 
@@ -86,6 +88,8 @@ class Packages:
         self._now_ms = now_ms
         self._folder = workplace.state / FOLDER
         self._environments = Environments(self._folder)
+        self._preloaded = _preloaded()
+        self._locks: dict[BundleHash, Lock | None] = {}  # the last used one last
 
     async def ready(
         self, dag: Dag, run: RunRecord, records: list[SliceRecord], launching: Launching
@@ -93,10 +97,10 @@ class Packages:
         """Return the packages of a gang's slices. Raises TakenBack, Invalid for a lock that cannot be, and what `Environments.ready` does."""
         if not _runs_own_code(dag, records):
             return GangPackages()
-        lock = read_lock(self._workplace.bundle(run))
+        lock = self._lock_of(run)
         if lock is None:
             return GangPackages()
-        preloaded = _preloaded()
+        preloaded = self._preloaded
         if found := collisions(lock, preloaded):
             raise refused(found, lock)
         use = await self._ready(lock, records, launching)
@@ -116,6 +120,18 @@ class Packages:
                 await anyio.to_thread.run_sync(partial(collect, self._folder, Policy()))
             except OSError as error:  # a folder of another user, a broken disk: runs go on, and the next look may find it mended
                 _log.warning("environments not collected", extra={"problem": str(error)})
+
+    def _lock_of(self, run: RunRecord) -> Lock | None:
+        """Return the lock of a run's bundle: to read a long one takes longer than a launch, and a bundle never changes."""
+        lock = (
+            self._locks.pop(run.bundle)
+            if run.bundle in self._locks
+            else read_lock(self._workplace.bundle(run))
+        )
+        self._locks[run.bundle] = lock
+        if len(self._locks) > LOCKS_MAX:
+            del self._locks[next(iter(self._locks))]
+        return lock
 
     async def _ready(self, lock: Lock, records: list[SliceRecord], launching: Launching) -> Use:
         first = records[0]

@@ -94,7 +94,7 @@ async def _sweep(cluster: Cluster, folder: Path) -> None:
             await cluster.barn.delete(found.key)
     before_s = time.time() - FRESH_S
     _remove_all_but(folder / "runs", {one.run for one in records}, before_s=before_s)
-    bundles = {one.bundle for one in records}
+    bundles: set[str] = {one.bundle for one in records}
     _remove_all_but(folder / "bundles", bundles, before_s=before_s)
     kept = keys_of(folder / "bundles", bundles)
     collect(folder / ENVIRONMENTS, Policy(unused_s=FRESH_S, kept=kept))

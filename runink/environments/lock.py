@@ -18,6 +18,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final
@@ -54,14 +55,14 @@ class Pin:
     marker: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lock:
     """A lock that was understood. `text` has line ends of one kind."""
 
     text: str
     pins: tuple[Pin, ...]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name the environment: by the lock, by the Python and machine that packages must fit, and by what we make of them."""
         facts = [str(FORMAT), EXTENSION_SUFFIXES[0], os.uname().machine, self.text]

@@ -94,7 +94,7 @@ class Environments:
     """Those in one folder, which only this user may see."""
 
     def __init__(self, root: Path) -> None:
-        self._places = Places(root)
+        self._places = Places(root.absolute())  # uv and slices have working folders of their own
 
     async def ready(self, lock: Lock, listener: Listener, *, within: float = MAKE_S_MAX) -> Use:
         """Return a use of the lock's environment, which is made if it is not there.

@@ -266,6 +266,20 @@ def test_cleaning_removes_environments_that_no_kept_run_needs(packed: Project):
 
 
 @pytest.mark.anyio
+async def test_a_folder_may_be_named_from_where_we_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    line = wheel(tmp_path / "wheels", "plain", {"plain.py": ""})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
+    listener = Listener(lambda _: None, lambda _: None)
+    use = await Environments(Path("environments")).ready(parsed_lock(line), listener)
+    use.close()
+    assert use.folder == tmp_path / "environments" / parsed_lock(line).key
+
+
+@pytest.mark.anyio
 async def test_a_making_that_takes_too_long_is_ended(
     tmp_path: Path, lock: str, stalling: StallingIndex, monkeypatch: pytest.MonkeyPatch
 ):

@@ -151,13 +151,13 @@ def test_the_key_is_of_the_text_whatever_its_line_ends():
 
 
 def test_another_python_or_machine_has_another_environment(monkeypatch: pytest.MonkeyPatch):
-    lock = parsed_lock(f"six==1 --hash={HASH}\n")
-    key = lock.key
+    text = f"six==1 --hash={HASH}\n"
+    key = parsed_lock(text).key
     monkeypatch.setattr(locks, "EXTENSION_SUFFIXES", [".cpython-399-x86_64-linux-gnu.so"])
-    assert lock.key != key
+    assert parsed_lock(text).key != key
     monkeypatch.undo()
     monkeypatch.setattr(locks, "FORMAT", locks.FORMAT + 1)
-    assert lock.key != key
+    assert parsed_lock(text).key != key
 
 
 def test_a_project_without_lock_or_with_an_empty_one_has_no_packages(tmp_path: Path):
