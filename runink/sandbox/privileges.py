@@ -114,11 +114,11 @@ def close_others(keep: Iterable[int]) -> None:
     for kept in (*sorted(set(keep)), DESCRIPTORS_END + 1):
         if first < kept:
             _call("close the other descriptors", "close_range", first, kept - 1, 0)
-        first = kept + 1
+        first = max(first, kept + 1)
 
 
 def check_powerless() -> None:
-    """Raise OSError unless every set of capabilities is empty and no_new_privs is set, as /proc tells, or the kernel where there is no /proc."""
+    """Raise OSError unless every set of capabilities is empty and no_new_privs is set, as /proc tells, or the kernel where /proc cannot be read."""
     left = {name: held for name, held in capabilities().items() if held}
     if left:
         text = ", ".join(f"{name} {held:#x}" for name, held in left.items())
@@ -130,7 +130,7 @@ def capabilities() -> dict[str, int]:
     """Return this process's sets of capabilities by their names in /proc (SETS). Raises OSError."""
     try:
         descriptor = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:  # no /proc, or none that may be read
         return _capabilities_by_call()
     try:
         status = os.read(descriptor, 1 << 16).decode()

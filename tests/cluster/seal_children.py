@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from runink.sandbox.bpf import OPERATION
-from runink.sandbox.seccomp import Program
+from runink.sandbox.bpf import IF_EQUAL, LOAD, OPERATION, RETURN, Line, Operation, assembled
+from runink.sandbox.seccomp import RET_ALLOW, RET_ERRNO, Program
 from runink.sandbox.syscalls import SECCOMP_SET_MODE_FILTER, call
 
 
@@ -35,3 +35,13 @@ def put_on(instructions: bytes) -> None:
     """Put a filter on this process, as root may without giving up anything else."""
     program = Program(len(instructions) // OPERATION.size, instructions)
     call("seccomp", SECCOMP_SET_MODE_FILTER, 0, program)
+
+
+def answering(number: int, code: int, *, option: int | None = None) -> bytes:
+    """Return a filter that answers this call with that errno, 0 for a lie: success and nothing done. `option` narrows it to that first argument."""
+    lines: list[Line] = [Operation(LOAD, 0), Operation(IF_EQUAL, number, "", "others")]
+    if option is not None:
+        lines += [Operation(LOAD, 16), Operation(IF_EQUAL, option, "", "others")]
+    return assembled(
+        [*lines, Operation(RETURN, RET_ERRNO | code), "others", Operation(RETURN, RET_ALLOW)]
+    )

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 from runink.sandbox import landlock
-from runink.sandbox.bpf import IF_EQUAL, LOAD, RETURN, Operation, assembled
-from runink.sandbox.seccomp import RET_ALLOW, RET_ERRNO
-from seal_children import in_child, put_on
+from runink.sandbox.syscalls import NUMBERS
+from seal_children import answering, in_child, put_on
 
 HERE = Path(__file__).parent
 PROBING_S = 60
@@ -113,7 +112,7 @@ def test_what_is_in_force_grows_with_the_version():
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP])
 def test_where_there_is_no_landlock_it_says_so(tmp_path: Path, code: int):
     def work() -> Any:
-        put_on(answering(code))
+        put_on(answering(NUMBERS["landlock_create_ruleset"], code))
         version = landlock.abi()
         rules = landlock.prepared(
             read_only=[], read_write=["/missing"], network=False, version=version
@@ -125,7 +124,7 @@ def test_where_there_is_no_landlock_it_says_so(tmp_path: Path, code: int):
 
 def test_another_refusal_is_not_taken_for_its_absence():
     def work() -> Any:
-        put_on(answering(errno.ENOMEM))
+        put_on(answering(NUMBERS["landlock_create_ruleset"], errno.ENOMEM))
         try:
             return landlock.abi()
         except OSError as error:
@@ -168,16 +167,3 @@ def failure(path: Path, *, forbids: bool) -> Any:
         return None
 
     return in_child(work)
-
-
-def answering(code: int) -> bytes:
-    """Return a filter that answers landlock_create_ruleset with this errno."""
-    return assembled(
-        [
-            Operation(LOAD, 0),
-            Operation(IF_EQUAL, 444, "", "others"),
-            Operation(RETURN, RET_ERRNO | code),
-            "others",
-            Operation(RETURN, RET_ALLOW),
-        ]
-    )
