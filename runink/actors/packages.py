@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 import anyio
 from msgspec.structs import replace as changed
@@ -34,8 +34,6 @@ from runink.names import BundleHash
 from runink.observe.slice_logs import SliceLog, Stream, log_path
 from runink.runs.records import RunRecord, SliceRecord, SliceState, Task
 from runink.sandbox.protocol import PRELOADABLE
-
-Result = TypeVar("Result")
 
 LOCKS_MAX: Final = 20  # of some hundred kilobytes each; a node has a few projects at a time
 COLLECT_S: Final = 3600.0  # between two looks at what nobody uses any more
@@ -172,22 +170,27 @@ def _preloaded() -> dict[str, str]:
     return {name: version for name, version in installed(sys.path).items() if name in PRELOADABLE}
 
 
-async def _unless(event: anyio.Event, work: Awaitable[Result]) -> Result | None:
-    """Return what the work comes to, or nothing if the event comes first and ends it. Raises what the work does."""
-    results: list[Result] = []
+async def _unless(event: anyio.Event, making: Awaitable[Use]) -> Use | None:
+    """Return the use, or nothing if the event comes first and ends the making. Raises what the making does."""
+    uses: list[Use] = []
     errors: list[RuninkError] = []
 
-    async def do() -> None:
+    async def make() -> None:
         try:
-            results.append(await work)
+            uses.append(await making)
         except RuninkError as error:
             errors.append(error)  # out of a task group it would come as a group
         group.cancel_scope.cancel()
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(do)
-        await event.wait()
-        group.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(make)
+            await event.wait()
+            group.cancel_scope.cancel()
+    except BaseException:
+        for use in uses:  # we are cancelled in the moment in which it is there
+            use.close()
+        raise
     if errors:
         raise errors[0]
-    return results[0] if results else None
+    return uses[0] if uses else None

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from msgspec.structs import replace as changed
-from runink.actors.launching import Launch, Launching, Workplace, gang_descriptors
+from runink.actors.launching import Launching, Workplace, gang_descriptors, launches_of
 from runink.actors.packages import Packages, TakenBack
 from runink.dag import Dag, Each, Function, Resources, Sql, Step
 from runink.environments.holding import is_used, try_lock
@@ -18,6 +19,7 @@ from runink.environments.lock import NAME, parsed_lock
 from runink.environments.packages import installed
 from runink.environments.store import Places
 from runink.errors import Invalid
+from runink.jobs import ChainJob
 from runink.names import BundleHash, HerdName, RunId, SliceId
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState, Task
 
@@ -47,7 +49,8 @@ class World:
     def __init__(self, state: Path) -> None:
         self.places = Places(state / "environments")
         self.written = Written()
-        self.packages = Packages(Workplace(state), self.written, now_ms=lambda: 7)
+        self.workplace = Workplace(state)
+        self.packages = Packages(self.workplace, self.written, now_ms=lambda: 7)
         self.launching = Launching(frozenset({"key"}))
         self.bundle = state / "bundles/b"
         self.bundle.mkdir(parents=True)
@@ -67,11 +70,12 @@ class World:
 
     async def ready(self, action: Function | Sql = FUNCTION, task: Task = Task.CHAIN):
         dag = dag_with(action)
-        run = RunRecord(
-            RUN, HERD, dag.pipeline, dag.hash, "P", "p", "/p", BundleHash("b"), RunState.PLACED, 1
-        )
         records = [changed(self.record, task=task)]
-        return await self.packages.ready(dag, run, records, self.launching)
+        return await self.packages.ready(dag, self.run_of(dag), records, self.launching)
+
+    def run_of(self, dag: Dag) -> RunRecord:
+        place = ("P", "p", "/p", BundleHash("b"))
+        return RunRecord(RUN, HERD, dag.pipeline, dag.hash, *place, RunState.PLACED, 1)
 
 
 def dag_with(action: Function | Sql) -> Dag:
@@ -123,11 +127,17 @@ async def test_an_environment_that_is_there_is_used_until_the_last_slice_has_end
 
 async def test_slices_get_the_lease_behind_what_their_jobs_name(world: World):
     world.made(world.lock(LOCK), ("six", "1.0"))
-    launch = Launch(world.record, name="a", job=b"", cwd="/", wall_time_s=0.0, environment={})
+    dag = staged_dag("a")
+    run, records = world.run_of(dag), [world.record]
     with await world.ready() as packages:
-        with gang_descriptors([launch, launch], packages.leases) as descriptors:
-            assert descriptors == [list(packages.leases)] * 2
-        os.fstat(packages.leases[0])  # the gang's end is not the lease's
+        launches = launches_of(
+            dag, run, records, {"a": world.record}, world.workplace, packages.environment
+        )
+        (job,) = (msgspec.msgpack.decode(one.job, type=ChainJob) for one in launches)
+        assert job.environment == packages.environment
+        with gang_descriptors(launches, packages.leases) as descriptors:
+            assert descriptors == [list(packages.leases)]
+        os.fstat(packages.leases[0])  # the lease is not the gang's to close
 
 
 async def test_a_use_moves_the_time_of_the_last_use(world: World):
