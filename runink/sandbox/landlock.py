@@ -91,6 +91,7 @@ class Rules(NamedTuple):
 
     in_force: InForce
     attributes: ctypes.Array[ctypes.c_char]
+    rule: ctypes.Array[ctypes.c_char]
     accesses: tuple[tuple[str | int, int], ...]
 
 
@@ -124,6 +125,7 @@ def prepared(
     return Rules(
         InForce(version, tuple(guard.name for guard in guards)),
         ctypes.create_string_buffer(wanted[:size], max(size, 1)),
+        ctypes.create_string_buffer(_RULE.size),
         (
             *((place, READ & files) for place in read_only),
             *((place, files) for place in read_write),
@@ -143,29 +145,31 @@ def restrict(rules: Rules) -> InForce:
     ruleset = call("landlock_create_ruleset", rules.attributes, len(rules.attributes), 0)
     try:
         for place, access in rules.accesses:
-            _allow(ruleset, place, access)
+            _allow(ruleset, rules.rule, place, access)
         call("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
     return rules.in_force
 
 
-def _allow(ruleset: int, place: str | int, access: int) -> None:
+def _allow(ruleset: int, rule: ctypes.Array[ctypes.c_char], place: str | int, access: int) -> None:
     try:
         if isinstance(place, int):
-            _allow_beneath(ruleset, place, access)
+            _allow_beneath(ruleset, rule, place, access)
             return
         descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)
         try:
-            _allow_beneath(ruleset, descriptor, access)
+            _allow_beneath(ruleset, rule, descriptor, access)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise OSError(error.errno, f"landlock: {place}: {error.strerror}") from error
 
 
-def _allow_beneath(ruleset: int, descriptor: int, access: int) -> None:
+def _allow_beneath(
+    ruleset: int, rule: ctypes.Array[ctypes.c_char], descriptor: int, access: int
+) -> None:
     if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
         access &= OF_A_FILE
-    rule = ctypes.create_string_buffer(_RULE.pack(access, descriptor), _RULE.size)
+    _RULE.pack_into(rule, 0, access, descriptor)
     call("landlock_add_rule", ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0)

@@ -22,7 +22,9 @@ import errno
 import os
 import resource
 import struct
+import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Final, TypeVar
 
 from runink.sandbox.syscalls import (
@@ -40,20 +42,43 @@ from runink.sandbox.syscalls import (
     PR_SET_PDEATHSIG,
     Argument,
     call,
+    prctl,
+    prctl_each,
 )
 
 CAPABILITIES_MAX: Final = 64  # bits in the kernel's sets
 DESCRIPTORS_END: Final = 0xFFFFFFFF
 SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-_HEADER = struct.pack("=Ii", LINUX_CAPABILITY_VERSION_3, 0)
+STATUS_BYTES_MAX: Final = 1 << 14  # it has 1500, and at most a few thousand more for groups
+# Made beforehand: what a slice makes after the fork costs it page faults.
+_HEADER = ctypes.create_string_buffer(struct.pack("=Ii", LINUX_CAPABILITY_VERSION_3, 0), 8)
+_NO_CAPABILITIES = ctypes.create_string_buffer(
+    24
+)  # two of struct __user_cap_data_struct: effective, permitted, inheritable
+_FOUND_SIGNAL = ctypes.create_string_buffer(4)
+_POWERLESS = b"".join(b"%s:\t%016x\n" % (name.encode(), 0) for name in SETS) + b"NoNewPrivs:\t1\n"
 _Result = TypeVar("_Result")
-_DATA_BYTES = 24  # two of struct __user_cap_data_struct: effective, permitted, inheritable
+
+
+@cache
+def known_capabilities() -> int:
+    """Return how many capabilities the kernel knows: they are numbered from 0 on, without a gap. Raises OSError.
+
+    Asked before the fork, it costs a slice nothing.
+    """
+    for capability in range(CAPABILITIES_MAX):
+        try:
+            prctl(PR_CAPBSET_READ, capability)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return capability
+            raise
+    return CAPABILITIES_MAX
 
 
 def drop_bounding_set() -> None:
     """Let no program that is started from here on gain a capability. Needs CAP_SETPCAP. Raises OSError."""
-    for capability in _known_capabilities():
-        _prctl(f"drop capability {capability} from the bounding set", PR_CAPBSET_DROP, capability)
+    _do("drop the bounding set", prctl_each, PR_CAPBSET_DROP, range(known_capabilities()))
 
 
 def become(uid: int, gid: int, *, groups_forbidden: bool = False) -> None:
@@ -73,8 +98,7 @@ def become(uid: int, gid: int, *, groups_forbidden: bool = False) -> None:
 def drop_capabilities() -> None:
     """Give up every capability, and what programs would inherit. Raises OSError."""
     _prctl("clear the ambient capabilities", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    header = ctypes.create_string_buffer(_HEADER, len(_HEADER))
-    _call("drop the capabilities", "capset", header, ctypes.create_string_buffer(_DATA_BYTES))
+    _call("drop the capabilities", "capset", _HEADER, _NO_CAPABILITIES)
 
 
 def limit(which: int, value: int) -> None:
@@ -91,9 +115,8 @@ def die_with_parent(number: int) -> None:
     """Have the kernel send this signal when the parent ends. Raises OSError."""
     step = f"get signal {number} when the parent ends"
     _prctl(step, PR_SET_PDEATHSIG, number)
-    found = ctypes.create_string_buffer(struct.calcsize("i"))
-    _prctl(step, PR_GET_PDEATHSIG, found)
-    _check(step, struct.unpack("i", found.raw) == (number,))
+    _prctl(step, PR_GET_PDEATHSIG, _FOUND_SIGNAL)
+    _check(step, int.from_bytes(_FOUND_SIGNAL, sys.byteorder) == number)
 
 
 def forbid_new_privileges() -> None:
@@ -119,6 +142,8 @@ def close_others(keep: Iterable[int]) -> None:
 
 def check_powerless() -> None:
     """Raise OSError unless every set of capabilities is empty and no_new_privs is set, as /proc tells, or the kernel where /proc cannot be read."""
+    if _POWERLESS in _status():
+        return
     left = {name: held for name, held in capabilities().items() if held}
     if left:
         text = ", ".join(f"{name} {held:#x}" for name, held in left.items())
@@ -128,44 +153,35 @@ def check_powerless() -> None:
 
 def capabilities() -> dict[str, int]:
     """Return this process's sets of capabilities by their names in /proc (SETS). Raises OSError."""
+    status = _status()
+    if not status:
+        return _capabilities_by_call()
+    fields = dict(line.split(b":\t", 1) for line in status.splitlines() if b":\t" in line)
+    return {name: int(fields[name.encode()], 16) for name in SETS}
+
+
+def _status() -> bytes:
+    """Return what /proc tells of this process, nothing if it cannot be read."""
     try:
         descriptor = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # no /proc, or none that may be read
-        return _capabilities_by_call()
+    except OSError:
+        return b""
     try:
-        status = os.read(descriptor, 1 << 16).decode()
+        return os.read(descriptor, STATUS_BYTES_MAX)
     finally:
         os.close(descriptor)
-    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    return {name: int(fields[name], 16) for name in SETS}
 
 
 def _capabilities_by_call() -> dict[str, int]:
-    header = ctypes.create_string_buffer(_HEADER, len(_HEADER))
-    data = ctypes.create_string_buffer(_DATA_BYTES)
-    _call("read the capabilities", "capget", header, data)
+    data = ctypes.create_string_buffer(len(_NO_CAPABILITIES))
+    _call("read the capabilities", "capget", _HEADER, data)
     low, high = struct.iter_unpack("=3I", data.raw)
     effective, permitted, inheritable = (a | b << 32 for a, b in zip(low, high, strict=True))
     bounding = ambient = 0
-    for capability in _known_capabilities():
-        bit = 1 << capability
-        bounding |= bit * _prctl("read the bounding set", PR_CAPBSET_READ, capability)
-        ambient |= bit * _prctl(
-            "read the ambient set", PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability
-        )
+    for capability in range(known_capabilities()):
+        bounding |= prctl(PR_CAPBSET_READ, capability) << capability
+        ambient |= prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability) << capability
     return dict(zip(SETS, (inheritable, permitted, effective, bounding, ambient), strict=True))
-
-
-def _known_capabilities() -> Iterable[int]:
-    """Give the numbers of the capabilities that the kernel knows: from 0 on, without a gap."""
-    for capability in range(CAPABILITIES_MAX):
-        try:
-            call("prctl", PR_CAPBSET_READ, capability, 0, 0, 0)
-        except OSError as error:
-            if error.errno == errno.EINVAL:
-                return
-            raise
-        yield capability
 
 
 def _prctl(step: str, option: int, *arguments: Argument) -> int:

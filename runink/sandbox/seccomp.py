@@ -7,9 +7,9 @@ Most calls are decided by their number (`seccomp_table.py`); these by their argu
     ioctl         request              EPERM for TIOCSTI and TIOCLINUX: both put words into the mouth of who sits at the terminal
     personality   persona              0 and the query pass; EPERM for others, which switch off address randomisation, among other things
     socketpair    family               AF_UNIX passes; EAFNOSUPPORT
-    socket        family               AF_UNIX passes
-                                       AF_INET, AF_INET6: see below; without egress ENETUNREACH, as a connection in an empty network would say
-                                       AF_NETLINK: with egress, and NETLINK_ROUTE (getaddrinfo asks it which addresses there are); else EPROTONOSUPPORT
+    socket        family               AF_UNIX passes; AF_INET, AF_INET6: see below.  Without a network they reach the slice's own loopback, and no further
+                                       AF_NETLINK: only with egress, and only NETLINK_ROUTE (getaddrinfo asks it which addresses there are), else
+                                       EAFNOSUPPORT without egress, EPROTONOSUPPORT with it
                                        others (packet, vsock, alg, ...): EAFNOSUPPORT.  A network namespace does not hold them all: vsock is outside
                   type                 of AF_INET, AF_INET6: SOCK_STREAM, SOCK_DGRAM; EPERM for raw and others
                   protocol             of those: the default, TCP, UDP; EPROTONOSUPPORT for others (SCTP, MPTCP, ping, ...)
@@ -111,7 +111,6 @@ _ANSWERS: Final = (
     errno.ENOSYS,
     errno.EAFNOSUPPORT,
     errno.EPROTONOSUPPORT,
-    errno.ENETUNREACH,
 )
 
 
@@ -164,7 +163,7 @@ def built(machine: str, *, egress: bool) -> bytes:
             *_ioctl(),
             *_personality(),
             *_socketpair(),
-            *(_socket_egress() if egress else _socket_none()),
+            *_socket(egress=egress),
             *[line for answer in _ANSWERS for line in (_refuse(answer), Operation(RETURN, RET_ERRNO | answer))],
             _ALLOW,
             Operation(RETURN, RET_ALLOW),
@@ -227,17 +226,8 @@ def _socketpair() -> list[Line]:
     ]
 
 
-def _socket_none() -> list[Line]:
-    return [
-        "socket",
-        Operation(LOAD, _ARGUMENTS[0]),
-        Operation(IF_EQUAL, AF_UNIX, _ALLOW),
-        Operation(IF_EQUAL, AF_INET, _refuse(errno.ENETUNREACH)),
-        Operation(IF_EQUAL, AF_INET6, _refuse(errno.ENETUNREACH), _refuse(errno.EAFNOSUPPORT)),
-    ]
-
-
-def _socket_egress() -> list[Line]:
+def _socket(*, egress: bool) -> list[Line]:
+    unknown_family = _refuse(errno.EAFNOSUPPORT)
     unknown_protocol = _refuse(errno.EPROTONOSUPPORT)
     return [
         "socket",
@@ -245,7 +235,7 @@ def _socket_egress() -> list[Line]:
         Operation(IF_EQUAL, AF_UNIX, _ALLOW),
         Operation(IF_EQUAL, AF_INET, "internet"),
         Operation(IF_EQUAL, AF_INET6, "internet"),
-        Operation(IF_EQUAL, AF_NETLINK, "netlink", _refuse(errno.EAFNOSUPPORT)),
+        Operation(IF_EQUAL, AF_NETLINK, "netlink" if egress else unknown_family, unknown_family),
         "internet",
         Operation(LOAD, _ARGUMENTS[1]),
         Operation(AND, SOCK_TYPE_MASK),

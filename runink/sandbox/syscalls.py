@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterable
 from typing import Final
 
 AT_FDCWD: Final = -100
@@ -87,6 +88,9 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 # Holds the interpreter's lock over the call: a clone must come back with the lock in both processes.
 _libc_locked: Final = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = _libc_locked.syscall.restype = ctypes.c_long
+# With its own types, and so without what `call` does beside: some options are asked for every capability.
+_numeric_prctl: Final = ctypes.CDLL(None, use_errno=True).prctl
+_numeric_prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
 _EVERYWHERE: Final = {
     "open_tree": 428,
@@ -163,3 +167,11 @@ def _passed(argument: Argument) -> object:
 def prctl(option: int, *arguments: int | bytes) -> int:
     """Make the prctl call, with zeros for what is not given: some options insist on them. Raises OSError."""
     return call("prctl", option, *arguments, *(0,) * (4 - len(arguments)))
+
+
+def prctl_each(option: int, values: Iterable[int]) -> None:
+    """Make the prctl call for one value after another, fast. Raises OSError for the first that fails."""
+    for value in values:
+        if _numeric_prctl(option, value, 0, 0, 0) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"prctl of {value}: {os.strerror(code)}")

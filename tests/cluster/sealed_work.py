@@ -1,4 +1,4 @@
-"""What steps do, done behind the slice's filter: `python sealed_work.py WORK none|egress FOLDER [ADDRESS]`.  With `open` the work puts it on itself.
+"""What steps do, done behind the slice's filter: `python sealed_work.py WORK none|egress FOLDER [ADDRESS [BUCKET]]`.  With `open` the work puts it on itself.
 
 The filter is put on before anything of the work is even imported, which is more than a slice asks: its fork server has imported before.
 The answer is written as JSON.  Standard library only at the top, so that a work can be done by a Python that has nothing else.
@@ -140,7 +140,11 @@ def names(_: Path) -> Any:
     import socket
 
     found = {entry[4][0] for entry in socket.getaddrinfo("localhost", 80)}
-    return ["127.0.0.1" in found, bool(socket.if_nameindex())]
+    try:
+        cards = "done" if socket.if_nameindex() else "none"
+    except OSError as error:
+        cards = errno.errorcode[error.errno or 0]
+    return ["127.0.0.1" in found, cards]
 
 
 def http(_: Path, address: str) -> Any:
@@ -158,25 +162,13 @@ def http(_: Path, address: str) -> Any:
     return asyncio.run(work())
 
 
-def object_store(_: Path, address: str) -> Any:
+def object_store(_: Path, address: str, bucket: str) -> Any:
     import s3fs
 
     store = s3fs.S3FileSystem(endpoint_url=address, key="testing", secret="testing")
-    store.mkdir("bucket")
-    store.pipe("bucket/key", b"content")
-    return [store.cat("bucket/key").decode(), store.ls("bucket")]
-
-
-def dialled(_: Path) -> Any:
-    """Say how a connection fails for who has no network, as people see it."""
-    import urllib.request
-    from urllib.error import URLError
-
-    try:
-        urllib.request.urlopen("http://127.0.0.1:9/", timeout=5)
-    except URLError as error:
-        return str(error.reason)
-    return "connected"
+    store.mkdir(bucket)
+    store.pipe(f"{bucket}/key", b"content")
+    return [store.cat(f"{bucket}/key").decode(), store.ls(bucket)]
 
 
 def installed_without_no_new_privs(_: Path) -> Any:

@@ -30,10 +30,7 @@ def main() -> None:
         if number >= 0:
             rules.add_rule(library.ERRNO(code), name)
     add_by_argument(rules)
-    if network == "egress":
-        add_sockets_of_egress(rules)
-    else:
-        add_sockets_of_none(rules)
+    add_sockets(rules, families=(1, 2, 10, 16) if network == "egress" else (1, 2, 10))
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
         file.seek(0)
@@ -57,19 +54,12 @@ def add_by_argument(rules: library.SyscallFilter) -> None:
         rules.add_rule(refused, "personality", library.Arg(0, MASKED, one | beside, one))
 
 
-def add_sockets_of_none(rules: library.SyscallFilter) -> None:
+def add_sockets(rules: library.SyscallFilter, *, families: tuple[int, ...]) -> None:
     for family in range(FAMILIES_MAX):
-        if family != 1:
-            code = errno.ENETUNREACH if family in (2, 10) else errno.EAFNOSUPPORT
-            rules.add_rule(library.ERRNO(code), "socket", of_family(family))
-
-
-def add_sockets_of_egress(rules: library.SyscallFilter) -> None:
-    for family in range(FAMILIES_MAX):
-        if family not in (1, 2, 10, 16):
+        if family not in families:
             rules.add_rule(library.ERRNO(errno.EAFNOSUPPORT), "socket", of_family(family))
     unknown = library.ERRNO(errno.EPROTONOSUPPORT)
-    for protocol in range(1, PROTOCOLS_MAX):
+    for protocol in range(1, PROTOCOLS_MAX) if 16 in families else ():
         rules.add_rule(unknown, "socket", of_family(16), of_protocol(protocol))
     for family in (2, 10):
         for kind in range(16):

@@ -258,7 +258,7 @@ def be_parent_of_one_who_waits(link: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("step", "text"),
     [
-        (privileges.drop_bounding_set, "drop capability 0 from the bounding set: "),
+        (privileges.drop_bounding_set, "drop the bounding set: prctl of 0: "),
         (lambda: privileges.become(USER + 1, GROUP), "drop the groups: "),
         (
             lambda: privileges.become(USER + 1, GROUP + 1, groups_forbidden=True),
