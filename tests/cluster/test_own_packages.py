@@ -268,6 +268,16 @@ def test_a_slice_holds_its_environment_for_as_long_as_it_runs(packed: Project):
     assert len(collect(root, Policy(unused_s=0))) == 1
 
 
+def test_a_cluster_that_stays_up_holds_no_environment_once_its_slices_have_ended(packed: Project):
+    root = packed.root / ENVIRONMENTS
+    with packed.up():
+        said = packed.run()
+        assert said.code == 0, said
+        assert len(collect(root, Policy(unused_s=0))) == 1
+        again = packed.run()
+        assert again.code == 0, again
+
+
 def test_cleaning_removes_environments_that_no_kept_run_needs(packed: Project):
     assert packed.run().code == 0
     (environment,) = environments(packed.root / ENVIRONMENTS)
