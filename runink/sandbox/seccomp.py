@@ -203,7 +203,7 @@ def _clone() -> list[Line]:
 def _ioctl() -> list[Line]:
     return [
         "ioctl",
-        Operation(LOAD, _ARGUMENTS[0] + 8),
+        Operation(LOAD, _ARGUMENTS[1]),
         Operation(IF_EQUAL, TIOCSTI, _refuse(errno.EPERM)),
         Operation(IF_EQUAL, TIOCLINUX, _refuse(errno.EPERM), _ALLOW),
     ]
