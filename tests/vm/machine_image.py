@@ -34,7 +34,11 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 KERNEL = "linux-image-cloud-amd64"  # names the newest kernel for virtual machines
 PACKAGES = (KERNEL, "busybox-static", f"{PYTHON}-minimal", f"lib{PYTHON}-stdlib")
 DISTRIBUTIONS = ("pytest", "pytest-timeout", "pytest-trio")
-KEPT = 4  # of a kind in the cache: those with and without what some tests need, and what was before
+KEPT = 2  # of a kind in the cache: up to some hundred MB each
+NOT_SHIPPED = (
+    "runink",
+    "uv",
+)  # the one is shipped as it is now, the other is 39 MB that need a network
 RECIPE = ("cpio_archive.py", "debian_packages.py", "machine_image.py")
 PROJECT = ("runink", "tests")
 LEFT_OUT = tuple(
@@ -114,7 +118,7 @@ def python_distributions(names: tuple[str, ...] = ()) -> Path:
     found = [
         distribution
         for distribution in _with_requirements(["runink", *DISTRIBUTIONS, *names])
-        if distribution.name != "runink"
+        if distribution.name not in NOT_SHIPPED
     ]
     key = sorted(f"{distribution.name} {distribution.version}" for distribution in found)
     filling = partial(_make_python, found)

@@ -7,6 +7,7 @@ they import is named in `MACHINE`, which then needs more memory.
 from __future__ import annotations
 
 import pytest
+from debian_packages import CannotMake, require, with_libraries
 from virtual_machine import Machine, MachineLost, Run, read_reports, run_in
 
 RUN_S = 300  # some 50 s on a calm machine with two cores
@@ -44,7 +45,8 @@ def test_every_test_passes_and_none_is_skipped_without_a_reason(
     assert found, run.console
     for outcome in found:
         with subtests.test(outcome.test):
-            assert outcome.outcome in {"passed", "skipped"}, outcome.text
+            if outcome.outcome == "failed":
+                pytest.fail(outcome.text, pytrace=False)
     skipped = {outcome.test: outcome.text for outcome in found if outcome.outcome == "skipped"}
     assert skipped.keys() == FILES[file].keys(), skipped
 
@@ -82,6 +84,13 @@ def test_a_report_that_breaks_off_is_no_report() -> None:
             read_reports(whole[:length], "the last line", "ended", 1.0)
 
 
+def test_what_is_missing_is_said_with_the_command_that_mends_it() -> None:
+    with pytest.raises(CannotMake, match=r"run `apt-get install one two`"):
+        require({"sh": "none", "runink-no-program": "two", "runink-no-other": "one"})
+    with pytest.raises(CannotMake, match=r"run `apt-get update`"):
+        with_libraries(["busybox-static", "runink-no-package"])
+
+
 def test_a_root_that_does_not_fit_is_told_before_the_kernel_fails() -> None:
-    with pytest.raises(Exception, match="does not fit into half of 128 MiB"):
+    with pytest.raises(CannotMake, match="does not fit into half of 128 MiB"):
         run_in(Machine(memory_mib=128), [WRONG], within_s=1)
