@@ -158,7 +158,7 @@ def test_nothing_is_left_of_groups_that_were_used(base, fork):
     before = descriptors()
     for number in range(5):
         herd = base.make_herd("herd", Limits(cpu_m=1000))
-        one = herd.make_slice(f"s{number}", Limits(cpu_m=100, memory_bytes=64 * MIB, pids=20))
+        one = herd.make_slice(f"s{number}", Limits(cpu_m=1000, memory_bytes=64 * MIB, pids=20))
         watch = one.watch_oom()
         child = fork(stubborn(3), joins=one)
         child.told()
