@@ -1,51 +1,71 @@
-"""A spawner without processes: its desk, with time and the fork server in the test's hands."""
+"""A spawner without processes: its desk, with time, the fork servers and their cells in the test's hands."""
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runink.sandbox.codec import Check
 from runink.sandbox.desk import Desk
 from runink.sandbox.door import Connection, Door, listen
-from runink.sandbox.kernel import sealed
-from runink.sandbox.lives import Lives
-from runink.sandbox.nursery import Nursery
-from runink.sandbox.packets import Outbox, close_all, receive, understood
-from runink.sandbox.protocol import (
-    FIELDS,
+from runink.sandbox.inner_protocol import (
+    FROM_CELL,
     FROM_FORK_SERVER,
-    TO_AGENT,
+    INNER_FIELDS,
+    TO_CELL,
     TO_FORK_SERVER,
-    TO_SPAWNER,
     Ended,
     Fork,
+    Forked,
+    Sealed,
+    Started,
+    Worked,
+)
+from runink.sandbox.kernel import sealed
+from runink.sandbox.lives import Lives
+from runink.sandbox.mounts import Tree
+from runink.sandbox.nursery import Loaded, Nurseries, Nursery
+from runink.sandbox.packets import Outbox, close_all, receive, understood
+from runink.sandbox.pool import Pool
+from runink.sandbox.protocol import (
+    FIELDS,
+    HOST_NETWORK,
+    NO_NETWORK,
+    TO_AGENT,
+    TO_SPAWNER,
+    VERSION,
     ForkServerReady,
     Hello,
     Launch,
     Preload,
-    Started,
 )
 
-NO_PROCESS = 1 << 22  # a number that the kernel gives to nobody
+NO_PROCESS = (
+    1 << 22
+)  # numbers that the kernel gives to nobody: a fork server's, and one less for each other network's
 READY = ForkServerReady(NO_PROCESS, [], [], 0, "")
+REPORT = {"isolation": "none"}
+SPENT = (0.25, 0.5, 1 << 20)  # what every process here has used
+WANTED = Launch("a", 1, "herd", "/", {}, 0.0, 0, [], 0, 0, 0, 1 << 20, NO_NETWORK, [])
 
 
 class HandledNursery(Nursery):
     """A fork server that is the test itself, at the other end of the link."""
 
-    def __init__(self) -> None:
-        super().__init__("entry:main", modules=[], path="", limits=(100, 100))
+    def __init__(self, wanted: Loaded, network: str) -> None:
+        super().__init__(wanted, network)
         self.starts: list[float] = []
         self.kills = 0
 
-    def start(self) -> None:
+    def start(self, walls: object) -> None:
         ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for link in (ours, self.theirs):
             link.setblocking(False)
         self.link, self.outbox = ours, Outbox(ours, TO_FORK_SERVER)
-        self.pid = NO_PROCESS
+        self.pid = NO_PROCESS - (self.network == HOST_NETWORK)
         self.starts.append(self.start_at_s)
 
     def kill(self) -> None:
@@ -56,17 +76,67 @@ class HandledNursery(Nursery):
             self.link = self.outbox = None
 
 
+class HandledNurseries(Nurseries):
+    """All of them the test's."""
+
+    def __init__(self) -> None:
+        self._wanted = Loaded("entry:main", "", (100, 100), [])
+        self._all = {NO_NETWORK: HandledNursery(self._wanted, NO_NETWORK)}
+
+    def of_network(self, network: str) -> Nursery:
+        if network not in self._all:
+            self._all[network] = HandledNursery(self._wanted, network)
+        return self._all[network]
+
+
+class FakeWalls:
+    """Walls without a kernel. `failing` names the deed that raises OSError; `owners` are those whose files were to be shown."""
+
+    def __init__(self) -> None:
+        self.failing = ""
+        self.owners: list[tuple[int, int]] = []
+        self.given: list[tuple[int, str]] = []
+        self.links: list[list[str]] = []
+
+    def claim(self, herd: str) -> None:
+        self._try("claim", herd)
+
+    def trees(self, launch: Launch, meant: list[int], *, owner: tuple[int, int]) -> list[Tree]:
+        self._try("trees", launch.slice)
+        self.owners.append(owner)
+        shown = zip(launch.binds, meant, strict=True)
+        return [Tree(path, os.dup(descriptor)) for (path, _), descriptor in shown]
+
+    def give_ids(self, pid: int, herd: str) -> None:
+        self._try("give_ids", herd)
+        self.given.append((pid, herd))
+
+    def own_id(self, herd: str) -> int:
+        return -1
+
+    def _try(self, deed: str, what: str) -> None:
+        if self.failing == deed:
+            raise OSError(0, f"no {deed} for {what}")
+
+
 class Peer:
     """One end of a connection: says messages and hears them."""
 
-    def __init__(self, link: socket.socket, says: dict[str, type], hears: dict[str, type]) -> None:
+    def __init__(
+        self,
+        link: socket.socket,
+        says: dict[str, type],
+        hears: dict[str, type],
+        fields: Mapping[type, Mapping[str, Check]] = FIELDS,
+    ) -> None:
         link.setblocking(False)
         self.link = link
         self.outbox = Outbox(link, says)
         self._hears = hears
+        self._fields = fields
         self._number = 0
 
-    def say(self, message: Any, descriptors: tuple[int, ...] = ()) -> int:
+    def say(self, message: Any, descriptors: Sequence[int] = ()) -> int:
         self._number += 1
         assert self.outbox.send(message, request=self._number, descriptors=descriptors)
         return self._number
@@ -74,35 +144,75 @@ class Peer:
     def heard(self) -> list[Any]:
         """Return what has come, as (request, message); descriptors are closed."""
         found = []
+        for packet_found, descriptors in self.packets():
+            found.append(packet_found)
+            close_all(descriptors)
+        return found
+
+    def packets(self) -> list[tuple[Any, list[int]]]:
+        """Return what has come, each with its descriptors, which are the caller's."""
+        found: list[tuple[Any, list[int]]] = []
         try:
             while (packet := receive(self.link)) is not None:
-                found.append(tuple(understood(packet, self._hears, FIELDS)))
-                close_all(packet.descriptors)
+                received = tuple(understood(packet, self._hears, self._fields))
+                found.append((received, packet.descriptors))
         except BlockingIOError:
             return found
-        return [*found, "end"]
+        return [*found, ("end", [])]
+
+
+class FakeCell(Peer):
+    """A cell, as its own processes would see it."""
+
+    def __init__(self, fork: Fork, link: socket.socket) -> None:
+        super().__init__(link, FROM_CELL, TO_CELL, INNER_FIELDS)
+        self.fork = fork
+
+    def told(self) -> list[Any]:
+        """Return what the spawner has said to it."""
+        return [found if found == "end" else found[1] for found in self.heard()]
 
 
 class DeskWorld:
     """The desk at `now_s`, and what the loop would do around it."""
 
-    def __init__(self, folder: Path, *, orphan_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        orphan_s: float = 30.0,
+        walls: FakeWalls | None = None,
+        pool: int = 0,
+        problem: str = "",
+    ) -> None:
         self.path = str(folder / "socket")
         self.now_s = 100.0
         self._peers: list[Peer] = []
         self.door = Door(listen(self.path), self.path)
-        self.nursery = HandledNursery()
-        self.lives = Lives(self.door, self.nursery)
+        self.nurseries = HandledNurseries()
+        self.nursery = self.nurseries.first
+        self.pool = Pool(pool)
+        self.lives = Lives(self.door, self.nurseries, walls, None, self.pool)
+        self.cells: dict[int, FakeCell] = {}
         self.desk = Desk(
-            self.door, self.lives, self.nursery, orphan_s=orphan_s, alone_until_s=self.now_s + 10
+            self.door,
+            self.lives,
+            self.nurseries,
+            orphan_s=orphan_s,
+            alone_until_s=self.now_s + 10,
+            problem_of_walls=problem,
         )
 
     def close(self) -> None:
         for record in self.lives.register:
-            close_all(record.handed + record.kept)
-        self.nursery.kill()
+            close_all(record.handed + record.kept + record.meant)
+        for expected in self.pool.forget_all():
+            close_all(expected.meant)
+        for cell in self.lives.births.cells.all():
+            self.lives.births.cells.remove(cell)
+        self.nurseries.kill()
         self.door.close()
-        for peer in self._peers:
+        for peer in (*self._peers, *self.cells.values()):
             peer.link.close()
 
     def peer(self) -> Peer:
@@ -114,7 +224,7 @@ class DeskWorld:
 
     def agent(self) -> Peer:
         peer = self.peer()
-        peer.say(Hello(1, "test"))
+        peer.say(Hello(VERSION, "test"))
         self.turn()
         assert peer.heard()[0][1]._fields[0] == "version"
         return peer
@@ -124,9 +234,14 @@ class DeskWorld:
         self.now_s += seconds
         for connection in self.door:
             self._hear(connection)
-        for packet in self.nursery.packets():
-            self.lives.heard(packet, now_s=self.now_s)
+        for nursery in self.nurseries:
+            for packet in nursery.packets():
+                self.lives.heard(packet, nursery, now_s=self.now_s)
+        self.lives.listen(now_s=self.now_s)
         self.desk.advance(now_s=self.now_s)
+
+    def next_due_s(self) -> float | None:
+        return self.desk.next_due_s(now_s=self.now_s)
 
     def _hear(self, connection: Connection) -> None:
         try:
@@ -138,35 +253,68 @@ class DeskWorld:
         except BlockingIOError:
             return
 
-    def fork_server(self) -> Peer:
+    def fork_server(self, network: str = NO_NETWORK) -> Peer:
         """Let the fork server that has been started be ready."""
-        peer = Peer(self.nursery.theirs, FROM_FORK_SERVER, TO_FORK_SERVER)
+        peer = self._fork_server(network)
         peer.say(READY)
         self.turn()
         return peer
 
-    def forks(self) -> list[str]:
-        """Return the slices that the fork server was asked for since."""
-        peer = Peer(self.nursery.theirs, FROM_FORK_SERVER, TO_FORK_SERVER)
-        messages = [message for _, message in peer.heard()]
-        assert all(isinstance(message, Fork | Preload) for message in messages)
-        return [message.slice for message in messages if isinstance(message, Fork)]
+    def _fork_server(self, network: str) -> Peer:
+        theirs = self.nurseries.of_network(network).theirs
+        return Peer(theirs, FROM_FORK_SERVER, TO_FORK_SERVER, INNER_FIELDS)
 
-    def start(self, fork_server: Peer, name: str, pid: int) -> None:
-        """Let a slice say that it has started. Its pidfd is our own: nothing is ever sent by it here but by mistake."""
+    def lose(self, network: str = NO_NETWORK) -> None:
+        """Let a fork server have died."""
+        self.lives._fork_server_lost(self.nurseries.of_network(network), "it died", self.now_s)
+
+    def forks(self, network: str = NO_NETWORK) -> list[str]:
+        """Return the slices that the fork server was asked for cells for since; "" where it is one that is to wait."""
+        names = []
+        for (_, message), descriptors in self._fork_server(network).packets():
+            assert isinstance(message, Fork | Preload)
+            if isinstance(message, Fork):
+                self.cells[message.cell] = FakeCell(message, socket.socket(fileno=descriptors[0]))
+                close_all(descriptors[1:])
+                cell = self.lives.births.cells.numbered(message.cell)
+                names.append(cell.slice if cell is not None else "given up")
+        return names
+
+    def cell(self, name: str) -> FakeCell:
+        """Return the cell that is for this slice."""
+        record = self.lives.register.named(name)
+        assert record is not None
+        self.forks(record.launch.network)
+        return self.cells[record.cell]
+
+    def fork(self, fork_server: Peer, cell: FakeCell, pid: int) -> None:
+        """Let the fork server have made a cell. Its pidfd is a file: nothing is ever sent by it here but by mistake."""
         pidfd = os.memfd_create("pidfd")
-        fork_server.say(Started(name, pid), (pidfd,))
+        fork_server.say(Forked(cell.fork.cell, pid), (pidfd,))
         os.close(pidfd)
         self.turn()
 
-    def end(self, fork_server: Peer, name: str, pid: int, status: int = 0) -> None:
-        fork_server.say(Ended(name, pid, status, 0.25, 0.5, 1 << 20))
+    def start(self, fork_server: Peer, name: str, pid: int) -> FakeCell:
+        """Let a slice have its cell, and say that it has started."""
+        cell = self.cell(name)
+        self.fork(fork_server, cell, pid)
+        cell.say(Sealed(REPORT))
+        cell.say(Started(name))
+        self.turn()
+        return cell
+
+    def end(self, fork_server: Peer, pid: int, status: int = 0, worked: int | None = None) -> None:
+        """Let a cell's first process have ended; `worked` is the wait status of its worker, if it told one."""
+        cell = self.lives.births.cells.of_process(pid)
+        if worked is not None and cell is not None:
+            self.cells[cell.number].say(Worked(worked, *SPENT))
+        fork_server.say(Ended(pid, status, *SPENT))
         self.turn()
 
 
-def launch(peer: Peer, name: str, *, wall_time_s: float = 0.0) -> int:
-    """Ask for a slice; return the request's number."""
+def launch(peer: Peer, name: str, *, meant: Sequence[int] = (), **changes: Any) -> int:
+    """Ask for a slice; return the request's number. `meant` are the descriptors of its binds."""
     job = sealed(b"job")
-    number = peer.say(Launch(name, 1, "/", {}, wall_time_s), (job,))
+    number = peer.say(WANTED._replace(slice=name, **changes), (job, *meant))
     os.close(job)
     return number

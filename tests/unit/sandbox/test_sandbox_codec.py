@@ -8,12 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runink.sandbox.codec import MESSAGE_BYTES_MAX, REQUEST_MAX, BadMessage, decode, encode
+from runink.sandbox.inner_protocol import (
+    FROM_CELL,
+    FROM_FORK_SERVER,
+    INNER_FIELDS,
+    TO_CELL,
+    TO_FORK_SERVER,
+    Fork,
+)
 from runink.sandbox.protocol import (
+    BINDS_MAX,
+    DATA_DESCRIPTORS_MAX,
     ENVIRONMENT_MAX,
     FIELDS,
-    FROM_FORK_SERVER,
     TO_AGENT,
-    TO_FORK_SERVER,
     TO_SPAWNER,
     Exited,
     Kill,
@@ -22,16 +30,29 @@ from runink.sandbox.protocol import (
     is_preloadable,
 )
 
-KINDS = TO_SPAWNER | TO_AGENT | TO_FORK_SERVER | FROM_FORK_SERVER
+INNER = TO_FORK_SERVER | FROM_FORK_SERVER | TO_CELL | FROM_CELL
+KINDS = TO_SPAWNER | TO_AGENT | INNER
+EVERY_FIELD = FIELDS | INNER_FIELDS
 clean = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 names = clean.filter(lambda text: text and "=" not in text and len(text) <= 200)
+words = clean.filter(bool)
+sizes = st.integers(0, 1 << 31)
 launches = st.builds(
     Launch,
-    slice=clean.filter(bool).map(lambda text: text[:200]),
-    attempt=st.integers(0, 1 << 31),
-    cwd=clean.filter(bool),
+    slice=words.map(lambda text: text[:200]),
+    attempt=sizes,
+    herd=words.map(lambda text: text[:100]),
+    cwd=words,
     environment=st.dictionaries(names, clean, max_size=20),
     wall_time_s=st.floats(0, 1e6) | st.integers(0, 1000),
+    pipes=st.integers(0, DATA_DESCRIPTORS_MAX),
+    binds=st.lists(st.lists(words, min_size=2, max_size=2), max_size=BINDS_MAX),
+    cpu_m=sizes,
+    memory_bytes=st.integers(0, 1 << 62),
+    processes=st.integers(0, 1 << 22),
+    scratch_bytes=st.integers(0, 1 << 62),
+    network=words.map(lambda text: text[:20]),
+    without=st.lists(words.map(lambda text: text[:40]), max_size=32),
 )
 
 
@@ -60,7 +81,12 @@ def test_nothing_but_a_refusal_comes_of_bytes_that_are_no_message(body):
 
 def test_every_message_has_the_checks_of_exactly_its_fields():
     for message in KINDS.values():
-        assert tuple(FIELDS[message]) == message._fields
+        assert tuple(EVERY_FIELD[message]) == message._fields
+    assert {*FIELDS, *INNER_FIELDS} == set(KINDS.values())
+
+
+def test_what_is_said_inside_is_not_taken_from_an_agent():
+    assert not INNER.keys() & (TO_SPAWNER.keys() - {"preload"})
 
 
 @pytest.mark.parametrize(
@@ -92,7 +118,7 @@ def test_a_refusal_says_what_is_wrong(change, said):
 
 def test_an_environment_is_limited_in_names_and_in_bytes():
     def launch(environment):
-        return Launch("s", 1, "/", environment, 0)
+        return Launch("s", 1, "herd", "/", environment, 0, 0, [], 0, 0, 0, 0, "none", [])
 
     many = {str(number): "" for number in range(ENVIRONMENT_MAX + 1)}
     with pytest.raises(BadMessage, match="environment"):
@@ -104,15 +130,39 @@ def test_an_environment_is_limited_in_names_and_in_bytes():
         encode("kill", Kill("\udcff"))
 
 
+@pytest.mark.parametrize(
+    "binds",
+    [
+        ["/a"],
+        [["/a"]],
+        [["/a", "ro", "x"]],
+        [["/a", 1]],
+        [["", "ro"]],
+        [["/a", "ro"]] * (BINDS_MAX + 1),
+    ],
+)
+def test_binds_are_so_many_pairs_and_nothing_else(binds):
+    launch = Launch("s", 1, "herd", "/", {}, 0, 0, binds, 0, 0, 0, 0, "none", [])
+    with pytest.raises(BadMessage, match="binds is not"):
+        decode(encode("launch", launch), TO_SPAWNER, FIELDS, came=0)
+
+
+def test_a_cell_is_shown_what_its_slice_asked_for_and_what_every_slice_is_shown():
+    targets = [f"/{number}" for number in range(2 * BINDS_MAX)]
+    fork = Fork(1, True, targets, targets[:BINDS_MAX], [], "/", 0)
+    body = encode("fork", fork, request=0)
+    assert decode(body, TO_FORK_SERVER, INNER_FIELDS, came=0).message == fork
+
+
 def test_a_message_without_fields_is_one_too():
     assert decode(encode("list", List(), request=1), TO_SPAWNER, FIELDS, came=0) == (1, List())
 
 
 def test_numbers_may_be_whole_where_they_may_be_broken_and_not_the_other_way():
-    exited = Exited("s", 1, "exited", 0, 0, 1, 1, 1, 1, 0)
+    exited = Exited("s", 1, "exited", 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0)
     assert decode(encode("exited", exited), TO_AGENT, FIELDS, came=0).message == exited
-    with pytest.raises(BadMessage, match="maxrss_bytes"):
-        decode(encode("exited", exited._replace(maxrss_bytes=1.5)), TO_AGENT, FIELDS, came=0)
+    with pytest.raises(BadMessage, match="memory_bytes_max"):
+        decode(encode("exited", exited._replace(memory_bytes_max=1.5)), TO_AGENT, FIELDS, came=0)
     with pytest.raises(BadMessage, match="not a number"):
         decode(encode("exited", exited._replace(wall_s=float("inf"))), TO_AGENT, FIELDS, came=0)
 

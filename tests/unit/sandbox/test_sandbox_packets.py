@@ -40,10 +40,10 @@ def _no_descriptor_is_left(links):
 def test_descriptors_arrive_close_on_exec_and_are_copies(links):
     source, target = os.pipe()
     outbox = Outbox(links[0], TO_AGENT)
-    assert outbox.send(Launched("s", 1, 2), request=3, descriptors=[target])
+    assert outbox.send(Launched("s", 1, {"seccomp": "on"}), request=3, descriptors=[target])
     os.close(target)
     packet = receive(links[1])
-    assert understood(packet, TO_AGENT, FIELDS) == (3, Launched("s", 1, 2))
+    assert understood(packet, TO_AGENT, FIELDS) == (3, Launched("s", 1, {"seccomp": "on"}))
     (copy,) = packet.descriptors
     assert not os.get_inheritable(copy)
     os.write(copy, b"x")
@@ -113,7 +113,7 @@ def test_a_packet_that_was_cut_is_refused(links):
 def test_descriptors_that_we_have_no_room_for_refuse_their_request_only(links):
     null = os.open("/dev/null", os.O_RDONLY)
     outbox = Outbox(links[0], TO_AGENT)
-    assert outbox.send(Launched("s", 1, 2), request=9, descriptors=[null] * 4)
+    assert outbox.send(Launched("s", 1, {"seccomp": "on"}), request=9, descriptors=[null] * 4)
     assert outbox.send(Done(), request=10)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(null)

@@ -15,7 +15,7 @@ import trio.testing
 from desk_world import Peer
 from runink.errors import Conflict, LinkLost, NotFound, Overloaded, Refused, TimedOut, Unavailable
 from runink.sandbox import client, protocol
-from runink.sandbox.client import Exited, ForkServerReady, spawner_over
+from runink.sandbox.client import Bind, Exited, ForkServerReady, SliceWanted, spawner_over
 from runink.sandbox.protocol import (
     DATA_DESCRIPTORS_MAX,
     TO_AGENT,
@@ -32,7 +32,9 @@ from runink.sandbox.protocol import (
     Welcome,
 )
 
-EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 1, 0.5, 0)
+SEALED = {"isolation": "full"}
+ASKED = Launch("a", 1, "herd", "/", {}, 0.0, 0, [], 0, 0, 0, client.SCRATCH_BYTES, "none", [])
+EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 1, 0, 0, 0, 0, 0.0, 0.5, 0)
 
 
 class FakeSpawner(Peer):
@@ -63,12 +65,20 @@ class FakeSpawner(Peer):
         """Say that a slice has started, with descriptors of files of ours."""
         made = [*os.pipe(), *os.pipe()]
         control, other = socket.socketpair()
-        kept = [control.fileno(), made[0], made[2], made[1]]
-        self.answer(Launched(name, 1, 7), request=request, descriptors=kept)
+        pidfd = os.pidfd_open(os.getpid())
+        kept = [control.fileno(), made[0], made[2], pidfd]
+        self.answer(Launched(name, 1, SEALED), request=request, descriptors=kept)
         control.close()
         other.close()
-        for descriptor in made:
+        for descriptor in [*made, pidfd]:
             os.close(descriptor)
+
+    def welcome(self, request):
+        """Answer a hello, with a pidfd of this process."""
+        pidfd = os.pidfd_open(os.getpid())
+        welcome = Welcome(protocol.VERSION, ready=True)
+        self.answer(welcome, request=request, descriptors=[pidfd])
+        os.close(pidfd)
 
 
 @asynccontextmanager
@@ -80,7 +90,7 @@ async def connected():
     async def welcome():
         request, hello = await fake.asked()
         assert hello == Hello(protocol.VERSION, "test")
-        fake.answer(Welcome(protocol.VERSION, 7, ready=True), request=request)
+        fake.welcome(request)
 
     try:
         async with anyio.create_task_group() as group:
@@ -92,8 +102,7 @@ async def connected():
 
 
 async def launched(spawner, name="a", **changes):
-    values = {"attempt": 1, "job": b"job", "descriptors": [], "cwd": "/", "environment": {}}
-    return await spawner.launch(name, **values | {"wall_time_s": 0.0} | changes)
+    return await spawner.launch(SliceWanted(name, 1, "herd", b"job", "/", **changes))
 
 
 def open_count() -> int:
@@ -108,17 +117,74 @@ async def test_a_launch_is_answered_with_descriptors_that_do_not_block():
 
         async def serve():
             request, launch = await fake.asked()
-            assert launch == Launch("a", 1, "/", {}, 0.0)
+            assert launch == ASKED
             fake.start(request, "a")
 
         group.start_soon(serve)
         one = await launched(spawner)
-        assert (one.slice, one.attempt, one.pid) == ("a", 1, 7)
+        assert (one.slice, one.attempt, one.sealed) == ("a", 1, SEALED)
+        assert one.pid == spawner.pid == os.getpid(), "as this process sees what the pidfds lead to"
         assert not one.control.getblocking()
         assert not os.get_blocking(one.stdout)
-        with pytest.raises(BlockingIOError):
-            os.read(one.stdout, 10)
+        assert not os.get_blocking(one.stderr)
         one.close()
+
+
+async def test_a_launch_brings_its_job_then_its_pipes_then_what_it_is_to_be_shown():
+    async with connected() as (spawner, fake), anyio.create_task_group() as group:
+        files = [os.memfd_create(name) for name in ("pipe", "folder", "file")]
+        wanted = SliceWanted(
+            "a",
+            1,
+            "herd",
+            b"job",
+            "/",
+            descriptors=files[:1],
+            binds=[
+                Bind("/folder", files[1], is_writable=True),
+                Bind("/file", files[2], is_writable=False),
+            ],
+            cpu_m=500,
+            memory_bytes=1 << 30,
+            processes=10,
+            scratch_bytes=1 << 20,
+            network="host",
+            without=["isolation"],
+        )
+        group.start_soon(spawner.launch, wanted)
+        await anyio.wait_readable(fake.link)
+        (((_, launch), (job, *rest)),) = fake.packets()
+        assert launch == ASKED._replace(
+            pipes=1,
+            binds=[["/folder", "rw"], ["/file", "ro"]],
+            cpu_m=500,
+            memory_bytes=1 << 30,
+            processes=10,
+            scratch_bytes=1 << 20,
+            network="host",
+            without=["isolation"],
+        )
+        assert os.pread(job, 10, 0) == b"job"
+        assert [os.fstat(one).st_ino for one in rest] == [os.fstat(one).st_ino for one in files]
+        for descriptor in (*files, job, *rest):
+            os.close(descriptor)
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+async def test_a_welcome_without_the_spawners_process_is_not_understood(count):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    before = open_count()
+    fake = FakeSpawner(theirs, TO_AGENT, TO_SPAWNER)
+    null = os.open("/dev/null", os.O_RDONLY)
+    fake.answer(Welcome(protocol.VERSION, ready=True), request=1, descriptors=[null] * count)
+    os.close(null)
+    with pytest.raises(LinkLost, match="not understood"):
+        async with spawner_over(ours, agent="test"):
+            pass
+    assert open_count() == before - 1, "our end is closed, and what came with the welcome"
+    theirs.close()
 
 
 @pytest.mark.parametrize("when", ["before its start", "after its start"])
@@ -217,10 +283,10 @@ async def test_a_list_that_is_given_up_leaves_no_descriptor():
             ours, theirs = socket.socketpair()
             kept = [ours.fileno(), null, null, null]
             for _ in range(3):
-                fake.answer(Listed("a", 1, 7, ended=False), request=request, descriptors=kept)
+                fake.answer(Listed("a", 1, SEALED, ended=False), request=request, descriptors=kept)
             await anyio.wait_all_tasks_blocked()
             group.cancel_scope.cancel()
-        fake.answer(Listed("a", 1, 7, ended=False), request=request, descriptors=kept)
+        fake.answer(Listed("a", 1, SEALED, ended=False), request=request, descriptors=kept)
         fake.answer(EXITED)  # behind it: when this is here, that was dealt with
         assert await anext(spawner.events()) == EXITED
         os.close(null)
@@ -324,8 +390,7 @@ async def test_more_requests_than_the_socket_holds_are_all_answered():
 async def test_an_error_in_the_body_comes_out_as_it_is():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    welcome = Welcome(protocol.VERSION, 7, ready=True)
-    assert FakeSpawner(theirs, TO_AGENT, TO_SPAWNER).outbox.send(welcome, request=1)
+    FakeSpawner(theirs, TO_AGENT, TO_SPAWNER).welcome(1)
     with theirs:
         with pytest.raises(ZeroDivisionError):
             async with spawner_over(ours, agent="test") as spawner:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from desk_world import READY, DeskWorld, launch
+from desk_world import READY, REPORT, DeskWorld, launch
 from runink.sandbox import lives
 from runink.sandbox.desk import CLOSE_S
 from runink.sandbox.door import STRANGER_S
+from runink.sandbox.inner_protocol import Unforked
 from runink.sandbox.lives import FORKING_MAX, LAUNCH_S
 from runink.sandbox.nursery import PAUSE_S, PAUSE_S_MAX
 from runink.sandbox.protocol import (
@@ -20,7 +21,6 @@ from runink.sandbox.protocol import (
     Refused,
     Release,
     Shutdown,
-    Unborn,
 )
 
 
@@ -42,9 +42,9 @@ def test_a_launch_waits_for_the_fork_server_and_is_answered_when_its_slice_has_s
     fork_server = world.fork_server()
     assert world.forks() == ["a"]
     world.start(fork_server, "a", 7)
-    assert agent.heard() == [(0, READY), (number, Launched("a", 1, 7))]
+    assert agent.heard() == [(0, READY), (number, Launched("a", 1, REPORT))]
     world.turn(seconds=2.5)
-    world.end(fork_server, "a", 7, status=3 << 8)
+    world.end(fork_server, 7, status=3 << 8)
     ((request, exited),) = agent.heard()
     assert request == 0
     assert (exited.cause, exited.code, exited.wall_s, exited.utime_s) == ("exited", 3, 2.5, 0.25)
@@ -70,12 +70,13 @@ def test_what_could_not_be_made_is_refused_and_its_name_is_free(world):
     fork_server = world.fork_server()
     number = launch(agent, "a")
     world.turn()
-    fork_server.say(Unborn("a", "fork_failed", "no memory"))
+    assert world.forks() == ["a"]
+    fork_server.say(Unforked(1, "no memory"))
     world.turn()
     assert agent.heard()[-1] == (number, Refused("fork_failed", "no memory"))
     launch(agent, "a")
     world.turn()
-    assert world.forks() == ["a", "a"]
+    assert world.forks() == ["a"]
 
 
 def test_a_launch_that_is_not_answered_in_time_is_refused_and_its_fork_server_ended(world):
@@ -84,7 +85,7 @@ def test_a_launch_that_is_not_answered_in_time_is_refused_and_its_fork_server_en
     world.fork_server()
     number = launch(agent, "a")
     world.turn()
-    assert world.desk.next_due_s() == world.now_s + LAUNCH_S
+    assert world.next_due_s() == world.now_s + LAUNCH_S
     world.turn(seconds=LAUNCH_S - 0.1)
     assert [message for request, message in agent.heard() if request == number] == []
     world.turn(seconds=0.1)
@@ -100,7 +101,7 @@ def test_a_fork_server_that_dies_refuses_what_was_under_way_and_not_what_waits(w
     numbers = [launch(agent, f"{number}") for number in range(FORKING_MAX + 1)]
     world.turn()
     assert len(world.forks()) == FORKING_MAX
-    world.lives._fork_server_lost("it died", world.now_s)
+    world.lose()
     world.turn()
     refused = [request for request, message in agent.heard() if isinstance(message, Refused)]
     assert refused == numbers[:-1]
@@ -112,14 +113,14 @@ def test_a_fork_server_that_never_becomes_ready_is_started_ever_more_rarely(worl
     world.agent()
     pauses = []
     for _ in range(10):
-        world.lives._fork_server_lost("it died", world.now_s)
+        world.lose()
         pauses.append(world.nursery.start_at_s - world.now_s)
         world.turn(seconds=pauses[-1])
         assert world.nursery.pid
     assert [round(pause, 6) for pause in pauses[:4]] == [PAUSE_S * 2**n for n in range(4)]
     assert round(pauses[-1], 6) == PAUSE_S_MAX
     world.fork_server()
-    world.lives._fork_server_lost("it died", world.now_s)
+    world.lose()
     assert world.nursery.start_at_s == world.now_s, "one that was ready is replaced at once"
 
 
@@ -136,13 +137,13 @@ def test_a_slice_out_of_its_wall_time_is_ended_once(world, monkeypatch):
     world.turn()
     world.start(fork_server, "a", 7)
     world.start(fork_server, "b", 8)
-    assert world.desk.next_due_s() == world.now_s + 60
+    assert world.next_due_s() == world.now_s + 60
     world.turn(seconds=59.9)
     assert ended == []
     world.turn(seconds=0.1)
     world.turn(seconds=60)
     assert len(ended) == 1
-    world.end(fork_server, "a", 7, status=9)
+    world.end(fork_server, 7, status=9)
     assert agent.heard()[-1][1].cause == "timeout"
 
 
@@ -151,7 +152,7 @@ def test_left_alone_by_its_agent_it_waits_so_long_and_then_closes(world):
     world.turn()
     agent.link.close()
     world.turn()
-    assert world.desk.next_due_s() == world.now_s + 30
+    assert world.next_due_s() == world.now_s + 30
     world.turn(seconds=29.9)
     assert not world.desk.is_closed(now_s=world.now_s)
     world.turn(seconds=0.1)
@@ -196,7 +197,7 @@ def test_the_launches_of_an_agent_that_is_gone_are_undone(world, monkeypatch):
     newer.say(List())
     world.turn()
     assert [message for _, message in newer.heard()] == [Done()]
-    world.end(fork_server, "0", 7, status=9)
+    world.end(fork_server, 7, status=9)
     assert world.lives.register.named("0") is None
 
 
@@ -231,7 +232,7 @@ def test_shutting_down_refuses_launches_tells_ends_and_is_patient_only_so_long(w
     (done, (request, refused)) = agent.heard()
     assert done == (number, Done())
     assert (request, refused.code) == (late, "spawner_ending")
-    world.end(fork_server, "a", 7, status=9)
+    world.end(fork_server, 7, status=9)
     ((_, exited),) = agent.heard()
     assert (exited.slice, exited.cause) == ("a", "killed")
     assert not world.desk.is_closed(now_s=world.now_s)
@@ -246,11 +247,11 @@ def test_an_ended_slice_stands_in_the_list_with_its_end_until_it_is_released(wor
     launch(agent, "a")
     world.turn()
     world.start(fork_server, "a", 7)
-    world.end(fork_server, "a", 7)
+    world.end(fork_server, 7)
     ((_, exited),) = [found for found in agent.heard() if found[0] == 0][1:]
     number = agent.say(List())
     world.turn()
-    listed = Listed("a", 1, 7, ended=True)
+    listed = Listed("a", 1, REPORT, ended=True)
     assert agent.heard() == [(number, listed), (number, exited), (number, Done())]
     agent.say(Release("a"))
     number = agent.say(Kill("a"))
@@ -265,7 +266,7 @@ def test_the_end_of_a_slice_whose_fork_server_took_it_along_is_lost(world):
     launch(agent, "a")
     world.turn()
     world.start(fork_server, "a", 7)
-    world.lives._fork_server_lost("it died", world.now_s)
+    world.lose()
     world.turn()
     told = [message for _, message in agent.heard()][-2:]
     assert isinstance(told[0], ForkServerLost)
