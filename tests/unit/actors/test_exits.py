@@ -15,14 +15,18 @@ pytestmark = pytest.mark.anyio
 def word(name: str, *, code: int) -> Exited:
     return Exited(
         slice=name, attempt=1, cause="exited", code=code, signal=0, utime_s=1.5, stime_s=0.5,
-        maxrss_bytes=7, wall_s=3.0, survivors=0,
+        memory_bytes_max=7, read_bytes=1, written_bytes=2, oom_kills=3, processes_refused=4,
+        throttled_s=5.5, wall_s=3.0, survivors=0,
     )  # fmt: skip
 
 
 async def test_a_word_that_came_first_is_kept_and_taken_once() -> None:
     exits = Exits()
     exits.tell(word("a", code=1))
-    ended = Exit("exited", code=1, cpu_s=2.0, memory_bytes_max=7, wall_s=3.0)
+    ended = Exit(
+        "exited", code=1, cpu_s=2.0, memory_bytes_max=7, wall_s=3.0, read_bytes=1, written_bytes=2,
+        oom_kills=3, processes_refused=4, throttled_s=5.5,
+    )  # fmt: skip
     assert await exits.wait("a") == ended
     exits.tell(word("a", code=2))
     assert (await exits.wait("a")).code == 2

@@ -5,109 +5,27 @@ from __future__ import annotations
 import os
 import resource
 import socket
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import anyio
 import pytest
 import trio
 import trio.testing
-from desk_world import Peer
+from client_world import ASKED, EXITED, SEALED, FakeSpawner, connected, launched, open_count
 from runink.errors import Conflict, LinkLost, NotFound, Overloaded, Refused, TimedOut, Unavailable
 from runink.sandbox import client, protocol
-from runink.sandbox.client import Bind, Exited, ForkServerReady, SliceWanted, spawner_over
+from runink.sandbox.client import Bind, ForkServerReady, SliceWanted, spawner_over
 from runink.sandbox.protocol import (
     DATA_DESCRIPTORS_MAX,
     TO_AGENT,
     TO_SPAWNER,
     Done,
-    Hello,
     Kill,
-    Launch,
-    Launched,
     List,
     Listed,
     Release,
     Signal,
     Welcome,
 )
-
-SEALED = {"isolation": "full"}
-ASKED = Launch("a", 1, "herd", "/", {}, 0.0, 0, [], 0, 0, 0, client.SCRATCH_BYTES, "none", [])
-EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 1, 0, 0, 0, 0, 0.0, 0.5, 0)
-
-
-class FakeSpawner(Peer):
-    """Answers what the test says."""
-
-    async def asked(self) -> tuple[int, object]:
-        """Return the next request, which must be the only one that waits."""
-        (found,) = await self.all_asked(1)
-        return found
-
-    async def all_asked(self, count: int) -> list[tuple[int, object]]:
-        found = []
-        while len(found) < count:
-            await anyio.wait_readable(self.link)
-            found += self.heard()
-        return found
-
-    def answer(self, message, *, request=0, descriptors=()):
-        assert self.outbox.send(message, request=request, descriptors=descriptors)
-
-    async def flushed(self):
-        """Wait until all that was answered is on its way."""
-        while not self.outbox.is_empty:
-            await anyio.wait_writable(self.link)
-            assert self.outbox.flush()
-
-    def start(self, request, name):
-        """Say that a slice has started, with descriptors of files of ours."""
-        made = [*os.pipe(), *os.pipe()]
-        control, other = socket.socketpair()
-        pidfd = os.pidfd_open(os.getpid())
-        kept = [control.fileno(), made[0], made[2], pidfd]
-        self.answer(Launched(name, 1, SEALED), request=request, descriptors=kept)
-        control.close()
-        other.close()
-        for descriptor in [*made, pidfd]:
-            os.close(descriptor)
-
-    def welcome(self, request):
-        """Answer a hello, with a pidfd of this process."""
-        pidfd = os.pidfd_open(os.getpid())
-        welcome = Welcome(protocol.VERSION, ready=True)
-        self.answer(welcome, request=request, descriptors=[pidfd])
-        os.close(pidfd)
-
-
-@asynccontextmanager
-async def connected():
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    fake = FakeSpawner(theirs, TO_AGENT, TO_SPAWNER)
-
-    async def welcome():
-        request, hello = await fake.asked()
-        assert hello == Hello(protocol.VERSION, "test")
-        fake.welcome(request)
-
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(welcome)
-            async with spawner_over(ours, agent="test") as spawner:
-                yield spawner, fake
-    finally:
-        theirs.close()
-
-
-async def launched(spawner, name="a", **changes):
-    return await spawner.launch(SliceWanted(name, 1, "herd", b"job", "/", **changes))
-
-
-def open_count() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
 
 pytestmark = pytest.mark.anyio
 
