@@ -2,6 +2,7 @@
 
 Rules
 - What fails is answered with the step of `isolation.STEPS` at which it did, and the cell is ended: a slice runs in a whole cell or not at all.
+- A cell that waits for a slice is made when nothing else is to be done, and is assigned with the slice's own limits.
 - A cell that was asked for is forgotten when its first process has been reaped, or when the fork server says that there is none.
 """
 
@@ -28,9 +29,11 @@ from runink.sandbox.inner_protocol import (
 )
 from runink.sandbox.isolation import STEPS
 from runink.sandbox.log import describe, log
-from runink.sandbox.nursery import Nursery
+from runink.sandbox.mounts import Tree
+from runink.sandbox.nursery import Nurseries, Nursery
 from runink.sandbox.packets import Packet, close_all, understood
-from runink.sandbox.protocol import READ_WRITE
+from runink.sandbox.pool import Expected, Place, Pool
+from runink.sandbox.protocol import READ_WRITE, Launch
 from runink.sandbox.records import Record, Register, State
 from runink.sandbox.walls import Walls
 
@@ -39,33 +42,116 @@ NOT_SHOWN = "slice_not_shown"
 STDOUT, STDERR = 2, 3  # their places among what is handed to a slice: job, control, stdout, stderr
 
 Refuse = Callable[[Record, str, str], None]
+Begun = Callable[[Record], None]
 
 
 class Births:
-    """One for a spawner. `refuse` answers a launch that fails; without `walls` cells are plain processes."""
+    """One for a spawner. `refuse` answers a launch that fails, `begun` one whose slice has begun; without `walls` cells are plain processes."""
 
     def __init__(
-        self, register: Register, walls: Walls | None, confines: Confines | None, *, refuse: Refuse
+        self,
+        register: Register,
+        walls: Walls | None,
+        confines: Confines | None,
+        pool: Pool,
+        *,
+        refuse: Refuse,
+        begun: Begun,
     ) -> None:
         self.cells = Cells()
+        self._pool = pool
         self._register = register
         self._walls = walls
         self._confines = confines
         self._refuse = refuse
+        self._begun = begun
 
-    def begin(self, record: Record, nursery: Nursery) -> None:
-        """Ask this fork server for a cell for a launch that waits. What cannot be shown to it refuses it."""
+    def begin(self, record: Record, nursery: Nursery, *, now_s: float) -> None:
+        """Give a launch that waits a cell of the pool, or ask this fork server for one. What cannot be shown to it refuses it."""
         try:
-            targets, trees = self._trees(record)
+            place = self._place(record)
+            if place is not None:
+                self._expect(place, record, now_s)
+            if place is not None and (number := self._pool.take(place)):
+                self._move_in(record, self.cells.of_number(number))
+            else:
+                self._move_in_new(record, nursery)
         except OSError as error:
-            self._refuse(record, NOT_SHOWN, f"{_at(3)}: {describe(error)}")
+            self._refuse(record, NOT_SHOWN, describe(error))
+
+    def warm(self, nurseries: Nurseries, *, now_s: float) -> None:
+        """Make a cell that is expected, if nothing else is to be done, and end those that are not any more."""
+        for outdated in self._pool.outdated(now_s=now_s):
+            self._drop(outdated)
+        if self._register.waiting() or self._register.forking_count:
+            return
+        expected = self._pool.missing()
+        if expected is None or expected.under_way:
+            return
+        nursery = nurseries.of_network(expected.place.network)
+        if nursery.ready is None or nursery.ready.problem:
             return
         try:
-            self._ask(record, nursery, targets, trees)
+            launch = expected.launch._replace(slice="")
+            cell = self._ask(launch, expected.meant, expected.place.owner, nursery)
         except OSError as error:
-            self._refuse(record, "no_descriptors", describe(error))
-        finally:
-            close_all(trees)
+            log("no cell for the pool", problem=describe(error))
+            self._pool.give_up(expected.place)
+            return
+        if cell is not None:
+            self._pool.asked_for(expected.place, cell.number)
+
+    def drop_pool(self) -> None:
+        """End the cells that wait."""
+        for expected in self._pool.forget_all():
+            self._drop(expected)
+
+    def _drop(self, expected: Expected) -> None:
+        close_all(expected.meant)
+        for number in (*expected.cells, *expected.under_way):
+            cell = self.cells.numbered(number)
+            if cell is not None:
+                cell.kill()
+
+    def _place(self, record: Record) -> Place | None:
+        """Return what the slice's cell is closed with, if cells may wait for it."""
+        if self._walls is None or not self._pool.is_on:
+            return None
+        launch = record.launch
+        found = map(os.fstat, record.meant)
+        shown = (
+            (path, mode, one.st_dev, one.st_ino)
+            for (path, mode), one in zip(launch.binds, found, strict=True)
+        )
+        return Place(
+            herd=launch.herd,
+            network=launch.network,
+            cwd=launch.cwd,
+            scratch_bytes=launch.scratch_bytes,
+            owner=record.owner,
+            shown=tuple(shown),
+        )
+
+    def _expect(self, place: Place, record: Record, now_s: float) -> None:
+        """Have the pool make a cell for the next launch at this place."""
+        meant = [] if self._pool.knows(place) else [os.dup(one) for one in record.meant]
+        self._pool.expect(place, record.launch, meant, now_s=now_s)
+
+    def _move_in(self, record: Record, cell: Cell) -> None:
+        """Assign the slice to a cell that waits."""
+        cell.slice = record.name
+        self._register.has_cell(record, cell.number)
+        if cell.confine is not None and self._confines is not None:
+            self.cells.unwatch(cell)
+            self._confines.limit(cell.confine, record.launch)
+            self.cells.watch(cell)
+        if not self._assign(cell, record):
+            cell.kill()
+
+    def _move_in_new(self, record: Record, nursery: Nursery) -> None:
+        cell = self._ask(record.launch, record.meant, record.owner, nursery)
+        if cell is not None:
+            self._register.has_cell(record, cell.number)
 
     def heard(self, message: Forked | Unforked, descriptors: list[int]) -> None:
         """Act on the fork server's word about a cell."""
@@ -73,6 +159,7 @@ class Births:
         if isinstance(message, Unforked):
             if cell is not None:
                 self._fail(cell, "fork_failed", message.text)
+                self._pool.lost(cell.number)
                 self._remove(cell)
             return
         assert len(descriptors) == 1  # it is our own code that says so
@@ -82,15 +169,13 @@ class Births:
         self.cells.forked(cell, pid=message.pid, pidfd=descriptors[0])
         self._send_off(cell)
 
-    def listen(self, *, now_s: float) -> list[Record]:
-        """Take in what cells say; return the records whose slices have begun."""
-        begun: list[Record] = []
+    def listen(self, *, now_s: float) -> None:
+        """Take in what cells say."""
         talking, at_limit = self.cells.ready()
         for cell in talking:
-            self._listen_to(cell, begun, now_s)
+            self._listen_to(cell, now_s)
         for cell in at_limit:
             self._look_at_memory(cell, now_s, is_ready=True)
-        return begun
 
     def look_again(self, *, now_s: float) -> None:
         """Look at the memory of cells that are to be looked at by now, and remove the cgroups that the kernel still held."""
@@ -101,9 +186,10 @@ class Births:
 
     def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `look_again` has something to do next."""
+        times = [self.cells.next_look_s(), self._pool.next_due_s()]
         if self._confines is not None and self._confines.has_leaving:
-            return now_s + REMOVED_LATER_S
-        return self.cells.next_look_s()
+            times.append(now_s + REMOVED_LATER_S)
+        return min((due_s for due_s in times if due_s is not None), default=None)
 
     def _look_at_memory(self, cell: Cell, now_s: float, *, is_ready: bool) -> None:
         """End the whole cell where the kernel has ended one of its processes for want of memory."""
@@ -114,13 +200,15 @@ class Births:
                 record.cause = record.cause or "oom"
             cell.kill()
 
-    def ended(self, pid: int) -> Worked | None:
+    def ended(self, pid: int, *, now_s: float) -> Worked | None:
         """Take note that a cell's first process was reaped; return how its worker ended, if that was told."""
         cell = self.cells.of_process(pid)
         if cell is None:
             return None
-        self._listen_to(cell, [], 0.0)  # its last word
+        if self.cells.hears(cell):
+            self._listen_to(cell, now_s)  # its last words: all may have come at once
         self._fail(cell, NOT_PREPARED, "its cell ended before the slice began")
+        self._pool.lost(cell.number)
         record = self._register.named(cell.slice)
         self._remove(cell)
         if cell.confine is not None and record is not None and record.cell == cell.number:
@@ -140,6 +228,7 @@ class Births:
                 continue
             self._fail(cell, "fork_server_lost", why)
             if cell.state is CellState.ASKED:
+                self._pool.lost(cell.number)
                 self._remove(cell)
             else:
                 cell.kill()
@@ -150,38 +239,48 @@ class Births:
         if cell is not None:
             cell.kill()
 
-    def _trees(self, record: Record) -> tuple[list[str], list[int]]:
-        if self._walls is None:
-            return [], []
-        launch = record.launch
-        self._walls.claim(launch.herd)
-        trees = self._walls.trees(launch, record.meant, owner=record.owner)
-        return [tree.target for tree in trees], [tree.descriptor for tree in trees]
-
-    def _ask(self, record: Record, nursery: Nursery, targets: list[str], trees: list[int]) -> None:
-        launch = record.launch
+    def _ask(
+        self, launch: Launch, meant: list[int], owner: tuple[int, int], nursery: Nursery
+    ) -> Cell | None:
+        """Ask the fork server for a cell; nothing if that is gone. Raises OSError."""
+        trees = self._trees(launch, meant, owner)
         cell, theirs = self.cells.make(launch, network=nursery.network)
-        with theirs:
+        try:
             if self._confines is not None:
-                self.cells.confine(cell, self._confines.make(cell.number, launch))
-            links = self._walls.links if self._walls is not None else []
-            is_isolated = self._walls is not None
-            writable = [path for path, mode in launch.binds if mode == READ_WRITE]
-            fork = Fork(
-                cell.number,
-                is_isolated,
-                targets,
-                writable,
-                links,
-                launch.cwd,
-                launch.scratch_bytes,
-            )
+                cell.confine = self._confines.make(cell.number, launch)
+                self.cells.watch(cell)
+            handed = [theirs.fileno(), *(tree.descriptor for tree in trees)]
             outbox = nursery.outbox
-            if outbox is None or not outbox.send(fork, descriptors=[theirs.fileno(), *trees]):
-                self._remove(cell)
-                nursery.kill()
-                return
-        self._register.has_cell(record, cell.number)
+            if outbox is not None and outbox.send(
+                self._fork(cell.number, launch, trees), descriptors=handed
+            ):
+                return cell
+            nursery.kill()
+            self._remove(cell)
+        except BaseException:
+            self._remove(cell)
+            raise
+        finally:
+            theirs.close()
+            close_all([tree.descriptor for tree in trees])
+        return None
+
+    def _trees(self, launch: Launch, meant: list[int], owner: tuple[int, int]) -> list[Tree]:
+        if self._walls is None:
+            return []
+        self._walls.claim(launch.herd)
+        return self._walls.trees(launch, meant, owner=owner)
+
+    def _fork(self, number: int, launch: Launch, trees: list[Tree]) -> Fork:
+        return Fork(
+            cell=number,
+            isolated=self._walls is not None,
+            targets=[tree.target for tree in trees],
+            writable=[path for path, mode in launch.binds if mode == READ_WRITE],
+            links=self._walls.links if self._walls is not None else [],
+            folder=launch.cwd,
+            scratch_bytes=launch.scratch_bytes,
+        )
 
     def _send_off(self, cell: Cell) -> None:
         """Give a new cell its ids, and its slice."""
@@ -197,7 +296,10 @@ class Births:
             self._fail(cell, NOT_PREPARED, f"{_at(step)}: {describe(error)}")
             cell.kill()
             return
-        if record is None or not cell.outbox.send(Go()) or not self._assign(cell, record):
+        is_sent = cell.outbox.send(Go())
+        if is_sent and cell.slice:
+            is_sent = record is not None and self._assign(cell, record)
+        if not is_sent:
             cell.kill()
 
     def _assign(self, cell: Cell, record: Record) -> bool:
@@ -212,7 +314,7 @@ class Births:
         self._register.handed_over(record)
         return is_sent
 
-    def _listen_to(self, cell: Cell, begun: list[Record], now_s: float) -> None:
+    def _listen_to(self, cell: Cell, now_s: float) -> None:
         for packet in cell.packets():
             if packet is None:
                 self.cells.deafen(cell)
@@ -220,7 +322,7 @@ class Births:
                     cell.kill()
                 return
             try:
-                self._on_message(cell, packet, begun, now_s)
+                self._on_message(cell, packet, now_s)
             except BadMessage as problem:
                 # Its slice may be hostile: it gets no second word.
                 log("cell not understood", slice=cell.slice, problem=problem.text)
@@ -228,11 +330,13 @@ class Births:
                 cell.kill()
                 return
 
-    def _on_message(self, cell: Cell, packet: Packet, begun: list[Record], now_s: float) -> None:
+    def _on_message(self, cell: Cell, packet: Packet, now_s: float) -> None:
         match understood(packet, FROM_CELL, INNER_FIELDS).message:
             case Sealed(report):
                 told = self._confines.told if self._confines is not None else {}
                 cell.state, cell.report = CellState.SEALED, report | told
+                if not cell.slice and not self._pool.waits(cell.number):
+                    cell.kill()
             case Started():
                 cell.state = CellState.WORKING
                 record = self._register.started(cell.slice, pid=cell.pid, now_s=now_s)
@@ -241,7 +345,7 @@ class Births:
                     return
                 record.sealed = cell.report
                 record.kept.append(os.dup(cell.pidfd))
-                begun.append(record)
+                self._begun(record)
             case Unborn(step, text):
                 self._fail(cell, NOT_PREPARED, f"{_at(step)}: {text}" if step else text)
                 cell.kill()
@@ -252,7 +356,7 @@ class Births:
         """Refuse the launch that the cell was made for, if that is still under way."""
         record = self._record_of(cell)
         if record is not None:
-            self._refuse(record, code, text)
+            self._refuse(record, record.cause or code, text)
 
     def _record_of(self, cell: Cell) -> Record | None:
         """Return the launch that waits for this cell to begin."""

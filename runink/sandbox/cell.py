@@ -107,7 +107,7 @@ def _be_worker(
             ours.send(b"r")
             report = seal_worker(seals, rooms.writable, progress, kept=(*STANDARD, LINK, BELL))
             is_first_sealed = bool(ours.recv(1))
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
         outbox.send(Unborn(progress.step, describe(error)))
         os._exit(EXIT_EXCEPTION)
     if not is_first_sealed:

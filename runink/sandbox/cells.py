@@ -98,6 +98,9 @@ class Cells:
     def all(self) -> list[Cell]:
         return list(self._cells.values())
 
+    def of_number(self, number: int) -> Cell:
+        return self._cells[number]
+
     def numbered(self, number: int) -> Cell | None:
         return self._cells.get(number)
 
@@ -120,12 +123,12 @@ class Cells:
         cell.state, cell.pid, cell.pidfd = CellState.FORKED, pid, pidfd
         self._by_pid[pid] = cell
 
-    def confine(self, cell: Cell, confine: Confine) -> None:
-        """Give the cell its cgroup, and hear of that."""
-        cell.confine = confine
-        if confine.watch is not None:
-            self._by_watch[confine.watch.descriptor] = cell
-            self._epoll.register(confine.watch.descriptor, confine.watch.mask)
+    def watch(self, cell: Cell) -> None:
+        """Hear of its memory, where its cgroup has something to hear it by."""
+        watch = cell.confine.watch if cell.confine is not None else None
+        if watch is not None:
+            self._by_watch[watch.descriptor] = cell
+            self._epoll.register(watch.descriptor, watch.mask)
 
     def to_look_at(self, *, now_s: float) -> list[Cell]:
         """Return the cells whose memory is to be looked at again by now."""
@@ -142,8 +145,12 @@ class Cells:
             self._epoll.unregister(cell.confine.watch.descriptor)
             del self._by_watch[cell.confine.watch.descriptor]
 
+    def hears(self, cell: Cell) -> bool:
+        """Say whether anything is still taken from the cell."""
+        return cell.link.fileno() in self._by_link
+
     def deafen(self, cell: Cell) -> None:
-        """Wait no more for what the cell says: its socket has ended."""
+        """Take nothing from the cell any more: its socket has ended, or it was not understood."""
         if self._by_link.pop(cell.link.fileno(), None) is not None:
             self._epoll.unregister(cell.link)
 

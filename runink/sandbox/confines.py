@@ -69,14 +69,20 @@ class Confines:
 
     def make(self, number: int, launch: Launch) -> Confine:
         """Make the cgroup of a cell with its limits. Raises OSError."""
-        limits = Limits(
-            cpu_m=launch.cpu_m,
-            memory_bytes=launch.memory_bytes,
-            pids=launch.processes or PROCESSES,
-        )
-        group = self._herd(launch.herd).make_slice(f"c{number}", limits)
+        group = self._herd(launch.herd).make_slice(f"c{number}", _limits(launch))
+        return Confine(group, self._watch(group, launch))
+
+    def limit(self, confine: Confine, launch: Launch) -> None:
+        """Put a slice's limits in the place of those that its cell was made with. Raises OSError."""
+        if confine.watch is not None:
+            confine.watch.close()
+            confine.watch = None
+        confine.group.limit(_limits(launch))
+        confine.watch = self._watch(confine.group, launch)
+
+    def _watch(self, group: Group, launch: Launch) -> OomWatch | None:
         is_ours_to_end = launch.memory_bytes and self._layout.oom is Oom.SPAWNER
-        return Confine(group, group.watch_oom() if is_ours_to_end else None)
+        return group.watch_oom() if is_ours_to_end else None
 
     def finish(self, confine: Confine) -> None:
         """Read what was used, when no process is left, and remove the cgroup."""
@@ -114,6 +120,14 @@ class Confines:
             unique = f"h-{zlib.crc32(name.encode()):08x}-{safe}"
             self._herds[name] = self._base.make_herd(unique, UNLIMITED)
         return self._herds[name]
+
+
+def _limits(launch: Launch) -> Limits:
+    return Limits(
+        cpu_m=launch.cpu_m,
+        memory_bytes=launch.memory_bytes,
+        pids=launch.processes or PROCESSES,
+    )
 
 
 def _is_gone(group: Group) -> bool:

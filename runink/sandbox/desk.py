@@ -100,6 +100,7 @@ class Desk:
         self._closed_by_s, self._alone_until_s = now_s + CLOSE_S, None
         for record in self._lives.register:
             self._lives.end(record, "killed")
+        self._lives.births.drop_pool()
 
     def is_closed(self, *, now_s: float) -> bool:
         """Say whether nothing is left to do: no slice lives, and the agent has been told so."""

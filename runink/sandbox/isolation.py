@@ -122,8 +122,14 @@ def close_off(rooms: Rooms, progress: Progress, *, has_network: bool) -> None:
 def prepared_seals(*, has_network: bool) -> Seals:
     """Make what cells will need. Raises OSError on a machine that they cannot be sealed on."""
     calls = seccomp.prepared(egress=has_network)
+    privileges.known_capabilities()  # which is remembered
     # Who was given one id only (rootless) has no power over groups.
-    return Seals(calls, landlock.abi(), has_groups=os.geteuid() != 0, has_network=has_network)
+    return Seals(
+        calls,
+        landlock.abi(),
+        has_groups=os.geteuid() != 0,
+        has_network=has_network,
+    )
 
 
 def seal_first(seals: Seals, *, kept: tuple[int, ...]) -> None:

@@ -23,6 +23,7 @@ from runink.sandbox.kernel import children, kill_strangers
 from runink.sandbox.log import describe, log
 from runink.sandbox.nursery import Nurseries, Nursery
 from runink.sandbox.packets import Packet, close_all, understood
+from runink.sandbox.pool import Pool
 from runink.sandbox.protocol import ForkServerLost, ForkServerReady, Launch, Launched, Refused
 from runink.sandbox.records import Asker, Record, Register, State
 from runink.sandbox.walls import Walls
@@ -43,12 +44,19 @@ class Lives:
     """The slices, from the request to the last process's end."""
 
     def __init__(
-        self, door: Door, nurseries: Nurseries, walls: Walls | None, confines: Confines | None
+        self,
+        door: Door,
+        nurseries: Nurseries,
+        walls: Walls | None,
+        confines: Confines | None,
+        pool: Pool,
     ) -> None:
         self.register = Register()
         self._door = door
         self.nurseries = nurseries
-        self.births = Births(self.register, walls, confines, refuse=self.refuse)
+        self.births = Births(
+            self.register, walls, confines, pool, refuse=self.refuse, begun=self._begun
+        )
         self._walls = walls
         self._given_up: set[int] = set()  # processes that were reported as survivors
         self._must_sweep = False
@@ -88,7 +96,8 @@ class Lives:
             self.births.kill(unanswered)
             self.refuse(unanswered, "launch_timed_out", f"not started within {LAUNCH_S:.0f} s")
             self.nurseries.of_network(unanswered.launch.network).kill()
-        self._fork_waiting()
+        self._fork_waiting(now_s)
+        self.births.warm(self.nurseries, now_s=now_s)
 
     def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `advance` has something to do next, if nothing happens before."""
@@ -143,15 +152,18 @@ class Lives:
         self.register.remove(record)
 
     def listen(self, *, now_s: float) -> None:
-        """Take in what cells say, and answer the launches whose slices have begun."""
-        for record in self.births.listen(now_s=now_s):
-            asker, record.asker = record.asker, None
-            if record.cause:
-                self.signal(record, signal.SIGKILL)
-            if asker is not None:
-                launched = Launched(record.name, record.launch.attempt, record.sealed)
-                number, request = asker
-                self._door.send(number, launched, request=request, descriptors=record.kept)
+        """Take in what cells say."""
+        self.births.listen(now_s=now_s)
+
+    def _begun(self, record: Record) -> None:
+        """Answer a launch: its slice has begun."""
+        asker, record.asker = record.asker, None
+        if record.cause:
+            self.signal(record, signal.SIGKILL)
+        if asker is not None:
+            launched = Launched(record.name, record.launch.attempt, record.sealed)
+            number, request = asker
+            self._door.send(number, launched, request=request, descriptors=record.kept)
 
     def heard(self, packet: Packet, nursery: Nursery, *, now_s: float) -> None:
         """Act on a message from the fork server."""
@@ -197,7 +209,7 @@ class Lives:
 
     def _first_ended(self, ended: Ended, now_s: float) -> None:
         """Take note that a cell's first process has ended: as its worker did, where it has told that."""
-        worked = self.births.ended(ended.pid)
+        worked = self.births.ended(ended.pid, now_s=now_s)
         told = ended if worked is None else Ended(ended.pid, *worked)
         self.register.first_ended(ended.pid, told, now_s=now_s)
 
@@ -208,11 +220,11 @@ class Lives:
         # Its slices are our children now; one that is not was reaped by it, and its last words were lost.
         ours = set(children())
         for record in self.register.running():
-            if record.pid not in ours:
+            if record.launch.network == nursery.network and record.pid not in ours:
                 self.register.first_ended(record.pid, None, now_s=now_s)
         self._door.tell_agent(ForkServerLost(text))
 
-    def _fork_waiting(self) -> None:
+    def _fork_waiting(self, now_s: float) -> None:
         """Ask for cells for the launches whose fork server is ready, the oldest first."""
         for record in self.register.waiting():
             if self.register.forking_count >= FORKING_MAX:
@@ -223,7 +235,7 @@ class Lives:
             if nursery.ready.problem:
                 self.refuse(record, "no_entry", nursery.ready.problem)
                 continue
-            self.births.begin(record, nursery)
+            self.births.begin(record, nursery, now_s=now_s)
 
     def _sweep(self, now_s: float) -> None:
         """Kill strangers, and tell of the slices that none of them can belong to."""

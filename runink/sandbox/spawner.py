@@ -1,10 +1,10 @@
 """The spawner: the process that answers for every slice of a node, whatever becomes of the agent or of the fork server.
 
-    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes]
+    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes] [--warm N]
 
 `--socket-fd` is a descriptor that already listens at PATH (so a client can connect before this process runs); without it the spawner makes the socket.
 `--orphan-seconds` is how long slices outlive their agent's connection (0: not at all); before the first connection it has FIRST_CONNECTION_S.
-`--plain yes` makes slices plain processes, without namespaces.
+`--plain yes` makes slices plain processes, without namespaces.  `--warm` is how many cells may wait for slices at once.
 
 One thread, one loop: wait for packets, signals and the next thing due, handle them, do what is due.  Nothing in it blocks.  Who dies when, and who then
 kills whom, stands in the package's docstring.  SIGTERM ends the spawner as `shutdown` does; SIGINT and SIGHUP of a terminal are the agent's business.
@@ -36,6 +36,7 @@ from runink.sandbox.lives import Lives
 from runink.sandbox.log import log
 from runink.sandbox.nursery import Loaded, Nurseries, Nursery
 from runink.sandbox.packets import receive
+from runink.sandbox.pool import Pool
 from runink.sandbox.seclusion import secluded
 from runink.sandbox.walls import Walls
 
@@ -134,6 +135,7 @@ def main() -> None:
             "preload": "",
             "path": "",
             "plain": "",
+            "warm": "0",
         },
     )
     name_process("runi-spawner")
@@ -154,7 +156,7 @@ def main() -> None:
     nurseries = Nurseries(wanted)
     orphan_s = float(found["orphan-seconds"])
     alone_until_s = time.monotonic() + max(orphan_s, FIRST_CONNECTION_S)
-    lives = Lives(door, nurseries, walls, confines)
+    lives = Lives(door, nurseries, walls, confines, Pool(int(found["warm"])))
     desk = Desk(
         door,
         lives,

@@ -51,6 +51,7 @@ class SpawnerPlace:
 
     `entry` is `module:function`, called in each slice; `preload` are modules that the fork server imports first; `path` are folders to
     import from beside the installed packages.  `orphan_s` is how long slices outlive their agent.  `is_plain` starts it for slices without isolation.
+    `warm` is how many isolated cells may wait for slices at once.
     """
 
     socket: Path
@@ -59,6 +60,7 @@ class SpawnerPlace:
     preload: tuple[str, ...] = ()
     path: tuple[Path, ...] = ()
     is_plain: bool = False
+    warm: int = 0
     orphan_s: float = (
         30.0  # as long as a node's lease: after it the cluster has given the slices up
     )
@@ -165,7 +167,7 @@ def _spawn(place: SpawnerPlace, listening: int) -> int:
     words += ["--orphan-seconds", str(place.orphan_s), "--entry", place.entry]
     words += ["--preload", ",".join(place.preload)]
     words += ["--path", os.pathsep.join(str(folder.absolute()) for folder in place.path)]
-    words += ["--plain", "yes" if place.is_plain else ""]
+    words += ["--plain", "yes" if place.is_plain else "", "--warm", str(place.warm)]
     log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         sys.executable,
