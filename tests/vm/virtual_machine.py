@@ -70,9 +70,6 @@ class Run:
     console: str
     duration_s: float
 
-    def count(self, outcome: str) -> int:
-        return sum(one.outcome == outcome for one in self.outcomes)
-
 
 class MachineLost(Exception):
     """A machine did not come to its end; the text says how far it came and what its console said last."""
