@@ -143,8 +143,10 @@ class SliceMeter:
         if report is not None:
             self.progress(report.nodes)
         if isinstance(report, Done):
+            nodes = {facts.node for facts in report.nodes}
             for edge in report.edges:
-                self._count_edge(edge, now_s)
+                if edge.source in nodes:  # who reads from another slice tells of the edge, too
+                    self._count_edge(edge, now_s)
         self.look()
         self._tallies.exits.add((*self.labels, found.cause), 1, now_s=now_s)
         self._tallies.ended.add(self.labels, found.cpu_s, found.wall_s, now_s=now_s)

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "graph": ("runink.cli.pipeline:graph", "Print a pipeline's graph, for mermaid or dot."),
     "test": ("runink.cli.test:test", "Run pipelines without publishing, and compare with their goldens."),
     "status": ("runink.cli.status:status", "Say whether a cluster runs here, and what it does."),
+    "node": ("runink.cli.node:node", "Look at the nodes: what they have, offer and can do."),
     "runs": ("runink.cli.runs:runs", "List the runs, newest first."),
     "logs": ("runink.cli.logs:logs", "Print what a run's slices printed."),
     "lineage": ("runink.cli.runs:lineage", "Print what a run read, did and wrote."),

@@ -11,7 +11,7 @@ import click
 from runink.config import STATE_FOLDER
 from runink.errors import Invalid
 from runink.projects import FOLDERS, MARK, find_root
-from runink.quantities import parse_duration
+from runink.quantities import parse_bytes, parse_cpu, parse_duration
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -37,6 +37,24 @@ file_argument: Final[Decorator] = click.argument(
 )
 run_argument: Final[Decorator] = click.argument("run_id", metavar="RUN")
 COUNT: Final = click.IntRange(min=0)
+
+
+class Amount(click.ParamType[Any]):
+    """What a parser of ours makes of a text."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._parse(value) if isinstance(value, str) else value
+        except Invalid as error:
+            self.fail(f"{error.text}; {error.hint}", param, ctx)
+
+
+CPU: Final = Amount("cpu", parse_cpu)
+BYTES: Final = Amount("bytes", parse_bytes)
 
 
 def parameters_of(params: tuple[str, ...]) -> dict[str, str]:

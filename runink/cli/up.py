@@ -13,16 +13,34 @@ import click
 
 from runink.cli.client import LOCKED_S, LOOK_S, is_held, reached
 from runink.cli.exits import LOCKED, told
-from runink.cli.options import project_here, state_folder, state_option
+from runink.cli.options import BYTES, CPU, Amount, project_here, state_folder, state_option
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import ORPHAN_S, NodeSettings, offered
+from runink.config import ORPHAN_S, RESERVED, Address, NodeSettings, metrics_place, offered
 from runink.errors import Conflict, NotFound, RuninkError, Unavailable
+from runink.machines import Reserved
 from runink.node import Role, embedded
 
 
 @click.command()
 @state_option
-def up(state: Path | None) -> None:
+@click.option(
+    "--metrics",
+    type=Amount("HOST:PORT|unix:PATH", metrics_place),
+    envvar="RUNINK_METRICS",
+    help="Serve /metrics and /healthz at an address of loopback, or at a Unix socket.",
+)
+@click.option("--label", "labels", multiple=True, help="A label of the node; may be repeated.")
+@click.option("--reserve-cpu", type=CPU, help="Processor time kept for the system (100m).")
+@click.option("--reserve-memory", type=BYTES, help="Memory kept for the system (256Mi).")
+@click.option("--reserve-disk", type=BYTES, help="Disk kept for the system (1Gi).")
+def up(
+    state: Path | None,
+    metrics: Address | Path | None,
+    labels: tuple[str, ...],
+    reserve_cpu: int | None,
+    reserve_memory: int | None,
+    reserve_disk: int | None,
+) -> None:
     """Keep a cluster of one node running, for runs to be submitted to.
 
     It says `ready` when it takes runs. Ctrl-C or SIGTERM stops it in order: runs that are under way go on when it is started again within half
@@ -30,7 +48,19 @@ def up(state: Path | None) -> None:
     """
     began = time.monotonic()
     folder = state_folder(state, project_here())
-    settings = NodeSettings(state=folder, capacity=offered(), orphan_s=ORPHAN_S)
+    reserved = Reserved(
+        cpu_m=RESERVED.cpu_m if reserve_cpu is None else reserve_cpu,
+        memory_bytes=RESERVED.memory_bytes if reserve_memory is None else reserve_memory,
+        disk_bytes=RESERVED.disk_bytes if reserve_disk is None else reserve_disk,
+    )
+    settings = NodeSettings(
+        state=folder,
+        capacity=offered(reserved),
+        reserved=reserved,
+        labels=tuple(dict.fromkeys(labels)),
+        orphan_s=ORPHAN_S,
+        metrics=metrics,
+    )
 
     warn_on_stderr()
     try:
@@ -59,6 +89,8 @@ async def _stay(settings: NodeSettings, began: float) -> None:
             click.echo(
                 f"ready in {took:.2f} s: pid {os.getpid()}, state in {settings.state}", err=True
             )
+            if settings.metrics is not None:
+                click.echo(f"metrics: {shown_place(settings.metrics)}", err=True)
             async for _ in signals:
                 break
             click.echo("stopping", err=True)
@@ -81,3 +113,8 @@ async def _refuse_second(settings: NodeSettings) -> None:
         code="already_up",
         hint="runi status tells about it; another one needs another --state",
     )
+
+
+def shown_place(place: Address | Path) -> str:
+    """Say where metrics are, for a person to copy."""
+    return f"unix:{place}" if isinstance(place, Path) else f"http://{place}/metrics"

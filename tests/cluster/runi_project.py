@@ -103,9 +103,9 @@ class Project:
         return self.runi("run", file, "-o", "json", *words, **options)
 
     @contextmanager
-    def up(self) -> Iterator[subprocess.Popen[bytes]]:
+    def up(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """Keep a cluster running for as long as the block."""
-        child = self.popen("up")
+        child = self.popen("up", *words)
         try:
             assert child.stderr is not None
             line = child.stderr.readline().decode()

@@ -72,6 +72,14 @@ def test_the_last_word_counts_what_progress_had_not_told_and_what_went_over_edge
     assert values(found, "node_requested_cores") == {(): 0}
 
 
+def test_an_edge_between_slices_is_counted_by_the_one_that_writes():
+    found = meters()
+    edges = (EdgeFacts("a", "b", "main", 12, 2, 99),)
+    found.ended(launched(found, "s"), Done((NodeFacts("a"),), edges), ENDED)
+    found.ended(launched(found, "s-1"), Done((NodeFacts("b"),), edges), ENDED)
+    assert values(found, "edge_rows_total") == {(*PAIR, "a", "b"): 12}
+
+
 def test_ends_are_counted_by_their_cause_with_what_was_used():
     found = meters()
     for exit_ in (ENDED, changed(ENDED, memory_bytes_max=700), Exit("timeout", wall_s=9.0)):
@@ -172,7 +180,7 @@ def test_a_slice_that_lies_makes_no_counter_shrink_or_absurd():
     meter.progress((NodeFacts("a", rows_in=10, busy_s=1.0),))
     meter.progress((NodeFacts("a", rows_in=-5, busy_s=math.nan),))
     meter.progress((NodeFacts("a", rows_in=1 << 63, busy_s=math.inf),))
-    done = Done(edges=(EdgeFacts("a", "b", "main", -1, 1 << 62, 5),))
+    done = Done((NodeFacts("a"),), (EdgeFacts("a", "b", "main", -1, 1 << 62, 5),))
     found.ended(meter, done, Exit("exited"))
     assert values(found, "step_rows_in_total") == {(*PAIR, "a"): 10}
     assert values(found, "step_busy_seconds_total") == {(*PAIR, "a"): 1.0}

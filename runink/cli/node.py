@@ -1,0 +1,142 @@
+"""`runi node`: the worker nodes, what their machines have, what they offer and what runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from runink.barn.keys import NODES, SLICES
+from runink.cli.commands import Commands
+from runink.cli.options import output_option, state_option
+from runink.cli.runs import with_cluster
+from runink.cli.wording import echo_json
+from runink.clients.cluster import Cluster
+from runink.errors import NotFound
+from runink.machines import Machine
+from runink.quantities import counted, format_bytes, format_cpu
+from runink.runs.records import NodeRecord, SliceRecord
+
+NODE_COMMANDS: Final = {
+    "list": ("runink.cli.node:list_", "List the nodes."),
+    "get": ("runink.cli.node:get", "Print all that is known of a node."),
+}  # fmt: skip
+_COLUMN: Final = 14  # for the names of what is told
+
+
+class NodeCommands(Commands):
+    table = NODE_COMMANDS
+
+
+@click.command(cls=NodeCommands)
+def node() -> None:
+    """Look at the nodes: what they have, offer and can do."""
+
+
+@click.command("list")
+@output_option
+@state_option
+def list_(output: str, state: Path | None) -> None:
+    """List the nodes."""
+    documents = with_cluster(state, _documents)
+    if output == "json":
+        echo_json(documents)
+    elif not documents:
+        click.echo("no node is there; runi up starts one")
+    for one in documents if output == "text" else ():
+        capacity = one["capacity"]
+        labels = "".join(f", label {label}" for label in one["labels"])
+        click.echo(
+            f"{one['node']}: {counted(one['slices'], 'slice')}, offers cpu {format_cpu(capacity['cpu_m'])}, memory {format_bytes(capacity['memory_bytes'])}{labels}"
+        )
+
+
+@click.command()
+@click.argument("name", metavar="NODE")
+@output_option
+@state_option
+def get(name: str, output: str, state: Path | None) -> None:
+    """Print all that is known of NODE."""
+    documents = with_cluster(state, _documents)
+    found = next((one for one in documents if one["node"] == name), None)
+    if found is None:
+        raise NotFound(
+            f"there is no node {name}", code="no_such_node", hint="runi node list lists them"
+        )
+    if output == "json":
+        echo_json(found)
+        return
+    for what, text in _lines(msgspec.convert(found, NodeRecord), found["slices"]):
+        click.echo(f"{what:{_COLUMN}}{text}")
+
+
+async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
+    """Return each node's record as it stands in the Barn, with how many slices are on it."""
+    nodes = await cluster.barn.range(NODES.prefix(), NodeRecord)
+    slices = await cluster.barn.range(SLICES.prefix(), SliceRecord)
+    on = [found.value.node for found in slices.items if found.value.state.is_on_node]
+    return [
+        {
+            "capabilities": {},
+            "labels": [],
+            **msgspec.to_builtins(found.value),
+            "slices": on.count(found.value.node),
+        }
+        for found in nodes.items
+    ]
+
+
+def _lines(record: NodeRecord, slices: int) -> Iterator[tuple[str, str]]:
+    yield "node", record.node
+    yield "slices", f"{slices} of {record.slices_max or 'any number'}"
+    offers = record.capacity
+    yield (
+        "offers",
+        f"cpu {format_cpu(offers.cpu_m)}, memory {format_bytes(offers.memory_bytes)}",
+    )
+    if record.reserved is not None:
+        kept = record.reserved
+        yield (
+            "reserved",
+            f"cpu {format_cpu(kept.cpu_m)}, memory {format_bytes(kept.memory_bytes)}, disk {format_bytes(kept.disk_bytes)}",
+        )
+    if record.labels:
+        yield "labels", ", ".join(record.labels)
+    if record.machine is not None:
+        yield from _machine_lines(record.machine)
+    for name, said in sorted(record.capabilities.items()):
+        yield "can", f"{name}: {said}"
+    yield "clock", _clock(record.clock_skew_ms)
+    if record.told_ms:
+        told = datetime.fromtimestamp(record.told_ms / 1000, UTC)
+        yield "told", f"{told:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _machine_lines(machine: Machine) -> Iterator[tuple[str, str]]:
+    yield "host", f"{machine.host}, {machine.kernel}, {machine.architecture}, boot {machine.boot}"
+    nodes = counted(machine.numa_nodes, "NUMA node")
+    yield "cpu", f"{format_cpu(machine.cpu_m)}, {nodes}"
+    yield "memory", format_bytes(machine.memory_bytes)
+    free, size = format_bytes(machine.disk_free_bytes), format_bytes(machine.disk_bytes)
+    yield "disk", f"{free} free of {size}"
+    for gpu in machine.gpus:
+        memory = f", {format_bytes(gpu.memory_bytes)}" if gpu.memory_bytes else ""
+        yield "gpu", f"{gpu.name}{memory}"
+    yield "versions", ", ".join(f"{name} {said}" for name, said in sorted(machine.versions.items()))
+    now = machine.pressure
+    yield (
+        "pressure",
+        "the kernel does not tell it"
+        if now is None
+        else f"cpu {now.cpu_some} %, memory {now.memory_some} %, io {now.io_some} % of the time",
+    )
+
+
+def _clock(skew_ms: int) -> str:
+    if not skew_ms:
+        return "as the Barn's"
+    return f"{abs(skew_ms) / 1000} s {'ahead of' if skew_ms > 0 else 'behind'} the Barn's"
