@@ -1,4 +1,4 @@
-"""Edges: batches of flights through a pipe between two processes, against the same bytes through a bare pipe.
+"""Edges: batches of flights over a pipe and over slots between two processes, against the same bytes through a bare pipe.
 
 Ours decodes every batch and reads one column; the reference is `os.write` and `readinto` of 1 MiB at a time through a pipe of 1 MiB and looks
 at nothing.  They take turns in one run; the ratio is the median of the turns', because the machine's mood changes between them.
@@ -10,19 +10,20 @@ import argparse
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+from runink.pipes import os_pipe, slots
 from runink.pipes.batch import Batch
-from runink.pipes.open import open_pipe
-from runink.pipes.os_pipe import open_reader, open_writer
+from runink.pipes.edge import EdgeReader, EdgeWriter
+from runink.pipes.open import PipeEnds, open_pipe, open_slots
 
 from figures import FLIGHTS, Figure, main
 
-MUST = 0.6
 CHUNK_BYTES = 1 << 20
 TURNS = 7
 BATCH_ROWS = (10_000, 65_536)
@@ -42,26 +43,51 @@ def batches_of(table: pa.Table, rows: int) -> list[pa.RecordBatch]:
         return list(reader)
 
 
-def in_child(write: Callable[[int], None], read: Callable[[int], int]) -> tuple[float, int]:
-    """Write in a forked child, read here; return seconds and what the reader returned."""
-    ends = open_pipe()
+class Turn(NamedTuple):
+    """What one way through an edge took: seconds, and those of the reader's processor; and how many bytes came."""
+
+    seconds: float
+    reader_cpu_s: float
+    bytes: int
+
+    @property
+    def megabytes_a_second(self) -> float:
+        return self.bytes / self.seconds / 1e6
+
+
+def in_child(ends: PipeEnds, write: Callable[[int], None], read: Callable[[int], int]) -> Turn:
+    """Write in a forked child, read here; `read` returns how many bytes came."""
     child = os.fork()
     if child == 0:
         os.close(ends.read)
         write(ends.write)
         os._exit(0)
     os.close(ends.write)
-    began = time.perf_counter()
-    result = read(ends.read)
-    seconds = time.perf_counter() - began
+    began, cpu_before = time.perf_counter(), time.process_time()
+    size = read(ends.read)
+    turn = Turn(time.perf_counter() - began, time.process_time() - cpu_before, size)
     _, status = os.waitpid(child, 0)
     assert status == 0
-    return seconds, result
+    return turn
 
 
-def ours(batches: list[pa.RecordBatch], repeats: int) -> tuple[float, int]:
+class Kind(NamedTuple):
+    """A kind of edge, and how many times as fast as the bare pipe it must be."""
+
+    name: str
+    ends: Callable[[], PipeEnds]
+    writer: Callable[..., EdgeWriter]
+    reader: Callable[..., EdgeReader]
+    must: float
+
+
+PIPE = Kind("pipe", open_pipe, os_pipe.open_writer, os_pipe.open_reader, 0.6)
+SLOTS = Kind("slots", open_slots, slots.open_writer, slots.open_reader, 2.0)
+
+
+def ours(kind: Kind, batches: list[pa.RecordBatch], repeats: int) -> Turn:
     def write(descriptor: int) -> None:
-        writer = open_writer(descriptor, fingerprint="bench")
+        writer = kind.writer(descriptor, fingerprint="bench")
         for _ in range(repeats):
             for data in batches:
                 writer.write(Batch(data, "bench", 0))
@@ -69,16 +95,16 @@ def ours(batches: list[pa.RecordBatch], repeats: int) -> tuple[float, int]:
         writer.close()
 
     def read(descriptor: int) -> int:
-        reader = open_reader(descriptor, fingerprint="bench")
+        reader = kind.reader(descriptor, fingerprint="bench")
         total = sum(pc.sum(batch.data.column("distance")).as_py() for batch in reader)
         assert total > 0
         reader.close()
         return reader.statistics().bytes
 
-    return in_child(write, read)
+    return in_child(kind.ends(), write, read)
 
 
-def bare(size: int) -> tuple[float, int]:
+def bare(size: int) -> Turn:
     def write(descriptor: int) -> None:
         chunk = memoryview(os.urandom(CHUNK_BYTES))
         left = size
@@ -93,32 +119,51 @@ def bare(size: int) -> tuple[float, int]:
                 got += count
         return got
 
-    return in_child(write, read)
+    return in_child(open_pipe(), write, read)
 
 
-def figure(table: pa.Table, rows: int, repeats: int) -> Figure:
-    batches = batches_of(table, rows)
-    pairs: list[tuple[float, float]] = []
-    for _ in range(TURNS):
-        seconds, size = ours(batches, repeats)
-        bare_seconds, same = bare(size)
-        assert same == size
-        pairs.append((size / seconds / 1e6, size / bare_seconds / 1e6))
-    ratio = median(one / other for one, other in pairs)
+def speed(kind: Kind, rows: int, turns: list[tuple[Turn, Turn]]) -> Figure:
     return Figure(
-        f"pipe edge, batches of {rows} rows, MB/s",
-        round(median(one for one, _ in pairs)),
-        round(median(other for _, other in pairs)),
-        round(ratio, 2),
-        f">= {MUST}",
-        ratio >= MUST,
+        f"{kind.name}, batches of {rows} rows, MB/s",
+        round(median(mine.megabytes_a_second for mine, _ in turns)),
+        round(median(other.megabytes_a_second for _, other in turns)),
+        round(ratio := ratio_of(turns, lambda turn: turn.megabytes_a_second), 2),
+        f">= {kind.must}",
+        ratio >= kind.must,
     )
+
+
+def reader_cpu(kind: Kind, rows: int, turns: list[tuple[Turn, Turn]]) -> Figure:
+    return Figure(
+        f"{kind.name}, batches of {rows} rows, reader's processor, s a GB",
+        round(median(mine.reader_cpu_s / mine.bytes * 1e9 for mine, _ in turns), 3),
+        round(median(other.reader_cpu_s / other.bytes * 1e9 for _, other in turns), 3),
+        round(ratio_of(turns, lambda turn: turn.reader_cpu_s), 2),
+        "-",
+        met=True,
+    )
+
+
+def ratio_of(turns: list[tuple[Turn, Turn]], figure: Callable[[Turn], float]) -> float:
+    return median(figure(mine) / figure(other) for mine, other in turns)
+
+
+def figures(table: pa.Table, rows: int, repeats: int) -> Iterator[Figure]:
+    batches = batches_of(table, rows)
+    found: dict[Kind, list[tuple[Turn, Turn]]] = {PIPE: [], SLOTS: []}
+    for _ in range(TURNS):
+        for kind, turns in found.items():
+            mine = ours(kind, batches, repeats)
+            turns.append((mine, bare(mine.bytes)))
+    for kind, turns in found.items():
+        yield speed(kind, rows, turns)
+        yield reader_cpu(kind, rows, turns)
 
 
 def measure(arguments: argparse.Namespace) -> list[Figure]:
     """`repeats` is how often the 336,776 flights go through the pipe in one turn."""
     table = flights()
-    return [figure(table, rows, arguments.repeats) for rows in BATCH_ROWS]
+    return [one for rows in BATCH_ROWS for one in figures(table, rows, arguments.repeats)]
 
 
 if __name__ == "__main__":

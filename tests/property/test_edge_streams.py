@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runink.errors import ProtocolViolation
@@ -25,8 +27,10 @@ from runink.pipes.frames import (
     packed,
     unpacked,
 )
-from runink.pipes.open import open_pipe
+from runink.pipes import slots
+from runink.pipes.open import open_pipe, open_slots
 from runink.pipes.os_pipe import open_reader, open_writer
+from runink.pipes.slot_protocol import unpacked_head
 
 BODIES = {
     Kind.SCHEMA: BODY_BYTES_MAX,
@@ -76,9 +80,7 @@ def batches(draw: Any) -> Batch:
 EVENTS = st.lists(st.builds(Barrier, st.integers(0, 99)) | batches(), max_size=6)
 
 
-def written(events: list[Batch | Barrier], *, ends: bool = True) -> bytes:
-    pipe = open_pipe()
-    writer: EdgeWriter = open_writer(pipe.write, fingerprint="f")
+def write_all(writer: EdgeWriter, events: list[Batch | Barrier], *, ends: bool = True) -> None:
     for event in events:
         if isinstance(event, Barrier):
             writer.barrier(event.epoch)
@@ -87,6 +89,11 @@ def written(events: list[Batch | Barrier], *, ends: bool = True) -> bytes:
     if ends:
         writer.end()
     writer.close()
+
+
+def written(events: list[Batch | Barrier], *, ends: bool = True) -> bytes:
+    pipe = open_pipe()
+    write_all(open_writer(pipe.write, fingerprint="f"), events, ends=ends)
     with os.fdopen(pipe.read, "rb") as file:
         return file.read()
 
@@ -98,9 +105,25 @@ def reader_of(data: bytes) -> EdgeReader:
     return open_reader(pipe.read, fingerprint="f")
 
 
+def crossed(events: list[Batch | Barrier]) -> tuple[list[Batch | Barrier], Exception | None]:
+    """Return what comes out of slots into which a thread writes these."""
+    ends = open_slots()
+    reader = slots.open_reader(ends.read, fingerprint="f")
+    writer = slots.open_writer(ends.write, fingerprint="f", memory_bytes=1)
+    thread = threading.Thread(target=write_all, args=(writer, events))
+    thread.start()
+    try:
+        return drained(reader)
+    finally:
+        thread.join()
+
+
 def read(data: bytes) -> tuple[list[Batch | Barrier], Exception | None]:
+    return drained(reader_of(data))
+
+
+def drained(reader: EdgeReader) -> tuple[list[Batch | Barrier], Exception | None]:
     found: list[Batch | Barrier] = []
-    reader = reader_of(data)
     try:
         found.extend(reader.events())
     except (ProducerFailed, ProtocolViolation) as error:
@@ -146,6 +169,31 @@ def test_a_greeting_comes_back_as_it_was(fingerprint: str) -> None:
 @settings(max_examples=60)
 def test_a_stream_comes_back_as_it_was(events: list[Batch | Barrier]) -> None:
     assert read(written(events)) == (events, None)
+
+
+@pytest.mark.parametrize("inline_bytes_max", [0, slots.INLINE_BYTES_MAX])
+def test_what_crosses_slots_comes_back_as_it_was(inline_bytes_max: int) -> None:
+    """With slots of 64 bytes a body lies in many, and its pieces are cut anywhere."""
+
+    @given(EVENTS)
+    @settings(max_examples=60)
+    def holds(events: list[Batch | Barrier]) -> None:
+        assert crossed(events) == (events, None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots, "INLINE_BYTES_MAX", inline_bytes_max)
+        patch.setattr(slots, "slot_bytes", lambda _: 64)
+        patch.setattr(slots._Outgoing, "batch_bytes_max", 1 << 20)
+        holds()
+
+
+@given(st.binary(max_size=200))
+def test_a_message_to_the_reader_of_slots_is_a_frame_or_refused(message: bytes) -> None:
+    try:
+        unpacked_head(message)
+    except ProtocolViolation:
+        return
+    assert message[: len(b"RnkF")] == b"RnkF"
 
 
 @given(EVENTS, st.data())
