@@ -100,3 +100,25 @@ def test_a_log_that_cannot_be_written_is_lost_and_nothing_else(tmp_path: Path) -
     log.write(Stream.STDOUT, ["b"], at_ms=1)
     log.close()
     assert log.tail == ("a", "b")
+
+
+def test_a_log_says_what_it_was_given_and_what_it_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slice_logs, "FILE_BYTES_MAX", 200)
+    path = log_path(tmp_path, "s", 1)
+    log = SliceLog(path)
+    log.write(Stream.STDOUT, ["x" * 300, "y"], at_ms=1)
+    log.write(Stream.STDOUT, [], at_ms=1)
+    log.write(Stream.STDOUT, ["ü" * 10], at_ms=1)
+    log.close()
+    assert log.facts == (3, path.stat().st_size, 20)
+
+
+def test_a_log_that_cannot_be_written_says_what_was_lost(tmp_path: Path) -> None:
+    (tmp_path / "logs").touch()  # in the way of the folder
+    log = SliceLog(log_path(tmp_path, "s", 1))
+    log.write(Stream.STDOUT, ["one", "two"], at_ms=1)
+    log.write(Stream.STDOUT, ["three"], at_ms=1)
+    log.close()
+    assert log.facts == (3, 0, len("onetwothree"))
