@@ -245,15 +245,20 @@ class Births:
         """Ask the fork server for a cell; nothing if that is gone. Raises OSError."""
         trees = self._trees(launch, meant, owner)
         cell, theirs = self.cells.make(launch, network=nursery.network)
+        doors: list[int] = []
         try:
+            handed = [theirs.fileno()]
             if self._confines is not None:
                 cell.confine = self._confines.make(cell.number, launch)
                 self.cells.watch(cell)
-            handed = [theirs.fileno(), *(tree.descriptor for tree in trees)]
+                doors = cell.confine.group.doors()
+                handed += doors
+                if cell.confine.is_born_in:
+                    handed.append(cell.confine.group.descriptor)
+            handed += (tree.descriptor for tree in trees)
             outbox = nursery.outbox
-            if outbox is not None and outbox.send(
-                self._fork(cell.number, launch, trees), descriptors=handed
-            ):
+            fork = self._fork(cell, launch, trees, doors=len(doors))
+            if outbox is not None and outbox.send(fork, descriptors=handed):
                 return cell
             nursery.kill()
             self._remove(cell)
@@ -262,6 +267,7 @@ class Births:
             raise
         finally:
             theirs.close()
+            close_all(doors)
             close_all([tree.descriptor for tree in trees])
         return None
 
@@ -271,10 +277,12 @@ class Births:
         self._walls.claim(launch.herd)
         return self._walls.trees(launch, meant, owner=owner)
 
-    def _fork(self, number: int, launch: Launch, trees: list[Tree]) -> Fork:
+    def _fork(self, cell: Cell, launch: Launch, trees: list[Tree], *, doors: int) -> Fork:
         return Fork(
-            cell=number,
+            cell=cell.number,
             isolated=self._walls is not None,
+            doors=doors,
+            born_in=cell.confine is not None and cell.confine.is_born_in,
             targets=[tree.target for tree in trees],
             writable=[path for path, mode in launch.binds if mode == READ_WRITE],
             links=self._walls.links if self._walls is not None else [],
@@ -283,23 +291,31 @@ class Births:
         )
 
     def _send_off(self, cell: Cell) -> None:
-        """Give a new cell its ids, and its slice."""
-        record = self._record_of(cell)
-        step = 5
+        """Give a new cell its ids, and let it close itself off."""
         try:
-            if cell.confine is not None:
-                cell.confine.group.join(cell.pid)
-            step = 6
             if self._walls is not None:
                 self._walls.give_ids(cell.pid, cell.herd)
         except OSError as error:
-            self._fail(cell, NOT_PREPARED, f"{_at(step)}: {describe(error)}")
+            self._fail(cell, NOT_PREPARED, f"{_at(6)}: {describe(error)}")
             cell.kill()
             return
-        is_sent = cell.outbox.send(Go())
-        if is_sent and cell.slice:
-            is_sent = record is not None and self._assign(cell, record)
-        if not is_sent:
+        if not cell.outbox.send(Go()):
+            cell.kill()
+
+    def _on_sealed(self, cell: Cell, report: dict[str, str]) -> None:
+        """Look whether the cell is where it belongs, and give it its slice, or to the pool."""
+        told = self._confines.told if self._confines is not None else {}
+        cell.state, cell.report = CellState.SEALED, report | told
+        try:
+            if cell.confine is not None:
+                cell.confine.group.check(cell.pid)
+        except OSError as error:
+            self._fail(cell, NOT_PREPARED, f"{_at(5)}: {describe(error)}")
+            cell.kill()
+            return
+        record = self._record_of(cell)
+        is_expected = self._pool.waits(cell.number) if not cell.slice else record is not None
+        if not is_expected or (record is not None and not self._assign(cell, record)):
             cell.kill()
 
     def _assign(self, cell: Cell, record: Record) -> bool:
@@ -333,10 +349,7 @@ class Births:
     def _on_message(self, cell: Cell, packet: Packet, now_s: float) -> None:
         match understood(packet, FROM_CELL, INNER_FIELDS).message:
             case Sealed(report):
-                told = self._confines.told if self._confines is not None else {}
-                cell.state, cell.report = CellState.SEALED, report | told
-                if not cell.slice and not self._pool.waits(cell.number):
-                    cell.kill()
+                self._on_sealed(cell, report)
             case Started():
                 cell.state = CellState.WORKING
                 record = self._register.started(cell.slice, pid=cell.pid, now_s=now_s)

@@ -1,7 +1,8 @@
 """A cell: the two processes that wait for a slice, and what they do until it comes.
 
     first process (`init.py`)               worker
-    forks the worker                        waits for `go`: its ids and cgroups
+    joins the cgroups
+    forks the worker                        waits for `go`: its ids
     waits until the root is changed         closes itself off (`isolation.py` 7 to 10)
     gives up its own privileges   <-------- says so
     says so                       --------> gives up its own; says `sealed`
@@ -50,9 +51,16 @@ HANDED_MIN: Final = 4  # descriptors of a slice without data pipes
 M = TypeVar("M", Go, Assign)
 
 
-def be_cell(link: int, rooms: Rooms | None, seals: Seals | None, entry: Entry) -> NoReturn:
-    """Be the cell whose socket is `link`: of its own processes if there are rooms, else this one. Signals are blocked. Never returns."""
+def be_cell(
+    link: int, doors: list[int], rooms: Rooms | None, seals: Seals | None, entry: Entry
+) -> NoReturn:
+    """Be the cell whose socket is `link`: of its own processes if there are rooms, else this one. Signals are blocked. Never returns.
+
+    `doors` are descriptors by which it joins its cgroups, before there is a second process.
+    """
     try:
+        for door in doors:
+            os.write(door, b"0")
         if rooms is None or seals is None:
             _be_plain(link, entry)
         first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -182,6 +182,31 @@ class Group:
         for one in self.layout.hierarchies:
             if not (one.is_v2 and is_cloned):
                 files.write(f"{one.directory}/cgroup.procs", str(pid))
+        self.check(pid)
+
+    def doors(self) -> list[int]:
+        """Return descriptors, the caller's, of the files by which a process with one thread joins the v1 groups: it writes `0` to each.
+
+        Nothing has to stand still for a thread that moves itself. A process that is moved by another waits for all that fork or end: milliseconds on a busy machine.
+        """
+        found: list[int] = []
+        try:
+            for one in (one for one in self.layout.hierarchies if not one.is_v2):
+                found += [os.open(f"{one.directory}/tasks", os.O_WRONLY | os.O_CLOEXEC)]
+        except BaseException:
+            for descriptor in found:
+                os.close(descriptor)
+            raise
+        return found
+
+    def let_in(self, user: int) -> None:
+        """Let this user bring processes into the v2 group, and through it into those below: what a clone with CLONE_INTO_CGROUP asks for."""
+        unified = self.layout.unified
+        if unified is not None:
+            os.chown(f"{unified.directory}/cgroup.procs", user, -1)
+
+    def check(self, pid: int) -> None:
+        """Look whether the process is in the group, in every hierarchy. Raises OSError if it is not."""
         lines = files.read(f"/proc/{pid}/cgroup").splitlines()
         for one in self.layout.hierarchies:
             if f"{','.join(one.controllers)}:{one.path}" not in {

@@ -15,6 +15,7 @@ from runink.sandbox.cgroups import (
     UNLIMITED,
     Events,
     Group,
+    Join,
     Layout,
     Limits,
     Oom,
@@ -24,6 +25,7 @@ from runink.sandbox.cgroups import (
     leave,
     leftovers,
 )
+from runink.sandbox.ids import ZYGOTE
 from runink.sandbox.log import describe, log
 from runink.sandbox.protocol import Launch
 
@@ -41,10 +43,11 @@ def detected(socket_path: str) -> Layout:
 class Confine:
     """A cell's cgroup, from before its birth to its removal. `watch` hears of memory at its end, where nobody else then ends all of it."""
 
-    __slots__ = ("events", "group", "usage", "watch")
+    __slots__ = ("events", "group", "is_born_in", "usage", "watch")
 
-    def __init__(self, group: Group, watch: OomWatch | None) -> None:
+    def __init__(self, group: Group, watch: OomWatch | None, *, is_born_in: bool) -> None:
         self.group = group
+        self.is_born_in = is_born_in  # its first process is cloned into the v2 group
         self.watch = watch
         self.events = Events()
         self.usage = Usage()
@@ -58,6 +61,7 @@ class Confines:
         self._base = Group(layout)
         self._herds: dict[str, Group] = {}
         self._leaving: list[Group] = []
+        self._zygotes: Group | None = None
         found = leftovers(self._base, within_s=LEFTOVERS_S)
         if found.removed or found.staying:
             log("cgroups left over", removed=len(found.removed), staying=len(found.staying))
@@ -70,7 +74,17 @@ class Confines:
     def make(self, number: int, launch: Launch) -> Confine:
         """Make the cgroup of a cell with its limits. Raises OSError."""
         group = self._herd(launch.herd).make_slice(f"c{number}", _limits(launch))
-        return Confine(group, self._watch(group, launch))
+        is_born_in = self._layout.join is Join.CLONE
+        if is_born_in:
+            group.let_in(ZYGOTE)
+        return Confine(group, self._watch(group, launch), is_born_in=is_born_in)
+
+    def take_in_zygote(self, pid: int) -> None:
+        """Bring a fork server beneath our base: only from there may it clone into groups of ours. Raises OSError."""
+        if self._zygotes is None:
+            self._zygotes = self._base.make_slice("zygotes", UNLIMITED)
+            self._base.let_in(ZYGOTE)
+        self._zygotes.join(pid)
 
     def limit(self, confine: Confine, launch: Launch) -> None:
         """Put a slice's limits in the place of those that its cell was made with. Raises OSError."""
@@ -107,8 +121,8 @@ class Confines:
     def close(self) -> None:
         """Remove all that is ours; what has processes yet stays for the next spawner to clear."""
         self.remove_leaving()
-        for herd in self._herds.values():
-            _is_gone(herd)
+        for group in (*self._herds.values(), *filter(None, [self._zygotes])):
+            _is_gone(group)
         try:
             leave(self._base)
         except OSError as error:

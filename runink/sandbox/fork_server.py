@@ -62,6 +62,7 @@ from runink.sandbox.namespaces import Child, cloned
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
 from runink.sandbox.protocol import ForkServerReady, Preload
 from runink.sandbox.syscalls import (
+    CLONE_INTO_CGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -141,14 +142,18 @@ class ForkServer:
 
     def _fork(self, fork: Fork, descriptors: list[int]) -> None:
         try:
-            if self._entry is None or len(descriptors) != 1 + len(fork.targets):
+            link, *rest = descriptors
+            doors, rest = rest[: fork.doors], rest[fork.doors :]
+            group, trees = (rest[0], rest[1:]) if fork.born_in else (0, rest)
+            if self._entry is None or len(trees) != len(fork.targets):
                 text = self._problem or "descriptors are missing"
                 self._outbox.send(Unforked(fork.cell, text))
                 return
             block_signals()
-            child = cloned(self._namespaces if fork.isolated else 0)
+            flags = self._namespaces if fork.isolated else 0
+            child = cloned(flags | (CLONE_INTO_CGROUP if fork.born_in else 0), cgroup=group)
             if not child.pid:
-                be_cell(descriptors[0], _rooms(fork, descriptors), self._seals, self._entry)
+                be_cell(link, doors, _rooms(fork, trees), self._seals, self._entry)
             self._tell(fork.cell, child)
         except OSError as error:
             self._outbox.send(Unforked(fork.cell, describe(error)))
@@ -222,7 +227,7 @@ def _close_off(link: socket.socket) -> Seals | None:
 def _rooms(fork: Fork, descriptors: list[int]) -> Rooms | None:
     if not fork.isolated:
         return None
-    trees = [Tree(*one) for one in zip(fork.targets, descriptors[1:], strict=True)]
+    trees = [Tree(*one) for one in zip(fork.targets, descriptors, strict=True)]
     return Rooms(trees, fork.links, fork.writable, fork.folder, fork.scratch_bytes)
 
 

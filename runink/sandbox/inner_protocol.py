@@ -2,7 +2,7 @@
 
     spawner -> fork server                               fork server -> spawner
     root      trees                                      ready        -       at the start and behind each preload
-    fork      the cell's end of its socket, trees        forked       pidfd   the cell's first process, which waits
+    fork      the cell's socket, cgroups, trees          forked       pidfd   the cell's first process, which waits
     preload   -                                          unforked     -       it could not be made, `text` says why
                                                          ended        -       wait4's status and use of resources
 
@@ -53,10 +53,15 @@ class Root(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """A cell to be made. `targets` say where its trees belong, `writable` which of them it may change, `folder` is there in any case; without `isolated` it is a plain process."""
+    """A cell to be made; without `isolated` it is a plain process. `targets` say where its trees belong, `writable` which of them it may change, `folder` is there in any case.
+
+    Its descriptors: the cell's socket, `doors` files by which it joins its cgroups itself, with `born_in` the cgroup that it is cloned into, the trees.
+    """
 
     cell: int
     isolated: bool
+    doors: int
+    born_in: bool
     targets: list[str]
     writable: list[str]
     links: list[list[str]]
@@ -146,6 +151,8 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
     Fork: {
         "cell": _CELL,
         "isolated": FLAG,
+        "doors": whole(0, 64),
+        "born_in": FLAG,
         "targets": _TARGETS,
         "writable": _TARGETS,
         "links": _LINKS,

@@ -58,6 +58,7 @@ class Lives:
             self.register, walls, confines, pool, refuse=self.refuse, begun=self._begun
         )
         self._walls = walls
+        self._confines = confines
         self._given_up: set[int] = set()  # processes that were reported as survivors
         self._must_sweep = False
 
@@ -203,7 +204,7 @@ class Lives:
             if due_s is None or due_s > now_s:
                 continue
             try:
-                nursery.start(self._walls)
+                nursery.start(self._walls, self._confines)
             except OSError as error:
                 self._fork_server_lost(nursery, describe(error), now_s)
 

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, kept_environment
+from runink.sandbox.confines import Confines
 from runink.sandbox.inner_protocol import TO_FORK_SERVER
 from runink.sandbox.packets import Outbox, Packet, close_all, receive
 from runink.sandbox.protocol import MODULES_MAX, NO_NETWORK, ForkServerReady, Preload
@@ -106,7 +107,7 @@ class Nursery:
         """Return when it must be started, or nothing while there is one."""
         return None if self.pid else self.start_at_s
 
-    def start(self, walls: Walls | None) -> None:
+    def start(self, walls: Walls | None, confines: Confines | None) -> None:
         """Start the process, and tell it the root that it is to close itself off in. Without walls it makes plain slices. Raises OSError."""
         assert not self.pid
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -118,6 +119,8 @@ class Nursery:
                 raise
         ours.setblocking(False)
         self.link, self.outbox = ours, Outbox(ours, TO_FORK_SERVER)
+        if confines is not None:
+            confines.take_in_zygote(self.pid)
         if walls is not None:
             root, trees = walls.zygote_root(has_network=self.network != NO_NETWORK)
             self.outbox.send(root, descriptors=trees)
