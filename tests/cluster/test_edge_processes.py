@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,18 @@ from typing import Final
 import pyarrow as pa
 import pytest
 from runink.errors import ProtocolViolation
+from runink.pipes import os_pipe, slots
 from runink.pipes.batch import Batch
 from runink.pipes.edge import ConsumerGone, EdgeReader, EdgeWriter, ProducerFailed
-from runink.pipes.open import open_pipe
-from runink.pipes.os_pipe import open_reader, open_writer
+from runink.pipes.open import open_pipe, open_slots
+from runink.pipes.slot_pool import SLOTS_MAX
 
+ENDS: Final = {"pipe": open_pipe, "slots": open_slots}
+WRITERS: Final = {"pipe": os_pipe.open_writer, "slots": slots.open_writer}
+READERS: Final = {"pipe": os_pipe.open_reader, "slots": slots.open_reader}
 ROWS: Final = 50_000  # 400 KB a batch: several do not fit into a pipe
 BATCHES: Final = 8
+KEPT: Final = 3
 ENDED_S: Final = 30  # for a child to end: far more than it takes, far less than for ever
 
 
@@ -33,10 +39,22 @@ def batch(number: int) -> Batch:
     return Batch(pa.record_batch({"n": column}), "producer", start)
 
 
+def huge(number: int) -> Batch:
+    """Return a batch of one row that cannot be cut: larger than a pipe, and than two slots."""
+    return Batch(pa.record_batch({"t": [str(number) * (20 << 20)]}), "producer", number)
+
+
+def consume(reader: EdgeReader) -> None:
+    """Keep what comes, say that it has come, and stand still."""
+    kept = [one for one, _ in zip(reader, range(KEPT), strict=False)]
+    os.write(sys.stdout.fileno(), b"%d\n" % len(kept))
+    signal.pause()
+
+
 def produce(writer: EdgeWriter, ending: str) -> None:
     """Write batches and end as told. Returns only if the stream ended."""
     for number in range(BATCHES):
-        writer.write(batch(number))
+        writer.write(huge(number) if ending == "huge" else batch(number))
     match ending:
         case "end":
             writer.end()
@@ -54,7 +72,9 @@ def produce(writer: EdgeWriter, ending: str) -> None:
 
 
 def main() -> int:
-    writer = open_writer(int(sys.argv[1]), fingerprint="f")
+    if sys.argv[2] == "consume":
+        consume(READERS[sys.argv[3]](int(sys.argv[1]), fingerprint="f"))
+    writer = WRITERS[sys.argv[3]](int(sys.argv[1]), fingerprint="f")
     try:
         produce(writer, sys.argv[2])
     except ConsumerGone:
@@ -63,17 +83,22 @@ def main() -> int:
     return 0
 
 
+@pytest.fixture(params=ENDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @contextmanager
 def producer(
-    ending: str, *, fingerprint: str = "f"
+    ending: str, kind: str, *, fingerprint: str = "f"
 ) -> Iterator[tuple[EdgeReader, subprocess.Popen[bytes]]]:
     """Run a producer, and give the reader of its edge."""
-    ends = open_pipe()
+    ends = ENDS[kind]()
     child = subprocess.Popen(
-        [sys.executable, __file__, str(ends.write), ending], pass_fds=[ends.write]
+        [sys.executable, __file__, str(ends.write), ending, kind], pass_fds=[ends.write]
     )
     os.close(ends.write)
-    reader = open_reader(ends.read, fingerprint=fingerprint)
+    reader = READERS[kind](ends.read, fingerprint=fingerprint)
     try:
         yield reader, child
     finally:
@@ -82,8 +107,8 @@ def producer(
         child.wait(ENDED_S)
 
 
-def test_all_batches_come_over_and_the_end_is_clean() -> None:
-    with producer("end") as (reader, child):
+def test_all_batches_come_over_and_the_end_is_clean(kind: str) -> None:
+    with producer("end", kind) as (reader, child):
         numbers = [n for one in reader for n in one.data["n"].to_pylist()]
         assert numbers == list(range(ROWS * BATCHES))
         assert child.wait(ENDED_S) == 0
@@ -100,9 +125,9 @@ def test_all_batches_come_over_and_the_end_is_clean() -> None:
     ],
 )
 def test_every_other_end_is_a_failed_producer_behind_all_that_it_wrote(
-    ending, status, told
+    kind: str, ending, status, told
 ) -> None:
-    with producer(ending) as (reader, child):
+    with producer(ending, kind) as (reader, child):
         came = []
         with pytest.raises(ProducerFailed, match=told):
             came.extend(one.data.num_rows for one in reader)
@@ -110,17 +135,17 @@ def test_every_other_end_is_a_failed_producer_behind_all_that_it_wrote(
         assert child.wait(ENDED_S) == status
 
 
-def test_what_is_printed_into_an_edge_is_not_taken_for_data() -> None:
-    with producer("print") as (reader, _):
+def test_what_is_printed_into_an_edge_is_not_taken_for_data(kind: str) -> None:
+    with producer("print", kind) as (reader, _):
         came = []
         with pytest.raises(ProtocolViolation, match="no frame of an edge"):
             came.extend(one.data.num_rows for one in reader)
         assert came == [ROWS] * BATCHES
 
 
-def test_a_producer_that_is_killed_in_the_middle_of_a_frame_has_failed() -> None:
+def test_a_producer_that_is_killed_in_the_middle_of_a_frame_has_failed(kind: str) -> None:
     """The pipe is full and nobody reads, so that the producer is in the middle of a batch when it is killed."""
-    with producer("for ever") as (reader, child):
+    with producer("for ever", kind) as (reader, child):
         stream = iter(reader)
         next(stream)
         child.kill()
@@ -132,30 +157,85 @@ def test_a_producer_that_is_killed_in_the_middle_of_a_frame_has_failed() -> None
         assert len(came) < BATCHES
 
 
-def test_a_producer_whose_reader_goes_is_told_and_ends() -> None:
-    with producer("for ever") as (reader, child):
+def test_a_producer_that_is_killed_in_the_middle_of_a_row_has_failed(kind: str) -> None:
+    """Of the second row nobody has read the beginning, and there is no room for the rest."""
+    with producer("huge", kind) as (reader, child):
+        stream = iter(reader)
+        first = next(stream)
+        child.kill()
+        child.wait(ENDED_S)
+        with pytest.raises(ProducerFailed):
+            next(stream)
+        assert first.data == huge(0).data
+        assert shared_memory(os.getpid()) <= SLOTS_MAX
+        reader.close()
+        del first, stream
+        assert shared_memory(os.getpid()) == 0
+
+
+def test_a_reader_that_is_killed_while_it_reads_is_told_to_its_writer_and_leaves_nothing(
+    kind: str,
+) -> None:
+    before = descriptors()
+    ends = ENDS[kind]()
+    child = subprocess.Popen(
+        [sys.executable, __file__, str(ends.read), "consume", kind],
+        pass_fds=[ends.read],
+        stdout=subprocess.PIPE,
+    )
+    os.close(ends.read)
+    writer = WRITERS[kind](ends.write, fingerprint="f")
+    killer = threading.Thread(target=kill_when_it_reads, args=(child,))
+    killer.start()
+    with pytest.raises(ConsumerGone):
+        produce(writer, "for ever")
+    killer.join(ENDED_S)
+    writer.close()
+    assert child.wait(ENDED_S) == -signal.SIGKILL
+    assert shared_memory(os.getpid()) == 0
+    assert descriptors() == before
+
+
+def kill_when_it_reads(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdout is not None
+    with child.stdout as said:
+        assert int(said.readline()) == KEPT
+    child.kill()
+
+
+def test_a_producer_whose_reader_goes_is_told_and_ends(kind: str) -> None:
+    with producer("for ever", kind) as (reader, child):
         next(iter(reader))
         reader.close()
         assert child.wait(ENDED_S) == 7
 
 
-def test_ends_of_two_pipelines_part_at_the_first_frame() -> None:
-    with producer("for ever", fingerprint="other") as (reader, child):
+def test_ends_of_two_pipelines_part_at_the_first_frame(kind: str) -> None:
+    with producer("for ever", kind, fingerprint="other") as (reader, child):
         with pytest.raises(ProtocolViolation, match="the writer's contract is f"):
             next(iter(reader))
         reader.close()
         assert child.wait(ENDED_S) == 7
 
 
-def test_a_stopped_reader_stops_the_producer_with_bounded_memory() -> None:
+def test_a_stopped_reader_stops_the_producer_with_bounded_memory(kind: str) -> None:
     """The producer writes for ever: with nobody reading it waits in the kernel, and what it holds does not grow."""
-    with producer("for ever") as (reader, child):
+    with producer("for ever", kind) as (reader, child):
         stream = iter(reader)
         sizes = []
         for _ in range(200):
             next(stream)
             sizes.append(resident_kb(child.pid))
         assert max(sizes[100:]) <= max(sizes[:100]) * 1.1 + 1024
+
+
+def shared_memory(pid: int) -> int:
+    """Return how many slots the process has mapped."""
+    return Path(f"/proc/{pid}/maps").read_text().count("memfd:runink-slot")
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def resident_kb(pid: int) -> int:
