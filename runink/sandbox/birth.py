@@ -1,8 +1,11 @@
-"""What a worker does from its assignment to the step's first instruction.
+"""What a worker does before it has a slice, and from its assignment to the step's first instruction.
 
-    1  descriptors: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket, 4... the data pipes in the order of the launch
-    2  working directory; environment: the names of ENVIRONMENT_KEPT as the spawner has them, then what the launch adds, nothing else
-    3  says `started`, closes everything else, takes the job out of its sealed memory, and calls the entry
+    before    signals as a fresh process has them; of the environment the names of ENVIRONMENT_KEPT, as the spawner has them; the working directory; seeds.
+              One that is to wait goes the way once for nothing (`rehearse`): what is touched then need not be copied when it counts
+    1         takes the job out of its sealed memory
+    2         descriptors: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket, 4... the data pipes in the order of the launch
+    3         adds what the launch adds to the environment
+    4         says `started`, closes everything else, and calls the entry
 
 The entry is called as `entry(job, control, descriptors)`, the latter two as numbers.  What it returns is the exit code (nothing is 0), an exception is a traceback on stderr and
 code 70 (EX_SOFTWARE).  The process ends by `_exit`: output is flushed, exit handlers are not run, threads are not waited for.
@@ -21,16 +24,24 @@ import gc
 import os
 import random  # noqa: F401 - being loaded, it seeds itself anew in every fork; who loads it later is seeded then
 import signal
+import socket
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn, TextIO
 
 from runink.sandbox.arguments import ENVIRONMENT_KEPT
-from runink.sandbox.inner_protocol import Assign, Started, Unborn
-from runink.sandbox.kernel import content_of
+from runink.sandbox.inner_protocol import (
+    FROM_CELL,
+    INNER_FIELDS,
+    TO_CELL,
+    Assign,
+    Started,
+    Unborn,
+)
+from runink.sandbox.kernel import content_of, sealed
 from runink.sandbox.log import describe
-from runink.sandbox.packets import Outbox
+from runink.sandbox.packets import Outbox, receive, understood
 
 EXIT_EXCEPTION = 70
 CONTROL = 3
@@ -91,13 +102,11 @@ def run_entry(entry: Entry, job: bytes, data_count: int) -> int:
 
 
 def _prepare(assign: Assign, handed: Handed, outbox: Outbox) -> bytes:
-    """Do steps 1 to 3, and return the job."""
+    """Do steps 1 to 4, and return the job."""
     try:
         job = content_of(handed.job)
         _place_descriptors(handed)
-        os.chdir(assign.cwd)
-        _set_environment(assign.environment)
-        _reseed_numpy()
+        os.environ.update(assign.environment)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
         outbox.send(Unborn(0, describe(error)))
         os._exit(EXIT_EXCEPTION)
@@ -116,7 +125,36 @@ def _place_descriptors(handed: Handed) -> None:
         os.dup2(descriptor, place, inheritable=place < CONTROL)
 
 
-def reset_signals() -> None:
+def make_ready(folder: str) -> None:
+    """Do what can be done before there is a slice, in a worker that is closed off. Raises OSError."""
+    os.chdir(folder)
+    _reset_signals()
+    for name in [name for name in os.environ if name not in ENVIRONMENT_KEPT]:
+        del os.environ[name]
+    _reseed_numpy()
+
+
+def rehearse() -> None:
+    """Go the way from an assignment to the first instruction once, with nothing at its end. Raises OSError."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here, there:
+        memory = sealed(b"rehearsal")
+        Outbox(here, TO_CELL).send(Assign("rehearsal", {"REHEARSAL": ""}), descriptors=[memory] * 4)
+        os.close(memory)
+        packet = receive(there)
+        assert packet is not None
+        assign = understood(packet, TO_CELL, INNER_FIELDS).message
+        content_of(packet.descriptors[0])
+        for descriptor in packet.descriptors:
+            os.close(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, PARKED))
+            os.close(descriptor)
+        os.close(os.open("/dev/null", os.O_RDONLY))
+        os.environ.update(assign.environment)
+        del os.environ["REHEARSAL"]
+        Outbox(there, FROM_CELL).send(Started(assign.slice))
+
+
+def _reset_signals() -> None:
     """Have signals as a fresh process has them, but for SIGPIPE, which Python ignores: undo also what whoever started the node had ignored."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - PYTHON_IGNORES:
@@ -124,12 +162,6 @@ def reset_signals() -> None:
             continue
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _set_environment(added: Mapping[str, str]) -> None:
-    for name in [name for name in os.environ if name not in ENVIRONMENT_KEPT]:
-        del os.environ[name]
-    os.environ.update(added)
 
 
 def _reseed_numpy() -> None:

@@ -288,6 +288,7 @@ class Births:
             links=self._walls.links if self._walls is not None else [],
             folder=launch.cwd,
             scratch_bytes=launch.scratch_bytes,
+            waits=not launch.slice,
         )
 
     def _send_off(self, cell: Cell) -> None:
@@ -325,7 +326,7 @@ class Births:
             own = self._walls.own_id(cell.herd)
             for descriptor in (record.handed[STDOUT], record.handed[STDERR]):
                 os.fchown(descriptor, own, own)
-        assign = Assign(launch.slice, launch.cwd, launch.environment)
+        assign = Assign(launch.slice, launch.environment)
         is_sent = cell.outbox.send(assign, descriptors=record.handed)
         self._register.handed_over(record)
         return is_sent

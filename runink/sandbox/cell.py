@@ -17,9 +17,17 @@ import os
 import signal
 import socket
 import traceback
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
-from runink.sandbox.birth import EXIT_EXCEPTION, PARKED, Entry, Handed, be_slice, reset_signals
+from runink.sandbox.birth import (
+    EXIT_EXCEPTION,
+    PARKED,
+    Entry,
+    Handed,
+    be_slice,
+    make_ready,
+    rehearse,
+)
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.init import be_init
 from runink.sandbox.inner_protocol import (
@@ -51,40 +59,56 @@ HANDED_MIN: Final = 4  # descriptors of a slice without data pipes
 M = TypeVar("M", Go, Assign)
 
 
-def be_cell(
-    link: int, doors: list[int], rooms: Rooms | None, seals: Seals | None, entry: Entry
-) -> NoReturn:
-    """Be the cell whose socket is `link`: of its own processes if there are rooms, else this one. Signals are blocked. Never returns.
+class Plan(NamedTuple):
+    """A cell to be: of processes of its own if there are rooms, else this one.
 
-    `doors` are descriptors by which it joins its cgroups, before there is a second process.
+    `link` is its socket, `doors` are descriptors by which it joins its cgroups before there is a second process, `folder` is its working directory. One that
+    `waits` has no slice yet.
     """
+
+    link: int
+    doors: list[int]
+    rooms: Rooms | None
+    seals: Seals | None
+    folder: str
+    waits: bool
+
+
+def be_cell(plan: Plan, entry: Entry) -> NoReturn:
+    """Be the cell. Signals are blocked. Never returns."""
+    link, doors, rooms, seals = plan[:4]
     try:
         for door in doors:
             os.write(door, b"0")
         if rooms is None or seals is None:
-            _be_plain(link, entry)
+            _be_plain(plan, entry)
         first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         worker = os.fork()
         if worker:
             second.close()
             _be_first(worker, link, first, seals)
         first.close()
-        _be_worker(link, second, rooms, seals, entry)
+        _be_worker(plan, second, rooms, seals, entry)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # into the spawner's log; that the cell has ended is told by whoever reaps it
     finally:
         os._exit(EXIT_EXCEPTION)
 
 
-def _be_plain(link: int, entry: Entry) -> NoReturn:
+def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
     """Wait for the slice without walls: a session of its own, and adopter of its own orphans, so that they stay attributable to it."""
     os.setsid()
     become_subreaper()
     name_process("runi-slice")
-    channel = _alone_with(link, None, besides=STANDARD)
+    channel = _alone_with(plan.link, None, besides=STANDARD)
+    outbox = Outbox(channel, FROM_CELL)
     if _next(channel, Go) is None:
         os._exit(EXIT_EXCEPTION)
-    outbox = Outbox(channel, FROM_CELL)
+    try:
+        make_ready(plan.folder)
+    except OSError as error:
+        outbox.send(Unborn(0, describe(error)))
+        os._exit(EXIT_EXCEPTION)
     outbox.send(Sealed({"isolation": "none"}))
     _await_slice(channel, outbox, entry)
 
@@ -100,11 +124,11 @@ def _be_first(worker: int, link: int, bell: socket.socket, seals: Seals) -> NoRe
 
 
 def _be_worker(
-    link: int, bell: socket.socket, rooms: Rooms, seals: Seals, entry: Entry
+    plan: Plan, bell: socket.socket, rooms: Rooms, seals: Seals, entry: Entry
 ) -> NoReturn:
     name_process("runi-slice")
     trees = (tree.descriptor for tree in rooms.trees)
-    channel = _alone_with(link, bell.detach(), besides=(*STANDARD, *trees))
+    channel = _alone_with(plan.link, bell.detach(), besides=(*STANDARD, *trees))
     outbox = Outbox(channel, FROM_CELL)
     progress = Progress()
     if _next(channel, Go) is None:
@@ -114,6 +138,9 @@ def _be_worker(
         with socket.socket(fileno=BELL) as ours:
             ours.send(b"r")
             report = seal_worker(seals, rooms.writable, progress, kept=(*STANDARD, LINK, BELL))
+            make_ready(plan.folder)
+            if plan.waits:
+                rehearse()
             is_first_sealed = bool(ours.recv(1))
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
         outbox.send(Unborn(progress.step, describe(error)))
@@ -147,7 +174,6 @@ def _await_slice(channel: socket.socket, outbox: Outbox, entry: Entry) -> NoRetu
     assign, descriptors = found
     assert len(descriptors) >= HANDED_MIN
     job, control, stdout, stderr, *data = descriptors
-    reset_signals()
     be_slice(assign, Handed(job, control, stdout, stderr, data), outbox=outbox, entry=entry)
 
 

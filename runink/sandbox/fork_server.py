@@ -34,7 +34,7 @@ from collections.abc import Iterable, Iterator
 
 from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
 from runink.sandbox.birth import PARKED, Entry, open_standard_streams
-from runink.sandbox.cell import be_cell, block_signals
+from runink.sandbox.cell import Plan, be_cell, block_signals
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.inner_protocol import (
     FROM_FORK_SERVER,
@@ -153,7 +153,9 @@ class ForkServer:
             flags = self._namespaces if fork.isolated else 0
             child = cloned(flags | (CLONE_INTO_CGROUP if fork.born_in else 0), cgroup=group)
             if not child.pid:
-                be_cell(link, doors, _rooms(fork, trees), self._seals, self._entry)
+                rooms = _rooms(fork, trees)
+                plan = Plan(link, doors, rooms, self._seals, fork.folder, fork.waits)
+                be_cell(plan, self._entry)
             self._tell(fork.cell, child)
         except OSError as error:
             self._outbox.send(Unforked(fork.cell, describe(error)))

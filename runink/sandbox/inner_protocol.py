@@ -53,7 +53,8 @@ class Root(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """A cell to be made; without `isolated` it is a plain process. `targets` say where its trees belong, `writable` which of them it may change, `folder` is there in any case.
+    """A cell to be made; without `isolated` it is a plain process. `targets` say where its trees belong, `writable` which of them it may change, `folder` is its working directory and there in any
+    case. One that `waits` has no slice yet.
 
     Its descriptors: the cell's socket, `doors` files by which it joins its cgroups itself, with `born_in` the cgroup that it is cloned into, the trees.
     """
@@ -67,6 +68,7 @@ class Fork(NamedTuple):
     links: list[list[str]]
     folder: str
     scratch_bytes: int
+    waits: bool
 
 
 class Forked(NamedTuple):
@@ -85,7 +87,6 @@ class Go(NamedTuple):
 
 class Assign(NamedTuple):
     slice: str
-    cwd: str
     environment: dict[str, str]
 
 
@@ -158,11 +159,12 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
         "links": _LINKS,
         "folder": PATH,
         "scratch_bytes": BYTES,
+        "waits": FLAG,
     },
     Forked: {"cell": _CELL, "pid": PID},
     Unforked: {"cell": _CELL, "text": PROBLEM},
     Go: {},
-    Assign: {"slice": SLICE_NAME, "cwd": PATH, "environment": ENVIRONMENT},
+    Assign: {"slice": SLICE_NAME, "environment": ENVIRONMENT},
     Sealed: {"report": SEALED},
     Started: {"slice": SLICE_NAME},
     Unborn: {"step": whole(0, 100), "text": PROBLEM},
