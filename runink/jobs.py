@@ -6,21 +6,42 @@ place in that list, because their numbers differ on the two sides.
 
 from __future__ import annotations
 
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 import msgspec
 
 from runink.dag import Golden, Link, Node, Sink
 from runink.errors import WireError
-from runink.names import HerdName, RunId, SliceId
+from runink.names import HerdName, NodeId, RunId, SliceId
+
+
+class Transport(Enum):
+    """What carries a link between two slices."""
+
+    PIPE = "pipe"
+    SLOTS = "slots"  # shared memory: nothing is copied on the way to the reader
+
+
+class Seat(NamedTuple):
+    """Where one end of a link is: its herd, and its node as far as that is known."""
+
+    herd: HerdName
+    node: NodeId | None
+
+
+def transport_between(writer: Seat, reader: Seat) -> Transport:
+    """Return what carries a link between these seats: only slices of one herd share memory, and only on one node can they."""
+    return Transport.SLOTS if writer == reader else Transport.PIPE
 
 
 class Port(msgspec.Struct, frozen=True):
-    """One end of a pipe: the link it carries, its place in the list of descriptors, and the fingerprint both ends expect."""
+    """One end of an edge: the link it carries, its place in the list of descriptors, the fingerprint both ends expect, and what it is made of."""
 
     link: Link
     descriptor: int
     fingerprint: str = ""
+    transport: Transport = Transport.PIPE
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -51,7 +72,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
-    """Run these nodes, in this order. `links` are all that touch them; `inputs` and `outputs` those that are pipes.
+    """Run these nodes, in this order. `links` are all that touch them; `inputs` and `outputs` those from and to other slices.
 
     `project` is the folder that relative paths start from, `bundle` the folder of the run's code, `scratch` a private folder for spooling,
     `environment` that of the packages which the project brings along, if it does.
@@ -116,7 +137,7 @@ class NodeFacts(msgspec.Struct, frozen=True):
 
 
 class EdgeFacts(msgspec.Struct, frozen=True):
-    """What went through one link."""
+    """What went through one link. A link inside a slice has no transport."""
 
     source: str
     target: str
@@ -124,6 +145,7 @@ class EdgeFacts(msgspec.Struct, frozen=True):
     rows: int
     batches: int
     bytes: int
+    transport: Transport | None = None
 
 
 class Rejections(msgspec.Struct, frozen=True):

@@ -11,11 +11,11 @@ from runink.connectors.sources import open_source
 from runink.contracts.fields import ContractSpec
 from runink.contracts.plan import compile_plan
 from runink.dag import Check, Sink, Source
-from runink.jobs import Prepared, Ticket
+from runink.jobs import Port, Prepared, Ticket, Transport
+from runink.pipes import os_pipe, slots
 from runink.pipes.batch import Batch
 from runink.pipes.dead_letter import dead_batch
 from runink.pipes.edge import ConsumerGone, EdgeReader, EdgeWriter, ProducerFailed
-from runink.pipes.os_pipe import open_reader, open_writer
 from runink.steps.doors import Plan, SinkWriter, SourceReader
 
 
@@ -49,8 +49,14 @@ class RealDoors:
     def dead(self, rejected: Any, *, batch: Batch, check: Check, ticket: Ticket) -> Batch:
         return dead_batch(rejected, batch=batch, check=check, ticket=ticket)
 
-    def reader(self, descriptor: int, *, fingerprint: str) -> EdgeReader:
-        return open_reader(descriptor, fingerprint=fingerprint)
+    def reader(self, descriptor: int, *, port: Port) -> EdgeReader:
+        if port.transport is Transport.SLOTS:
+            return slots.open_reader(descriptor, fingerprint=port.fingerprint)
+        return os_pipe.open_reader(descriptor, fingerprint=port.fingerprint)
 
-    def writer(self, descriptor: int, *, fingerprint: str) -> EdgeWriter:
-        return open_writer(descriptor, fingerprint=fingerprint)
+    def writer(self, descriptor: int, *, port: Port, memory_bytes: int) -> EdgeWriter:
+        if port.transport is Transport.SLOTS:
+            return slots.open_writer(
+                descriptor, fingerprint=port.fingerprint, memory_bytes=memory_bytes
+            )
+        return os_pipe.open_writer(descriptor, fingerprint=port.fingerprint)

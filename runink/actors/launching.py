@@ -1,7 +1,7 @@
-"""How a gang comes to life: its jobs, its pipes, its processes.
+"""How a gang comes to life: its jobs, its edges, its processes.
 
-A pipe is made for every link between two slices of the gang.  The agent holds both ends only for the time of the launch: the reader
-would never see the end of a pipe whose writing end somebody else still holds.
+An edge, slots or a pipe, is made for every link between two slices of the gang.  The agent holds both ends only for the time of the launch: the reader
+would never see the end of an edge whose writing end somebody else still holds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import msgspec
 
 from runink.dag import Dag, Link, Step
 from runink.errors import Overloaded, Refused, Unavailable
-from runink.jobs import SliceJob
-from runink.pipes.open import open_pipe
+from runink.jobs import Port, SliceJob, Transport
+from runink.pipes.open import open_pipe, open_slots
 from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job
 from runink.runs.records import RunRecord, SliceRecord, Task
 
@@ -58,8 +58,8 @@ class Launch:
     wall_time_s: float
     environment: Mapping[str, str]
     scratch: Path | None = None
-    inputs: tuple[Link, ...] = ()
-    outputs: tuple[Link, ...] = ()
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
     stdin: str = ""
     stdout: str = ""
     modules: frozenset[str] = frozenset()
@@ -123,8 +123,8 @@ def _chain(
         wall_time_s=run.wall_time_s,
         environment=given,
         scratch=Path(plan.job.scratch) if plan.uses_scratch else None,
-        inputs=plan.inputs,
-        outputs=plan.outputs,
+        inputs=plan.job.inputs,
+        outputs=plan.job.outputs,
         stdin=run.stdin if plan.uses_stdin else "",
         stdout=run.stdout if plan.uses_stdout else "",
         modules=frozenset(module for step in steps for module in step.modules),
@@ -148,23 +148,23 @@ def encode_job(job: SliceJob) -> bytes:
 def gang_descriptors(
     launches: Sequence[Launch], leases: Sequence[int] = ()
 ) -> Iterator[list[list[int]]]:
-    """Make the gang's pipes and yield each slice's descriptors, in the order that its job names; all are closed at the end.
+    """Make the gang's edges and yield each slice's descriptors, in the order that its job names; all are closed at the end.
 
     Each slice gets the `leases` too, behind what its job names: what they hold is held until the last slice has ended. They stay the caller's.
 
     Raises Refused (`stdin_unusable`, `stdout_unusable`) if the run's standard input or output cannot be opened, Overloaded
-    (`no_descriptors`) if this process may not have so many pipes open.
+    (`no_descriptors`) if this process may not have so many descriptors open.
     """
     held: list[int] = []
     try:
         ends: dict[Link, tuple[int, int]] = {}
-        for link in (link for launch in launches for link in launch.outputs):
-            ends[link] = _pipe(len(held))
-            held.extend(ends[link])
+        for port in (port for launch in launches for port in launch.outputs):
+            ends[port.link] = _edge(port.transport, len(held))
+            held.extend(ends[port.link])
         found: list[list[int]] = []
         for launch in launches:
-            mine = [ends[link][0] for link in launch.inputs]
-            mine += [ends[link][1] for link in launch.outputs]
+            mine = [ends[port.link][0] for port in launch.inputs]
+            mine += [ends[port.link][1] for port in launch.outputs]
             for path, flags in ((launch.stdin, os.O_RDONLY), (launch.stdout, os.O_WRONLY)):
                 if path:
                     mine.append(_opened(path, flags))
@@ -176,11 +176,11 @@ def gang_descriptors(
             os.close(descriptor)
 
 
-def _pipe(held: int) -> tuple[int, int]:
+def _edge(transport: Transport, held: int) -> tuple[int, int]:
     try:
-        return open_pipe()
+        return open_slots() if transport is Transport.SLOTS else open_pipe()
     except OSError as error:
-        text = f"no more than {held // 2} of the gang's pipes could be made: {error.strerror}"
+        text = f"no more than {held // 2} of the gang's edges could be made: {error.strerror}"
         hint = "raise the limit of open files (ulimit -n), or join steps in fewer slices"
         raise Overloaded(text, code="no_descriptors", hint=hint) from error
 

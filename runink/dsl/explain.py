@@ -32,6 +32,7 @@ from runink.dag import (
 )
 from runink.dsl.uris import STANDARD
 from runink.expressions import Binary, Expression, Items, Literal, Name, Not, Scalar
+from runink.jobs import Seat, Transport, transport_between
 from runink.networks import Network
 
 LABEL_MAX: Final = 60  # characters of a label in a picture: longer ones cover their neighbours
@@ -39,6 +40,10 @@ _MODES: Final = {
     Mode.OVERWRITE: "replaces what is there",
     Mode.APPEND: "adds a part beside what is there",
     Mode.ERROR: "only if nothing is there",
+}
+_JOINTS: Final = {
+    Transport.PIPE: "pipes",
+    Transport.SLOTS: "slots (shared memory: one herd, one node)",
 }
 _NETWORKS: Final = {
     Network.EGRESS: "the internet, and what the herd's policy lists",
@@ -172,8 +177,20 @@ def _gangs(dag: Dag) -> Iterable[str]:
             if needs[name]
             else "at once"
         )
-        together = f"slices {told} together, joined by pipes" if len(specs) > 1 else f"slice {told}"
+        together = (
+            f"slices {told} together, joined by {_joints(dag, specs)}"
+            if len(specs) > 1
+            else f"slice {told}"
+        )
         yield f"  gang {name}: {together}, {begins}"
+
+
+def _joints(dag: Dag, specs: Sequence[SliceSpec]) -> str:
+    """Say what carries rows between slices of a gang: they are placed on one node, whichever that will be."""
+    mine = {node for spec in specs for node in spec.nodes}
+    seat = Seat(dag.herd, None)
+    found = {transport_between(seat, seat) for link in dag.pipes() if link.source in mine}
+    return " and ".join(_JOINTS[transport] for transport in Transport if transport in found)
 
 
 def _contracts(dag: Dag) -> Iterable[str]:

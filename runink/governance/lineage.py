@@ -12,7 +12,7 @@ from enum import Enum
 import msgspec
 
 from runink.dag import Check, Dag, Executable, Function, Node, Sink, Source, Sql, Step
-from runink.jobs import Done, EdgeFacts, Failed, NodeFacts, Prepared
+from runink.jobs import Done, EdgeFacts, Failed, NodeFacts, Prepared, Transport
 from runink.names import HerdName, RunId
 from runink.quantities import counted
 
@@ -169,7 +169,7 @@ def rendered(lineage: Lineage) -> list[str]:
             lines.append(scenario)
         lines.append(f"  {stage.kind.value:<11} {_described(stage)}")
         lines.extend(
-            f"    <- {names[edge.source]}{_role(edge.role)}: {counted(edge.rows, 'row')}"
+            f"    <- {names[edge.source]}{_role(edge.role)}: {counted(edge.rows, 'row')}{_way(edge)}"
             for edge in lineage.edges
             if edge.target == stage.node
         )
@@ -198,3 +198,14 @@ def _described(stage: Stage) -> str:
 
 def _role(role: str) -> str:
     return "" if role == "main" else f" ({role})"
+
+
+def _way(edge: EdgeFacts) -> str:
+    """Say how rows came from another slice."""
+    match edge.transport:
+        case None:
+            return ""
+        case Transport.SLOTS:
+            return ", through slots"
+        case Transport.PIPE:
+            return ", through a pipe"

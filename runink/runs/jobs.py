@@ -1,6 +1,6 @@
 """What a slice is told: its job, made from the compiled pipeline and the run's records.
 
-A link between two slices is a pipe; both ends stand in the jobs as places in the slice's list of descriptors, which this module
+A link between two slices is an edge, of slots or a pipe; both ends stand in the jobs as places in the slice's list of descriptors, which this module
 orders: inputs, outputs, standard input, standard output, and of each the order of the pipeline's links.
 """
 
@@ -14,7 +14,18 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source, Sql, Step
-from runink.jobs import ChainJob, CompareJob, Done, Failed, Port, Prepared, PublishJob, Ticket
+from runink.jobs import (
+    ChainJob,
+    CompareJob,
+    Done,
+    Failed,
+    Port,
+    Prepared,
+    PublishJob,
+    Seat,
+    Ticket,
+    transport_between,
+)
 from runink.runs.records import RunRecord, RunState, SliceRecord, Task
 
 STATE_FOLDER: Final = ".runink"
@@ -32,14 +43,12 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class ChainPlan:
-    """A chain's job and what its descriptors are, in order: read ends, write ends, then standard input and output where it uses them.
+    """A chain's job and what its descriptors are beside the job's inputs and outputs: standard input and output where it uses them.
 
     `uses_scratch` says whether anything in it may spool to disk: only then its scratch folder has to be there.
     """
 
     job: ChainJob
-    inputs: tuple[Link, ...]
-    outputs: tuple[Link, ...]
     uses_stdin: bool
     uses_stdout: bool
     uses_scratch: bool
@@ -67,6 +76,7 @@ def chain_plan(
     outputs = tuple(link for link in pipes if link.source in mine)
     uses_stdin = any(isinstance(node, Source) and node.path == STANDARD for node in nodes)
     uses_stdout = any(isinstance(node, Sink) and node.path == STANDARD for node in nodes)
+    seats = {name: Seat(one.herd, one.node) for name, one in slices.items()}
     place = len(inputs) + len(outputs)
     job = ChainJob(
         ticket=ticket_of(record),
@@ -77,8 +87,8 @@ def chain_plan(
         scratch=f"{folders.run}/scratch/{record.slice}.{record.attempt}",
         nodes=nodes,
         links=tuple(link for link in dag.links if {link.source, link.target} & mine),
-        inputs=tuple(_port(dag, link, at) for at, link in enumerate(inputs)),
-        outputs=tuple(_port(dag, link, at) for at, link in enumerate(outputs, len(inputs))),
+        inputs=tuple(_port(dag, link, at, seats) for at, link in enumerate(inputs)),
+        outputs=tuple(_port(dag, link, at, seats) for at, link in enumerate(outputs, len(inputs))),
         staged=_staged(spec, dag, slices),
         stdin=place if uses_stdin else None,
         stdout=place + uses_stdin if uses_stdout else None,
@@ -89,14 +99,16 @@ def chain_plan(
     uses_scratch = any(link.spool for link in job.links) or any(
         isinstance(node, Step) and isinstance(node.action, Sql) for node in nodes
     )
-    return ChainPlan(job, inputs, outputs, uses_stdin, uses_stdout, uses_scratch)
+    return ChainPlan(job, uses_stdin, uses_stdout, uses_scratch)
 
 
-def _port(dag: Dag, link: Link, place: int) -> Port:
-    """Return one end of a pipe; what flows behind a check is known by its contract's hash, on both ends."""
+def _port(dag: Dag, link: Link, place: int, seats: Mapping[str, Seat]) -> Port:
+    """Return one end of an edge; what flows behind a check is known by its contract's hash, on both ends."""
     node = dag.node(link.source)
     is_checked = isinstance(node, Check) and link.role != "rejected"
-    return Port(link, place, node.contract.hash if is_checked and isinstance(node, Check) else "")
+    fingerprint = node.contract.hash if is_checked and isinstance(node, Check) else ""
+    writer, reader = (seats[dag.slice_of(one).id] for one in (link.source, link.target))
+    return Port(link, place, fingerprint, transport_between(writer, reader))
 
 
 def _staged(

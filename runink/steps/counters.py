@@ -13,7 +13,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from runink.jobs import EdgeFacts, NodeFacts, Rejections
+from runink.dag import Link
+from runink.jobs import EdgeFacts, NodeFacts, Rejections, Transport
 from runink.pipes.batch import Batch
 
 Clock = Callable[[], float]
@@ -75,10 +76,11 @@ class Counter:
 
 
 class EdgeCounter:
-    """One link's figures."""
+    """One link's figures; `transport` is what carries it to another slice."""
 
-    def __init__(self, source: str, target: str, role: str) -> None:
-        self.source, self.target, self.role = source, target, role
+    def __init__(self, link: Link, transport: Transport | None) -> None:
+        self._link = link
+        self._transport = transport
         self.rows = 0
         self.batches = 0
         self.bytes = 0
@@ -89,7 +91,9 @@ class EdgeCounter:
         self.bytes += batch.data.nbytes
 
     def facts(self) -> EdgeFacts:
-        return EdgeFacts(self.source, self.target, self.role, self.rows, self.batches, self.bytes)
+        link = self._link
+        figures = self.rows, self.batches, self.bytes
+        return EdgeFacts(link.source, link.target, link.role, *figures, self._transport)
 
 
 class Watch:

@@ -74,6 +74,7 @@ class Wiring:
         self._clock = clock
         self._nodes: dict[str, Node] = {node.id: node for node in job.nodes}
         self._inputs: dict[Link, Port] = {port.link: port for port in job.inputs}
+        self._transports = {port.link: port.transport for port in (*job.inputs, *job.outputs)}
         self._parallel = job.cpus > 1
         self._strand_of: dict[str, Strand] = {}
         self._stage_of: dict[str, Stage] = {}
@@ -115,7 +116,8 @@ class Wiring:
     def _pipe(self, port: Port) -> PipeOutlet:
         self.layout.building = port.link.source
         descriptor = self._descriptors[port.descriptor]
-        writer = self._doors.writer(descriptor, fingerprint=port.fingerprint)
+        memory_bytes = self._job.memory_bytes // len(self._job.outputs)
+        writer = self._doors.writer(descriptor, port=port, memory_bytes=memory_bytes)
         outlet = PipeOutlet(writer, self._edge(port.link))
         self.layout.pipes.append(outlet)
         return outlet
@@ -155,7 +157,7 @@ class Wiring:
     def _read_pipe(self, port: Port, strand: Strand) -> Iterator[Batch]:
         """Opened when the strand runs: the fingerprint comes from the other end, which may not be there yet."""
         descriptor = self._descriptors[port.descriptor]
-        reader = self._doors.reader(descriptor, fingerprint=port.fingerprint)
+        reader = self._doors.reader(descriptor, port=port)
         strand.closing.append(reader.close)
         yield from reader
 
@@ -319,7 +321,8 @@ class Wiring:
         return self._stage_of[link.source].outlets
 
     def _edge(self, link: Link) -> EdgeCounter:
-        return self.layout.edges.setdefault(link, EdgeCounter(link.source, link.target, link.role))
+        counter = EdgeCounter(link, self._transports.get(link))
+        return self.layout.edges.setdefault(link, counter)
 
 
 def _is_side(link: Link) -> bool:

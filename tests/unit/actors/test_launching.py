@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from runink.actors.launching import (
 )
 from runink.dag import Dag, Resources, Source
 from runink.errors import Overloaded, Refused
-from runink.jobs import ChainJob, PublishJob
-from runink.names import BundleHash, HerdName, RunId, SliceId
+from runink.jobs import ChainJob, PublishJob, Transport
+from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
 from runink.runs.lifecycle import PUBLISH
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState, Task
 
@@ -59,10 +61,6 @@ def with_stdin(dag: Dag) -> Dag:
     return changed(dag, nodes=nodes)
 
 
-def same_pipe(one: int, other: int) -> bool:
-    return os.fstat(one).st_ino == os.fstat(other).st_ino
-
-
 def are_closed(descriptors: list[int]) -> bool:
     def is_closed(descriptor: int) -> bool:
         try:
@@ -74,14 +72,26 @@ def are_closed(descriptors: list[int]) -> bool:
     return all(map(is_closed, descriptors))
 
 
-def test_each_slice_gets_its_ends_where_its_job_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("nodes", "transport"),
+    [(("here", "here"), Transport.SLOTS), (("here", "there"), Transport.PIPE)],
+)
+def test_each_slice_gets_its_ends_where_its_job_says(
+    tmp_path: Path, nodes: tuple[NodeId, NodeId], transport: Transport
+) -> None:
     dag = staged_dag("a", fan=2)
-    made = launches(dag, run_of(dag), tmp_path, "a", "a-1")
+    records = [record(name, node=node) for name, node in zip(("a", "a-1"), nodes, strict=True)]
+    slices = {one.slice: one for one in records}
+    made = launches_of(dag, run_of(dag), records, slices, Workplace(tmp_path))
     jobs = [msgspec.msgpack.decode(one.job, type=ChainJob) for one in made]
     assert [port.descriptor for port in jobs[0].outputs] == [0]
     assert [port.descriptor for port in jobs[1].inputs] == [0]
+    assert [port.transport for job in jobs for port in (*job.inputs, *job.outputs)] == [
+        transport
+    ] * 2
+    is_right = stat.S_ISSOCK if transport is Transport.SLOTS else stat.S_ISFIFO
     with gang_descriptors(made) as ((write,), (read,)):
-        assert same_pipe(write, read)
+        assert is_right(os.fstat(write).st_mode)
         os.write(write, b"x")
         assert os.read(read, 1) == b"x"
         assert not os.get_inheritable(write)
@@ -135,19 +145,16 @@ def test_a_standard_stream_that_cannot_be_opened_is_told_and_nothing_stays_open(
 ) -> None:
     prepare(tmp_path / "it")
     made: list[int] = []
-    open_pipe = launching.open_pipe
+    open_slots = launching.open_slots
 
     def noted() -> tuple[int, int]:
-        made.extend(ends := open_pipe())
+        made.extend(ends := open_slots())
         return ends
 
-    monkeypatch.setattr(launching, "open_pipe", noted)
+    monkeypatch.setattr(launching, "open_slots", noted)
     dag = staged_dag("a", fan=2)
     first, second = launches(dag, run_of(dag), tmp_path, "a", "a-1")
-    broken = launching.Launch(
-        second.record, second.name, b"", "/", 0.0, {}, inputs=second.inputs,
-        **{field: str(tmp_path / "it")},
-    )  # fmt: skip
+    broken = replace(second, **{field: str(tmp_path / "it")})
     with pytest.raises(Refused) as refused, gang_descriptors([first, broken]):
         raise AssertionError("it cannot come so far")
     assert refused.value.code == code
@@ -159,22 +166,20 @@ def test_a_lack_of_descriptors_closes_what_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    open_pipe = launching.open_pipe
+    open_slots = launching.open_slots
 
     def scarce() -> tuple[int, int]:
         if len(made) >= 4:
             raise OSError(errno.EMFILE, "too many open files")
-        made.extend(ends := open_pipe())
+        made.extend(ends := open_slots())
         return ends
 
-    monkeypatch.setattr(launching, "open_pipe", scarce)
+    monkeypatch.setattr(launching, "open_slots", scarce)
     dag = staged_dag("a", fan=2)
     gang = launches(dag, run_of(dag), tmp_path, "a", "a-1")
-    link = gang[0].outputs[0]
-    wide = launching.Launch(
-        gang[0].record, "w", b"", "/", 0.0, {},
-        outputs=tuple(changed(link, role=str(number)) for number in range(5)),
-    )  # fmt: skip
+    port = gang[0].outputs[0]
+    links = [changed(port.link, role=str(number)) for number in range(5)]
+    wide = replace(gang[0], outputs=tuple(changed(port, link=link) for link in links))
     with pytest.raises(Overloaded, match="no more than 2"), gang_descriptors([wide]):
         raise AssertionError("it cannot come so far")
     assert are_closed(made)

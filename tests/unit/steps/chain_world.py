@@ -180,10 +180,10 @@ class World:
     def dead(self, rejected: Any, *, batch: Batch, check: Any, ticket: Ticket) -> Batch:
         return Batch(rejected.original, batch.origin, batch.row)
 
-    def reader(self, descriptor: int, *, fingerprint: str) -> MemoryPipe:
+    def reader(self, descriptor: int, *, port: Port) -> MemoryPipe:
         return self.pipes[descriptor]
 
-    def writer(self, descriptor: int, *, fingerprint: str) -> MemoryPipe:
+    def writer(self, descriptor: int, *, port: Port, memory_bytes: int) -> MemoryPipe:
         return self.pipes[descriptor]
 
     def publish(self, prepared: Prepared) -> None:
