@@ -24,6 +24,7 @@ from runink.observe.tallies import Tally
 from runink.runs.records import Exit, RunRecord, SliceRecord
 
 UNKNOWN: Final = "_unknown"  # a pipeline whose run was cleaned away meanwhile
+IN_SLICE: Final = "none"  # an edge between steps of one slice: nothing carries it
 NODES_MAX: Final = (
     1000  # of one slice that are counted: it has some ten, and may tell of any number
 )
@@ -58,7 +59,7 @@ class _Tallies:
 
     def __init__(self) -> None:
         self.steps = _totals("step", _STEP, (*_PAIR, "step"))
-        self.edges = _totals("edge", _EDGE, (*_PAIR, "source", "target"))
+        self.edges = _totals("edge", _EDGE, (*_PAIR, "source", "target", "transport"))
         self.logs = _totals("agent", _LOG, _PAIR)
         self.cgroups = _totals("cgroup", _CGROUP, _PAIR)
         self.launches = _totals("slice", ("launches",), (*_PAIR, "outcome"))
@@ -154,7 +155,9 @@ class SliceMeter:
 
     def _count_edge(self, edge: EdgeFacts, now_s: float) -> None:
         grown = (_growth(0, told) for told in (edge.rows, edge.batches, edge.bytes))
-        self._tallies.edges.add((*self.labels, edge.source, edge.target), *grown, now_s=now_s)
+        transport = IN_SLICE if edge.transport is None else edge.transport.value
+        labels = (*self.labels, edge.source, edge.target, transport)
+        self._tallies.edges.add(labels, *grown, now_s=now_s)
 
 
 def _grown(before: NodeFacts, now: NodeFacts) -> tuple[float, ...]:

@@ -126,9 +126,9 @@ METRICS: Final = _table(
     ("runink_step_batches_total", "counter", "Batches that a step has taken, and those that a source has given.", "herd pipeline step"),
     ("runink_step_bytes_total", "counter", "Bytes that a sink has written.", "herd pipeline step"),
     ("runink_step_busy_seconds_total", "counter", "Time that was spent in a step, without its neighbours'.", "herd pipeline step"),
-    ("runink_edge_rows_total", "counter", "Rows that went from one step to another.", "herd pipeline source target"),
-    ("runink_edge_batches_total", "counter", "Batches that went from one step to another.", "herd pipeline source target"),
-    ("runink_edge_bytes_total", "counter", "Bytes of the batches that went from one step to another.", "herd pipeline source target"),
+    ("runink_edge_rows_total", "counter", "Rows that went from one step to another.", "herd pipeline source target transport"),
+    ("runink_edge_batches_total", "counter", "Batches that went from one step to another.", "herd pipeline source target transport"),
+    ("runink_edge_bytes_total", "counter", "Bytes of the batches that went from one step to another.", "herd pipeline source target transport"),
     ("runink_http_requests_total", "counter", "Requests to the metrics address, by the status of the answer.", "status"),
     ("runink_http_connections_cut_total", "counter", "Connections to it that were ended without an answer, for their slowness or their number."),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace as changed
 from runink.actors.slice_meters import NODES_MAX, UNKNOWN, CgroupFigures, SliceMeter, SliceMeters
 from runink.dag import Resources
-from runink.jobs import Done, EdgeFacts, NodeFacts
+from runink.jobs import Done, EdgeFacts, NodeFacts, Transport
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.observe.metrics import METRICS, Reading
 from runink.observe.slice_logs import SliceLog, Stream
@@ -64,7 +64,7 @@ def test_the_last_word_counts_what_progress_had_not_told_and_what_went_over_edge
     done = Done((NodeFacts("a.in", rows_in=12),), (EdgeFacts("a.in", "b.in", "main", 12, 2, 99),))
     found.ended(meter, done, ENDED)
     assert values(found, "step_rows_in_total") == {(*PAIR, "a.in"): 12}
-    edge = (*PAIR, "a.in", "b.in")
+    edge = (*PAIR, "a.in", "b.in", "none")
     assert values(found, "edge_rows_total") == {edge: 12}
     assert values(found, "edge_batches_total") == {edge: 2}
     assert values(found, "edge_bytes_total") == {edge: 99}
@@ -74,10 +74,10 @@ def test_the_last_word_counts_what_progress_had_not_told_and_what_went_over_edge
 
 def test_an_edge_between_slices_is_counted_by_the_one_that_writes():
     found = meters()
-    edges = (EdgeFacts("a", "b", "main", 12, 2, 99),)
+    edges = (EdgeFacts("a", "b", "main", 12, 2, 99, Transport.SLOTS),)
     found.ended(launched(found, "s"), Done((NodeFacts("a"),), edges), ENDED)
     found.ended(launched(found, "s-1"), Done((NodeFacts("b"),), edges), ENDED)
-    assert values(found, "edge_rows_total") == {(*PAIR, "a", "b"): 12}
+    assert values(found, "edge_rows_total") == {(*PAIR, "a", "b", "slots"): 12}
 
 
 def test_ends_are_counted_by_their_cause_with_what_was_used():
@@ -184,8 +184,8 @@ def test_a_slice_that_lies_makes_no_counter_shrink_or_absurd():
     found.ended(meter, done, Exit("exited"))
     assert values(found, "step_rows_in_total") == {(*PAIR, "a"): 10}
     assert values(found, "step_busy_seconds_total") == {(*PAIR, "a"): 1.0}
-    assert values(found, "edge_rows_total") == {(*PAIR, "a", "b"): 0}
-    assert values(found, "edge_bytes_total") == {(*PAIR, "a", "b"): 5}
+    assert values(found, "edge_rows_total") == {(*PAIR, "a", "b", "none"): 0}
+    assert values(found, "edge_bytes_total") == {(*PAIR, "a", "b", "none"): 5}
 
 
 def test_a_slice_that_tells_of_ever_new_nodes_fills_nothing():
