@@ -69,7 +69,7 @@ class Births:
     def begin(self, record: Record, nursery: Nursery, *, now_s: float) -> None:
         """Give a launch that waits a cell of the pool, or ask this fork server for one. What cannot be shown to it refuses it."""
         try:
-            place = self._place(record)
+            place = self._place(record, nursery)
             if place is not None:
                 self._expect(place, record, now_s)
             if place is not None and (number := self._pool.take(place)):
@@ -113,7 +113,7 @@ class Births:
             if cell is not None:
                 cell.kill()
 
-    def _place(self, record: Record) -> Place | None:
+    def _place(self, record: Record, nursery: Nursery) -> Place | None:
         """Return what the slice's cell is closed with, if cells may wait for it."""
         if self._walls is None or not self._pool.is_on:
             return None
@@ -125,7 +125,7 @@ class Births:
         )
         return Place(
             herd=launch.herd,
-            network=launch.network,
+            network=nursery.network,
             cwd=launch.cwd,
             scratch_bytes=launch.scratch_bytes,
             owner=record.owner,
@@ -243,7 +243,7 @@ class Births:
         self, launch: Launch, meant: list[int], owner: tuple[int, int], nursery: Nursery
     ) -> Cell | None:
         """Ask the fork server for a cell; nothing if that is gone. Raises OSError."""
-        trees = self._trees(launch, meant, owner)
+        trees = self._trees(launch, meant, owner, nursery.resolver)
         cell, theirs = self.cells.make(launch, network=nursery.network)
         doors: list[int] = []
         try:
@@ -271,11 +271,13 @@ class Births:
             close_all([tree.descriptor for tree in trees])
         return None
 
-    def _trees(self, launch: Launch, meant: list[int], owner: tuple[int, int]) -> list[Tree]:
+    def _trees(
+        self, launch: Launch, meant: list[int], owner: tuple[int, int], resolver: str
+    ) -> list[Tree]:
         if self._walls is None:
             return []
         self._walls.claim(launch.herd)
-        return self._walls.trees(launch, meant, owner=owner)
+        return self._walls.trees(launch, meant, owner=owner, resolver=resolver)
 
     def _fork(self, cell: Cell, launch: Launch, trees: list[Tree], *, doors: int) -> Fork:
         return Fork(

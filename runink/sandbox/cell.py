@@ -134,7 +134,7 @@ def _be_worker(
     if _next(channel, Go) is None:
         os._exit(EXIT_EXCEPTION)
     try:
-        close_off(rooms, progress, has_network=seals.has_network)
+        close_off(rooms, progress, seals.network)
         with socket.socket(fileno=BELL) as ours:
             ours.send(b"r")
             report = seal_worker(seals, rooms.writable, progress, kept=(*STANDARD, LINK, BELL))

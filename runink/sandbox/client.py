@@ -97,7 +97,11 @@ class SliceWanted:
     processes: int = 0
     scratch_bytes: int = SCRATCH_BYTES
     network: str = NO_NETWORK
+    network_policy: str = ""
     without: Sequence[str] = ()
+    cpu_weight: int = 0
+    herd_cpu_m: int = 0
+    herd_memory_bytes: int = 0
 
     def message(self) -> Launch:
         modes = {False: READ_ONLY, True: READ_WRITE}
@@ -115,7 +119,11 @@ class SliceWanted:
             processes=self.processes,
             scratch_bytes=self.scratch_bytes,
             network=self.network,
+            network_policy=self.network_policy,
             without=list(self.without),
+            cpu_weight=self.cpu_weight,
+            herd_cpu_m=self.herd_cpu_m,
+            herd_memory_bytes=self.herd_memory_bytes,
         )
 
 

@@ -11,6 +11,7 @@ import string
 import zlib
 from typing import Final
 
+from runink.sandbox.cgroup_limits import WEIGHT
 from runink.sandbox.cgroups import (
     UNLIMITED,
     Events,
@@ -73,7 +74,7 @@ class Confines:
 
     def make(self, number: int, launch: Launch) -> Confine:
         """Make the cgroup of a cell with its limits. Raises OSError."""
-        group = self._herd(launch.herd).make_slice(f"c{number}", _limits(launch))
+        group = self._herd(launch).make_slice(f"c{number}", _limits(launch))
         is_born_in = self._layout.join is Join.CLONE
         if is_born_in:
             group.let_in(ZYGOTE)
@@ -91,11 +92,13 @@ class Confines:
         if confine.watch is not None:
             confine.watch.close()
             confine.watch = None
+        self._herd(launch)
         confine.group.limit(_limits(launch))
         confine.watch = self._watch(confine.group, launch)
 
     def _watch(self, group: Group, launch: Launch) -> OomWatch | None:
-        is_ours_to_end = launch.memory_bytes and self._layout.oom is Oom.SPAWNER
+        is_limited = launch.memory_bytes or launch.herd_memory_bytes
+        is_ours_to_end = is_limited and self._layout.oom is Oom.SPAWNER
         return group.watch_oom() if is_ours_to_end else None
 
     def finish(self, confine: Confine) -> None:
@@ -128,17 +131,28 @@ class Confines:
         except OSError as error:
             log("cgroups stay", problem=describe(error))
 
-    def _herd(self, name: str) -> Group:
+    def _herd(self, launch: Launch) -> Group:
+        """Return the herd's cgroup, with the limits that a launch brings; a cell that is made in advance brings none that are new."""
+        name, limits = launch.herd, Limits(launch.herd_cpu_m, memory_bytes=launch.herd_memory_bytes)
         if name not in self._herds:
             safe = "".join(mark if mark in SAFE_NAME else "_" for mark in name)
             unique = f"h-{zlib.crc32(name.encode()):08x}-{safe}"
-            self._herds[name] = self._base.make_herd(unique, UNLIMITED)
-        return self._herds[name]
+            self._herds[name] = self._base.make_herd(unique, limits)
+        group = self._herds[name]
+        if launch.slice and group.limits != limits:
+            try:
+                group.limit(limits)
+            except (
+                OSError
+            ) as error:  # v1: it uses more than it may from now on, and nothing can be taken back
+                log("herd keeps its limits for now", herd=name, problem=describe(error))
+        return group
 
 
 def _limits(launch: Launch) -> Limits:
     return Limits(
         cpu_m=launch.cpu_m,
+        cpu_weight=launch.cpu_weight or WEIGHT,
         memory_bytes=launch.memory_bytes,
         pids=launch.processes or PROCESSES,
     )

@@ -19,6 +19,7 @@ from runink.sandbox.nursery import Nurseries
 from runink.sandbox.packets import Packet, close_all, understood
 from runink.sandbox.protocol import (
     FIELDS,
+    HERD_NETWORK,
     HOST_NETWORK,
     ISOLATION,
     NO_NETWORK,
@@ -170,7 +171,10 @@ class Desk:
         strange = next((path for path in paths if not _is_plain(path)), None)
         if strange is not None:
             return Refused("invalid_message", f"not a plain absolute path: {strange[:200]!r}")
-        if launch.network not in (NO_NETWORK, HOST_NETWORK):
+        if launch.network == HERD_NETWORK and not self._lives.networks.are_possible:
+            text = "a node without root's rights makes no networks for herds"
+            return Refused("network_unavailable", text)
+        if launch.network not in (NO_NETWORK, HOST_NETWORK, HERD_NETWORK):
             return Refused("network_unavailable", f"no such network: {launch.network[:40]!r}")
         if any(mode not in (READ_ONLY, READ_WRITE) for _, mode in launch.binds):
             return Refused("invalid_message", f"a bind is {READ_ONLY} or {READ_WRITE}")

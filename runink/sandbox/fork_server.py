@@ -60,7 +60,7 @@ from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import Tree
 from runink.sandbox.namespaces import Child, cloned
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
-from runink.sandbox.protocol import ForkServerReady, Preload
+from runink.sandbox.protocol import NO_NETWORK, ForkServerReady, Preload
 from runink.sandbox.syscalls import (
     CLONE_INTO_CGROUP,
     CLONE_NEWIPC,
@@ -87,7 +87,7 @@ class ForkServer:
         self._entry_name = entry_name
         self._seals = seals  # none where cells are plain processes
         self._namespaces = NAMESPACES
-        if seals is not None and seals.has_network:
+        if seals is not None and seals.network != NO_NETWORK:
             self._namespaces &= ~CLONE_NEWNET
         self._entry: Entry | None = None
         self._problem = ""
@@ -223,7 +223,7 @@ def _close_off(link: socket.socket) -> Seals | None:
     root = understood(packet, TO_FORK_SERVER, INNER_FIELDS).message
     assert isinstance(root, Root)
     close_zygote_off(root, packet.descriptors)
-    return prepared_seals(has_network=root.has_network)
+    return prepared_seals(root.network)
 
 
 def _rooms(fork: Fork, descriptors: list[int]) -> Rooms | None:

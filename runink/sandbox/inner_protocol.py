@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from runink.sandbox.codec import FLAG, Check, pairs, texts, whole
+from runink.sandbox.codec import FLAG, Check, pairs, text, texts, whole
 from runink.sandbox.protocol import (
     BINDS_MAX,
     BYTES,
@@ -43,13 +43,13 @@ TREES_MAX = 2 * BINDS_MAX  # what a slice asked for, and what every slice is sho
 class Root(NamedTuple):
     """What the fork server lives in, before it loads anything foreign. `user` is the id that it gives itself; 0 keeps what it has.
 
-    With `has_network` it stays in the network namespace that it was started in, and so do its cells.
+    With a `network` it stays in the namespace that it was started in, and so do its cells.
     """
 
     targets: list[str]
     links: list[list[str]]
     user: int
-    has_network: bool
+    network: str
 
 
 class Fork(NamedTuple):
@@ -147,7 +147,7 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
         "targets": _TARGETS,
         "links": _LINKS,
         "user": whole(0, 1 << 32),
-        "has_network": FLAG,
+        "network": text(20),
     },
     Fork: {
         "cell": _CELL,

@@ -37,9 +37,15 @@ from typing import Final, NamedTuple
 from runink.sandbox import landlock, privileges, seccomp
 from runink.sandbox.mounts import Scratch, Tree, enter
 from runink.sandbox.namespaces import OWN
+from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK, NO_NETWORK
 from runink.sandbox.syscalls import CLONE_NEWCGROUP, call
 
 HOST_NAME: Final = b"slice"
+NETWORKS: Final = {
+    NO_NETWORK: "none",
+    HERD_NETWORK: "the herd's",
+    HOST_NETWORK: "the node's",
+}  # as the report says it
 OWN_FOLDERS: Final = ("/tmp", "/dev")  # noqa: S108 - the slice's own; of /dev only what its mount leaves
 SCRATCH_FILES: Final = 1 << 18  # a slice that makes more files than that is not spooling
 _SIOCGIFFLAGS: Final = 0x8913
@@ -86,7 +92,7 @@ class Seals(NamedTuple):
     filter: seccomp.Filter
     landlock: int
     has_groups: bool
-    has_network: bool
+    network: str
 
 
 class Progress:
@@ -99,7 +105,7 @@ class Progress:
         self.step = step
 
 
-def close_off(rooms: Rooms, progress: Progress, *, has_network: bool) -> None:
+def close_off(rooms: Rooms, progress: Progress, network: str) -> None:
     """Do steps 7 to 10 in a worker that has its ids. Raises OSError."""
     progress.at(7)
     os.setsid()
@@ -114,22 +120,17 @@ def close_off(rooms: Rooms, progress: Progress, *, has_network: bool) -> None:
     scratch = Scratch(rooms.scratch_bytes, SCRATCH_FILES)
     enter(rooms.trees, rooms.links, scratch, masked=True, folder=rooms.folder)
     progress.at(10)
-    if not has_network:
+    if network == NO_NETWORK:
         _raise_loopback()
     call("sethostname", HOST_NAME, len(HOST_NAME))
 
 
-def prepared_seals(*, has_network: bool) -> Seals:
+def prepared_seals(network: str) -> Seals:
     """Make what cells will need. Raises OSError on a machine that they cannot be sealed on."""
-    calls = seccomp.prepared(egress=has_network)
+    calls = seccomp.prepared(egress=network != NO_NETWORK)
     privileges.known_capabilities()  # which is remembered
     # Who was given one id only (rootless) has no power over groups.
-    return Seals(
-        calls,
-        landlock.abi(),
-        has_groups=os.geteuid() != 0,
-        has_network=has_network,
-    )
+    return Seals(calls, landlock.abi(), has_groups=os.geteuid() != 0, network=network)
 
 
 def seal_first(seals: Seals, *, kept: tuple[int, ...]) -> None:
@@ -169,7 +170,7 @@ def seal_worker(
     return {
         "isolation": "full",
         "namespaces": "user mount pid net ipc uts cgroup",
-        "network": "the node's" if seals.has_network else "none",
+        "network": NETWORKS[seals.network],
         "user": str(OWN),
         "landlock": f"abi {wall.abi}" if wall.abi else "off",
         "seccomp": "on",

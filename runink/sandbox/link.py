@@ -57,6 +57,9 @@ _REFUSALS: Final[Mapping[str, type[RuninkError]]] = {
     "spawner_ending": Unavailable,
     "launch_timed_out": TimedOut,
 }
+_HINTS: Final = {
+    "isolation_unavailable": "start it with --no-isolation to run slices as plain processes, with all rights of who starts it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,4 +289,4 @@ def _refusal(message: Any, refused: Refused) -> RuninkError:
     name = getattr(message, "slice", "")
     is_named = not name or repr(name) in refused.text
     text = refused.text if is_named else f"slice {name}: {refused.text}"
-    return kind(text, code=refused.code)
+    return kind(text, code=refused.code, hint=_HINTS.get(refused.code, ""))

@@ -18,13 +18,21 @@ from runink.sandbox.births import Births
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.confines import Confines
 from runink.sandbox.door import Connection, Door
+from runink.sandbox.herd_networks import HerdNetworks
 from runink.sandbox.inner_protocol import FROM_FORK_SERVER, INNER_FIELDS, Ended, Forked, Unforked
 from runink.sandbox.kernel import children, kill_strangers
 from runink.sandbox.log import describe, log
 from runink.sandbox.nursery import Nurseries, Nursery
 from runink.sandbox.packets import Packet, close_all, understood
 from runink.sandbox.pool import Pool
-from runink.sandbox.protocol import ForkServerLost, ForkServerReady, Launch, Launched, Refused
+from runink.sandbox.protocol import (
+    HERD_NETWORK,
+    ForkServerLost,
+    ForkServerReady,
+    Launch,
+    Launched,
+    Refused,
+)
 from runink.sandbox.records import Asker, Record, Register, State
 from runink.sandbox.walls import Walls
 
@@ -50,6 +58,7 @@ class Lives:
         walls: Walls | None,
         confines: Confines | None,
         pool: Pool,
+        networks: HerdNetworks,
     ) -> None:
         self.register = Register()
         self._door = door
@@ -58,6 +67,7 @@ class Lives:
             self.register, walls, confines, pool, refuse=self.refuse, begun=self._begun
         )
         self._walls = walls
+        self.networks = networks
         self._confines = confines
         self._given_up: set[int] = set()  # processes that were reported as survivors
         self._must_sweep = False
@@ -90,13 +100,14 @@ class Lives:
         """Do everything that is due."""
         self._sweep(now_s)
         self.births.look_again(now_s=now_s)
+        self.networks.give_up(now_s=now_s)
         for record in self.register.overdue(now_s=now_s):
             self.end(record, "timeout")
         unanswered = self.register.oldest_unanswered()
         if unanswered is not None and unanswered.since_s + LAUNCH_S <= now_s:
             self.births.kill(unanswered)
             self.refuse(unanswered, "launch_timed_out", f"not started within {LAUNCH_S:.0f} s")
-            self.nurseries.of_network(unanswered.launch.network).kill()
+            self.nurseries.of_network(_network_of(unanswered)).kill()
         self._fork_waiting(now_s)
         self.births.warm(self.nurseries, now_s=now_s)
 
@@ -106,7 +117,11 @@ class Lives:
         times = [record.since_s + SURVIVOR_S for record in self.register.ending()]
         if unanswered is not None:
             times.append(unanswered.since_s + LAUNCH_S)
-        others = (self.register.next_deadline_s(), self.births.next_due_s(now_s=now_s))
+        others = (
+            self.register.next_deadline_s(),
+            self.births.next_due_s(now_s=now_s),
+            self.networks.next_due_s(),
+        )
         times += (due_s for due_s in others if due_s is not None)
         return min(times, default=None)
 
@@ -230,7 +245,9 @@ class Lives:
         for record in self.register.waiting():
             if self.register.forking_count >= FORKING_MAX:
                 return
-            nursery = self.nurseries.of_network(record.launch.network)
+            nursery = self._nursery_of(record, now_s)
+            if nursery is None:
+                continue
             if nursery.ready is None or nursery.outbox is None:
                 continue
             if nursery.ready.problem:
@@ -238,12 +255,29 @@ class Lives:
                 continue
             self.births.begin(record, nursery, now_s=now_s)
 
+    def _nursery_of(self, record: Record, now_s: float) -> Nursery | None:
+        """Return the fork server for a launch; nothing if its network is not there yet, or cannot be."""
+        launch = record.launch
+        if launch.network != HERD_NETWORK or self._walls is None:
+            return self.nurseries.of_network(_network_of(record))
+        network = self.networks.of(launch.herd, launch.network_policy, now_s=now_s)
+        if network.failure is not None:
+            self.refuse(record, network.failure.code, network.failure.text)
+            self.networks.forget_failure(launch.herd)
+        if not network.is_ready:
+            return None
+        nursery = self.nurseries.of_network(_network_of(record))
+        if nursery.pid and not _is_same(nursery.namespace, network.namespace):
+            nursery.kill()  # its slices go on in the network that it had
+        nursery.namespace, nursery.resolver = network.namespace, network.resolver
+        return nursery
+
     def _sweep(self, now_s: float) -> None:
         """Kill strangers, and tell of the slices that none of them can belong to."""
         ending = self.register.ending()
         if not (ending or self._must_sweep):
             return
-        known = self.births.cells.pids | self.nurseries.pids | self._given_up
+        known = self.births.cells.pids | self.nurseries.pids | self.networks.pids | self._given_up
         left = kill_strangers(known)
         self._must_sweep = False
         for record in ending:
@@ -260,6 +294,17 @@ class Lives:
         self._door.tell_agent(exited)
         if record.is_released:
             self.register.remove(record)
+
+
+def _network_of(record: Record) -> str:
+    """Name the network of a launch as its fork server is named."""
+    launch = record.launch
+    return f"{launch.network} {launch.herd}" if launch.network == HERD_NETWORK else launch.network
+
+
+def _is_same(one: int, other: int) -> bool:
+    """Say whether two descriptors are of the same network namespace."""
+    return one == other or (one >= 0 and os.fstat(one).st_ino == os.fstat(other).st_ino)
 
 
 def _ends() -> tuple[list[int], list[int]]:

@@ -184,7 +184,8 @@ def _made(path: str, *, is_folder: bool = True) -> str:
     folder = os.path.dirname(path)  # noqa: PTH120 - as above
     if folder:
         os.makedirs(folder, mode=0o755, exist_ok=True)  # noqa: PTH103 - as above
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+    if not os.path.exists(path):  # noqa: PTH110 - as above
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
     return path
 
 

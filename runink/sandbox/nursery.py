@@ -23,6 +23,7 @@ from typing import NamedTuple
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, kept_environment
 from runink.sandbox.confines import Confines
 from runink.sandbox.inner_protocol import TO_FORK_SERVER
+from runink.sandbox.network import within
 from runink.sandbox.packets import Outbox, Packet, close_all, receive
 from runink.sandbox.protocol import MODULES_MAX, NO_NETWORK, ForkServerReady, Preload
 from runink.sandbox.walls import Walls
@@ -91,11 +92,15 @@ class Nurseries:
 
 
 class Nursery:
-    """The fork server's process and link. `network` is the one that its slices have."""
+    """The fork server's process and link. `network` names the one that its slices have: its kind, and for a herd's the herd."""
 
     def __init__(self, wanted: Loaded, network: str) -> None:
         self._wanted = wanted
         self.network = network
+        self.namespace = (
+            -1
+        )  # of the network, where it is not the spawner's or an empty one; held by whoever set it
+        self.resolver = ""
         self.ready: ForkServerReady | None = None
         self.pid = 0
         self.link: socket.socket | None = None
@@ -113,7 +118,8 @@ class Nursery:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self.pid = self._spawn(theirs.fileno(), is_plain=walls is None)
+                with within(self.namespace) if self.namespace >= 0 else contextlib.nullcontext():
+                    self.pid = self._spawn(theirs.fileno(), is_plain=walls is None)
             except BaseException:
                 ours.close()
                 raise
@@ -122,7 +128,7 @@ class Nursery:
         if confines is not None:
             confines.take_in_zygote(self.pid)
         if walls is not None:
-            root, trees = walls.zygote_root(has_network=self.network != NO_NETWORK)
+            root, trees = walls.zygote_root(self.network.partition(" ")[0])
             self.outbox.send(root, descriptors=trees)
             close_all(trees)
 

@@ -43,6 +43,7 @@ BINDS_MAX = 64  # folders and files of the machine that a slice is shown; with j
 ISOLATION = "isolation"  # in `Launch.without`: a plain process will do
 NO_NETWORK = "none"  # in `Launch.network`
 HOST_NETWORK = "host"
+HERD_NETWORK = "egress"
 READ_ONLY = "ro"
 READ_WRITE = "rw"
 ENVIRONMENT_MAX = 200  # names
@@ -61,8 +62,10 @@ class Launch(NamedTuple):
     """A slice to be started. The descriptors behind it: its job, its `pipes` data pipes, then one for each of `binds`.
 
     `wall_time_s` 0 is no limit. `environment` is added to the few names that every slice has (`birth.py`).  A bind is the absolute path of a folder or file and
-    READ_ONLY or READ_WRITE; its descriptor (O_PATH) says which one was meant.  Limits that are 0 are none.  `without` names what of the
+    READ_ONLY or READ_WRITE; its descriptor (O_PATH) says which one was meant.  Limits that are 0 are none.
+    `cpu_weight` is its part of the cores when others want them too, 0 for an ordinary one.  What the herd's slices may use together is put in force with each launch.  `without` names what of the
     isolation may be missing (`isolation.py`); where anything else is, the launch is refused.
+    `network_policy` is what the herd's network reaches, as JSON (`networks.NetworkPolicy`).
     """
 
     slice: str
@@ -78,7 +81,11 @@ class Launch(NamedTuple):
     processes: int
     scratch_bytes: int
     network: str
+    network_policy: str
     without: list[str]
+    cpu_weight: int = 0
+    herd_cpu_m: int = 0
+    herd_memory_bytes: int = 0
 
 
 class Signal(NamedTuple):
@@ -224,7 +231,11 @@ FIELDS: dict[type, dict[str, Check]] = {
         "processes": whole(0, 1 << 22),
         "scratch_bytes": BYTES,
         "network": text(20),
+        "network_policy": text(32 << 10, empty=True),
         "without": texts(32, 40),
+        "cpu_weight": whole(0, 10_000),
+        "herd_cpu_m": whole(0, 1 << 31),
+        "herd_memory_bytes": BYTES,
     },
     Signal: {"slice": SLICE_NAME, "signal": whole(1, 64)},
     Kill: {"slice": SLICE_NAME},

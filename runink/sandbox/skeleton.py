@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -46,6 +47,7 @@ class Skeleton:
 
     def __init__(self, folder: str, *, runtime: Iterable[str]) -> None:
         self.folder = folder
+        self._resolvers: dict[str, str] = {}
         attach(new_filesystem("tmpfs", SAFE, size="4m", mode="755"), folder)
         self.links = [[name, os.readlink(f"/{name}")] for name in SYSTEM if _is_link(f"/{name}")]  # noqa: PTH115 - the sandbox does without pathlib
         folders = [f"/{name}" for name in SYSTEM if _is_folder(f"/{name}")]
@@ -55,16 +57,25 @@ class Skeleton:
         self._make_etc()
         self._make_devices()
 
-    def trees(self, *, has_network: bool) -> list[Tree]:
+    def trees(self) -> list[Tree]:
         """Return copies of all pieces, the caller's to attach or close. Raises OSError."""
-        trees = [Tree(path, detached(self.folder + path, 0)) for path in self._targets]
-        if has_network:
-            trees += [
-                Tree(path, detached(path, READ_ONLY_ATTRIBUTES))
-                for path in ONLINE
-                if os.path.exists(path)  # noqa: PTH110 - as above
-            ]
-        return trees
+        return [Tree(path, detached(self.folder + path, 0)) for path in self._targets]
+
+    def online(self) -> list[Tree]:
+        """Return what a slice in the machine's network is shown beside that."""
+        return [
+            Tree(path, detached(path, READ_ONLY_ATTRIBUTES))
+            for path in ONLINE
+            if os.path.exists(path)  # noqa: PTH110 - as above
+        ]
+
+    def resolving(self, herd: str, resolver: str) -> list[Tree]:
+        """Return what a slice in its herd's network is shown beside that: where it looks names up."""
+        path = f"{self.folder}/resolv.conf-{zlib.crc32(herd.encode()):08x}"
+        if self._resolvers.get(herd) != resolver:
+            _write(path, resolver)
+            self._resolvers[herd] = resolver
+        return [Tree("/etc/resolv.conf", detached(path, READ_ONLY_ATTRIBUTES))]
 
     def _show(self, path: str, attributes: int) -> None:
         """Have a piece of the machine in our folder, at its own path."""

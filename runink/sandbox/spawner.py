@@ -24,6 +24,7 @@ from runink.sandbox.arguments import listed, options
 from runink.sandbox.confines import Confines, detected
 from runink.sandbox.desk import Desk
 from runink.sandbox.door import Connection, Door, listen
+from runink.sandbox.herd_networks import HerdNetworks
 from runink.sandbox.inner_protocol import Ended
 from runink.sandbox.kernel import (
     become_subreaper,
@@ -72,6 +73,7 @@ class Loop:
             for nursery in self._lives.nurseries:
                 if nursery.link is not None and nursery.link.fileno() in ready:
                     self._on_fork_server(nursery, now_s)
+            self._lives.networks.hear(ready)
             if self._lives.births.cells.fileno() in ready:
                 self._lives.listen(now_s=now_s)
             for connection in self._door:
@@ -84,7 +86,8 @@ class Loop:
         poll = select.poll()
         poll.register(self._wakeup, select.POLLIN)
         poll.register(self._door.listening, select.POLLIN)
-        poll.register(self._lives.births.cells, select.POLLIN)
+        for descriptor in (self._lives.births.cells.fileno(), *self._lives.networks.links()):
+            poll.register(descriptor, select.POLLIN)
         for nursery in self._lives.nurseries:
             if nursery.link is not None and nursery.outbox is not None:
                 poll.register(nursery.link, _interest(is_empty=nursery.outbox.is_empty))
@@ -156,7 +159,10 @@ def main() -> None:
     nurseries = Nurseries(wanted)
     orphan_s = float(found["orphan-seconds"])
     alone_until_s = time.monotonic() + max(orphan_s, FIRST_CONNECTION_S)
-    lives = Lives(door, nurseries, walls, confines, Pool(int(found["warm"])))
+    folder, name = os.path.split(path)
+    are_possible = walls is None or walls.has_ranges
+    networks = HerdNetworks(name.partition(".")[0], folder, are_possible=are_possible)
+    lives = Lives(door, nurseries, walls, confines, Pool(int(found["warm"])), networks)
     desk = Desk(
         door,
         lives,
@@ -171,6 +177,7 @@ def main() -> None:
     finally:
         nurseries.kill()
         survivors = end_children(within_s=END_PATIENCE_S)
+        networks.close()
         if confines is not None:
             confines.close()
         # Only now: who sees the connection end may rely on it that no slice is left.

@@ -15,7 +15,7 @@ from runink.sandbox.mounts import READ_ONLY as READ_ONLY_ATTRIBUTES
 from runink.sandbox.mounts import SAFE, Tree, detached
 from runink.sandbox.namespaces import IDS, OWN, IdMap, forbid_setgroups, map_ids, user_namespace
 from runink.sandbox.packets import close_all
-from runink.sandbox.protocol import NO_NETWORK, READ_WRITE, Launch
+from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK, READ_WRITE, Launch
 from runink.sandbox.skeleton import Skeleton
 
 SHARED: Final = IdMap(OWN, 0, 1)
@@ -34,12 +34,17 @@ class Walls:
         self._ranges = Ranges()
         self._shown_as: dict[tuple[str, int, int], int] = {}
 
-    def zygote_root(self, *, has_network: bool) -> tuple[Root, list[int]]:
+    def zygote_root(self, network: str) -> tuple[Root, list[int]]:
         """Return what a zygote is told of its root, and the trees' descriptors. Raises OSError."""
-        trees = self._skeleton.trees(has_network=has_network)
+        trees = self._skeleton.trees()
         user = ZYGOTE if self._has_ranges else 0
-        root = Root([tree.target for tree in trees], self._skeleton.links, user, has_network)
+        root = Root([tree.target for tree in trees], self._skeleton.links, user, network)
         return root, [tree.descriptor for tree in trees]
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether herds have ids of their own here."""
+        return self._has_ranges
 
     @property
     def links(self) -> list[list[str]]:
@@ -63,10 +68,19 @@ class Walls:
         """Return the id that the herd's slices run as, seen from outside."""
         return self._ranges.of(herd) + OWN if self._has_ranges else 0
 
-    def trees(self, launch: Launch, meant: list[int], *, owner: tuple[int, int]) -> list[Tree]:
-        """Return everything that a slice is shown. `meant` are the agent's descriptors for its binds, `owner` its user and group. Raises OSError, BindRefused."""
-        trees = self._skeleton.trees(has_network=launch.network != NO_NETWORK)
+    def trees(
+        self, launch: Launch, meant: list[int], *, owner: tuple[int, int], resolver: str
+    ) -> list[Tree]:
+        """Return everything that a slice is shown. Raises OSError, BindRefused.
+
+        `meant` are the agent's descriptors for its binds, `owner` its user and group, `resolver` the text of its resolv.conf in a herd's network.
+        """
+        trees = self._skeleton.trees()
         try:
+            if launch.network == HOST_NETWORK:
+                trees += self._skeleton.online()
+            elif launch.network == HERD_NETWORK:
+                trees += self._skeleton.resolving(launch.herd, resolver)
             users = self._users(launch.herd, owner)
             for (path, mode), wanted in zip(launch.binds, meant, strict=True):
                 attributes = SAFE if mode == READ_WRITE else READ_ONLY_ATTRIBUTES

@@ -8,6 +8,7 @@ from typing import Final
 
 from runink.sandbox.inner_protocol import Root
 from runink.sandbox.mounts import Scratch, Tree, enter
+from runink.sandbox.protocol import NO_NETWORK
 from runink.sandbox.syscalls import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -23,7 +24,7 @@ SCRATCH: Final = Scratch(16 << 20, 1024)  # what a library writes when it is imp
 
 def close_zygote_off(root: Root, descriptors: Sequence[int]) -> None:
     """Move into the root and give up what is not needed to clone. Raises OSError."""
-    network = 0 if root.has_network else CLONE_NEWNET
+    network = CLONE_NEWNET if root.network == NO_NETWORK else 0
     call("unshare", CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | network)
     trees = [Tree(*one) for one in zip(root.targets, descriptors, strict=True)]
     enter(trees, root.links, SCRATCH, masked=False)
