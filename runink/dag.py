@@ -69,6 +69,43 @@ class Resources(msgspec.Struct, frozen=True):
     memory_bytes: int = DEFAULT_MEMORY_BYTES
 
 
+class Limit(msgspec.Struct, frozen=True):
+    """An amount that a process may have at most, and the line of the `@requires` that says so."""
+
+    amount: int
+    line: int
+
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a process is held to because its pipeline says so: milli-cores, bytes of memory and of its own /tmp, processes and threads.
+
+    What nobody asks for is no limit: the defaults of `Resources` only say how much room a slice takes on a node.
+    """
+
+    cpu: Limit | None = None
+    memory: Limit | None = None
+    processes: Limit | None = None
+    disk: Limit | None = None
+
+    def over(self, wider: Limits) -> Limits:
+        """Return these, and where they say nothing those of the whole scenario."""
+        return Limits(
+            self.cpu or wider.cpu,
+            self.memory or wider.memory,
+            self.processes or wider.processes,
+            self.disk or wider.disk,
+        )
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """What is asked for, wherever that stands: cpu, memory, processes, disk, 0 where nothing is."""
+        found = (self.cpu, self.memory, self.processes, self.disk)
+        return tuple(one.amount if one is not None else 0 for one in found)
+
+
+UNLIMITED = Limits()
+
+
 class Source(msgspec.Struct, frozen=True, tag="source", omit_defaults=True):
     """Where rows come from. `path` is the URI's, relative to the project (`-` is standard input); `alias` names a side input.
 
@@ -165,7 +202,8 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True):
 class SliceSpec(msgspec.Struct, frozen=True):
     """Nodes that share one process, in the order in which batches pass them; `why` says how they came to be together.
 
-    `network` is what its steps ask for, and `reaches` are the places elsewhere that its sources and sinks read and write: together
+    `limits` are what its steps are held to because they ask for it by themselves.
+    `network` is what they ask for, and `reaches` are the places elsewhere that its sources and sinks read and write: together
     they decide on the node which network it has (`networks.granted`).
     """
 
@@ -178,6 +216,7 @@ class SliceSpec(msgspec.Struct, frozen=True):
     why: str = ""
     network: Network = Network.NONE
     reaches: tuple[str, ...] = ()
+    limits: Limits = UNLIMITED
 
 
 class Assertion(msgspec.Struct, frozen=True):

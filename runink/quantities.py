@@ -64,6 +64,11 @@ def parse_cpu(text: str) -> int:
     return _parse(text, _MILLICORES, "an amount of cpu", "2, 0.5 or 250m")
 
 
+def parse_count(text: str) -> int:
+    """Return a whole number: `64`. Raises Invalid."""
+    return _parse(text, {"": 1}, "a whole number", "64")
+
+
 def parse_duration(text: str) -> int:
     """Return a duration in milliseconds: `30s`, `5m`, `1h`, `250ms`. Raises Invalid."""
     return _parse(text, _MILLISECONDS, "a duration", "250ms, 30s, 5m or 1h")
@@ -89,6 +94,11 @@ def format_memory(size_bytes: int) -> str:
         if size_bytes and size_bytes % _BYTES[unit] == 0:
             return f"{size_bytes // _BYTES[unit]}{unit}"
     return str(size_bytes)
+
+
+def format_mebibytes(size_bytes: int) -> str:
+    """Say what was used of a limit: `511.9 MiB`, `512 MiB`."""
+    return f"{size_bytes / (1 << 20):,.1f} MiB".replace(".0 MiB", " MiB")
 
 
 def format_cpu(cpu_m: int) -> str:

@@ -10,15 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from runink.dag import Format, Mode, OnInvalid
+from runink.dag import Format, Limit, Limits, Mode, OnInvalid
 from runink.dsl.arguments import Arguments
 from runink.dsl.syntax import Text
 from runink.dsl.uris import Location, Mistake, located
 from runink.errors import Span
 from runink.networks import Network
-from runink.quantities import parse_bytes, parse_cpu
+from runink.quantities import format_memory, parse_bytes, parse_count, parse_cpu
 
 CPU_M_MAX: Final = 1_024_000  # a machine of 1,024 cores; more is a slip of the unit
+PROCESSES_MIN: Final = 16  # a slice's own: it reads, works and writes at the same time
+PROCESSES_MAX: Final = 1 << 20
+SIZE_MIN: Final = 1 << 20  # less is a slip of the unit
+SIZE_MAX: Final = 1 << 50
 DEFAULT_NULLS: Final = ("",)
 _MODES: Final = {one.value: "" for one in Mode}
 _ON_INVALID: Final = {
@@ -87,8 +91,7 @@ class DeadLetterClause:
 @dataclass(frozen=True, slots=True)
 class RequiresClause:
     span: Span
-    cpu_m: int | None
-    memory_bytes: int | None
+    limits: Limits
     network: Network | None
 
 
@@ -258,16 +261,32 @@ def _deadletter(arguments: Arguments) -> DeadLetterClause | None:
 
 
 def _requires(arguments: Arguments) -> RequiresClause:
-    cpu_m = arguments.quantity("cpu", parse_cpu)
-    memory_bytes = arguments.quantity("memory", parse_bytes)
-    if cpu_m is not None and cpu_m > CPU_M_MAX:
+    cpu = _limit(arguments, "cpu", parse_cpu)
+    if cpu is not None and cpu.amount > CPU_M_MAX:
         arguments.unfit(
             "cpu", "no machine has so many cores", "write cores: cpu=2, or a part: cpu=250m"
         )
+    processes = _limit(arguments, "processes", parse_count)
+    if processes is not None and not PROCESSES_MIN <= processes.amount <= PROCESSES_MAX:
+        arguments.unfit(
+            "processes",
+            f"a slice may have {PROCESSES_MIN} to {PROCESSES_MAX:,} processes",
+            "threads count, and a slice has some of its own",
+        )
+    memory = _limit(arguments, "memory", parse_bytes)
+    disk = _limit(arguments, "disk", parse_bytes)
+    for name, limit in (("memory", memory), ("disk", disk)):
+        if limit is not None and not SIZE_MIN <= limit.amount <= SIZE_MAX:
+            text = f"{name} is from {format_memory(SIZE_MIN)} to {format_memory(SIZE_MAX)}"
+            arguments.unfit(name, text, f"as in {name}=512Mi")
     network = arguments.choice("network", _NETWORKS)
-    return RequiresClause(
-        arguments.annotation.span, cpu_m, memory_bytes, Network(network) if network else None
-    )
+    limits = Limits(cpu, memory, processes, disk)
+    return RequiresClause(arguments.annotation.span, limits, Network(network) if network else None)
+
+
+def _limit(arguments: Arguments, name: str, parse: Callable[[str], int]) -> Limit | None:
+    amount = arguments.quantity(name, parse)
+    return None if amount is None else Limit(amount, arguments.span(name).line)
 
 
 def _affinity(arguments: Arguments) -> AffinityClause:

@@ -1,6 +1,6 @@
 """Which nodes share a process, and which processes start together.
 
-    slice   nodes that are joined by links, ask for the same (resources, labels, network), and of which none wants to be alone
+    slice   nodes that are joined by links, ask for the same (resources, limits, labels, network), and of which none wants to be alone
     gang    slices that are joined by pipes
 
 Sources, contracts and sinks ask for nothing of their own: they go with the step that reads or feeds them.  But a step that asks for no network shares no process
@@ -13,7 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runink.dag import MAIN, REJECTED, Link, Node, Resources, Sink, SliceSpec, Source, Step
+from runink.dag import (
+    MAIN,
+    REJECTED,
+    UNLIMITED,
+    Limits,
+    Link,
+    Node,
+    Resources,
+    Sink,
+    SliceSpec,
+    Source,
+    Step,
+)
 from runink.networks import Network, is_elsewhere
 from runink.quantities import format_cpu, format_memory
 
@@ -26,6 +38,15 @@ class Wish:
     labels: tuple[str, ...] | None = None
     network: Network | None = None
     isolate: bool = False
+    limits: Limits = UNLIMITED
+
+    def requiring(self, limits: Limits, network: Network | None, *, default: Wish) -> Wish:
+        """Return the wish with what a `@requires` says. What that leaves open is as in the scenario's."""
+        base = default.resources or Resources()
+        cpu_m, memory_bytes, _, _ = limits.amounts
+        resources = Resources(cpu_m or base.cpu_m, memory_bytes or base.memory_bytes)
+        whole = limits.over(default.limits)
+        return replace(self, resources=resources, limits=whole, network=network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +56,34 @@ class Needs:
     resources: Resources
     labels: tuple[str, ...]
     network: Network | None
+    limits: Limits = UNLIMITED
 
     def told(self) -> str:
-        cpu, memory = format_cpu(self.resources.cpu_m), format_memory(self.resources.memory_bytes)
-        labels = f", label {', '.join(self.labels)}" if self.labels else ""
-        network = f", network {self.network.value}" if self.network is not None else ""
-        return f"cpu {cpu}, memory {memory}{labels}{network}"
+        cpu_m, memory_bytes, processes, disk_bytes = self.limits.amounts
+        cpu = format_cpu(self.resources.cpu_m) + (" at most" if cpu_m else "")
+        memory = format_memory(self.resources.memory_bytes) + (" at most" if memory_bytes else "")
+        more = f", processes {processes} at most" if processes else ""
+        more += f", disk {format_memory(disk_bytes)} at most" if disk_bytes else ""
+        more += f", label {', '.join(self.labels)}" if self.labels else ""
+        more += f", network {self.network.value}" if self.network is not None else ""
+        return f"cpu {cpu}, memory {memory}{more}"
 
     def agreed(self, other: Needs) -> Needs | None:
         """Return what both of them need, or nothing if they need different things. No network, said or not, is no difference."""
         both = replace(self, network=self.network or other.network)
-        ours, theirs = (replace(one, network=one.network or Network.NONE) for one in (self, other))
-        return both if ours == theirs else None
+        return both if self._kind() == other._kind() else None
+
+    def _kind(self) -> tuple[object, ...]:
+        """What makes it differ from others: not the lines on which it stands."""
+        network = self.network or Network.NONE
+        return self.resources, self.labels, network, self.limits.amounts
 
 
 def needs_of(wish: Wish, default: Wish) -> Needs:
     resources = wish.resources or default.resources or Resources()
     labels = wish.labels if wish.labels is not None else default.labels or ()
-    return Needs(resources, labels, wish.network or default.network)
+    limits = wish.limits.over(default.limits)
+    return Needs(resources, labels, wish.network or default.network, limits)
 
 
 class _Groups:
@@ -174,6 +205,7 @@ def sliced(
                 why=_why(parts[home], needs, groups, is_only=len(homes) == 1),
                 network=needs.network or Network.NONE,
                 reaches=groups.reached(home),
+                limits=needs.limits,
             )
         )
     return tuple(specs)
@@ -203,7 +235,7 @@ def _why(parts: tuple[str, ...], needs: Needs, groups: _Groups, *, is_only: bool
         {
             other.told()
             for home, other in groups.needs.items()
-            if other is not None and other != needs
+            if other is not None and other.told() != told
         }
     )
     if others:

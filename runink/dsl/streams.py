@@ -31,7 +31,6 @@ from runink.dag import (
     Link,
     Node,
     OnInvalid,
-    Resources,
     Sink,
     Source,
     Sql,
@@ -314,15 +313,13 @@ class _Builder:
         wish = self._wish_of(self._last_step) if self._last_step else self.parts.default
         whose = "the step" if self._last_step else "the scenario"
         match clause:
-            case RequiresClause(cpu_m=cpu_m, memory_bytes=memory_bytes, network=network):
+            case RequiresClause(limits=limits, network=network):
                 if wish.resources is not None:
                     text = f"@requires stands for {whose} already"
-                    hint = "write all in one: cpu=…, memory=…, network=…"
+                    hint = "write all in one: cpu=…, memory=…, disk=…, network=…"
                     self._findings.add("D016", text, clause.span, hint)
                     return
-                base = self.parts.default.resources or Resources()
-                resources = Resources(cpu_m or base.cpu_m, memory_bytes or base.memory_bytes)
-                wish = replace(wish, resources=resources, network=network)
+                wish = wish.requiring(limits, network, default=self.parts.default)
             case AffinityClause(labels=labels):
                 if wish.labels is not None:
                     text = f"@affinity stands for {whose} already"

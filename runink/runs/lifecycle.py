@@ -151,6 +151,7 @@ def _startable(view: RunView) -> Iterable[SliceRecord]:
                     gang=name,
                     state=SliceState.PENDING,
                     resources=spec.resources,
+                    limits=spec.limits,
                     labels=spec.labels,
                 )
 
@@ -253,6 +254,7 @@ def _anew(record: SliceRecord, *, not_before_ms: int) -> SliceRecord:
         gang=record.gang,
         state=SliceState.PENDING,
         resources=record.resources,
+        limits=record.limits,
         task=record.task,
         attempt=record.attempt + 1,
         labels=record.labels,

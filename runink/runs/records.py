@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from runink.dag import Dag, Resources
+from runink.dag import UNLIMITED, Dag, Limits, Resources
 from runink.errors import WireError
 from runink.jobs import Done, Failed, Prepared
 from runink.machines import Machine, Reserved
@@ -84,7 +84,10 @@ class Task(Enum):
 
 
 class Exit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a slice's process ended. `cause` is exited, signalled, killed (asked for), timeout or unborn; sizes in bytes, times in seconds."""
+    """How a slice's process ended. `cause` is exited, signalled, killed (asked for), timeout, oom, lost or unborn; sizes in bytes, times in seconds.
+
+    `oom_kills` and `processes_refused` say how often a limit was met, `throttled_s` for how long it waited for its share of the cores.
+    """
 
     cause: str
     code: int = 0
@@ -92,10 +95,25 @@ class Exit(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu_s: float = 0.0
     memory_bytes_max: int = 0
     wall_s: float = 0.0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    oom_kills: int = 0
+    processes_refused: int = 0
+    throttled_s: float = 0.0
+
+
+class HerdLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the slices of a herd may use together on the node, 0 for no limit."""
+
+    cpu_m: int = 0
+    memory_bytes: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a run failed: the error, the slice and step, the step's own traceback lines, the batch's source position, the slice's last log lines."""
+    """Why a run failed: the error, the slice and step, the step's own traceback lines, the batch's source position, the slice's last log lines.
+
+    `limits` are those that the slice had met, in words and numbers.
+    """
 
     error: WireError
     slice: str = ""
@@ -103,6 +121,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     traceback: tuple[str, ...] = ()
     position: str = ""
     log_tail: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,6 +130,8 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared),
     `lost_on` where the attempt before this one was lost.
     Times are milliseconds of the Unix epoch, 0 for what has not happened. `not_before_ms` holds a retry back.
+    `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
+    by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".
     """
 
     slice: SliceId
@@ -133,6 +154,10 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     exit: Exit | None = None
     report: Done | Failed | None = None
     log_tail: tuple[str, ...] = ()
+    limits: Limits = UNLIMITED
+    herd_limits: HerdLimits = HerdLimits()
+    sealed: dict[str, str] = {}
+    shown: dict[str, str] = {}
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):

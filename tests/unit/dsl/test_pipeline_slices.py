@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from dsl_world import SINK, SOURCE, codes, compile_lines
 from runink.dag import (
+    Limit,
+    Limits,
     Resources,
     Source,
 )
@@ -53,6 +56,48 @@ def test_steps_of_equal_requirements_share_a_slice_others_are_joined_by_pipes() 
     assert [spec.labels for spec in dag.slices] == [(), ("gpu",), (), ()]
     assert "isolate=true" in dag.slices[2].why
     assert "cpu 2" in dag.slices[1].why
+
+
+def test_only_what_is_asked_for_is_a_limit_and_the_line_stands_with_it() -> None:
+    dag = compile_lines(
+        "@requires(memory=128Mi, processes=64)",
+        SOURCE,
+        '@step("plain")',
+        "@requires(cpu=2, disk=1Gi)",
+        SINK,
+    )
+    (spec,) = dag.slices
+    line = spec.limits.memory.line
+    assert spec.limits == Limits(
+        cpu=Limit(2000, line + 3),
+        memory=Limit(128 << 20, line),
+        processes=Limit(64, line),
+        disk=Limit(1 << 30, line + 3),
+    )
+    assert "cpu 2 at most, memory 128Mi at most, processes 64 at most, disk 1Gi" in spec.why
+    (plain,) = compile_lines(SOURCE, '@step("plain")', SINK).slices
+    assert plain.limits == Limits()
+    assert "at most" not in plain.why
+
+
+def test_a_step_that_is_held_to_something_is_apart_from_one_that_only_weighs_the_same() -> None:
+    dag = compile_lines(SOURCE, '@step("plain")', '@step("plain")', "@requires(memory=64Mi)", SINK)
+    assert [spec.resources for spec in dag.slices] == [Resources(), Resources()]
+    assert [spec.limits.amounts for spec in dag.slices] == [(0,) * 4, (0, 64 << 20, 0, 0)]
+
+
+def test_equal_limits_on_different_lines_share_a_slice() -> None:
+    lines = ['@step("plain")', "@requires(memory=64Mi)"] * 2
+    (spec,) = compile_lines(SOURCE, *lines, SINK).slices
+    assert spec.limits.amounts == (0, 64 << 20, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "amount",
+    ["memory=10", "memory=2000Ti", "disk=10", "processes=15", "processes=1.5", "processes=2000000"],
+)
+def test_limits_that_cannot_be_meant_are_mistakes(amount: str) -> None:
+    assert codes(SOURCE, f"@requires({amount})", SINK) == ["D015"]
 
 
 REMOTE = '@source("csv+s3://bucket/a.csv")'
