@@ -9,8 +9,8 @@
     that is not whole after REQUEST_S                  nothing: the connection is closed
 
 A connection bears one request.  It is closed when the client has taken the answer and leaves, WRITE_S after the answer's beginning at the latest.  Where
-CONNECTIONS_MAX are open, a new one takes the place of the one that has waited for its request the longest, so that neither idle nor slow clients
-keep Prometheus out.
+CONNECTIONS_MAX are open, a new one takes the place of the one that has waited the longest for its client to ask, or to leave with the answer, so that
+neither idle nor slow clients keep Prometheus out.
 
 It has no TLS and knows nobody, so it listens on loopback or at a Unix socket of this user only.
 """
@@ -63,7 +63,7 @@ class Responder:
 
     def __init__(self, pages: Mapping[str, MakePage]) -> None:
         self._pages = pages
-        self._waiting: dict[anyio.CancelScope, None] = {}  # for their requests, the first first
+        self._waiting: dict[anyio.CancelScope, None] = {}  # for their clients, the first first
         self._open = 0
         self._answered: Counter[int] = Counter()  # by status
         self._cut = 0
@@ -94,7 +94,7 @@ class Responder:
                 group.start_soon(self._attend, connection)
 
     def _make_room(self) -> bool:
-        """Cut the connection that has waited for its request the longest; say whether there was one."""
+        """End the connection that has waited for its client the longest; say whether there was one."""
         scope = next(iter(self._waiting), None)
         if scope is None:
             return False
@@ -136,9 +136,18 @@ class Responder:
         await _send(connection, _encoded(http, page, is_head=is_head))
         self._answered[page.status] += 1
         connection.shutdown(socket.SHUT_WR)
-        with anyio.CancelScope(deadline=scope.deadline - LEAVE_S):
-            while await _receive(connection):  # ends when the client has all and leaves
-                pass
+        await self._part(connection, until_s=scope.deadline - LEAVE_S)
+
+    async def _part(self, connection: socket.socket, *, until_s: float) -> None:
+        """Wait until the client has all and leaves. It is left, and not cut, where that takes too long or its place is needed."""
+        scope = anyio.CancelScope(deadline=until_s)
+        self._waiting[scope] = None
+        try:
+            with scope:
+                while await _receive(connection):  # ends with the client, or with the scope
+                    pass
+        finally:
+            self._waiting.pop(scope, None)
 
     async def _page(self, request: h11.Request) -> Page:
         headers = dict(request.headers)

@@ -164,6 +164,20 @@ async def test_two_hundred_silent_connections_keep_nobody_out():
 
 
 @pytest.mark.anyio
+async def test_clients_that_have_their_answer_and_stay_keep_nobody_out():
+    async with served() as (responder, port):
+        stayed = []
+        for _ in range(3 * CONNECTIONS_MAX):
+            stayed.append(await anyio.connect_tcp("127.0.0.1", port))
+            await stayed[-1].send(request())
+            assert b" 200 " in await everything(stayed[-1])
+        assert responder._open <= CONNECTIONS_MAX + 1
+        assert counts(responder) == {"200": 3 * CONNECTIONS_MAX, "cut": 0}
+        for stream in stayed:
+            await stream.aclose()
+
+
+@pytest.mark.anyio
 async def test_it_listens_at_a_socket_of_this_user(tmp_path: Path):
     path = tmp_path / "m.sock"
     async with serving_http(path, Responder(PAGES)) as port:
