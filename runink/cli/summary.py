@@ -169,6 +169,7 @@ def failure_lines(failure: Failure) -> list[str]:
         lines.append(f"    at {failure.position}")
     if "\n" not in failure.error.text:  # one that has several lines holds these, too
         lines += [f"    {line}" for line in failure.traceback]
+    lines += [f"    {line}" for line in failure.limits if line not in failure.error.text]
     if failure.error.hint:
         lines.append(f"  help: {failure.error.hint}")
     if failure.log_tail and not failure.traceback:
@@ -249,4 +250,5 @@ def error_document(failure: Failure | None) -> dict[str, Any] | None:
         "position": failure.position,
         "traceback": list(failure.traceback),
         "log_tail": list(failure.log_tail),
+        "limits": list(failure.limits),
     }

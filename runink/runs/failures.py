@@ -8,12 +8,14 @@ from typing import Final
 
 from runink.errors import Refused, Unavailable, WireError, from_wire
 from runink.jobs import Failed
+from runink.runs.limits import OUT_OF_MEMORY, limits_met, memory_met
 from runink.runs.records import ATTEMPTS_MAX, Failure, SliceRecord, SliceState
 
 LASTING: Final = frozenset(
     {"disk_full", "cancelled", "timed_out"}
 )  # not the fault of a moment: trying again would meet it again
 
+MORE_MEMORY: Final = "ask for more, as in @requires(memory=1Gi), or take less at a time: a batch, not the whole input"
 CUT: Final = WireError(
     "Unavailable",
     "cut",
@@ -34,6 +36,8 @@ def may_pass(record: SliceRecord) -> bool:
     if not isinstance(record.report, Failed):
         return False
     error = record.report.error
+    if error.code == OUT_OF_MEMORY and record.limits.memory is not None:
+        return False  # there would be no more of it the next time
     return record.report.consequence or (
         isinstance(from_wire(error), Unavailable) and error.code not in LASTING
     )
@@ -83,8 +87,14 @@ def _told(record: SliceRecord) -> Failure:
             traceback=report.traceback,
             position=report.position,
             log_tail=record.log_tail,
+            limits=limits_met(record),
         )
-    return Failure(_exit_error(record), slice=record.slice, log_tail=record.log_tail)
+    return Failure(
+        _exit_error(record),
+        slice=record.slice,
+        log_tail=record.log_tail,
+        limits=limits_met(record),
+    )
 
 
 def _exit_error(record: SliceRecord) -> WireError:
@@ -100,6 +110,9 @@ def _exit_error(record: SliceRecord) -> WireError:
         case "timeout":
             text = f"{name} was still running after {found.wall_s:.0f} s and was ended"
             return WireError("Refused", "wall_time", text, "allow it more with --timeout")
+        case "oom":
+            text = f"{name} ran out of memory and was ended, with all that it had started: it {memory_met(record)}"
+            return WireError("Refused", OUT_OF_MEMORY, text, MORE_MEMORY)
         case "unborn":
             return WireError(
                 "Unavailable", "launch_failed", f"{name} could not be started", "see the node's log"
@@ -115,7 +128,7 @@ def _exit_error(record: SliceRecord) -> WireError:
 
 
 _SIGNAL_HINTS: Final = {
-    int(signal.SIGKILL): "the kernel ends what takes too much memory",
+    int(signal.SIGKILL): "somebody has killed it, or the machine had no memory left",
     int(signal.SIGSEGV): "code that is not Python's own crashed: a library that a step uses",
 }
 _SIGNALS: Final = {int(number) for number in signal.Signals}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from runink.dag import Function, Node, Step
 from runink.errors import Broken, Refused, RuninkError, Unavailable, WireError, to_wire
@@ -14,6 +16,8 @@ from runink.jobs import Failed
 from runink.steps.channels import Failure
 from runink.steps.positions import position_of
 from runink.tracebacks import described, import_hint, own_lines
+
+SCRATCH: Final = "/tmp"  # noqa: S108 - the slice's own
 
 
 def failed_by(
@@ -52,6 +56,12 @@ def _told(error: BaseException, node: Node | None, name: str, bundle: Path) -> R
             code="out_of_memory",
             hint='give its slice more: @requires(memory=1Gi), or take less at a time: each="batch" instead of "input"',
         )
+    if isinstance(node, Step) and isinstance(error, OSError) and _is_of_scratch(error):
+        return Refused(
+            f"{name}: {SCRATCH} is full: {error.strerror}",
+            code="scratch_full",
+            hint=f"ask for more, as in @requires(disk=1Gi), which is memory of the slice; or write less to {SCRATCH}",
+        )
     if isinstance(node, Step) and isinstance(node.action, Function):
         first_line = described(error).partition("\n")[0]
         text = f"step {node.action.name} ({node.action.file}) raised {first_line}"
@@ -62,6 +72,22 @@ def _told(error: BaseException, node: Node | None, name: str, bundle: Path) -> R
     # Nobody foresaw this one, so its whole traceback goes to the slice's log.
     traceback.print_exception(error, file=sys.stderr)
     return Broken(f"{name}: {described(error)}", hint="this is a mistake of Runink's: report it")
+
+
+def _is_of_scratch(error: OSError) -> bool:
+    """Say whether a slice's own /tmp has no room: because the file is there, or because nothing of it is left."""
+    if error.errno != errno.ENOSPC:
+        return False
+    try:
+        own = Path(SCRATCH).stat().st_dev
+        if own == Path("/").stat().st_dev:
+            return False  # a plain process has the machine's
+        if error.filename:
+            return Path(os.fsdecode(error.filename)).absolute().parent.stat().st_dev == own
+        left = os.statvfs(SCRATCH)
+    except OSError:
+        return False
+    return not (left.f_bavail and left.f_favail)
 
 
 def _wire(error: BaseException, name: str) -> WireError:
