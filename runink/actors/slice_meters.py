@@ -39,17 +39,21 @@ _CGROUP: Final = (
     "throttled_periods",
     "oom_kills",
     "pids_refused",
+    "read_bytes",
+    "written_bytes",
 )
 
 
 class CgroupFigures(NamedTuple):
-    """What a slice's cgroup says: five counters since it was made, and what is in it now."""
+    """What a slice's cgroup says: counters since it was made, and in the end what is in it now."""
 
     cpu_s: float = 0.0
     throttled_s: float = 0.0
     throttled_periods: int = 0
     oom_kills: int = 0
     pids_refused: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
     memory_bytes: int = 0
     pids: int = 0
 
@@ -119,8 +123,8 @@ class SliceMeter:
         """Count what the slice's cgroup counted since it was last asked."""
         before, self.cgroup = self.cgroup, figures
         if not self._is_first_of_cgroup:
-            pairs = zip(before[:5], figures[:5], strict=True)
-            grown = (_growth(then, now) for then, now in pairs)
+            pairs = zip(before, figures, strict=True)
+            grown = [_growth(then, now) for then, now in pairs][: len(_CGROUP)]
             self._tallies.cgroups.add(self.labels, *grown, now_s=self._now_s())
         self._is_first_of_cgroup = False
 
@@ -152,6 +156,18 @@ class SliceMeter:
         self._tallies.exits.add((*self.labels, found.cause), 1, now_s=now_s)
         self._tallies.ended.add(self.labels, found.cpu_s, found.wall_s, now_s=now_s)
         self._tallies.peaks.add(self.labels, found.memory_bytes_max, now_s=now_s)
+        self._is_first_of_cgroup = False  # an end is told once, also of what was adopted
+        self.used(
+            CgroupFigures(
+                cpu_s=found.cpu_s,
+                throttled_s=found.throttled_s,
+                throttled_periods=self.cgroup.throttled_periods,
+                oom_kills=found.oom_kills,
+                pids_refused=found.processes_refused,
+                read_bytes=found.read_bytes,
+                written_bytes=found.written_bytes,
+            )
+        )
 
     def _count_edge(self, edge: EdgeFacts, now_s: float) -> None:
         grown = (_growth(0, told) for told in (edge.rows, edge.batches, edge.bytes))

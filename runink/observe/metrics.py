@@ -120,6 +120,8 @@ METRICS: Final = _table(
     ("runink_cgroup_throttled_periods_total", "counter", "In how many periods slices stood still because their quota of processor time was used up.", "herd pipeline"),
     ("runink_cgroup_oom_kills_total", "counter", "Processes of slices that the kernel killed for want of memory.", "herd pipeline"),
     ("runink_cgroup_pids_refused_total", "counter", "Processes that slices were not allowed to make.", "herd pipeline"),
+    ("runink_cgroup_read_bytes_total", "counter", "Bytes that slices read from disks, where the kernel counts them.", "herd pipeline"),
+    ("runink_cgroup_written_bytes_total", "counter", "Bytes that slices wrote to disks, where the kernel counts them.", "herd pipeline"),
     ("runink_step_rows_in_total", "counter", "Rows that came into a step.", "herd pipeline step"),
     ("runink_step_rows_out_total", "counter", "Rows that a step has given.", "herd pipeline step"),
     ("runink_step_rejected_rows_total", "counter", "Rows that a contract rejected.", "herd pipeline step"),

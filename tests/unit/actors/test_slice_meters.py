@@ -147,6 +147,27 @@ def test_cgroup_figures_are_cumulative_save_for_what_is_in_it_now():
     assert values(found, "cgroup_pids") == {PAIR: 3}
 
 
+def test_an_end_tells_what_its_cgroup_had_counted_by_then():
+    found = meters()
+    meter = launched(found)
+    meter.used(CgroupFigures(cpu_s=1.0, throttled_s=0.5, throttled_periods=5, memory_bytes=7))
+    last = Exit(
+        "oom", cpu_s=1.5, oom_kills=3, processes_refused=2, throttled_s=0.75, read_bytes=10,
+        written_bytes=20,
+    )  # fmt: skip
+    found.ended(meter, None, last)
+    found.ended(found.adopted(RECORD, "p"), None, Exit("oom", oom_kills=1))
+    assert values(found, "cgroup_cpu_seconds_total") == {PAIR: 1.5}
+    assert values(found, "cgroup_throttled_seconds_total") == {PAIR: 0.75}
+    assert values(found, "cgroup_throttled_periods_total") == {PAIR: 5}
+    assert values(found, "cgroup_oom_kills_total") == {PAIR: 4}
+    assert values(found, "cgroup_pids_refused_total") == {PAIR: 2}
+    assert values(found, "cgroup_read_bytes_total") == {PAIR: 10}
+    assert values(found, "cgroup_written_bytes_total") == {PAIR: 20}
+    assert values(found, "slice_exits_total") == {(*PAIR, "oom"): 2}
+    assert values(found, "cgroup_memory_bytes") == {}
+
+
 def test_printed_lines_are_counted_when_somebody_looks(tmp_path: Path):
     found = meters()
     meter = launched(found)
