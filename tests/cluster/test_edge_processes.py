@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ from runink.pipes.batch import Batch
 from runink.pipes.edge import ConsumerGone, EdgeReader, EdgeWriter, ProducerFailed
 from runink.pipes.open import open_pipe, open_slots
 from runink.pipes.slot_pool import SLOTS_MAX
+from runink.sandbox import seccomp
+from runink.sandbox.syscalls import PR_SET_NO_NEW_PRIVS, prctl
 
 ENDS: Final = {"pipe": open_pipe, "slots": open_slots}
 WRITERS: Final = {"pipe": os_pipe.open_writer, "slots": slots.open_writer}
@@ -227,6 +230,36 @@ def test_a_stopped_reader_stops_the_producer_with_bounded_memory(kind: str) -> N
             next(stream)
             sizes.append(resident_kb(child.pid))
         assert max(sizes[100:]) <= max(sizes[:100]) * 1.1 + 1024
+
+
+def test_an_edge_needs_nothing_that_a_slice_may_not(kind: str) -> None:
+    """Both ends are behind the filter of a slice without network."""
+    wall = seccomp.prepared(egress=False)
+    ends = ENDS[kind]()
+    writing = behind(wall, lambda: produce(WRITERS[kind](ends.write, fingerprint="f"), "end"))
+    os.close(ends.write)
+    reading = behind(wall, lambda: check_all(READERS[kind](ends.read, fingerprint="f")))
+    os.close(ends.read)
+    assert [os.waitpid(child, 0)[1] for child in (writing, reading)] == [0, 0]
+
+
+def behind(wall: seccomp.Filter, work: Callable[[], None]) -> int:
+    """Do the work in a child that is behind the filter; return its pid."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        seccomp.install(wall)
+        work()
+    except BaseException:  # noqa: BLE001 - the child ends here, whatever it is
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def check_all(reader: EdgeReader) -> None:
+    assert sum(one.data.num_rows for one in reader) == ROWS * BATCHES
 
 
 def shared_memory(pid: int) -> int:
