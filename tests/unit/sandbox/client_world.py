@@ -14,7 +14,11 @@ from runink.sandbox.client import Exited, SliceWanted, spawner_over
 from runink.sandbox.protocol import TO_AGENT, TO_SPAWNER, Hello, Launch, Launched, Welcome
 
 SEALED = {"isolation": "full"}
-ASKED = Launch("a", 1, "herd", "/", {}, 0.0, 0, [], 0, 0, 0, client.SCRATCH_BYTES, "none", [])
+ASKED = Launch(
+    slice="a", attempt=1, herd="herd", cwd="/", environment={}, wall_time_s=0.0, pipes=0, binds=[],
+    cpu_m=0, memory_bytes=0, processes=0, scratch_bytes=client.SCRATCH_BYTES, network="none",
+    network_policy="", without=[], cpu_weight=0, herd_cpu_m=0, herd_memory_bytes=0,
+)  # fmt: skip
 EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 1, 0, 0, 0, 0, 0.0, 0.5, 0)
 
 

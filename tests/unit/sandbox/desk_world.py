@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runink.sandbox.client import SliceWanted
 from runink.sandbox.codec import Check
 from runink.sandbox.desk import Desk
 from runink.sandbox.door import Connection, Door, listen
+from runink.sandbox.herd_networks import Failure, HerdNetwork, HerdNetworks
 from runink.sandbox.inner_protocol import (
     FROM_CELL,
     FROM_FORK_SERVER,
@@ -32,7 +34,6 @@ from runink.sandbox.packets import Outbox, close_all, receive, understood
 from runink.sandbox.pool import Pool
 from runink.sandbox.protocol import (
     FIELDS,
-    HOST_NETWORK,
     NO_NETWORK,
     TO_AGENT,
     TO_SPAWNER,
@@ -45,11 +46,11 @@ from runink.sandbox.protocol import (
 
 NO_PROCESS = (
     1 << 22
-)  # numbers that the kernel gives to nobody: a fork server's, and one less for each other network's
+)  # numbers that the kernel gives to nobody: a fork server's, and one less for another network's
 READY = ForkServerReady(NO_PROCESS, [], [], 0, "")
 REPORT = {"isolation": "none"}
 SPENT = (0.25, 0.5, 1 << 20)  # what every process here has used
-WANTED = Launch("a", 1, "herd", "/", {}, 0.0, 0, [], 0, 0, 0, 1 << 20, NO_NETWORK, [])
+WANTED = SliceWanted("a", 1, "herd", b"", "/").message()
 
 
 class HandledNursery(Nursery):
@@ -60,12 +61,12 @@ class HandledNursery(Nursery):
         self.starts: list[float] = []
         self.kills = 0
 
-    def start(self, walls: object) -> None:
+    def start(self, walls: object, confines: object) -> None:
         ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for link in (ours, self.theirs):
             link.setblocking(False)
         self.link, self.outbox = ours, Outbox(ours, TO_FORK_SERVER)
-        self.pid = NO_PROCESS - (self.network == HOST_NETWORK)
+        self.pid = NO_PROCESS - (self.network != NO_NETWORK)
         self.starts.append(self.start_at_s)
 
     def kill(self) -> None:
@@ -95,14 +96,18 @@ class FakeWalls:
     def __init__(self) -> None:
         self.failing = ""
         self.owners: list[tuple[int, int]] = []
+        self.resolvers: list[str] = []
         self.given: list[tuple[int, str]] = []
         self.links: list[list[str]] = []
 
     def claim(self, herd: str) -> None:
         self._try("claim", herd)
 
-    def trees(self, launch: Launch, meant: list[int], *, owner: tuple[int, int]) -> list[Tree]:
+    def trees(
+        self, launch: Launch, meant: list[int], *, owner: tuple[int, int], resolver: str
+    ) -> list[Tree]:
         self._try("trees", launch.slice)
+        self.resolvers.append(resolver)
         self.owners.append(owner)
         shown = zip(launch.binds, meant, strict=True)
         return [Tree(path, os.dup(descriptor)) for (path, _), descriptor in shown]
@@ -117,6 +122,25 @@ class FakeWalls:
     def _try(self, deed: str, what: str) -> None:
         if self.failing == deed:
             raise OSError(0, f"no {deed} for {what}")
+
+
+class HandledNetworks(HerdNetworks):
+    """The networks of herds, of which the test says whether they were made. `asked` are the herds and policies."""
+
+    def __init__(self) -> None:
+        super().__init__("node", "state", are_possible=True)
+        self.asked: list[tuple[str, str]] = []
+
+    def _ask(self, herd: str, network: HerdNetwork, policy: str, now_s: float) -> None:
+        self.asked.append((herd, policy))
+        network.policy, network.since_s = policy, now_s
+
+    def made(self, herd: str, namespace: int, resolver: str) -> None:
+        found = self._networks[herd]
+        found.namespace, found.resolver = namespace, resolver
+
+    def failed(self, herd: str, code: str) -> None:
+        self._networks[herd].failure = Failure(code, "it failed")
 
 
 class Peer:
@@ -192,7 +216,8 @@ class DeskWorld:
         self.nurseries = HandledNurseries()
         self.nursery = self.nurseries.first
         self.pool = Pool(pool)
-        self.lives = Lives(self.door, self.nurseries, walls, None, self.pool)
+        self.networks = HandledNetworks()
+        self.lives = Lives(self.door, self.nurseries, walls, None, self.pool, self.networks)
         self.cells: dict[int, FakeCell] = {}
         self.desk = Desk(
             self.door,
@@ -284,7 +309,7 @@ class DeskWorld:
         """Return the cell that is for this slice."""
         record = self.lives.register.named(name)
         assert record is not None
-        self.forks(record.launch.network)
+        self.forks(self.lives.births.cells.of_number(record.cell).network)
         return self.cells[record.cell]
 
     def fork(self, fork_server: Peer, cell: FakeCell, pid: int) -> None:
@@ -318,3 +343,9 @@ def launch(peer: Peer, name: str, *, meant: Sequence[int] = (), **changes: Any) 
     number = peer.say(WANTED._replace(slice=name, **changes), (job, *meant))
     os.close(job)
     return number
+
+
+def answer(agent: Peer, number: int) -> Any:
+    """Return what was said to a request, which is one thing."""
+    (found,) = [message for request, message in agent.heard() if request == number]
+    return found

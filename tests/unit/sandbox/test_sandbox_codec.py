@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runink.sandbox.client import SliceWanted
 from runink.sandbox.codec import MESSAGE_BYTES_MAX, REQUEST_MAX, BadMessage, decode, encode
 from runink.sandbox.inner_protocol import (
     FROM_CELL,
@@ -33,6 +34,7 @@ from runink.sandbox.protocol import (
 INNER = TO_FORK_SERVER | FROM_FORK_SERVER | TO_CELL | FROM_CELL
 KINDS = TO_SPAWNER | TO_AGENT | INNER
 EVERY_FIELD = FIELDS | INNER_FIELDS
+LAUNCH = SliceWanted("s", 1, "herd", b"", "/").message()
 clean = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 names = clean.filter(lambda text: text and "=" not in text and len(text) <= 200)
 words = clean.filter(bool)
@@ -52,7 +54,11 @@ launches = st.builds(
     processes=st.integers(0, 1 << 22),
     scratch_bytes=st.integers(0, 1 << 62),
     network=words.map(lambda text: text[:20]),
+    network_policy=clean,
     without=st.lists(words.map(lambda text: text[:40]), max_size=32),
+    cpu_weight=st.integers(0, 10_000),
+    herd_cpu_m=sizes,
+    herd_memory_bytes=st.integers(0, 1 << 62),
 )
 
 
@@ -118,7 +124,7 @@ def test_a_refusal_says_what_is_wrong(change, said):
 
 def test_an_environment_is_limited_in_names_and_in_bytes():
     def launch(environment):
-        return Launch("s", 1, "herd", "/", environment, 0, 0, [], 0, 0, 0, 0, "none", [])
+        return LAUNCH._replace(environment=environment)
 
     many = {str(number): "" for number in range(ENVIRONMENT_MAX + 1)}
     with pytest.raises(BadMessage, match="environment"):
@@ -142,14 +148,14 @@ def test_an_environment_is_limited_in_names_and_in_bytes():
     ],
 )
 def test_binds_are_so_many_pairs_and_nothing_else(binds):
-    launch = Launch("s", 1, "herd", "/", {}, 0, 0, binds, 0, 0, 0, 0, "none", [])
+    launch = LAUNCH._replace(binds=binds)
     with pytest.raises(BadMessage, match="binds is not"):
         decode(encode("launch", launch), TO_SPAWNER, FIELDS, came=0)
 
 
 def test_a_cell_is_shown_what_its_slice_asked_for_and_what_every_slice_is_shown():
     targets = [f"/{number}" for number in range(2 * BINDS_MAX)]
-    fork = Fork(1, True, targets, targets[:BINDS_MAX], [], "/", 0)
+    fork = Fork(1, True, 0, False, targets, targets[:BINDS_MAX], [], "/", 0, False)
     body = encode("fork", fork, request=0)
     assert decode(body, TO_FORK_SERVER, INNER_FIELDS, came=0).message == fork
 

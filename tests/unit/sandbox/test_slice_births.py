@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
-from desk_world import READY, REPORT, DeskWorld, FakeWalls, launch
+from desk_world import READY, REPORT, DeskWorld, answer, launch
 from runink.sandbox import lives
 from runink.sandbox.inner_protocol import Assign, Forked, Go, Sealed, Started, Unborn
-from runink.sandbox.lives import FORKING_MAX
 from runink.sandbox.protocol import (
-    HOST_NETWORK,
-    NO_NETWORK,
-    ForkServerLost,
     Kill,
     Launched,
     Refused,
@@ -23,68 +18,20 @@ from runink.sandbox.protocol import (
 REFUSED = "slice_not_prepared"
 
 
-@pytest.fixture
-def walls():
-    return FakeWalls()
-
-
-@pytest.fixture
-def killed(monkeypatch):
-    """Signals that were sent by a pidfd: none is a process's here."""
-    sent = []
-    monkeypatch.setattr(signal, "pidfd_send_signal", lambda _pidfd, number: sent.append(number))
-    return sent
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch, walls, killed):
-    # The children of this process are other tests' business, and here none is a slice.
-    monkeypatch.setattr(lives, "kill_strangers", lambda _known: 0)
-    monkeypatch.setattr(lives, "children", list)
-    before = open_count()
-    world = DeskWorld(tmp_path, walls=walls)
-    yield world
-    world.close()
-    assert open_count() <= before + 1, "the descriptor of its epoll, at most"
-
-
-@pytest.fixture
-def agent(world):
-    agent = world.agent()
-    world.turn()
-    return agent
-
-
-@pytest.fixture
-def fork_server(world, agent):
-    peer = world.fork_server()
-    agent.heard()
-    return peer
-
-
-def open_count():
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
-def answer(agent, number):
-    """Return what was said to a request, which is one thing."""
-    (found,) = [message for request, message in agent.heard() if request == number]
-    return found
-
-
-def test_a_cell_has_its_ids_before_it_goes_on_and_its_slice_at_once(
+def test_a_cell_has_its_ids_before_it_goes_on_and_its_slice_when_it_is_closed(
     world, walls, agent, fork_server
 ):
     number = launch(agent, "a", cwd="/folder", environment={"A": "b"})
     world.turn()
     cell = world.cell("a")
-    assert (cell.fork.isolated, cell.fork.folder) == (True, "/folder")
+    assert (cell.fork.isolated, cell.fork.folder, cell.fork.waits) == (True, "/folder", False)
     assert cell.told() == []
     world.fork(fork_server, cell, 7)
     assert walls.given == [(7, "herd")]
-    assert cell.told() == [Go(), Assign("a", "/folder", {"A": "b"})]
+    assert cell.told() == [Go()]
     cell.say(Sealed({"seccomp": "on"}))
     world.turn()
+    assert cell.told() == [Assign("a", {"A": "b"})]
     assert agent.heard() == [], "it has not begun"
     cell.say(Started("a"))
     world.turn()
@@ -120,6 +67,20 @@ def test_what_cannot_be_shown_refuses_its_own_launch_only(
     world.turn()
     assert world.forks() == ["a"]
     assert killed == []
+
+
+def test_what_is_too_much_for_a_packet_refuses_its_own_launch_only(world, agent, fork_server):
+    """What fits into the agent's message may be too much in the one to the fork server, which names more."""
+    file = os.memfd_create("bind")
+    binds = [[f"/{number}{'x' * 4000}", "rw"] for number in range(15)]
+    number = launch(agent, "a", binds=binds, meant=[file] * len(binds))
+    os.close(file)
+    world.turn()
+    assert answer(agent, number).code == "slice_not_shown"
+    assert world.lives.births.cells.all() == []
+    launch(agent, "a")
+    world.turn()
+    assert world.forks() == ["a"]
 
 
 def test_a_cell_that_gets_no_ids_is_ended_and_the_step_told(
@@ -261,49 +222,6 @@ def test_a_fork_server_that_goes_while_it_is_asked_costs_no_launch(
     assert cell.fork.targets == ["/bind"]
 
 
-def test_each_network_has_a_fork_server_of_its_own(world, agent, fork_server):
-    launch(agent, "inside")
-    launch(agent, "online", network=HOST_NETWORK)
-    world.turn()
-    assert world.forks() == ["inside"]
-    world.turn()  # the other fork server is due at once
-    other = world.fork_server(HOST_NETWORK)
-    assert world.forks(HOST_NETWORK) == ["online"]
-    world.start(fork_server, "inside", 7)
-    world.start(other, "online", 8)
-    assert [message.slice for _, message in agent.heard() if isinstance(message, Launched)] == [
-        "inside",
-        "online",
-    ]
-
-
-@pytest.mark.parametrize("dying", [NO_NETWORK, HOST_NETWORK])
-def test_a_fork_server_that_dies_takes_nothing_of_another_network_along(
-    world, agent, fork_server, killed, monkeypatch, dying
-):
-    launch(agent, NO_NETWORK)
-    launch(agent, HOST_NETWORK, network=HOST_NETWORK)
-    launch(agent, "under way", network=NO_NETWORK)
-    under_way = launch(agent, "under way online", network=HOST_NETWORK)
-    world.turn()
-    world.turn()  # the other fork server is due at once
-    other = world.fork_server(HOST_NETWORK)
-    world.start(fork_server, NO_NETWORK, 7)
-    world.start(other, HOST_NETWORK, 8)
-    world.fork(other, world.cell("under way online"), 9)
-    agent.heard()
-    # What the dead one's slice becomes: the spawner's child.
-    adopted = {NO_NETWORK: [7], HOST_NETWORK: [8, 9]}[dying]
-    monkeypatch.setattr(lives, "children", lambda: adopted)
-    world.lose(dying)
-    world.turn()
-    told = agent.heard()
-    assert [message for request, message in told if not request] == [ForkServerLost("it died")]
-    refused = [request for request, message in told if isinstance(message, Refused)]
-    assert (refused == [under_way]) == (dying == HOST_NETWORK)
-    assert killed == [signal.SIGKILL] * (dying == HOST_NETWORK), "only the cell that had not begun"
-
-
 def test_a_cell_that_nobody_waits_for_any_more_is_not_gone_on_with(world, agent, fork_server):
     launch(agent, "a")
     world.turn()
@@ -317,19 +235,6 @@ def test_a_cell_that_nobody_waits_for_any_more_is_not_gone_on_with(world, agent,
     world.turn()
     assert cell.told() == ["end"]
     assert world.lives.births.cells.all() == []
-
-
-def test_slices_wait_their_turn_whichever_network_they_want(world, agent, fork_server):
-    for number in range(FORKING_MAX):
-        launch(agent, str(number))
-    launch(agent, "online", network=HOST_NETWORK)
-    world.turn()
-    world.turn()
-    assert [nursery.network for nursery in world.nurseries] == [NO_NETWORK], "as many as may be"
-    world.start(fork_server, "0", 7)
-    world.turn()
-    world.fork_server(HOST_NETWORK)
-    assert world.forks(HOST_NETWORK) == ["online"]
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,12 @@ async def test_a_launch_brings_its_job_then_its_pipes_then_what_it_is_to_be_show
             memory_bytes=1 << 30,
             processes=10,
             scratch_bytes=1 << 20,
-            network="host",
+            network="egress",
+            network_policy="{}",
             without=["isolation"],
+            cpu_weight=50,
+            herd_cpu_m=2000,
+            herd_memory_bytes=2 << 30,
         )
         group.start_soon(spawner.launch, wanted)
         await anyio.wait_readable(fake.link)
@@ -79,8 +83,12 @@ async def test_a_launch_brings_its_job_then_its_pipes_then_what_it_is_to_be_show
             memory_bytes=1 << 30,
             processes=10,
             scratch_bytes=1 << 20,
-            network="host",
+            network="egress",
+            network_policy="{}",
             without=["isolation"],
+            cpu_weight=50,
+            herd_cpu_m=2000,
+            herd_memory_bytes=2 << 30,
         )
         assert os.pread(job, 10, 0) == b"job"
         assert [os.fstat(one).st_ino for one in rest] == [os.fstat(one).st_ino for one in files]
