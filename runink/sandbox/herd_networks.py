@@ -134,11 +134,11 @@ class HerdNetworks:
 
     def _ask(self, herd: str, network: HerdNetwork, policy: str, now_s: float) -> None:
         order = {"node": self._node, "state": self._state, "herd": herd}
-        if policy:
-            order |= {"policy": json.loads(policy)}
         try:
+            if policy:
+                order |= {"policy": json.loads(policy)}
             network.asked = begin("make", order, held=network.namespace)
-        except OSError as error:
+        except (OSError, ValueError, RecursionError) as error:
             network.failure = Failure("network_unavailable", describe(error))
             return
         network.policy, network.since_s = policy, now_s

@@ -236,7 +236,7 @@ class Lives:
         # Its slices are our children now; one that is not was reaped by it, and its last words were lost.
         ours = set(children())
         for record in self.register.running():
-            if record.launch.network == nursery.network and record.pid not in ours:
+            if _network_of(record) == nursery.network and record.pid not in ours:
                 self.register.first_ended(record.pid, None, now_s=now_s)
         self._door.tell_agent(ForkServerLost(text))
 
@@ -264,6 +264,7 @@ class Lives:
         if network.failure is not None:
             self.refuse(record, network.failure.code, network.failure.text)
             self.networks.forget_failure(launch.herd)
+            return None
         if not network.is_ready:
             return None
         nursery = self.nurseries.of_network(_network_of(record))
