@@ -27,12 +27,17 @@ from runink.sandbox.syscalls import (
     MNT_DETACH,
     MOUNT_ATTR_IDMAP,
     MOUNT_ATTR_NODEV,
-    MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
     MOVE_MOUNT_F_EMPTY_PATH,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
     MS_PRIVATE,
+    MS_RDONLY,
     MS_REC,
+    MS_REMOUNT,
     OPEN_TREE_CLOEXEC,
     OPEN_TREE_CLONE,
     call,
@@ -40,6 +45,7 @@ from runink.sandbox.syscalls import (
 
 SAFE: Final = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
 READ_ONLY: Final = SAFE | MOUNT_ATTR_RDONLY
+ROOT_FLAGS: Final = MS_NOSUID | MS_NODEV
 ROOT_BYTES: Final = "1m"  # folders, links and mount points only
 ROOT_INODES: Final = 4096
 PLACE: Final = "/tmp"  # noqa: S108 - where the new root stands before the pivot: a folder that is there and holds nothing that we need
@@ -140,33 +146,34 @@ def enter(
 
     `folder` is there in any case, empty but for what belongs into it. Without `masked` its /proc shows everything: the kernel gives a new /proc only to who sees one that hides nothing.
     """
-    call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
-    root = new_filesystem("tmpfs", SAFE, size=ROOT_BYTES, nr_inodes=ROOT_INODES, mode="755")
-    held = os.dup(root)
-    attach(root, PLACE)
+    _mount("none", "/", MS_REC | MS_PRIVATE)
+    _mount("tmpfs", PLACE, ROOT_FLAGS, f"size={ROOT_BYTES},nr_inodes={ROOT_INODES},mode=755")
     os.chdir(PLACE)
     for path, leads_to in links:
         os.symlink(leads_to, path)  # noqa: PTH211 - the sandbox does without pathlib
     # Before the trees, of which some may lie beneath /tmp.
-    attach(new_filesystem("proc", SAFE | MOUNT_ATTR_NOEXEC), _made("proc"))
-    attach(_memory(scratch, SAFE), _made("tmp"))
+    _mount("proc", _made("proc"), ROOT_FLAGS | MS_NOEXEC)
+    memory = f"size={scratch.bytes},nr_inodes={scratch.files},mode=1777"
+    _mount("tmpfs", _made("tmp"), ROOT_FLAGS, memory)
     _fill(trees)
     os.makedirs(folder.lstrip("/") or ".", mode=0o755, exist_ok=True)  # noqa: PTH103 - as above
-    attach(_memory(scratch, SAFE | MOUNT_ATTR_NOEXEC), "dev/shm")
+    _mount("tmpfs", "dev/shm", ROOT_FLAGS | MS_NOEXEC, memory)
     call("pivot_root", b".", b".")
     # The old root lies over the new one at the same place.
     call("umount2", b".", MNT_DETACH)
     os.chdir("/")
     if masked:
         _mask()
-    set_attributes(held, READ_ONLY)
-    os.close(held)
+    _mount("none", "/", MS_REMOUNT | MS_BIND | MS_RDONLY | ROOT_FLAGS)
 
 
-def _memory(scratch: Scratch, attributes: int) -> int:
-    return new_filesystem(
-        "tmpfs", attributes, size=scratch.bytes, nr_inodes=scratch.files, mode="1777"
-    )
+def _mount(source: str, target: str, flags: int, data: str = "") -> None:
+    """Make the mount call of old, which takes one system call for what the new ones take five. Raises OSError."""
+    kind = b"" if source == "none" else source.encode()
+    try:
+        call("mount", source.encode(), os.fsencode(target), kind, flags, data.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"{target}: {error.strerror}") from error
 
 
 def _fill(trees: Sequence[Tree]) -> None:
@@ -190,8 +197,10 @@ def _made(path: str, *, is_folder: bool = True) -> str:
 
 
 def _mask() -> None:
-    """Cover what /proc tells of the machine."""
+    """Cover what /proc tells of the machine, where it tells it."""
     for cover, paths in (("dev/null", MASKED), (EMPTY, MASKED_FOLDERS)):
         for path in paths:
-            if os.path.exists(path):  # noqa: PTH110 - as above
-                attach(_copy(cover, READ_ONLY, None, None, 0), path)
+            try:
+                call("mount", cover.encode(), path.encode(), b"", MS_BIND, b"")
+            except FileNotFoundError:
+                continue
