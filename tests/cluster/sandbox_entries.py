@@ -1,9 +1,11 @@
 """What the sandbox's tests run in slices.  The job is `name` or `name argument`; each says on its standard output what its test wants to know."""
 
-# ruff: noqa: T201, PTH109, PTH115, PTH123 - printing is what a slice's logs are made of; a slice looks at itself by the plainest means
+# ruff: noqa: T201, PTH109, PTH110, PTH112, PTH115, PTH123, PTH208 - printing is what a slice's logs are made of; a slice looks at itself by the plainest means
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import signal
@@ -61,6 +63,17 @@ def do_ignore_term(_argument, control, descriptors):
     do_wait("", control, descriptors)
 
 
+def do_catch(_argument, control, descriptors):
+    """End with the number of the signal that comes."""
+
+    def leave(number, _frame):
+        os._exit(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, leave)
+    do_wait("", control, descriptors)
+
+
 def do_echo(_argument, control, _descriptors):
     """Send back on the control socket what comes from it, up to a line's end."""
     with socket.socket(fileno=control) as link:
@@ -114,6 +127,8 @@ def do_about(_argument, control, descriptors):
         "given": [control, *descriptors],
         "environment": dict(os.environ),
         "cwd": os.getcwd(),
+        "user": [os.getuid(), os.getgid(), *os.getgroups()],
+        "pid": os.getpid(),
         "session": os.getsid(0) == os.getpid() == os.getpgrp(),
         "name": lines["Name"],
         "blocked": lines["SigBlk"],
@@ -138,7 +153,7 @@ def do_started_program(_argument, _control, _descriptors):
 
 
 def _leave_behind(generations):
-    """Make a process of a session of its own whose parents are gone, and return its pid."""
+    """Make a process of a session of its own whose parents are gone."""
     source, target = os.pipe()
     if not os.fork():
         for _ in range(generations):
@@ -146,23 +161,101 @@ def _leave_behind(generations):
             if os.fork():
                 os._exit(0)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        os.write(target, str(os.getpid()).encode())
+        os.write(target, b"x")
         while True:
             time.sleep(1000)
     os.close(target)
     os.wait()
-    pid = int(os.read(source, 100))
+    assert os.read(source, 1)
     os.close(source)
-    return pid
 
 
-def do_tree(argument, control, descriptors):
-    """Leave processes behind, tell their numbers, and end (`end`) or wait."""
+def do_tree(_argument, control, _descriptors):
+    """Leave three processes behind, say so, and wait for a word before the end."""
     child = subprocess.Popen(["sleep", "1000"])
-    print(json.dumps([child.pid, _leave_behind(1), _leave_behind(3)]), flush=True)
+    _leave_behind(1)
+    _leave_behind(3)
+    print("grown", flush=True)
     child.returncode = 0  # it is not ours to wait for any more
-    if argument != "end":
-        _wait(control)
+    with socket.socket(fileno=control) as link:
+        link.recv(1)
+
+
+def do_orphans(argument, _control, _descriptors):
+    """Have so many grandchildren end whose parents are gone, and say when none is left, not even as a zombie."""
+    source, target = os.pipe()
+    for _ in range(int(argument)):
+        if not os.fork():
+            if not os.fork():
+                os.write(target, f"{os.getpid()} ".encode())
+            os._exit(0)
+        os.wait()
+    os.close(target)
+    with open(source, "rb") as told:
+        pids = told.read().split()
+    deadline = time.monotonic() + 30
+    while any(os.path.exists(f"/proc/{int(pid)}") for pid in pids):
+        assert time.monotonic() < deadline, "nobody has reaped them"
+        os.sched_yield()
+    print(f"{len(pids)} reaped")
+
+
+def do_attack_first(_argument, _control, _descriptors):
+    """Try to end the first process of our namespace, look into it and become its tracer; say what came of it."""
+    with open("/proc/1/comm") as name:
+        print(name.read().strip())
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        with contextlib.suppress(
+            PermissionError
+        ):  # Landlock forbids it where it knows of signals; the kernel ignores it
+            os.kill(1, number)
+    for path in ("/proc/1/mem", "/proc/1/environ", "/proc/1/fd"):
+        try:
+            os.listdir(path) if path.endswith("fd") else open(path, "rb").close()
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+    return 3
+
+
+def do_look(argument, _control, _descriptors):
+    """Say what stands in a file, what lies in a folder, or why that cannot be known."""
+    try:
+        if os.path.isdir(argument):
+            print(*sorted(os.listdir(argument)))
+        else:
+            with open(argument) as file:
+                print(file.read())
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+
+
+def do_write(argument, _control, _descriptors):
+    """Write into a file, and say whether that could be."""
+    try:
+        with open(argument, "w") as file:
+            file.write("written")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+    else:
+        print("written")
+
+
+def interfaces():
+    """Return the network interfaces that there are; netlink, which knows them too, is closed to slices."""
+    with open("/proc/net/dev") as table:
+        return [line.partition(":")[0].strip() for line in table if ":" in line]
+
+
+def do_network(_argument, _control, _descriptors):
+    """Say which interfaces there are, and what comes back by 127.0.0.1."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as ours,
+        server.accept()[0] as theirs,
+    ):
+        ours.sendall(b"heard")
+        heard = theirs.recv(10).decode()
+    print(json.dumps([interfaces(), heard]))
 
 
 def do_random(_argument, _control, _descriptors):

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
-from runink.sandbox.client import Event, Exited, ForkServerReady, LaunchedSlice, Spawner
+import pytest
+from runink.sandbox.client import (
+    Bind,
+    Event,
+    Exited,
+    ForkServerReady,
+    LaunchedSlice,
+    SliceWanted,
+    Spawner,
+)
+from runink.sandbox.protocol import ISOLATION
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 
 WAIT_S = 60  # what takes longer hangs
+HERD = "herd"
+IN_BOTH = pytest.mark.parametrize("is_plain", [False, True], ids=["isolated", "plain"])
 
 
 def place_in(folder: Path, **changes: Any) -> SpawnerPlace:
@@ -28,8 +40,9 @@ def place_in(folder: Path, **changes: Any) -> SpawnerPlace:
 class World:
     """A spawner whose events are heard all the time."""
 
-    def __init__(self, spawner: Spawner) -> None:
+    def __init__(self, spawner: Spawner, *, is_plain: bool = False) -> None:
         self.spawner = spawner
+        self._without = (ISOLATION,) if is_plain else ()
         self.heard: list[Event] = []
         self._news = anyio.Event()
 
@@ -56,20 +69,18 @@ class World:
     async def exited(self, name: str) -> Exited:
         return await self.event(Exited, slice=name)
 
-    async def fork_server(self) -> int:
-        """Return the process id of the first one, when it is ready."""
-        return (await self.event(ForkServerReady)).pid
+    async def fork_server(self, number: int = 0) -> int:
+        """Return the process id of a living fork server, when it is ready: the first that was, or a later one."""
+        ready = await self.event(ForkServerReady, number)
+        (found,) = [pid for pid in children_of(self.spawner.pid) if inner_pid(pid) == ready.pid]
+        return found
 
     async def launch(self, job: str | bytes, name: str = "slice", **changes: Any) -> LaunchedSlice:
-        values = {
-            "attempt": 1,
-            "descriptors": [],
-            "cwd": "/",
-            "environment": {},
-            "wall_time_s": 0.0,
-        }
         content = job if isinstance(job, bytes) else job.encode()
-        return await self.spawner.launch(name, job=content, **values | changes)
+        values = {"attempt": 1, "herd": HERD, "cwd": "/", "without": self._without}
+        return await self.spawner.launch(
+            SliceWanted(name=name, job=content, **values | changes),
+        )
 
     async def ran(self, job: str, name: str = "slice", **changes: Any) -> tuple[Exited, str, str]:
         """Run a slice to its end and forget it; return its end and all that it printed."""
@@ -82,13 +93,33 @@ class World:
 
 
 @asynccontextmanager
-async def world_in(folder: Path, **changes: Any) -> AsyncIterator[World]:
-    async with running_spawner(place_in(folder, **changes), agent="test") as spawner:
-        world = World(spawner)
+async def world_in(folder: Path, *, is_plain: bool = False, **changes: Any) -> AsyncIterator[World]:
+    place = place_in(folder, is_plain=is_plain, **changes)
+    async with running_spawner(place, agent="test") as spawner:
+        world = World(spawner, is_plain=is_plain)
         async with anyio.create_task_group() as hearing:
             hearing.start_soon(world.hear)
             yield world
             hearing.cancel_scope.cancel()
+
+
+def code_in(folder: Path) -> Path:
+    """Return a new folder for modules, readable for all as installed packages are: a zygote is nobody's user."""
+    code = folder / "code"
+    code.mkdir()
+    code.chmod(0o755)
+    return code
+
+
+@contextmanager
+def shown(*paths: Path, is_writable: bool = False) -> Iterator[list[Bind]]:
+    """Give what a slice is to be shown, for as long as the block."""
+    binds = [Bind(str(path), os.open(path, os.O_PATH), is_writable) for path in paths]
+    try:
+        yield binds
+    finally:
+        for bind in binds:
+            os.close(bind.descriptor)
 
 
 async def some_of(descriptor: int) -> bytes:
@@ -137,6 +168,19 @@ def is_alive(pid: int) -> bool:
 def children_of(pid: int) -> list[int]:
     """Return the process ids of the children of a process with one thread."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def inner_pid(pid: int) -> int:
+    """Return a process's number in the innermost namespace that it is in."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("NSpid:")]
+    return int(line.split()[-1])
+
+
+def tree_of(pid: int) -> list[int]:
+    """Return a process (with one thread, as all beneath it) and all its descendants that live."""
+    living = filter(is_alive, children_of(pid))
+    return [pid, *(one for child in living for one in tree_of(child))]
 
 
 def descriptors_of(pid: int) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -16,14 +17,17 @@ from runink.errors import Conflict, LinkLost, Unavailable
 from runink.sandbox.client import ForkServerLost, ForkServerReady
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
+    IN_BOTH,
     World,
     all_of,
     children_of,
+    code_in,
     gone,
     is_alive,
     line_of,
     place_in,
     some_of,
+    tree_of,
     world_in,
 )
 
@@ -31,34 +35,34 @@ pytestmark = pytest.mark.anyio
 AGENT = "agent"
 
 
-async def be_agent(folder: Path, orphan_s: float) -> None:
+async def be_agent(folder: Path, orphan_s: float, *, is_plain: bool) -> None:
     """Launch slices, tell the spawner's and theirs process ids, and wait to be killed."""
-    async with world_in(folder, orphan_s=orphan_s) as world:
+    async with world_in(folder, orphan_s=orphan_s, is_plain=is_plain) as world:
         pids = [world.spawner.pid]
         for number in range(3):
             launched = await world.launch("tree", f"kept/{number}", attempt=number)
-            pids.append(launched.pid)
-            pids += json.loads(await line_of(launched.stdout))
+            assert await line_of(launched.stdout) == "grown"
+            pids += tree_of(launched.pid)
         echo = await world.launch("echo", "echo")
-        pids.append(echo.pid)
-        ended = await world.launch("print", "ended")
+        pids += tree_of(echo.pid)
+        await world.launch("print", "ended")
         await world.exited("ended")
-        os.write(1, json.dumps([*pids, ended.pid]).encode() + b"\n")
+        os.write(1, json.dumps(pids).encode() + b"\n")
         await anyio.sleep_forever()
 
 
 class Killed:
     """An agent that was killed with -9. `slices` are the pids of what it left, `spawner` that of its spawner."""
 
-    def __init__(self, folder: Path, *, orphan_s: float) -> None:
-        words = [sys.executable, __file__, AGENT, str(folder), str(orphan_s)]
+    def __init__(self, folder: Path, *, orphan_s: float, is_plain: bool = False) -> None:
+        words = [sys.executable, __file__, AGENT, str(folder), str(orphan_s), str(int(is_plain))]
         child = subprocess.Popen(words, stdout=subprocess.PIPE)
         assert child.stdout is not None
         line = child.stdout.readline()
         child.send_signal(signal.SIGKILL)
         child.wait(timeout=30)
         child.stdout.close()
-        self.spawner, *self.slices, self.ended = json.loads(line)
+        self.spawner, *self.slices = json.loads(line)
         self.pidfd = os.pidfd_open(self.spawner)
 
     def __enter__(self) -> Self:
@@ -68,14 +72,18 @@ class Killed:
         os.close(self.pidfd)
 
 
-async def test_a_new_agent_finds_the_slices_of_one_that_was_killed(tmp_path):
-    with Killed(tmp_path, orphan_s=60) as killed:
-        async with world_in(tmp_path) as world:
+@IN_BOTH
+async def test_a_new_agent_finds_the_slices_of_one_that_was_killed(tmp_path, is_plain):
+    with Killed(tmp_path, is_plain=is_plain, orphan_s=60) as killed:
+        async with world_in(tmp_path, is_plain=is_plain) as world:
             assert world.spawner.pid == killed.spawner
             listed = {one.slice: one for one in await world.spawner.list()}
             assert [one.attempt for one in listed.values()] == [0, 1, 2, 1, 1]
             assert sorted(listed) == ["echo", "ended", "kept/0", "kept/1", "kept/2"]
-            assert {one.pid for one in listed.values()} <= {*killed.slices, killed.ended}
+            assert {one.pid for one in listed.values()} <= {*killed.slices, -1}
+            full = {"isolation": "none" if is_plain else "full"}
+            assert all(full.items() <= one.sealed.items() for one in listed.values())
+            assert listed["ended"].pid == -1
             # What ended while nobody listened is told, and what it printed is still there.
             assert (await world.exited("ended")).code == 0
             assert (await all_of(listed["ended"].stdout)).startswith("to stdout\n")
@@ -96,28 +104,32 @@ async def test_a_new_agent_finds_the_slices_of_one_that_was_killed(tmp_path):
         assert not any(map(is_alive, killed.slices))
 
 
-async def test_without_a_new_agent_everything_ends_by_itself(tmp_path):
-    with Killed(tmp_path, orphan_s=0.3) as killed:
+@IN_BOTH
+async def test_without_a_new_agent_everything_ends_by_itself(tmp_path, is_plain):
+    with Killed(tmp_path, is_plain=is_plain, orphan_s=0.3) as killed:
         await gone(killed.pidfd)
         assert not any(map(is_alive, killed.slices))
         assert not place_in(tmp_path).socket.exists()
 
 
-async def test_when_the_agent_leaves_in_order_everything_ends_with_it(tmp_path):
-    async with world_in(tmp_path) as world:
+@IN_BOTH
+async def test_when_the_agent_leaves_in_order_everything_ends_with_it(tmp_path, is_plain):
+    async with world_in(tmp_path, is_plain=is_plain) as world:
         launched = await world.launch("tree")
-        pids = [launched.pid, *json.loads(await line_of(launched.stdout))]
+        assert await line_of(launched.stdout) == "grown"
+        pids = tree_of(launched.pid)
         spawner, fork_server = world.spawner.pid, await world.fork_server()
         launched.close()
     assert not any(map(is_alive, [*pids, spawner, fork_server]))
     assert not place_in(tmp_path).socket.exists()
 
 
-async def test_an_agent_that_is_cancelled_ends_everything_too(tmp_path):
+@IN_BOTH
+async def test_an_agent_that_is_cancelled_ends_everything_too(tmp_path, is_plain):
     pids = []
     with anyio.CancelScope() as scope:
-        async with running_spawner(place_in(tmp_path), agent="test") as spawner:
-            launched = await World(spawner).launch("wait")
+        async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
+            launched = await World(spawner, is_plain=is_plain).launch("wait")
             pids += [spawner.pid, launched.pid]
             launched.close()
             scope.cancel()
@@ -125,9 +137,10 @@ async def test_an_agent_that_is_cancelled_ends_everything_too(tmp_path):
     assert not any(map(is_alive, pids))
 
 
-async def test_the_ends_of_a_shutdown_are_told_before_the_events_end(tmp_path):
-    async with running_spawner(place_in(tmp_path), agent="test") as spawner:
-        world = World(spawner)
+@IN_BOTH
+async def test_the_ends_of_a_shutdown_are_told_before_the_events_end(tmp_path, is_plain):
+    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
+        world = World(spawner, is_plain=is_plain)
         for number in range(5):
             (await world.launch("wait", str(number))).close()
         await spawner.shutdown()
@@ -170,15 +183,18 @@ async def test_the_newest_agent_wins_and_the_other_learns_that_it_has_lost(tmp_p
         launched.close()
 
 
-async def test_an_agent_that_goes_in_the_middle_of_its_launches_leaves_no_unknown_slice(tmp_path):
-    async with running_spawner(place_in(tmp_path), agent="older") as older:
-        (await World(older).launch("nothing", "first")).close()
+@IN_BOTH
+async def test_an_agent_that_goes_in_the_middle_of_its_launches_leaves_no_unknown_slice(
+    tmp_path, is_plain
+):
+    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="older") as older:
+        (await World(older, is_plain=is_plain).launch("nothing", "first")).close()
         async with anyio.create_task_group() as group:
             for number in range(20):
-                group.start_soon(_launch_or_lose, World(older), str(number))
+                group.start_soon(_launch_or_lose, World(older, is_plain=is_plain), str(number))
             for one in await older.list():  # by now all have been asked for
                 one.close()
-            async with world_in(tmp_path) as newer:
+            async with world_in(tmp_path, is_plain=is_plain) as newer:
                 await older.wait_ended()
                 listed = await newer.spawner.list()
                 for one in listed:
@@ -199,15 +215,18 @@ async def _launch_or_lose(world, name):
         return
 
 
-async def test_when_the_spawner_is_killed_its_slices_end_and_the_agent_is_told(tmp_path):
-    async with running_spawner(place_in(tmp_path), agent="test") as spawner:
-        world = World(spawner)
+@IN_BOTH
+async def test_when_the_spawner_is_killed_its_slices_end_and_the_agent_is_told(tmp_path, is_plain):
+    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
+        world = World(spawner, is_plain=is_plain)
         launched = await world.launch("tree")
-        pids = json.loads(await line_of(launched.stdout))
-        fork_server = os.pidfd_open(*children_of(spawner.pid))
-        os.kill(spawner.pid, signal.SIGKILL)
+        assert await line_of(launched.stdout) == "grown"
+        pids = tree_of(launched.pid)
+        pid = spawner.pid
+        fork_server = os.pidfd_open(*children_of(pid))
+        os.kill(pid, signal.SIGKILL)
         await gone(launched.pidfd)
-        await gone(fork_server)  # the last to go: it ends the others
+        await gone(fork_server)  # of plain slices the last to go: it ends the others
         os.close(fork_server)
         await spawner.wait_ended()
         with pytest.raises(LinkLost):
@@ -217,14 +236,15 @@ async def test_when_the_spawner_is_killed_its_slices_end_and_the_agent_is_told(t
         assert await some_of(launched.stdout) == b"", "nobody is left who could print"
         assert not any(map(is_alive, pids))
         launched.close()
-    async with world_in(tmp_path) as world:
-        assert world.spawner.pid != spawner.pid
+    async with world_in(tmp_path, is_plain=is_plain) as world:
+        assert world.spawner.pid != pid
         assert (await world.ran("nothing"))[0].code == 0
 
 
-async def test_a_launch_that_the_spawner_is_killed_over_is_lost(tmp_path):
-    async with running_spawner(place_in(tmp_path), agent="test") as spawner:
-        world = World(spawner)
+@IN_BOTH
+async def test_a_launch_that_the_spawner_is_killed_over_is_lost(tmp_path, is_plain):
+    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
+        world = World(spawner, is_plain=is_plain)
         (await world.launch("nothing", "first")).close()
         os.kill(spawner.pid, signal.SIGSTOP)
         async with anyio.create_task_group() as group:
@@ -238,16 +258,18 @@ async def _must_lose(world):
         await world.launch("nothing", "second")
 
 
-async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path):
-    async with world_in(tmp_path) as world:
+@IN_BOTH
+async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path, is_plain):
+    async with world_in(tmp_path, is_plain=is_plain) as world:
         launched = await world.launch("tree")
-        pids = [launched.pid, *json.loads(await line_of(launched.stdout))]
+        assert await line_of(launched.stdout) == "grown"
+        pids = tree_of(launched.pid)
         echo = await world.launch("echo", "echo")
         first = await world.fork_server()
         os.kill(first, signal.SIGKILL)
         await world.event(ForkServerLost)
         assert (await world.ran("exit 5", "next"))[0].code == 5
-        assert (await world.event(ForkServerReady, 1)).pid != first
+        assert await world.fork_server(1) != first
         assert all(map(is_alive, pids))
         echo.control.send(b"hello\n")
         assert (await world.exited("echo")).code == 0, "its end is told by the spawner itself"
@@ -259,8 +281,9 @@ async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path):
         echo.close()
 
 
-async def test_launches_that_the_fork_server_dies_over_may_be_tried_again(tmp_path):
-    async with world_in(tmp_path) as world:
+@IN_BOTH
+async def test_launches_that_the_fork_server_dies_over_may_be_tried_again(tmp_path, is_plain):
+    async with world_in(tmp_path, is_plain=is_plain) as world:
         fork_server = await world.fork_server()
         os.kill(fork_server, signal.SIGSTOP)
         refused = []
@@ -281,19 +304,31 @@ async def test_launches_that_the_fork_server_dies_over_may_be_tried_again(tmp_pa
         assert (await world.ran("nothing", "0"))[0].code == 0
 
 
-async def test_a_fork_server_that_dies_at_every_start_holds_up_launches_until_it_lives(tmp_path):
-    module = tmp_path / "late_entry.py"
+@IN_BOTH
+async def test_a_fork_server_that_dies_at_every_start_holds_up_launches_until_it_lives(
+    tmp_path, is_plain
+):
+    code = code_in(tmp_path)
+    module = code / "late_entry.py"
     module.write_text("import os\nos._exit(3)\n")
-    async with world_in(tmp_path, entry="late_entry:main", path=(tmp_path,)) as world:
+    async with world_in(
+        tmp_path, is_plain=is_plain, entry="late_entry:main", path=(code,)
+    ) as world:
         await world.event(ForkServerLost, 1)
         module.write_text("def main(job, control, descriptors): return 4\n")
         exited, _, _ = await world.ran("anything")
         assert exited.code == 4
 
 
-async def test_an_entry_that_cannot_be_imported_refuses_launches_with_its_reason(tmp_path):
-    (tmp_path / "broken_entry.py").write_text("import nowhere_to_be_found\n")
-    async with world_in(tmp_path, entry="broken_entry:main", path=(tmp_path,)) as world:
+@IN_BOTH
+async def test_an_entry_that_cannot_be_imported_refuses_launches_with_its_reason(
+    tmp_path, is_plain
+):
+    code = code_in(tmp_path)
+    (code / "broken_entry.py").write_text("import nowhere_to_be_found\n")
+    async with world_in(
+        tmp_path, is_plain=is_plain, entry="broken_entry:main", path=(code,)
+    ) as world:
         assert "nowhere_to_be_found" in (await world.event(ForkServerReady)).problem
         with pytest.raises(Exception, match="nowhere_to_be_found") as refused:
             await world.launch("nothing")
@@ -302,16 +337,18 @@ async def test_an_entry_that_cannot_be_imported_refuses_launches_with_its_reason
         assert "Traceback" in log
 
 
-async def test_a_terminated_spawner_ends_its_slices_first(tmp_path):
-    async with running_spawner(place_in(tmp_path), agent="test") as spawner:
-        world = World(spawner)
+@IN_BOTH
+async def test_a_terminated_spawner_ends_its_slices_first(tmp_path, is_plain):
+    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
+        world = World(spawner, is_plain=is_plain)
         launched = await world.launch("tree")
-        pids = json.loads(await line_of(launched.stdout))
+        assert await line_of(launched.stdout) == "grown"
+        pids = tree_of(launched.pid)
         os.kill(spawner.pid, signal.SIGTERM)
         with pytest.raises(LinkLost):
             await world.hear()
         assert (await world.exited("slice")).cause == "killed"
-        assert not any(map(is_alive, [launched.pid, *pids]))
+        assert not any(map(is_alive, pids))
         launched.close()
 
 
@@ -343,4 +380,5 @@ async def test_a_state_folder_may_lie_as_deep_as_it_likes(tmp_path):
 
 if __name__ == "__main__":
     assert sys.argv[1] == AGENT
-    anyio.run(be_agent, Path(sys.argv[2]), float(sys.argv[3]))
+    folder, orphan_s, is_plain = sys.argv[2:]
+    anyio.run(partial(be_agent, Path(folder), float(orphan_s), is_plain=is_plain == "1"))

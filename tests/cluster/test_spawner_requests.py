@@ -9,30 +9,34 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
 from runink.errors import Overloaded, Refused
 from runink.sandbox import door
 from runink.sandbox.arguments import INTERPRETER_OPTIONS
-from runink.sandbox.client import ForkServerLost, ForkServerReady
+from runink.sandbox.client import ForkServerLost, ForkServerReady, SliceWanted
 from runink.sandbox.codec import MESSAGE_BYTES_MAX
 from runink.sandbox.kernel import address_of, sealed
 from runink.sandbox.packets import WAITING_PACKETS_MAX, close_all, receive
+from runink.sandbox.protocol import VERSION
 from runink.sandbox.starting import running_spawner
-from sandbox_world import children_of, descriptors_of, line_of, place_in, world_in
+from sandbox_world import (
+    IN_BOTH,
+    code_in,
+    descriptors_of,
+    line_of,
+    place_in,
+    shown,
+    tree_of,
+    world_in,
+)
 
 pytestmark = pytest.mark.anyio
 
-HELLO = {"kind": "hello", "version": 1, "agent": "stranger"}
-LAUNCH = {
-    "kind": "launch",
-    "slice": "s",
-    "attempt": 1,
-    "cwd": "/",
-    "environment": {},
-    "wall_time_s": 0,
-}
+HELLO = {"kind": "hello", "version": VERSION, "agent": "stranger"}
+LAUNCH = {"kind": "launch"} | SliceWanted("s", 1, "herd", b"", "/").message()._asdict()
 
 
 class Stranger:
@@ -104,7 +108,7 @@ async def test_before_hello_nothing_is_done(tmp_path):
                 assert stranger.say(message) == "hello_first"
                 assert stranger.heard() == ""
         with Stranger(tmp_path) as stranger:
-            assert stranger.say(HELLO, version=2) == "version"
+            assert stranger.say(HELLO, version=VERSION + 1) == "version"
             assert stranger.heard() == ""
         (listed,) = await world.spawner.list()
         listed.close()
@@ -129,6 +133,13 @@ async def test_the_agents_own_mistakes_are_answered_and_cost_it_nothing(tmp_path
                 agent.say(LAUNCH, [job], slice=""),
                 agent.say(LAUNCH, [job], slice="\udcff"),
                 agent.say(LAUNCH, [job], wall_time_s=-1),
+                agent.say(LAUNCH, [job], memory_bytes=-1),
+                agent.say(LAUNCH, [job], herd=""),
+                agent.say(LAUNCH, [job], pipes=1),
+                agent.say(LAUNCH, [job], binds=[["/", "ro"]]),
+                agent.say(LAUNCH, [job, pipe[0]], binds=[["/", "all"]]),
+                agent.say(LAUNCH, [job, pipe[0]], binds=[["/../", "ro"]]),
+                agent.say(LAUNCH, [job], network="herd"),
                 agent.say(LAUNCH | {"descriptors": 2}, [job]),
                 agent.say(LAUNCH, [job] * 242),
                 agent.say({"kind": "kill", "slice": "s"}),
@@ -150,6 +161,13 @@ async def test_the_agents_own_mistakes_are_answered_and_cost_it_nothing(tmp_path
                 "invalid_message",
                 "invalid_message",
                 "invalid_message",
+                "invalid_message",
+                "invalid_message",
+                "descriptor_count",
+                "descriptor_count",
+                "invalid_message",
+                "invalid_message",
+                "network_unavailable",
                 "descriptor_count",
                 "descriptor_count",
                 "no_slice",
@@ -199,32 +217,50 @@ async def test_an_agent_that_stops_reading_is_parted_from(tmp_path):
         assert (await world.ran("nothing"))[0].code == 0
 
 
-async def test_two_hundred_launches_leave_no_descriptor_and_no_process_behind(tmp_path):
+def left_by(world, fork_server, folder):
+    """Return what launches could leave behind: descriptors and children of each process, mounts, files."""
+    spawner = world.spawner.pid
+    processes = (spawner, fork_server, os.getpid())
+    return {
+        "descriptors": [descriptors_of(pid) for pid in processes],
+        "processes": [tree_of(pid) for pid in processes],
+        "mounts": [Path(f"/proc/{pid}/mountinfo").read_text().splitlines() for pid in processes],
+        "files": sorted(path.name for path in (folder / "spawner").iterdir()),
+    }
+
+
+@IN_BOTH
+async def test_two_hundred_launches_leave_nothing_behind(tmp_path, is_plain):
     pipe = os.pipe()
-    async with world_in(tmp_path) as world:
+    async with world_in(tmp_path, is_plain=is_plain) as world:
         fork_server = await world.fork_server()
-        await world.ran("nothing", "first", descriptors=pipe)
-        before = [descriptors_of(pid) for pid in (world.spawner.pid, fork_server, os.getpid())]
+        with shown(tmp_path, is_writable=True) as binds:
+            given = {"descriptors": pipe, "binds": binds}
+            await world.ran("nothing", "first", **given)
+            before = left_by(world, fork_server, tmp_path)
 
-        async def run(number):
-            launched = await world.launch("nothing", str(number), descriptors=pipe)
-            launched.close()
-            await world.exited(str(number))
-            assert await world.spawner.release(str(number))
+            async def run(number):
+                launched = await world.launch("nothing", str(number), **given)
+                launched.close()
+                await world.exited(str(number))
+                assert await world.spawner.release(str(number))
 
-        for batch in range(4):
-            async with anyio.create_task_group() as group:
-                for number in range(50):
-                    group.start_soon(run, batch * 50 + number)
-        assert await world.spawner.list() == []
-        after = [descriptors_of(pid) for pid in (world.spawner.pid, fork_server, os.getpid())]
+            for batch in range(4):
+                async with anyio.create_task_group() as group:
+                    for number in range(50):
+                        group.start_soon(run, batch * 50 + number)
+            assert await world.spawner.list() == []
+            after = left_by(world, fork_server, tmp_path)
         assert after == before
-        assert children_of(fork_server) == []
+        kept = ["log", "socket"] if is_plain else ["log", "socket", "socket.root"]
+        assert after["files"] == kept
+        assert after["processes"][1] == [fork_server]
     close_all(pipe)
 
 
-async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_path):
-    async with world_in(tmp_path) as world:
+@IN_BOTH
+async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_path, is_plain):
+    async with world_in(tmp_path, is_plain=is_plain) as world:
         first = await world.fork_server()
         assert "pyarrow" not in json.loads((await world.ran("about", "0"))[1])["modules"]
         await world.spawner.preload(["pyarrow", "pyarrow.compute", "duckdb.not_there"])
@@ -244,18 +280,27 @@ async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_pat
         assert refused.value.code == "too_many_modules"
 
 
-async def test_what_the_entry_imports_starts_no_thread_in_the_fork_server(tmp_path):
+@IN_BOTH
+async def test_what_the_entry_imports_starts_no_thread_in_the_fork_server(tmp_path, is_plain):
     entry = "import pyarrow.compute\ndef main(job, control, descriptors): return 6\n"
-    (tmp_path / "arrow_entry.py").write_text(entry)
-    async with world_in(tmp_path, entry="arrow_entry:main", path=(tmp_path,)) as world:
+    code = code_in(tmp_path)
+    (code / "arrow_entry.py").write_text(entry)
+    async with world_in(
+        tmp_path, is_plain=is_plain, entry="arrow_entry:main", path=(code,)
+    ) as world:
         assert (await world.event(ForkServerReady)).threads == 0
         assert (await world.ran("anything"))[0].code == 6
 
 
-async def test_polars_imported_before_and_first_used_after_the_fork_works_each_time(tmp_path):
+@IN_BOTH
+async def test_polars_imported_before_and_first_used_after_the_fork_works_each_time(
+    tmp_path, is_plain
+):
     """What Polars forbids is a fork after its first use: its threads would be missing in the child."""
     count = 30_000
-    async with world_in(tmp_path, preload=("polars", "pyarrow.compute")) as world:
+    async with world_in(
+        tmp_path, is_plain=is_plain, preload=("polars", "pyarrow.compute")
+    ) as world:
         ready = await world.event(ForkServerReady)
         assert ready.modules == ["polars", "pyarrow.compute"]
         assert ready.threads <= 1, "polars' cleaner of spilled files at most"
@@ -269,8 +314,9 @@ async def test_polars_imported_before_and_first_used_after_the_fork_works_each_t
                 one.close()
 
 
-async def test_more_slices_than_the_spawner_has_descriptors_for_are_refused(tmp_path):
-    async with world_in(tmp_path) as world:
+@IN_BOTH
+async def test_more_slices_than_the_spawner_has_descriptors_for_are_refused(tmp_path, is_plain):
+    async with world_in(tmp_path, is_plain=is_plain) as world:
         resource.prlimit(world.spawner.pid, resource.RLIMIT_NOFILE, (310, 310))
         kept = [await world.launch("wait", str(number)) for number in range(3)]
         with pytest.raises(Overloaded) as overloaded:
