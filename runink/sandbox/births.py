@@ -8,6 +8,7 @@ Rules
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -27,7 +28,7 @@ from runink.sandbox.inner_protocol import (
     Unforked,
     Worked,
 )
-from runink.sandbox.isolation import STEPS
+from runink.sandbox.isolation import STEPS, Progress
 from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import Tree
 from runink.sandbox.nursery import Nurseries, Nursery
@@ -65,6 +66,7 @@ class Births:
         self._confines = confines
         self._refuse = refuse
         self._begun = begun
+        self.progress = Progress(0)
 
     def begin(self, record: Record, nursery: Nursery, *, now_s: float) -> None:
         """Give a launch that waits a cell of the pool, or ask this fork server for one. What cannot be shown to it refuses it."""
@@ -244,10 +246,15 @@ class Births:
     ) -> Cell | None:
         """Ask the fork server for a cell; nothing if that is gone. Raises OSError."""
         trees = self._trees(launch, meant, owner, nursery.resolver)
-        cell, theirs = self.cells.make(launch, network=nursery.network)
+        try:
+            cell, theirs = self.cells.make(launch, network=nursery.network)
+        except OSError:
+            close_all([tree.descriptor for tree in trees])
+            raise
         doors: list[int] = []
         try:
             handed = [theirs.fileno()]
+            self.progress.at(2)
             if self._confines is not None:
                 cell.confine = self._confines.make(cell.number, launch)
                 self.cells.watch(cell)
@@ -257,11 +264,15 @@ class Births:
                     handed.append(cell.confine.group.descriptor)
             handed += (tree.descriptor for tree in trees)
             outbox = nursery.outbox
+            self.progress.at(4)
             fork = self._fork(cell, launch, trees, doors=len(doors))
             if outbox is not None and outbox.send(fork, descriptors=handed):
                 return cell
             nursery.kill()
             self._remove(cell)
+        except BadMessage as problem:  # too much for a packet
+            self._remove(cell)
+            raise OSError(errno.E2BIG, problem.text) from problem
         except BaseException:
             self._remove(cell)
             raise
@@ -276,7 +287,9 @@ class Births:
     ) -> list[Tree]:
         if self._walls is None:
             return []
+        self.progress.at(1)
         self._walls.claim(launch.herd)
+        self.progress.at(3)
         return self._walls.trees(launch, meant, owner=owner, resolver=resolver)
 
     def _fork(self, cell: Cell, launch: Launch, trees: list[Tree], *, doors: int) -> Fork:
@@ -295,6 +308,7 @@ class Births:
 
     def _send_off(self, cell: Cell) -> None:
         """Give a new cell its ids, and let it close itself off."""
+        self.progress.at(6)
         try:
             if self._walls is not None:
                 self._walls.give_ids(cell.pid, cell.herd)
@@ -307,6 +321,7 @@ class Births:
 
     def _on_sealed(self, cell: Cell, report: dict[str, str]) -> None:
         """Look whether the cell is where it belongs, and give it its slice, or to the pool."""
+        self.progress.at(5)
         told = self._confines.told if self._confines is not None else {}
         cell.state, cell.report = CellState.SEALED, report | told
         try:

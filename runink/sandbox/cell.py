@@ -29,6 +29,7 @@ from runink.sandbox.birth import (
     rehearse,
 )
 from runink.sandbox.codec import BadMessage
+from runink.sandbox.faults import step_of
 from runink.sandbox.init import be_init
 from runink.sandbox.inner_protocol import (
     FROM_CELL,
@@ -63,7 +64,7 @@ class Plan(NamedTuple):
     """A cell to be: of processes of its own if there are rooms, else this one.
 
     `link` is its socket, `doors` are descriptors by which it joins its cgroups before there is a second process, `folder` is its working directory. One that
-    `waits` has no slice yet.
+    `waits` has no slice yet. `end_at` is for tests (`faults.py`).
     """
 
     link: int
@@ -72,6 +73,7 @@ class Plan(NamedTuple):
     seals: Seals | None
     folder: str
     waits: bool
+    end_at: str
 
 
 def be_cell(plan: Plan, entry: Entry) -> NoReturn:
@@ -86,7 +88,7 @@ def be_cell(plan: Plan, entry: Entry) -> NoReturn:
         worker = os.fork()
         if worker:
             second.close()
-            _be_first(worker, link, first, seals)
+            _be_first(worker, link, first, seals, Progress(step_of("first", plan.end_at)))
         first.close()
         _be_worker(plan, second, rooms, seals, entry)
     except BaseException:  # noqa: BLE001 - the last frame of the process
@@ -113,11 +115,13 @@ def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
     _await_slice(channel, outbox, entry)
 
 
-def _be_first(worker: int, link: int, bell: socket.socket, seals: Seals) -> NoReturn:
+def _be_first(
+    worker: int, link: int, bell: socket.socket, seals: Seals, progress: Progress
+) -> NoReturn:
     channel = _alone_with(link, bell.detach())
     with socket.socket(fileno=BELL) as ours:
         if ours.recv(1):
-            seal_first(seals, kept=(LINK, BELL))
+            seal_first(seals, progress, kept=(LINK, BELL))
             ours.send(b"s")
     # Where the worker has ended instead, that is told as any other end.
     be_init(worker, channel)
@@ -130,7 +134,7 @@ def _be_worker(
     trees = (tree.descriptor for tree in rooms.trees)
     channel = _alone_with(plan.link, bell.detach(), besides=(*STANDARD, *trees))
     outbox = Outbox(channel, FROM_CELL)
-    progress = Progress()
+    progress = Progress(step_of("worker", plan.end_at))
     if _next(channel, Go) is None:
         os._exit(EXIT_EXCEPTION)
     try:

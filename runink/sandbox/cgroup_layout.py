@@ -157,11 +157,15 @@ def _plain(place: str) -> str:
     return place.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 
 
+def base_of(here: Hierarchy, name: str) -> Hierarchy:
+    """Return where the base of this name is for a process of this group."""
+    return (here.up() if here.path.endswith(f"/{name}{LEAF}") else here).down(name)
+
+
 def make_base(here: Hierarchy, name: str, *, wanted: tuple[str, ...] = ()) -> Hierarchy:
     """Make our base beneath this group, with the wanted controllers as far as v2 can give them. Raises OSError."""
-    if here.path.endswith(f"/{name}{LEAF}"):
-        here = here.up()
-    base = here.down(name)
+    base = base_of(here, name)
+    here = base.up()
     files.make(base.directory, may_exist=True)
     if here.is_v2:
         offered = files.read(f"{here.directory}/cgroup.controllers").split()

@@ -7,10 +7,14 @@ What the machine does not have is left out and said in `told`; nothing here fail
 
 from __future__ import annotations
 
+import os
 import string
 import zlib
-from typing import Final
+from typing import Final, NamedTuple
 
+from runink.sandbox.cgroup_claims import Claim, claimed, clear_unclaimed
+from runink.sandbox.cgroup_files import read
+from runink.sandbox.cgroup_layout import base_of, located
 from runink.sandbox.cgroup_limits import WEIGHT
 from runink.sandbox.cgroups import (
     UNLIMITED,
@@ -36,9 +40,34 @@ SAFE_NAME: Final = frozenset(string.ascii_letters + string.digits + "-_")
 REMOVED_LATER_S: Final = 0.1  # between two tries to remove what the kernel still holds
 
 
-def detected(socket_path: str) -> Layout:
+class Base(NamedTuple):
+    """Where the cgroups of a spawner are, and its claim on that place; nothing but root's is claimed."""
+
+    layout: Layout
+    claim: Claim | None
+
+
+def detected(socket_path: str) -> Base:
     """Find what cgroups can do here, with a base of this spawner's own. Before it leaves the namespaces of those who share its cgroup."""
-    return detect(f"runink-{zlib.crc32(socket_path.encode()):08x}")
+    name = f"runink-{zlib.crc32(socket_path.encode()):08x}"
+    claim = None
+    if not os.geteuid():
+        try:
+            claim = _claimed(name)
+        except OSError as error:
+            log("cgroups are not claimed", problem=describe(error))
+    return Base(detect(name if claim is None else claim.name), claim)
+
+
+def _claimed(name: str) -> Claim:
+    """Claim a base, and clear those that nobody claims any more. Raises OSError."""
+    claim = claimed(name)
+    here = located(read("/proc/self/mountinfo"), read("/proc/self/cgroup"))
+    claim.write([base_of(one, claim.name).directory for one in here])
+    removed = clear_unclaimed()
+    if removed:
+        log("cgroups of spawners that are gone removed", names=" ".join(removed))
+    return claim
 
 
 class Confine:
@@ -57,9 +86,9 @@ class Confine:
 class Confines:
     """One for a spawner."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._base = Group(layout)
+    def __init__(self, base: Base) -> None:
+        self._layout, self._claim = base
+        self._base = Group(self._layout)
         self._herds: dict[str, Group] = {}
         self._leaving: list[Group] = []
         self._zygotes: Group | None = None
@@ -127,7 +156,8 @@ class Confines:
         for group in (*self._herds.values(), *filter(None, [self._zygotes])):
             _is_gone(group)
         try:
-            leave(self._base)
+            if leave(self._base) and self._claim is not None:
+                self._claim.remove()
         except OSError as error:
             log("cgroups stay", problem=describe(error))
 

@@ -1,7 +1,7 @@
 """The fork server, or zygote: a process that has loaded what slices need, and makes cells for them (`cell.py`).  Started by the spawner, which it
 talks to over descriptor 3:
 
-    python -m runink.sandbox.fork_server --entry MODULE:FUNCTION [--preload MODULE,MODULE] [--path FOLDER:FOLDER] [--plain yes]
+    python -m runink.sandbox.fork_server --entry MODULE:FUNCTION [--preload MODULE,MODULE] [--path FOLDER:FOLDER] [--plain yes] [--end-at WHO:STEP]
 
     takes `root` and closes itself off in it; imports the modules, then the entry's; says `ready`; for each `fork` clones a cell, says `forked` with its
     pidfd; reaps it, says `ended`
@@ -36,6 +36,7 @@ from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
 from runink.sandbox.birth import PARKED, Entry, open_standard_streams
 from runink.sandbox.cell import Plan, be_cell, block_signals
 from runink.sandbox.codec import BadMessage
+from runink.sandbox.faults import step_of
 from runink.sandbox.inner_protocol import (
     FROM_FORK_SERVER,
     INNER_FIELDS,
@@ -46,7 +47,7 @@ from runink.sandbox.inner_protocol import (
     Root,
     Unforked,
 )
-from runink.sandbox.isolation import Rooms, Seals, prepared_seals
+from runink.sandbox.isolation import Progress, Rooms, Seals, prepared_seals
 from runink.sandbox.kernel import (
     become_subreaper,
     end_children,
@@ -81,11 +82,15 @@ _POLL_MS = 10_000  # only so that no wait is without end; every event wakes us
 class ForkServer:
     """The loop."""
 
-    def __init__(self, link: socket.socket, entry_name: str, seals: Seals | None) -> None:
+    def __init__(
+        self, link: socket.socket, entry_name: str, seals: Seals | None, *, end_at: str
+    ) -> None:
         self._link = link
         self._outbox = Outbox(link, FROM_FORK_SERVER)
         self._entry_name = entry_name
         self._seals = seals  # none where cells are plain processes
+        self._end_at = end_at
+        self._progress = Progress(step_of("zygote", end_at))
         self._namespaces = NAMESPACES
         if seals is not None and seals.network != NO_NETWORK:
             self._namespaces &= ~CLONE_NEWNET
@@ -150,12 +155,14 @@ class ForkServer:
                 self._outbox.send(Unforked(fork.cell, text))
                 return
             block_signals()
+            self._progress.at(4)
             flags = self._namespaces if fork.isolated else 0
             child = cloned(flags | (CLONE_INTO_CGROUP if fork.born_in else 0), cgroup=group)
             if not child.pid:
                 rooms = _rooms(fork, trees)
-                plan = Plan(link, doors, rooms, self._seals, fork.folder, fork.waits)
+                plan = Plan(link, doors, rooms, self._seals, fork.folder, fork.waits, self._end_at)
                 be_cell(plan, self._entry)
+            self._progress.at(5)
             self._tell(fork.cell, child)
         except OSError as error:
             self._outbox.send(Unforked(fork.cell, describe(error)))
@@ -193,7 +200,7 @@ class ForkServer:
 
 def main() -> None:
     """Serve until the spawner is gone."""
-    optional = {"preload": "", "path": "", "plain": ""}
+    optional = {"preload": "", "path": "", "plain": "", "end-at": ""}
     found = options(sys.argv[1:], required=("entry",), optional=optional)
     sys.path += listed(found["path"], separator=os.pathsep)
     gc.disable()
@@ -209,7 +216,7 @@ def main() -> None:
         if seals is None:
             return
     wakeup = wake_on_signals(signal.SIGCHLD)
-    server = ForkServer(link, found["entry"], seals)
+    server = ForkServer(link, found["entry"], seals, end_at=found["end-at"])
     server.prepare(listed(found["preload"]))
     server.serve(wakeup)
     server.end_slices()

@@ -35,6 +35,7 @@ import struct
 from typing import Final, NamedTuple
 
 from runink.sandbox import landlock, privileges, seccomp
+from runink.sandbox.faults import end
 from runink.sandbox.mounts import Scratch, Tree, enter
 from runink.sandbox.namespaces import OWN
 from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK, NO_NETWORK
@@ -96,13 +97,16 @@ class Seals(NamedTuple):
 
 
 class Progress:
-    """Which step a process is at."""
+    """Which step a process is at. Tests have it end at one (`faults.py`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, end_at: int) -> None:
         self.step = 0
+        self._end_at = end_at
 
     def at(self, step: int) -> None:
         self.step = step
+        if step == self._end_at:
+            end(step)
 
 
 def close_off(rooms: Rooms, progress: Progress, network: str) -> None:
@@ -133,12 +137,17 @@ def prepared_seals(network: str) -> Seals:
     return Seals(calls, landlock.abi(), has_groups=os.geteuid() != 0, network=network)
 
 
-def seal_first(seals: Seals, *, kept: tuple[int, ...]) -> None:
+def seal_first(seals: Seals, progress: Progress, *, kept: tuple[int, ...]) -> None:
     """Do steps 12 to 18 in a first process. It has no Landlock: behind another wall than its worker it could not send it signals. Raises OSError."""
+    progress.at(12)
     _give_up(seals)
+    progress.at(14)
     privileges.forbid_new_privileges()
+    progress.at(16)
     privileges.close_others(kept)
+    progress.at(17)
     privileges.hide()
+    progress.at(18)
     seccomp.install(seals.filter)
 
 

@@ -41,6 +41,7 @@ class Loaded(NamedTuple):
     path: str
     limits: tuple[int, int]
     modules: list[str]
+    end_at: str = ""  # for tests (`faults.py`)
 
 
 class Nurseries:
@@ -186,7 +187,7 @@ class Nursery:
         words = [sys.executable, *INTERPRETER_OPTIONS, "-m", "runink.sandbox.fork_server"]
         words += ["--entry", self._wanted.entry, "--path", self._wanted.path]
         words += ["--preload", ",".join(self._wanted.modules)]
-        words += ["--plain", "yes" if is_plain else ""]
+        words += ["--plain", "yes" if is_plain else "", "--end-at", self._wanted.end_at]
         ours = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, self._wanted.limits)
         try:

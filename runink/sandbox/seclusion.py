@@ -9,6 +9,7 @@ root makes them in a user namespace of its own, in which it is root over nothing
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Final
 
@@ -21,6 +22,7 @@ from runink.sandbox.syscalls import (
     CLONE_NEWPID,
     CLONE_NEWUSER,
     CLONE_PARENT,
+    MNT_DETACH,
     MOUNT_ATTR_NOEXEC,
     MS_REC,
     MS_SLAVE,
@@ -52,6 +54,15 @@ def secluded(socket_path: str, shown: list[str]) -> tuple[Walls | None, str]:
     except OSError as error:
         return None, describe(error)
     return Walls(skeleton, has_ranges=has_ranges), ""
+
+
+def leave(socket_path: str) -> None:
+    """Take the skeleton's folder away: it was but the place of a mount that only this process sees."""
+    folder = socket_path + FOLDER_SUFFIX
+    with contextlib.suppress(OSError):
+        call("umount2", os.fsencode(folder), MNT_DETACH)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)  # noqa: PTH106 - the sandbox does without pathlib
 
 
 def _go_on_as_first() -> bool:

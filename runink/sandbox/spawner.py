@@ -1,10 +1,11 @@
 """The spawner: the process that answers for every slice of a node, whatever becomes of the agent or of the fork server.
 
-    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes] [--warm N]
+    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes] [--warm N] [--end-at WHO:STEP]
 
 `--socket-fd` is a descriptor that already listens at PATH (so a client can connect before this process runs); without it the spawner makes the socket.
 `--orphan-seconds` is how long slices outlive their agent's connection (0: not at all); before the first connection it has FIRST_CONNECTION_S.
 `--plain yes` makes slices plain processes, without namespaces.  `--warm` is how many cells may wait for slices at once.
+`--end-at` is for tests only: a process ends in the middle of a launch (`faults.py`).
 
 One thread, one loop: wait for packets, signals and the next thing due, handle them, do what is due.  Nothing in it blocks.  Who dies when, and who then
 kills whom, stands in the package's docstring.  SIGTERM ends the spawner as `shutdown` does; SIGINT and SIGHUP of a terminal are the agent's business.
@@ -24,8 +25,10 @@ from runink.sandbox.arguments import listed, options
 from runink.sandbox.confines import Confines, detected
 from runink.sandbox.desk import Desk
 from runink.sandbox.door import Connection, Door, listen
+from runink.sandbox.faults import step_of
 from runink.sandbox.herd_networks import HerdNetworks
 from runink.sandbox.inner_protocol import Ended
+from runink.sandbox.isolation import Progress
 from runink.sandbox.kernel import (
     become_subreaper,
     end_children,
@@ -38,7 +41,7 @@ from runink.sandbox.log import log
 from runink.sandbox.nursery import Loaded, Nurseries, Nursery
 from runink.sandbox.packets import receive
 from runink.sandbox.pool import Pool
-from runink.sandbox.seclusion import secluded
+from runink.sandbox.seclusion import leave, secluded
 from runink.sandbox.walls import Walls
 
 FIRST_CONNECTION_S = 10.0  # a spawner that nobody ever talks to must not stay for ever
@@ -48,6 +51,16 @@ END_PATIENCE_S = (
 POLL_S_MAX = 10.0  # only so that no wait is without end
 PACKETS_AT_ONCE = 64  # of one connection, before the others have their turn
 DEFAULT_ENTRY = "runink.actors.slice:main"
+OPTIONAL = {
+    "socket-fd": "",
+    "orphan-seconds": "0",
+    "entry": DEFAULT_ENTRY,
+    "preload": "",
+    "path": "",
+    "plain": "",
+    "warm": "0",
+    "end-at": "",
+}
 
 
 class Loop:
@@ -128,26 +141,14 @@ class Loop:
 
 def main() -> None:
     """Serve until shut down, terminated, or left alone by the agent."""
-    found = options(
-        sys.argv[1:],
-        required=("socket",),
-        optional={
-            "socket-fd": "",
-            "orphan-seconds": "0",
-            "entry": DEFAULT_ENTRY,
-            "preload": "",
-            "path": "",
-            "plain": "",
-            "warm": "0",
-        },
-    )
+    found = options(sys.argv[1:], required=("socket",), optional=OPTIONAL)
     name_process("runi-spawner")
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     path = os.path.abspath(found["socket"])  # noqa: PTH100 - pathlib is 2 MB that we do not need
-    layout = None if found["plain"] else detected(path)
+    base = None if found["plain"] else detected(path)
     walls, problem = _walls(path, found)
-    confines = None if layout is None else Confines(layout)
+    confines = None if base is None else Confines(base)
     handed = found["socket-fd"]
     listening = socket.socket(fileno=int(handed)) if handed else listen(path)
     listening.set_inheritable(False)
@@ -155,7 +156,9 @@ def main() -> None:
     door = Door(listening, path)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-    wanted = Loaded(found["entry"], found["path"], limits, listed(found["preload"]))
+    wanted = Loaded(
+        found["entry"], found["path"], limits, listed(found["preload"]), found["end-at"]
+    )
     nurseries = Nurseries(wanted)
     orphan_s = float(found["orphan-seconds"])
     alone_until_s = time.monotonic() + max(orphan_s, FIRST_CONNECTION_S)
@@ -163,6 +166,7 @@ def main() -> None:
     are_possible = walls is None or walls.has_ranges
     networks = HerdNetworks(name.partition(".")[0], folder, are_possible=are_possible)
     lives = Lives(door, nurseries, walls, confines, Pool(int(found["warm"])), networks)
+    lives.births.progress = Progress(step_of("spawner", found["end-at"]))
     desk = Desk(
         door,
         lives,
@@ -180,6 +184,8 @@ def main() -> None:
         networks.close()
         if confines is not None:
             confines.close()
+        if walls is not None:
+            leave(path)
         # Only now: who sees the connection end may rely on it that no slice is left.
         door.close()
         log("spawner ended", survivors=survivors)

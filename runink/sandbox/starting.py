@@ -51,7 +51,7 @@ class SpawnerPlace:
 
     `entry` is `module:function`, called in each slice; `preload` are modules that the fork server imports first; `path` are folders to
     import from beside the installed packages.  `orphan_s` is how long slices outlive their agent.  `is_plain` starts it for slices without isolation.
-    `warm` is how many isolated cells may wait for slices at once.
+    `warm` is how many isolated cells may wait for slices at once.  `end_at` is for tests: where a process of a launch is to end (`faults.py`).
     """
 
     socket: Path
@@ -61,6 +61,7 @@ class SpawnerPlace:
     path: tuple[Path, ...] = ()
     is_plain: bool = False
     warm: int = 0
+    end_at: str = ""
     orphan_s: float = (
         30.0  # as long as a node's lease: after it the cluster has given the slices up
     )
@@ -168,6 +169,7 @@ def _spawn(place: SpawnerPlace, listening: int) -> int:
     words += ["--preload", ",".join(place.preload)]
     words += ["--path", os.pathsep.join(str(folder.absolute()) for folder in place.path)]
     words += ["--plain", "yes" if place.is_plain else "", "--warm", str(place.warm)]
+    words += ["--end-at", place.end_at]
     log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         sys.executable,

@@ -1,0 +1,103 @@
+"""What is left on the machine of a spawner and of all that it has made, looked for from outside."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+from runink.sandbox import cgroup_files as files
+from runink.sandbox import cgroup_tree as tree
+from runink.sandbox.cgroup_claims import FOLDER
+from runink.sandbox.cgroup_layout import base_of, located
+from runink.sandbox.starting import SpawnerPlace
+from sandbox_world import WAIT_S, World, children_of, descriptors_of
+
+NS_GET_PARENT = 0xB702
+KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+
+
+def base_name(place: SpawnerPlace) -> str:
+    return f"runink-{zlib.crc32(str(place.socket.absolute()).encode()):08x}"
+
+
+def bases(place: SpawnerPlace) -> list[str]:
+    """Return where the cgroups of a spawner are that we have started."""
+    here = located(files.read("/proc/self/mountinfo"), files.read("/proc/self/cgroup"))
+    return [base_of(one, base_name(place)).directory for one in here]
+
+
+def groups_of(place: SpawnerPlace) -> list[str]:
+    """Return its cgroups that there are, beside what stays so that cores can be limited quickly."""
+    found = [one for base in bases(place) if files.exists(base) for one in tree.below(base)]
+    return sorted(one for one in found if not one.endswith("/runink.probe"))
+
+
+def cells_of(place: SpawnerPlace) -> list[str]:
+    """Return the cgroups of its cells that there are: the kernel may hold one for some ms after its last process."""
+    return [one for one in groups_of(place) if "/h-" in one.rpartition("/")[0]]
+
+
+def claim_of(place: SpawnerPlace) -> Path:
+    return Path(FOLDER, base_name(place))
+
+
+def namespace_of(pid: int | str, kind: str = "pid") -> int:
+    return Path(f"/proc/{pid}/ns/{kind}").stat().st_ino
+
+
+def living_in(namespace: int) -> list[int]:
+    """Return the processes in this pid namespace and in those beneath it, zombies too."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        # The first of the machine, or of what we take for it, may be closed to us.
+        if entry.name.isdecimal() and entry.name != "1":
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found += [int(entry.name)] if namespace in _lineage(int(entry.name)) else []
+    return found
+
+
+def _lineage(pid: int) -> Iterator[int]:
+    descriptor = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while True:
+            yield os.fstat(descriptor).st_ino
+            try:
+                above = fcntl.ioctl(descriptor, NS_GET_PARENT)
+            except PermissionError:  # it would be above the one that we live in
+                return
+            os.close(descriptor)
+            descriptor = above
+    finally:
+        os.close(descriptor)
+
+
+def namespaces_of(pids: list[int]) -> set[tuple[str, int]]:
+    """Return all namespaces that some of these processes live in."""
+    return {(kind, namespace_of(pid, kind)) for pid in pids for kind in KINDS}
+
+
+async def quiet(world: World, place: SpawnerPlace, *, processes: int) -> None:
+    """Wait until of all cells of a spawner nothing is left, and it has so many processes with its own."""
+    namespace = namespace_of(world.spawner.pid)
+    with anyio.fail_after(WAIT_S):
+        while cells_of(place) or len(living_in(namespace)) != processes:
+            await world.spawner.list()
+
+
+def ours() -> dict[str, list[object]]:
+    """Return what this process has: descriptors, children, mounts."""
+    return {
+        "descriptors": list(descriptors_of(os.getpid())),
+        "children": list(children_of(os.getpid())),
+        "mounts": list(Path("/proc/self/mountinfo").read_text().splitlines()),
+    }
+
+
+def lying_at(place: SpawnerPlace) -> list[str]:
+    """Return the files beside the spawner's socket."""
+    return sorted(path.name for path in place.socket.parent.iterdir())

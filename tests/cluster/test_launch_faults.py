@@ -1,0 +1,122 @@
+"""A launch in whose middle a process ends without a word: at every numbered step, whoever takes it.  What is asked is answered, and nothing is left."""
+
+from __future__ import annotations
+
+import pytest
+from leak_world import (
+    base_name,
+    claim_of,
+    groups_of,
+    living_in,
+    lying_at,
+    namespace_of,
+    ours,
+    quiet,
+)
+from runink.errors import LinkLost, Refused, Unavailable
+from runink.sandbox.client import ForkServerLost
+from runink.sandbox.isolation import STEPS
+from runink.sandbox.starting import running_spawner
+from sandbox_world import (
+    World,
+    descriptors_of,
+    gone,
+    place_in,
+    shown,
+    world_in,
+)
+
+pytestmark = pytest.mark.anyio
+OF_SPAWNER = (1, 2, 3, 4, 5, 6)
+OF_WORKER = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)
+OF_FIRST = (12, 14, 16, 17, 18)
+OF_CELL = [f"worker:{step}" for step in OF_WORKER] + [f"first:{step}" for step in OF_FIRST]
+
+
+def test_there_is_a_test_for_every_step():
+    assert sorted(OF_SPAWNER + OF_WORKER) == sorted(STEPS)
+
+
+@pytest.mark.parametrize("step", OF_SPAWNER, ids=str)
+async def test_a_spawner_that_is_killed_at_a_step_leaves_nothing_but_what_the_next_one_clears(
+    tmp_path, step
+):
+    place = place_in(tmp_path, end_at=f"spawner:{step}")
+    before = ours()
+    async with running_spawner(place, agent="test") as spawner:
+        namespace = namespace_of(spawner.pid)
+        assert living_in(namespace)
+        with shown(tmp_path) as binds, pytest.raises(LinkLost):
+            await World(spawner).launch("nothing", binds=binds, memory_bytes=64 << 20)
+        await gone(spawner.pidfd)
+    assert f"ends at step {step}," in place.log.read_text()
+    assert living_in(namespace) == []
+    assert ours() == before
+    assert lying_at(place) == ["log", "socket", "socket.root"]
+    async with world_in(tmp_path) as world:
+        assert (await world.ran("exit 5"))[0].code == 5
+        await quiet(world, place, processes=2)
+        names = {one.rpartition("/")[2] for one in groups_of(place)}
+        assert {name[:2] for name in names - {base_name(place)}} == {"h-", "zy"}
+    assert_all_cleared(place)
+    assert ours() == before
+
+
+def assert_all_cleared(place):
+    assert groups_of(place) == []
+    assert not claim_of(place).exists()
+    assert lying_at(place) == ["log"]
+
+
+@pytest.mark.parametrize("end_at", OF_CELL)
+async def test_a_process_of_a_cell_that_is_killed_at_a_step_refuses_the_launch_and_nothing_stays(
+    tmp_path, end_at
+):
+    place = place_in(tmp_path, end_at=end_at)
+    before = ours()
+    async with world_in(tmp_path, end_at=end_at) as world:
+        left = []
+        with shown(tmp_path) as binds:
+            for number in range(3):
+                with pytest.raises(Refused) as refused:
+                    await world.launch("nothing", str(number), binds=binds)
+                assert refused.value.code == "slice_not_prepared"
+                left.append(await left_of(world, place))
+        assert left[1] == left[2], "the first has made what stays: its herd's cgroup, and ids"
+        assert await world.spawner.list() == []
+    who, step = end_at.split(":")
+    assert who == "first" or place.log.read_text().count(f"ends at step {step},") == 3
+    assert_all_cleared(place)
+    assert ours() == before
+
+
+async def left_of(world, place):
+    """Return what the spawner has, when nothing is under way."""
+    server = await world.fork_server()
+    spawner = world.spawner.pid
+    await quiet(world, place, processes=2)
+    return {
+        "groups": groups_of(place),
+        "descriptors": descriptors_of(spawner),
+        "server's descriptors": descriptors_of(server),
+        "files": lying_at(place),
+    }
+
+
+@pytest.mark.parametrize("step", [4, 5], ids=["before the clone", "after it, with nobody told"])
+async def test_a_zygote_that_is_killed_over_a_clone_refuses_the_launch_and_leaves_no_cell(
+    tmp_path, step
+):
+    place = place_in(tmp_path, end_at=f"zygote:{step}")
+    before = ours()
+    async with world_in(tmp_path, end_at=place.end_at) as world:
+        for number in range(2):
+            with pytest.raises(Unavailable) as refused:
+                await world.launch("nothing", str(number))
+            assert refused.value.code == "fork_server_lost"
+            await world.event(ForkServerLost, number)
+            await world.fork_server(number + 1)
+        await quiet(world, place, processes=2)
+    assert place.log.read_text().count(f"ends at step {step},") == 2
+    assert_all_cleared(place)
+    assert ours() == before
