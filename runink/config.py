@@ -17,6 +17,9 @@ CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgro
 STATE_FOLDER: Final = ".runink"
 IDENTITY: Final = "member.json"  # in the folder of a member of a group: which one it is
 RESERVED: Final = Reserved()
+ISOLATION: Final = "isolation"  # names of a node's capabilities
+HOST_NETWORK: Final = "network.host"
+WARM_CELLS: Final = 4  # of a node that stays: enough for a small pipeline
 ORPHAN_S: Final = 25.0  # less than the agent's lease: who finds a slice lost may rely on its end
 
 
@@ -63,6 +66,12 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `orphan_s` is how long slices go on without their agent, seconds.  0 ends them with it: what a run started at a terminal wants.
 
+    `is_isolated` closes slices off in namespaces.  Without it they are plain processes with all rights of who runs the node, which it says whenever it starts.
+
+    `shares_network` lets slices that need it have the node's own network (`network="host"`), as a laptop's do that reach a database on it.
+
+    `warm_cells` is how many isolated cells may wait for slices that were asked for lately, so that the next run of a pipeline finds them; each has about 3 MB of its own.
+
     `metrics` is where the agent serves /metrics and /healthz: an address of loopback, or the path of a Unix socket; nowhere without it.
     """
 
@@ -73,7 +82,18 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     slices_max: int = 512
     orphan_s: float = ORPHAN_S
+    is_isolated: bool = True
+    shares_network: bool = True
+    warm_cells: int = 0
     metrics: Address | Path | None = None
+
+    @property
+    def capabilities(self) -> dict[str, str]:
+        """What the node says of how it runs slices, by these settings."""
+        return {
+            ISOLATION: "full" if self.is_isolated else "none",
+            HOST_NETWORK: "allowed" if self.shares_network else "refused",
+        }
 
     @property
     def socket(self) -> Path:

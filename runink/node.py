@@ -265,6 +265,7 @@ async def _start_agent(
     agent = partial(
         Agent,
         runs=control.runs,
+        capabilities=settings.capabilities,
         spawner=spawner,
         node=node,
         workplace=Workplace(settings.state),

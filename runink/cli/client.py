@@ -19,6 +19,8 @@ import click
 
 from runink.barn.keys import RUNS
 from runink.cli.exits import LOCKED, told
+from runink.cli.options import SliceOptions
+from runink.cli.settings import tell_settings
 from runink.cli.summary import short
 from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
@@ -45,10 +47,17 @@ class Embedding:
     modules: frozenset[str] = frozenset()
     role: Role = Role.ALL
     orphan_s: float = 0.0  # what a command started ends with it
+    slices: SliceOptions = SliceOptions()  # noqa: RUF009 - frozen
 
     @property
     def settings(self) -> NodeSettings:
-        return NodeSettings(state=self.state, capacity=offered(), orphan_s=self.orphan_s)
+        return NodeSettings(
+            state=self.state,
+            capacity=offered(),
+            orphan_s=self.orphan_s,
+            is_isolated=not self.slices.is_plain,
+            shares_network=self.slices.shares_network is not False,
+        )
 
 
 @asynccontextmanager
@@ -60,6 +69,8 @@ async def open_cluster(embedding: Embedding) -> AsyncIterator[Cluster]:
             cluster = await _entered(stack, embedding)
         except (RuninkError, OSError) as error:
             raise told(error, where=embedding.state) from error
+        if embedding.role is Role.ALL:
+            await tell_settings(cluster, embedding.slices)
         if embedding.role is Role.ALL and cluster.session:
             await _tell_cut(cluster)
         yield cluster

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "status": ("runink.cli.status:status", "Say whether a cluster runs here, and what it does."),
     "node": ("runink.cli.node:node", "Look at the nodes: what they have, offer and can do."),
     "runs": ("runink.cli.runs:runs", "List the runs, newest first."),
+    "slice": ("runink.cli.slices:slice_", "Look at a run's slices: what closes them off and what they used."),
     "logs": ("runink.cli.logs:logs", "Print what a run's slices printed."),
     "lineage": ("runink.cli.runs:lineage", "Print what a run read, did and wrote."),
     "dead": ("runink.cli.dead:dead", "Look at the rows that a run rejected."),

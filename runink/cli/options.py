@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +16,7 @@ from runink.errors import Invalid
 from runink.projects import FOLDERS, MARK, find_root
 from runink.quantities import parse_bytes, parse_cpu, parse_duration
 
+NO_ISOLATION: Final = "RUNINK_NO_ISOLATION"  # in the environment: as the option says
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 output_option: Final[Decorator] = click.option(
@@ -55,6 +59,44 @@ class Amount(click.ParamType[Any]):
 
 CPU: Final = Amount("cpu", parse_cpu)
 BYTES: Final = Amount("bytes", parse_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceOptions:
+    """How slices are to run: as plain processes, with the node's network (nothing is what a node does by itself). `insists` refuses a cluster that does otherwise."""
+
+    is_plain: bool = False
+    shares_network: bool | None = None
+    insists: bool = False
+
+
+def slice_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options for how slices run, as its argument `slices`."""
+
+    @click.option(
+        "--no-isolation",
+        "is_plain",
+        is_flag=True,
+        envvar=NO_ISOLATION,
+        help="Run slices as plain processes: with all rights of who starts them, and no limits.",
+    )
+    @click.option(
+        "--allow-host-network/--no-host-network",
+        "shares_network",
+        default=None,
+        help="Whether slices that need it may have the node's own network; they may if nothing is said.",
+    )
+    @wraps(command)
+    def called(*, is_plain: bool, shares_network: bool | None, **others: Any) -> None:
+        command(slices=SliceOptions(is_plain, shares_network, insists=True), **others)
+
+    return called
+
+
+def slices_by_environment() -> SliceOptions:
+    """Return how slices are to run, for a command without the options that may have to make a cluster."""
+    said = os.environ.get(NO_ISOLATION) or "no"
+    return SliceOptions(is_plain=bool(click.BOOL.convert(said, None, None)))
 
 
 def parameters_of(params: tuple[str, ...]) -> dict[str, str]:

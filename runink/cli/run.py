@@ -22,11 +22,13 @@ from runink.cli.client import Embedding
 from runink.cli.exits import ExitCode, told
 from runink.cli.following import run_to_end
 from runink.cli.options import (
+    SliceOptions,
     file_argument,
     output_option,
     param_option,
     parameters_of,
     seconds_in,
+    slice_options,
     state_folder,
     state_option,
 )
@@ -49,15 +51,18 @@ STANDARD: Final = "-"
 @param_option
 @output_option
 @state_option
+@slice_options
 @click.option("--timeout", metavar="DURATION", help="End each slice after so long, as in 30m.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-def run(
+def run(  # noqa: PLR0913 - what may be asked for
     file: Path,
     params: tuple[str, ...],
     output: str,
     state: Path | None,
     timeout: str | None,
     quiet: bool,  # noqa: FBT001 - click gives it by name
+    *,
+    slices: SliceOptions,
 ) -> None:
     """Run a pipeline, and show how far it is.
 
@@ -75,7 +80,11 @@ def run(
         return submission(compiled, folder, run_id, cluster=cluster, wall_time_s=wall_time_s)
 
     async def whole() -> RunView:
-        embedding = Embedding(folder, modules=modules_of(compiled.dag))
+        embedding = Embedding(
+            folder,
+            modules=modules_of(compiled.dag),
+            slices=slices,
+        )
         with progress_for(compiled.dag, is_quiet=quiet or output == "json") as shown:
             return await run_to_end(embedding, request_for, shown)
 

@@ -18,6 +18,7 @@ from runink.cli.options import (
     output_option,
     project_here,
     run_argument,
+    slices_by_environment,
     state_folder,
     state_option,
 )
@@ -45,7 +46,7 @@ def with_cluster(
     Raises NotFound (`no_runs`) where nothing was ever run.
     """
     folder = state_folder(state, project_here())
-    embedding = Embedding(folder, role=role)
+    embedding = Embedding(folder, role=role, slices=slices_by_environment())
     if not embedding.settings.barn.exists():
         # A question makes no state: it may be asked in the wrong folder.
         raise NotFound(

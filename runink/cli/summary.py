@@ -12,7 +12,8 @@ from runink.governance.lineage import label_of
 from runink.jobs import Prepared
 from runink.quantities import counted, format_bytes
 from runink.runs.figures import Figures
-from runink.runs.records import Failure, RunRecord, RunState
+from runink.runs.limits import waited_for_cpu
+from runink.runs.records import Failure, RunRecord, RunState, SliceRecord
 
 SHORT_ID: Final = 12  # characters of a run's id: its millisecond and ten random bits
 REASONS_SHOWN_MAX: Final = 6
@@ -61,6 +62,8 @@ def summary(view: RunView, dag: Dag, *, width: int = WIDTH) -> list[str]:
     lines = [*_head(record, width), *_steps(view, dag, width), *_rejections(view.figures, width)]
     if record.state is RunState.SUCCEEDED:
         lines += _outputs(record, dag, width)
+        waits = ((one.slice, waited_for_cpu(one)) for one in view.slices)
+        lines += [f"  slice {name} {waited}" for name, waited in waits if waited]
     if record.state is RunState.CANCELLED:
         lines += ["  nothing was published"]
     elif record.failure is not None:
@@ -199,6 +202,7 @@ def document(view: RunView) -> dict[str, Any]:
         "herd": record.herd,
         "state": record.state.value,
         "seconds": round(seconds_of(record), 3),
+        "isolation": isolation_of(view.slices),
         "steps": [
             {
                 "name": row.name,
@@ -221,11 +225,18 @@ def document(view: RunView) -> dict[str, Any]:
                 "pid": one.pid,
                 "cpu_seconds": round(one.exit.cpu_s, 3) if one.exit else 0.0,
                 "memory_bytes_max": one.exit.memory_bytes_max if one.exit else 0,
+                "isolation": one.sealed.get("isolation"),
             }
             for one in view.slices
         ],
         "error": error_document(record.failure),
     }
+
+
+def isolation_of(slices: Iterable[SliceRecord]) -> str | None:
+    """Return how far the run's slices were closed off, of the least that one had: `none` before all else. Nothing if no slice has begun."""
+    found = {one.sealed["isolation"] for one in slices if "isolation" in one.sealed}
+    return "none" if "none" in found else min(found, default=None, key=lambda said: said == "full")
 
 
 def _output(prepared: Prepared) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from runink.cli.client import Embedding, open_cluster
 from runink.cli.exits import ExitCode
 from runink.cli.following import followed
 from runink.cli.options import (
+    SliceOptions,
     output_option,
     param_option,
     parameters_of,
     project_here,
+    slice_options,
     state_folder,
     state_option,
 )
@@ -34,6 +36,7 @@ from runink.runs.records import RunState
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, metavar="[FILE.dsl]...")
 @click.option("--update", is_flag=True, help="Write what came out as the new goldens.")
 @param_option
+@slice_options
 @output_option
 @state_option
 def test(
@@ -42,6 +45,8 @@ def test(
     params: tuple[str, ...],
     output: str,
     state: Path | None,
+    *,
+    slices: SliceOptions,
 ) -> None:
     """Run pipelines without publishing, and compare with their goldens.
 
@@ -57,7 +62,12 @@ def test(
             hint='write @golden("golden/NAME.csv", key=["…"]) behind a @sink',
         )
     folder = state_folder(state, with_goldens[0].root)
-    views = anyio.run(_rehearsed, with_goldens, folder, update)
+    embedding = Embedding(
+        folder,
+        modules=frozenset[str]().union(*(modules_of(one.dag) for one in with_goldens)),
+        slices=slices,
+    )
+    views = anyio.run(_rehearsed, with_goldens, embedding, update)
     if output == "json":
         echo_json([document(view) for view in views])
     else:
@@ -75,12 +85,17 @@ def _all_files() -> list[Path]:
     return found
 
 
-async def _rehearsed(compiled: list[Compiled], folder: Path, update: bool) -> list[RunView]:  # noqa: FBT001 - anyio.run passes by place
-    modules = frozenset[str]().union(*(modules_of(one.dag) for one in compiled))
+async def _rehearsed(
+    compiled: list[Compiled],
+    embedding: Embedding,
+    update: bool,  # noqa: FBT001 - anyio.run passes by place
+) -> list[RunView]:
     views: list[RunView] = []
-    async with open_cluster(Embedding(folder, modules=modules)) as cluster:
+    async with open_cluster(embedding) as cluster:
         for one in compiled:
-            request = submission(one, folder, new_run_id(), cluster=cluster, rehearsal=True)
+            request = submission(
+                one, embedding.state, new_run_id(), cluster=cluster, rehearsal=True
+            )
             request = msgspec.structs.replace(request, update_goldens=update)
             views.append(await followed(cluster, request, Nothing()))
     return views

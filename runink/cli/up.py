@@ -13,9 +13,27 @@ import click
 
 from runink.cli.client import LOCKED_S, LOOK_S, is_held, reached
 from runink.cli.exits import LOCKED, told
-from runink.cli.options import BYTES, CPU, Amount, project_here, state_folder, state_option
+from runink.cli.options import (
+    BYTES,
+    CPU,
+    Amount,
+    SliceOptions,
+    project_here,
+    slice_options,
+    state_folder,
+    state_option,
+)
+from runink.cli.settings import BANNER
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import ORPHAN_S, RESERVED, Address, NodeSettings, metrics_place, offered
+from runink.config import (
+    ORPHAN_S,
+    RESERVED,
+    WARM_CELLS,
+    Address,
+    NodeSettings,
+    metrics_place,
+    offered,
+)
 from runink.errors import Conflict, NotFound, RuninkError, Unavailable
 from runink.machines import Reserved
 from runink.node import Role, embedded
@@ -29,17 +47,20 @@ from runink.node import Role, embedded
     envvar="RUNINK_METRICS",
     help="Serve /metrics and /healthz at an address of loopback, or at a Unix socket.",
 )
+@slice_options
 @click.option("--label", "labels", multiple=True, help="A label of the node; may be repeated.")
 @click.option("--reserve-cpu", type=CPU, help="Processor time kept for the system (100m).")
 @click.option("--reserve-memory", type=BYTES, help="Memory kept for the system (256Mi).")
 @click.option("--reserve-disk", type=BYTES, help="Disk kept for the system (1Gi).")
-def up(
+def up(  # noqa: PLR0913 - what may be asked for
     state: Path | None,
     metrics: Address | Path | None,
     labels: tuple[str, ...],
     reserve_cpu: int | None,
     reserve_memory: int | None,
     reserve_disk: int | None,
+    *,
+    slices: SliceOptions,
 ) -> None:
     """Keep a cluster of one node running, for runs to be submitted to.
 
@@ -59,7 +80,10 @@ def up(
         reserved=reserved,
         labels=tuple(dict.fromkeys(labels)),
         orphan_s=ORPHAN_S,
+        warm_cells=WARM_CELLS,
         metrics=metrics,
+        is_isolated=not slices.is_plain,
+        shares_network=slices.shares_network is not False,
     )
 
     warn_on_stderr()
@@ -89,6 +113,8 @@ async def _stay(settings: NodeSettings, began: float) -> None:
             click.echo(
                 f"ready in {took:.2f} s: pid {os.getpid()}, state in {settings.state}", err=True
             )
+            if not settings.is_isolated:
+                click.echo(BANNER, err=True)
             if settings.metrics is not None:
                 click.echo(f"metrics: {shown_place(settings.metrics)}", err=True)
             async for _ in signals:

@@ -118,6 +118,7 @@ def test_the_document_has_the_promised_keys():
         "herd",
         "state",
         "seconds",
+        "isolation",
         "steps",
         "outputs",
         "slices",

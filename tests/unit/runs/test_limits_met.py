@@ -59,7 +59,7 @@ def test_memory_that_the_machine_had_no_more_of_is_no_limit() -> None:
 def test_processes_that_were_refused_are_counted() -> None:
     exit_ = Exit("exited", code=1, processes_refused=64)
     assert told(exit_, limits=Limits(processes=Limit(100, 7))) == (
-        "a process or thread more than it may have was refused 64 times: 100, limit from @requires in line 7",
+        "a process or thread more than it may have was refused 64 times: 100 at most, limit from @requires in line 7",
     )
     (line,) = told(exit_)
     assert "the limit that every slice has" in line

@@ -1,0 +1,177 @@
+"""`runi slice`: the processes of a run, what closes them off, what they are held to, and what they have used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from runink.cli.client import find_run
+from runink.cli.commands import Commands
+from runink.cli.logs import check_slice, slices_of
+from runink.cli.options import output_option, run_argument, state_option
+from runink.cli.runs import with_cluster
+from runink.cli.wording import echo_json
+from runink.clients.cluster import Cluster
+from runink.dag import Limit
+from runink.jobs import Failed
+from runink.quantities import format_bytes, format_cpu, format_mebibytes, format_memory
+from runink.runs.limits import limits_met
+from runink.runs.records import Exit, SliceRecord
+
+SLICE_COMMANDS: Final = {
+    "list": ("runink.cli.slices:list_", "List a run's slices."),
+    "get": ("runink.cli.slices:get", "Print all that is known of a slice."),
+}  # fmt: skip
+_COLUMN: Final = 14  # for the names of what is told
+_FORMATS: Final[dict[str, Callable[[int], str]]] = {
+    "cpu": format_cpu,
+    "memory": format_memory,
+    "processes": str,
+    "disk": format_memory,
+}
+_KEPT_BY: Final = {"cpu": "cgroup.cpu", "memory": "cgroup.memory", "processes": "cgroup.pids"}
+
+
+class SliceCommands(Commands):
+    table = SLICE_COMMANDS
+
+
+@click.command("slice", cls=SliceCommands)
+def slice_() -> None:
+    """Look at a run's slices: what closes them off and what they have used."""
+
+
+@click.command("list")
+@run_argument
+@output_option
+@state_option
+def list_(run_id: str, output: str, state: Path | None) -> None:
+    """List the slices of RUN: an id, its beginning, or `last`."""
+    found = _found(run_id, state)
+    if output == "json":
+        echo_json([document(one) for one in found])
+        return
+    names = max((len(one.slice) for one in found), default=0)
+    for one in found:
+        isolation = one.sealed.get("isolation", "-")
+        node = f"{one.node or '-'}  isolation {isolation:<5}"
+        told = _used(one.exit) if one.exit else ""
+        click.echo(f"{one.slice:<{names}}  {one.state.value:<10} {node}  {told}".rstrip())
+
+
+@click.command()
+@run_argument
+@click.argument("name", metavar="SLICE")
+@output_option
+@state_option
+def get(run_id: str, name: str, output: str, state: Path | None) -> None:
+    """Print all that is known of a slice of RUN."""
+    slices = _found(run_id, state)
+    check_slice(name, slices)
+    found = next(one for one in slices if one.slice == name)
+    if output == "json":
+        echo_json(document(found))
+        return
+    for what, text in lines_of(found):
+        click.echo(f"{what:{_COLUMN}}{text}")
+
+
+def _found(run_id: str, state: Path | None) -> list[SliceRecord]:
+    async def ask(cluster: Cluster, _: Path) -> list[SliceRecord]:
+        return list(await slices_of(cluster, await find_run(cluster, run_id)))
+
+    return with_cluster(state, ask)
+
+
+def document(record: SliceRecord) -> dict[str, Any]:
+    """Return a slice as one JSON document; its keys are a promise to programs."""
+    found = msgspec.structs.asdict(record.exit) if record.exit is not None else None
+    report = record.report
+    return {
+        "slice": record.slice,
+        "run": record.run,
+        "herd": record.herd,
+        "task": record.task.value,
+        "state": record.state.value,
+        "attempt": record.attempt,
+        "node": record.node,
+        "pid": record.pid,
+        "launched_ms": record.launched_ms,
+        "ended_ms": record.ended_ms,
+        "resources": msgspec.to_builtins(record.resources),
+        "limits": {
+            name: None if limit is None else msgspec.to_builtins(limit)
+            for name, limit in msgspec.structs.asdict(record.limits).items()
+        },
+        "herd_limits": msgspec.structs.asdict(record.herd_limits),
+        "limits_met": list(limits_met(record)),
+        "sealed": record.sealed,
+        "shown": record.shown,
+        "exit": found,
+        "error": report.error.code if isinstance(report, Failed) else None,
+    }
+
+
+def lines_of(record: SliceRecord) -> Iterator[tuple[str, str]]:
+    """Say all that is known of a slice, a name and a text a line."""
+    yield "slice", record.slice
+    yield "state", f"{record.state.value}, attempt {record.attempt} on {record.node or 'no node'}"
+    if record.waits_for:
+        yield "waits for", record.waits_for
+    if record.pid:
+        yield "process", str(record.pid)
+    if record.exit is not None:
+        yield "ended", _ended(record.exit)
+        yield "used", _used(record.exit)
+    yield from _limit_lines(record)
+    for line in limits_met(record):
+        yield "met", line
+    yield from record.sealed.items()
+    for path, mode in record.shown.items():
+        yield "shown", f"{mode} {path}"
+
+
+def _ended(found: Exit) -> str:
+    how = f"signal {found.signal}" if found.signal else f"code {found.code}"
+    return f"{found.cause} with {how}, after {found.wall_s:.1f} s"
+
+
+def _used(found: Exit) -> str:
+    io = f"read {format_bytes(found.read_bytes)}, written {format_bytes(found.written_bytes)}"
+    waited = f", throttled {found.throttled_s:.2f} s" if found.throttled_s else ""
+    memory = format_mebibytes(found.memory_bytes_max)
+    return f"cpu {found.cpu_s:.2f} s{waited}, memory {memory}, {io}"
+
+
+def _limit_lines(record: SliceRecord) -> Iterator[tuple[str, str]]:
+    """Say what it was held to, by whom, and whether anything kept it to that."""
+    for name, limit in msgspec.structs.asdict(record.limits).items():
+        if isinstance(limit, Limit):
+            amount = _FORMATS[name](limit.amount)
+            yield (
+                "limit",
+                f"{name} {amount}, from @requires in line {limit.line}{_kept(record, name)}",
+            )
+    herd = record.herd_limits
+    amounts = (("cpu", herd.cpu_m), ("memory", herd.memory_bytes))
+    for name, number in ((name, number) for name, number in amounts if number):
+        amount = _FORMATS[name](number)
+        yield "limit", f"{name} {amount} for all of herd {record.herd}{_kept(record, name)}"
+
+
+def _kept(record: SliceRecord, name: str) -> str:
+    """Say where a limit is only said: the slice was a plain process, or its machine has no such controller."""
+    if not record.sealed:
+        return ""
+    key = _KEPT_BY.get(name)
+    is_kept = record.sealed.get(key, "none") != "none" if key else is_closed(record)
+    return "" if is_kept else ", which nothing enforces"
+
+
+def is_closed(record: SliceRecord) -> bool:
+    """Say whether the slice was isolated, wholly or in part."""
+    return record.sealed.get("isolation", "none") != "none"

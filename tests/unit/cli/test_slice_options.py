@@ -1,0 +1,92 @@
+"""How slices are to run: what a command may insist on, and what is said where nothing closes them off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from runink.cli.client import Embedding
+from runink.cli.options import NO_ISOLATION, SliceOptions, slice_options, slices_by_environment
+from runink.cli.settings import check_settings, is_without_isolation
+from runink.config import NodeSettings
+from runink.dag import Resources
+from runink.errors import Conflict
+from runink.names import NodeId
+from runink.runs.records import NodeRecord
+
+
+def asked_for(words: list[str], **environment: str) -> SliceOptions:
+    found: list[SliceOptions] = []
+
+    @click.command()
+    @slice_options
+    def command(*, slices: SliceOptions) -> None:
+        found.append(slices)
+
+    assert CliRunner().invoke(command, words, env=environment).exit_code == 0
+    return found[0]
+
+
+def node(**changes: Any) -> NodeRecord:
+    settings = NodeSettings(state=Path("/s"), capacity=Resources(), **changes)
+    return NodeRecord(NodeId("n"), Resources(), capabilities=settings.capabilities)
+
+
+def test_what_is_said_is_what_is_insisted_on() -> None:
+    assert asked_for([]) == SliceOptions(insists=True)
+    plain = asked_for(["--no-isolation", "--no-host-network"])
+    assert plain == SliceOptions(is_plain=True, shares_network=False, insists=True)
+    assert asked_for(["--allow-host-network"]).shares_network is True
+    assert asked_for([], **{NO_ISOLATION: "1"}).is_plain
+    assert not asked_for([], **{NO_ISOLATION: "0"}).is_plain
+
+
+def test_a_command_without_the_options_goes_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(NO_ISOLATION, raising=False)
+    assert slices_by_environment() == SliceOptions()
+    monkeypatch.setenv(NO_ISOLATION, "1")
+    assert slices_by_environment() == SliceOptions(is_plain=True)
+
+
+def test_a_cluster_of_our_own_is_made_as_asked() -> None:
+    ordinary = Embedding(Path("/s")).settings
+    assert (ordinary.is_isolated, ordinary.shares_network) == (True, True)
+    other = SliceOptions(is_plain=True, shares_network=False)
+    asked = Embedding(Path("/s"), slices=other).settings
+    assert (asked.is_isolated, asked.shares_network) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "told"),
+    [
+        (SliceOptions(is_plain=True), {}, "--no-isolation"),
+        (SliceOptions(shares_network=False), {}, "--no-host-network"),
+        (SliceOptions(shares_network=True), {"shares_network": False}, "--allow-host-network"),
+    ],
+)
+def test_a_cluster_that_is_otherwise_is_refused(
+    asked: SliceOptions, there: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(Conflict) as caught:
+        check_settings([node(**there)], asked)
+    assert caught.value.code == "cluster_settings"
+    assert told in caught.value.text
+
+
+def test_a_cluster_that_is_as_asked_is_taken() -> None:
+    check_settings([node()], SliceOptions())
+    check_settings([node(is_isolated=False)], SliceOptions(is_plain=True))
+    check_settings([node(is_isolated=False)], SliceOptions())  # it is told, and goes on
+    check_settings([node()], SliceOptions(shares_network=True))
+    check_settings([node(shares_network=False)], SliceOptions(shares_network=False))
+
+
+def test_only_a_node_that_says_so_is_without_isolation() -> None:
+    assert is_without_isolation(node(is_isolated=False))
+    assert not is_without_isolation(node())
+    assert not is_without_isolation(NodeRecord(NodeId("n"), Resources()))

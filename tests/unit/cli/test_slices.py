@@ -1,0 +1,104 @@
+"""What `runi slice` says of a slice."""
+
+from __future__ import annotations
+
+from cli_world import a_run, a_slice, a_view
+from runink.cli.slices import document, lines_of
+from runink.cli.summary import document as run_document
+from runink.cli.summary import failure_lines
+from runink.dag import Limit, Limits
+from runink.runs.failures import failure_of
+from runink.runs.records import Exit, HerdLimits, RunState, SliceRecord, SliceState
+
+SEALED = {"isolation": "full", "cgroup.memory": "v1", "cgroup.cpu": "none", "seccomp": "on"}
+EXIT = Exit(
+    "oom",
+    signal=9,
+    oom_kills=1,
+    cpu_s=1.5,
+    wall_s=2.0,
+    memory_bytes_max=1 << 30,
+    read_bytes=2000,
+    written_bytes=1000,
+)
+
+
+def a_failed() -> SliceRecord:
+    return a_slice(
+        "one",
+        SliceState.FAILED,
+        exit=EXIT,
+        pid=77,
+        limits=Limits(Limit(500, 3), Limit(1 << 30, 4), None, Limit(1 << 20, 4)),
+        herd_limits=HerdLimits(memory_bytes=2 << 30),
+        sealed=SEALED,
+        shown={"/data": "ro", "/out": "rw"},
+    )
+
+
+def test_all_that_is_known_of_a_slice_is_told() -> None:
+    lines = list(lines_of(a_failed()))
+    told = dict(lines)
+    assert told["state"] == "failed, attempt 1 on local"
+    assert told["process"] == "77"
+    assert told["ended"] == "oom with signal 9, after 2.0 s"
+    assert told["used"] == "cpu 1.50 s, memory 1,024 MiB, read 2 KB, written 1 KB"
+    assert told["met"] == "used 1,024 MiB of 1,024 MiB, limit from @requires in line 4"
+    assert told["seccomp"] == "on"
+    assert [text for what, text in lines if what == "shown"] == ["ro /data", "rw /out"]
+
+
+def test_a_limit_that_nothing_keeps_is_said_to_be_that() -> None:
+    limits = [text for what, text in lines_of(a_failed()) if what == "limit"]
+    assert limits == [
+        "cpu 500m, from @requires in line 3, which nothing enforces",
+        "memory 1Gi, from @requires in line 4",
+        "disk 1Mi, from @requires in line 4",
+        "memory 2Gi for all of herd default",
+    ]
+    plain = a_slice(
+        "one",
+        SliceState.RUNNING,
+        limits=Limits(disk=Limit(1 << 20, 4)),
+        sealed={"isolation": "none"},
+    )
+    assert ("limit", "disk 1Mi, from @requires in line 4, which nothing enforces") in list(
+        lines_of(plain)
+    )
+
+
+def test_the_document_has_limits_what_is_in_force_and_the_totals() -> None:
+    found = document(a_failed())
+    assert found["limits"] == {
+        "cpu": {"amount": 500, "line": 3},
+        "memory": {"amount": 1 << 30, "line": 4},
+        "processes": None,
+        "disk": {"amount": 1 << 20, "line": 4},
+    }
+    assert found["herd_limits"] == {"cpu_m": 0, "memory_bytes": 2 << 30}
+    assert found["sealed"] == SEALED
+    assert found["shown"] == {"/data": "ro", "/out": "rw"}
+    assert (found["exit"]["cause"], found["exit"]["oom_kills"]) == ("oom", 1)
+    waiting = document(a_slice("one", SliceState.PENDING))
+    assert (waiting["exit"], waiting["error"], waiting["limits_met"]) == (None, None, [])
+
+
+def test_a_runs_document_says_how_far_its_slices_were_closed_off() -> None:
+    full = a_slice("a", SliceState.SUCCEEDED, sealed={"isolation": "full"})
+    plain = a_slice("b", SliceState.SUCCEEDED, sealed={"isolation": "none"})
+    pending = a_slice("c", SliceState.PENDING)
+    for slices, said in [
+        ((full, pending), "full"),
+        ((full, plain), "none"),
+        ((pending,), None),
+    ]:
+        assert run_document(a_view(slices=slices))["isolation"] == said
+
+
+def test_a_failure_tells_each_limit_once() -> None:
+    failure = failure_of([a_failed()])
+    assert failure is not None
+    lines = "\n".join(failure_lines(failure))
+    assert lines.count("limit from @requires in line 4") == 1
+    view = a_view(a_run(RunState.FAILED, failure=failure))
+    assert run_document(view)["error"]["limits"] == list(failure.limits)
