@@ -11,7 +11,7 @@
                8  cgroup namespace         now that it stands where it stays (at the clone it was still the zygote's)
                9  root                     private mounts, a small read-only root, fresh /proc with masks, /dev, pivot
               10  network and name         loopback up; the host's name
-              11  limits of the process    open files, no core
+              11  limits of the process    no core, nothing ahead of others
     both      12  privileges               no groups, no capability in any set, the slice's own ids
               13  lifeline                 the worker ends with the first process, the first process with the spawner's socket
               14  no new privileges
@@ -49,6 +49,8 @@ NETWORKS: Final = {
 }  # as the report says it
 OWN_FOLDERS: Final = ("/tmp", "/dev")  # noqa: S108 - the slice's own; of /dev only what its mount leaves
 SCRATCH_FILES: Final = 1 << 18  # a slice that makes more files than that is not spooling
+# What whoever starts the node may have a right to, and a slice has not: a core, a nice value below 0, real time.
+NONE_OF: Final = (resource.RLIMIT_CORE, resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO)
 _SIOCGIFFLAGS: Final = 0x8913
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 1
@@ -156,7 +158,8 @@ def seal_worker(
 ) -> dict[str, str]:
     """Do steps 11 to 18 in a worker, and return what is in force. Raises OSError."""
     progress.at(11)
-    privileges.limit(resource.RLIMIT_CORE, 0)
+    for which in NONE_OF:
+        privileges.limit(which, 0)
     progress.at(12)
     _give_up(seals)
     progress.at(13)
