@@ -194,7 +194,7 @@ class Lives:
             case Forked() | Unforked():
                 self.births.heard(message, packet.descriptors)
             case Ended():
-                self._first_ended(message, now_s)
+                self._first_ended(message.pid, message, now_s)
             case ForkServerReady():
                 nursery.is_now_ready(message)
                 log("fork server ready", problem=message.problem, threads=message.threads)
@@ -210,7 +210,7 @@ class Lives:
                 self.heard(packet, nursery, now_s=now_s)
             self._fork_server_lost(nursery, f"wait status {ended.status}", now_s)
         else:
-            self._first_ended(ended, now_s)
+            self._first_ended(ended.pid, ended, now_s)
 
     def start_fork_servers(self, *, now_s: float) -> None:
         """Start those that are due."""
@@ -223,21 +223,21 @@ class Lives:
             except OSError as error:
                 self._fork_server_lost(nursery, describe(error), now_s)
 
-    def _first_ended(self, ended: Ended, now_s: float) -> None:
+    def _first_ended(self, pid: int, ended: Ended | None, now_s: float) -> None:
         """Take note that a cell's first process has ended: as its worker did, where it has told that."""
-        worked = self.births.ended(ended.pid, now_s=now_s)
-        told = ended if worked is None else Ended(ended.pid, *worked)
-        self.register.first_ended(ended.pid, told, now_s=now_s)
+        worked = self.births.ended(pid, now_s=now_s)
+        told = ended if worked is None else Ended(pid, *worked)
+        self.register.first_ended(pid, told, now_s=now_s)
 
     def _fork_server_lost(self, nursery: Nursery, text: str, now_s: float) -> None:
         log("fork server lost", problem=text, network=nursery.network)
         nursery.lost(now_s=now_s)
         self.births.drop(nursery.network, "the fork server ended over it; try again")
-        # Its slices are our children now; one that is not was reaped by it, and its last words were lost.
+        # Its cells are our children now; one that is not was reaped by it, and we were not told.
         ours = set(children())
-        for record in self.register.running():
-            if _network_of(record) == nursery.network and record.pid not in ours:
-                self.register.first_ended(record.pid, None, now_s=now_s)
+        for cell in self.births.cells.all():
+            if cell.network == nursery.network and cell.pid and cell.pid not in ours:
+                self._first_ended(cell.pid, None, now_s)
         self._door.tell_agent(ForkServerLost(text))
 
     def _fork_waiting(self, now_s: float) -> None:

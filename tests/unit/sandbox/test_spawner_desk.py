@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
-from desk_world import READY, REPORT, DeskWorld, launch
+from desk_world import READY, REPORT, SPENT, DeskWorld, launch
 from runink.sandbox import lives
 from runink.sandbox.desk import CLOSE_S
 from runink.sandbox.door import STRANGER_S
-from runink.sandbox.inner_protocol import Unforked
+from runink.sandbox.inner_protocol import Unforked, Worked
 from runink.sandbox.lives import FORKING_MAX, LAUNCH_S
 from runink.sandbox.nursery import PAUSE_S, PAUSE_S_MAX
 from runink.sandbox.protocol import (
@@ -259,15 +261,39 @@ def test_an_ended_slice_stands_in_the_list_with_its_end_until_it_is_released(wor
     assert agent.heard()[-1] == (number, Refused("no_slice", "there is no slice 'a'"))
 
 
-def test_the_end_of_a_slice_whose_fork_server_took_it_along_is_lost(world):
+@pytest.mark.parametrize(
+    ("worked", "end"),
+    [(None, ("lost", -1, 0)), (3 << 8, ("exited", 3, 0)), (9, ("signalled", -1, 9))],
+)
+def test_the_end_of_a_slice_that_its_fork_server_did_not_tell_is_lost_where_the_cell_did_not_either(
+    world, worked, end
+):
     agent = world.agent()
     world.turn()
     fork_server = world.fork_server()
     launch(agent, "a")
     world.turn()
-    world.start(fork_server, "a", 7)
+    cell = world.start(fork_server, "a", 7)
+    if worked is not None:
+        cell.say(Worked(worked, *SPENT))
     world.lose()
     world.turn()
     told = [message for _, message in agent.heard()][-2:]
     assert isinstance(told[0], ForkServerLost)
-    assert (told[1].cause, told[1].code, told[1].signal) == ("lost", -1, 0)
+    assert (told[1].cause, told[1].code, told[1].signal) == end
+    assert world.lives.births.cells.all() == [], "and nothing is held for it"
+
+
+def test_a_cell_that_its_fork_server_took_along_refuses_its_launch(world, killed):
+    agent = world.agent()
+    world.turn()
+    fork_server = world.fork_server()
+    number = launch(agent, "a")
+    world.turn()
+    world.fork(fork_server, world.cell("a"), 7)
+    world.lose()
+    world.turn()
+    (refused,) = [message for request, message in agent.heard() if request == number]
+    assert refused.code == "fork_server_lost"
+    assert killed == [signal.SIGKILL]
+    assert world.lives.births.cells.all() == [], "it is reaped already: no end of it comes"
