@@ -1,43 +1,64 @@
-"""The sandbox: where slices come from, and who ends them.  Three kinds of processes, each with one thread.
+"""The sandbox: where slices come from, what closes them off, and who ends them.  Every process here has one thread.
 
-    agent ── SEQPACKET socket ── spawner ── SEQPACKET pair ── fork server ── fork ── slice, slice, ...
-    client.py                    spawner.py                   fork_server.py         birth.py
+    agent ── SEQPACKET socket ── spawner ── SEQPACKET pair ── fork server, one a network ── clone ── cell, cell, ...
+    client.py                    spawner.py                   fork_server.py                         cell.py
+                                    └────────────── SEQPACKET pair, one a cell ────────────────────────┘
 
-The **spawner** is small (standard library only) and outlives the agent for a while; it answers for every slice.  The **fork server** has loaded
-what slices need and makes them from itself.  Both speak the messages of `protocol.py`, written as `codec.py` says, in the packets of `packets.py`.
-An agent's side of the socket is `link.py` below `client.py`; `starting.py` finds the spawner that runs already, or starts one.
+The **spawner** is small (standard library only), outlives the agent for a while and answers for every slice.  It is the first process of a pid and a
+mount namespace of its own (`seclusion.py`).  It alone owns cgroups (`confines.py`), id ranges (`ids.py`), mounts (`skeleton.py`, `walls.py`) and
+herds' networks (`herd_networks.py`), and never runs foreign code.  A **fork server**, or zygote, has loaded what slices need, lives in a root like theirs without
+privileges, and clones cells from itself.  A **cell** is two processes in namespaces of their own: the first (`init.py`) reaps, forwards signals
+and takes everything with it; the worker becomes the slice (`birth.py`).  How a cell is closed, step by step: `isolation.py`.  Cells may wait for slices (`pool.py`).
+
+Where the machine has no such namespaces, or `--plain yes` was asked for, there are no walls: the spawner stays in the machine's namespaces, a cell is the worker alone.
+
+The messages are those of `protocol.py` and `inner_protocol.py`, written as `codec.py` says, in the packets of `packets.py`.  An agent's side of the socket is `link.py`
+below `client.py`; `starting.py` finds the spawner that runs already, or starts one.
 
 A launch
-    1  agent        puts the job into sealed memory, sends `launch` with it and the data pipes
-    2  spawner      checks it, makes the control socket pair and the two log pipes, sends `fork` (at most FORKING_MAX under way; none before `ready`)
-    3  fork server  forks; closes all that was handed over
-    4  slice        places its descriptors, resets itself, says `started` with a pidfd (`birth.py`), closes the rest, calls the entry
-    5  spawner      keeps its ends, answers `launched` with copies of them
+    1  agent          puts the job into sealed memory, sends `launch` with it, the data pipes, and a descriptor of each place that is to be shown
+    2  spawner        checks it, makes the control socket pair and the two log pipes; the launch waits for its network and the fork server there
+    3  spawner        has a cell of the pool: on with 8.  Else it makes cgroups with all limits and detached mounts, of a path only if that still leads to what the agent's descriptor
+                      does, and sends `fork` (at most FORKING_MAX under way)
+    4  fork server    clones the cell's first process, says `forked` with its pidfd, closes all that was handed over
+    5  first process  joins its cgroups, forks the worker
+    6  spawner        writes the id maps and reads them back, says `go`
+    7  worker         builds its root and moves in; both processes give up everything; it says `sealed` with what is in force
+    8  spawner        sends `assign` with job, log pipes, control socket and data pipes
+    9  worker         places its descriptors, says `started`, closes the rest, calls the entry
+   10  spawner        answers `launched` with copies of the agent's ends and with what is in force
 
 Descriptors
-    what           agent                     spawner                      fork server       slice
-    job            until it is sent          until it is forked           until the fork    read, then closed
-    data pipes     the caller's, to close    until it is forked           until the fork    4, 5, ... in the order given
-    control        its end, by `launched`    the agent's end, a copy      until the fork    3, close-on-exec
-    stdout stderr  reading ends              reading ends, copies         until the fork    1, 2
-    pidfd          a copy                    one                          -                 -
+    what            agent                     spawner                      fork server       cell
+    job             until it is sent          until it is assigned         -                 worker: read, then closed
+    data pipes      the caller's, to close    until they are assigned      -                 worker: 4, 5, ... in the order given
+    control         its end, by `launched`    the agent's end, a copy      -                 worker: 3, close-on-exec
+    stdout stderr   reading ends              reading ends, copies         -                 worker: 1, 2
+    shown places    the caller's, to close    until there is a cell; the   -                 -
+                                              pool's as long as it expects
+    mounts          -                         until they are sent          until the clone   until they are attached
+    cgroup files    -                         until they are sent          until the clone   until they are joined
+    cell's socket   -                         one end                      until the clone   first process; worker, until it has started
+    pidfd           a copy                    one, and the agent's, a copy until it is told  -
     So a log or control descriptor never breaks because the agent is away: the slice waits when a pipe is full.
 
 Deaths
     who dies                what happens
     agent                   its connection ends.  After --orphan-seconds without a new one the spawner kills all slices and ends; before that, a new
                             agent says `hello` and gets the slices with working descriptors from `list`
-    spawner                 the fork server sees the end of its link, adopts what is left, kills every slice with all that it started, and ends.
-                            The agent's client raises LinkLost.  (Slices that an earlier fork server had left to this spawner are out of its reach: the
-                            agent ends those by their pidfd, `LaunchedSlice.kill`.)
-    fork server             its slices become the spawner's children and go on; forks under way are refused (`fork_server_lost`), later launches wait
-                            for the new one.  What exit a slice had whose end the dead one did not tell is unknown: cause `lost`
-    slice                   the fork server reaps it and says `ended`; its descendants become the spawner's children, which kills them until none is
-                            left; only then is `exited` told
-    a descendant of a       while the slice lives, it becomes the slice's child, however often it forked and called setsid, because each slice is
-    slice loses its parent  a subreaper; when the slice dies, see above
+    spawner                 the kernel ends all that is in its namespace: fork servers, cells, slices.  The agent's client raises LinkLost.
+                            Plain: each fork server sees the end of its link, adopts what is left, kills every slice with all that it started, and ends.  (Plain slices that an
+                            earlier fork server had left are out of its reach: the agent ends those by their pidfd, `LaunchedSlice.kill`.)
+    fork server             its cells become the spawner's children and slices go on; those of other networks have nothing to do with it.  Launches under way are
+                            refused (`fork_server_lost`), waiting cells are ended, later launches wait for the new one.  An end that neither it nor the cell had told is cause `lost`
+    worker                  the first process says how it ended, and ends; before that is seen, the kernel has ended all that the slice had left.  Then `exited` is told
+    first process           the kernel ends the whole cell.  The end is told as the first process's own, unless the worker's was told before
+    plain slice             it is reaped, by the fork server or the spawner; its descendants become the spawner's children, which kills them until none is left; only
+                            then is `exited` told
+    a descendant of a       it becomes the first process's child and is reaped.  Plain: it becomes the slice's child, however often it forked and
+    slice loses its parent  called setsid, because each plain slice is a subreaper
     agent and spawner       as spawner
-    all three at once       slices go on until they notice the end of their control socket
+    all at once             as spawner.  Plain: slices go on until they notice the end of their control socket
 
-No slice has a parent-death signal: it would fire when the fork server dies, which its slices are to survive.
+Nothing dies with the fork server by a parent-death signal: its cells are to survive it.  A worker has one, for the end of its first process.
 """
