@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import string
+import time
 import zlib
 from typing import Final, NamedTuple
 
@@ -36,6 +37,8 @@ from runink.sandbox.protocol import Launch
 
 PROCESSES: Final = 4096  # of a slice that asks for no limit: a fork bomb ends there
 LEFTOVERS_S: Final = 2.0  # for what a killed spawner has left
+CLOSE_S: Final = 1.0  # the kernel holds a group for some ms after its last process
+LOOK_S: Final = 0.002
 SAFE_NAME: Final = frozenset(string.ascii_letters + string.digits + "-_")
 REMOVED_LATER_S: Final = 0.1  # between two tries to remove what the kernel still holds
 
@@ -151,15 +154,24 @@ class Confines:
         return bool(self._leaving)
 
     def close(self) -> None:
-        """Remove all that is ours; what has processes yet stays for the next spawner to clear."""
-        self.remove_leaving()
-        for group in (*self._herds.values(), *filter(None, [self._zygotes])):
-            _is_gone(group)
+        """Remove all that is ours, also cells that nobody has told the end of; what has processes yet stays for the next spawner to clear."""
+        until_s = time.monotonic() + CLOSE_S
+        while not self._is_empty() and time.monotonic() < until_s:
+            time.sleep(LOOK_S)
         try:
             if leave(self._base) and self._claim is not None:
                 self._claim.remove()
         except OSError as error:
             log("cgroups stay", problem=describe(error))
+
+    def _is_empty(self) -> bool:
+        """Remove every group beneath the base, and say whether none is left."""
+        self.remove_leaving()
+        herds = list(self._herds.values())
+        cells = [cell for herd in herds for cell in herd.groups.values()]
+        zygotes = [self._zygotes] if self._zygotes is not None else []
+        staying = [one for one in (*cells, *herds, *zygotes) if not _is_gone(one)]
+        return not staying
 
     def _herd(self, launch: Launch) -> Group:
         """Return the herd's cgroup, with the limits that a launch brings; a cell that is made in advance brings none that are new."""

@@ -101,3 +101,10 @@ def ours() -> dict[str, list[object]]:
 def lying_at(place: SpawnerPlace) -> list[str]:
     """Return the files beside the spawner's socket."""
     return sorted(path.name for path in place.socket.parent.iterdir())
+
+
+def assert_all_cleared(place: SpawnerPlace) -> None:
+    """Look whether a spawner that has ended in order has left its log and nothing else."""
+    assert groups_of(place) == []
+    assert not claim_of(place).exists()
+    assert lying_at(place) == ["log"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from leak_world import (
+    assert_all_cleared,
     base_name,
-    claim_of,
     groups_of,
     living_in,
     lying_at,
@@ -60,12 +60,6 @@ async def test_a_spawner_that_is_killed_at_a_step_leaves_nothing_but_what_the_ne
         assert {name[:2] for name in names - {base_name(place)}} == {"h-", "zy"}
     assert_all_cleared(place)
     assert ours() == before
-
-
-def assert_all_cleared(place):
-    assert groups_of(place) == []
-    assert not claim_of(place).exists()
-    assert lying_at(place) == ["log"]
 
 
 @pytest.mark.parametrize("end_at", OF_CELL)
