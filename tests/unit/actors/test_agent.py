@@ -31,7 +31,7 @@ async def test_a_gang_is_launched_whole_and_its_records_follow_it(
         assert record.pid
         assert record.launched_ms
         writer, reader = world.slice("a"), world.slice("a-1")
-        assert writer.descriptors == reader.descriptors, "two ends of one pipe"
+        assert len(writer.descriptors) == len(reader.descriptors) == 1, "an end for each"
         report = Done(nodes=(NodeFacts("a.source", rows_out=3),))
         writer.print(b"hello\n")
         writer.succeed(report)
@@ -216,7 +216,7 @@ async def test_what_the_spawner_refuses_is_unborn_and_the_rest_of_the_gang_begin
         assert world.is_idle()
 
 
-@pytest.mark.parametrize("broken", ["open_pipe", "make_scratch"])
+@pytest.mark.parametrize("broken", ["open_slots", "make_scratch"])
 async def test_a_node_without_room_or_descriptors_fails_the_gang_and_lives_on(
     tmp_path: Path,
     autojump_clock: trio.testing.MockClock,
@@ -228,7 +228,7 @@ async def test_a_node_without_room_or_descriptors_fails_the_gang_and_lives_on(
         def fail() -> None:
             raise OSError(errno.EMFILE, "too many open files")
 
-        monkeypatch.setattr(launching, "open_pipe", fail)
+        monkeypatch.setattr(launching, "open_slots", fail)
         if broken == "make_scratch":
             (tmp_path / "runs").write_text("no folder")
         await world.place_gang()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+from pathlib import Path
 
 import anyio
 import pytest
@@ -101,16 +102,25 @@ async def test_a_launch_brings_its_job_then_its_pipes_then_what_it_is_to_be_show
 async def test_a_welcome_without_the_spawners_process_is_not_understood(count):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    before = open_count()
-    fake = FakeSpawner(theirs, TO_AGENT, TO_SPAWNER)
-    null = os.open("/dev/null", os.O_RDONLY)
-    fake.answer(Welcome(protocol.VERSION, ready=True), request=1, descriptors=[null] * count)
-    os.close(null)
-    with pytest.raises(LinkLost, match="not understood"):
-        async with spawner_over(ours, agent="test"):
-            pass
-    assert open_count() == before - 1, "our end is closed, and what came with the welcome"
-    theirs.close()
+    with theirs:
+        fake = FakeSpawner(theirs, TO_AGENT, TO_SPAWNER)
+        memory = os.memfd_create("welcome")
+        welcome = Welcome(protocol.VERSION, ready=True)
+        fake.answer(welcome, request=1, descriptors=[memory] * count)
+        os.close(memory)
+        with pytest.raises(LinkLost, match="not understood"):
+            async with spawner_over(ours, agent="test"):
+                pass
+    assert ours.fileno() == -1
+    held = [link for link in map(_target, Path("/proc/self/fd").iterdir()) if "welcome" in link]
+    assert held == [], "what came with it is closed"
+
+
+def _target(path):
+    try:
+        return str(path.readlink())
+    except FileNotFoundError:  # that of the listing itself
+        return ""
 
 
 @pytest.mark.parametrize("when", ["before its start", "after its start"])
