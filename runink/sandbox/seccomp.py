@@ -3,6 +3,8 @@
 Most calls are decided by their number (`seccomp_table.py`); these by their arguments, of which the kernel reads the lower 32 bits, so we do:
 
     call          argument             answer
+    chmod, mknod, ...  mode            EPERM with S_ISUID or S_ISGID, also for open and openat where they make a file.  What a slice writes into a
+                                       folder of the node's belongs to who runs the node: others could run it with that one's rights
     clone         flags                EPERM with any CLONE_NEW* flag; CLONE_NEWTIME is none here, its bit belongs to the exit signal
     ioctl         request              EPERM for TIOCSTI and TIOCLINUX: both put words into the mouth of who sits at the terminal
     personality   persona              0 and the query pass; EPERM for others, which switch off address randomisation, among other things
@@ -40,10 +42,12 @@ from runink.sandbox.bpf import (
     by_range,
 )
 from runink.sandbox.seccomp_table import (
+    ABSENT,
     CLONE,
     IOCTL,
     LAST,
     MACHINES,
+    MODES,
     PERSONALITY,
     SOCKET,
     SOCKETPAIR,
@@ -94,6 +98,8 @@ IPPROTO_DEFAULT: Final = 0
 IPPROTO_TCP: Final = 6
 IPPROTO_UDP: Final = 17
 NETLINK_ROUTE: Final = 0
+MAKES_A_FILE: Final = 0o20000000 | 0o100  # O_TMPFILE's own bit, O_CREAT
+GIVES_RIGHTS: Final = 0o6000  # S_ISUID, S_ISGID
 
 # Offsets into `struct seccomp_data` of linux/seccomp.h.
 _NUMBER: Final = 0
@@ -102,7 +108,8 @@ _ARGUMENTS: Final = (
     16,
     24,
     32,
-)  # of the first three: the lower half, as both architectures are little-endian
+    40,
+)  # of the first four: the lower half, as both architectures are little-endian
 
 _ALLOW: Final = "allow"
 _KILL: Final = "kill"
@@ -160,6 +167,7 @@ def built(machine: str, *, egress: bool) -> bytes:
             Operation(LOAD, _NUMBER),
             *by_range(_ranges(column)),
             *_clone(),
+            *_modes(),
             *_ioctl(),
             *_personality(),
             *_socketpair(),
@@ -184,6 +192,8 @@ def _ranges(column: int) -> list[tuple[int, str]]:
         (SOCKETPAIR, "socketpair"),
     ):
         answers[numbers[column]] = block
+    for one in MODES.values():
+        answers[one.numbers[column]] = _mode_block(one.mode, one.flags)
     starts = [(0, answers.get(0, _ALLOW))]
     for number in range(1, LAST + 1):
         answer = answers.get(number, _ALLOW)
@@ -198,6 +208,27 @@ def _clone() -> list[Line]:
         Operation(LOAD, _ARGUMENTS[0]),
         Operation(IF_ANY_BIT, CLONE_NEW, _refuse(errno.EPERM), _ALLOW),
     ]
+
+
+def _modes() -> list[Line]:
+    """Return a block for each way to name the arguments."""
+    lines: list[Line] = []
+    for mode, flags in sorted({(one.mode, one.flags) for one in MODES.values()}):
+        lines.append(_mode_block(mode, flags))
+        if flags != ABSENT:
+            lines += [
+                Operation(LOAD, _ARGUMENTS[flags]),
+                Operation(IF_ANY_BIT, MAKES_A_FILE, "", _ALLOW),
+            ]
+        lines += [
+            Operation(LOAD, _ARGUMENTS[mode]),
+            Operation(IF_ANY_BIT, GIVES_RIGHTS, _refuse(errno.EPERM), _ALLOW),
+        ]
+    return lines
+
+
+def _mode_block(mode: int, flags: int) -> str:
+    return f"mode {mode} flags {flags}"
 
 
 def _ioctl() -> list[Line]:

@@ -28,6 +28,14 @@ class Group(NamedTuple):
     errno: int = errno.EPERM
 
 
+class Mode(NamedTuple):
+    """A call's numbers, and the places of the arguments that tell the mode of a file and whether one is made."""
+
+    numbers: tuple[int, int]
+    mode: int
+    flags: int = ABSENT
+
+
 class Machine(NamedTuple):
     """An architecture: its name in the audit headers' numbers, and its column in the table."""
 
@@ -133,6 +141,11 @@ REFUSED: Final = (
         "files by number: a handle is not bound to the folders that a slice sees",
         {"open_by_handle_at": (304, 265), "name_to_handle_at": (303, 264)},
     ),
+    Group(
+        "a way to make files whose mode lies in memory, where a filter cannot look; programs go on with openat",
+        {"openat2": (437, 437)},
+        errno.ENOSYS,
+    ),
     Group("other processes' file accesses", {"fanotify_init": (300, 262)}),
     Group(
         "where memory lies: for the node's administrator; OpenBLAS in numpy's wheels asks mbind for what is the default anyway, and goes on when refused",
@@ -163,6 +176,18 @@ IOCTL: Final = (16, 29)
 PERSONALITY: Final = (135, 92)
 SOCKET: Final = (41, 198)
 SOCKETPAIR: Final = (53, 199)
+# Those that give a file its mode: which argument that is, and which says whether a file is made, where not all of them do.
+MODES: Final = {
+    "chmod": Mode((90, ABSENT), mode=1),
+    "fchmod": Mode((91, 52), mode=1),
+    "creat": Mode((85, ABSENT), mode=1),
+    "mknod": Mode((133, ABSENT), mode=1),
+    "fchmodat": Mode((268, 53), mode=2),
+    "fchmodat2": Mode((452, 452), mode=2),
+    "mknodat": Mode((259, 33), mode=2),
+    "open": Mode((2, ABSENT), mode=2, flags=1),
+    "openat": Mode((257, 56), mode=3, flags=2),
+}
 
 
 def refused(column: int) -> dict[int, int]:

@@ -4,7 +4,7 @@ The job is JSON: `tries` names a table of probes below, `world` says what there 
 outcomes are written as JSON: "done", "empty" (it is there and says nothing), or the name of the errno.
 """
 
-# ruff: noqa: T201, PTH101, PTH104, PTH108, PTH123, PTH208 - a slice tries by the plainest means; its output is its log
+# ruff: noqa: T201, PTH101, PTH104, PTH108, PTH110, PTH116, PTH123, PTH208 - a slice tries by the plainest means; its output is its log
 
 from __future__ import annotations
 
@@ -100,6 +100,37 @@ def labelled(world: World) -> None:
     os.removexattr(f"{world['shown']}/file", "user.label")
 
 
+def left(way: str) -> Probe:
+    """Leave a program that runs with the rights of whom the folder belongs to, in one of the ways to give a mode."""
+
+    def probe(world: World) -> object:
+        path = f"{world['folder']}/left-{os.getpid()}".encode()
+        mode = 0o4755
+        if way in ("chmod", "fchmod", "fchmodat2"):
+            opened(path.decode(), os.O_CREAT | os.O_WRONLY)
+        try:
+            match way:
+                case "open":
+                    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, mode))
+                case "openat2":
+                    how = (ctypes.c_uint64 * 3)(os.O_CREAT | os.O_WRONLY, mode, 0)
+                    os.close(checked(LIBC.syscall(437, -100, path, how, ctypes.c_long(24))))
+                case "chmod":
+                    os.chmod(path, mode)
+                case "fchmod":
+                    os.fchmod(os.open(path, os.O_RDONLY), mode)
+                case "fchmodat2":
+                    checked(LIBC.syscall(452, -100, path, mode, 0))
+                case "mknod":
+                    os.mknod(path, stat.S_IFREG | mode)
+            return None if os.stat(path).st_mode & stat.S_ISUID else "empty"
+        finally:
+            if os.path.exists(path):
+                os.unlink(path)
+
+    return probe
+
+
 def node(kind: int, device: int) -> None:
     path = f"/tmp/node-{os.getpid()}"
     os.mknod(path, kind | 0o600, device)
@@ -144,6 +175,10 @@ FILES: Final[dict[str, Probe]] = {
     "open memory that lies in a folder": lambda world: opened(f"{world['folder']}/zero", os.O_RDONLY),
     "make a disk": lambda world: node(stat.S_IFBLK, world["disk"]),
     "make a device": lambda _: node(stat.S_IFCHR, os.makedev(1, 5)),
+    **{
+        f"leave a set-user-id program by {way}": left(way)
+        for way in ("open", "openat2", "chmod", "fchmod", "fchmodat2", "mknod")
+    },
     "give a file away": lambda world: os.chown(f"{world['folder']}/own", 12, 12),
 }  # fmt: skip
 

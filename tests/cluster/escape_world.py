@@ -162,9 +162,13 @@ def victim_without(name: str, key: int) -> Iterator[dict[str, Any]]:
         process.stdout.close()
 
 
-async def victim_in(world: World, name: str, key: int, herd: str) -> tuple[Any, dict[str, Any]]:
+async def victim_in(
+    world: World, name: str, key: int, herd: str, **changes: Any
+) -> tuple[Any, dict[str, Any]]:
     """Have somebody to be attacked that is a slice; return it, and where its secrets are."""
-    slice_ = await world.launch(job("victim", {"name": name, "key": key}), name, herd=herd)
+    slice_ = await world.launch(
+        job("victim", {"name": name, "key": key}), name, herd=herd, **changes
+    )
     told = json.loads(await line_of(slice_.stdout))
     (worker,) = children_of(slice_.pid)
     return slice_, {"name": name, "key": key, "pid": worker, **told}

@@ -30,6 +30,9 @@ def main() -> None:
         if number >= 0:
             rules.add_rule(library.ERRNO(code), name)
     add_by_argument(rules)
+    for name, place, flags in asked["modes"]:
+        if library.resolve_syscall(architecture, name) >= 0:
+            add_mode(rules, name, place, flags)
     add_sockets(rules, families=(1, 2, 10, 16) if network == "egress" else (1, 2, 10))
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
@@ -52,6 +55,17 @@ def add_by_argument(rules: library.SyscallFilter) -> None:
     for bit in range(32):
         one, beside = 1 << bit, 1 << (bit + 1) % 32
         rules.add_rule(refused, "personality", library.Arg(0, MASKED, one | beside, one))
+
+
+def add_mode(rules: library.SyscallFilter, name: str, place: int, flags: int) -> None:
+    refused = library.ERRNO(errno.EPERM)
+    for right in (0o4000, 0o2000):
+        mode = library.Arg(place, MASKED, right, right)
+        if flags < 0:
+            rules.add_rule(refused, name, mode)
+            continue
+        for made in (0o100, 0o20000000):
+            rules.add_rule(refused, name, library.Arg(flags, MASKED, made, made), mode)
 
 
 def add_sockets(rules: library.SyscallFilter, *, families: tuple[int, ...]) -> None:

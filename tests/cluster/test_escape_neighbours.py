@@ -24,6 +24,7 @@ from escape_world import (
     victim_without,
     without,
 )
+from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK
 from sandbox_world import HERD, is_alive, world_in
 
 REFUSED = {"EPERM", "EACCES", "ENOENT", "ESRCH", "ECONNREFUSED", "empty"}
@@ -51,6 +52,14 @@ async def attack(found: dict[str, Any], folder: Path, plain: dict[str, Any]) -> 
         for name, victim in victims.items():
             found[f"{name} has a queue"] = victim["has_queue"]
             found[name] = await in_slice(world, "others", victim)
+        found["of the host, on its network"] = await in_slice(
+            world, "others", plain, network=HOST_NETWORK
+        )
+        slice_, told = await victim_in(world, "runink-slice-3", KEY + 3, HERD, network=HERD_NETWORK)
+        stack.callback(slice_.close)
+        found["of its herd, on its network"] = await in_slice(
+            world, "others", told, network=HERD_NETWORK
+        )
         found["killed"] = await in_slice(world, "killer", {})
         found["alive"] = [is_alive(victim["pid"]) for victim in victims.values()]
 
@@ -60,6 +69,19 @@ async def attack(found: dict[str, Any], folder: Path, plain: dict[str, Any]) -> 
 def test_a_slice_knows_nothing_of_others_and_does_nothing_to_them(found: Any, victim: str, name: str):  # fmt: skip
     assert found["plain"][name] == "done", "the probe works"
     assert found[victim][name] in REFUSED
+
+
+@pytest.mark.parametrize("name", escape_probes.OTHERS)
+def test_on_one_network_only_servers_are_reached(found: Any, name: str):
+    """Abstract sockets belong to a network too; there Landlock keeps slices apart. What an address leads to is for the network's rules."""
+    host, herd = (
+        found["of the host, on its network"][name],
+        found["of its herd, on its network"][name],
+    )
+    if name == "server on loopback":
+        assert (host, herd) == ("done", "ECONNREFUSED")
+    else:
+        assert {host, herd} <= REFUSED
 
 
 def test_a_slice_makes_no_message_queue(found: Any):

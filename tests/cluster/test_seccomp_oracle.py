@@ -17,6 +17,7 @@ from runink.sandbox.seccomp_table import (
     IOCTL,
     LAST,
     MACHINES,
+    MODES,
     PERSONALITY,
     REFUSED,
     SOCKET,
@@ -26,24 +27,25 @@ from runink.testing.bpf_machine import Called, answer
 
 HERE = Path(__file__).parent
 MAKING_S = 30
-# Younger than Debian's libseccomp: linux/unistd.h of 6.8 and 6.15.
-YOUNG = {"lsm_set_self_attr": 460, "open_tree_attr": 467}
+# Younger than Debian's libseccomp: linux/unistd.h of 6.6, 6.8 and 6.15.
+YOUNG = {"fchmodat2": 452, "lsm_set_self_attr": 460, "open_tree_attr": 467}
 BY_ARGUMENT = {
     "clone": CLONE,
     "ioctl": IOCTL,
     "personality": PERSONALITY,
     "socket": SOCKET,
     "socketpair": SOCKETPAIR,
-}
+} | {name: one.numbers for name, one in MODES.items()}
 
 
 def oracle(machine: str, network: str) -> dict[str, Any]:
     """Return libseccomp's filter, and the numbers that it knows, from the distribution's Python, which has its binding."""
     install("python3-seccomp")
     refused = {name: group.errno for group in REFUSED for name in group.calls if name not in YOUNG}
+    modes = [(name, one.mode, one.flags) for name, one in MODES.items() if name not in YOUNG]
     done = subprocess.run(
         ["/usr/bin/python3", HERE / "seccomp_oracle.py", machine, network],
-        input=json.dumps({"refused": refused, "numbers": [*refused, *BY_ARGUMENT]}),
+        input=json.dumps({"refused": refused, "numbers": [*refused, *BY_ARGUMENT], "modes": modes}),
         capture_output=True,
         text=True,
         check=False,
@@ -85,6 +87,9 @@ def arguments_of(column: int, number: int) -> list[tuple[int, ...]]:
     if number in (SOCKET[column], SOCKETPAIR[column]):
         kinds = (*range(12), 1 | 0x80000, 3 | 0x800)
         return list(itertools.product(range(47), kinds, (0, 1, 6, 15, 17, 132, 255, 262)))
+    if number in [one.numbers[column] for one in MODES.values()]:
+        words = (0, 0o100, 0o20000000, 0o1777, 0o4755, 0o2755, 1 << 40 | 0o4100, 0xFFFFFFFF)
+        return list(itertools.product(words[:2], words, words, words))
     if number not in (IOCTL[column], PERSONALITY[column]):
         return [(), (0xFFFFFFFF,) * 6]
     words = (0, 1, 8, 0x5412, 0x541B, 0x541C, 0x40000, 0xFFFFFFFF, 1 << 40, 1 << 40 | 0x5412)

@@ -17,6 +17,7 @@ from runink.sandbox.seccomp_table import (
     IOCTL,
     LAST,
     MACHINES,
+    MODES,
     PERSONALITY,
     REFUSED,
     SOCKET,
@@ -50,7 +51,7 @@ def expected(machine: str, called: Called, *, egress: bool) -> int:
         for numbers in group.calls.values():
             if numbers[column] != ABSENT and numbers[column] == number:
                 return RET_ERRNO | group.errno
-    arguments = (*called.arguments, 0, 0, 0)
+    arguments = (*called.arguments, 0, 0, 0, 0)
     first, second, third = (argument & 0xFFFFFFFF for argument in arguments[:3])
     code = 0
     if number == SOCKET[column]:
@@ -63,6 +64,10 @@ def expected(machine: str, called: Called, *, egress: bool) -> int:
         or (number == PERSONALITY[column] and first not in (0, 0xFFFFFFFF))
     ):
         code = errno.EPERM
+    for one in MODES.values():
+        if number == one.numbers[column]:
+            makes = one.flags == ABSENT or arguments[one.flags] & 0o20000100
+            code = errno.EPERM if makes and arguments[one.mode] & 0o6000 else 0
     return RET_ERRNO | code if code else RET_ALLOW
 
 
@@ -91,6 +96,9 @@ def arguments_of(column: int, number: int) -> Iterator[tuple[int, ...]]:
     elif number == CLONE[column]:
         flags = [1 << bit for bit in range(64)]
         yield from ((first | second,) for first, second in itertools.product(flags, flags))
+    elif number in {one.numbers[column] for one in MODES.values()}:
+        modes = (0, 0o100, 0o20000000, 0o1777, 0o4755, 0o2755, 0o6100, ABOVE | 0o4000)
+        yield from itertools.product((0, 0o4000), modes, modes, modes)
     elif number in (IOCTL[column], PERSONALITY[column]):
         yield from itertools.product((*WORDS, *(ABOVE | word for word in WORDS)), repeat=2)
 
@@ -121,7 +129,9 @@ def test_no_call_that_its_number_decides_costs_more_than_a_few_operations(
     which: tuple[str, bool],
 ) -> None:
     audit, column = MACHINES[which[0]]
-    by_argument = {numbers[column] for numbers in (CLONE, IOCTL, PERSONALITY, SOCKET, SOCKETPAIR)}
+    modes = [one.numbers for one in MODES.values()]
+    calls = (CLONE, IOCTL, PERSONALITY, SOCKET, SOCKETPAIR, *modes)
+    by_argument = {numbers[column] for numbers in calls}
     costs = [
         answer(FILTERS[which], Called(audit, number)).operations
         for number in range(600)
