@@ -43,7 +43,7 @@ from runink.sandbox.protocol import (
 from runink.sandbox.records import Asker, State
 
 CLOSE_S = 10.0  # for slices to die at the end, and for an agent to read how they ended
-KEPT_PER_SLICE = 4
+KEPT_PER_SLICE = 9  # the agent's four ends, two of its cell, up to three of its cgroups
 KEPT_FREE = 300  # descriptors that stay free for connections and for the pipes of one more launch
 
 Answer = Done | Refused | None  # nothing: answered later, or already

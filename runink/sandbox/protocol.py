@@ -37,7 +37,7 @@ from typing import NamedTuple
 from runink.sandbox.codec import FLAG, Check, mapping, number, pairs, text, texts, whole
 
 VERSION = 2
-SLICES_MAX = 4096  # records; each holds four descriptors of the spawner
+SLICES_MAX = 4096  # records; each holds up to nine descriptors of the spawner (`desk.py`)
 DATA_DESCRIPTORS_MAX = 180  # a slice's pipes
 BINDS_MAX = 64  # folders and files of the machine that a slice is shown; with job and pipes still less than the kernel's 253
 ISOLATION = "isolation"  # in `Launch.without`: a plain process will do

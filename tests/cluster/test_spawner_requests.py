@@ -18,6 +18,7 @@ from runink.sandbox import door
 from runink.sandbox.arguments import INTERPRETER_OPTIONS
 from runink.sandbox.client import ForkServerLost, ForkServerReady, SliceWanted
 from runink.sandbox.codec import MESSAGE_BYTES_MAX
+from runink.sandbox.desk import KEPT_FREE, KEPT_PER_SLICE
 from runink.sandbox.kernel import address_of, sealed
 from runink.sandbox.packets import WAITING_PACKETS_MAX, close_all, receive
 from runink.sandbox.protocol import VERSION
@@ -317,11 +318,26 @@ async def test_polars_imported_before_and_first_used_after_the_fork_works_each_t
 @IN_BOTH
 async def test_more_slices_than_the_spawner_has_descriptors_for_are_refused(tmp_path, is_plain):
     async with world_in(tmp_path, is_plain=is_plain) as world:
-        resource.prlimit(world.spawner.pid, resource.RLIMIT_NOFILE, (310, 310))
+        limit = KEPT_FREE + 2 * KEPT_PER_SLICE
+        resource.prlimit(world.spawner.pid, resource.RLIMIT_NOFILE, (limit, limit))
         kept = [await world.launch("wait", str(number)) for number in range(3)]
         with pytest.raises(Overloaded) as overloaded:
             await world.launch("nothing", "one more")
         assert overloaded.value.code == "too_many_slices"
+        for one in kept:
+            one.close()
+
+
+@IN_BOTH
+async def test_a_slice_costs_the_spawner_no_more_descriptors_than_it_reckons_with(
+    tmp_path, is_plain
+):
+    async with world_in(tmp_path, is_plain=is_plain) as world:
+        kept = [await world.launch("wait", "first", memory_bytes=1 << 28)]
+        before = len(descriptors_of(world.spawner.pid))
+        for number in range(5):
+            kept.append(await world.launch("wait", str(number), memory_bytes=1 << 28))  # noqa: PERF401 - one after the other
+        assert len(descriptors_of(world.spawner.pid)) - before <= 5 * KEPT_PER_SLICE
         for one in kept:
             one.close()
 
