@@ -58,7 +58,7 @@ _REFUSALS: Final[Mapping[str, type[RuninkError]]] = {
     "launch_timed_out": TimedOut,
 }
 _HINTS: Final = {
-    "isolation_unavailable": "start it with --no-isolation to run slices as plain processes, with all rights of who starts it",
+    "isolation_unavailable": "runi run, up and test take --no-isolation: slices are then plain processes, with all rights of who starts them",
 }
 
 
