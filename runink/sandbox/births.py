@@ -79,6 +79,7 @@ class Births:
             else:
                 self._move_in_new(record, nursery)
         except OSError as error:
+            self.kill(record)  # a cell of the pool may be its already
             self._refuse(record, NOT_SHOWN, describe(error))
 
     def warm(self, nurseries: Nurseries, *, now_s: float) -> None:

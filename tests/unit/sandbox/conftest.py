@@ -16,6 +16,12 @@ def walls():
 
 
 @pytest.fixture
+def pool():
+    """How many cells may wait."""
+    return 0
+
+
+@pytest.fixture
 def killed(monkeypatch):
     """Signals that were sent by a pidfd: none is a process's here."""
     sent = []
@@ -24,12 +30,12 @@ def killed(monkeypatch):
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch, walls, killed):
+def world(tmp_path, monkeypatch, walls, killed, pool):
     # The children of this process are other tests' business, and here none is a slice.
     monkeypatch.setattr(lives, "kill_strangers", lambda _known: 0)
     monkeypatch.setattr(lives, "children", list)
     before = _open_count()
-    world = DeskWorld(tmp_path, walls=walls)
+    world = DeskWorld(tmp_path, walls=walls, pool=pool)
     yield world
     world.close()
     assert _open_count() <= before + 1, "the descriptor of its epoll, at most"
