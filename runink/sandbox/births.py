@@ -271,11 +271,10 @@ class Births:
                 return cell
             nursery.kill()
             self._remove(cell)
-        except BadMessage as problem:  # too much for a packet
+        except BaseException as problem:
             self._remove(cell)
-            raise OSError(errno.E2BIG, problem.text) from problem
-        except BaseException:
-            self._remove(cell)
+            if isinstance(problem, BadMessage):  # too much for a packet
+                raise OSError(errno.E2BIG, problem.text) from problem
             raise
         finally:
             theirs.close()
