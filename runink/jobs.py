@@ -7,7 +7,7 @@ place in that list, because their numbers differ on the two sides.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,9 @@ class Port(msgspec.Struct, frozen=True):
     descriptor: int
     fingerprint: str = ""
     transport: Transport = Transport.PIPE
+
+
+ASIDE_FOLDER: Final = ".runink/aside"  # in the project, for what cannot stand beside its target
 
 
 class Ticket(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ cluster the only one.
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -47,6 +48,7 @@ from runink.config import NodeSettings
 from runink.errors import Broken, LinkLost
 from runink.machine_reading import read_machine
 from runink.names import NodeId
+from runink.networks import NodeNetwork, endpoints_of, own_addresses
 from runink.runs.records import NodeRecord
 from runink.runtime.actor import Actor
 from runink.runtime.connections import connect_unix, serve_unix
@@ -244,6 +246,8 @@ def _place(settings: NodeSettings, modules: frozenset[str]) -> SpawnerPlace:
         entry=ENTRY,
         preload=(*PRELOADED, *sorted(modules)),
         orphan_s=settings.orphan_s,
+        is_plain=not settings.is_isolated,
+        warm=settings.warm_cells,
     )
 
 
@@ -261,19 +265,26 @@ async def _start_agent(
         labels=settings.labels,
         slices_max=settings.slices_max,
         reserved=settings.reserved,
+        capabilities=settings.capabilities,
     )
     agent = partial(
         Agent,
         runs=control.runs,
-        capabilities=settings.capabilities,
         spawner=spawner,
         node=node,
-        workplace=Workplace(settings.state),
+        workplace=Workplace(settings.state, _network(settings), is_plain=not settings.is_isolated),
         now_ms=now_ms,
         metrics=metrics,
         look=partial(_looked, settings.state),
     )
     await _start(worker, AGENT, lambda: agent(BarnClient(control.barn)))
+
+
+def _network(settings: NodeSettings) -> NodeNetwork:
+    """Return what this node says of its network."""
+    tables = (Path("/proc/net/fib_trie"), Path("/proc/net/if_inet6"))
+    found = (path.read_text(encoding="ascii") if path.exists() else "" for path in tables)
+    return NodeNetwork(settings.shares_network, own_addresses(*found), endpoints_of(os.environ))
 
 
 def _looked(state: Path, node: NodeRecord) -> NodeRecord:

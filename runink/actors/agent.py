@@ -34,17 +34,21 @@ from runink.actors.launching import (
     gang_descriptors,
     launches_of,
     make_scratch,
+    network_policy,
     process_name,
+    slice_wanted,
 )
+from runink.actors.limiting import begun, held_to
 from runink.actors.node_metrics import NodeMetrics
 from runink.actors.packages import Packages, TakenBack
 from runink.actors.pipelines import Pipelines
 from runink.actors.registration import Look, Registration, same
+from runink.actors.shown import binds_of, make_writable
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
 from runink.barn.history import Watched
-from runink.barn.keys import PLACEMENTS, SLICES, parse_slice, placement_key, run_key
+from runink.barn.keys import PLACEMENTS, SLICES, herd_key, parse_slice, placement_key, run_key
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
 from runink.clients.barn import BarnClient, Found, decode_value
 from runink.clients.run_requests import RunRequest, SliceProgress
@@ -232,6 +236,7 @@ class Agent(Actor[AgentMessage]):
         pages = await self._barn.read(
             one_key(run_key(first.herd, first.run)),
             key_prefix(SLICES.prefix(first.herd, first.run)),
+            one_key(herd_key(first.herd)),
         )
         if not pages.pages[0].items:
             return  # The run was cleaned away meanwhile.
@@ -242,10 +247,12 @@ class Agent(Actor[AgentMessage]):
             return  # Somebody has changed it meanwhile; the watch tells us what became of it.
         for one in wanted:
             self._records.take(one)
-        if not await self._announce(launching, [one.value for one in wanted]):
-            return
-        slices = {str(one.value.slice): one.value for one in found}
-        await self._launch_all(run, launching, slices, [one.value for one in wanted])
+        herds = pages.pages[2].items
+        launching.policy = network_policy(herds)
+        records = [held_to(one.value, herds) for one in wanted]
+        if await self._announce(launching, records):
+            slices = {str(one.value.slice): one.value for one in found}
+            await self._launch_all(run, launching, slices, records)
 
     def _may_begin(self, record: SliceRecord) -> bool:
         """Say whether it has surely not begun. What is `launching` and unknown to us was announced by a former life that came no further."""
@@ -298,15 +305,11 @@ class Agent(Actor[AgentMessage]):
         try:
             if launch.scratch is not None:
                 make_scratch(launch.scratch)
-            launched = await self._spawner.launch(
-                launch.name,
-                attempt=launch.record.attempt,
-                job=launch.job,
-                descriptors=descriptors,
-                cwd=launch.cwd,
-                environment=launch.environment,
-                wall_time_s=launch.wall_time_s,
-            )
+            make_writable(launch.shown)
+            with binds_of(launch.shown) as binds:
+                is_plain, policy = self._workplace.is_plain, launching.policy
+                wanted = slice_wanted(launch, descriptors, binds, is_plain=is_plain, policy=policy)
+                launched = await self._spawner.launch(wanted)
         except RuninkError as error:
             self._meters.refused(run)
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))
@@ -325,8 +328,7 @@ class Agent(Actor[AgentMessage]):
         )
 
     def _write_running(self, record: SliceRecord, launched: LaunchedSlice) -> SliceRecord:
-        since_ms = record.launched_ms or self._now_ms()
-        running = changed(record, state=SliceState.RUNNING, pid=launched.pid, launched_ms=since_ms)
+        running = begun(record, launched, now_ms=self._now_ms())
         self._records.write(running, is_urgent=False)
         return running
 

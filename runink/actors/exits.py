@@ -29,8 +29,13 @@ class Exits:
             code=event.code,
             signal=event.signal,
             cpu_s=event.utime_s + event.stime_s,
-            memory_bytes_max=event.maxrss_bytes,
+            memory_bytes_max=event.memory_bytes_max,
             wall_s=event.wall_s,
+            read_bytes=event.read_bytes,
+            written_bytes=event.written_bytes,
+            oom_kills=event.oom_kills,
+            processes_refused=event.processes_refused,
+            throttled_s=event.throttled_s,
         )
 
     def forget(self, name: str) -> None:

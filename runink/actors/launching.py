@@ -17,12 +17,19 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from runink.actors.limiting import limits_of, showing
+from runink.actors.shown import Shown, shown_to
+from runink.barn.keyvalue import KeyValue
+from runink.clients.barn import decode_value
 from runink.dag import Dag, Link, Step
 from runink.errors import Overloaded, Refused, Unavailable
-from runink.jobs import Port, SliceJob, Transport
+from runink.jobs import CompareJob, Port, PublishJob, SliceJob, Transport
+from runink.networks import Network, NodeNetwork, granted
 from runink.pipes.open import open_pipe, open_slots
 from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job
-from runink.runs.records import RunRecord, SliceRecord, Task
+from runink.runs.records import HerdRecord, RunRecord, SliceRecord, Task
+from runink.sandbox.client import Bind, SliceWanted
+from runink.sandbox.protocol import ISOLATION
 
 ENVIRONMENT_PREFIXES = ("AWS_", "RUNINK_")  # what object stores and users' own settings go by
 
@@ -32,6 +39,8 @@ class Workplace:
     """Where a node keeps what belongs to runs."""
 
     state: Path
+    network: NodeNetwork = NodeNetwork()  # noqa: RUF009 - frozen
+    is_plain: bool = False  # slices are processes without isolation
 
     def folders(self, run: RunRecord, environment: str = "") -> Folders:
         return Folders(str(self.bundle(run)), str(self.run_folder(run.run)), environment)
@@ -54,9 +63,11 @@ class Launch:
     record: SliceRecord
     name: str
     job: bytes
-    cwd: str
+    project: str
+    shown: Shown
     wall_time_s: float
     environment: Mapping[str, str]
+    network: Network
     scratch: Path | None = None
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
@@ -70,6 +81,7 @@ class Launching:
     """A gang that is being launched: its placements' keys, and those of them that were taken back meanwhile."""
 
     keys: frozenset[str]
+    policy: str = ""  # what its herd's network reaches
     unwanted: set[str] = field(default_factory=set)
     taken_back: anyio.Event = field(default_factory=anyio.Event)  # set with the first of them
 
@@ -101,27 +113,46 @@ def launches_of(
     """Return what is to be launched for these slices of a run. `packages` is the folder of its own packages, if it has any."""
     folders = workplace.folders(run, packages)
     given = environment()
-    return [
-        _chain(run, record, chain_plan(dag, run, record, slices=slices, folders=folders), given)
-        if record.task is Task.CHAIN
-        else _plain(
-            run, record, closing_job(dag, run, record, slices=slices, folders=folders), given
-        )
-        for record in records
-    ]
+    found = []
+    for record in records:
+        if record.task is Task.CHAIN:
+            plan = chain_plan(dag, run, record, slices=slices, folders=folders)
+            spec = next(spec for spec in dag.slices if spec.id == record.slice)
+            network = granted(spec.network, spec.reaches, workplace.network)
+            found.append(_chain(run, record, plan, given, network.network))
+        else:
+            job = closing_job(dag, run, record, slices=slices, folders=folders)
+            network = granted(Network.NONE, _places(job), workplace.network)
+            found.append(_closing(run, record, job, given, network.network))
+    return found
+
+
+def _places(job: PublishJob | CompareJob) -> list[str]:
+    """Return where a closing job may have to go."""
+    if isinstance(job, CompareJob):
+        return [sink.path for sink in job.sinks]
+    prepared = [one.target for one in (*job.publish, *job.discard)]
+    return [*prepared, *(sink.path for sink in job.sinks)]
 
 
 def _chain(
-    run: RunRecord, record: SliceRecord, plan: ChainPlan, given: Mapping[str, str]
+    run: RunRecord,
+    record: SliceRecord,
+    plan: ChainPlan,
+    given: Mapping[str, str],
+    network: Network,
 ) -> Launch:
     steps = [node for node in plan.job.nodes if isinstance(node, Step)]
+    shown = shown_to(plan.job) | ({plan.job.scratch: True} if plan.uses_scratch else {})
     return Launch(
-        record=record,
+        record=showing(record, shown),
         name=process_name(record),
         job=encode_job(plan.job),
-        cwd=run.project,
+        project=run.project,
+        shown=shown,
         wall_time_s=run.wall_time_s,
         environment=given,
+        network=network,
         scratch=Path(plan.job.scratch) if plan.uses_scratch else None,
         inputs=plan.job.inputs,
         outputs=plan.job.outputs,
@@ -131,9 +162,58 @@ def _chain(
     )
 
 
-def _plain(run: RunRecord, record: SliceRecord, job: SliceJob, given: Mapping[str, str]) -> Launch:
-    name = process_name(record)
-    return Launch(record, name, encode_job(job), run.project, run.wall_time_s, given)
+def _closing(
+    run: RunRecord,
+    record: SliceRecord,
+    job: PublishJob | CompareJob,
+    given: Mapping[str, str],
+    network: Network,
+) -> Launch:
+    shown = shown_to(job)
+    return Launch(
+        record=showing(record, shown),
+        name=process_name(record),
+        job=encode_job(job),
+        project=run.project,
+        shown=shown,
+        wall_time_s=run.wall_time_s,
+        environment=given,
+        network=network,
+    )
+
+
+def network_policy(herds: Sequence[KeyValue]) -> str:
+    """Return what a herd's network reaches, as the spawner takes it, from the herd's record; nothing where there is none."""
+    if not herds:
+        return ""
+    return msgspec.json.encode(decode_value(herds[0], HerdRecord).value.network).decode()
+
+
+def slice_wanted(
+    launch: Launch,
+    descriptors: Sequence[int],
+    binds: Sequence[Bind],
+    *,
+    is_plain: bool,
+    policy: str,
+) -> SliceWanted:
+    """Return what the spawner is asked for."""
+    record = launch.record
+    return SliceWanted(
+        name=launch.name,
+        attempt=record.attempt,
+        herd=record.herd,
+        job=launch.job,
+        cwd=launch.project,
+        descriptors=descriptors,
+        binds=binds,
+        environment=launch.environment,
+        wall_time_s=launch.wall_time_s,
+        **limits_of(record),
+        network=launch.network.value,
+        network_policy=policy if launch.network is Network.EGRESS else "",
+        without=(ISOLATION,) if is_plain else (),
+    )
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -22,9 +22,8 @@ from typing import Final
 
 from runink.connectors.compression import compression_of
 from runink.dag import Mode, Sink
-from runink.jobs import Ticket
+from runink.jobs import ASIDE_FOLDER, Ticket
 
-ASIDE_FOLDER: Final = ".runink/aside"  # in the project, for what cannot stand beside its target
 NAME_BYTES_MAX: Final = 255  # of a file, on nearly every filesystem
 STDOUT: Final = "-"
 _SINK_DIGITS: Final = 8

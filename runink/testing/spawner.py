@@ -92,7 +92,19 @@ class FakeSlice:
                 os.close(descriptor)
 
 
-_NOTHING: Final = (0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0)  # signal, times, memory, io, limits met, wall, survivors
+_NOTHING: Final = (
+    0,
+    0.0,
+    0.0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0.0,
+    0.0,
+    0,
+)  # signal, times, memory, io, limits met, wall, survivors
 
 
 class FakeSpawner:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runink.errors import ProtocolViolation
+from runink.pipes import slots
 from runink.pipes.batch import Batch
 from runink.pipes.edge import Barrier, EdgeReader, EdgeWriter, ProducerFailed
 from runink.pipes.frames import (
@@ -27,7 +28,6 @@ from runink.pipes.frames import (
     packed,
     unpacked,
 )
-from runink.pipes import slots
 from runink.pipes.open import open_pipe, open_slots
 from runink.pipes.os_pipe import open_reader, open_writer
 from runink.pipes.slot_protocol import unpacked_head
