@@ -184,9 +184,8 @@ class Confines:
         if launch.slice and group.limits != limits:
             try:
                 group.limit(limits)
-            except (
-                OSError
-            ) as error:  # v1: it uses more than it may from now on, and nothing can be taken back
+            except OSError as error:
+                # v1: it uses more than it may from now on, and nothing can be taken back.
                 log("herd keeps its limits for now", herd=name, problem=describe(error))
         return group
 
