@@ -76,6 +76,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             before = NEW_NAMESPACES if table == "harmful" else ()
             told.plain[table] = without(table, plain, before=before)
             told.bubblewrap[table] = without(table, world | {"first": 1}, before=wrap)
+        told.bubblewrap["caller"] = without("caller", world, before=wrap)
         told.plain["caller"] = without("caller", world, before=NEW_NAMESPACES)
         folder = tmp_path_factory.mktemp("escapes")
         anyio.run(try_in_slices, told, folder, made, world | {"first": 1})
@@ -150,6 +151,9 @@ def test_a_slice_makes_and_joins_no_namespace(told: Told):
             # Nobody may join the user namespace that he is in.
             assert told.plain["caller"][probe] == ("EINVAL" if probe == "setns: user" else "done"), probe  # fmt: skip
     assert told.slices["caller"]["fork"] == "done"
+    # bubblewrap brings no filter of its own.
+    assert told.bubblewrap["caller"]["unshare: user"] == "done"
+    assert told.bubblewrap["caller"]["clone3: user"] == "done"
 
 
 def test_a_slice_is_refused_every_call_of_the_table(told: Told):
