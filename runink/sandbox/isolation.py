@@ -168,7 +168,11 @@ def seal_worker(
     privileges.forbid_new_privileges()
     progress.at(15)
     rules = landlock.prepared(
-        read_only=("/",), read_write=(*OWN_FOLDERS, *writable), network=True, version=seals.landlock
+        read_only=("/",),
+        read_write=[folder for folder in OWN_FOLDERS if not _holds(folder, writable)],
+        unlinked=[*writable, *(folder for folder in OWN_FOLDERS if _holds(folder, writable))],
+        network=True,
+        version=seals.landlock,
     )
     wall = landlock.restrict(rules)
     progress.at(16)
@@ -187,6 +191,11 @@ def seal_worker(
         "landlock": f"abi {wall.abi}" if wall.abi else "off",
         "seccomp": "on",
     }
+
+
+def _holds(folder: str, paths: list[str]) -> bool:
+    """Say whether one of the paths is the folder or lies beneath it: a rule for that would hold there, too."""
+    return any(f"{path}/".startswith(f"{folder}/") for path in paths)
 
 
 def _give_up(seals: Seals) -> None:

@@ -6,6 +6,7 @@ mount, a descriptor of a folder or /proc/self/root that was forgotten.  Files th
     list         may be
     read_only    read, listed, executed
     read_write   that, and everything else: written, made, removed, renamed, cut, and asked by ioctl if a device
+    unlinked     that, but no symbolic links are made: whoever goes that way later, with more rights, is not led elsewhere
 
 By the kernel's version of the interface (ABI) there is more to it; `InForce` says what there was:
 
@@ -112,6 +113,7 @@ def prepared(
     read_write: Iterable[str | int],
     network: bool,
     version: int,
+    unlinked: Iterable[str | int] = (),
 ) -> Rules:
     """Return the rules for these paths and descriptors, as far as that ABI goes. TCP is left alone with a `network`."""
     guards = [
@@ -129,6 +131,7 @@ def prepared(
         (
             *((place, READ & files) for place in read_only),
             *((place, files) for place in read_write),
+            *((place, files & ~LANDLOCK_ACCESS_FS_MAKE_SYM) for place in unlinked),
         ),
     )
 

@@ -4,7 +4,7 @@ The job is JSON: `tries` names a table of probes below, `world` says what there 
 outcomes are written as JSON: "done", "empty" (it is there and says nothing), or the name of the errno.
 """
 
-# ruff: noqa: T201, PTH101, PTH104, PTH108, PTH110, PTH116, PTH123, PTH208 - a slice tries by the plainest means; its output is its log
+# ruff: noqa: T201, PTH101, PTH104, PTH108, PTH110, PTH116, PTH123, PTH208, PTH211 - a slice tries by the plainest means; its output is its log
 
 from __future__ import annotations
 
@@ -107,6 +107,17 @@ def left(way: str) -> Probe:
     return probe
 
 
+def planted(world: World) -> None:
+    """Leave a link that leads whoever goes this way next to somewhere else."""
+    link_in(world["folder"])
+
+
+def link_in(folder: str) -> None:
+    path = f"{folder}/planted-{os.getpid()}"
+    os.symlink("/root", path)
+    os.unlink(path)
+
+
 def node(kind: int, device: int) -> None:
     path = f"/tmp/node-{os.getpid()}"
     os.mknod(path, kind | 0o600, device)
@@ -150,15 +161,23 @@ FILES: Final[dict[str, Probe]] = {
         f"leave a set-user-id program by {way}": left(way)
         for way in ("open", "openat2", "chmod", "fchmod", "fchmodat2", "mknod")
     },
+    "leave a link": planted,
     "give a file away": lambda world: os.chown(f"{world['folder']}/own", 12, 12),
 }  # fmt: skip
 
 # What is open on purpose.
 OPEN: Final[dict[str, Probe]] = {
     "connect to a socket that is shown": lambda world: connected(f"{world['shown']}/socket"),
+    "make a link in /tmp": lambda _: link_in("/tmp"),
     "list what is shown": lambda world: os.listdir(world["shown"]) and None,
     "make a file in a folder of its own": lambda world: unnamed(world["folder"]),
 }  # fmt: skip
+
+# Both, where one of them lies beneath the other.
+LINKS: Final[dict[str, Probe]] = {
+    "leave a link": planted,
+    "make a link in /tmp": lambda _: link_in("/tmp"),
+}
 
 # What only a look past the mount could refuse: some machines keep even root from their disks.
 DISK: Final[dict[str, Probe]] = {
@@ -248,6 +267,7 @@ TABLES: Final = {
     "files": FILES,
     "open": OPEN,
     "disk": DISK,
+    "links": LINKS,
     "machine": MACHINE,
     "powers": POWERS,
     "harmful": HARMFUL,

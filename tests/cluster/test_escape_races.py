@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,3 +118,14 @@ async def test_a_million_files_are_too_many(tmp_path):
     host.mkdir()
     some = {"folder": str(host), "files": 1000}
     assert without("collector", some) == [1000, "done"]
+
+
+async def test_no_link_is_left_in_a_folder_that_lies_beneath_the_slices_own(tmp_path):
+    """Landlock's rule for /tmp would hold for what is mounted beneath it as well."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        place = {"folder": folder}
+        with shown(Path(folder), is_writable=True) as binds:
+            async with world_in(tmp_path, entry="escape_probes:main") as world:
+                said = await in_slice(world, "links", place, binds=binds)
+        assert said == {"leave a link": "EACCES", "make a link in /tmp": "EACCES"}
+        assert without("links", place) == dict.fromkeys(said, "done")
