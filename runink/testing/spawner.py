@@ -39,7 +39,7 @@ class FakeSlice:
     attempt: int
     job: SliceJob
     descriptors: tuple[int, ...]  # where they led when it was launched; they are the agent's
-    wall_time_s: float
+    wanted: SliceWanted
     _ends: tuple[socket.socket, int, int]  # the slice's: control, stdout, stderr
     _kept: LaunchedSlice  # the spawner's copies of the agent's
     _tell: Callable[[Exited], None]
@@ -139,8 +139,7 @@ class FakeSpawner:
         ends, kept = _channels(name, attempt)
         job = msgspec.msgpack.decode(wanted.job, type=SliceJob)
         inodes = tuple(os.fstat(descriptor).st_ino for descriptor in wanted.descriptors)
-        time_s = wanted.wall_time_s
-        fake = FakeSlice(name, attempt, job, inodes, time_s, ends, kept, self._tell)
+        fake = FakeSlice(name, attempt, job, inodes, wanted, ends, kept, self._tell)
         self.slices[name] = fake
         self._launched(fake)
         return _copied(kept)
