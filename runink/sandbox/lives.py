@@ -268,9 +268,7 @@ class Lives:
         if not network.is_ready:
             return None
         nursery = self.nurseries.of_network(_network_of(record))
-        if nursery.pid and not _is_same(nursery.namespace, network.namespace):
-            nursery.kill()  # its slices go on in the network that it had
-        nursery.namespace, nursery.resolver = network.namespace, network.resolver
+        nursery.join(network.namespace, network.resolver)
         return nursery
 
     def _sweep(self, now_s: float) -> None:
@@ -301,11 +299,6 @@ def _network_of(record: Record) -> str:
     """Name the network of a launch as its fork server is named."""
     launch = record.launch
     return f"{launch.network} {launch.herd}" if launch.network == HERD_NETWORK else launch.network
-
-
-def _is_same(one: int, other: int) -> bool:
-    """Say whether two descriptors are of the same network namespace."""
-    return one == other or (one >= 0 and os.fstat(one).st_ino == os.fstat(other).st_ino)
 
 
 def _ends() -> tuple[list[int], list[int]]:

@@ -87,9 +87,11 @@ class Nurseries:
             nursery.load_missing()
         return True
 
-    def kill(self) -> None:
+    def close(self) -> None:
+        """End all of them."""
         for nursery in self._all.values():
             nursery.kill()
+            nursery.leave()
 
 
 class Nursery:
@@ -98,9 +100,7 @@ class Nursery:
     def __init__(self, wanted: Loaded, network: str) -> None:
         self._wanted = wanted
         self.network = network
-        self.namespace = (
-            -1
-        )  # of the network, where it is not the spawner's or an empty one; held by whoever set it
+        self.namespace = -1  # of the network, where it is not the spawner's or an empty one
         self.resolver = ""
         self.ready: ForkServerReady | None = None
         self.pid = 0
@@ -108,6 +108,18 @@ class Nursery:
         self.outbox: Outbox | None = None
         self.start_at_s = 0.0
         self._failures = 0
+
+    def join(self, namespace: int, resolver: str) -> None:
+        """Have its slices in this network from now on. One that runs in another is killed: its slices go on in the network that they have. Raises OSError."""
+        self.resolver = resolver
+        if self.namespace >= 0 and os.path.samestat(os.fstat(self.namespace), os.fstat(namespace)):
+            return
+        self.kill()
+        if self.namespace >= 0:
+            os.close(self.namespace)
+        self.namespace = os.dup(
+            namespace
+        )  # ours: the giver's is closed when the network is renewed
 
     def due_s(self) -> float | None:
         """Return when it must be started, or nothing while there is one."""

@@ -179,7 +179,7 @@ def main() -> None:
     try:
         Loop(desk, lives, door, wakeup=wakeup).run()
     finally:
-        nurseries.kill()
+        nurseries.close()
         survivors = end_children(within_s=END_PATIENCE_S)
         networks.close()
         if confines is not None:

@@ -236,7 +236,7 @@ class DeskWorld:
             close_all(expected.meant)
         for cell in self.lives.births.cells.all():
             self.lives.births.cells.remove(cell)
-        self.nurseries.kill()
+        self.nurseries.close()
         self.door.close()
         for peer in (*self._peers, *self.cells.values()):
             peer.link.close()

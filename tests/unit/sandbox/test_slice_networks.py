@@ -75,7 +75,9 @@ def test_a_launch_waits_for_its_herds_network_and_lives_in_it(world, walls, agen
     world.turn()
     world.turn()
     world.fork_server("egress h")
-    assert world.nurseries.of_network("egress h").namespace == namespace
+    held = world.nurseries.of_network("egress h").namespace
+    assert os.path.samestat(os.fstat(held), os.fstat(namespace))
+    assert held != namespace, "the network's own descriptor goes when it is renewed"
     assert world.forks("egress h") == ["a", "b"]
     assert walls.resolvers == ["nameserver 127.0.0.53"] * 2
     os.close(namespace)
