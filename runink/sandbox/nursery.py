@@ -115,11 +115,15 @@ class Nursery:
         if self.namespace >= 0 and os.path.samestat(os.fstat(self.namespace), os.fstat(namespace)):
             return
         self.kill()
+        self.leave()
+        # Ours: the giver's is closed when the network is renewed.
+        self.namespace = os.dup(namespace)
+
+    def leave(self) -> None:
+        """Let go of the network's namespace."""
         if self.namespace >= 0:
             os.close(self.namespace)
-        self.namespace = os.dup(
-            namespace
-        )  # ours: the giver's is closed when the network is renewed
+            self.namespace = -1
 
     def due_s(self) -> float | None:
         """Return when it must be started, or nothing while there is one."""
