@@ -116,17 +116,23 @@ class Project:
             child.communicate(timeout=RUN_S_MAX)
 
     def processes(self) -> list[int]:
-        """Return every process that has this project's folder in its command line or as its working folder."""
-        found = []
+        """Return every process that has this project's folder in its command line or as its working folder, and all that descend from these."""
+        found = set()
+        parents = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             try:
                 words = (entry / "cmdline").read_bytes().decode(errors="replace")
                 cwd = str((entry / "cwd").readlink())
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
             except OSError:
                 continue
-            if state != "Z" and (str(self.root) in words or cwd.startswith(str(self.root))):
-                found.append(int(entry.name))
-        return found
+            if state != "Z":
+                parents[int(entry.name)] = int(parent)
+                if str(self.root) in words or cwd.startswith(str(self.root)):
+                    found.add(int(entry.name))
+        # A slice's first process names nothing of the project.
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return sorted(found)

@@ -23,10 +23,10 @@ def work(row):
 
 @pytest.fixture
 def gated(project: Project) -> Project:
-    """A pipeline whose step waits until a file is there."""
+    """A pipeline whose step waits until a file is there: in the folder above its pattern, which it is shown."""
     project.write("data/in.csv", "a,b\n1,x\n2,y\n3,z\n")
     project.step(GATED)
-    project.pipeline('@source("csv://data/in.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
+    project.pipeline('@source("csv://data/*.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
     return project
 
 

@@ -28,14 +28,14 @@ def work(row):
 
 @pytest.fixture
 def small(project: Project) -> Iterator[Project]:
-    """A project whose state is on a small disk of its own, and a step that waits for a file."""
+    """A project whose state is on a small disk of its own, and a step that waits for a file: in the folder above the pattern, which it is shown."""
     state = project.root / ".runink"
     state.mkdir(mode=0o700)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={STATE_BYTES},mode=700", "tmpfs", str(state)]
     subprocess.run(mount, check=True)
     project.write("data/in.csv", "a,b\n1,x\n")
     project.step(GATED)
-    project.pipeline('@source("csv://data/in.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
+    project.pipeline('@source("csv://data/*.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
     yield project
     subprocess.run(["umount", "-l", str(state)], check=True)
 

@@ -41,15 +41,16 @@ async def control(project: Project) -> AsyncIterator[ControlPlane]:
 
 @pytest.fixture
 def piped(project: Project) -> Project:
-    """A gang of three slices joined by pipes, the middle one waits until a file is there."""
+    """A gang of three slices joined by pipes, the first one waits until a file is there: in the folder above its pattern, which it is shown."""
     project.write("data/in.csv", "a,b\n1,x\n2,y\n3,z\n")
     project.step(
         "import os, time\n"
         '@step(each="record")\ndef work(row):\n'
         "    while not os.path.exists('data/go'): time.sleep(0.01)\n    return row\n"
+        '@step(each="record")\ndef on(row):\n    return row\n'
     )
     project.pipeline(
-        '@source("csv://data/in.csv", isolate=true)\n@step("work", isolate=true)\n'
+        '@source("csv://data/*.csv")\n@step("work")\n@step("on", isolate=true)\n'
         '@sink("jsonl://out/o.jsonl")'
     )
     return project
