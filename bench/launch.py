@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -134,6 +135,7 @@ async def all_of(folder: Path, stamp: Path, arguments: argparse.Namespace) -> Se
             )
         ]
         cold, warm, _ = started
+        load = os.getloadavg()[0]
         took = await taken(Turns(others, *started, stamp), arguments.turns, arguments.rounds)
         held = memory(warm, idle_agent(folder / "idle"))
         rate, cpu_ms = await slices_a_second(cold, arguments.seconds)
@@ -142,6 +144,7 @@ async def all_of(folder: Path, stamp: Path, arguments: argparse.Namespace) -> Se
         above(f"slices a second, launch to end, {SLICES_AT_ONCE} at once", rate, 200),
         told("processor time of each, all our processes, ms", cpu_ms),
         *held,
+        told("processes that wanted a core before, beside us", load),
     ]
 
 
@@ -196,4 +199,5 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started here ends with it
     main(measure, str(__doc__), turns=24, rounds=5, seconds=5.0)
