@@ -90,12 +90,18 @@ async def quiet(world: World, place: SpawnerPlace, *, processes: int) -> None:
 
 
 def ours() -> dict[str, list[object]]:
-    """Return what this process has: descriptors, children, mounts."""
+    """Return what this process has: descriptors and children."""
     return {
         "descriptors": list(descriptors_of(os.getpid())),
         "children": list(children_of(os.getpid())),
-        "mounts": list(Path("/proc/self/mountinfo").read_text().splitlines()),
     }
+
+
+def mounts_at(place: SpawnerPlace, pid: int | str = "self") -> list[str]:
+    """Return where something is mounted beside a spawner's socket, as this process sees it."""
+    lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    points = [line.split()[4] for line in lines]
+    return [point for point in points if point.startswith(f"{place.socket.parent}/")]
 
 
 def lying_at(place: SpawnerPlace) -> list[str]:
@@ -105,6 +111,8 @@ def lying_at(place: SpawnerPlace) -> list[str]:
 
 def assert_all_cleared(place: SpawnerPlace) -> None:
     """Look whether a spawner that has ended in order has left its log and nothing else."""
-    assert groups_of(place) == []
+    left = groups_of(place)
+    assert left == [], left
     assert not claim_of(place).exists()
     assert lying_at(place) == ["log"]
+    assert mounts_at(place) == []

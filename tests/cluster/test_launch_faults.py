@@ -9,6 +9,7 @@ from leak_world import (
     groups_of,
     living_in,
     lying_at,
+    mounts_at,
     namespace_of,
     ours,
     quiet,
@@ -53,6 +54,7 @@ async def test_a_spawner_that_is_killed_at_a_step_leaves_nothing_but_what_the_ne
     assert living_in(namespace) == []
     assert ours() == before
     assert lying_at(place) == ["log", "socket", "socket.root"]
+    assert mounts_at(place) == []
     async with world_in(tmp_path) as world:
         assert (await world.ran("exit 5"))[0].code == 5
         await quiet(world, place, processes=2)

@@ -1,0 +1,136 @@
+"""Agents that are killed, with cells that wait: what the next one gets, what becomes of everything without a next one, and how quickly a slice that resists is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import pytest
+from leak_world import assert_all_cleared, cells_of, living_in, namespace_of, ours, quiet
+from sandbox_world import IN_BOTH, children_of, gone, is_alive, line_of, place_in, tree_of, world_in
+
+pytestmark = pytest.mark.anyio
+WARM = 2
+ENTRY = "leak_entries:main"
+GONE_S = 1.0
+
+
+async def be_agent(folder: Path, orphan_s: float) -> None:
+    """Launch slices, wait until the pool is full, tell who is there, and wait to be killed."""
+    async with world_in(folder, orphan_s=orphan_s, warm=WARM, entry=ENTRY) as world:
+        running = await world.launch("stubborn", "runs on", memory_bytes=64 << 20)
+        assert await line_of(running.stdout) == "grown"
+        echo = await world.launch("echo", "echo")
+        await world.launch("exit 5", "ended")
+        await world.exited("ended")
+        while len(tree_of(world.spawner.pid)) != 2 + 5 + 2 + 2 * WARM:
+            assert not await world.spawner.kill("nobody")
+        told = [world.spawner.pid, running.pid, echo.pid]
+        os.write(1, json.dumps(told).encode() + b"\n")
+        await anyio.sleep_forever()
+
+
+class Left(NamedTuple):
+    """What an agent has left that was killed with -9."""
+
+    spawner: int
+    running: int
+    echo: int
+
+
+def left_by_a_killed_agent(folder: Path, *, orphan_s: float) -> Left:
+    words = [sys.executable, __file__, str(folder), str(orphan_s)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        child.kill()
+    return Left(*json.loads(line))
+
+
+async def test_the_next_agent_gets_slices_and_pool(tmp_path):
+    before = ours()
+    place = place_in(tmp_path, warm=WARM)
+    left = left_by_a_killed_agent(tmp_path, orphan_s=60)
+    pids, namespace = tree_of(left.running), namespace_of(left.spawner)
+    assert len(pids) == 5
+    (server,) = children_of(left.spawner)
+    waiting = set(children_of(server)) - {left.running, left.echo}
+    assert len(waiting) == WARM
+    async with world_in(tmp_path, warm=WARM, entry=ENTRY) as world:
+        assert world.spawner.pid == left.spawner
+        listed = {one.slice: one for one in await world.spawner.list()}
+        assert {name: one.pid for name, one in listed.items()} == {
+            "runs on": left.running,
+            "echo": left.echo,
+            "ended": -1,
+        }
+        # Control socket, pidfd and the limits of before work on.
+        listed["echo"].control.send(b"still there\n")
+        await anyio.wait_readable(listed["echo"].control)
+        assert listed["echo"].control.recv(100) == b"still there\n"
+        assert (await world.exited("echo")).code == 0
+        assert (await world.exited("ended")).code == 5
+        # A cell that has waited since then is taken.
+        launched = await world.launch("wait", "next")
+        assert launched.pid in waiting
+        launched.close()
+        listed["runs on"].kill()
+        assert (await world.exited("runs on")).cause == "signalled"
+        assert not any(map(is_alive, pids))
+        for one in listed.values():
+            one.close()
+    assert not any(map(is_alive, living_in(namespace))), (
+        "the spawner itself is for its adopter to reap"
+    )
+    assert_all_cleared(place)
+    assert ours() == before
+
+
+async def test_without_a_next_agent_the_spawner_ends_all_and_clears(tmp_path):
+    before = ours()
+    left = left_by_a_killed_agent(tmp_path, orphan_s=0.5)
+    pidfd = os.pidfd_open(left.spawner)
+    namespace = namespace_of(left.spawner)
+    assert len(living_in(namespace)) >= 2 + 5 + 2 * WARM
+    await gone(pidfd)
+    os.close(pidfd)
+    assert not any(map(is_alive, living_in(namespace))), (
+        "the spawner itself is for its adopter to reap"
+    )
+    assert_all_cleared(place_in(tmp_path))
+    assert ours() == before
+
+
+@IN_BOTH
+async def test_a_slice_that_resists_is_gone_within_a_second(tmp_path, is_plain):
+    place = place_in(tmp_path)
+    async with world_in(tmp_path, is_plain=is_plain, entry=ENTRY) as world:
+        launched = await world.launch("stubborn")
+        assert await line_of(launched.stdout) == "grown"
+        pids = tree_of(launched.pid)
+        assert len(pids) == (4 if is_plain else 5)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            assert await world.spawner.signal("slice", number)
+        assert not await world.spawner.kill("nobody"), "by now all signals were sent"
+        assert all(map(is_alive, pids))
+        began_s = time.monotonic()
+        assert await world.spawner.kill("slice")
+        exited = await world.exited("slice")
+        assert time.monotonic() - began_s < GONE_S
+        assert (exited.cause, exited.signal, exited.survivors) == ("killed", signal.SIGKILL, 0)
+        assert not any(map(is_alive, pids))
+        launched.close()
+        if not is_plain:
+            await quiet(world, place, processes=2)
+            assert cells_of(place) == []
+
+
+if __name__ == "__main__":
+    anyio.run(be_agent, Path(sys.argv[1]), float(sys.argv[2]))
