@@ -144,9 +144,14 @@ class Births:
         """Assign the slice to a cell that waits."""
         cell.slice = record.name
         self._register.has_cell(record, cell.number)
-        if cell.confine is not None and self._confines is not None:
+        confine, confines = cell.confine, self._confines
+        if (
+            confine is not None
+            and confines is not None
+            and not confines.holds(confine, record.launch)
+        ):
             self.cells.unwatch(cell)
-            self._confines.limit(cell.confine, record.launch)
+            confines.limit(confine, record.launch)
             self.cells.watch(cell)
         if not self._assign(cell, record):
             cell.kill()

@@ -119,6 +119,12 @@ class Confines:
             self._base.let_in(ZYGOTE)
         self._zygotes.join(pid)
 
+    def holds(self, confine: Confine, launch: Launch) -> bool:
+        """Say whether the cell is held to just what this launch asks for, and its memory watched if it needs that. Raises OSError."""
+        self._herd(launch)
+        is_watched = confine.watch is not None
+        return confine.group.limits == _limits(launch) and is_watched == self._needs_watch(launch)
+
     def limit(self, confine: Confine, launch: Launch) -> None:
         """Put a slice's limits in the place of those that its cell was made with. Raises OSError."""
         if confine.watch is not None:
@@ -129,9 +135,11 @@ class Confines:
         confine.watch = self._watch(confine.group, launch)
 
     def _watch(self, group: Group, launch: Launch) -> OomWatch | None:
-        is_limited = launch.memory_bytes or launch.herd_memory_bytes
-        is_ours_to_end = is_limited and self._layout.oom is Oom.SPAWNER
-        return group.watch_oom() if is_ours_to_end else None
+        return group.watch_oom() if self._needs_watch(launch) else None
+
+    def _needs_watch(self, launch: Launch) -> bool:
+        is_limited = bool(launch.memory_bytes or launch.herd_memory_bytes)
+        return is_limited and self._layout.oom is Oom.SPAWNER
 
     def finish(self, confine: Confine) -> None:
         """Read what was used, when no process is left, and remove the cgroup."""
