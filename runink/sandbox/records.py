@@ -27,6 +27,7 @@ from runink.sandbox.packets import close_all
 from runink.sandbox.protocol import SLICES_MAX, Exited, Launch, Listed
 
 N = TypeVar("N", int, float)
+DEADLINES_SPARE = 256  # of slices that have ended, before they are looked for
 
 
 class State(enum.Enum):
@@ -220,6 +221,9 @@ class Register:
         self._running[pid] = record
         if record.launch.wall_time_s:
             heapq.heappush(self._deadlines, (now_s + record.launch.wall_time_s, name, pid))
+            if self.deadline_count > DEADLINES_SPARE + 2 * len(self._running):
+                self._deadlines = list(filter(self._is_running, self._deadlines))
+                heapq.heapify(self._deadlines)
         return record
 
     def first_ended(self, pid: int, end: Ended | None, *, now_s: float) -> None:
@@ -250,12 +254,20 @@ class Register:
     def next_deadline_s(self) -> float | None:
         """Return when the next slice runs out of its wall time."""
         while self._deadlines:
-            due_s, name, pid = self._deadlines[0]
-            record = self._running.get(pid)
-            if record is not None and record.name == name:
-                return due_s
+            if self._is_running(self._deadlines[0]):
+                return self._deadlines[0][0]
             heapq.heappop(self._deadlines)
         return None
+
+    @property
+    def deadline_count(self) -> int:
+        """How many wall times are kept: those of slices that have ended too, but never many of them."""
+        return len(self._deadlines)
+
+    def _is_running(self, deadline: tuple[float, str, int]) -> bool:
+        _, name, pid = deadline
+        record = self._running.get(pid)
+        return record is not None and record.name == name
 
     def overdue(self, *, now_s: float) -> Iterator[Record]:
         """Yield, once, each running slice that is out of its wall time."""
