@@ -6,7 +6,8 @@
     publish                                                         the folders of what is aside, and of where it goes
     compare   what is aside, golden files                           the folders of golden files that are rewritten
 
-A source that is a glob has the folder above its first magic part; a link in it that leads out of that folder leads nowhere inside the slice.  A source that is not there has
+A source that is a glob has the folder above its first magic part; a link in it that leads out of that folder leads nowhere inside the slice, and is refused there
+(`connectors.finding`).  A folder that is named by a link is there by both names.  A source that is not there has
 the folder that it would be in, so that its message can name what is.  The agent opens each by its own right, and hands the descriptor over: a slice never sees what
 its agent may not.  Folders that sinks write in are made here.
 """
@@ -18,6 +19,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from runink.connectors.local_files import make_folder, told
 from runink.dag import Sink, Source
@@ -27,6 +29,7 @@ from runink.runs.jobs import STANDARD
 from runink.sandbox.client import Bind
 from runink.sandbox.protocol import BINDS_MAX
 
+LINKS_MAX: Final = 40  # as the kernel has it
 Shown = dict[str, bool]  # absolute paths, and whether the slice may write there
 
 
@@ -64,7 +67,7 @@ def _source(node: Source, project: Path) -> Shown:
     if node.path == STANDARD or "://" in node.path:
         return {}
     path = project / node.path
-    if glob.has_magic(node.path) and not path.exists():
+    if glob.has_magic(node.path) and not _is_there(path):
         plain = next(above for above in path.parents if not glob.has_magic(str(above)))
         return _existing(plain)
     return _existing(path)
@@ -72,12 +75,20 @@ def _source(node: Source, project: Path) -> Shown:
 
 def _existing(path: Path) -> Shown:
     """Show what is there, else the folder that it would be in, else nothing: the slice says that it is not there."""
-    found = next((str(one) for one in (path, path.parent) if one.exists()), None)
-    return {found: False} if found else {}
+    found = next((str(one) for one in (path, path.parent) if _is_there(one)), None)
+    if found is None:
+        return {}
+    names = (found, os.path.realpath(found)) if os.path.isdir(found) else (found,)  # noqa: PTH112 - is false where it may not be known
+    return dict.fromkeys(names, False)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether something is there, false where this process may not know."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises
 
 
 def _sink_folders(sink: Sink, project: Path) -> Iterator[str]:
-    """Yield where the sink's output and what lies aside for it are: by its name, and by where that leads."""
+    """Yield where the sink's output and what lies aside for it are: by its name, by each link on the way, and by where that leads."""
     if sink.path == STANDARD:
         return
     if "://" in sink.path:
@@ -85,7 +96,11 @@ def _sink_folders(sink: Sink, project: Path) -> Iterator[str]:
             yield str(project / ASIDE_FOLDER)
         return
     path = project / sink.path
-    yield str(path.parent)
+    for _ in range(LINKS_MAX):
+        yield str(path.parent)
+        if not os.path.islink(path):  # noqa: PTH114 - Path.is_symlink raises where it may not be known
+            break
+        path = Path(os.path.normpath(Path(os.path.realpath(path.parent)) / path.readlink()))
     yield os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - as `connectors.targets` names it
 
 

@@ -2,6 +2,9 @@
 
 A glob gives its files sorted by path, so that a rerun reads them in the same order; names that begin with a dot (among them
 what a sink writes aside) are never part of it.  A folder is read if it holds parts (`part-…`), as mode=append makes them.  What is not there is told with names that are near it.
+
+A slice is shown no more than the folder above a glob's first magic part.  A link that leads out of it to nowhere, and a folder that may not be looked into, are
+refused: to leave out what lies behind them would be to lose rows without a word.
 """
 
 from __future__ import annotations
@@ -9,11 +12,11 @@ from __future__ import annotations
 import difflib
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from runink.connectors.inputs import STDIN, Input
+from runink.connectors.inputs import STDIN, Input, forbidden
 from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.dag import Source
 from runink.errors import Invalid, NotFound, Refused
@@ -40,7 +43,10 @@ def inputs_of(
         return (Input("standard input", STDIN, stdin_fd),)
     if "://" in node.path:
         return tuple(Input(uri, uri) for uri in _remote(node.path))
-    return tuple(Input(_shown(path), str(root / path)) for path in _local(node.path, root))
+    try:
+        return tuple(Input(_shown(path), str(root / path)) for path in _local(node.path, root))
+    except PermissionError as error:
+        raise forbidden(node.path, error) from error
 
 
 def _shown(path: str) -> str:
@@ -67,19 +73,89 @@ def _local(path: str, root: Path) -> list[str]:
     if full.exists() or not glob.has_magic(path):
         if not os.path.lexists(full):
             raise _missing(path, _near(path, root))
+        if not full.exists():
+            raise _leads_nowhere(path, full)
         return [path]
-    # Path.glob takes no absolute pattern and would not leave out dot-files.
-    found = glob.iglob(path, root_dir=root, recursive=True)  # noqa: PTH207 - Path.glob follows other rules for names that begin with a dot
-    files = _bounded((name for name in found if (root / name).is_file()), path)
+    files = _bounded(_files(path, root), path)
+    _check_folders(path, root)
     if not files:
         raise _missing(path, "")
     return files
 
 
+def _files(pattern: str, root: Path) -> Iterator[str]:
+    for name in _glob(pattern, root):
+        if (root / name).is_file():
+            yield name
+        else:
+            _check_link(name, root / name, pattern, _shown_of(pattern, root))
+
+
+def _glob(pattern: str, root: Path) -> Iterator[str]:
+    # Path.glob takes no absolute pattern and would not leave out dot-files.
+    return glob.iglob(pattern, root_dir=root, recursive=True)  # noqa: PTH207 - Path.glob follows other rules for names that begin with a dot
+
+
+def _check_folders(pattern: str, root: Path) -> None:
+    """Raise Refused where a folder that the pattern means cannot be looked into: the glob leaves such folders out."""
+    shown = _shown_of(pattern, root)
+    _check_readable(shown)
+    names = pattern.split("/")
+    for count in range(1, len(names)):
+        above = "/".join(names[:count])
+        for name in _glob(above, root) if glob.has_magic(above) else ():
+            _check_link(name, root / name, pattern, shown)
+            _check_readable(root / name)
+
+
+def _check_readable(folder: Path) -> None:
+    if folder.is_dir():
+        os.scandir(folder).close()
+
+
+def _shown_of(pattern: str, root: Path) -> Path:
+    """Return the folder above the first magic part, which is all that a slice is shown of what the pattern means."""
+    return next(above for above in (root / pattern).parents if not glob.has_magic(str(above)))
+
+
+def _check_link(name: str, full: Path, pattern: str, shown: Path) -> None:
+    """Raise Refused for a link that leads out of what is shown, and to nothing."""
+    if not full.is_symlink() or full.exists():
+        return
+    place = Path(os.path.realpath(full))
+    if place.is_relative_to(os.path.realpath(shown)):
+        return
+    raise Refused(
+        f"{pattern} means {_shown(name)}, a link to {_shown(str(full.readlink()))}, which is not there"
+        f" or not shown to this slice: of this source it is shown {shown}, and nothing outside of it",
+        code="source_link",
+        hint="put the file itself (or a hard link to it) in the link's place, take the link away, or name where it leads in a source of its own",
+    )
+
+
+def _leads_nowhere(path: str, full: Path) -> NotFound:
+    return NotFound(
+        f"{path} is a link to {_shown(str(full.readlink()))}, where nothing is",
+        code="source_not_found",
+        hint="have the link lead to the file, or name the file itself",
+    )
+
+
 def _parts(path: str, folder: Path) -> list[str]:
     """Return the parts that mode=append (and other programs) have put into a folder, none if it is another kind of folder."""
-    names = (entry.name for entry in os.scandir(folder) if entry.is_file())
-    return _bounded((f"{path.rstrip('/')}/{name}" for name in names if name.startswith(PART)), path)
+    return _bounded(_plain_parts(path, folder), path)
+
+
+def _plain_parts(path: str, folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{path.rstrip('/')}/{entry.name}"
+            if not entry.name.startswith(PART):
+                continue
+            if entry.is_file():
+                yield name
+            else:
+                _check_link(name, folder / entry.name, path, folder)
 
 
 def _remote(pattern: str) -> list[str]:

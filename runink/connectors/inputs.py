@@ -123,16 +123,21 @@ class Input:
                     hint=f"name the files in it, as in {self.origin.rstrip('/')}/*",
                 )
             case PermissionError():
-                return Forbidden(
-                    f"{self.origin} may not be read: {error.strerror or error}",
-                    code="source_forbidden",
-                    hint="give the user who runs this the right to read it",
-                )
+                return forbidden(self.origin, error)
             case _:
                 return Unavailable(
                     f"{self.origin} cannot be read: {error.strerror or error}",
                     code="source_unreadable",
                 )
+
+
+def forbidden(origin: str, error: OSError) -> Forbidden:
+    """Return the error for what may not be read. A slice sees as its own what belongs to who runs the node, and has the rights of anybody elsewhere."""
+    return Forbidden(
+        f"{origin} may not be read: {error.strerror or error}",
+        code="source_forbidden",
+        hint="let it belong to the user who runs the node, or let everybody read it (chmod o+r, o+rx for a folder): a slice has no other rights, not even root's",
+    )
 
 
 def _native(file: io.FileIO, location: str) -> pa.NativeFile:

@@ -154,7 +154,7 @@ def told(error: OSError, uri: str) -> RuninkError:
         return Forbidden(
             what,
             code="sink_forbidden",
-            hint="give the user who runs this the right to write in that folder",
+            hint="let that folder belong to the user who runs the node, or let everybody write in it: a slice has no other rights, not even root's",
         )
     if number in (errno.ENOTDIR, errno.EEXIST):
         return Refused(what, code="sink_no_folder", hint="a part of that path is a file, no folder")

@@ -43,6 +43,32 @@ def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
     assert isinstance(error_of(source("a.csv"), tmp_path), NotFound)
 
 
+def test_a_link_of_a_pattern_that_leads_out_to_nowhere_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "data/a.csv", "data/b/a.csv", "data/parts/part-0.csv")
+    for link in ("data/l.csv", "data/l", "data/parts/part-1.csv"):
+        (tmp_path / link).symlink_to("/gone")
+    for path in ("data/*.csv", "data/*/a.csv", "data/**/a.csv", "data/parts"):
+        error = error_of(source(path), tmp_path)
+        assert error.code == "source_link", path
+        assert "a link to /gone" in error.text
+
+
+def test_a_link_of_a_pattern_that_leads_to_nowhere_within_is_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "data/a.csv")
+    (tmp_path / "data/b.csv").symlink_to("gone.csv")
+    (tmp_path / "data/c").symlink_to("gone")
+    assert origins(tmp_path, "data/*.csv") == ["data/a.csv"]
+    assert origins(tmp_path, "data/**/*.csv") == ["data/a.csv"]
+
+
+def test_links_of_a_pattern_that_lead_out_to_what_is_there_are_read(tmp_path: Path) -> None:
+    put(tmp_path, "data/a.csv", "other/b.csv")
+    (tmp_path / "data/l").symlink_to("../other")
+    (tmp_path / "data/b.csv").symlink_to(tmp_path / "other/b.csv")
+    assert origins(tmp_path, "data/*.csv") == ["data/a.csv", "data/b.csv"]
+    assert origins(tmp_path, "data/*/*.csv") == ["data/l/b.csv"]
+
+
 def test_a_directory_is_told(tmp_path: Path) -> None:
     put(tmp_path, "data/a.csv")
     error = error_of(source("data"), tmp_path)
