@@ -197,7 +197,8 @@ def gated(checked: Project) -> Project:
     """A pipeline whose step waits at each row until somebody writes into a pipe that has a name."""
     os.mkfifo(checked.root / "data/gate")
     checked.step(GATE)
-    checked.pipeline('@source("csv://data/in.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
+    # Its slices are shown the folder above the pattern, with the gate in it.
+    checked.pipeline('@source("csv://data/*.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
     return checked
 
 
