@@ -152,6 +152,7 @@ class Agent(Actor[AgentMessage]):
             elif _gang(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
                 self._write_over(record, SliceState.LOST)
+                await drop_scratch(self._workplace.scratch(record))
 
     async def _stored(self) -> list[Found[SliceRecord]]:
         items = (await self._barn.read(key_prefix(SLICES.prefix()))).pages[0].items
@@ -323,9 +324,8 @@ class Agent(Actor[AgentMessage]):
     # Records.
 
     def _write_launching(self, record: SliceRecord) -> SliceRecord:
-        return self._written(
-            changed(record, state=SliceState.LAUNCHING, launched_ms=self._now_ms())
-        )
+        begun = changed(record, state=SliceState.LAUNCHING, launched_ms=self._now_ms())
+        return self._written(begun)
 
     def _write_running(self, record: SliceRecord, launched: LaunchedSlice) -> SliceRecord:
         running = begun(record, launched, now_ms=self._now_ms())

@@ -10,6 +10,7 @@ import pytest
 import trio.testing
 from agent_world import NODE, SOON_S, AgentWorld, agent_world, launched
 from msgspec.structs import replace as changed
+from runink.actors.launching import Workplace, process_name
 from runink.actors.registration import HEARTBEAT_S, LEASE_S
 from runink.errors import Unavailable, WireError
 from runink.jobs import Done, Failed
@@ -80,6 +81,26 @@ async def test_a_restart_never_launches_the_rest_of_a_gang(
         for name in ("a", "a-1"):
             assert (await world.seen(name)).state is SliceState.LOST
             assert not await world.is_placed(name)
+
+
+async def test_a_restart_takes_away_what_lost_slices_had_spooled(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The machine went down, or the spawner was killed: nobody else knows of these folders."""
+    async with agent_world(tmp_path) as world:
+        await launched(world)
+        await world.stop()
+        workplace = Workplace(world.folder)
+        kept, lost = (workplace.scratch(world.record(name)) for name in ("a", "a-1"))
+        for folder in (kept, lost):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "spooled").write_text("rows")
+        del world.spawner.slices[process_name(world.record("a-1"))]
+        await world.start()
+        assert (await world.seen("a-1")).state is SliceState.LOST
+        while lost.exists():  # a thread is at it, for which the clock does not wait
+            await anyio.sleep(SOON_S)
+        assert (kept / "spooled").exists()
 
 
 async def test_a_gang_announced_by_a_former_life_behind_our_look_is_launched(
