@@ -10,9 +10,9 @@ import pytest
 import trio.testing
 from agent_world import NODE, SOON_S, AgentWorld, agent_world, launched
 from msgspec.structs import replace as changed
-from runink.actors.launching import Workplace, process_name
+from runink.actors.launching import Workplace
 from runink.actors.registration import HEARTBEAT_S, LEASE_S
-from runink.errors import Unavailable, WireError
+from runink.errors import LinkLost, Unavailable, WireError
 from runink.jobs import Done, Failed
 from runink.runs.records import SliceState
 from runink.testing.disk import FaultyDisk
@@ -91,16 +91,19 @@ async def test_a_restart_takes_away_what_lost_slices_had_spooled(
         await launched(world)
         await world.stop()
         workplace = Workplace(world.folder)
-        kept, lost = (workplace.scratch(world.record(name)) for name in ("a", "a-1"))
-        for folder in (kept, lost):
+        lost = [workplace.scratch(world.record(name)) for name in ("a", "a-1")]
+        other = workplace.scratch(world.record("of another node"))
+        for folder in (*lost, other):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "spooled").write_text("rows")
-        del world.spawner.slices[process_name(world.record("a-1"))]
+        world.spawner.die()
+        with pytest.raises(LinkLost):
+            await world.spawner.list()
+        world.new_spawner()
         await world.start()
         assert (await world.seen("a-1")).state is SliceState.LOST
-        while lost.exists():  # a thread is at it, for which the clock does not wait
-            await anyio.sleep(SOON_S)
-        assert (kept / "spooled").exists()
+        assert not any(folder.exists() for folder in lost)
+        assert (other / "spooled").exists()
 
 
 async def test_a_gang_announced_by_a_former_life_behind_our_look_is_launched(
