@@ -29,6 +29,7 @@ from sandbox_world import World, gone, is_alive, line_of, place_in, world_in
 
 pytestmark = pytest.mark.anyio
 TURNS = 40
+NOBODY = 65534
 
 
 async def killed_at(folder, **changes):
@@ -136,6 +137,19 @@ async def test_an_orderly_end_leaves_the_log_alone(tmp_path):
         assert lying_at(place) == ["log", "socket", "socket.root"]
     assert_all_cleared(place)
     assert ours() == before
+
+
+def test_without_root_nothing_is_claimed(tmp_path):
+    place = place_in(tmp_path)
+    program = f"from runink.sandbox.confines import detected; print(detected({str(place.socket)!r}).claim)"
+    words = [sys.executable, "-c", program]
+    assert "Claim object" in subprocess.check_output(words, text=True)
+    assert claim_of(place).exists()
+    clear_unclaimed()
+    assert not claim_of(place).exists()
+    told = subprocess.check_output(words, text=True, user=NOBODY, group=NOBODY, cwd="/")
+    assert told == "None\n"
+    assert not claim_of(place).exists()
 
 
 def test_claims_hold_whoever_comes_and_goes_at_once(tmp_path):
