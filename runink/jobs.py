@@ -99,6 +99,7 @@ class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
     memory_bytes: int = (
         0  # what the slice asked for: engines that can spill to `scratch` before they take more
     )
+    memory_is_limit: bool = False  # and it is ended if it takes more
     environment: str = ""
 
 

@@ -94,6 +94,7 @@ def chain_plan(
         stdout=place + uses_stdin if uses_stdout else None,
         cpus=max(1, round(record.resources.cpu_m / 1000)),
         memory_bytes=record.resources.memory_bytes,
+        memory_is_limit=record.limits.memory is not None,
         environment=folders.environment,
     )
     uses_scratch = any(link.spool for link in job.links) or any(

@@ -140,7 +140,12 @@ class Stepping:
     def _sql(
         self, query: str, stream: Iterator[Batch] | None, sides: Mapping[str, pa.Table]
     ) -> Iterator[Batch]:
-        limits = Limits(self.job.cpus, self.job.memory_bytes, Path(self.job.scratch))
+        limits = Limits(
+            self.job.cpus,
+            self.job.memory_bytes,
+            Path(self.job.scratch),
+            is_hard=self.job.memory_is_limit,
+        )
         run = SqlRun(query, what=self.what, limits=limits)
         self.interrupts.calls.append(run.interrupt)
         yield from numbered(run.batches(stream, sides), self.node.id)

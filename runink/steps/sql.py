@@ -32,6 +32,12 @@ from runink.steps.schemas import check_names, one_schema
 
 INPUT: Final = "input"
 MEMORY_BYTES_MIN: Final = 256 << 20  # DuckDB's own operators fail rather than spill with much less
+HARD_PART: Final = (
+    0.5  # of a hard limit: the rest is Python's, Arrow's, and what the engine does not count
+)
+MORE_MEMORY: Final = (
+    "ask for more, as in @requires(memory=1Gi), or for fewer threads: @requires(cpu=1)"
+)
 _STREAM: Final = "runink_stream"
 _SIDE: Final = "runink_side"
 _SCAN: Final = "PYTHON_ARROW_SCAN"
@@ -41,11 +47,21 @@ _WHOLE: Final = "MULTI"  # PIVOT and the like: DuckDB makes several statements o
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the engine may use: threads, bytes of memory before it spills, and the folder that it spills to."""
+    """What the engine may use: threads, bytes of memory before it spills, and the folder that it spills to.
+
+    `is_hard` says that the process is ended when it takes more than these bytes, so that the engine has to spill long before.
+    """
 
     threads: int
     memory_bytes: int
     scratch: Path
+    is_hard: bool = False
+
+    @property
+    def engine_bytes(self) -> int:
+        if self.is_hard:
+            return int(self.memory_bytes * HARD_PART)
+        return max(self.memory_bytes, MEMORY_BYTES_MIN)
 
 
 class SqlRun:
@@ -57,6 +73,7 @@ class SqlRun:
         self._query = query
         self._what = what
         self._error = duckdb.Error
+        self._no_memory = duckdb.OutOfMemoryException
         self._connection: Any = duckdb.connect(":memory:", config=_settings(limits))
         self._connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
         self._upstream_error: BaseException | None = None
@@ -78,6 +95,8 @@ class SqlRun:
             # DuckDB and Arrow wrap what a generator raises in errors of their own.
             if self._upstream_error is not None:
                 raise self._upstream_error from None
+            if isinstance(error, self._no_memory):
+                raise self._refused(str(error), code="out_of_memory", hint=MORE_MEMORY) from error
             raise self._refused(str(error)) from error
         finally:
             self._connection.close()
@@ -164,17 +183,16 @@ class SqlRun:
                 hint=f"choose a type for it: CAST({name} AS DOUBLE)",
             ) from None
 
-    def _refused(self, message: str, *, hint: str = "") -> Refused:
+    def _refused(self, message: str, *, hint: str = "", code: str = "sql_failed") -> Refused:
         message = message.replace(_EXPLAIN, "").strip()
         text = f"{self._what}: {message}\nin the query: {self._query.strip()}"
-        return Refused(text, code="sql_failed", hint=hint)
+        return Refused(text, code=code, hint=hint)
 
 
 def _settings(limits: Limits) -> dict[str, str]:
-    memory_bytes = max(limits.memory_bytes, MEMORY_BYTES_MIN)
     return {
         "threads": str(max(limits.threads, 1)),
-        "memory_limit": f"{memory_bytes}B",
+        "memory_limit": f"{limits.engine_bytes}B",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "python_enable_replacements": "false",

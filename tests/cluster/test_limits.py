@@ -163,6 +163,21 @@ def test_what_a_library_says_of_memory_is_told_with_the_limit(pipelines: Project
     assert "without a limit" in ran(pipelines, "greedy").error["limits"][0]
 
 
+SORTED = (
+    "SELECT count(h) AS n FROM (SELECT h, row_number() OVER (ORDER BY h) AS k FROM"
+    " (SELECT hash(r) AS h FROM input, range(4000000) t(r))) WHERE k % 2 = 0"
+)
+
+
+def test_a_query_spills_before_it_is_ended(pipelines: Project):
+    for limits in ((), ("@requires(memory=128Mi)",)):
+        body = "\n".join([SOURCE, f'@step(sql="{SORTED}")', *limits, SINK])
+        assert pipelines.run(pipelines.pipeline(body)).code == 0
+        assert pipelines.read("out/y.csv").splitlines() == ["n", "4000000"]
+        peak = slice_of(pipelines)["exit"]["memory_bytes_max"]
+        assert (peak > 140 * MIB) == (not limits)  # it would take more if it might
+
+
 TWO = f"""{SOURCE}
 @step("first")
 @requires(processes=100)

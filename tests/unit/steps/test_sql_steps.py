@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from runink.errors import Refused
 from runink.pipes.batch import Batch
-from runink.steps.sql import Limits, SqlRun
+from runink.steps.sql import MEMORY_BYTES_MIN, Limits, SqlRun
 
 ROWS = 20_000
 FLIGHTS = pa.table(
@@ -152,3 +152,21 @@ def test_a_query_spills_to_the_scratch_folder(tmp_path: Path) -> None:
     assert pa.Table.from_batches(run.batches(None, {})).to_pylist() == [
         {"value": str(tmp_path / "duckdb")}
     ]
+
+
+def test_an_engine_that_is_held_to_its_memory_leaves_room_for_what_it_does_not_count(
+    tmp_path: Path,
+) -> None:
+    assert Limits(1, 400 << 20, tmp_path, is_hard=True).engine_bytes == 200 << 20
+    assert Limits(1, 400 << 20, tmp_path).engine_bytes == 400 << 20
+    assert Limits(1, 64 << 20, tmp_path).engine_bytes == MEMORY_BYTES_MIN
+
+
+def test_a_query_without_memory_is_refused_as_that(tmp_path: Path) -> None:
+    limits = Limits(1, 4 << 20, tmp_path, is_hard=True)
+    query = "SELECT list(number) AS all_of_them FROM range(10_000_000) t(number), input"
+    run = SqlRun(query, what="step gold", limits=limits)
+    with pytest.raises(Refused) as caught:
+        list(run.batches(stream(1000), {"airlines": AIRLINES}))
+    assert caught.value.code == "out_of_memory"
+    assert "@requires(memory=" in caught.value.hint
