@@ -3,7 +3,7 @@
     /run/runink/cgroups/NAME      the claim on the base NAME; its lines are the base's directories, and those for processes that had to move (`cgroup_layout.LEAF`)
 
     a spawner that starts         locks the claim, then makes the base; holds the lock for as long as it lives
-    one that ends in order        removes the base, then the claim, then lets go
+    one that ends in order        removes the base, then the claim (unless processes had to move and are there yet), then lets go
     one that is killed            the kernel lets go
     any that starts               takes each claim that nobody holds, removes its cgroups if no process is in them, and the claim with the last of them
 
@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from runink.sandbox import cgroup_files as files
 from runink.sandbox import cgroup_tree as tree
 from runink.sandbox.cgroup_layout import LEAF
 from runink.sandbox.log import describe, log
@@ -53,8 +54,15 @@ class Claim:
         lines = os.pread(self._descriptor, CLAIM_BYTES_MAX, 0).decode().splitlines()
         return [one for one in lines if one.endswith((f"/{self.name}", f"/{self.name}{LEAF}"))]
 
+    def give_up(self) -> None:
+        """Remove it, if nothing is left of what it is on; who was moved beside the base may live longer than it."""
+        if any(map(files.exists, self.directories())):
+            self.close()
+        else:
+            self.remove()
+
     def remove(self) -> None:
-        """Give it up, when nothing is left of the base."""
+        """Remove it and let go of it."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)  # noqa: PTH108 - as above
         self.close()

@@ -168,7 +168,7 @@ class Confines:
             time.sleep(LOOK_S)
         try:
             if leave(self._base) and self._claim is not None:
-                self._claim.remove()
+                self._claim.give_up()
         except OSError as error:
             log("cgroups stay", problem=describe(error))
 

@@ -41,6 +41,16 @@ def test_what_is_given_up_in_order_leaves_nothing(folder):
     assert claims(folder) == []
 
 
+def test_where_processes_had_to_move_the_claim_outlives_its_base(folder, tmp_path):
+    leaf = a_base(tmp_path, "base.leaf")
+    take(folder, "base", tmp_path / "cgroups" / "base").give_up()
+    assert claims(folder) == ["base"]
+    assert clear_unclaimed(folder=folder) == ["base"]
+    assert not leaf.exists()
+    take(folder, "base", tmp_path / "cgroups" / "base").give_up()
+    assert claims(folder) == []
+
+
 def test_whoever_starts_clears_what_nobody_claims(folder, tmp_path):
     base, leaf = a_base(tmp_path, "dead"), a_base(tmp_path, "dead.leaf")
     take(folder, "dead", base).close()
