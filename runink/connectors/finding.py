@@ -46,7 +46,8 @@ def inputs_of(
     try:
         return tuple(Input(_shown(path), str(root / path)) for path in _local(node.path, root))
     except PermissionError as error:
-        raise forbidden(node.path, error) from error
+        place = _shown(os.fsdecode(error.filename or node.path))
+        raise forbidden(f"{node.path} needs {place}, which", error) from error
 
 
 def _shown(path: str) -> str:

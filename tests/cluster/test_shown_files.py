@@ -119,7 +119,8 @@ def test_a_folder_that_only_another_user_may_look_into_is_refused_and_not_left_o
 ):
     project.write("data/all/in.csv", IN)
     given_away(project.write("data/own/in.csv", IN).parent, 0o700)
-    check_refused(piped(project, source), "source_forbidden", source, "o+rx for a folder")
+    said = piped(project, source)
+    check_refused(said, "source_forbidden", source, "data/own", "o+rx for a folder")
 
 
 def test_a_folder_that_only_another_user_may_write_in_is_refused_with_what_helps(project: Project):
