@@ -33,7 +33,7 @@ from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import Tree
 from runink.sandbox.nursery import Nurseries, Nursery
 from runink.sandbox.packets import Packet, close_all, understood
-from runink.sandbox.pool import Expected, Place, Pool
+from runink.sandbox.pool import Expected, Place, Pool, place_of
 from runink.sandbox.protocol import READ_WRITE, Launch
 from runink.sandbox.records import Record, Register, State
 from runink.sandbox.walls import Walls
@@ -120,20 +120,8 @@ class Births:
         """Return what the slice's cell is closed with, if cells may wait for it."""
         if self._walls is None or not self._pool.is_on:
             return None
-        launch = record.launch
-        found = map(os.fstat, record.meant)
-        shown = (
-            (path, mode, one.st_dev, one.st_ino)
-            for (path, mode), one in zip(launch.binds, found, strict=True)
-        )
-        return Place(
-            herd=launch.herd,
-            network=nursery.network,
-            cwd=launch.cwd,
-            scratch_bytes=launch.scratch_bytes,
-            owner=record.owner,
-            shown=tuple(shown),
-        )
+        found = [(one.st_dev, one.st_ino) for one in map(os.fstat, record.meant)]
+        return place_of(record.launch, record.owner, nursery.network, found)
 
     def _expect(self, place: Place, record: Record, now_s: float) -> None:
         """Have the pool make a cell for the next launch at this place."""

@@ -29,6 +29,17 @@ class Place(NamedTuple):
     shown: tuple[tuple[str, str, int, int], ...]
 
 
+def place_of(
+    launch: Launch, owner: tuple[int, int], network: str, found: list[tuple[int, int]]
+) -> Place:
+    """Return where a launch belongs. `found` are device and inode of each of its binds."""
+    shown = [
+        (path, mode, device, inode)
+        for (path, mode), (device, inode) in zip(launch.binds, found, strict=True)
+    ]
+    return Place(launch.herd, network, launch.cwd, launch.scratch_bytes, owner, tuple(shown))
+
+
 class Expected:
     """A place that is expected to be asked for again. `meant` are descriptors of what is shown there, the pool's until it gives them back."""
 
