@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,43 @@ def test_a_folder_that_only_another_user_may_write_in_is_refused_with_what_helps
     check_refused(said, "sink_forbidden", "out/o.jsonl", "belong to the user who runs the node")
     assert before.read_text() == "of an earlier run\n"
     assert project.files("out") == ["out/o.jsonl"]
+
+
+@pytest.fixture
+def ours() -> Iterator[Project]:
+    """A project of an ordinary user beside a folder that only root may look into."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "private").mkdir(mode=0o700)
+        (folder / "private/x.csv").write_text(IN)
+        project = Project(folder / "ours")
+        project.write("runink.toml", "")
+        project.write("data/in.csv", IN)
+        project.pipeline("@source")
+        for path in (project.root, *project.root.rglob("*")):
+            os.chown(path, STRANGER, STRANGER)
+        yield project
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "code"),
+    [
+        ("data/in.csv", "out/o.jsonl", ""),
+        ("{private}/x.csv", "out/o.jsonl", "source_forbidden"),
+        ("{private}/gone.csv", "out/o.jsonl", "source_forbidden"),
+        ("{private}/*.csv", "out/o.jsonl", "source_forbidden"),
+        ("data/in.csv", "{private}/o.jsonl", "sink_forbidden"),
+    ],
+)
+def test_what_an_ordinary_user_of_the_node_has_no_right_to_is_told(
+    ours: Project, source: str, sink: str, code: str
+):
+    private = str(ours.root.parent / "private")
+    source, sink = source.format(private=private), sink.format(private=private)
+    ours.pipeline(f'@source("csv://{source}")\n@sink("jsonl://{sink}")')
+    said = ours.run(user=STRANGER, group=STRANGER, extra_groups=())
+    if code:
+        check_refused(said, code, private, "belong to the user who runs the node")
+    else:
+        check_rows(ours, said, 2)
