@@ -12,7 +12,10 @@ from typing import Any, Final
 from runink.errors import Forbidden, Refused, RuninkError, Unavailable
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EOVERFLOW})
+_UNKNOWN_ID: Final = (
+    65_534  # what the kernel shows for a user or group that has no id in this namespace
+)
 
 
 class AsideFile:
@@ -107,11 +110,14 @@ def remove(path: Path) -> None:
 def check_target(whole: str, uri: str, *, is_folder: bool) -> None:
     """Raise Refused if what is there can be neither replaced nor added to."""
     try:
-        mode = Path(whole).stat().st_mode
+        found = Path(whole).stat()
+        if _UNKNOWN_ID in (found.st_uid, found.st_gid):
+            _check_known(Path(whole), found.st_mode)
     except FileNotFoundError:
         return
     except OSError as error:
         raise told(error, uri) from error
+    mode = found.st_mode
     if is_folder and not stat.S_ISDIR(mode):
         raise Refused(
             f"{uri} is a file; mode=append puts parts into a folder of that name",
@@ -130,6 +136,18 @@ def check_target(whole: str, uri: str, *, is_folder: bool) -> None:
             code="sink_is_special",
             hint="write to a file, or to - for standard output",
         )
+
+
+def _check_known(path: Path, mode: int) -> None:
+    """Raise OSError (EOVERFLOW) for a file of somebody who has no id in this slice: the kernel will not have it replaced.
+
+    Better now than when other outputs have been published.  Giving it the mode that it has changes nothing, and is refused for the same reason first.
+    """
+    try:
+        path.chmod(stat.S_IMODE(mode))
+    except OSError as error:
+        if error.errno == errno.EOVERFLOW:
+            raise
 
 
 def told(error: OSError, uri: str) -> RuninkError:
@@ -154,7 +172,7 @@ def told(error: OSError, uri: str) -> RuninkError:
         return Forbidden(
             what,
             code="sink_forbidden",
-            hint="let that folder belong to the user who runs the node, or let everybody write in it: a slice has no other rights, not even root's",
+            hint="let that folder, and the file if there is one, belong to the user and the group that run the node: a slice has no rights to those of others, not even root's",
         )
     if number in (errno.ENOTDIR, errno.EEXIST):
         return Refused(what, code="sink_no_folder", hint="a part of that path is a file, no folder")

@@ -130,7 +130,22 @@ def test_a_folder_that_only_another_user_may_write_in_is_refused_with_what_helps
     before = project.write("out/o.jsonl", "of an earlier run\n")
     given_away(before.parent, 0o755)
     said = piped(project, "data/in.csv")
-    check_refused(said, "sink_forbidden", "out/o.jsonl", "belong to the user who runs the node")
+    check_refused(said, "sink_forbidden", "out/o.jsonl", "belong to the user and the group")
+    assert before.read_text() == "of an earlier run\n"
+    assert project.files("out") == ["out/o.jsonl"]
+
+
+@pytest.mark.parametrize(("user", "group"), [(STRANGER, STRANGER), (0, STRANGER)])
+def test_a_file_of_another_user_or_group_is_not_replaced_and_the_run_says_so_before_it_publishes(
+    project: Project, user: int, group: int
+):
+    project.write("data/in.csv", IN)
+    before = project.write("out/o.jsonl", "of an earlier run\n")
+    os.chown(before, user, group)
+    project.pipeline(
+        '@source("csv://data/in.csv")\n@sink("jsonl://out/n.jsonl")\n@sink("jsonl://out/o.jsonl")'
+    )
+    check_refused(project.run(), "sink_forbidden", "out/o.jsonl", "the user and the group")
     assert before.read_text() == "of an earlier run\n"
     assert project.files("out") == ["out/o.jsonl"]
 
@@ -170,6 +185,6 @@ def test_what_an_ordinary_user_of_the_node_has_no_right_to_is_told(
     ours.pipeline(f'@source("csv://{source}")\n@sink("jsonl://{sink}")')
     said = ours.run(user=STRANGER, group=STRANGER, extra_groups=())
     if code:
-        check_refused(said, code, private, "belong to the user who runs the node")
+        check_refused(said, code, private, "belong to the user")
     else:
         check_rows(ours, said, 2)
