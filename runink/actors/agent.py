@@ -307,8 +307,8 @@ class Agent(Actor[AgentMessage]):
             if launch.scratch is not None:
                 make_scratch(launch.scratch)
             make_writable(launch.shown)
-            with binds_of(launch.shown) as binds:
-                is_plain, policy = self._workplace.is_plain, launching.policy
+            is_plain, policy = self._workplace.is_plain, launching.policy
+            with binds_of(launch.shown, is_plain=is_plain) as binds:
                 wanted = slice_wanted(launch, descriptors, binds, is_plain=is_plain, policy=policy)
                 launched = await self._spawner.launch(wanted)
         except RuninkError as error:

@@ -29,6 +29,9 @@ from runink.runs.jobs import STANDARD
 from runink.sandbox.client import Bind
 from runink.sandbox.protocol import BINDS_MAX
 
+OWN: Final = frozenset(
+    {"", "dev", "proc", "sys"}
+)  # of the root folder: what a slice has of its own, or not at all
 LINKS_MAX: Final = 40  # as the kernel has it
 Shown = dict[str, bool]  # absolute paths, and whether the slice may write there
 
@@ -76,7 +79,7 @@ def _source(node: Source, project: Path) -> Shown:
 def _existing(path: Path) -> Shown:
     """Show what is there, else the folder that it would be in, else nothing: the slice says that it is not there."""
     found = next((str(one) for one in (path, path.parent) if _is_there(one)), None)
-    if found is None:
+    if found is None or (found == "/" and path != Path("/")):
         return {}
     names = (found, os.path.realpath(found)) if os.path.isdir(found) else (found,)  # noqa: PTH112 - is false where it may not be known
     return dict.fromkeys(names, False)
@@ -121,9 +124,24 @@ def make_writable(shown: Shown) -> None:
                 raise told(error, path) from error
 
 
+def _check_showable(shown: Shown) -> None:
+    for path in map(os.path.normpath, shown):
+        if path.split("/")[1] in OWN:
+            raise Refused(
+                f"{path} cannot be shown to a slice, which has a root, devices and a /proc of its own",
+                code="place_not_shown",
+                hint="read from and write to files in another folder; - is standard input and output",
+            )
+
+
 @contextmanager
-def binds_of(shown: Shown) -> Iterator[list[Bind]]:
-    """Open what is shown, for as long as the block. What is not there any more is left out. Raises Refused (`too_many_places`)."""
+def binds_of(shown: Shown, *, is_plain: bool = False) -> Iterator[list[Bind]]:
+    """Open what is shown, for as long as the block. What is not there any more is left out. Raises Refused (`too_many_places`, `place_not_shown`).
+
+    A plain slice sees everything as it is.
+    """
+    if not is_plain:
+        _check_showable(shown)
     if len(shown) > BINDS_MAX:
         raise Refused(
             f"a slice reads and writes in {len(shown)} places, at most {BINDS_MAX} can be shown to it",

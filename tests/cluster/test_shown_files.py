@@ -99,6 +99,28 @@ def test_a_sink_that_is_a_link_to_a_link_is_written_where_they_lead(
     assert len((elsewhere / "o.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("source", "sink"),
+    [
+        ("/*.csv", "out/o.jsonl"),
+        ("/proc/meminfo", "out/o.jsonl"),
+        ("/dev/shm/*.csv", "out/o.jsonl"),
+        ("data/in.csv", "/runink-test.jsonl"),
+        ("data/in.csv", "/dev/shm/runink-test.jsonl"),
+    ],
+)
+def test_what_a_slice_has_of_its_own_is_not_shown_to_it_and_the_run_says_so(
+    project: Project, source: str, sink: str
+):
+    project.write("data/in.csv", IN)
+    project.pipeline(f'@source("csv://{source}")\n@sink("jsonl://{sink}")')
+    check_refused(project.run(), "place_not_shown", "cannot be shown to a slice")
+
+
+def test_a_file_that_is_missing_in_the_root_folder_is_told(project: Project):
+    check_refused(piped(project, "/runink-test-gone.csv"), "source_not_found")
+
+
 def given_away(path: Path, mode: int) -> None:
     """Have a file or folder belong to somebody else, with this mode."""
     path.chmod(mode)
