@@ -57,7 +57,9 @@ def _processes_met(record: SliceRecord) -> str:
     refused = counted(record.exit.processes_refused, "time")
     limit = record.limits.processes
     told = (
-        f"{limit.amount} at most, {by(limit)}" if limit else f"the limit {EVERY_SLICE.format('processes')}"
+        f"{limit.amount} at most, {by(limit)}"
+        if limit
+        else f"the limit {EVERY_SLICE.format('processes')}"
     )
     return f"a process or thread more than it may have was refused {refused}: {told}"
 

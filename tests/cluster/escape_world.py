@@ -131,12 +131,13 @@ def in_bubblewrap(made: Ground) -> tuple[str, ...]:
     """Return how bubblewrap is asked for about the same by an ordinary user, who is its usual one."""
     words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "bwrap"]
     words += ["--unshare-all", "--new-session", "--die-with-parent"]
+    words += ["--tmpfs", "/tmp"]  # first: what it is shown may lie beneath it
     for path in ("/usr", "/etc", sys.prefix, str(HERE), str(HERE.parents[1] / "runink")):
         words += ["--ro-bind", path, path]
     for name in ("bin", "lib", "lib64", "sbin"):
         if Path("/", name).is_symlink():
             words += ["--symlink", os.readlink(f"/{name}"), f"/{name}"]  # noqa: PTH115 - as it is written
-    words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    words += ["--proc", "/proc", "--dev", "/dev"]
     words += ["--bind", str(made.folder), str(made.folder)]
     words += ["--ro-bind", str(made.shown), str(made.shown)]
     return tuple(words)
