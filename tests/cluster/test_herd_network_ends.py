@@ -151,6 +151,7 @@ def test_an_interface_of_somebody_else_is_left_alone(world: World) -> None:
 
 
 def test_the_check_makes_one_where_nobody_is(world: World) -> None:
+    write(world.node, "/proc/sys/net/ipv4/ip_forward", "0")  # a new namespace has the machine's
     assert world.ask("check").fields == {}
     assert world.interfaces() == world.tables() == set()
     assert run(world.node, "cat", "/proc/sys/net/ipv4/ip_forward") == "0\n"
