@@ -12,16 +12,20 @@ from runink.sandbox.bpf import IF_EQUAL, LOAD, OPERATION, RETURN, Line, Operatio
 from runink.sandbox.seccomp import RET_ALLOW, RET_ERRNO, Program
 from runink.sandbox.syscalls import SECCOMP_SET_MODE_FILTER, call
 
+ANSWER = 100  # the descriptor by which a child answers, above those that tests play with
+
 
 def in_child(work: Callable[[], Any]) -> Any:
     """Fork, do the work there and return what it returned, as JSON keeps it."""
     source, target = os.pipe()
     pid = os.fork()
     if not pid:
+        os.dup2(target, ANSWER)
+        os.close(target)
         try:
-            os.write(target, json.dumps(work()).encode())
+            os.write(ANSWER, json.dumps(work()).encode())
         except BaseException:  # noqa: BLE001 - the child must not go on as the test
-            os.write(target, json.dumps(traceback.format_exc()).encode())
+            os.write(ANSWER, json.dumps(traceback.format_exc()).encode())
         finally:
             os._exit(0)
     os.close(target)

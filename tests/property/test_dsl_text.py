@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
-from runink.dag import Dag
+from runink.dag import Dag, Limits
 from runink.dsl.diagnostics import rendered
 from runink.errors import Invalid
 from runink.testing.projects import MemoryProject, compile_text, contract_of
@@ -151,7 +151,13 @@ def without_lines(dag: Dag) -> Dag:
         dag,
         scenarios=tuple(changed(one, line=0) for one in dag.scenarios),
         prose=tuple(changed(one, line=0) for one in dag.prose),
+        slices=tuple(changed(one, limits=_unplaced(one.limits)) for one in dag.slices),
     )
+
+
+def _unplaced(limits: Limits) -> Limits:
+    said = {name: getattr(limits, name) for name in Limits.__struct_fields__}
+    return Limits(**{name: one and changed(one, line=0) for name, one in said.items()})
 
 
 @settings(max_examples=60, deadline=None)
