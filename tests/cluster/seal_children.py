@@ -12,7 +12,7 @@ from runink.sandbox.bpf import IF_EQUAL, LOAD, OPERATION, RETURN, Line, Operatio
 from runink.sandbox.seccomp import RET_ALLOW, RET_ERRNO, Program
 from runink.sandbox.syscalls import SECCOMP_SET_MODE_FILTER, call
 
-ANSWER = 100  # the descriptor by which a child answers, above those that tests play with
+ANSWER = 90  # the descriptor by which a child answers, above those that tests play with
 
 
 def in_child(work: Callable[[], Any]) -> Any:
