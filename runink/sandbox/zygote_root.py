@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
+from runink.sandbox import privileges
 from runink.sandbox.inner_protocol import Root
 from runink.sandbox.mounts import Scratch, Tree, enter
 from runink.sandbox.protocol import NO_NETWORK
@@ -14,9 +14,7 @@ from runink.sandbox.syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,
     CLONE_NEWUTS,
-    PR_SET_NO_NEW_PRIVS,
     call,
-    prctl,
 )
 
 SCRATCH: Final = Scratch(16 << 20, 1024)  # what a library writes when it is imported
@@ -28,8 +26,8 @@ def close_zygote_off(root: Root, descriptors: Sequence[int]) -> None:
     call("unshare", CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | network)
     trees = [Tree(*one) for one in zip(root.targets, descriptors, strict=True)]
     enter(trees, root.links, SCRATCH, masked=False)
+    privileges.drop_bounding_set()
     if root.user:
-        os.setgroups([])
-        os.setresgid(root.user, root.user, root.user)
-        os.setresuid(root.user, root.user, root.user)
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
+        privileges.become(root.user, root.user)
+    privileges.drop_capabilities()
+    privileges.forbid_new_privileges()

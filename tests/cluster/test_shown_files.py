@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runi_project import Project, Said
@@ -210,3 +211,20 @@ def test_what_an_ordinary_user_of_the_node_has_no_right_to_is_told(
         check_refused(said, code, private, "belong to the user")
     else:
         check_rows(ours, said, 2)
+
+
+def test_the_fork_server_of_an_ordinary_user_has_no_rights_over_what_it_made(ours: Project):
+    ours.pipeline('@source("csv://data/in.csv")\n@sink("jsonl://out/o.jsonl")')
+    as_stranger: dict[str, Any] = {"user": STRANGER, "group": STRANGER, "extra_groups": ()}
+    up = ours.popen("up", **as_stranger)
+    try:
+        assert up.stderr is not None
+        assert up.stderr.readline().startswith(b"ready")
+        check_rows(ours, ours.run(**as_stranger), 2)
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in ours.processes()]
+        (fork_server,) = (text for text in texts if text.startswith("Name:\truni-forkserver"))
+        told = dict(line.split(":\t", 1) for line in fork_server.splitlines() if ":\t" in line)
+        assert {int(told[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {0}
+    finally:
+        up.terminate()
+        up.communicate(timeout=30)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from runink.errors import LinkLost, Refused
 from runink.sandbox.client import ForkServerLost, ForkServerReady
+from runink.sandbox.ids import ZYGOTE
 from runink.sandbox.protocol import HOST_NETWORK, ISOLATION, NO_NETWORK
 from runink.sandbox.starting import running_spawner
 from sandbox_entries import interfaces
@@ -44,6 +45,11 @@ def range_of(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/uid_map").read_text().split()]
 
 
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
 def ids_of(pids: list[int]) -> set[int]:
     """Return the users that these processes run as, as the machine sees them."""
     texts = (Path(f"/proc/{pid}/status").read_text() for pid in pids)
@@ -69,6 +75,16 @@ async def test_who_lives_in_which_namespaces(tmp_path):
         assert same(online_worker, "self") == {"net"}
         first.close()
         online.close()
+
+
+async def test_a_fork_server_has_no_rights_left_when_it_loads_what_is_foreign(tmp_path):
+    async with world_in(tmp_path) as world:
+        fork_server = await world.fork_server()
+        told = status_of(fork_server)
+        sets = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+        assert {int(told[name], 16) for name in sets} == {0}
+        assert told["NoNewPrivs"] == "1"
+        assert ids_of([fork_server]) == {ZYGOTE}
 
 
 async def test_what_closes_a_slice_off_is_told(tmp_path):
