@@ -40,7 +40,6 @@ REQUEST_S: Final = 5.0  # from the connection to the end of the request's head
 WRITE_S: Final = 10.0  # what Prometheus waits for by default
 LEAVE_S: Final = 0.1  # before that: who has its answer and stays is not cut, but left
 RECEIVE_BYTES: Final = 4096
-ACCEPT_PAUSE_S: Final = 0.1  # when the process is out of descriptors
 _TEXT: Final = "text/plain; charset=utf-8"
 _METHODS: Final = (b"GET", b"HEAD")
 
@@ -77,15 +76,7 @@ class Responder:
         """Take connections for ever, each into a task of its own."""
         async with anyio.create_task_group() as group:
             while True:  # ends by being cancelled
-                await anyio.wait_readable(listener)
-                try:
-                    connection, _ = listener.accept()
-                except BlockingIOError:
-                    continue
-                except OSError as error:
-                    _log.warning("connection not accepted", extra={"error": str(error)})
-                    await anyio.sleep(ACCEPT_PAUSE_S)
-                    continue
+                connection = await sockets.accepted(listener)
                 if self._open >= CONNECTIONS_MAX and not self._make_room():
                     connection.close()
                     self._cut += 1

@@ -42,7 +42,6 @@ from runink.wire.link import Link
 from runink.wire.session import HANDSHAKE_S, Admit, Session, admit_all
 
 LINKS_MAX: Final = 512  # of one listener; a cluster has some ten nodes, a node some ten terminals
-ACCEPT_PAUSE_S: Final = 0.1  # when the process is out of descriptors
 
 _log = logging.getLogger(__name__)
 
@@ -175,15 +174,7 @@ async def _accept(
 
     async with anyio.create_task_group() as group:
         while True:  # ends by being cancelled
-            await anyio.wait_readable(listener)
-            try:
-                connection, _ = listener.accept()
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                _log.warning("connection not accepted", extra={"error": str(error)})
-                await anyio.sleep(ACCEPT_PAUSE_S)
-                continue
+            connection = await sockets.accepted(listener)
             try:
                 places.acquire_nowait()
             except anyio.WouldBlock:

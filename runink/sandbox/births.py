@@ -385,8 +385,9 @@ class Births:
     def _record_of(self, cell: Cell) -> Record | None:
         """Return the launch that waits for this cell to begin."""
         record = self._register.named(cell.slice)
-        is_its = record is not None and record.cell == cell.number
-        return record if is_its and record is not None and record.state is State.FORKING else None
+        if record is None or record.cell != cell.number or record.state is not State.FORKING:
+            return None
+        return record
 
 
 def _at(step: int) -> str:

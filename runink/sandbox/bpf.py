@@ -22,7 +22,6 @@ IF_EQUAL: Final = 0x15
 IF_AT_LEAST: Final = 0x35
 IF_ANY_BIT: Final = 0x45
 RETURN: Final = 0x06
-CONDITIONS: Final = (IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT)
 JUMP_MAX: Final = 255
 OPERATIONS_MAX: Final = 4096  # BPF_MAXINSNS
 OPERATION: Final = struct.Struct("=HBBI")

@@ -6,7 +6,7 @@
     sealed      `started`                      working
     any         its first process ended        (removed)
 
-Here nothing is decided: `lives.py` does that.
+Here nothing is decided: `births.py` does that.
 """
 
 from __future__ import annotations

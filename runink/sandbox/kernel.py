@@ -6,7 +6,6 @@ Everything here is a system call or a line of /proc; who may be killed is decide
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import signal
@@ -15,28 +14,21 @@ import struct
 import time
 from collections.abc import Iterator
 
-_PR_SET_NAME = 15
-_PR_SET_CHILD_SUBREAPER = 36
+from runink.sandbox.syscalls import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, prctl
+
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 OOM_SCORE_ADJ = b"500"  # of 1000: before any service of the machine, after who offers itself fully
 SUN_PATH_MAX = 107  # bytes of a Unix socket's address, less the zero at the end
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _prctl(option: int, argument: int | bytes) -> None:
-    if _libc.prctl(option, ctypes.c_char_p(argument) if isinstance(argument, bytes) else argument):
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl {option}: {os.strerror(number)}")
 
 
 def become_subreaper() -> None:
     """Make this process the parent of every descendant that loses its own."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def name_process(name: str) -> None:
     """Set the name that ps and top show; the kernel keeps 15 bytes."""
-    _prctl(_PR_SET_NAME, name.encode()[:15])
+    prctl(PR_SET_NAME, name.encode()[:15])
 
 
 def offer_to_oom_killer() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import os
 import socket
 import stat
@@ -19,12 +20,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import anyio
+
 from runink.errors import Conflict, Forbidden, LinkLost, NotFound, Refused
 
+ACCEPT_PAUSE_S: Final = 0.1  # when the process is out of descriptors
 BACKLOG: Final = 128
 SOCKET_MODE: Final = 0o600
 _ADDRESS_BYTES_MAX: Final = 107  # of `sun_path`, with its final zero
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
+
+_log = logging.getLogger(__name__)
 
 
 def listen_unix(path: Path) -> socket.socket:
@@ -80,6 +86,19 @@ def connect_unix(path: Path) -> socket.socket:
             f"cannot connect to {path}: {error.strerror or error}", hint="try again"
         ) from error
     return connection
+
+
+async def accepted(listener: socket.socket) -> socket.socket:
+    """Wait for the next connection to a listener that does not block. Out of descriptors it waits and tries again; what else goes wrong with one is logged."""
+    while True:  # ends with a connection, or by being cancelled
+        await anyio.wait_readable(listener)
+        try:
+            return listener.accept()[0]
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            _log.warning("connection not accepted", extra={"error": str(error)})
+            await anyio.sleep(ACCEPT_PAUSE_S)
 
 
 def peer_uid(connection: socket.socket) -> int:
