@@ -18,6 +18,7 @@ from runink.sandbox import syscalls
 CGROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = {"memory", "cpu", "pids", "io"}
 LANDLOCK_ACCESS_FS_WRITE_FILE = 1 << 1
+PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 SECCOMP_RET_ERRNO = 0x00050000
 SECCOMP_RET_ALLOW = 0x7FFF0000
@@ -123,7 +124,7 @@ def test_seccomp_answers_in_the_place_of_a_system_call() -> None:
         program = ctypes.create_string_buffer(code, len(code))
         head = struct.pack("HxxxxxxQ", len(instructions), ctypes.addressof(program))
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-        syscalls.prctl(syscalls.PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head)
+        syscalls.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head)
         sethostname()
 
     assert outcome_in_child(sethostname_under_seccomp) == errno.EXDEV
