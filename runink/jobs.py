@@ -1,6 +1,6 @@
-"""What a slice is told and what it answers: plain values, free of Arrow, shared by agent and slice.
+"""What a slice is to do and what it answers: plain values, free of Arrow, shared by agent and slice.
 
-A slice gets one job, does it and ends.  Descriptors travel beside the job in the launch request; the job names them by their
+A slice gets one job, in its document (`documents.py`), does it and ends.  Descriptors travel beside the job in the launch request; the job names them by their
 place in that list, because their numbers differ on the two sides.
 """
 
@@ -83,8 +83,6 @@ class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
     """
 
     ticket: Ticket
-    herd: HerdName
-    pipeline: str
     project: str
     bundle: str
     scratch: str

@@ -58,6 +58,7 @@ from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 from runink.storage.disk import RealDisk
+from runink.stores import Stores, read_stores
 
 ENTRY: Final = "runink.actors.slice:main"
 PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs
@@ -267,12 +268,18 @@ async def _start_agent(
         reserved=settings.reserved,
         capabilities=settings.capabilities,
     )
+    stores = read_stores(os.environ)
     agent = partial(
         Agent,
         runs=control.runs,
         spawner=spawner,
         node=node,
-        workplace=Workplace(settings.state, _network(settings), is_plain=not settings.is_isolated),
+        workplace=Workplace(
+            settings.state,
+            _network(settings, stores),
+            is_plain=not settings.is_isolated,
+            stores=stores,
+        ),
         now_ms=now_ms,
         metrics=metrics,
         look=partial(_looked, settings.state),
@@ -280,11 +287,12 @@ async def _start_agent(
     await _start(worker, AGENT, lambda: agent(BarnClient(control.barn)))
 
 
-def _network(settings: NodeSettings) -> NodeNetwork:
+def _network(settings: NodeSettings, stores: Stores) -> NodeNetwork:
     """Return what this node says of its network."""
     tables = (Path("/proc/net/fib_trie"), Path("/proc/net/if_inet6"))
     found = (path.read_text(encoding="ascii") if path.exists() else "" for path in tables)
-    return NodeNetwork(settings.shares_network, own_addresses(*found), endpoints_of(os.environ))
+    endpoints = endpoints_of(os.environ) | stores.endpoints
+    return NodeNetwork(settings.shares_network, own_addresses(*found), endpoints)
 
 
 def _looked(state: Path, node: NodeRecord) -> NodeRecord:

@@ -17,10 +17,14 @@ from runink.pipes.batch import Batch
 from runink.pipes.dead_letter import dead_batch
 from runink.pipes.edge import ConsumerGone, EdgeReader, EdgeWriter, ProducerFailed
 from runink.steps.doors import Plan, SinkWriter, SourceReader
+from runink.stores import NO_STORES, Stores
 
 
 class RealDoors:
-    """See `steps.doors.Doors`."""
+    """See `steps.doors.Doors`. Sources and sinks in object stores are reached by `stores`."""
+
+    def __init__(self, stores: Stores = NO_STORES) -> None:
+        self._stores = stores
 
     @property
     def neighbour_failures(self) -> tuple[type[BaseException], ...]:
@@ -29,19 +33,19 @@ class RealDoors:
     def source(
         self, node: Source, *, root: Path, staged: tuple[str, ...], stdin_fd: int | None
     ) -> SourceReader:
-        return open_source(node, root=root, staged=staged, stdin_fd=stdin_fd)
+        return open_source(node, root=root, staged=staged, stdin_fd=stdin_fd, stores=self._stores)
 
     def sink(self, node: Sink, *, root: Path, ticket: Ticket, stdout_fd: int | None) -> SinkWriter:
-        return open_sink(node, root=root, ticket=ticket, stdout_fd=stdout_fd)
+        return open_sink(node, root=root, ticket=ticket, stdout_fd=stdout_fd, stores=self._stores)
 
     def publish(self, prepared: Prepared) -> None:
-        publish(prepared)
+        publish(prepared, stores=self._stores)
 
     def discard(self, prepared: Prepared) -> None:
-        discard(prepared)
+        discard(prepared, stores=self._stores)
 
     def leftovers(self, node: Sink, *, root: Path, ticket: Ticket) -> None:
-        leftovers(node, root=root, ticket=ticket)
+        leftovers(node, root=root, ticket=ticket, stores=self._stores)
 
     def plan(self, spec: ContractSpec) -> Plan:
         return compile_plan(spec)

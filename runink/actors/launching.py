@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,25 +22,26 @@ from runink.actors.shown import Shown, shown_to
 from runink.barn.keyvalue import KeyValue
 from runink.clients.barn import decode_value
 from runink.dag import Dag, Link, Step
+from runink.documents import DocumentBytes, SliceDocument, encode_document
 from runink.errors import Overloaded, Refused, Unavailable
-from runink.jobs import CompareJob, Port, PublishJob, SliceJob, Transport
+from runink.jobs import CompareJob, Port, PublishJob, Transport
 from runink.networks import Network, NodeNetwork, granted
 from runink.pipes.open import open_pipe, open_slots
-from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job
+from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job, context_of
 from runink.runs.records import HerdRecord, RunRecord, SliceRecord, Task
 from runink.sandbox.client import Bind, SliceWanted
 from runink.sandbox.protocol import ISOLATION
-
-ENVIRONMENT_PREFIXES = ("AWS_", "RUNINK_")  # what object stores and users' own settings go by
+from runink.stores import NO_STORES, Stores
 
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where a node keeps what belongs to runs."""
+    """Where a node keeps what belongs to runs, and how it reaches what lies elsewhere."""
 
     state: Path
     network: NodeNetwork = NodeNetwork()  # noqa: RUF009 - frozen
     is_plain: bool = False  # slices are processes without isolation
+    stores: Stores = NO_STORES
 
     def folders(self, run: RunRecord, environment: str = "") -> Folders:
         return Folders(str(self.bundle(run)), str(self.run_folder(run.run)), environment)
@@ -58,15 +59,14 @@ class Workplace:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A slice that is to be launched. `name` is its name at the spawner, `modules` what its steps import."""
+    """A slice that is to be launched. `name` is its name at the spawner, `document` all that it is told, `modules` what its steps import."""
 
     record: SliceRecord
     name: str
-    job: bytes
+    document: DocumentBytes
     project: str
     shown: Shown
     wall_time_s: float
-    environment: Mapping[str, str]
     network: Network
     scratch: Path | None = None
     inputs: tuple[Port, ...] = ()
@@ -95,13 +95,6 @@ def process_name(record: SliceRecord) -> str:
     return f"{record.herd}/{record.run}/{record.slice}/{record.attempt}"
 
 
-def environment() -> dict[str, str]:
-    """Return what a slice gets of the agent's environment, beside what the spawner gives every slice."""
-    return {
-        name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIXES)
-    }
-
-
 def launches_of(
     dag: Dag,
     run: RunRecord,
@@ -112,18 +105,28 @@ def launches_of(
 ) -> list[Launch]:
     """Return what is to be launched for these slices of a run. `packages` is the folder of its own packages, if it has any."""
     folders = workplace.folders(run, packages)
-    given = environment()
     found = []
     for record in records:
         if record.task is Task.CHAIN:
             plan = chain_plan(dag, run, record, slices=slices, folders=folders)
             spec = next(spec for spec in dag.slices if spec.id == record.slice)
-            network = granted(spec.network, spec.reaches, workplace.network)
-            found.append(_chain(run, record, plan, given, network.network))
+            network = granted(spec.network, spec.reaches, workplace.network).network
+            document = SliceDocument(
+                job=plan.job,
+                context=context_of(dag, run, record, network),
+                stores=workplace.stores.needed_for(spec.reaches),
+            )
+            found.append(_chain(_launch(run, record, document), run, plan))
         else:
             job = closing_job(dag, run, record, slices=slices, folders=folders)
-            network = granted(Network.NONE, _places(job), workplace.network)
-            found.append(_closing(run, record, job, given, network.network))
+            places = _places(job)
+            network = granted(Network.NONE, places, workplace.network).network
+            document = SliceDocument(
+                job=job,
+                context=context_of(dag, run, record, network),
+                stores=workplace.stores.needed_for(places),
+            )
+            found.append(_launch(run, record, document))
     return found
 
 
@@ -135,50 +138,34 @@ def _places(job: PublishJob | CompareJob) -> list[str]:
     return [*prepared, *(sink.path for sink in job.sinks)]
 
 
-def _chain(
-    run: RunRecord,
-    record: SliceRecord,
-    plan: ChainPlan,
-    given: Mapping[str, str],
-    network: Network,
-) -> Launch:
-    steps = [node for node in plan.job.nodes if isinstance(node, Step)]
-    shown = shown_to(plan.job) | ({plan.job.scratch: True} if plan.uses_scratch else {})
+def _launch(run: RunRecord, record: SliceRecord, document: SliceDocument) -> Launch:
+    shown = shown_to(document.job) | dict.fromkeys(document.stores.files(), False)
     return Launch(
         record=showing(record, shown),
         name=process_name(record),
-        job=encode_job(plan.job),
+        document=encode_document(document),
         project=run.project,
         shown=shown,
         wall_time_s=run.wall_time_s,
-        environment=given,
-        network=network,
-        scratch=Path(plan.job.scratch) if plan.uses_scratch else None,
-        inputs=plan.job.inputs,
-        outputs=plan.job.outputs,
-        stdin=run.stdin if plan.uses_stdin else "",
-        stdout=run.stdout if plan.uses_stdout else "",
-        modules=frozenset(module for step in steps for module in step.modules),
+        network=document.context.settings.network,
     )
 
 
-def _closing(
-    run: RunRecord,
-    record: SliceRecord,
-    job: PublishJob | CompareJob,
-    given: Mapping[str, str],
-    network: Network,
-) -> Launch:
-    shown = shown_to(job)
-    return Launch(
-        record=showing(record, shown),
-        name=process_name(record),
-        job=encode_job(job),
-        project=run.project,
+def _chain(launch: Launch, run: RunRecord, plan: ChainPlan) -> Launch:
+    """Return the launch with what a chain has beside other slices."""
+    job = plan.job
+    steps = [node for node in job.nodes if isinstance(node, Step)]
+    shown = launch.shown | ({job.scratch: True} if plan.uses_scratch else {})
+    return replace(
+        launch,
+        record=showing(launch.record, shown),
         shown=shown,
-        wall_time_s=run.wall_time_s,
-        environment=given,
-        network=network,
+        scratch=Path(job.scratch) if plan.uses_scratch else None,
+        inputs=job.inputs,
+        outputs=job.outputs,
+        stdin=run.stdin if plan.uses_stdin else "",
+        stdout=run.stdout if plan.uses_stdout else "",
+        modules=frozenset(module for step in steps for module in step.modules),
     )
 
 
@@ -203,25 +190,16 @@ def slice_wanted(
         name=launch.name,
         attempt=record.attempt,
         herd=record.herd,
-        job=launch.job,
+        job=launch.document,
         cwd=launch.project,
         descriptors=descriptors,
         binds=binds,
-        environment=launch.environment,
         wall_time_s=launch.wall_time_s,
         **limits_of(record),
         network=launch.network.value,
         network_policy=policy if launch.network is Network.EGRESS else "",
         without=(ISOLATION,) if is_plain else (),
     )
-
-
-_encoder = msgspec.msgpack.Encoder()
-
-
-def encode_job(job: SliceJob) -> bytes:
-    """Return a job as the slice gets it (`actors/slice.py` decodes it)."""
-    return _encoder.encode(job)
 
 
 @contextmanager

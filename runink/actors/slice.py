@@ -1,6 +1,6 @@
 """A slice's life, in its own process: takes its job, does it, tells the agent, ends.
 
-    job           decoded from what the launch brought
+    document      decoded from what the launch brought: its job, what its steps may know, how object stores are reached
     control       a frame for each `Progress`, one `Done` or `Failed` at the end
     SIGTERM       the agent wants it to end: the chain is cancelled, cleans up what it wrote aside, and says so
     the end of    nobody is left who would want the result (agent and spawner are gone): it is cancelled, and ends by force if that takes
@@ -20,29 +20,28 @@ import threading
 import time
 from typing import Final, assert_never
 
-import msgspec
-
 from runink.actors.doors import RealDoors
-from runink.errors import LinkLost
-from runink.jobs import ChainJob, CompareJob, Done, Failed, PublishJob, SliceJob
+from runink.documents import SliceDocument, decode_document
+from runink.errors import LinkLost, RuninkError, to_wire
+from runink.jobs import ChainJob, CompareJob, Done, Failed, PublishJob
 from runink.steps.chain import cancel_on_signals, run_chain
 from runink.steps.comparing import run_compare
+from runink.steps.context import giving
 from runink.steps.publish import run_publish
 from runink.wire.blocking import BlockingChannel
 
 END_S: Final = 5.0  # for a slice that nobody waits for any more; a batch takes far less
 EXIT_FAILED: Final = 1
-_decode: Final = msgspec.msgpack.Decoder(SliceJob).decode
 
 
-def main(job: bytes, control: int, descriptors: list[int]) -> int:
-    """Do the job, report, and return the exit code: 0 if it was done. See `sandbox.birth` for who calls this."""
+def main(document: bytes, control: int, descriptors: list[int]) -> int:
+    """Do the document's job, report, and return the exit code: 0 if it was done. See `sandbox.birth` for who calls this."""
     cancel_on_signals()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a step's lines are shown as they come
     channel = BlockingChannel(control)
     threading.Thread(target=_watch, args=(control,), name="control", daemon=True).start()
     try:
-        report = _done(_decode(job), channel, descriptors)
+        report = _report(document, channel, descriptors)
         channel.send(report)
     except LinkLost as error:
         print(f"this slice cannot report: {error.text}; {error.hint}", file=sys.stderr)  # noqa: T201 - its log is all that is left
@@ -50,8 +49,19 @@ def main(job: bytes, control: int, descriptors: list[int]) -> int:
     return 0 if isinstance(report, Done) else EXIT_FAILED
 
 
-def _done(job: SliceJob, channel: BlockingChannel, descriptors: list[int]) -> Done | Failed:
-    doors = RealDoors()
+def _report(data: bytes, channel: BlockingChannel, descriptors: list[int]) -> Done | Failed:
+    try:
+        document = decode_document(data)
+    except RuninkError as error:
+        return Failed(to_wire(error))
+    with giving(document.context):
+        return _done(document, channel, descriptors)
+
+
+def _done(
+    document: SliceDocument, channel: BlockingChannel, descriptors: list[int]
+) -> Done | Failed:
+    job, doors = document.job, RealDoors(document.stores)
     match job:
         case ChainJob():
             return run_chain(job, descriptors, channel.send, doors=doors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from runink.dag import Dag, Sink, Source
 from runink.errors import NotFound
 from runink.runs.jobs import kept_dead_letter
 from runink.runs.records import PipelineRecord, RunRecord, RunState
+from runink.stores import read_stores
 
 ROWS_SHOWN: Final = 20
 OURS: Final = "dead_"  # what the names of our own columns in a dead letter begin with
@@ -105,9 +107,10 @@ def _letters(record: RunRecord, dag: Dag, folder: Path) -> list[tuple[Sink, str]
 def _rows(letters: list[tuple[Sink, str]]) -> Iterator[dict[str, Any]]:
     from runink.connectors.sources import open_source  # noqa: PLC0415 - Arrow, which no other command needs
 
+    stores = read_stores(os.environ)
     for sink, path in letters:
         node = Source(sink.id, sink.scenario, sink.uri, sink.format, sink.path)
-        reader = open_source(node, root=Path(), staged=(path,), stdin_fd=None)
+        reader = open_source(node, root=Path(), staged=(path,), stdin_fd=None, stores=stores)
         try:
             for batch in reader.batches():
                 for place in range(batch.data.num_rows):

@@ -20,6 +20,7 @@ from runink.connectors.inputs import STDIN, Input, forbidden
 from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.dag import Source
 from runink.errors import Invalid, NotFound, Refused
+from runink.stores import NO_STORES, Stores
 
 FILES_MAX: Final = 100_000  # of a glob: more are a mistake, and their names alone fill the memory
 NEAR_NAMES_MAX: Final = 3
@@ -28,11 +29,16 @@ UPLOAD_ID: Final = "?uploadId="  # behind a place on S3 where something is not p
 
 
 def inputs_of(
-    node: Source, *, root: Path, staged: tuple[str, ...], stdin_fd: int | None
+    node: Source,
+    *,
+    root: Path,
+    staged: tuple[str, ...],
+    stdin_fd: int | None,
+    stores: Stores = NO_STORES,
 ) -> tuple[Input, ...]:
     """Return what the source reads, at least one. Raises NotFound where nothing is there, Refused for what cannot be read."""
     if staged:
-        return _staged(node, staged)
+        return _staged(node, staged, stores)
     if node.path == STDIN:
         if stdin_fd is None:
             raise Refused(
@@ -42,7 +48,7 @@ def inputs_of(
             )
         return (Input("standard input", STDIN, stdin_fd),)
     if "://" in node.path:
-        return tuple(Input(uri, uri) for uri in _remote(node.path))
+        return tuple(Input(uri, uri, stores=stores) for uri in _remote(node.path, stores))
     try:
         return tuple(Input(_shown(path), str(root / path)) for path in _local(node.path, root))
     except PermissionError as error:
@@ -55,7 +61,7 @@ def _shown(path: str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def _staged(node: Source, staged: tuple[str, ...]) -> tuple[Input, ...]:
+def _staged(node: Source, staged: tuple[str, ...], stores: Stores) -> tuple[Input, ...]:
     """Return what a sink of this run has prepared, under the name that it will have."""
     if any(UPLOAD_ID in location for location in staged):
         raise Refused(
@@ -64,7 +70,7 @@ def _staged(node: Source, staged: tuple[str, ...]) -> tuple[Input, ...]:
             hint="let the scenario in front write a local file, or read it in a pipeline of its own",
         )
     whole = node.path if len(staged) == 1 else ""
-    return tuple(Input(whole or location, location) for location in staged)
+    return tuple(Input(whole or location, location, stores=stores) for location in staged)
 
 
 def _local(path: str, root: Path) -> list[str]:
@@ -159,8 +165,8 @@ def _plain_parts(path: str, folder: Path) -> Iterator[str]:
                 _check_link(name, folder / entry.name, path, folder)
 
 
-def _remote(pattern: str) -> list[str]:
-    filesystem, key = filesystem_of(pattern)
+def _remote(pattern: str, stores: Stores) -> list[str]:
+    filesystem, key = filesystem_of(pattern, stores)
     try:
         filesystem.invalidate_cache()
         if not glob.has_magic(pattern):

@@ -24,6 +24,7 @@ import pyarrow as pa
 from runink.connectors.compression import Compression, Readable, compression_of, decompressed
 from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.errors import Forbidden, Invalid, NotFound, Refused, RuninkError, Unavailable
+from runink.stores import NO_STORES, Stores
 
 STDIN: Final = "-"
 SCAN_BYTES: Final = 1 << 20
@@ -31,11 +32,12 @@ SCAN_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file. `location` is an absolute path or a URI; `descriptor` is there for standard input."""
+    """One file. `location` is an absolute path or a URI, reached by `stores`; `descriptor` is there for standard input."""
 
     origin: str
     location: str
     descriptor: int | None = None
+    stores: Stores = NO_STORES
 
     @property
     def once(self) -> bool:
@@ -62,7 +64,7 @@ class Input:
         if self.descriptor is not None:
             return io.FileIO(self.descriptor, closefd=False)
         if self.is_remote:
-            return _RemoteFile(self.location)
+            return _RemoteFile(self.location, self.stores)
         if Path(self.location).is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
         return io.FileIO(self.location)
@@ -149,9 +151,9 @@ def _native(file: io.FileIO, location: str) -> pa.NativeFile:
 class _RemoteFile:
     """A file elsewhere. What its package raises is told as what it means, also in the middle: it is seldom an OSError, and never our mistake."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, stores: Stores) -> None:
         self._uri = uri
-        filesystem, key = filesystem_of(uri)
+        filesystem, key = filesystem_of(uri, stores)
         self._file = self._told(filesystem.open, key, "rb")
 
     @property

@@ -25,49 +25,50 @@ from runink.connectors.local_files import check_target, make_folder, remove, syn
 from runink.connectors.remote_files import filesystem_of, remote_exists, told_remote
 from runink.connectors.s3_uploads import Bucket, UploadFile, abort_marked, is_marked
 from runink.connectors.sinks import already_there
-from runink.connectors.targets import STDOUT, is_remote, is_s3, target_of
+from runink.connectors.targets import STDOUT, is_remote, target_of
 from runink.dag import Mode, Sink
 from runink.errors import Conflict, Unavailable
 from runink.jobs import Prepared, Ticket
+from runink.stores import NO_STORES, Stores, is_s3
 
 READ_BYTES: Final = 1 << 20
 _OBJECT_STORES: Final = frozenset({"gs", "gcs", "az", "abfs", "abfss"})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-def publish(prepared: Prepared) -> None:
+def publish(prepared: Prepared, *, stores: Stores = NO_STORES) -> None:
     """Make it visible. Raises Conflict where it may not replace what is there, or is lost; Refused or Unavailable."""
     match prepared.kind:
         case "file":
             if is_remote(prepared.target):
-                _upload(prepared)
+                _upload(prepared, stores)
             else:
                 _publish_file(prepared)
         case "multipart":
-            _complete(prepared)
+            _complete(prepared, stores)
 
 
-def discard(prepared: Prepared) -> None:
+def discard(prepared: Prepared, *, stores: Stores = NO_STORES) -> None:
     """Take away what lies aside. What has been published stays. Raises Refused or Unavailable."""
     match prepared.kind:
         case "file":
-            _remove_aside(Path(prepared.aside), prepared.target, prepared.uri)
+            _remove_aside(Path(prepared.aside), prepared.target, prepared.uri, stores)
         case "multipart":
-            Bucket(prepared.target, prepared.uri).abort(prepared.extra["upload"])
+            Bucket(prepared.target, prepared.uri, stores).abort(prepared.extra["upload"])
 
 
-def leftovers(node: Sink, *, root: Path, ticket: Ticket) -> None:
+def leftovers(node: Sink, *, root: Path, ticket: Ticket, stores: Stores = NO_STORES) -> None:
     """Take away what a killed slice has left aside for the sink. Raises Refused or Unavailable."""
     if node.path == STDOUT:
         return
     target = target_of(node, root=root, ticket=ticket)
     if target.is_multipart:
-        abort_marked(target.place, node.uri, mark=target.mark)
+        abort_marked(target.place, node.uri, stores, mark=target.mark)
     else:
-        _remove_aside(Path(target.aside), target.place, node.uri)
+        _remove_aside(Path(target.aside), target.place, node.uri, stores)
 
 
-def _remove_aside(aside: Path, place: str, uri: str) -> None:
+def _remove_aside(aside: Path, place: str, uri: str, stores: Stores) -> None:
     try:
         remove(aside)
         if not is_remote(place):
@@ -75,14 +76,14 @@ def _remove_aside(aside: Path, place: str, uri: str) -> None:
     except OSError as error:
         raise told(error, uri) from error
     if is_s3(place):
-        abort_marked(place, uri, mark=aside.name)
+        abort_marked(place, uri, stores, mark=aside.name)
     elif is_remote(place):
-        _remove_put(aside, place, uri)
+        _remove_put(aside, place, uri, stores)
 
 
-def _remove_put(aside: Path, place: str, uri: str) -> None:
+def _remove_put(aside: Path, place: str, uri: str, stores: Stores) -> None:
     """Take away what `_put` has put beside a remote target and could not move."""
-    filesystem, key = filesystem_of(place)
+    filesystem, key = filesystem_of(place, stores)
     try:
         beside = _beside(key, aside)
         filesystem.invalidate_cache()
@@ -193,26 +194,26 @@ def _lost(prepared: Prepared) -> Conflict:
 # Files elsewhere.
 
 
-def _upload(prepared: Prepared) -> None:
+def _upload(prepared: Prepared, stores: Stores) -> None:
     """Bring a file that lies aside here to where it belongs, whole. Doing it again puts the same object there."""
     aside = Path(prepared.aside)
     if not _is_there(aside):
-        if not _is_uploaded(prepared):
+        if not _is_uploaded(prepared, stores):
             raise _lost(prepared)
         return
-    if prepared.mode == Mode.ERROR.value and remote_exists(prepared.target, prepared.uri):
-        if not _is_uploaded(prepared):
+    if prepared.mode == Mode.ERROR.value and remote_exists(prepared.target, prepared.uri, stores):
+        if not _is_uploaded(prepared, stores):
             raise already_there(prepared.uri)
     elif is_s3(prepared.target):
-        _upload_s3(aside, prepared)
+        _upload_s3(aside, prepared, stores)
     else:
-        _put(aside, prepared)
+        _put(aside, prepared, stores)
     remove(aside)
 
 
-def _put(aside: Path, prepared: Prepared) -> None:
+def _put(aside: Path, prepared: Prepared, stores: Stores) -> None:
     """Put the file there: under its name at once where that shows whole objects only, else under another first."""
-    filesystem, key = filesystem_of(prepared.target)
+    filesystem, key = filesystem_of(prepared.target, stores)
     beside = _beside(key, aside)
     try:
         filesystem.makedirs(key.rpartition("/")[0], exist_ok=True)
@@ -233,15 +234,15 @@ def _shows_whole_objects(place: str) -> bool:
     return place.partition("://")[0] in _OBJECT_STORES
 
 
-def _upload_s3(aside: Path, prepared: Prepared) -> None:
-    abort_marked(prepared.target, prepared.uri, mark=aside.name)
-    upload = UploadFile(prepared.target, prepared.uri, mark=aside.name)
+def _upload_s3(aside: Path, prepared: Prepared, stores: Stores) -> None:
+    abort_marked(prepared.target, prepared.uri, stores, mark=aside.name)
+    upload = UploadFile(prepared.target, prepared.uri, stores, mark=aside.name)
     with aside.open("rb") as file:
         while data := file.read(READ_BYTES):
             upload.write(data)
     upload.sync()
     found = upload.extra()
-    bucket = Bucket(prepared.target, prepared.uri)
+    bucket = Bucket(prepared.target, prepared.uri, stores)
     if not bucket.complete(found["upload"], found["parts"], only_new=False):
         raise Unavailable(
             f"{prepared.uri}: somebody has aborted its upload",
@@ -250,8 +251,8 @@ def _upload_s3(aside: Path, prepared: Prepared) -> None:
         )
 
 
-def _is_uploaded(prepared: Prepared) -> bool:
-    filesystem, key = filesystem_of(prepared.target)
+def _is_uploaded(prepared: Prepared, stores: Stores) -> bool:
+    filesystem, key = filesystem_of(prepared.target, stores)
     try:
         filesystem.invalidate_cache()
         if not filesystem.exists(key) or filesystem.size(key) != prepared.bytes:
@@ -262,8 +263,8 @@ def _is_uploaded(prepared: Prepared) -> bool:
         raise told_remote(error, prepared.uri) from error
 
 
-def _complete(prepared: Prepared) -> None:
-    bucket = Bucket(prepared.target, prepared.uri)
+def _complete(prepared: Prepared, stores: Stores) -> None:
+    bucket = Bucket(prepared.target, prepared.uri, stores)
     only_new = prepared.mode == Mode.ERROR.value
     mark = prepared.extra["mark"]
     found = bucket.mark_of_object() if only_new else None

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.errors import Refused
+from runink.stores import Stores
 
 PART_BYTES: Final = 8 << 20  # S3 takes 5 MiB and more
 PARTS_A_SIZE: Final = 1000  # then parts grow by PART_BYTES: 10,000 parts of one size end at 80 GB
@@ -31,8 +32,8 @@ MARK_KEY: Final = "runink"  # of the object's metadata
 class UploadFile:
     """A file that goes up in parts. Raises Refused or Unavailable."""
 
-    def __init__(self, place: str, uri: str, *, mark: str) -> None:
-        self._bucket = Bucket(place, uri)
+    def __init__(self, place: str, uri: str, stores: Stores, *, mark: str) -> None:
+        self._bucket = Bucket(place, uri, stores)
         self._uri = uri
         self._buffer = bytearray()
         self._parts: list[tuple[int, str]] = []
@@ -89,9 +90,9 @@ def mark_sizes(mark: str) -> dict[int, int]:
     }
 
 
-def abort_marked(place: str, uri: str, *, mark: str) -> None:
+def abort_marked(place: str, uri: str, stores: Stores, *, mark: str) -> None:
     """Abort what a killed writer with that mark has left of its upload. Raises Refused or Unavailable."""
-    bucket = Bucket(place, uri)
+    bucket = Bucket(place, uri, stores)
     sizes = mark_sizes(mark)
     for upload_id in list(bucket.uploads()):
         found = bucket.first_parts(upload_id)
@@ -102,10 +103,10 @@ def abort_marked(place: str, uri: str, *, mark: str) -> None:
 class Bucket:
     """What we ask of S3 about one key. Raises Refused or Unavailable, with the URI."""
 
-    def __init__(self, place: str, uri: str) -> None:
+    def __init__(self, place: str, uri: str, stores: Stores) -> None:
         self.place = place
         self._uri = uri
-        self._filesystem, path = filesystem_of(place)
+        self._filesystem, path = filesystem_of(place, stores)
         bucket, _, key = path.partition("/")
         self._where = {"Bucket": bucket, "Key": key}
         if not key:

@@ -26,6 +26,7 @@ from runink.errors import Conflict, Refused
 from runink.jobs import Prepared, Ticket
 from runink.pipes.arrow_output import ArrowOutput
 from runink.pipes.batch import Batch
+from runink.stores import NO_STORES, Stores
 
 
 class Output(Protocol):
@@ -36,23 +37,30 @@ class Output(Protocol):
     def discard(self) -> None: ...
 
 
-def open_sink(node: Sink, *, root: Path, ticket: Ticket, stdout_fd: int | None) -> Writer:
+def open_sink(
+    node: Sink,
+    *,
+    root: Path,
+    ticket: Ticket,
+    stdout_fd: int | None,
+    stores: Stores = NO_STORES,
+) -> Writer:
     """Begin to write aside. Raises Refused or Unavailable."""
     if node.path == STDOUT:
         return Writer(node, _Stdout(node, stdout_fd), target=None)
     target = target_of(node, root=root, ticket=ticket)
-    check_free(target)
+    check_free(target, stores)
     if target.is_multipart:
-        return Writer(node, UploadFile(target.place, node.uri, mark=target.mark), target)
+        return Writer(node, UploadFile(target.place, node.uri, stores, mark=target.mark), target)
     aside = AsideFile(target.aside, node.uri, replaces=target.place, is_private=target.is_remote)
     return Writer(node, aside, target)
 
 
-def check_free(target: Target) -> None:
+def check_free(target: Target, stores: Stores) -> None:
     """Raise Refused if the target cannot be written, Conflict if it is there and must not be."""
     if target.is_remote:
-        filesystem_of(target.place)  # tells early that no package serves it
-        exists = target.mode is Mode.ERROR and remote_exists(target.place, target.uri)
+        filesystem_of(target.place, stores)  # tells early that no package serves it
+        exists = target.mode is Mode.ERROR and remote_exists(target.place, target.uri, stores)
     else:
         check_target(target.whole, target.uri, is_folder=target.mode is Mode.APPEND)
         exists = target.mode is Mode.ERROR and os.path.lexists(target.place)

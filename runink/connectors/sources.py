@@ -21,15 +21,21 @@ from runink.connectors.json_source import JsonSource
 from runink.dag import Format, Source
 from runink.pipes.batch import Batch
 from runink.pipes.plain import pieces
+from runink.stores import NO_STORES, Stores
 
 Read = Callable[[Input], Iterator[pa.Table]]
 
 
 def open_source(
-    node: Source, *, root: Path, staged: tuple[str, ...], stdin_fd: int | None
+    node: Source,
+    *,
+    root: Path,
+    staged: tuple[str, ...],
+    stdin_fd: int | None,
+    stores: Stores = NO_STORES,
 ) -> Files:
     """Find the source's files. Raises NotFound, Refused or Invalid; what is wrong inside them is told while they are read."""
-    inputs = inputs_of(node, root=root, staged=staged, stdin_fd=stdin_fd)
+    inputs = inputs_of(node, root=root, staged=staged, stdin_fd=stdin_fd, stores=stores)
     return Files(inputs, _read(node))
 
 

@@ -23,6 +23,7 @@ from typing import Final
 from runink.connectors.compression import compression_of
 from runink.dag import Mode, Sink
 from runink.jobs import ASIDE_FOLDER, Ticket
+from runink.stores import is_s3
 
 NAME_BYTES_MAX: Final = 255  # of a file, on nearly every filesystem
 STDOUT: Final = "-"
@@ -54,10 +55,6 @@ class Target:
 
 def is_remote(place: str) -> bool:
     return "://" in place
-
-
-def is_s3(place: str) -> bool:
-    return place.startswith(("s3://", "s3a://"))
 
 
 def target_of(node: Sink, *, root: Path, ticket: Ticket) -> Target:

@@ -1,4 +1,4 @@
-"""What a slice is told: its job, made from the compiled pipeline and the run's records.
+"""What a slice is told: its job and what its steps may know, made from the compiled pipeline and the run's records.
 
 A link between two slices is an edge, of slots or a pipe; both ends stand in the jobs as places in the slice's list of descriptors, which this module
 orders: inputs, outputs, standard input, standard output, and of each the order of the pipeline's links.
@@ -14,6 +14,7 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source, Sql, Step
+from runink.documents import SliceContext, SliceSettings
 from runink.jobs import (
     ChainJob,
     CompareJob,
@@ -26,7 +27,9 @@ from runink.jobs import (
     Ticket,
     transport_between,
 )
+from runink.networks import Network
 from runink.runs.records import RunRecord, RunState, SliceRecord, Task
+from runink.runs.traces import span_of
 
 STATE_FOLDER: Final = ".runink"
 STANDARD: Final = "-"  # the path of standard input and output
@@ -59,6 +62,31 @@ def ticket_of(record: SliceRecord, *, attempt: int = 0) -> Ticket:
     return Ticket(record.run, record.slice, attempt or record.attempt)
 
 
+def context_of(dag: Dag, run: RunRecord, record: SliceRecord, network: Network) -> SliceContext:
+    """Return what the steps of a slice may know. `record` says what it is held to, `network` which it was given."""
+    cpu_m, memory_bytes, processes, disk_bytes = record.limits.amounts
+    herd = record.herd_limits
+    return SliceContext(
+        herd=run.herd,
+        pipeline=run.pipeline,
+        run=run.run,
+        slice=record.slice,
+        attempt=record.attempt,
+        node=record.node or "",
+        traceparent=span_of(run.run, record.slice, record.attempt).traceparent,
+        parameters=dag.parameters,
+        settings=SliceSettings(
+            network=network,
+            cpu_m=cpu_m,
+            memory_bytes=memory_bytes,
+            processes=processes,
+            disk_bytes=disk_bytes,
+            herd_cpu_m=herd.cpu_m,
+            herd_memory_bytes=herd.memory_bytes,
+        ),
+    )
+
+
 def chain_plan(
     dag: Dag,
     run: RunRecord,
@@ -80,8 +108,6 @@ def chain_plan(
     place = len(inputs) + len(outputs)
     job = ChainJob(
         ticket=ticket_of(record),
-        herd=run.herd,
-        pipeline=run.pipeline,
         project=run.project,
         bundle=folders.bundle,
         scratch=f"{folders.run}/scratch/{record.slice}.{record.attempt}",

@@ -22,8 +22,8 @@ from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
-import msgspec
 
+from runink.documents import decode_document
 from runink.errors import Conflict, LinkLost, RuninkError
 from runink.jobs import Done, SliceJob
 from runink.sandbox.client import Event, Exited, LaunchedSlice, SliceWanted
@@ -137,7 +137,7 @@ class FakeSpawner:
         if name in self.slices:
             raise Conflict(f"slice {name} is there already", code="slice_exists")
         ends, kept = _channels(name, attempt)
-        job = msgspec.msgpack.decode(wanted.job, type=SliceJob)
+        job = decode_document(wanted.job).job
         inodes = tuple(os.fstat(descriptor).st_ino for descriptor in wanted.descriptors)
         fake = FakeSlice(name, attempt, job, inodes, wanted, ends, kept, self._tell)
         self.slices[name] = fake

@@ -25,6 +25,7 @@ from runink.errors import Conflict, NotFound, Refused, RuninkError
 from runink.jobs import Prepared, Ticket
 from runink.names import RunId, SliceId, run_id
 from runink.pipes.batch import Batch
+from runink.stores import NO_STORES
 
 SERVER = """
 import sys
@@ -63,7 +64,7 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An empty bucket, and an environment in which S3 is the test's server."""
     for name, value in environment(endpoint).items():
         monkeypatch.setenv(name, value)
-    filesystem, _ = filesystem_of(f"s3://{BUCKET}")
+    filesystem, _ = filesystem_of(f"s3://{BUCKET}", NO_STORES)
     filesystem.call_s3("create_bucket", Bucket=BUCKET)
     yield filesystem
     for upload in filesystem.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads", ()):
@@ -84,7 +85,7 @@ def environment(endpoint: str) -> dict[str, str]:
 
 
 def _call(method: str, **arguments: Any) -> Any:
-    filesystem, _ = filesystem_of(f"s3://{BUCKET}")
+    filesystem, _ = filesystem_of(f"s3://{BUCKET}", NO_STORES)
     return filesystem.call_s3(method, Bucket=BUCKET, **arguments)
 
 
@@ -335,7 +336,7 @@ def test_an_endpoint_that_is_not_there_is_told(
 ) -> None:
     for name, value in environment("http://127.0.0.1:1").items():
         monkeypatch.setenv(name, value)
-    type(filesystem_of(f"s3://{BUCKET}")[0]).clear_instance_cache()
+    type(filesystem_of(f"s3://{BUCKET}", NO_STORES)[0]).clear_instance_cache()
     with pytest.raises(RuninkError) as caught:
         write(sink("a.csv"), tmp_path, ticket=ticket)
     assert caught.value.code == "remote_failed"

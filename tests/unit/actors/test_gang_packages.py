@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import anyio
-import msgspec
 import pytest
 from msgspec.structs import replace as changed
 from runink.actors.launching import Launching, Workplace, gang_descriptors, launches_of
 from runink.actors.packages import Packages, TakenBack
 from runink.dag import Dag, Each, Function, Resources, Sql, Step
+from runink.documents import decode_document
 from runink.environments.holding import is_used, try_lock
 from runink.environments.lock import NAME, parsed_lock
 from runink.environments.packages import installed
@@ -133,7 +133,8 @@ async def test_slices_get_the_lease_behind_what_their_jobs_name(world: World):
         launches = launches_of(
             dag, run, records, {"a": world.record}, world.workplace, packages.environment
         )
-        (job,) = (msgspec.msgpack.decode(one.job, type=ChainJob) for one in launches)
+        (job,) = (decode_document(one.document).job for one in launches)
+        assert isinstance(job, ChainJob)
         assert job.environment == packages.environment
         with gang_descriptors(launches, packages.leases) as descriptors:
             assert descriptors == [list(packages.leases)]

@@ -8,7 +8,7 @@ import pytest
 from runink.actors.shown import Shown, shown_to
 from runink.dag import Format, Sink, Source
 from runink.jobs import ChainJob, Ticket
-from runink.names import HerdName, RunId, SliceId
+from runink.names import RunId, SliceId
 
 TICKET = Ticket(RunId("01K9ZZZZZZ0000000000000000"), SliceId("one"), 1)
 
@@ -27,7 +27,7 @@ def shown(root: Path, *, source: str = "-", sink: str = "-") -> Shown:
     """Return what a slice that reads and writes these is shown."""
     read = Source("s", "one", f"csv://{source}", Format.CSV, source)
     written = Sink("t", "one", f"csv://{sink}", Format.CSV, sink)
-    job = ChainJob(TICKET, HerdName("ours"), "p", str(root), "", "", (read, written), ())
+    job = ChainJob(TICKET, str(root), "", "", (read, written), ())
     return shown_to(job)
 
 

@@ -33,7 +33,7 @@ from runink.dag import (
     Step,
 )
 from runink.jobs import ChainJob, Done, Failed, NodeFacts, Port, Prepared, Ticket
-from runink.names import HerdName, RunId, SliceId
+from runink.names import RunId, SliceId
 from runink.pipes.batch import Batch
 from runink.steps.chain import run_chain
 
@@ -230,9 +230,7 @@ def job_of(
     cpus: int = 1,
 ) -> ChainJob:
     folder = str(tmp_path)
-    return ChainJob(
-        TICKET, HerdName("h"), "p", folder, folder, folder, nodes, links, inputs, outputs, cpus=cpus
-    )
+    return ChainJob(TICKET, folder, folder, folder, nodes, links, inputs, outputs, cpus=cpus)
 
 
 def run(

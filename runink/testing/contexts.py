@@ -1,0 +1,38 @@
+"""What a step is told about its run, for tests of steps that ask for it.
+
+with running_as(parameters={"day": "2013-07-04"}):
+assert stamped({"a": 1})["day"] == "2013-07-04"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from msgspec.structs import replace as changed
+
+from runink.documents import SliceContext
+from runink.names import HerdName, RunId, SliceId
+from runink.runs.traces import span_of
+from runink.steps.context import giving
+
+RUN = RunId("00000000000000000000000001")
+SLICE = SliceId("one")
+SOME = SliceContext(
+    herd=HerdName("default"),
+    pipeline="tested",
+    run=RUN,
+    slice=SLICE,
+    attempt=1,
+    node="local",
+    traceparent=span_of(RUN, SLICE, 1).traceparent,
+)
+
+
+@contextmanager
+def running_as(**told: Any) -> Iterator[SliceContext]:
+    """Have `runink.context()` answer with these fields, and with some run where none is given. Raises TypeError for a field that there is not."""
+    given = changed(SOME, **told)
+    with giving(given):
+        yield given
