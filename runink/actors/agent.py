@@ -16,15 +16,22 @@ finds a slice `placed` may be sure that nothing of it was written anywhere.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from pathlib import Path
 
 import anyio
 from msgspec.structs import replace as changed
 
-from runink.actors.attending import Attended, Descriptors, Ending, attend, ended, unborn
+from runink.actors.attending import (
+    Attended,
+    Descriptors,
+    Ending,
+    attend,
+    ended,
+    shortened,
+    unborn,
+)
 from runink.actors.exits import Exits
 from runink.actors.launching import (
     Launch,
@@ -39,7 +46,9 @@ from runink.actors.launching import (
     slice_wanted,
 )
 from runink.actors.limiting import begun, held_to
+from runink.actors.log_keeping import KeptLog, LogKeeping
 from runink.actors.node_metrics import NodeMetrics
+from runink.actors.offload import Offload, in_thread
 from runink.actors.packages import Packages, TakenBack
 from runink.actors.pipelines import Pipelines
 from runink.actors.registration import Look, Registration, same
@@ -47,22 +56,21 @@ from runink.actors.shown import binds_of, make_writable
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
+from runink.actors.taking_up import end_all, records_on
 from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, SLICES, herd_key, parse_slice, placement_key, run_key
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
-from runink.clients.barn import BarnClient, Found, decode_value
+from runink.clients.barn import BarnClient, decode_value
 from runink.clients.run_requests import RunRequest, SliceProgress
 from runink.errors import Overloaded, RuninkError
 from runink.jobs import Progress
 from runink.names import RunId
-from runink.observe.slice_logs import SliceLog, log_path
+from runink.observe.slice_logs import log_path
 from runink.runs.records import NodeRecord, Placement, RunRecord, SliceRecord, SliceState
 from runink.runtime.actor import Actor, Context
 from runink.runtime.ref import Ref
-from runink.sandbox.client import Exited, LaunchedSlice, Spawner
+from runink.sandbox.client import LaunchedSlice, Spawner
 from runink.wire.channel import Channel
-
-GRACE_S: Final = 3.0  # for a slice that is told to end
 
 AgentMessage = Loaded | Watched
 _Gang = tuple[RunId, str, int]  # of a run, in an attempt
@@ -82,6 +90,7 @@ class Agent(Actor[AgentMessage]):
         now_ms: Callable[[], int],
         metrics: NodeMetrics,
         look: Look = same,
+        offload: Offload = in_thread,
     ) -> None:
         self._barn = barn
         self._runs = runs
@@ -97,6 +106,7 @@ class Agent(Actor[AgentMessage]):
         self._meters = metrics.slices
         self._registration = Registration(barn, node, metrics=metrics, now_ms=now_ms, look=look)
         self._records = SliceRecords(barn, lost=self._disown)
+        self._logs = LogKeeping(now_ms=now_ms, offload=offload)
         self._packages = Packages(workplace, self._records, now_ms=now_ms)
         self._context: Context[AgentMessage]
 
@@ -104,7 +114,7 @@ class Agent(Actor[AgentMessage]):
         self._context = context
         self._meters.begin()
         context.spawn(self._records.run)
-        context.spawn(self._hear_exits)
+        context.spawn(partial(self._exits.hear, self._spawner))
         # A write comes first: behind it the Barn holds all that an earlier life of ours had still under way.
         await self._registration.begin()
         await self._take_up()
@@ -136,11 +146,11 @@ class Agent(Actor[AgentMessage]):
         finally:
             for launched in kept.values():
                 launched.close()
-        await self._end_all(frozenset(kept))
+        await end_all(self._spawner, self._exits, kept)
 
     async def _sort_out(self, kept: dict[str, LaunchedSlice]) -> None:
         """Take what is ours out of `kept`."""
-        ours = [found for found in await self._stored() if self._is_on_us(found.value)]
+        ours = await records_on(self._barn, self._node)
         begun = {_gang(found.value) for found in ours if found.value.state is not SliceState.PLACED}
         for found in ours:
             record = found.value
@@ -148,27 +158,13 @@ class Agent(Actor[AgentMessage]):
                 meter = self._meters.adopted(record, await self._pipelines.name_of(record))
                 launched = kept.pop(process_name(record))
                 self._records.take(found)
-                self._attend(self._write_running(record, launched), launched, meter)
+                running = self._write_running(record, launched)
+                self._attend(running, launched, meter, is_adopted=True)
             elif _gang(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
-                self._write_over(record, SliceState.LOST)
+                tail = shortened(await self._logs.last_lines(self._log_path(record)))
+                self._write_over(changed(record, log_tail=tail), SliceState.LOST)
                 await drop_scratch(self._workplace.scratch(record))
-
-    async def _stored(self) -> list[Found[SliceRecord]]:
-        items = (await self._barn.read(key_prefix(SLICES.prefix()))).pages[0].items
-        return [decode_value(item, SliceRecord) for item in items]
-
-    def _is_on_us(self, record: SliceRecord) -> bool:
-        return record.node == self._node and record.state.is_on_node
-
-    async def _end_all(self, unwanted: frozenset[str]) -> None:
-        """End processes that nobody wants any more, before there are new attempts of the same slices."""
-        for name in unwanted:
-            await self._spawner.kill(name)
-        for name in unwanted:
-            await self._exits.wait(name)  # a kill does not fail
-            await self._spawner.release(name)
-            self._exits.forget(name)
 
     # Placements.
 
@@ -198,20 +194,10 @@ class Agent(Actor[AgentMessage]):
         """Stop the slice with this placement, if there is one; one that is being launched is stopped as soon as it is there."""
         attended = self._attended.get(key)
         if attended is not None:
-            self._context.spawn(partial(self._stop, attended))
+            self._context.spawn(partial(attended.stop, self._spawner))
         for launching in self._launching.values():
             if key in launching.keys:
                 launching.take_back(key)
-
-    async def _stop(self, attended: Attended) -> None:
-        if attended.stopping:
-            return
-        attended.stopping = True
-        await self._spawner.signal(attended.name, signal.SIGTERM)
-        with anyio.move_on_after(GRACE_S):
-            await attended.over.wait()
-        if not attended.over.is_set():
-            await self._spawner.kill(attended.name)
 
     def _disown(self, key: str) -> None:
         """Somebody else has changed the record with this key: the slice is not ours any more."""
@@ -341,23 +327,33 @@ class Agent(Actor[AgentMessage]):
 
     # Attending.
 
-    def _attend(self, record: SliceRecord, launched: LaunchedSlice, meter: SliceMeter) -> None:
+    def _attend(
+        self,
+        record: SliceRecord,
+        launched: LaunchedSlice,
+        meter: SliceMeter,
+        *,
+        is_adopted: bool = False,
+    ) -> None:
         attended = Attended(record, process_name(record), meter)
         self._attended[self._placement_key(record)] = attended
-        self._context.spawn(partial(self._attend_to_end, attended, launched))
+        log = self._logs.begin(self._log_path(record), resumes=is_adopted)
+        meter.logs_to(log.log)
+        self._context.spawn(partial(self._attend_to_end, attended, launched, log))
 
-    async def _attend_to_end(self, attended: Attended, launched: LaunchedSlice) -> None:
-        record = attended.record
+    def _log_path(self, record: SliceRecord) -> Path:
         folder = self._workplace.run_folder(record.run)
-        log = SliceLog(log_path(folder, record.slice, record.attempt))
-        attended.meter.logs_to(log)
+        return log_path(folder, record.slice, record.attempt)
+
+    async def _attend_to_end(
+        self, attended: Attended, launched: LaunchedSlice, log: KeptLog
+    ) -> None:
         try:
             ending = await attend(
                 Descriptors(Channel(launched.control), launched.stdout, launched.stderr),
                 partial(self._exits.wait, attended.name),
                 log=log,
                 progress=partial(self._progress, attended),
-                now_ms=self._now_ms,
             )
         finally:
             log.close()
@@ -387,13 +383,6 @@ class Agent(Actor[AgentMessage]):
             self._runs.tell_nowait(SliceProgress(run, slice_id, progress.nodes))
         except Overloaded:
             return  # The next one says more.
-
-    # What the spawner tells.
-
-    async def _hear_exits(self) -> None:
-        async for event in self._spawner.events():
-            if isinstance(event, Exited):
-                self._exits.tell(event)
 
 
 def _gang(one: Placement | SliceRecord) -> _Gang:

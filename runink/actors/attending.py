@@ -1,7 +1,7 @@
 """One slice's process, attended from its launch to its end: its reports, what it prints, how it ends.
 
     control   frames with `Progress`, then one `Done` or `Failed`, then the end of the stream
-    stdout    lines, into the slice's log
+    stdout    lines, into the slice's log (`log_keeping.py`)
     stderr    the same
     exit      told by the spawner when the whole process tree is gone
 
@@ -12,22 +12,27 @@ live to keep its word about what it wrote.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import anyio
 import msgspec
 
+from runink.actors.log_keeping import KeptLog
 from runink.actors.slice_meters import SliceMeter
 from runink.errors import RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report
-from runink.observe.slice_logs import LineSplitter, SliceLog, Stream
-from runink.runs.records import Exit, SliceRecord, SliceState
+from runink.observe.slice_logs import LineSplitter, Stream
+from runink.runs.records import Exit, Printed, SliceRecord, SliceState
+from runink.sandbox.client import Spawner
 from runink.wire.channel import Channel
 
-READ_BYTES: Final = 64 << 10
+GRACE_S: Final = 3.0  # for a slice that is told to end
+READ_BYTES: Final = (
+    32 << 10
+)  # half of a pipe: a turn of a few milliseconds, if all of it is line ends
 TAIL_LINE_MAX: Final = 500  # characters of a line in a record; all of it is in the log
 DRAIN_S: Final = 1.0  # for what is still in the pipes when the process tree is gone
 
@@ -48,6 +53,7 @@ class Ending:
     report: Done | Failed | None
     exit: Exit
     log_tail: tuple[str, ...]
+    printed: Printed = Printed()  # noqa: RUF009 - frozen
 
 
 @dataclass(eq=False, slots=True)
@@ -59,6 +65,17 @@ class Attended:
     meter: SliceMeter
     stopping: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)
+
+    async def stop(self, spawner: Spawner) -> None:
+        """Have it end: SIGTERM to its first process, after GRACE_S an end by force of all that it has started. Asked again it does nothing more."""
+        if self.stopping:
+            return
+        self.stopping = True
+        await spawner.signal(self.name, signal.SIGTERM)
+        with anyio.move_on_after(GRACE_S):
+            await self.over.wait()
+        if not self.over.is_set():
+            await spawner.kill(self.name)
 
     def is_last_of(self, all_attended: Iterable[Attended]) -> bool:
         """Say whether nothing else of its gang runs any more."""
@@ -74,9 +91,8 @@ async def attend(
     descriptors: Descriptors,
     exited: Callable[[], Awaitable[Exit]],
     *,
-    log: SliceLog,
+    log: KeptLog,
     progress: Callable[[Progress], object],
-    now_ms: Callable[[], int],
 ) -> Ending:
     """Return how the slice ended; closes the descriptors. `exited` is awaited for the spawner's word on it."""
     reports: list[Done | Failed] = []
@@ -85,20 +101,18 @@ async def attend(
     async def read_all() -> None:
         try:
             async with anyio.create_task_group() as readers:
-                readers.start_soon(
-                    partial(_read_lines, descriptors.stdout, Stream.STDOUT, log, now_ms)
-                )
-                readers.start_soon(
-                    partial(_read_lines, descriptors.stderr, Stream.STDERR, log, now_ms)
-                )
-                readers.start_soon(partial(_read_reports, descriptors.control, reports, progress))
+                readers.start_soon(_read_lines, descriptors.stdout, Stream.STDOUT, log)
+                readers.start_soon(_read_lines, descriptors.stderr, Stream.STDERR, log)
+                readers.start_soon(_read_reports, descriptors.control, reports, progress)
         finally:
             drained.set()
 
     try:
+        await log.catch_up()
         async with anyio.create_task_group() as group:
             group.start_soon(read_all)
             found = await exited()
+            log.hurry()
             with anyio.move_on_after(DRAIN_S):
                 await drained.wait()
             group.cancel_scope.cancel()
@@ -106,12 +120,10 @@ async def attend(
         await descriptors.control.aclose()
         os.close(descriptors.stdout)
         os.close(descriptors.stderr)
-    return Ending(reports[-1] if reports else None, found, log.tail)
+    return Ending(reports[-1] if reports else None, found, log.log.tail, log.printed)
 
 
-async def _read_lines(
-    descriptor: int, stream: Stream, log: SliceLog, now_ms: Callable[[], int]
-) -> None:
+async def _read_lines(descriptor: int, stream: Stream, log: KeptLog) -> None:
     os.set_blocking(descriptor, False)
     splitter = LineSplitter()
     while True:  # ends with the stream
@@ -120,10 +132,9 @@ async def _read_lines(
             data = os.read(descriptor, READ_BYTES)
         except BlockingIOError:
             continue
+        await log.keep(stream, splitter, data)
         if not data:
-            log.write(stream, splitter.end(), at_ms=now_ms())
             return
-        log.write(stream, splitter.feed(data), at_ms=now_ms())
 
 
 async def _read_reports(
@@ -165,7 +176,8 @@ def ended(record: SliceRecord, ending: Ending, *, was_stopped: bool, now_ms: int
         ended_ms=now_ms,
         exit=ending.exit,
         report=report,
-        log_tail=tuple(map(_shortened, ending.log_tail)) if state is SliceState.FAILED else (),
+        log_tail=shortened(ending.log_tail) if state is SliceState.FAILED else (),
+        printed=ending.printed,
     )
 
 
@@ -181,5 +193,8 @@ def unborn(record: SliceRecord, error: RuninkError, *, now_ms: int) -> SliceReco
     )
 
 
-def _shortened(line: str) -> str:
-    return line if len(line) <= TAIL_LINE_MAX else f"{line[:TAIL_LINE_MAX]}..."
+def shortened(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return lines of a log as they stand in a record."""
+    return tuple(
+        line if len(line) <= TAIL_LINE_MAX else f"{line[:TAIL_LINE_MAX]}..." for line in lines
+    )

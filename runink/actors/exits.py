@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from runink.runs.records import Exit
-from runink.sandbox.client import Exited
+from runink.sandbox.client import Exited, Spawner
 
 
 class Exits:
@@ -16,6 +16,12 @@ class Exits:
 
     def __len__(self) -> int:
         return len(self._words)
+
+    async def hear(self, spawner: Spawner) -> None:
+        """Take what the spawner tells, for as long as this task lives. Raises LinkLost when it is gone."""
+        async for event in spawner.events():
+            if isinstance(event, Exited):
+                self.tell(event)
 
     def tell(self, event: Exited) -> None:
         self._word(event.slice).tell(event)

@@ -32,7 +32,7 @@ GROWTH_MAX: Final = float(1 << 60)  # between two looks; more was not counted
 _PAIR: Final = ("herd", "pipeline")
 _STEP: Final = ("rows_in", "rows_out", "rejected_rows", "batches", "bytes", "busy_seconds")
 _EDGE: Final = ("rows", "batches", "bytes")
-_LOG: Final = ("log_lines", "log_bytes", "log_dropped_bytes")
+_LOG: Final = ("log_lines", "log_bytes", "log_dropped_bytes", "log_slowed_seconds")
 _CGROUP: Final = (
     "cpu_seconds",
     "throttled_seconds",

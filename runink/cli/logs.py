@@ -18,7 +18,7 @@ from runink.cli.exits import first_of
 from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import failure_lines, short
-from runink.cli.wording import JsonRows
+from runink.cli.wording import JsonRows, harmless
 from runink.clients.cluster import Cluster
 from runink.errors import NotFound
 from runink.observe.slice_logs import LogLine, log_path
@@ -50,7 +50,7 @@ def logs(
         if slice_id is not None:
             check_slice(slice_id, slices)
         if printer is None:
-            printer = Printer(folder / "runs" / record.run, slice_id, as_json=output == "json")
+            printer = Printer(folder, record, slice_id, as_json=output == "json")
         if follow and not record.state.is_over:
             record = await _followed(cluster, record, printer)
         printer.print_new(await slices_of(cluster, record))
@@ -108,8 +108,9 @@ async def _followed(cluster: Cluster, record: RunRecord, printer: Printer) -> Ru
 class Printer:
     """Prints the lines of a run's slices that it has not printed yet, in the order of their time."""
 
-    def __init__(self, folder: Path, slice_id: str | None, *, as_json: bool) -> None:
-        self._folder = folder
+    def __init__(self, state: Path, run: RunRecord, slice_id: str | None, *, as_json: bool) -> None:
+        self._folder = state / "runs" / run.run
+        self._about = {"herd": run.herd, "run": run.run}
         self._slice_id = slice_id
         self._rows = JsonRows() if as_json else None
         self._read: dict[Path, int] = {}  # bytes
@@ -125,7 +126,8 @@ class Printer:
         for name, attempt, line in heapq.merge(*found, key=lambda row: row[2].at_ms):
             self._printed += 1
             if self._rows is not None:
-                self._rows.add({"slice": name, "attempt": attempt, **msgspec.to_builtins(line)})
+                where = {**self._about, "slice": name, "attempt": attempt}
+                self._rows.add({**where, **msgspec.to_builtins(line)})
             else:
                 click.echo(text_of(name, attempt, line))
 
@@ -161,4 +163,4 @@ def text_of(name: str, attempt: int, line: LogLine) -> str:
     """Return a line as people read it."""
     at = datetime.fromtimestamp(line.at_ms / 1000, UTC).astimezone()
     again = f" (attempt {attempt})" if attempt > 1 else ""
-    return f"{at:%H:%M:%S}.{line.at_ms % 1000:03} {name}{again} {line.stream.value}: {line.text}"
+    return f"{at:%H:%M:%S}.{line.at_ms % 1000:03} {name}{again} {line.stream.value}: {harmless(line.text)}"

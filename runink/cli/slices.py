@@ -18,9 +18,9 @@ from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
 from runink.dag import Limit
 from runink.jobs import Failed
-from runink.quantities import format_bytes, format_cpu, format_mebibytes, format_memory
+from runink.quantities import counted, format_bytes, format_cpu, format_mebibytes, format_memory
 from runink.runs.limits import limits_met
-from runink.runs.records import Exit, SliceRecord
+from runink.runs.records import Exit, Printed, SliceRecord
 
 SLICE_COMMANDS: Final = {
     "list": ("runink.cli.slices:list_", "List a run's slices."),
@@ -112,6 +112,7 @@ def document(record: SliceRecord) -> dict[str, Any]:
         "sealed": record.sealed,
         "shown": record.shown,
         "exit": found,
+        "printed": msgspec.structs.asdict(record.printed),
         "error": report.error.code if isinstance(report, Failed) else None,
     }
 
@@ -127,6 +128,8 @@ def lines_of(record: SliceRecord) -> Iterator[tuple[str, str]]:
     if record.exit is not None:
         yield "ended", _ended(record.exit)
         yield "used", _used(record.exit)
+    if record.printed.lines:
+        yield "printed", _printed(record.printed)
     yield from _limit_lines(record)
     for line in limits_met(record):
         yield "met", line
@@ -145,6 +148,12 @@ def _used(found: Exit) -> str:
     waited = f", throttled {found.throttled_s:.2f} s" if found.throttled_s else ""
     memory = format_mebibytes(found.memory_bytes_max)
     return f"cpu {found.cpu_s:.2f} s{waited}, memory {memory}, {io}"
+
+
+def _printed(found: Printed) -> str:
+    lost = f", {format_bytes(found.dropped_bytes)} lost" if found.dropped_bytes else ""
+    slowed = f", held up for {found.slowed_s:.1f} s" if found.slowed_s else ""
+    return f"{counted(found.lines, 'line')}, {format_bytes(found.written_bytes)} kept{lost}{slowed}"
 
 
 def _limit_lines(record: SliceRecord) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from runink.cli.wording import harmless
 from runink.clients.run_requests import RunView
 from runink.dag import Check, Dag, Node, Sink, Source, Step
 from runink.governance.lineage import label_of
@@ -177,7 +178,7 @@ def failure_lines(failure: Failure) -> list[str]:
         lines.append(f"  help: {failure.error.hint}")
     if failure.log_tail and not failure.traceback:
         lines.append(f"  last lines of {failure.slice}:")
-        lines += [f"    {line}" for line in failure.log_tail]
+        lines += [f"    {harmless(line)}" for line in failure.log_tail]
     return [*lines, ""]
 
 

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import click
 import msgspec
+
+COLOUR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+CONTROLS: Final = {
+    number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if number != ord("\t")
+}
+PLAIN: Final = "\x1b[0m"
+
+
+def harmless(text: str) -> str:
+    """Return what a step has printed as a terminal may get it: with its colours, and with other control characters in words.
+
+    Raw, they would let a step move the cursor over lines of others, or have the terminal answer in its user's place.
+    """
+    parts = COLOUR.split(text)
+    parts[::2] = (part.translate(CONTROLS) for part in parts[::2])
+    return "".join(parts) + (PLAIN if len(parts) > 1 else "")
 
 
 def echo_json(document: Any) -> None:

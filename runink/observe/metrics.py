@@ -93,6 +93,7 @@ METRICS: Final = _table(
     ("runink_agent_log_lines_total", "counter", "Lines that slices printed.", "herd pipeline"),
     ("runink_agent_log_bytes_total", "counter", "Bytes that were written to the logs of slices.", "herd pipeline"),
     ("runink_agent_log_dropped_bytes_total", "counter", "Bytes of lines that no log took: it was full, or the disk.", "herd pipeline"),
+    ("runink_agent_log_slowed_seconds_total", "counter", "For how long slices were held up because they printed too fast.", "herd pipeline"),
     ("runink_node_info", "gauge", "1, with what the node is and runs.", "node kernel architecture python version"),
     ("runink_node_cores", "gauge", "How many cores the node's agent and slices may use, by affinity and quota."),
     ("runink_node_memory_bytes", "gauge", "How much memory the node's agent and slices may use."),

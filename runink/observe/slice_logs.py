@@ -7,6 +7,7 @@ A file a slice and attempt: `RUNFOLDER/logs/SLICE.ATTEMPT.jsonl`, one JSON objec
     text     the line without its end; bytes that are no UTF-8 are shown as replacement characters
 
 Lines are cut at LINE_BYTES_MAX and a file ends at FILE_BYTES_MAX, both with a word about it: a slice that prints for ever fills no disk.
+So does one that was slowed down (`log_pace.py`) say so, once.
 The file appears with the first line: most slices print nothing, and making a file costs more than all else that is done for a log.
 """
 
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
+from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -23,6 +26,7 @@ import msgspec
 LINE_BYTES_MAX: Final = 16 << 10  # longer lines are data, not log
 FILE_BYTES_MAX: Final = 64 << 20  # some hundred thousand lines of one attempt
 TAIL_LINES: Final = 20  # what is kept in memory, to stand in a failure
+TAIL_BYTES: Final = 256 << 10  # of a file that are read for its last lines
 
 
 class Stream(Enum):
@@ -38,13 +42,15 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class LogFacts(NamedTuple):
-    """What a log was given: lines, of these the bytes that it wrote, and the bytes that were lost."""
+    """What a log was given: lines, of these the bytes that it wrote, and the bytes that were lost; for how long who printed them was held up."""
 
     lines: int = 0
     written_bytes: int = 0
     dropped_bytes: int = 0
+    slowed_s: float = 0.0
 
 
+SLOWED: Final = "this slice prints faster than its lines are taken in: it is slowed down"
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(LogLine).decode
 
@@ -97,6 +103,11 @@ class SliceLog:
         self._lines = 0
         self._written_bytes = 0
         self._dropped_bytes = 0
+        self._slowed_s = 0.0
+
+    def resume(self) -> None:
+        """Begin with the last lines that an earlier start of the agent has written."""
+        self._tail.extendleft(reversed(last_lines(self._path)[: TAIL_LINES - len(self._tail)]))
 
     def write(self, stream: Stream, texts: list[str], *, at_ms: int) -> None:
         """Append lines. A full disk, or a folder that is not ours, loses them and nothing else: a log is not worth a run."""
@@ -113,6 +124,13 @@ class SliceLog:
         except OSError:
             self._bytes = FILE_BYTES_MAX + 1
             self._drop(texts)
+
+    def slowed(self, seconds: float, *, at_ms: int) -> None:
+        """Take note that who prints was held up. The first time it is said in the log."""
+        if not self._slowed_s and self._file is not None and self._bytes <= FILE_BYTES_MAX:
+            with suppress(OSError):
+                self._append(_encode(LogLine(at_ms, Stream.RUNINK, SLOWED)) + b"\n")
+        self._slowed_s += seconds
 
     def _drop(self, texts: list[str]) -> None:
         self._dropped_bytes += sum(len(text.encode()) for text in texts)
@@ -132,7 +150,7 @@ class SliceLog:
 
     @property
     def facts(self) -> LogFacts:
-        return LogFacts(self._lines, self._written_bytes, self._dropped_bytes)
+        return LogFacts(self._lines, self._written_bytes, self._dropped_bytes, self._slowed_s)
 
     def close(self) -> None:
         if self._file is not None:
@@ -152,3 +170,21 @@ def read_log(path: Path) -> Iterator[LogLine]:
                 yield _decode(line)
             except msgspec.DecodeError:
                 continue
+
+
+def last_lines(path: Path) -> list[str]:
+    """Return what the slice printed last, TAIL_LINES at most; nothing where no log can be read."""
+    try:
+        with path.open("rb") as file:
+            whole = file.seek(0, SEEK_END)
+            file.seek(max(whole - TAIL_BYTES, 0))
+            found = file.read(TAIL_BYTES).split(b"\n")
+    except OSError:
+        return []
+    texts: deque[str] = deque(maxlen=TAIL_LINES)
+    for line in found[1:] if whole > TAIL_BYTES else found:
+        with suppress(msgspec.DecodeError):
+            told = _decode(line)
+            if told.stream is not Stream.RUNINK:
+                texts.append(told.text)
+    return list(texts)

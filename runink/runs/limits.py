@@ -37,6 +37,9 @@ def _met(record: SliceRecord) -> Iterator[str]:
     waited = waited_for_cpu(record)
     if waited:
         yield waited
+    slowed = slowed_down(record)
+    if slowed:
+        yield slowed
 
 
 def memory_met(record: SliceRecord) -> str:
@@ -79,6 +82,14 @@ def waited_for_cpu(record: SliceRecord) -> str:
     noun = "of a core" if limit.amount < 1000 else "core" if limit.amount == 1000 else "cores"
     share = f"{limit.amount / 1000:g} {noun}"
     return f"waited {found.throttled_s:.1f} s of {found.wall_s:.1f} s for its {share}, {by(limit)}"
+
+
+def slowed_down(record: SliceRecord) -> str:
+    """Say for how much of its time a slice was held up because it printed too fast, if that is worth a word."""
+    found, printed = record.exit, record.printed
+    if found is None or printed.slowed_s < WAITED_PART * max(found.wall_s, 1.0):
+        return ""
+    return f"waited {printed.slowed_s:.1f} s of {found.wall_s:.1f} s to print: {printed.lines:,} lines were more than its log takes at a time"
 
 
 def by(limit: Limit) -> str:

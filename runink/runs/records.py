@@ -102,6 +102,18 @@ class Exit(msgspec.Struct, frozen=True, omit_defaults=True):
     throttled_s: float = 0.0
 
 
+class Printed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a slice printed: lines, the bytes that its log took and did not take, and for how long it was held up because it printed too fast.
+
+    Of a slice that was taken up by a new start of its agent it is what was printed since.
+    """
+
+    lines: int = 0
+    written_bytes: int = 0
+    dropped_bytes: int = 0
+    slowed_s: float = 0.0
+
+
 class HerdLimits(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the slices of a herd may use together on the node, 0 for no limit."""
 
@@ -158,6 +170,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     herd_limits: HerdLimits = HerdLimits()
     sealed: dict[str, str] = {}
     shown: dict[str, str] = {}
+    printed: Printed = Printed()
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):

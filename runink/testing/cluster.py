@@ -153,6 +153,7 @@ class SimulatedNode:
             workplace=Workplace(self._cluster.folder),
             now_ms=now_ms,
             metrics=NodeMetrics(now_s=anyio.current_time),
+            offload=in_loop,
         )
 
 

@@ -129,6 +129,7 @@ class AgentWorld:
                 now_ms=now_ms,
                 metrics=self.metrics,
                 look=self.look,
+                offload=in_loop,
             )
         )
         return self.agents[-1]

@@ -12,7 +12,7 @@ import pytest
 import trio.testing
 from agent_world import RUN, SOON_S, agent_world, launched
 from runink.actors import launching
-from runink.actors.agent import GRACE_S
+from runink.actors.attending import GRACE_S
 from runink.errors import LinkLost, Refused, WireError
 from runink.jobs import Done, Failed, NodeFacts, Progress
 from runink.observe.slice_logs import log_path, read_log

@@ -53,6 +53,28 @@ async def test_a_slice_that_ended_while_the_agent_was_away_has_ended_so(
         assert world.is_idle()
 
 
+async def test_the_last_lines_stand_in_a_failure_though_an_earlier_life_read_them(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with agent_world(tmp_path) as world:
+        await launched(world)
+        world.slice("a").print(b"before\n")
+        world.slice("a-1").print(b"and gone\n")
+        await anyio.sleep(SOON_S)
+        await world.crash()
+        world.slice("a").print(b"after\n")
+        world.slice("a").exit(1)
+        await anyio.sleep(SOON_S)
+        assert (await world.seen("a")).log_tail == ("before", "after")
+        await world.stop()
+        world.spawner.die()
+        world.new_spawner()
+        await world.start()
+        await anyio.sleep(SOON_S)
+        lost = await world.seen("a-1")
+        assert (lost.state, lost.log_tail) == (SliceState.LOST, ("and gone",))
+
+
 async def test_a_restart_ends_what_is_not_wanted_any_more(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

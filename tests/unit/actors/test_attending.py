@@ -13,11 +13,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 from runink.actors.attending import TAIL_LINE_MAX, Descriptors, Ending, attend, ended, unborn
+from runink.actors.log_keeping import LogKeeping
 from runink.dag import Resources
 from runink.errors import Refused, WireError
 from runink.jobs import Done, Failed, NodeFacts, Progress
 from runink.names import HerdName, RunId, SliceId
-from runink.observe.slice_logs import SliceLog, Stream, read_log
+from runink.observe.slice_logs import Stream, read_log
 from runink.runs.records import Exit, SliceRecord, SliceState
 from runink.wire.channel import Channel
 from runink.wire.codec import encode
@@ -59,12 +60,8 @@ class Attending:
         return self.exit
 
     async def run(self, descriptors: Descriptors, done: Callable[[], object]) -> None:
-        log = SliceLog(self.log)
-        self.ending.append(
-            await attend(
-                descriptors, self.wait, log=log, progress=self.told.append, now_ms=lambda: 7
-            )
-        )
+        log = LogKeeping(now_ms=lambda: 7).begin(self.log)
+        self.ending.append(await attend(descriptors, self.wait, log=log, progress=self.told.append))
         log.close()
         done()
 

@@ -8,7 +8,7 @@ from runink.cli.summary import document as run_document
 from runink.cli.summary import failure_lines
 from runink.dag import Limit, Limits
 from runink.runs.failures import failure_of
-from runink.runs.records import Exit, HerdLimits, RunState, SliceRecord, SliceState
+from runink.runs.records import Exit, HerdLimits, Printed, RunState, SliceRecord, SliceState
 
 SEALED = {"isolation": "full", "cgroup.memory": "v1", "cgroup.cpu": "none", "seccomp": "on"}
 EXIT = Exit(
@@ -102,3 +102,17 @@ def test_a_failure_tells_each_limit_once() -> None:
     assert lines.count("limit from @requires in line 4") == 1
     view = a_view(a_run(RunState.FAILED, failure=failure))
     assert run_document(view)["error"]["limits"] == list(failure.limits)
+
+
+def test_what_a_slice_printed_is_told_with_what_was_lost_and_how_long_it_was_held_up() -> None:
+    quiet = a_slice("one", SliceState.SUCCEEDED)
+    assert "printed" not in dict(lines_of(quiet))
+    some = a_slice("one", SliceState.SUCCEEDED, printed=Printed(1, 70))
+    assert dict(lines_of(some))["printed"] == "1 line, 70 B kept"
+    flood = a_slice(
+        "one", SliceState.SUCCEEDED, printed=Printed(2_000_000, 64_000_000, 9000, 12.34)
+    )
+    assert dict(lines_of(flood))["printed"] == (
+        "2,000,000 lines, 64 MB kept, 9 KB lost, held up for 12.3 s"
+    )
+    assert document(flood)["printed"]["slowed_s"] == 12.34

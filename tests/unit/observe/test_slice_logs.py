@@ -112,7 +112,7 @@ def test_a_log_says_what_it_was_given_and_what_it_lost(
     log.write(Stream.STDOUT, [], at_ms=1)
     log.write(Stream.STDOUT, ["ü" * 10], at_ms=1)
     log.close()
-    assert log.facts == (3, path.stat().st_size, 20)
+    assert log.facts == (3, path.stat().st_size, 20, 0.0)
 
 
 def test_a_log_that_cannot_be_written_says_what_was_lost(tmp_path: Path) -> None:
@@ -121,4 +121,4 @@ def test_a_log_that_cannot_be_written_says_what_was_lost(tmp_path: Path) -> None
     log.write(Stream.STDOUT, ["one", "two"], at_ms=1)
     log.write(Stream.STDOUT, ["three"], at_ms=1)
     log.close()
-    assert log.facts == (3, 0, len("onetwothree"))
+    assert log.facts == (3, 0, len("onetwothree"), 0.0)

@@ -12,7 +12,7 @@ from runink.jobs import Failed
 from runink.names import HerdName, RunId, SliceId
 from runink.runs.failures import failure_of, may_pass
 from runink.runs.limits import limits_met
-from runink.runs.records import Exit, HerdLimits, SliceRecord, SliceState
+from runink.runs.records import Exit, HerdLimits, Printed, SliceRecord, SliceState
 
 MEMORY = Limit(512 << 20, 12)
 RECORD = SliceRecord(
@@ -108,3 +108,11 @@ def test_a_full_scratch_is_told_with_its_size() -> None:
 
 def test_a_slice_that_has_not_ended_has_met_nothing() -> None:
     assert limits_met(RECORD) == ()
+
+
+def test_waiting_to_print_is_told_with_the_lines_if_it_was_long() -> None:
+    exit_ = Exit("exited", wall_s=20.0)
+    assert told(exit_, printed=Printed(1_500_000, slowed_s=12.34)) == (
+        "waited 12.3 s of 20.0 s to print: 1,500,000 lines were more than its log takes at a time",
+    )
+    assert told(exit_, printed=Printed(200_000, slowed_s=1.0)) == ()

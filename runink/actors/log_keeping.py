@@ -1,0 +1,91 @@
+"""What slices print, on its way from their pipes into their logs: beside the event loop, and no faster than `observe.log_pace` has it.
+
+A disk that stands still holds up who prints, and nobody else: the agent goes on, the pipe fills, the slice's next write waits.  When a slice has
+ended, what is left in its pipes is taken in without a wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from runink.actors.offload import Offload, in_thread
+from runink.observe.log_pace import Pace, node_pace, slice_pace
+from runink.observe.slice_logs import LineSplitter, SliceLog, Stream, last_lines
+from runink.runs.records import Printed
+
+THREADS_MAX: Final = 4  # of the pool's, whose others are for the Barn's disk
+
+
+class LogKeeping:
+    """The logs of a node. `offload` is for what touches the disk."""
+
+    def __init__(self, *, now_ms: Callable[[], int], offload: Offload = in_thread) -> None:
+        self._now_ms = now_ms
+        self._offload = offload
+        self._turns = anyio.Semaphore(THREADS_MAX)
+        self._pace = node_pace()
+
+    def begin(self, path: Path, *, resumes: bool = False) -> KeptLog:
+        """Return the log of an attempt, to be closed by the caller. `resumes` says that an earlier start of the agent may have begun it."""
+        log = KeptLog(SliceLog(path), self._pace, self._do, self._now_ms)
+        log.must_catch_up = resumes
+        return log
+
+    async def last_lines(self, path: Path) -> tuple[str, ...]:
+        """Return the last lines of a log that nobody keeps any more."""
+        return tuple(await self._do(last_lines, path))
+
+    async def _do(self, function: Callable[..., Any], *args: Any) -> Any:
+        async with self._turns:
+            return await self._offload(function, *args)
+
+
+class KeptLog:
+    """One attempt's log, while it is kept. `node` is the pace of all slices of the node."""
+
+    def __init__(
+        self, log: SliceLog, node: Pace, offload: Offload, now_ms: Callable[[], int]
+    ) -> None:
+        self.log = log
+        self.must_catch_up = False
+        self._paces = (slice_pace(), node)
+        self._offload = offload
+        self._now_ms = now_ms
+        self._turn = anyio.Lock()  # stdout and stderr share the file
+        self._hurried = anyio.Event()
+
+    async def catch_up(self) -> None:
+        """Go on behind what an earlier start of the agent has kept, if there was one. Comes before all else."""
+        if self.must_catch_up:
+            await self._offload(self.log.resume)
+
+    async def keep(self, stream: Stream, splitter: LineSplitter, data: bytes) -> None:
+        """Keep what came out of a pipe, nothing at its end. Returns when more may be read."""
+        async with self._turn:
+            lines: int = await self._offload(self._keep, stream, splitter, data)
+        now_s = anyio.current_time()
+        wait_s = max(pace.wait_s(len(data), lines, now_s=now_s) for pace in self._paces)
+        if wait_s > 0 and not self._hurried.is_set():
+            with anyio.move_on_after(wait_s):
+                await self._hurried.wait()
+            self.log.slowed(anyio.current_time() - now_s, at_ms=self._now_ms())
+
+    def hurry(self) -> None:
+        """Hold nobody up any more: who printed has ended."""
+        self._hurried.set()
+
+    @property
+    def printed(self) -> Printed:
+        return Printed(*self.log.facts)
+
+    def close(self) -> None:
+        self.log.close()
+
+    def _keep(self, stream: Stream, splitter: LineSplitter, data: bytes) -> int:
+        texts = splitter.feed(data) if data else splitter.end()
+        self.log.write(stream, texts, at_ms=self._now_ms())
+        return len(texts)
