@@ -6,6 +6,7 @@
     a placement is gone                       SIGTERM to the slice, after GRACE_S an end by force
     a slice's process has ended               writes the slice's record and takes the placement back, in one transaction
     its own start                             takes slices up again that the spawner kept; what is not there any more is lost
+    the Barn is not heard of for PARTED_S     ends all slices, as if their placements were gone
     every HEARTBEAT_S                         renews the lease that its node's record hangs on (`registration.py`)
 
 It never touches data: it makes a pipe, hands both ends to slices and closes its own.  Records that cannot be written because
@@ -28,7 +29,6 @@ from runink.actors.attending import (
     Descriptors,
     Ending,
     attend,
-    ended,
     shortened,
     unborn,
 )
@@ -56,7 +56,7 @@ from runink.actors.shown import binds_of, make_writable
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
-from runink.actors.taking_up import end_all, records_on
+from runink.actors.taking_up import end_all, read_at_last, records_on
 from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, SLICES, herd_key, parse_slice, placement_key, run_key
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
@@ -104,7 +104,9 @@ class Agent(Actor[AgentMessage]):
         self._exits = Exits()
         self._pipelines = Pipelines(barn)
         self._meters = metrics.slices
-        self._registration = Registration(barn, node, metrics=metrics, now_ms=now_ms, look=look)
+        self._registration = Registration(
+            barn, node, metrics=metrics, now_ms=now_ms, look=look, parted=self._part
+        )
         self._records = SliceRecords(barn, lost=self._disown)
         self._logs = LogKeeping(now_ms=now_ms, offload=offload)
         self._packages = Packages(workplace, self._records, now_ms=now_ms)
@@ -199,6 +201,14 @@ class Agent(Actor[AgentMessage]):
             if key in launching.keys:
                 launching.take_back(key)
 
+    def _part(self) -> None:
+        """End everything: the Barn was not heard of for so long that others may soon begin with it anew."""
+        for key in (
+            *self._attended,
+            *(key for one in self._launching.values() for key in one.keys),
+        ):
+            self._unwant(key)
+
     def _disown(self, key: str) -> None:
         """Somebody else has changed the record with this key: the slice is not ours any more."""
         parsed = parse_slice(key)
@@ -220,7 +230,8 @@ class Agent(Actor[AgentMessage]):
             if (before := self._attended.get(key)) is not None:
                 await before.over.wait()  # two attempts of one slice never live side by side
         first = placements[0]
-        pages = await self._barn.read(
+        pages = await read_at_last(
+            self._barn,
             one_key(run_key(first.herd, first.run)),
             key_prefix(SLICES.prefix(first.herd, first.run)),
             one_key(herd_key(first.herd)),
@@ -311,19 +322,14 @@ class Agent(Actor[AgentMessage]):
 
     def _write_launching(self, record: SliceRecord) -> SliceRecord:
         begun = changed(record, state=SliceState.LAUNCHING, launched_ms=self._now_ms())
-        return self._written(begun)
+        return self._records.write(begun)
 
     def _write_running(self, record: SliceRecord, launched: LaunchedSlice) -> SliceRecord:
         running = begun(record, launched, now_ms=self._now_ms())
-        self._records.write(running, is_urgent=False)
-        return running
+        return self._records.write(running, is_urgent=False)
 
     def _write_over(self, record: SliceRecord, state: SliceState) -> SliceRecord:
-        return self._written(changed(record, state=state, ended_ms=self._now_ms()))
-
-    def _written(self, record: SliceRecord) -> SliceRecord:
-        self._records.write(record)
-        return record
+        return self._records.write(changed(record, state=state, ended_ms=self._now_ms()))
 
     # Attending.
 
@@ -335,7 +341,7 @@ class Agent(Actor[AgentMessage]):
         *,
         is_adopted: bool = False,
     ) -> None:
-        attended = Attended(record, process_name(record), meter)
+        attended = Attended(record, process_name(record), meter, is_adopted)
         self._attended[self._placement_key(record)] = attended
         log = self._logs.begin(self._log_path(record), resumes=is_adopted)
         meter.logs_to(log.log)
@@ -363,7 +369,7 @@ class Agent(Actor[AgentMessage]):
 
     async def _write_end(self, attended: Attended, ending: Ending) -> None:
         record = attended.record
-        final = ended(record, ending, was_stopped=attended.stopping, now_ms=self._now_ms())
+        final = attended.ended(ending, now_ms=self._now_ms())
         attended.stopping = True  # it has ended: that its placement goes is our own doing
         attended.over.set()
         is_last = attended.is_last_of(self._attended.values())
@@ -378,9 +384,9 @@ class Agent(Actor[AgentMessage]):
 
     def _progress(self, attended: Attended, progress: Progress) -> None:
         attended.meter.progress(progress.nodes)
-        run, slice_id = attended.record.run, attended.record.slice
+        one = attended.record
         try:
-            self._runs.tell_nowait(SliceProgress(run, slice_id, progress.nodes))
+            self._runs.tell_nowait(SliceProgress(one.run, one.slice, progress.nodes, one.attempt))
         except Overloaded:
             return  # The next one says more.
 

@@ -34,7 +34,11 @@ READ_BYTES: Final = (
     32 << 10
 )  # half of a pipe: a turn of a few milliseconds, if all of it is line ends
 TAIL_LINE_MAX: Final = 500  # characters of a line in a record; all of it is in the log
+REPORTED: Final = (0, 1)  # the codes with which a slice ends that has reported (`slice.py`)
 DRAIN_S: Final = 1.0  # for what is still in the pipes when the process tree is gone
+
+
+_TOLD: Final = (SliceState.FAILED, SliceState.LOST)  # with their last lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,12 @@ class Ending:
 
 @dataclass(eq=False, slots=True)
 class Attended:
-    """A slice from its launch to the moment its end is written. `over` is set when its process has ended."""
+    """A slice from its launch to the moment its end is written. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it."""
 
     record: SliceRecord
     name: str
     meter: SliceMeter
+    is_adopted: bool = False
     stopping: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)
 
@@ -76,6 +81,16 @@ class Attended:
             await self.over.wait()
         if not self.over.is_set():
             await spawner.kill(self.name)
+
+    def ended(self, ending: Ending, *, now_ms: int) -> SliceRecord:
+        """Return its record, now that its process has ended."""
+        return ended(
+            self.record,
+            ending,
+            was_stopped=self.stopping,
+            is_adopted=self.is_adopted,
+            now_ms=now_ms,
+        )
 
     def is_last_of(self, all_attended: Iterable[Attended]) -> bool:
         """Say whether nothing else of its gang runs any more."""
@@ -158,14 +173,27 @@ async def _read_reports(
         await control.aclose()
 
 
-def ended(record: SliceRecord, ending: Ending, *, was_stopped: bool, now_ms: int) -> SliceRecord:
-    """Return the record of a slice whose process has ended."""
-    clean = ending.exit.cause == "exited" and ending.exit.code == 0
+def ended(
+    record: SliceRecord,
+    ending: Ending,
+    *,
+    was_stopped: bool,
+    now_ms: int,
+    is_adopted: bool = False,
+) -> SliceRecord:
+    """Return the record of a slice whose process has ended.
+
+    One that was taken up, has ended as one does that reports, and has not: it reported to a life that had no time to write it down.  That is lost, and no failure of the slice.
+    """
+    ended_itself = ending.exit.cause == "exited"
+    clean = ended_itself and ending.exit.code == 0
     report = ending.report
     if isinstance(report, Done) and clean:
         state = SliceState.SUCCEEDED
     elif was_stopped:
         state = SliceState.CANCELLED
+    elif is_adopted and report is None and ended_itself and ending.exit.code in REPORTED:
+        state = SliceState.LOST
     else:
         state = SliceState.FAILED
     if isinstance(report, Done) and not clean:
@@ -176,7 +204,7 @@ def ended(record: SliceRecord, ending: Ending, *, was_stopped: bool, now_ms: int
         ended_ms=now_ms,
         exit=ending.exit,
         report=report,
-        log_tail=shortened(ending.log_tail) if state is SliceState.FAILED else (),
+        log_tail=shortened(ending.log_tail) if state in _TOLD else (),
         printed=ending.printed,
     )
 

@@ -12,9 +12,8 @@ from typing import Final
 
 import anyio
 
-from runink.clients.run_requests import RunView
+from runink.clients.run_requests import RunView, SliceProgress
 from runink.errors import Overloaded, RuninkError
-from runink.jobs import NodeFacts
 from runink.names import RunId, SliceId
 from runink.runs.figures import figures_of
 from runink.runs.lifecycle import RunView as RunState
@@ -36,7 +35,7 @@ class Follower:
 @dataclass(slots=True)
 class _Followed:
     number: int = 1
-    progress: dict[SliceId, tuple[NodeFacts, ...]] = field(default_factory=dict)
+    progress: dict[SliceId, SliceProgress] = field(default_factory=dict)
     followers: dict[Follower, None] = field(default_factory=dict)  # a dict keeps their order
     not_before_s: float = 0.0
 
@@ -64,11 +63,13 @@ class Followers:
         self._open += 1
         return follower
 
-    def progress(self, run: RunId, slice_id: SliceId, nodes: tuple[NodeFacts, ...]) -> None:
-        """Take note of how far a slice of a run that lives is."""
-        followed = self._runs.setdefault(run, _Followed())
-        followed.progress[slice_id] = nodes
-        followed.number += 1
+    def progress(self, told: SliceProgress) -> None:
+        """Take note of how far a slice of a run that lives is. An attempt that another has followed is not listened to any more."""
+        followed = self._runs.setdefault(told.run, _Followed())
+        before = followed.progress.get(told.slice)
+        if before is None or before.attempt <= told.attempt:
+            followed.progress[told.slice] = told
+            followed.number += 1
 
     def changed(self, run: RunId) -> None:
         """Take note that a run's records have changed."""
@@ -126,5 +127,5 @@ def _shown(state: RunState, followed: _Followed) -> RunView:
         figures=tuple(
             figures_of(state.dag, scenario.id, state.slices) for scenario in state.dag.scenarios
         ),
-        progress=tuple(row for rows in followed.progress.values() for row in rows),
+        progress=tuple(row for told in followed.progress.values() for row in told.nodes),
     )

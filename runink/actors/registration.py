@@ -2,6 +2,8 @@
 
 every HEARTBEAT_S      the lease is renewed
 every REFRESH_S        the machine is looked at, and the record written again if that is news (`machines.is_news`)
+not for PARTED_S       `parted` is called, with each heartbeat: before the lease ends for the others, what it stands for has ended here.  A Barn that
+                       answers that its disk is full is there, and ends no lease
 every SKEW_S           our wall clock is compared with that of the Barn's member that answers: the middle of asking and answer is its moment
 """
 
@@ -22,6 +24,7 @@ from runink.runs.records import NodeRecord
 
 LEASE_S: Final = 30.0  # a node that does not renew for so long has lost its slices
 HEARTBEAT_S: Final = 5.0
+PARTED_S: Final = 25.0  # less than LEASE_S by what a slice takes to end
 REFRESH_S: Final = 30.0  # who places slices by pressure needs no fresher one
 SKEW_S: Final = 600.0  # a clock that drifts badly loses a second in that time
 ROUND_MS_MAX: Final = 1000  # an answer that took longer says nothing about clocks
@@ -46,12 +49,15 @@ class Registration:
         metrics: NodeMetrics,
         now_ms: Callable[[], int],
         look: Look = same,
+        parted: Callable[[], object] = lambda: None,
     ) -> None:
         self._barn = barn
         self._node = node
         self._metrics = metrics
         self._now_ms = now_ms
         self._look = look
+        self._parted = parted
+        self._heard_s = 0.0
         self._lease = 0
         self._looked_s = 0.0
         self._compared_s = 0.0
@@ -65,16 +71,30 @@ class Registration:
 
     async def keep(self) -> None:
         """Renew, for as long as this task lives. A Barn that takes nothing at the moment is asked again at the next heartbeat."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch)
+            while True:
+                await anyio.sleep(HEARTBEAT_S)
+                try:
+                    await self._renew()
+                except Unavailable as error:
+                    self._metrics.missed()
+                    if error.code == "disk_full":
+                        self._heard_s = anyio.current_time()
+
+    async def _watch(self) -> None:
+        """Look when the Barn was heard of last: beside the heartbeats, which may wait for an answer."""
         while True:
-            await anyio.sleep(HEARTBEAT_S)
-            try:
-                await self._renew()
-            except Unavailable:
-                self._metrics.missed()
+            left_s = self._heard_s + PARTED_S - anyio.current_time()
+            if left_s <= 0:
+                self._parted()
+            await anyio.sleep(left_s if left_s > 0 else HEARTBEAT_S)
 
     async def _renew(self) -> None:
+        asked_s = anyio.current_time()  # the lease may have begun anew as early as that
         try:
             await self._barn.keep_lease(self._lease)
+            self._heard_s = asked_s
             self._metrics.renewed()
             await self._refresh()
         except NotFound:  # we were away for longer than it lasts
@@ -97,7 +117,7 @@ class Registration:
         told = changed(node, told_ms=self._now_ms())
         await self._barn.put(node_key(node.node), told, lease=lease)
         self._node = told
-        self._looked_s = anyio.current_time()
+        self._looked_s = self._heard_s = anyio.current_time()
         self._metrics.told(told)
 
     async def _compared(self, node: NodeRecord) -> NodeRecord:

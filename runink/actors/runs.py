@@ -92,9 +92,9 @@ class RunController(Actor[RunsMessage]):
                 return await self._cancel(run)
             case Follow():
                 return await self._follow(message)
-            case SliceProgress(run, slice_id, nodes):
+            case SliceProgress(run):
                 if self._sight.record_of(run) is not None:
-                    self._followers.progress(run, slice_id, nodes)
+                    self._followers.progress(message)
                     await self._tell_followers([run])
             case Loaded():
                 await self._load(message)

@@ -9,8 +9,8 @@ lingers for LINGER_S, so that others go with it; a slice that ends within that t
     done                                 the next write is compared with that revision
     somebody else has changed a record   ended or in another attempt it is not ours any more: dropped, and `lost` is told; else a former life of this
                                          agent wrote it, whose last words were still under way: ours is written over it
-    surely not done (no room on disk)    the same again after PAUSE_S, for as long as it takes
-    outcome unknown                      raised: the agent starts anew from what the Barn has
+    nothing, or that it has no room      the same again after PAUSE_S, for as long as it takes: if it was done, the next compare fails, and what stands
+                                         there is what was written: done, once
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class _Held:
     key: str
     record: SliceRecord
     revision: int
+    tried: bytes = b""  # the value of a write that nobody knows the outcome of
     settled: anyio.Event = field(default_factory=anyio.Event)
     is_ours: bool = True
 
@@ -75,15 +76,15 @@ class SliceRecords:
         held = self._held[found.key] = _Held(found.key, found.value, found.revision)
         held.settled.set()
 
-    def write(self, record: SliceRecord, *, is_urgent: bool = True) -> None:
-        """Have a record written, at once or soon. One that is not ours any more is dropped."""
+    def write(self, record: SliceRecord, *, is_urgent: bool = True) -> SliceRecord:
+        """Have a record written, at once or soon, and return it. One that is not ours any more is dropped."""
         held = self._held_for(record)
-        if held is None:
-            return
-        held.record = record
-        if held.settled.is_set():
-            held.settled = anyio.Event()
-        self._make_due(held, is_urgent=is_urgent)
+        if held is not None:
+            held.record = record
+            if held.settled.is_set():
+                held.settled = anyio.Event()
+            self._make_due(held, is_urgent=is_urgent)
+        return record
 
     async def wait_written(self, record: SliceRecord) -> bool:
         """Wait until a record's last state is in the Barn; say whether it is, and not somebody else's."""
@@ -94,7 +95,7 @@ class SliceRecords:
         return held.is_ours
 
     async def run(self) -> None:
-        """Write what is due, for as long as this task lives. Raises OutcomeUnknown."""
+        """Write what is due, for as long as this task lives, also while the Barn does not answer."""
         while True:
             await self._some.wait()
             with anyio.move_on_after(LINGER_S):
@@ -142,9 +143,14 @@ class SliceRecords:
                 transaction = transaction.delete(at)
         try:
             committed = await self._barn.commit(transaction)
-        except OutcomeUnknown:
-            raise
-        except Unavailable:
+            if not committed.succeeded:
+                await self._look_anew(
+                    [held for held, _, _ in batch if held.key in committed.failed]
+                )
+        except Unavailable as error:
+            if isinstance(error, OutcomeUnknown):
+                for held, _, value in batch:
+                    held.tried = value
             self._again(batch)
             await anyio.sleep(PAUSE_S)
             return
@@ -152,8 +158,6 @@ class SliceRecords:
             for held, record, _ in batch:
                 self._settle(held, record, committed.revision)
             return
-        failed = [held for held, _, _ in batch if held.key in committed.failed]
-        await self._look_anew(failed)
         self._again(batch)
 
     async def _look_anew(self, failed: list[_Held]) -> None:
@@ -163,16 +167,20 @@ class SliceRecords:
             if self._held.get(held.key) is not held:
                 continue
             found = [decode_value(item, SliceRecord) for item in page.items]
-            if found and _is_of_former_self(found[0].value, held.record):
+            if found and page.items[0].value == held.tried:
+                held.revision = found[0].revision
+                if fitting(held.record) == held.tried:
+                    self._settle(held, held.record, held.revision)
+            elif found and _is_of_former_self(found[0].value, held.record):
                 held.revision = found[0].revision
             else:
                 self._drop(held)
                 self._lost(held.key)
 
     def _again(self, batch: list[tuple[_Held, SliceRecord, bytes]]) -> None:
-        """Have those written again that are still ours, as they stand by then."""
+        """Have those written again that are still ours and not in the Barn, as they stand by then."""
         for held, _, _ in batch:
-            if self._held.get(held.key) is held:
+            if self._held.get(held.key) is held and not held.settled.is_set():
                 self._make_due(held, is_urgent=True)
 
     def _settle(self, held: _Held, record: SliceRecord, revision: int) -> None:

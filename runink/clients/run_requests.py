@@ -70,11 +70,12 @@ class LineageOf(Request[Lineage], frozen=True):
 
 
 class SliceProgress(msgspec.Struct, frozen=True):
-    """An agent tells how far a slice is. Lost ones do no harm: the end is told by the slice's record."""
+    """An agent tells how far a slice is, in this attempt. Lost ones do no harm: the end is told by the slice's record."""
 
     run: RunId
     slice: SliceId
     nodes: tuple[NodeFacts, ...]
+    attempt: int = 1
 
 
 RunRequest = Submit | Cancel | Follow | SliceProgress

@@ -102,6 +102,8 @@ def _exit_error(record: SliceRecord) -> WireError:
     name = f"slice {record.slice}"
     if record.state is SliceState.LOST:
         text = f"{name} was lost with its node {record.node or '(none)'}"
+        if record.exit is not None:
+            text = f"{name} ended while the agent of its node was started anew: what it reported was lost"
         return WireError("Unavailable", "slice_lost", text, "run it again")
     found = record.exit
     if found is None or record.state is SliceState.CANCELLED:

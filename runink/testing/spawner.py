@@ -114,6 +114,7 @@ class FakeSpawner:
         self.pid = 1
         self.slices: dict[str, FakeSlice] = {}
         self.failures: list[RuninkError | None] = []
+        self.launched: list[str] = []  # by name, also those that are forgotten
         self.preloaded: list[tuple[str, ...]] = []
         self.has_parted = False
         self._launched = launched
@@ -141,6 +142,7 @@ class FakeSpawner:
         inodes = tuple(os.fstat(descriptor).st_ino for descriptor in wanted.descriptors)
         fake = FakeSlice(name, attempt, job, inodes, wanted, ends, kept, self._tell)
         self.slices[name] = fake
+        self.launched.append(name)
         self._launched(fake)
         return _copied(kept)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -29,6 +30,7 @@ from runink.barn.keys import (
 from runink.clients.barn import BarnClient, Transaction
 from runink.clients.run_requests import SliceProgress
 from runink.dag import Dag, Resources
+from runink.errors import TimedOut
 from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
 from runink.runs.records import (
     NodeRecord,
@@ -39,8 +41,8 @@ from runink.runs.records import (
     SliceRecord,
     SliceState,
 )
-from runink.runtime.actor import Actor
-from runink.runtime.ref import LocalRef
+from runink.runtime.actor import Actor, Request
+from runink.runtime.ref import LocalRef, Ref
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.testing.cluster import SEGMENT_BYTES, Crash, CrashingActor, now_ms
 from runink.testing.disk import FaultyDisk, in_loop
@@ -77,6 +79,35 @@ class BarnClock:
         return now_ms() - self.behind_ms
 
 
+class Way(Enum):
+    """What the way between agent and Barn does to a request."""
+
+    OPEN = "open"
+    LOSES_REQUESTS = "loses requests"
+    LOSES_ANSWERS = "loses answers"
+
+
+class Link:
+    """The agent's ref of the Barn, with a way between them that the test cuts."""
+
+    def __init__(self, barn: Ref[Any]) -> None:
+        self._barn = barn
+        self.way = Way.OPEN
+
+    @property
+    def address(self) -> str:
+        return self._barn.address
+
+    async def ask(self, request: Request[Any], *, within: float) -> Any:
+        with anyio.move_on_after(within):
+            if self.way is not Way.LOSES_REQUESTS:
+                answer = await self._barn.ask(request, within=within)
+                if self.way is Way.OPEN:
+                    return answer
+            await anyio.sleep_forever()
+        raise TimedOut(f"no answer within {within} s")
+
+
 @dataclass
 class AgentWorld:
     folder: Path
@@ -86,6 +117,7 @@ class AgentWorld:
     runs: LocalRef[Any]
     spawners: list[FakeSpawner]
     clock: BarnClock
+    link: Link
     agents: list[Agent] = field(default_factory=list)
     agent: LocalRef[Any] = field(init=False)
     metrics: NodeMetrics = field(default_factory=lambda: NodeMetrics(now_s=anyio.current_time))
@@ -117,7 +149,7 @@ class AgentWorld:
         await anyio.sleep(0.2)
 
     def _made(self) -> Agent:
-        client = BarnClient(self.barn._barn, new_id=lambda: f"agent{next(self._ids)}")
+        client = BarnClient(self.link, new_id=lambda: f"agent{next(self._ids)}")
         node = NodeRecord(NODE, Resources(1000, 1 << 30))
         self.agents.append(
             Agent(
@@ -161,6 +193,11 @@ class AgentWorld:
             )
         await self.barn.commit(transaction)
 
+    async def place_only(self, one: SliceRecord) -> None:
+        """Put a slice's placement without its record."""
+        placement = Placement(one.run, one.slice, one.herd, one.gang, one.attempt)
+        await self.barn.put(placement_key(NODE, RUN, one.slice), placement)
+
     async def place_gang(self, *, attempt: int = 1) -> None:
         await self.place(*(self.record(name, attempt=attempt) for name in ("a", "a-1")))
 
@@ -182,6 +219,12 @@ class AgentWorld:
         found = await self.barn.get(slice_key(HERD, RUN, SliceId(name)), SliceRecord)
         assert found is not None
         return found.value
+
+    async def versions(self, *names: str) -> list[int]:
+        """Return how often each slice's record was written."""
+        keys = (slice_key(HERD, RUN, SliceId(name)) for name in names)
+        found = [await self.barn.get(key, SliceRecord) for key in keys]
+        return [one.version for one in found if one is not None]
 
     async def is_placed(self, name: str) -> bool:
         return await self.barn.get(placement_key(NODE, RUN, SliceId(name)), Placement) is not None
@@ -218,7 +261,7 @@ async def agent_world(folder: Path, disk: FaultyDisk | None = None) -> AsyncIter
         told: list[SliceProgress] = []
         runs = await supervisor.start(ChildSpec("runs", lambda: Heard(told)))
         client = BarnClient(barn, new_id=lambda: "t")
-        world = AgentWorld(folder, supervisor, client, told, runs, spawners, clock)
+        world = AgentWorld(folder, supervisor, client, told, runs, spawners, clock, Link(barn))
         world.new_spawner()
         await world.submit()
         await world.start()
@@ -229,3 +272,9 @@ async def launched(world: AgentWorld) -> None:
     await world.place_gang()
     await anyio.sleep(SOON_S)
     assert len(world.spawner.living) == 2
+
+
+async def write_for_ever(world: AgentWorld, value: bytes) -> None:
+    """Write until the files that are there already are written to their ends."""
+    for _ in range(1000):
+        await world.barn.put("/x", value)

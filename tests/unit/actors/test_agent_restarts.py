@@ -8,13 +8,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio.testing
-from agent_world import NODE, SOON_S, AgentWorld, agent_world, launched
+from agent_world import NODE, SOON_S, agent_world, launched, write_for_ever
 from msgspec.structs import replace as changed
 from runink.actors.launching import Workplace
 from runink.actors.registration import HEARTBEAT_S, LEASE_S
 from runink.errors import LinkLost, Unavailable, WireError
 from runink.jobs import Done, Failed
-from runink.runs.records import SliceState
+from runink.runs.failures import failure_of, may_pass
+from runink.runs.records import Exit, SliceState
 from runink.testing.disk import FaultyDisk
 
 pytestmark = pytest.mark.trio
@@ -51,6 +52,28 @@ async def test_a_slice_that_ended_while_the_agent_was_away_has_ended_so(
         assert other.exit is not None
         assert (other.state, other.exit.code) == (SliceState.FAILED, 7)
         assert world.is_idle()
+
+
+@pytest.mark.parametrize("code", [0, 1])
+async def test_a_report_that_an_earlier_life_took_with_it_is_lost_and_no_failure(
+    tmp_path: Path, code: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with agent_world(tmp_path) as world:
+        await launched(world)
+        report = Failed(WireError("Refused", "step_failed", "x")) if code else Done()
+        world.slice("a").report(report)
+        await anyio.sleep(SOON_S)
+        await world.crash()
+        world.slice("a").exit(code)
+        world.slice("a-1").exit(7)
+        await anyio.sleep(SOON_S)
+        lost = await world.seen("a")
+        assert (lost.state, lost.exit) == (SliceState.LOST, Exit("exited", code=code))
+        assert may_pass(lost)
+        failure = failure_of([lost])
+        assert failure is not None
+        assert "what it reported was lost" in failure.error.text
+        assert (await world.seen("a-1")).state is SliceState.FAILED, "no slice that reports ends so"
 
 
 async def test_the_last_lines_stand_in_a_failure_though_an_earlier_life_read_them(
@@ -123,6 +146,7 @@ async def test_a_restart_takes_away_what_lost_slices_had_spooled(
             await world.spawner.list()
         world.new_spawner()
         await world.start()
+        await anyio.sleep(SOON_S)
         assert (await world.seen("a-1")).state is SliceState.LOST
         assert not any(folder.exists() for folder in lost)
         assert (other / "spooled").exists()
@@ -187,7 +211,7 @@ async def test_a_full_disk_holds_records_back_and_loses_none(
         disk.space_bytes -= disk.free_bytes()
         for size in (30_000, 1_000, 200):
             with pytest.raises(Unavailable, match="no space"):
-                await _write_for_ever(world, b"x" * size)
+                await write_for_ever(world, b"x" * size)
         for one in world.spawner.living:
             one.succeed()
         await anyio.sleep(20.0)
@@ -197,12 +221,6 @@ async def test_a_full_disk_holds_records_back_and_loses_none(
         assert (await world.seen("a")).state is SliceState.SUCCEEDED
         assert len(world.agents) == 1
         assert await world.has_node()
-
-
-async def _write_for_ever(world: AgentWorld, value: bytes) -> None:
-    """Write until the files that are there already are written to their ends."""
-    for _ in range(1000):
-        await world.barn.put("/x", value)
 
 
 async def test_a_report_too_large_for_the_barn_fails_the_slice_and_not_the_node(

@@ -14,7 +14,7 @@ from runink.barn.keys import (
     pipeline_key,
     run_key,
 )
-from runink.clients.run_requests import RunView, SliceProgress
+from runink.clients.run_requests import Follow, RunView, SliceProgress
 from runink.errors import NotFound, Overloaded
 from runink.jobs import NodeFacts
 from runink.names import RunId, SliceId
@@ -233,3 +233,18 @@ async def test_too_many_who_follow_are_turned_away_and_the_others_are_not(
         await world.client.cancel(request.run)
         await anyio.sleep(SOON_S)
         await follow_to_the_end(world, request.run)
+
+
+async def test_progress_of_an_attempt_that_another_has_followed_is_not_listened_to(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world:
+        request = world.request()
+        await world.client.submit(request)
+        shown = []
+        for attempt, rows in ((1, 10), (2, 3), (1, 20), (2, 4)):
+            facts = (NodeFacts("a.source", rows),)
+            await world.runs.tell(SliceProgress(request.run, SliceId("a"), facts, attempt))
+            view = await world.runs.ask(Follow(request.run), within=1.0)
+            shown += [one.rows_in for one in view.progress]
+        assert shown == [10, 3, 3, 4]

@@ -234,14 +234,45 @@ async def test_a_full_disk_is_asked_again_with_what_stands_by_then(
         assert not lost
 
 
-async def test_an_unknown_outcome_is_raised_for_a_new_start() -> None:
-    barn = HeldBarn(outcomes=[OutcomeUnknown("?")])
+@pytest.mark.parametrize("was_done", [True, False])
+async def test_what_nobody_knows_the_outcome_of_is_written_once(
+    was_done: bool,  # noqa: FBT001 - a parameter of the test
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    begun = record("a", SliceState.LAUNCHING)
+    outcomes: list[Any] = [
+        OutcomeUnknown("?"),
+        OutcomeUnknown("?"),
+        (key("a"),) if was_done else (),
+    ]
+    barn = HeldBarn(outcomes=outcomes)
     barn.open.set()
-    records = SliceRecords(barn, lost=str)  # type: ignore[arg-type] # it commits as the client does
-    records.take(Found(key("a"), record("a"), 1, 1, 0))
-    records.write(record("a", SliceState.LAUNCHING))
-    with pytest.raises(OutcomeUnknown):
-        await records.run()
+    if was_done:
+        barn.there[key("a")] = Found(key("a"), begun, 12, 2, 0)
+    async with writing(barn, "a") as (records, lost):
+        records.write(begun)
+        assert await records.wait_written(begun)
+        await anyio.sleep(10 * PAUSE_S)
+        assert len(barn.transactions) == 3
+        records.write(changed(begun, state=SliceState.SUCCEEDED))
+        await anyio.sleep(PAUSE_S)
+        (compare,) = barn.transactions[-1].compares
+        assert compare.operand == (12 if was_done else 13)
+    assert not lost
+
+
+async def test_an_end_of_unknown_outcome_that_somebody_else_has_overtaken_is_dropped(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    ended = record("a", SliceState.SUCCEEDED)
+    barn = HeldBarn(outcomes=[OutcomeUnknown("?"), (key("a"),)])
+    barn.open.set()
+    barn.there[key("a")] = Found(key("a"), record("a", SliceState.LOST), 12, 2, 0)
+    async with writing(barn, "a") as (records, lost):
+        records.write(ended)
+        assert not await records.wait_written(ended)
+        assert lost == [key("a")]
+        assert len(barn.transactions) == 2
 
 
 @pytest.mark.parametrize(
