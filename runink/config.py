@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from runink.capabilities import FULL, HOST_NETWORK, ISOLATION, NO_ISOLATION, REFUSED
 from runink.dag import Resources
 from runink.errors import Invalid, Refused
 from runink.machine_reading import read_cpu_m, read_memory_bytes
@@ -17,8 +18,6 @@ CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgro
 STATE_FOLDER: Final = ".runink"
 IDENTITY: Final = "member.json"  # in the folder of a member of a group: which one it is
 RESERVED: Final = Reserved()
-ISOLATION: Final = "isolation"  # names of a node's capabilities
-HOST_NETWORK: Final = "network.host"
 WARM_CELLS: Final = 4  # of a node that stays: enough for a small pipeline
 ORPHAN_S: Final = 25.0  # less than the agent's lease: who finds a slice lost may rely on its end
 
@@ -89,10 +88,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def capabilities(self) -> dict[str, str]:
-        """What the node says of how it runs slices, by these settings."""
+        """What the node says of how it runs slices, by these settings alone; what it can do of it is found by trying."""
         return {
-            ISOLATION: "full" if self.is_isolated else "none",
-            HOST_NETWORK: "allowed" if self.shares_network else "refused",
+            ISOLATION: FULL if self.is_isolated else NO_ISOLATION,
+            HOST_NETWORK: "allowed" if self.shares_network else REFUSED,
         }
 
     @property

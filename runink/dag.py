@@ -18,6 +18,7 @@ from enum import Enum
 
 import msgspec
 
+from runink.capabilities import EGRESS
 from runink.contracts.fields import ContractSpec
 from runink.expressions import Expression
 from runink.names import HerdName, PipelineName
@@ -217,6 +218,11 @@ class SliceSpec(msgspec.Struct, frozen=True):
     network: Network = Network.NONE
     reaches: tuple[str, ...] = ()
     limits: Limits = UNLIMITED
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """What its node must have because its steps ask for it (`capabilities.py`)."""
+        return (EGRESS,) if self.network is Network.EGRESS else ()
 
 
 class Assertion(msgspec.Struct, frozen=True):

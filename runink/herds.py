@@ -5,6 +5,7 @@
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
     [masking]    default, fields                             checked; nothing enforces it yet
     [network]    internet, allow                             what steps with network="egress" reach
+    [isolation]  allow_missing, require                      what slices may do without on nodes that have not got it, and what they may not
 
 A key that is not in this table is a mistake, so that a misspelt quota is not silently no quota.
 """
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runink.capabilities import CLOSING_OFF, IsolationPolicy
 from runink.errors import Finding, Invalid, Span
 from runink.names import HerdName, herd_name
 from runink.networks import NetworkPolicy, allowed, policy_of
@@ -39,16 +41,18 @@ class HerdFile(msgspec.Struct, frozen=True):
     slices: int = 0
     runs: int = 0
     network: NetworkPolicy = NetworkPolicy()
+    isolation: IsolationPolicy = IsolationPolicy()
     unenforced: tuple[str, ...] = ()
 
 
 _KEYS: Final = {
-    "": ("herd", "quotas", "roles", "masking", "network"),
+    "": ("herd", "quotas", "roles", "masking", "network", "isolation"),
     "herd": ("id", "domain", "description"),
     "quotas": ("cpu", "memory", "slices", "runs"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
     "network": ("internet", "allow"),
+    "isolation": ("allow_missing", "require"),
 }
 
 
@@ -92,6 +96,7 @@ class _Reader:
             slices=self._count(quotas, "slices"),
             runs=self._count(quotas, "runs"),
             network=self._network(self._table(document, "network")),
+            isolation=self._isolation(self._table(document, "isolation")),
             unenforced=tuple(part for part in ("roles", "masking") if part in document),
         )
 
@@ -179,6 +184,24 @@ class _Reader:
         except Invalid as error:
             self._mistake(error.text, "allow", error.hint)
             return NetworkPolicy(internet)
+
+    def _isolation(self, table: dict[str, Any]) -> IsolationPolicy:
+        policy = IsolationPolicy(*(self._features(table, key) for key in _KEYS["isolation"]))
+        for name in set(policy.allow_missing) & set(policy.require):
+            self._mistake(f"{name} may be missing, and is required", name, "leave one of them away")
+        return policy
+
+    def _features(self, table: dict[str, Any], key: str) -> tuple[str, ...]:
+        found = table.get(key, [])
+        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+            self._mistake(f"{key} is a list of names", key, f'as in {key} = ["landlock"]')
+            return ()
+        for name in found:
+            if name not in CLOSING_OFF:
+                near = get_close_matches(name, CLOSING_OFF, 1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(CLOSING_OFF)}"
+                self._mistake(f"nothing closes slices off by the name of {name}", name or key, hint)
+        return tuple(dict.fromkeys(found))
 
     def _role(self, role: dict[str, Any]) -> None:
         self._known("roles", role)

@@ -40,6 +40,7 @@ from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import switch_threads_soon
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
+from runink.capabilities import told_by_node
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
@@ -56,6 +57,7 @@ from runink.runtime.directory import Directory
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.sandbox.client import Spawner
+from runink.sandbox.features import read
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 from runink.storage.disk import RealDisk
 from runink.stores import Stores, read_stores
@@ -242,7 +244,7 @@ async def _work(
 
 def _place(settings: NodeSettings, modules: frozenset[str]) -> SpawnerPlace:
     return SpawnerPlace(
-        socket=settings.state / f"spawner-{settings.node}.sock",
+        socket=_socket(settings),
         log=settings.spawner_log,
         entry=ENTRY,
         preload=(*PRELOADED, *sorted(modules)),
@@ -250,6 +252,10 @@ def _place(settings: NodeSettings, modules: frozenset[str]) -> SpawnerPlace:
         is_plain=not settings.is_isolated,
         warm=settings.warm_cells,
     )
+
+
+def _socket(settings: NodeSettings) -> Path:
+    return (settings.state / f"spawner-{settings.node}.sock").absolute()
 
 
 async def _start_agent(
@@ -260,13 +266,15 @@ async def _start_agent(
     spawner: Spawner,
 ) -> None:
     assert control.runs is not None, "a worker has a whole cluster above it"
+    found = told_by_node(read(str(_socket(settings))), is_plain=not settings.is_isolated)
     node = NodeRecord(
         settings.node,
         settings.capacity,
         labels=settings.labels,
         slices_max=settings.slices_max,
         reserved=settings.reserved,
-        capabilities=settings.capabilities,
+        capabilities=settings.capabilities | found.there,
+        missing=found.missing,
     )
     stores = read_stores(os.environ)
     agent = partial(

@@ -114,6 +114,7 @@ def _record(file: HerdFile) -> HerdRecord:
         slices=file.slices,
         runs=file.runs,
         network=file.network,
+        isolation=file.isolation,
     )
 
 

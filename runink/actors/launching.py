@@ -198,7 +198,7 @@ def slice_wanted(
         **limits_of(record),
         network=launch.network.value,
         network_policy=policy if launch.network is Network.EGRESS else "",
-        without=(ISOLATION,) if is_plain else (),
+        without=(ISOLATION, *record.without) if is_plain else record.without,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec.structs import replace as changed
 
 from runink.barn.keyvalue import KeyValue
+from runink.capabilities import without
 from runink.clients.barn import decode_value
 from runink.dag import DEFAULT_CPU_M
 from runink.runs.records import HerdLimits, HerdRecord, SliceRecord, SliceState
@@ -21,10 +22,12 @@ WEIGHT_MAX: Final = 10_000
 
 
 def held_to(record: SliceRecord, found: Sequence[KeyValue]) -> SliceRecord:
-    """Return the record with what its herd's slices may use together. `found` is the herd's record, or nothing: then there is no limit."""
-    herds = [decode_value(item, HerdRecord).value for item in found]
-    limits = [HerdLimits(herd.cpu_m, herd.memory_bytes) for herd in herds]
-    return changed(record, herd_limits=limits[0] if limits else HerdLimits())
+    """Return the record with what its herd's slices may use together, and do without. `found` is the herd's record, or nothing: then there is no limit, and no wall may be missing."""
+    for item in found:
+        herd = decode_value(item, HerdRecord).value
+        limits = HerdLimits(herd.cpu_m, herd.memory_bytes)
+        return changed(record, herd_limits=limits, without=without(herd.isolation))
+    return changed(record, herd_limits=HerdLimits(), without=())
 
 
 def begun(record: SliceRecord, launched: LaunchedSlice, *, now_ms: int) -> SliceRecord:

@@ -21,9 +21,11 @@ import anyio
 import msgspec
 from msgspec.structs import replace as changed
 
+from runink import capabilities
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.history import Watched
 from runink.barn.keys import HERDS, NODES, SLICES, placement_key, slice_key
+from runink.capabilities import ISOLATION, NO_ISOLATION
 from runink.clients.barn import BarnClient, Found, Transaction
 from runink.dag import Resources
 from runink.errors import Unavailable, WireError
@@ -152,6 +154,8 @@ class Scheduler(Actor[SchedulerMessage]):
                 _amount(node.value.capacity, node.value.slices_max or NODE_SLICES_MAX),
                 on_nodes.get(node.value.node, Amount()),
                 frozenset(node.value.labels),
+                node.value.missing,
+                is_plain=node.value.capabilities.get(ISOLATION) == NO_ISOLATION,
             )
             for node in self._nodes
         )
@@ -161,6 +165,7 @@ class Scheduler(Actor[SchedulerMessage]):
                 name,
                 Amount(quota.cpu_m, quota.memory_bytes, quota.slices),
                 of_herds.get(name, Amount()),
+                quota.isolation,
             )
             for name, quota in quotas.items()
         }
@@ -205,6 +210,7 @@ def _unit(members: Members) -> Unit:
         herd=first.herd,
         needs=sum((_needs(found.value) for found in members), Amount()),
         labels=frozenset(label for found in members for label in found.value.labels),
+        requires=frozenset(name for found in members for name in found.value.requires),
         pin=first.pin,
         failed_on=frozenset(found.value.lost_on for found in members if found.value.lost_on),
     )
@@ -230,6 +236,20 @@ def _placing(placed: Placed, members: Members) -> Transaction:
     return transaction
 
 
+def _never_fits(unplaced: Unplaced) -> WireError:
+    text = f"{unplaced.unit.gang} can never be placed: {unplaced.text}"
+    match unplaced.lacks:
+        case "":
+            hint = "ask for less with @requires, raise the herd's quota, or add a larger node"
+            return WireError("QuotaExceeded", "never_fits", text, hint)
+        case capabilities.NAMESPACES:
+            hint = "runi run, up and test take --no-isolation: slices are then plain processes, with all rights of who starts them"
+            return WireError("Refused", "isolation_unavailable", text, hint)
+        case name:
+            hint = capabilities.hint(name, str(unplaced.unit.herd))
+            return WireError("Refused", "capability_missing", text, hint)
+
+
 def _explaining(unplaced: Unplaced, members: Members, now_ms: int) -> Transaction | None:
     """Say in the slices why they wait, unless they say it already; a unit that never fits fails."""
     if all(found.value.waits_for == unplaced.text for found in members):
@@ -238,12 +258,7 @@ def _explaining(unplaced: Unplaced, members: Members, now_ms: int) -> Transactio
     for found in members:
         one = changed(found.value, waits_for=unplaced.text)
         if unplaced.is_final:
-            error = WireError(
-                "QuotaExceeded",
-                "never_fits",
-                f"{unplaced.unit.gang} can never be placed: {unplaced.text}",
-                "ask for less with @requires, raise the herd's quota, or add a larger node",
-            )
-            one = changed(one, state=SliceState.FAILED, report=Failed(error), ended_ms=now_ms)
+            report = Failed(_never_fits(unplaced))
+            one = changed(one, state=SliceState.FAILED, report=report, ended_ms=now_ms)
         transaction = transaction.put(found.key, one)
     return transaction

@@ -82,6 +82,7 @@ async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
     return [
         {
             "capabilities": {},
+            "missing": {},
             "labels": [],
             **msgspec.to_builtins(found.value),
             "slices": on.count(found.value.node),
@@ -110,6 +111,8 @@ def _lines(record: NodeRecord, slices: int) -> Iterator[tuple[str, str]]:
         yield from _machine_lines(record.machine)
     for name, said in sorted(record.capabilities.items()):
         yield "can", f"{name}: {said}"
+    for name, why in sorted(record.missing.items()):
+        yield "lacks", f"{name}: {why}"
     yield "clock", _clock(record.clock_skew_ms)
     if record.told_ms:
         told = datetime.fromtimestamp(record.told_ms / 1000, UTC)

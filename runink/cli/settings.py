@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import click
 
 from runink.barn.keys import NODES
+from runink.capabilities import (
+    BY_NAME,
+    FULL,
+    HOST_NETWORK,
+    ISOLATION,
+    NAMESPACES,
+    NO_ISOLATION,
+    WALLS,
+)
 from runink.cli.options import SliceOptions
 from runink.clients.cluster import Cluster
-from runink.config import HOST_NETWORK, ISOLATION
 from runink.errors import Conflict
 from runink.runs.records import NodeRecord
 
@@ -24,24 +32,42 @@ _AGAIN: Final = (
 
 
 async def tell_settings(cluster: Cluster, asked: SliceOptions) -> None:
-    """Say on standard error if slices of this cluster are not isolated. Raises Conflict (`cluster_settings`) if it is not as the caller insists."""
+    """Say on standard error if slices of this cluster are not isolated, or not wholly. Raises Conflict (`cluster_settings`) if it is not as the caller insists."""
     listing = await cluster.barn.range(NODES.prefix(), NodeRecord)
     nodes = [found.value for found in listing.items]
     if asked.insists:
         check_settings(nodes, asked)
     if any(is_without_isolation(node) for node in nodes):
         click.echo(BANNER, err=True)
+    for line in missing_walls(nodes):
+        click.echo(line, err=True)
 
 
 def is_without_isolation(node: NodeRecord) -> bool:
-    return node.capabilities.get(ISOLATION) == "none"
+    return node.capabilities.get(ISOLATION) == NO_ISOLATION
+
+
+def missing_walls(nodes: Iterable[NodeRecord]) -> Iterator[str]:
+    """Yield a warning for each node that has not got what no slice should be without, and was not told to do without."""
+    for node in nodes:
+        names = sorted(WALLS & node.missing.keys())
+        if not names or is_without_isolation(node):
+            continue
+        # Without namespaces there is nothing else, so that is all there is to say.
+        name = NAMESPACES if NAMESPACES in names else names[0]
+        yield (
+            f"WARNING: node {node.node} has no {name} ({node.missing[name]}): slices run on it only where their herd allows that, "
+            f"and then {BY_NAME[name].otherwise}"
+        )
 
 
 def check_settings(nodes: Sequence[NodeRecord], asked: SliceOptions) -> None:
     """Raise Conflict (`cluster_settings`) if a node does not run slices as the caller insists; a node that says nothing does."""
     for node in nodes:
-        if asked.is_plain and node.capabilities.get(ISOLATION, "none") != "none":
-            raise _other(node, "isolates slices", "--no-isolation")
+        how = node.capabilities.get(ISOLATION, NO_ISOLATION)
+        if asked.is_plain and how != NO_ISOLATION:
+            does = "isolates slices" if how == FULL else "runs none as plain processes by itself"
+            raise _other(node, does, "--no-isolation")
         allowed = node.capabilities.get(HOST_NETWORK)
         if asked.shares_network is False and allowed == "allowed":
             raise _other(node, "lets slices have its own network", "--no-host-network")

@@ -23,7 +23,7 @@ from runink.cli.options import (
     state_folder,
     state_option,
 )
-from runink.cli.settings import BANNER
+from runink.cli.settings import tell_settings
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import (
     ORPHAN_S,
@@ -107,14 +107,13 @@ async def _whole(settings: NodeSettings, began: float) -> None:
 
 async def _stay(settings: NodeSettings, began: float) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with embedded(settings, role=Role.ALL, session="") as _:
+        async with embedded(settings, role=Role.ALL, session="") as cluster:
             warn_of_known_too()
             took = time.monotonic() - began
             click.echo(
                 f"ready in {took:.2f} s: pid {os.getpid()}, state in {settings.state}", err=True
             )
-            if not settings.is_isolated:
-                click.echo(BANNER, err=True)
+            await tell_settings(cluster, SliceOptions())
             if settings.metrics is not None:
                 click.echo(f"metrics: {shown_place(settings.metrics)}", err=True)
             async for _ in signals:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from runink.capabilities import IsolationPolicy
 from runink.names import HerdName, NodeId, RunId
 
 
@@ -32,12 +34,14 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node that is there. `used` is what its placed slices ask for."""
+    """A node that is there. `used` is what its placed slices ask for, `missing` what it has not got and why; `is_plain` says that its slices are to be plain processes."""
 
     node: NodeId
     capacity: Amount
     used: Amount = Amount()
     labels: frozenset[str] = frozenset()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    is_plain: bool = False
 
     @property
     def free(self) -> Amount:
@@ -46,22 +50,24 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class HerdView:
-    """A herd's quota (0: no limit) and what its placed slices ask for."""
+    """A herd's quota (0: no limit), what its placed slices ask for, and what of the isolation they may do without."""
 
     herd: HerdName
     quota: Amount = Amount()
     used: Amount = Amount()
+    isolation: IsolationPolicy = IsolationPolicy()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is placed together on one node: a gang of slices joined by pipes. `needs` is their sum."""
+    """What is placed together on one node: a gang of slices joined by pipes. `needs` is their sum, `requires` are capabilities that they ask for."""
 
     run: RunId
     gang: str
     herd: HerdName
     needs: Amount
     labels: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset()
     pin: NodeId | None = None
     failed_on: frozenset[NodeId] = frozenset()
 
@@ -77,7 +83,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a node or a herd has no room for a unit: what it needs, what there is, in the unit of `what`."""
+    """Why a node or a herd has no room for a unit: what it needs, what there is, in the unit of `what`, which is a capability's name where that is missing."""
 
     what: str
     text: str
@@ -92,11 +98,12 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
-    """`is_final`: it will never fit unless nodes or quotas change, so its run is told so at once."""
+    """`is_final`: it will never fit unless nodes or quotas change, so its run is told so at once. `lacks` is the capability that every node lacks, if that is why."""
 
     unit: Unit
     text: str
     is_final: bool
+    lacks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

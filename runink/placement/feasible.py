@@ -6,17 +6,23 @@ that refuses is the one told.  A reason is final where not even an empty cluster
 
 from __future__ import annotations
 
+from runink import capabilities
+from runink.capabilities import IsolationPolicy
 from runink.placement.cluster import Amount, HerdView, NodeView, Reason, Unit
 from runink.quantities import format_cpu, format_memory
 
 
-def refused_by_node(node: NodeView, unit: Unit) -> Reason | None:
-    """Say why the node cannot hold the unit, or nothing if it can."""
+def refused_by_node(node: NodeView, unit: Unit, isolation: IsolationPolicy) -> Reason | None:
+    """Say why the node cannot hold the unit, or nothing if it can. `isolation` is its herd's."""
     if unit.pin is not None and unit.pin != node.node:
         return Reason("pin", f"it belongs on {unit.pin}")
     missing = sorted(unit.labels - node.labels)
     if missing:
         return Reason("label", f"{node.node} lacks the label {', '.join(missing)}", is_final=True)
+    lacking = capabilities.lacking(node.missing, isolation, unit.requires, is_plain=node.is_plain)
+    if lacking:
+        why = "; ".join(f"{name} ({node.missing[name]})" for name in lacking)
+        return Reason(lacking[0], f"{node.node} lacks {why}", is_final=True)
     return _short(
         unit.needs, free=node.free, whole=node.capacity, where=str(node.node), holds="has"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from runink.capabilities import BY_NAME
 from runink.names import HerdName, NodeId
 from runink.placement.cluster import HerdView, NodeView, Placed, Plan, Snapshot, Unit, Unplaced
 from runink.placement.feasible import refused_by_node, refused_by_quota
@@ -39,10 +40,11 @@ def decide(snapshot: Snapshot) -> Plan:
 def _place(
     unit: Unit, nodes: dict[NodeId, NodeView], herds: dict[HerdName, HerdView]
 ) -> NodeId | Unplaced:
-    quota = refused_by_quota(herds.get(unit.herd, HerdView(unit.herd)), unit)
+    herd = herds.get(unit.herd, HerdView(unit.herd))
+    quota = refused_by_quota(herd, unit)
     if quota is not None:
         return Unplaced(unit, quota.text, is_final=quota.is_final)
-    reasons = {node.node: refused_by_node(node, unit) for node in nodes.values()}
+    reasons = {node.node: refused_by_node(node, unit, herd.isolation) for node in nodes.values()}
     fitting = [nodes[name] for name, reason in reasons.items() if reason is None]
     if fitting:
         # A node where it was lost before is taken only when there is no other.
@@ -55,4 +57,6 @@ def _place(
         shown += f"; and {len(texts) - REASONS_SHOWN_MAX} more nodes"
     # A cluster without nodes is starting, or cut off: that passes.
     is_final = bool(told) and all(reason.is_final for reason in told)
-    return Unplaced(unit, shown or "no node is ready", is_final=is_final)
+    kinds = {reason.what for reason in told}
+    lacks = next(iter(kinds & BY_NAME.keys()), "") if is_final and len(kinds) == 1 else ""
+    return Unplaced(unit, shown or "no node is ready", is_final=is_final, lacks=lacks)

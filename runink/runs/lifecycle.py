@@ -153,6 +153,7 @@ def _startable(view: RunView) -> Iterable[SliceRecord]:
                     resources=spec.resources,
                     limits=spec.limits,
                     labels=spec.labels,
+                    requires=spec.requires,
                 )
 
 
@@ -258,6 +259,7 @@ def _anew(record: SliceRecord, *, not_before_ms: int) -> SliceRecord:
         task=record.task,
         attempt=record.attempt + 1,
         labels=record.labels,
+        requires=record.requires,
         pin=record.pin,
         lost_on=record.node if record.state is SliceState.LOST else None,
         not_before_ms=not_before_ms,

@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from runink.capabilities import IsolationPolicy
 from runink.dag import UNLIMITED, Dag, Limits, Resources
 from runink.errors import WireError
 from runink.jobs import Done, Failed, Prepared
@@ -143,7 +144,8 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `lost_on` where the attempt before this one was lost.
     Times are milliseconds of the Unix epoch, 0 for what has not happened. `not_before_ms` holds a retry back.
     `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
-    by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".
+    by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".  `requires` are the capabilities that its node
+    must have because its steps ask for them, `without` is what might be missing by its herd's policy when it was launched.
     """
 
     slice: SliceId
@@ -171,6 +173,8 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     sealed: dict[str, str] = {}
     shown: dict[str, str] = {}
     printed: Printed = Printed()
+    requires: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -225,7 +229,7 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tenant, its limits (0 is no limit), and what its network reaches."""
+    """A tenant, its limits (0 is no limit), what its network reaches, and what of the isolation its slices may do without."""
 
     herd: HerdName
     domain: str = ""
@@ -235,14 +239,15 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     slices: int = 0
     runs: int = 0
     network: NetworkPolicy = NetworkPolicy()
+    isolation: IsolationPolicy = IsolationPolicy()
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A worker node, attached to its agent's lease.
 
     `capacity` is what its slices may ask for together: what the machine has, less what is `reserved`. `capabilities` are what it can do to isolate and limit them, by
-    name.  `clock_skew_ms` is by how much its clock is ahead of the Barn's.  `told_ms` is when the agent last wrote the record, by its own clock; it does so
-    when the machine has changed by enough (`machines.is_news`).
+    name, and `missing` is what it cannot, with the reason (`capabilities.py`).  `clock_skew_ms` is by how much its clock is ahead of the Barn's.  `told_ms` is when
+    the agent last wrote the record, by its own clock; it does so when the machine has changed by enough (`machines.is_news`).
     """
 
     node: NodeId
@@ -255,3 +260,4 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     capabilities: dict[str, str] = {}
     clock_skew_ms: int = 0
     told_ms: int = 0
+    missing: dict[str, str] = {}

@@ -31,6 +31,7 @@ from runink.sandbox.cgroups import (
     leave,
     leftovers,
 )
+from runink.sandbox.features import of_limits, tell
 from runink.sandbox.ids import ZYGOTE
 from runink.sandbox.log import describe, log
 from runink.sandbox.protocol import Launch
@@ -59,7 +60,9 @@ def detected(socket_path: str) -> Base:
             claim = _claimed(name)
         except OSError as error:
             log("cgroups are not claimed", problem=describe(error))
-    return Base(detect(name if claim is None else claim.name), claim)
+    layout = detect(name if claim is None else claim.name)
+    tell(socket_path, of_limits(layout.told()))
+    return Base(layout, claim)
 
 
 def _claimed(name: str) -> Claim:

@@ -21,7 +21,8 @@
               18  seccomp                  last: it forbids much of what stands above
     worker    19  sealed                   said with the report
 
-A step that fails is told with its number, and the cell ends: nothing runs half closed.
+A step that fails is told with its number, and the cell ends: nothing runs half closed.  What the machine has not got at all is no step that fails.  Without Landlock cells are
+sealed all the same, and so they are without seccomp; but those are given only to slices that may do without it (`walls.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ import socket
 import struct
 from typing import Final, NamedTuple
 
+from runink.capabilities import FULL, ISOLATION, PARTIAL
 from runink.sandbox import landlock, privileges, seccomp
 from runink.sandbox.faults import end
 from runink.sandbox.mounts import Scratch, Tree, enter
@@ -90,9 +92,9 @@ class Rooms(NamedTuple):
 
 
 class Seals(NamedTuple):
-    """What is the same for all cells of a zygote, and made before the fork. `landlock` is the kernel's version of it, 0 for none."""
+    """What is the same for all cells of a zygote, and made before the fork. There is no `filter` where there is no seccomp; `landlock` is the kernel's version of it, 0 for none."""
 
-    filter: seccomp.Filter
+    filter: seccomp.Filter | None
     landlock: int
     has_groups: bool
     network: str
@@ -133,7 +135,7 @@ def close_off(rooms: Rooms, progress: Progress, network: str) -> None:
 
 def prepared_seals(network: str) -> Seals:
     """Make what cells will need. Raises OSError on a machine that they cannot be sealed on."""
-    calls = seccomp.prepared(egress=network != NO_NETWORK)
+    calls = None if seccomp.absence() else seccomp.prepared(egress=network != NO_NETWORK)
     privileges.known_capabilities()  # which is remembered
     # Who was given one id only (rootless) has no power over groups.
     return Seals(calls, landlock.abi(), has_groups=os.geteuid() != 0, network=network)
@@ -150,7 +152,8 @@ def seal_first(seals: Seals, progress: Progress, *, kept: tuple[int, ...]) -> No
     progress.at(17)
     privileges.hide()
     progress.at(18)
-    seccomp.install(seals.filter)
+    if seals.filter is not None:
+        seccomp.install(seals.filter)
 
 
 def seal_worker(
@@ -180,16 +183,18 @@ def seal_worker(
     progress.at(17)
     privileges.hide()
     progress.at(18)
-    seccomp.install(seals.filter)
+    if seals.filter is not None:
+        seccomp.install(seals.filter)
     privileges.check_powerless()
     progress.at(19)
     return {
-        "isolation": "full",
+        ISOLATION: FULL if seals.filter is not None else PARTIAL,
         "namespaces": "user mount pid net ipc uts cgroup",
         "network": NETWORKS[seals.network],
         "user": str(OWN),
+        "ids": "the herd's" if seals.has_groups else "shared",
         "landlock": f"abi {wall.abi}" if wall.abi else "off",
-        "seccomp": "on",
+        "seccomp": "on" if seals.filter is not None else "off",
     }
 
 

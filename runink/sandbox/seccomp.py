@@ -143,6 +143,24 @@ def prepared(*, egress: bool) -> Filter:
     return Filter(instructions, Program(len(instructions) // OPERATION.size, instructions))
 
 
+def letting_all_pass() -> Filter:
+    """Return a filter that refuses nothing: whoever can install it can install any."""
+    instructions = OPERATION.pack(RETURN, 0, 0, RET_ALLOW)
+    return Filter(instructions, Program(1, instructions))
+
+
+def absence() -> str:
+    """Say why no filter can be installed by this process, or nothing if one can. Changes nothing: a filter that lies nowhere is asked for."""
+    machine = os.uname().machine
+    if machine not in MACHINES:
+        return f"the numbers of system calls on {machine} are not known"
+    try:
+        call("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, None)
+    except OSError as error:
+        return "" if error.errno == errno.EFAULT else str(error.strerror)
+    raise AssertionError("the kernel has taken a filter that is not there")
+
+
 def install(filter: Filter) -> None:  # noqa: A002 - the kernel's word for it
     """Put this process, with all its threads and all that they will start, behind the filter for ever. Raises OSError.
 

@@ -3,16 +3,20 @@
 When it ends, for whatever reason, the kernel ends everything in that namespace: all fork servers, cells and slices.  Who may not make such namespaces as
 root makes them in a user namespace of its own, in which it is root over nothing but its own id.
 
-    launcher (started by the agent)          clones the spawner as the agent's child (CLONE_PARENT), writes its maps if it needs any, ends
-    spawner                                  waits for them, then makes its mounts its own
+    launcher (started by the agent)          clones the spawner as the agent's child (CLONE_PARENT), writes its maps if it needs any, tries what this machine
+                                             has of what cells are closed off with, says that, ends
+    spawner                                  waits for its maps, makes its mounts its own, hears what was tried and tells it on (`trials.py`)
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 from typing import Final
 
+from runink.capabilities import ID_RANGES, NAMESPACES, WALLS, Told
+from runink.sandbox.features import LINE_END, tell, understood, written
 from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import SAFE, attach, new_filesystem
 from runink.sandbox.namespaces import IdMap, cloned, forbid_setgroups, map_ids
@@ -28,12 +32,17 @@ from runink.sandbox.syscalls import (
     MS_SLAVE,
     call,
 )
+from runink.sandbox.trials import tried
 from runink.sandbox.walls import Walls
 
 FOLDER_SUFFIX: Final = (
     ".root"  # of the socket's path: where the skeleton is mounted, seen by nobody else
 )
 FOLDER_MODE: Final = 0o700
+GO: Final = b"g"
+TRIALS_MS_MAX: Final = 5000  # they take two
+TOLD_BYTES_MAX: Final = 1 << 14
+NOT_SAID: Final = "whoever was to try it has not said so"
 
 
 def secluded(socket_path: str, shown: list[str]) -> tuple[Walls | None, str]:
@@ -41,19 +50,34 @@ def secluded(socket_path: str, shown: list[str]) -> tuple[Walls | None, str]:
 
     `shown` are folders beside the installed packages that slices import from.
     """
+    is_root = not os.geteuid()
     try:
-        has_ranges = _go_on_as_first()
+        launcher = _go_on_as_first(os.path.dirname(socket_path))  # noqa: PTH120 - the sandbox does without pathlib
+        try:
+            skeleton = _made_at_home(socket_path, shown)
+            found = _heard(launcher)
+        finally:
+            os.close(launcher)
     except OSError as error:
-        return None, describe(error)
-    try:
-        call("mount", b"none", b"/", None, MS_REC | MS_SLAVE, None)
-        attach(new_filesystem("proc", SAFE | MOUNT_ATTR_NOEXEC), "/proc")
-        folder = socket_path + FOLDER_SUFFIX
-        os.makedirs(folder, mode=FOLDER_MODE, exist_ok=True)  # noqa: PTH103 - the sandbox does without pathlib
-        skeleton = Skeleton(folder, runtime=runtime_folders(shown))
-    except OSError as error:
-        return None, describe(error)
-    return Walls(skeleton, has_ranges=has_ranges), ""
+        found = Told({}, {NAMESPACES: describe(error)})
+    if is_root and ID_RANGES in found.missing:  # its own id would be that of the machine's root
+        found.missing.setdefault(NAMESPACES, found.missing[ID_RANGES])
+    for name in WALLS - found.there.keys():
+        found.missing.setdefault(name, NOT_SAID)
+    tell(socket_path, found)
+    if NAMESPACES in found.missing:
+        leave(socket_path)
+        return None, found.missing[NAMESPACES]
+    return Walls(skeleton, has_ranges=is_root, missing=found.missing), ""
+
+
+def _made_at_home(socket_path: str, shown: list[str]) -> Skeleton:
+    """Make the mounts of this process its own, and what slices are shown of them. Raises OSError."""
+    call("mount", b"none", b"/", None, MS_REC | MS_SLAVE, None)
+    attach(new_filesystem("proc", SAFE | MOUNT_ATTR_NOEXEC), "/proc")
+    folder = socket_path + FOLDER_SUFFIX
+    os.makedirs(folder, mode=FOLDER_MODE, exist_ok=True)  # noqa: PTH103 - as above
+    return Skeleton(folder, runtime=runtime_folders(shown))
 
 
 def leave(socket_path: str) -> None:
@@ -62,11 +86,11 @@ def leave(socket_path: str) -> None:
     with contextlib.suppress(OSError):
         call("umount2", os.fsencode(folder), MNT_DETACH)
     with contextlib.suppress(OSError):
-        os.rmdir(folder)  # noqa: PTH106 - the sandbox does without pathlib
+        os.rmdir(folder)  # noqa: PTH106 - as above
 
 
-def _go_on_as_first() -> bool:
-    """Clone the caller into the namespaces, in which it returns whether it may give ids away, and end the caller itself. Raises OSError."""
+def _go_on_as_first(folder: str) -> int:
+    """Clone the caller into the namespaces, in which it returns where its launcher tells what it has tried; end the caller itself. Raises OSError."""
     user, group = os.geteuid(), os.getegid()
     source, target = os.pipe()
     flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PARENT | (CLONE_NEWUSER if user else 0)
@@ -81,13 +105,31 @@ def _go_on_as_first() -> bool:
             if user:
                 forbid_setgroups(child.pid)
                 map_ids(child.pid, IdMap(0, user, 1), IdMap(0, group, 1))
-            os.write(target, b"g")
+            os.write(target, GO)
+            tried(folder, lambda found: os.write(target, written(found)))
         except OSError as error:
             log("spawner has no ids", problem=describe(error))
-        os._exit(0)
+        finally:
+            os._exit(0)
     os.close(target)
-    has_ids = os.read(source, 1)
-    os.close(source)
-    if not has_ids:
+    if not os.read(source, len(GO)):
         os._exit(1)
-    return not user
+    return source
+
+
+def _heard(launcher: int) -> Told:
+    """Return what the launcher says; nothing, if that does not come. Raises OSError."""
+    end = select.poll()
+    end.register(launcher, select.POLLIN)
+    said = b""
+    while (
+        not said.endswith(LINE_END)
+        and end.poll(TRIALS_MS_MAX)
+        and (more := os.read(launcher, TOLD_BYTES_MAX))
+    ):
+        said += more
+    try:
+        return understood(said)
+    except ValueError as error:
+        log("launcher has not said what it has tried", problem=describe(error))
+        return Told({}, {})

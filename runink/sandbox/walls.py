@@ -2,13 +2,18 @@
 
 as root             each herd has a range of ids; what lies on disk is shown as the slice's own by mounts with an id map
 as another user     there is one id, the user's own: slices of all herds run as it (`ids=shared`), and mounts need no map
+
+Every cell is made of trees, so whoever may not do without a wall that is missing here is refused when they are asked for.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
+from runink.capabilities import WALLS
 from runink.sandbox.ids import ZYGOTE, Ranges
 from runink.sandbox.inner_protocol import Root
 from runink.sandbox.mounts import READ_ONLY as READ_ONLY_ATTRIBUTES
@@ -19,18 +24,26 @@ from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK, READ_WRITE, Laun
 from runink.sandbox.skeleton import Skeleton
 
 SHARED: Final = IdMap(OWN, 0, 1)
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class BindRefused(OSError):
     """What is to be shown is not what the agent meant."""
 
 
-class Walls:
-    """One for a spawner. `has_ranges` says whether it may give away ids that are not its own."""
+class WallMissing(OSError):
+    """The machine has not got what the slice is to be closed off with."""
 
-    def __init__(self, skeleton: Skeleton, *, has_ranges: bool) -> None:
+
+class Walls:
+    """One for a spawner. `has_ranges` says whether it may give away ids that are not its own; `missing` is what the machine has not got, and why."""
+
+    def __init__(
+        self, skeleton: Skeleton, *, has_ranges: bool, missing: Mapping[str, str] = NOTHING
+    ) -> None:
         self._skeleton = skeleton
         self._has_ranges = has_ranges
+        self._missing = {name: why for name, why in missing.items() if name in WALLS}
         self._ranges = Ranges()
         self._shown_as: dict[tuple[str, int, int], int] = {}
 
@@ -71,10 +84,11 @@ class Walls:
     def trees(
         self, launch: Launch, meant: list[int], *, owner: tuple[int, int], resolver: str
     ) -> list[Tree]:
-        """Return everything that a slice is shown. Raises OSError, BindRefused.
+        """Return everything that a slice is shown. Raises OSError, BindRefused, WallMissing.
 
         `meant` are the agent's descriptors for its binds, `owner` its user and group, `resolver` the text of its resolv.conf in a herd's network.
         """
+        self._check(launch)
         trees = self._skeleton.trees()
         try:
             if launch.network == HOST_NETWORK:
@@ -89,6 +103,15 @@ class Walls:
             close_all([tree.descriptor for tree in trees])
             raise
         return trees
+
+    def _check(self, launch: Launch) -> None:
+        """Raise WallMissing if the slice may not do without something that is missing here."""
+        for name, why in self._missing.items():
+            if name not in launch.without:
+                text = (
+                    f"this node has no {name} ({why}), and herd {launch.herd} does not allow that"
+                )
+                raise WallMissing(0, text)
 
     def _users(self, herd: str, owner: tuple[int, int]) -> int | None:
         """Return the user namespace that shows the owner's files as the herd's."""
