@@ -80,6 +80,8 @@ class DocumentBytes(bytes):
     def __repr__(self) -> str:
         return f"<document of {len(self)} bytes>"
 
+    __str__ = __repr__
+
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(SliceDocument).decode

@@ -70,7 +70,10 @@ def compiled(source: SourceText, parameters: Mapping[str, str], project: Project
         raise _invalid(source, findings)
     notes = [note for part in parts for note in part.notes]
     unused = sorted(set(outline.parameters.values) - outline.parameters.used)
-    notes.extend(f"parameter {name} is declared and never used" for name in unused)
+    notes.extend(
+        f"parameter {name} is not used in this file: only a step that asks for it has it"
+        for name in unused
+    )
     return Compilation(dag, tuple(notes))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,18 +46,22 @@ class Held:
 
 
 class ObjectStore:
-    """The server as a WSGI application, and a client for the test itself."""
+    """The server as a WSGI application, and a client for the test itself. With a context it speaks TLS, and is known by `ca_bundle`."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, ca_bundle: str = "") -> None:
         self._app = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Quiet)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = make_server(
+            "127.0.0.1", 0, self, threaded=True, request_handler=_Quiet, ssl_context=context
+        )
+        self.ca_bundle = ca_bundle
+        self.url = f"http{'s' if context else ''}://127.0.0.1:{self._server.server_port}"
         self._held: Held | None = None
         self._lock = threading.Lock()
         self.client = boto3.client(
             "s3",
             endpoint_url=self.url,
             region_name=REGION,
+            verify=ca_bundle or None,
             aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )

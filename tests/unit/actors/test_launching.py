@@ -19,14 +19,18 @@ from runink.actors.launching import (
     Workplace,
     gang_descriptors,
     launches_of,
+    slice_wanted,
 )
-from runink.dag import Dag, Resources, Source
-from runink.documents import decode_document
+from runink.dag import Dag, Limit, Limits, Resources, Sink, Source
+from runink.documents import SliceDocument, SliceSettings, decode_document
 from runink.errors import Overloaded, Refused
-from runink.jobs import ChainJob, PublishJob, Transport
+from runink.jobs import ChainJob, Prepared, PublishJob, Transport
 from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
+from runink.networks import Network
 from runink.runs.lifecycle import PUBLISH
-from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState, Task
+from runink.runs.records import HerdLimits, RunRecord, RunState, SliceRecord, SliceState, Task
+from runink.runs.traces import span_of
+from runink.stores import NO_STORES, Keys, S3Store, Stores
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
@@ -198,3 +202,62 @@ def test_a_slice_that_ends_its_run_has_a_job_of_its_own(tmp_path: Path) -> None:
     assert isinstance(decode_document(made.document).job, PublishJob)
     assert (made.scratch, made.inputs, made.outputs) == (None, (), ())
     assert made.wall_time_s == 7.0
+
+
+def with_sink(dag: Dag, path: str) -> Dag:
+    nodes = tuple(
+        changed(node, uri=f"csv+{path}", path=path) if isinstance(node, Sink) else node
+        for node in dag.nodes
+    )
+    slices = tuple(changed(spec, reaches=(path,)) for spec in dag.slices)
+    return changed(dag, nodes=nodes, slices=slices)
+
+
+def documents(dag: Dag, workplace: Workplace, one: SliceRecord) -> tuple[Launch, SliceDocument]:
+    (launch,) = launches_of(dag, run_of(dag), [one], {one.slice: one}, workplace)
+    return launch, decode_document(launch.document)
+
+
+def test_a_slice_is_told_who_it_is_and_what_it_is_held_to(tmp_path: Path) -> None:
+    dag = changed(staged_dag("a"), parameters={"day": "x"})
+    limits = Limits(memory=Limit(1 << 30, 3), disk=Limit(1 << 20, 4))
+    one = record("a", node=NodeId("n"), attempt=2, limits=limits, herd_limits=HerdLimits(4000, 5))
+    context = documents(dag, Workplace(tmp_path), one)[1].context
+    assert (context.herd, context.pipeline, context.run) == (HERD, dag.pipeline, RUN)
+    assert (context.slice, context.attempt, context.node) == ("a", 2, "n")
+    assert context.parameters == {"day": "x"}
+    assert context.traceparent == span_of(RUN, SliceId("a"), 2).traceparent
+    assert context.settings == SliceSettings(Network.NONE, 0, 1 << 30, 0, 1 << 20, 4000, 5)
+
+
+def test_keys_go_to_slices_whose_sources_or_sinks_need_them_and_to_no_others(
+    tmp_path: Path,
+) -> None:
+    stores = Stores(S3Store(keys=Keys("E", "5ecret"), ca_bundle="/etc/own.pem"))
+    workplace = Workplace(tmp_path, stores=stores)
+    publish = record(PUBLISH, task=Task.PUBLISH, gang="@publish")
+    for path, expected in [("out.csv", NO_STORES), ("s3://b/out.csv", stores)]:
+        dag = with_sink(staged_dag("a"), path)
+        for one in (record("a"), publish):
+            run = run_of(dag, prepared=(prepared_at(path),))
+            (launch,) = launches_of(dag, run, [one], {one.slice: one}, workplace)
+            document = decode_document(launch.document)
+            assert document.stores == expected, (path, one.task)
+            assert ("/etc/own.pem" in launch.shown) is (expected is stores)
+            assert ("/etc/own.pem" in launch.record.shown) is (expected is stores)
+            assert "5ecret" not in repr(launch)
+
+
+def prepared_at(path: str) -> Prepared:
+    return Prepared("a.sink", f"csv+{path}", "multipart", "", path, "overwrite", 1, 1, "")
+
+
+def test_nothing_of_the_agents_environment_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "RUNINK_ANYTHING", "SECRET_OF_SOMEBODY"):
+        monkeypatch.setenv(name, "5ecret")
+    (launch,) = launches(staged_dag("a"), run_of(staged_dag("a")), tmp_path, "a")
+    wanted = slice_wanted(launch, [], [], is_plain=False, policy="")
+    assert wanted.environment == {}
+    assert b"5ecret" not in launch.document

@@ -229,7 +229,7 @@ def test_notes_tell_what_is_no_mistake() -> None:
     assert compilation.notes == (
         "the golden file gone.csv is not there yet",
         "what step s.plain gives is not written anywhere",
-        "parameter unused is declared and never used",
+        "parameter unused is not used in this file: only a step that asks for it has it",
     )
 
 
