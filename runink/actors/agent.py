@@ -32,6 +32,7 @@ from runink.actors.attending import (
     shortened,
     unborn,
 )
+from runink.actors.beginning import launch_shown
 from runink.actors.exits import Exits
 from runink.actors.launching import (
     Launch,
@@ -40,19 +41,17 @@ from runink.actors.launching import (
     drop_scratch,
     gang_descriptors,
     launches_of,
-    make_scratch,
     network_policy,
     process_name,
-    slice_wanted,
 )
 from runink.actors.limiting import begun, held_to
 from runink.actors.log_keeping import KeptLog, LogKeeping
 from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import Offload, in_thread
+from runink.actors.outputs import Outputs, outputs_found, outputs_of
 from runink.actors.packages import Packages, TakenBack
 from runink.actors.pipelines import Pipelines
 from runink.actors.registration import Look, Registration, same
-from runink.actors.shown import binds_of, make_writable
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
@@ -157,11 +156,13 @@ class Agent(Actor[AgentMessage]):
         for found in ours:
             record = found.value
             if process_name(record) in kept:
-                meter = self._meters.adopted(record, await self._pipelines.name_of(record))
+                run = await self._pipelines.run_of(record)
+                meter = self._meters.adopted(record, "" if run is None else run.pipeline)
+                outputs = await outputs_found(self._pipelines, run, record)
                 launched = kept.pop(process_name(record))
                 self._records.take(found)
                 running = self._write_running(record, launched)
-                self._attend(running, launched, meter, is_adopted=True)
+                self._attend(running, launched, meter, outputs, is_adopted=True)
             elif _gang(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
                 tail = shortened(await self._logs.last_lines(self._log_path(record)))
@@ -287,7 +288,9 @@ class Agent(Actor[AgentMessage]):
                 with gang_descriptors(launches, packages.leases) as descriptors:
                     async with anyio.create_task_group() as group:
                         for launch, mine in zip(launches, descriptors, strict=True):
-                            group.start_soon(self._launch_one, run, launching, launch, mine)
+                            outputs = outputs_of(dag, run, launch.record)
+                            known = (run, launching, launch, mine, outputs)
+                            group.start_soon(self._launch_one, *known)
         except TakenBack:
             for record in records:
                 self._write_over(record, SliceState.CANCELLED)
@@ -297,23 +300,26 @@ class Agent(Actor[AgentMessage]):
                 self._records.write(unborn(record, error, now_ms=self._now_ms()))
 
     async def _launch_one(
-        self, run: RunRecord, launching: Launching, launch: Launch, descriptors: list[int]
+        self,
+        run: RunRecord,
+        launching: Launching,
+        launch: Launch,
+        descriptors: list[int],
+        outputs: Outputs | None,
     ) -> None:
         began_s = anyio.current_time()
         try:
-            if launch.scratch is not None:
-                make_scratch(launch.scratch)
-            make_writable(launch.shown)
             is_plain, policy = self._workplace.is_plain, launching.policy
-            with binds_of(launch.shown, is_plain=is_plain) as binds:
-                wanted = slice_wanted(launch, descriptors, binds, is_plain=is_plain, policy=policy)
-                launched = await self._spawner.launch(wanted)
+            begins = launch_shown(
+                self._spawner, launch, descriptors, is_plain=is_plain, policy=policy
+            )
+            process = await begins
         except RuninkError as error:
             self._meters.refused(run)
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))
             return
         meter = self._meters.launched(launch.record, run, anyio.current_time() - began_s)
-        self._attend(self._write_running(launch.record, launched), launched, meter)
+        self._attend(self._write_running(launch.record, process), process, meter, outputs)
         key = self._placement_key(launch.record)
         if key in launching.unwanted:
             self._unwant(key)
@@ -338,10 +344,11 @@ class Agent(Actor[AgentMessage]):
         record: SliceRecord,
         launched: LaunchedSlice,
         meter: SliceMeter,
+        outputs: Outputs | None,
         *,
         is_adopted: bool = False,
     ) -> None:
-        attended = Attended(record, process_name(record), meter, is_adopted)
+        attended = Attended(record, process_name(record), meter, outputs, is_adopted)
         self._attended[self._placement_key(record)] = attended
         log = self._logs.begin(self._log_path(record), resumes=is_adopted)
         meter.logs_to(log.log)

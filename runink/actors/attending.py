@@ -14,13 +14,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
 import msgspec
 
 from runink.actors.log_keeping import KeptLog
+from runink.actors.outputs import Outputs, accepted
 from runink.actors.slice_meters import SliceMeter
 from runink.errors import RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report
@@ -62,11 +63,12 @@ class Ending:
 
 @dataclass(eq=False, slots=True)
 class Attended:
-    """A slice from its launch to the moment its end is written. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it."""
+    """A slice from its launch to the moment its end is written. `outputs` are what it may report as prepared. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it."""
 
     record: SliceRecord
     name: str
     meter: SliceMeter
+    outputs: Outputs | None
     is_adopted: bool = False
     stopping: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)
@@ -86,7 +88,7 @@ class Attended:
         """Return its record, now that its process has ended."""
         return ended(
             self.record,
-            ending,
+            replace(ending, report=accepted(ending.report, self.outputs)),
             was_stopped=self.stopping,
             is_adopted=self.is_adopted,
             now_ms=now_ms,

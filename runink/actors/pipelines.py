@@ -33,10 +33,10 @@ class Pipelines:
         self.keep(run.version, dag)
         return dag
 
-    async def name_of(self, record: SliceRecord) -> str:
-        """Return the name of the pipeline that a slice is of; nothing if its run was cleaned away."""
+    async def run_of(self, record: SliceRecord) -> RunRecord | None:
+        """Return the run that a slice is of; nothing if it was cleaned away."""
         found = await self._barn.get(run_key(record.herd, record.run), RunRecord)
-        return "" if found is None else found.value.pipeline
+        return None if found is None else found.value
 
     def keep(self, version: str, dag: Dag) -> None:
         """Have a pipeline at hand."""

@@ -167,7 +167,11 @@ def path_of(prepared: Prepared) -> str:
 
 
 def failure_lines(failure: Failure) -> list[str]:
-    """Say why a run failed: the error, where, the step's own lines, the slice's last words."""
+    """Say why a run failed: the error, where, the step's own lines, the slice's last words. Much of it is a step's: nothing of it moves a terminal's cursor."""
+    return [harmless(line) for line in _failure_lines(failure)]
+
+
+def _failure_lines(failure: Failure) -> list[str]:
     lines = ["", *_indented(f"error[{failure.error.code}]: {failure.error.text}")]
     if failure.position:
         lines.append(f"    at {failure.position}")
@@ -178,7 +182,7 @@ def failure_lines(failure: Failure) -> list[str]:
         lines.append(f"  help: {failure.error.hint}")
     if failure.log_tail and not failure.traceback:
         lines.append(f"  last lines of {failure.slice}:")
-        lines += [f"    {harmless(line)}" for line in failure.log_tail]
+        lines += [f"    {line}" for line in failure.log_tail]
     return [*lines, ""]
 
 

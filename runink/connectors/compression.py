@@ -1,4 +1,4 @@
-"""Compressed streams, read and written piece by piece: gzip and zstd, chosen by the end of the path (`.gz`, `.zst`).
+"""Compressed streams, read and written piece by piece: gzip and zstd, chosen by the end of the path (`endings.py`).
 
 Nothing is ever held whole, so a small file that unfolds to a huge one costs time and no memory.  Members that follow
 each other (`cat a.gz b.gz`) are one stream; one that is cut or damaged is told.  Equal input gives equal bytes: gzip's header bears no time.
@@ -7,20 +7,15 @@ each other (`cat a.gz b.gz`) are one stream; one that is cut or damaged is told.
 from __future__ import annotations
 
 import zlib
-from enum import Enum
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from runink.connectors.endings import Compression
 from runink.pipes.arrow_output import ArrowOutput
 
 GZIP_LEVEL: Final = 6  # gzip's own default; Arrow's 9 takes five times as long for a few percent
 _GZIP_WINDOW: Final = 31  # zlib's way to say: with gzip's header and checksum
-
-
-class Compression(Enum):
-    GZIP = ".gz"
-    ZSTD = ".zst"
 
 
 class Readable(Protocol):
@@ -32,11 +27,6 @@ class Readable(Protocol):
 
 class Writable(Protocol):
     def write(self, data: Any, /) -> Any: ...
-
-
-def compression_of(path: str) -> Compression | None:
-    """Return how a file of that name is compressed, or nothing."""
-    return next((kind for kind in Compression if path.endswith(kind.value)), None)
 
 
 def decompressed(file: Readable, compression: Compression) -> Readable:

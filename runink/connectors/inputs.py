@@ -21,7 +21,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from runink.connectors.compression import Compression, Readable, compression_of, decompressed
+from runink.connectors.compression import Readable, decompressed
+from runink.connectors.endings import Compression, compression_of
 from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.errors import Forbidden, Invalid, NotFound, Refused, RuninkError, Unavailable
 from runink.stores import NO_STORES, Stores

@@ -15,8 +15,9 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from runink.connectors.compression import compressed, compression_of
+from runink.connectors.compression import compressed
 from runink.connectors.encoders import encoder_of
+from runink.connectors.endings import compression_of
 from runink.connectors.local_files import AsideFile, check_target, told, write_all
 from runink.connectors.remote_files import filesystem_of, remote_exists
 from runink.connectors.s3_uploads import UploadFile

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from runink.connectors.compression import compression_of
+from runink.connectors.endings import compression_of
 from runink.dag import Mode, Sink
 from runink.jobs import ASIDE_FOLDER, Ticket
 from runink.stores import is_s3

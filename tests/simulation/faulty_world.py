@@ -10,12 +10,24 @@ from typing import Any
 
 import anyio
 import anyio.abc
+from msgspec.structs import replace as changed
 from run_invariants import Invariants
 from runink.barn.keys import publishing_key, run_key, slice_key
 from runink.clients.barn import decode_value
 from runink.clients.run_requests import Submit
+from runink.connectors.targets import target_of
+from runink.dag import Sink
 from runink.errors import Unavailable, WireError
-from runink.jobs import ChainJob, CompareJob, Done, Failed, NodeFacts, Progress, PublishJob
+from runink.jobs import (
+    ChainJob,
+    CompareJob,
+    Done,
+    Failed,
+    NodeFacts,
+    Prepared,
+    Progress,
+    PublishJob,
+)
 from runink.names import BundleHash, HerdName, RunId, run_id
 from runink.runs.lifecycle import target_hash
 from runink.runs.records import HerdRecord, RunRecord, RunState, SliceRecord, SliceState
@@ -251,7 +263,7 @@ class FaultyWorld:
             case ChainJob(nodes=nodes):
                 facts = tuple(NodeFacts(node.id, 1, 1) for node in nodes)
                 outputs = tuple(
-                    prepared(node.scenario) for node in nodes if node.id.endswith(".sink")
+                    _prepared(node, fake.job) for node in nodes if isinstance(node, Sink)
                 )
                 fake.report(Progress(facts))
                 fake.report(Done(nodes=facts, prepared=outputs))
@@ -273,3 +285,9 @@ class FaultyWorld:
             assert record.state is RunState.COMMITTING, f"it publishes while it is {record}"
             assert self._value(publishing_key(target_hash(output)), str) == run
         self.published.append((output.target, run))
+
+
+def _prepared(sink: Sink, job: ChainJob) -> Prepared:
+    """Return what a slice with this job has written for the sink."""
+    target = target_of(sink, root=Path(job.project), ticket=job.ticket)
+    return changed(prepared(sink.scenario), uri=sink.uri, aside=target.aside, target=target.place)

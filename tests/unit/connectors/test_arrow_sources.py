@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from connector_world import batches, error_of, source, table
-from runink.connectors.compression import Compression, compressed
+from runink.connectors.compression import compressed
+from runink.connectors.endings import Compression
 from runink.dag import Format
 from runink.errors import Invalid
 
