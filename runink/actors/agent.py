@@ -32,7 +32,7 @@ from runink.actors.attending import (
     shortened,
     unborn,
 )
-from runink.actors.beginning import launch_shown
+from runink.actors.beginning import begin
 from runink.actors.exits import Exits
 from runink.actors.launching import (
     Launch,
@@ -309,11 +309,7 @@ class Agent(Actor[AgentMessage]):
     ) -> None:
         began_s = anyio.current_time()
         try:
-            is_plain, policy = self._workplace.is_plain, launching.policy
-            begins = launch_shown(
-                self._spawner, launch, descriptors, is_plain=is_plain, policy=policy
-            )
-            process = await begins
+            process = await begin(launch, launching, descriptors, self._workplace, self._spawner)
         except RuninkError as error:
             self._meters.refused(run)
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runink.actors.launching import Launch, make_scratch, slice_wanted
+from runink.actors.launching import Launch, Launching, Workplace, make_scratch, slice_wanted
 from runink.actors.shown import binds_of, make_writable
 from runink.sandbox.client import LaunchedSlice, Spawner
 
 
-async def launch_shown(
-    spawner: Spawner, launch: Launch, descriptors: Sequence[int], *, is_plain: bool, policy: str
+async def begin(
+    launch: Launch,
+    launching: Launching,
+    descriptors: Sequence[int],
+    workplace: Workplace,
+    spawner: Spawner,
 ) -> LaunchedSlice:
     """Return the slice as it begins. Raises Refused and Unavailable, as the spawner and what is shown have it."""
     if launch.scratch is not None:
         make_scratch(launch.scratch)
     make_writable(launch.shown)
+    is_plain, policy = workplace.is_plain, launching.policy
     with binds_of(launch.shown, is_plain=is_plain) as binds:
         wanted = slice_wanted(launch, descriptors, binds, is_plain=is_plain, policy=policy)
         return await spawner.launch(wanted)
