@@ -21,6 +21,7 @@ from runink.jobs import Failed
 from runink.quantities import counted, format_bytes, format_cpu, format_mebibytes, format_memory
 from runink.runs.limits import limits_met
 from runink.runs.records import Exit, Printed, SliceRecord
+from runink.runs.traces import Span, span_of
 
 SLICE_COMMANDS: Final = {
     "list": ("runink.cli.slices:list_", "List a run's slices."),
@@ -98,6 +99,7 @@ def document(record: SliceRecord) -> dict[str, Any]:
         "task": record.task.value,
         "state": record.state.value,
         "attempt": record.attempt,
+        **_span(record)._asdict(),
         "node": record.node,
         "pid": record.pid,
         "launched_ms": record.launched_ms,
@@ -130,12 +132,17 @@ def lines_of(record: SliceRecord) -> Iterator[tuple[str, str]]:
         yield "used", _used(record.exit)
     if record.printed.lines:
         yield "printed", _printed(record.printed)
+    yield "trace", _span(record).traceparent
     yield from _limit_lines(record)
     for line in limits_met(record):
         yield "met", line
     yield from record.sealed.items()
     for path, mode in record.shown.items():
         yield "shown", f"{mode} {path}"
+
+
+def _span(record: SliceRecord) -> Span:
+    return span_of(record.run, record.slice, record.attempt)
 
 
 def _ended(found: Exit) -> str:

@@ -9,6 +9,7 @@ from runink.cli.summary import failure_lines
 from runink.dag import Limit, Limits
 from runink.runs.failures import failure_of
 from runink.runs.records import Exit, HerdLimits, Printed, RunState, SliceRecord, SliceState
+from runink.runs.traces import span_of
 
 SEALED = {"isolation": "full", "cgroup.memory": "v1", "cgroup.cpu": "none", "seccomp": "on"}
 EXIT = Exit(
@@ -46,6 +47,14 @@ def test_all_that_is_known_of_a_slice_is_told() -> None:
     assert told["met"] == "used 1,024 MiB of 1,024 MiB, limit from @requires in line 4"
     assert told["seccomp"] == "on"
     assert [text for what, text in lines if what == "shown"] == ["ro /data", "rw /out"]
+
+
+def test_the_trace_is_that_which_its_steps_were_told() -> None:
+    record = a_failed()
+    span = span_of(record.run, record.slice, record.attempt)
+    assert dict(lines_of(record))["trace"] == span.traceparent
+    found = document(record)
+    assert (found["trace_id"], found["span_id"]) == (span.trace_id, span.span_id)
 
 
 def test_a_limit_that_nothing_keeps_is_said_to_be_that() -> None:
