@@ -135,10 +135,12 @@ def close_off(rooms: Rooms, progress: Progress, network: str) -> None:
 
 def prepared_seals(network: str) -> Seals:
     """Make what cells will need. Raises OSError on a machine that they cannot be sealed on."""
-    calls = None if seccomp.absence() else seccomp.prepared(egress=network != NO_NETWORK)
+    wall, calls = landlock.abi(), None
+    if not seccomp.absence():
+        calls = seccomp.prepared(egress=network != NO_NETWORK, links=wall > 0)
     privileges.known_capabilities()  # which is remembered
     # Who was given one id only (rootless) has no power over groups.
-    return Seals(calls, landlock.abi(), has_groups=os.geteuid() != 0, network=network)
+    return Seals(calls, wall, has_groups=os.geteuid() != 0, network=network)
 
 
 def seal_first(seals: Seals, progress: Progress, *, kept: tuple[int, ...]) -> None:

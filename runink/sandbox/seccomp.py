@@ -16,6 +16,8 @@ Most calls are decided by their number (`seccomp_table.py`); these by their argu
                   type                 of AF_INET, AF_INET6: SOCK_STREAM, SOCK_DGRAM; EPERM for raw and others
                   protocol             of those: the default, TCP, UDP; EPROTONOSUPPORT for others (SCTP, MPTCP, ping, ...)
 
+Without Landlock `symlink` and `symlinkat` are refused, too: Landlock forbids them where it matters, in what a slice shares with the node.
+
 A call from another architecture's table (on x86_64: 32-bit code) ends the process.
 
 Cost: numbers are found by a balanced search, about seven comparisons.  From Linux 5.11 on the kernel does not even do that for a number that is always
@@ -134,12 +136,12 @@ class Filter(NamedTuple):
     program: Program
 
 
-def prepared(*, egress: bool) -> Filter:
-    """Return the filter for slices of this machine, with or without a network. Raises OSError on an architecture that the table does not know."""
+def prepared(*, egress: bool, links: bool = True) -> Filter:
+    """Return the filter for slices of this machine, with or without a network, and the right to make symbolic links. Raises OSError on an architecture that the table does not know."""
     machine = os.uname().machine
     if machine not in MACHINES:
         raise OSError(errno.ENOSYS, f"seccomp: the numbers of system calls on {machine} are not known")  # fmt: skip
-    instructions = built(machine, egress=egress)
+    instructions = built(machine, egress=egress, links=links)
     return Filter(instructions, Program(len(instructions) // OPERATION.size, instructions))
 
 
@@ -175,7 +177,7 @@ def install(filter: Filter) -> None:  # noqa: A002 - the kernel's word for it
         raise OSError(errno.EPERM, "seccomp: the filter is not in force")
 
 
-def built(machine: str, *, egress: bool) -> bytes:
+def built(machine: str, *, egress: bool, links: bool = True) -> bytes:
     """Return the filter's instructions for an architecture of the table."""
     audit, column = MACHINES[machine]
     return assembled(
@@ -183,7 +185,7 @@ def built(machine: str, *, egress: bool) -> bytes:
             Operation(LOAD, _ARCHITECTURE),
             Operation(IF_EQUAL, audit, "", _KILL),
             Operation(LOAD, _NUMBER),
-            *by_range(_ranges(column)),
+            *by_range(_ranges(column, links=links)),
             *_clone(),
             *_modes(),
             *_ioctl(),
@@ -199,9 +201,9 @@ def built(machine: str, *, egress: bool) -> bytes:
     )  # fmt: skip
 
 
-def _ranges(column: int) -> list[tuple[int, str]]:
+def _ranges(column: int, *, links: bool) -> list[tuple[int, str]]:
     """Return where the answer changes, from 0 on, and what it is from there."""
-    answers = {number: _refuse(code) for number, code in refused(column).items()}
+    answers = {number: _refuse(code) for number, code in refused(column, links=links).items()}
     for numbers, block in (
         (CLONE, "clone"),
         (IOCTL, "ioctl"),

@@ -16,6 +16,7 @@ from runink.sandbox.seccomp_table import (
     CLONE,
     IOCTL,
     LAST,
+    LINKS,
     MACHINES,
     MODES,
     PERSONALITY,
@@ -113,6 +114,21 @@ def test_every_number_gets_the_answer_of_the_table(which: tuple[str, bool]) -> N
             called = Called(audit, number, arguments)
             wanted = expected(machine, called, egress=egress)
             assert answer(program, called).action == wanted, called
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_without_a_right_to_links_nothing_else_is_answered_otherwise(machine: str) -> None:
+    audit, column = MACHINES[machine]
+    with_links, without = FILTERS[machine, False], built(machine, egress=False, links=False)
+    links = {numbers[column] for numbers in LINKS.values()} - {ABSENT}
+    for number in range(600):
+        called = Called(audit, number)
+        found = answer(without, called).action
+        if number in links:
+            assert answer(with_links, called).action == RET_ALLOW
+            assert found == RET_ERRNO | errno.EPERM
+        else:
+            assert found == answer(with_links, called).action, number
 
 
 @every_filter
