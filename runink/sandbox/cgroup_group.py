@@ -200,10 +200,18 @@ class Group:
         return found
 
     def let_in(self, user: int) -> None:
-        """Let this user bring processes into the v2 group, and through it into those below: what a clone with CLONE_INTO_CGROUP asks for."""
+        """Let this user bring processes into the v2 group, and through it into those below: what a clone with CLONE_INTO_CGROUP asks for. Raises OSError.
+
+        An id that our user namespace does not have is that of no process which could ask.
+        """
         unified = self.layout.unified
-        if unified is not None:
+        if unified is None:
+            return
+        try:
             os.chown(f"{unified.directory}/cgroup.procs", user, -1)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
 
     def check(self, pid: int) -> None:
         """Look whether the process is in the group, in every hierarchy. Raises OSError if it is not."""

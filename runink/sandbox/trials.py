@@ -61,7 +61,7 @@ def tried(folder: str, say: Callable[[Told], object]) -> None:
             try:
                 found.there[name] = trial()
             except OSError as error:
-                found.missing[name] = describe(error)
+                found.missing[name] = error.strerror or describe(error)
         say(found)
 
 

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace as changed
 from runink.actors.limiting import begun, held_to, limits_of, showing
 from runink.barn.keyvalue import KeyValue
+from runink.capabilities import IsolationPolicy
 from runink.clients.barn import encode_value
 from runink.dag import Limit, Limits, Resources
 from runink.names import HerdName, RunId, SliceId
@@ -56,6 +57,13 @@ def test_the_herds_limits_stand_in_the_record_as_they_are_at_the_launch() -> Non
     record = held_to(RECORD, [item])
     assert record.herd_limits == HerdLimits(4000, 2 << 30)
     assert held_to(record, []).herd_limits == HerdLimits()
+
+
+def test_what_the_herd_does_without_stands_in_the_record_as_it_is_at_the_launch() -> None:
+    herd = HerdRecord(HerdName("h"), isolation=IsolationPolicy(("seccomp",), ("landlock",)))
+    record = held_to(RECORD, [KeyValue("k", encode_value(herd), 1, 1, 1)])
+    assert record.without == ("seccomp",)
+    assert held_to(record, []).without == ()
 
 
 def test_a_running_record_says_what_is_in_force_and_what_is_shown() -> None:

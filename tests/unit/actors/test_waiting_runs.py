@@ -69,6 +69,30 @@ async def test_what_never_fits_fails_at_once_and_says_what_it_asked_for(
         assert "it needs cpu 100m, n1 has 50m" in record.failure.error.text
 
 
+@pytest.mark.parametrize(
+    ("missing", "code", "hint"),
+    [
+        ({"seccomp": "not built in"}, "capability_missing", 'allow_missing = ["seccomp"]'),
+        ({"namespaces": "ENOSPC"}, "isolation_unavailable", "--no-isolation"),
+    ],
+)
+async def test_what_no_node_can_close_off_fails_at_once_and_says_what_is_missing_where(
+    autojump_clock: trio.testing.MockClock, missing: dict[str, str], code: str, hint: str
+) -> None:
+    async with controlled() as world:
+        record = NodeRecord(NODE, Resources(8000, 8 << 30), missing=missing)
+        await world.client.barn.put(node_key(NODE), record)
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        run = await world.run(request.run)
+        assert run.failure is not None
+        error = run.failure.error
+        assert (run.state, error.code) == (RunState.FAILED, code)
+        assert "n1 lacks {} ({})".format(*next(iter(missing.items()))) in error.text
+        assert hint in error.hint
+
+
 async def test_a_full_node_holds_a_run_back_until_another_has_ended(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace as changed
 from runink.cli.client import Embedding
 from runink.cli.options import NO_ISOLATION, SliceOptions, slice_options, slices_by_environment
-from runink.cli.settings import check_settings, is_without_isolation
+from runink.cli.settings import check_settings, is_without_isolation, missing_walls
 from runink.config import NodeSettings
 from runink.dag import Resources
 from runink.errors import Conflict
@@ -84,6 +85,24 @@ def test_a_cluster_that_is_as_asked_is_taken() -> None:
     check_settings([node(is_isolated=False)], SliceOptions())  # it is told, and goes on
     check_settings([node()], SliceOptions(shares_network=True))
     check_settings([node(shares_network=False)], SliceOptions(shares_network=False))
+
+
+def test_a_node_that_lacks_a_wall_is_warned_of_unless_it_was_told_to_do_without() -> None:
+    missing = {"seccomp": "not built in", "landlock": "off", "namespaces": "ENOSPC"}
+    (line,) = missing_walls([changed(node(), missing=missing)])
+    assert line.startswith("WARNING: node n has no namespaces (ENOSPC): ")
+    assert "plain processes" in line
+    (line,) = missing_walls([changed(node(), missing={"seccomp": "not built in"})])
+    assert "no seccomp (not built in)" in line
+    assert list(missing_walls([node(), changed(node(), missing={"landlock": "off"})])) == []
+    assert list(missing_walls([changed(node(is_isolated=False), missing=missing)])) == []
+
+
+def test_a_node_that_cannot_isolate_is_none_of_plain_processes() -> None:
+    refusing = changed(node(), capabilities={"isolation": "refused"})
+    with pytest.raises(Conflict) as caught:
+        check_settings([refusing], SliceOptions(is_plain=True))
+    assert "runs none as plain processes" in caught.value.text
 
 
 def test_only_a_node_that_says_so_is_without_isolation() -> None:

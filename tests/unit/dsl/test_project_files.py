@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from runink.capabilities import IsolationPolicy
 from runink.dsl.diagnostics import rendered
 from runink.errors import Invalid, NotFound, RuninkError
 from runink.names import HerdName
@@ -141,6 +142,35 @@ def test_every_mistake_in_a_herds_network_is_told(tmp_path: Path, table: str, co
             tmp_path, {"features/x.dsl": f'@herd("open")\n{PLAIN}', "herds/open.toml": text}
         )
     assert [one.code for one in caught.value.findings] == ["H001"] * count
+
+
+def test_a_herds_file_says_what_its_slices_may_do_without_and_what_not(tmp_path: Path) -> None:
+    text = '[herd]\nid = "open"\n[isolation]\nallow_missing = ["seccomp"]\nrequire = ["landlock", "landlock"]\n'
+    compiled = compile_files(
+        tmp_path, {"features/x.dsl": f'@herd("open")\n{PLAIN}', "herds/open.toml": text}
+    )
+    assert compiled.herd.isolation == IsolationPolicy(("seccomp",), ("landlock",))
+
+
+@pytest.mark.parametrize(
+    ("table", "told", "hint"),
+    [
+        ('allow_missing = "seccomp"', "allow_missing is a list of names", "landlock"),
+        ('require = ["landlok"]', "nothing closes slices off by the name of landlok", "landlock?"),
+        ('require = ["network.egress"]', "nothing closes slices off", "there are namespaces"),
+        ('require = ["seccomp"]\nallow_missing = ["seccomp"]', "and is required", "leave one"),
+        ("allowed = []", "[isolation] has no allowed", "allow_missing"),
+    ],
+)
+def test_a_mistake_in_a_herds_isolation_is_told(
+    tmp_path: Path, table: str, told: str, hint: str
+) -> None:
+    text = f'[herd]\nid = "open"\n[isolation]\n{table}\n'
+    error = failure(tmp_path, f'@herd("open")\n{PLAIN}', **{"herds/open.toml": text})
+    (finding,) = error.findings
+    assert told in finding.text
+    assert hint in finding.hint
+    assert finding.span is not None
 
 
 def test_a_herd_without_a_file_has_no_limits_and_a_note_says_so(tmp_path: Path) -> None:

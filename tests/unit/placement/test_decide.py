@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from runink.capabilities import EGRESS, LANDLOCK, SECCOMP, IsolationPolicy
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import Amount, HerdView, NodeView, Snapshot, Unit
 from runink.placement.solver import decide
@@ -103,3 +104,46 @@ def test_a_node_where_it_was_lost_is_the_last_choice() -> None:
     burnt = unit(failed_on=frozenset({NodeId("a")}))
     assert placed(Snapshot((node("a", used_m=500), node("b")), waiting=(burnt,))) == [("g", "b")]
     assert placed(Snapshot((node("a"),), waiting=(burnt,))) == [("g", "a")]
+
+
+def test_a_unit_goes_to_the_node_that_has_what_no_slice_is_without() -> None:
+    lacking = replace(node("a"), missing={SECCOMP: "not built in"})
+    assert placed(Snapshot((lacking, node("b")), waiting=(unit(),))) == [("g", "b")]
+
+
+def test_where_no_node_has_it_the_refusal_names_what_is_missing_where_and_why() -> None:
+    nodes = tuple(replace(node(name), missing={SECCOMP: f"{name} says so"}) for name in "ab")
+    (told,) = decide(Snapshot(nodes, waiting=(unit(),))).unplaced
+    assert told.text == "a lacks seccomp (a says so); b lacks seccomp (b says so)"
+    assert (told.is_final, told.lacks) == (True, SECCOMP)
+
+
+def test_a_herds_policy_decides_what_its_slices_do_without() -> None:
+    nodes = (replace(node("a"), missing={SECCOMP: "no", LANDLOCK: "no"}),)
+    for policy, lacks in (
+        (IsolationPolicy(), SECCOMP),
+        (IsolationPolicy((SECCOMP,)), ""),
+        (IsolationPolicy((SECCOMP,), (LANDLOCK,)), LANDLOCK),
+    ):
+        herds = {HERD: HerdView(HERD, isolation=policy)}
+        plan = decide(Snapshot(nodes, herds, (unit(),)))
+        assert [one.lacks for one in plan.unplaced] == [lacks] * bool(lacks)
+
+
+def test_what_one_node_lacks_and_another_is_too_small_for_is_no_want_of_a_capability() -> None:
+    nodes = (replace(node("a"), missing={SECCOMP: "no"}), node("b", cpu_m=50))
+    (told,) = decide(Snapshot(nodes, waiting=(unit(),))).unplaced
+    assert (told.is_final, told.lacks) == (True, "")
+
+
+def test_a_unit_that_asks_for_a_network_waits_for_no_node_that_makes_none() -> None:
+    nodes = (replace(node("a"), missing={EGRESS: "only root"}), node("b", used_m=1950))
+    plan = decide(Snapshot(nodes, waiting=(unit(requires=frozenset({EGRESS})), unit("other"))))
+    assert [(one.unit.gang, one.node) for one in plan.placed] == [("other", "a")]
+    assert "a lacks network.egress (only root)" in plan.unplaced[0].text
+    assert not plan.unplaced[0].is_final, "b will have room"
+
+
+def test_plain_processes_that_were_asked_for_need_no_walls() -> None:
+    plain = replace(node("a"), missing={SECCOMP: "asked for"}, is_plain=True)
+    assert placed(Snapshot((plain,), waiting=(unit(),))) == [("g", "a")]
