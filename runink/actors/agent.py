@@ -56,13 +56,13 @@ from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
 from runink.actors.taking_up import end_all, read_at_last, records_on
+from runink.actors.telling import Telling, cgroup_of
 from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, SLICES, herd_key, parse_slice, placement_key, run_key
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
 from runink.clients.barn import BarnClient, decode_value
-from runink.clients.run_requests import RunRequest, SliceProgress
-from runink.errors import Overloaded, RuninkError
-from runink.jobs import Progress
+from runink.clients.run_requests import RunRequest
+from runink.errors import RuninkError
 from runink.names import RunId
 from runink.observe.slice_logs import log_path
 from runink.runs.records import NodeRecord, Placement, RunRecord, SliceRecord, SliceState
@@ -92,7 +92,6 @@ class Agent(Actor[AgentMessage]):
         offload: Offload = in_thread,
     ) -> None:
         self._barn = barn
-        self._runs = runs
         self._spawner = spawner
         self._node = node.node
         self._workplace = workplace
@@ -107,6 +106,7 @@ class Agent(Actor[AgentMessage]):
             barn, node, metrics=metrics, now_ms=now_ms, look=look, parted=self._part
         )
         self._records = SliceRecords(barn, lost=self._disown)
+        self._telling = Telling(runs, self._attended, now_ms=now_ms, offload=offload)
         self._logs = LogKeeping(now_ms=now_ms, offload=offload)
         self._packages = Packages(workplace, self._records, now_ms=now_ms)
         self._context: Context[AgentMessage]
@@ -121,6 +121,7 @@ class Agent(Actor[AgentMessage]):
         await self._take_up()
         context.spawn(self._registration.keep)
         context.spawn(self._packages.collect)
+        context.spawn(self._telling.keep)
         context.spawn(partial(follow, self._barn, (self._prefix,), self._tell))
 
     async def _tell(self, seen: Seen) -> None:
@@ -344,7 +345,8 @@ class Agent(Actor[AgentMessage]):
         *,
         is_adopted: bool = False,
     ) -> None:
-        attended = Attended(record, process_name(record), meter, outputs, is_adopted)
+        cgroup = cgroup_of(launched)
+        attended = Attended(record, process_name(record), meter, outputs, is_adopted, cgroup)
         self._attended[self._placement_key(record)] = attended
         log = self._logs.begin(self._log_path(record), resumes=is_adopted)
         meter.logs_to(log.log)
@@ -362,7 +364,7 @@ class Agent(Actor[AgentMessage]):
                 Descriptors(Channel(launched.control), launched.stdout, launched.stderr),
                 partial(self._exits.wait, attended.name),
                 log=log,
-                progress=partial(self._progress, attended),
+                progress=partial(self._telling.progress, attended),
             )
         finally:
             log.close()
@@ -384,14 +386,6 @@ class Agent(Actor[AgentMessage]):
         await self._spawner.release(attended.name)
         self._exits.forget(attended.name)
         await drop_scratch(self._workplace.scratch(record))
-
-    def _progress(self, attended: Attended, progress: Progress) -> None:
-        attended.meter.progress(progress.nodes)
-        one = attended.record
-        try:
-            self._runs.tell_nowait(SliceProgress(one.run, one.slice, progress.nodes, one.attempt))
-        except Overloaded:
-            return  # The next one says more.
 
 
 def _gang(one: Placement | SliceRecord) -> _Gang:

@@ -27,6 +27,7 @@ from runink.errors import RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report
 from runink.observe.slice_logs import LineSplitter, Stream
 from runink.runs.records import Exit, Printed, SliceRecord, SliceState
+from runink.sandbox.cgroup_layout import Layout
 from runink.sandbox.client import Spawner
 from runink.wire.channel import Channel
 
@@ -70,6 +71,7 @@ class Attended:
     meter: SliceMeter
     outputs: Outputs | None
     is_adopted: bool = False
+    cgroup: Layout | None = None
     stopping: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)
 

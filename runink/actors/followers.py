@@ -12,11 +12,12 @@ from typing import Final
 
 import anyio
 
-from runink.clients.run_requests import RunView, SliceProgress
+from runink.clients.run_requests import RunView, SliceProgress, SliceUsed
 from runink.errors import Overloaded, RuninkError
 from runink.names import RunId, SliceId
 from runink.runs.figures import figures_of
 from runink.runs.lifecycle import RunView as RunState
+from runink.runs.records import SliceRecord
 from runink.runtime.actor import Later
 
 FOLLOWERS_MAX: Final = 1000  # open requests; a person has one or two
@@ -36,6 +37,7 @@ class Follower:
 class _Followed:
     number: int = 1
     progress: dict[SliceId, SliceProgress] = field(default_factory=dict)
+    used: dict[SliceId, SliceUsed] = field(default_factory=dict)
     followers: dict[Follower, None] = field(default_factory=dict)  # a dict keeps their order
     not_before_s: float = 0.0
 
@@ -70,6 +72,13 @@ class Followers:
         if before is None or before.attempt <= told.attempt:
             followed.progress[told.slice] = told
             followed.number += 1
+
+    def used(self, told: SliceUsed) -> None:
+        """Take note of what a slice of a run that lives has used. Nobody is told for that alone."""
+        followed = self._runs.setdefault(told.run, _Followed())
+        before = followed.used.get(told.slice)
+        if before is None or before.attempt <= told.attempt:
+            followed.used[told.slice] = told
 
     def changed(self, run: RunId) -> None:
         """Take note that a run's records have changed."""
@@ -128,4 +137,13 @@ def _shown(state: RunState, followed: _Followed) -> RunView:
             figures_of(state.dag, scenario.id, state.slices) for scenario in state.dag.scenarios
         ),
         progress=tuple(row for told in followed.progress.values() for row in told.nodes),
+        used={
+            name: told.used
+            for name, told in followed.used.items()
+            if _is_running(state.slices.get(name), told.attempt)
+        },
     )
+
+
+def _is_running(record: SliceRecord | None, attempt: int) -> bool:
+    return record is not None and record.attempt == attempt and not record.state.is_over

@@ -5,7 +5,7 @@
     Cancel                       marks the run
     a change in the Barn         asks `runs.lifecycle.decide` about the runs concerned and commits what it says
     a decision's `wake_ms`       looks again then
-    SliceProgress                keeps it in memory for those who follow the run
+    SliceProgress, SliceUsed     keeps it in memory for those who follow the run
     Follow                       answers when there is something newer
 
 Decisions on one run never overlap: behind a transaction it waits for the watch to show it.  A conflict is no error: what
@@ -32,7 +32,14 @@ from runink.barn.history import Watched
 from runink.barn.keys import SLICES, herd_key, pipeline_key, run_key
 from runink.barn.keyvalue import key_prefix, one_key
 from runink.clients.barn import BarnClient, Found, Transaction, decode_value
-from runink.clients.run_requests import Cancel, Follow, RunRequest, SliceProgress, Submit
+from runink.clients.run_requests import (
+    Cancel,
+    Follow,
+    RunRequest,
+    SliceProgress,
+    SliceUsed,
+    Submit,
+)
 from runink.errors import NotFound, Unavailable
 from runink.names import RunId
 from runink.runs.lifecycle import Decision, RunView, decide
@@ -96,6 +103,9 @@ class RunController(Actor[RunsMessage]):
                 if self._sight.record_of(run) is not None:
                     self._followers.progress(message)
                     await self._tell_followers([run])
+            case SliceUsed(run):
+                if self._sight.record_of(run) is not None:
+                    self._followers.used(message)
             case Loaded():
                 await self._load(message)
             case Watched():

@@ -16,8 +16,10 @@ from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
+from runink.clients.run_requests import Used
 from runink.dag import Limit
 from runink.jobs import Failed
+from runink.names import SliceId
 from runink.quantities import counted, format_bytes, format_cpu, format_mebibytes, format_memory
 from runink.runs.limits import limits_met
 from runink.runs.records import Exit, Printed, SliceRecord
@@ -52,15 +54,17 @@ def slice_() -> None:
 @state_option
 def list_(run_id: str, output: str, state: Path | None) -> None:
     """List the slices of RUN: an id, its beginning, or `last`."""
-    found = _found(run_id, state)
+    found, used = _found(run_id, state)
     if output == "json":
-        echo_json([document(one) for one in found])
+        echo_json([document(one, used.get(one.slice)) for one in found])
         return
     names = max((len(one.slice) for one in found), default=0)
     for one in found:
         isolation = one.sealed.get("isolation", "-")
         node = f"{one.node or '-'}  isolation {isolation:<5}"
         told = _used(one.exit) if one.exit else ""
+        if one.slice in used:
+            told = _uses(used[one.slice])
         click.echo(f"{one.slice:<{names}}  {one.state.value:<10} {node}  {told}".rstrip())
 
 
@@ -71,24 +75,29 @@ def list_(run_id: str, output: str, state: Path | None) -> None:
 @state_option
 def get(run_id: str, name: str, output: str, state: Path | None) -> None:
     """Print all that is known of a slice of RUN."""
-    slices = _found(run_id, state)
+    slices, used = _found(run_id, state)
     check_slice(name, slices)
     found = next(one for one in slices if one.slice == name)
     if output == "json":
-        echo_json(document(found))
+        echo_json(document(found, used.get(found.slice)))
         return
-    for what, text in lines_of(found):
+    for what, text in lines_of(found, used.get(found.slice)):
         click.echo(f"{what:{_COLUMN}}{text}")
 
 
-def _found(run_id: str, state: Path | None) -> list[SliceRecord]:
-    async def ask(cluster: Cluster, _: Path) -> list[SliceRecord]:
-        return list(await slices_of(cluster, await find_run(cluster, run_id)))
+def _found(run_id: str, state: Path | None) -> tuple[list[SliceRecord], dict[SliceId, Used]]:
+    """Return a run's slices, and what those that run have used."""
+
+    async def ask(cluster: Cluster, _: Path) -> tuple[list[SliceRecord], dict[SliceId, Used]]:
+        record = await find_run(cluster, run_id)
+        is_watched = cluster.runs is not None and not record.state.is_over
+        used = (await cluster.look(record.run)).used if is_watched else {}
+        return list(await slices_of(cluster, record)), used
 
     return with_cluster(state, ask)
 
 
-def document(record: SliceRecord) -> dict[str, Any]:
+def document(record: SliceRecord, used: Used | None = None) -> dict[str, Any]:
     """Return a slice as one JSON document; its keys are a promise to programs."""
     found = msgspec.structs.asdict(record.exit) if record.exit is not None else None
     report = record.report
@@ -114,12 +123,13 @@ def document(record: SliceRecord) -> dict[str, Any]:
         "sealed": record.sealed,
         "shown": record.shown,
         "exit": found,
+        "used": None if used is None else msgspec.structs.asdict(used),
         "printed": msgspec.structs.asdict(record.printed),
         "error": report.error.code if isinstance(report, Failed) else None,
     }
 
 
-def lines_of(record: SliceRecord) -> Iterator[tuple[str, str]]:
+def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[str, str]]:
     """Say all that is known of a slice, a name and a text a line."""
     yield "slice", record.slice
     yield "state", f"{record.state.value}, attempt {record.attempt} on {record.node or 'no node'}"
@@ -130,6 +140,8 @@ def lines_of(record: SliceRecord) -> Iterator[tuple[str, str]]:
     if record.exit is not None:
         yield "ended", _ended(record.exit)
         yield "used", _used(record.exit)
+    elif used is not None:
+        yield "used", _uses(used)
     if record.printed.lines:
         yield "printed", _printed(record.printed)
     yield "trace", _span(record).traceparent
@@ -155,6 +167,15 @@ def _used(found: Exit) -> str:
     waited = f", throttled {found.throttled_s:.2f} s" if found.throttled_s else ""
     memory = format_mebibytes(found.memory_bytes_max)
     return f"cpu {found.cpu_s:.2f} s{waited}, memory {memory}, {io}"
+
+
+def _uses(found: Used) -> str:
+    """Say what a slice that runs had used when it was last looked at."""
+    io = f"read {format_bytes(found.read_bytes)}, written {format_bytes(found.written_bytes)}"
+    waited = f", throttled {found.throttled_s:.2f} s" if found.throttled_s else ""
+    memory = f"memory now {format_mebibytes(found.memory_bytes)}"
+    tasks = f"{found.processes} processes and threads"
+    return f"cpu {found.cpu_s:.2f} s{waited}, {memory}, {tasks}, {io}"
 
 
 def _printed(found: Printed) -> str:

@@ -65,6 +65,10 @@ class Cluster:
         """Return a run's facts. Raises NotFound."""
         return await self.governance.ask(LineageOf(herd, run), within=WITHIN_S)
 
+    async def look(self, run: RunId) -> RunView:
+        """Return the run as it stands. Raises NotFound."""
+        return await self._controller.ask(Follow(run, wait_s=0.0), within=WITHIN_S)
+
     async def follow(self, run: RunId) -> AsyncIterator[RunView]:
         """Yield the run whenever it has changed, up to and with its end. Raises NotFound."""
         seen = 0

@@ -46,14 +46,27 @@ class Cancel(Request[RunRecord], frozen=True):
     run: RunId
 
 
+class Used(msgspec.Struct, frozen=True):
+    """What a slice's cgroup had counted at a moment of its life, and what was in it then: `memory_bytes`, `processes` (and threads)."""
+
+    at_ms: int
+    cpu_s: float = 0.0
+    throttled_s: float = 0.0
+    memory_bytes: int = 0
+    processes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+
 class RunView(msgspec.Struct, frozen=True):
-    """A run as it stands. `progress` is how far the nodes of running slices are; `number` grows with every change."""
+    """A run as it stands. `progress` is how far the nodes of running slices are, `used` what these have used; `number` grows with every change of anything else."""
 
     number: int
     record: RunRecord
     slices: tuple[SliceRecord, ...]
     figures: tuple[Figures, ...]
     progress: tuple[NodeFacts, ...] = ()
+    used: dict[SliceId, Used] = {}
 
 
 class Follow(Request[RunView], frozen=True):
@@ -78,5 +91,14 @@ class SliceProgress(msgspec.Struct, frozen=True):
     attempt: int = 1
 
 
-RunRequest = Submit | Cancel | Follow | SliceProgress
+class SliceUsed(msgspec.Struct, frozen=True):
+    """An agent tells what a slice has used so far, in this attempt. What it has used in the end stands in its record."""
+
+    run: RunId
+    slice: SliceId
+    attempt: int
+    used: Used
+
+
+RunRequest = Submit | Cancel | Follow | SliceProgress | SliceUsed
 GovernanceRequest = LineageOf

@@ -14,7 +14,7 @@ from runink.barn.keys import (
     pipeline_key,
     run_key,
 )
-from runink.clients.run_requests import Follow, RunView, SliceProgress
+from runink.clients.run_requests import Follow, RunView, SliceProgress, SliceUsed, Used
 from runink.errors import NotFound, Overloaded
 from runink.jobs import NodeFacts
 from runink.names import RunId, SliceId
@@ -248,3 +248,25 @@ async def test_progress_of_an_attempt_that_another_has_followed_is_not_listened_
             view = await world.runs.ask(Follow(request.run), within=1.0)
             shown += [one.rows_in for one in view.progress]
         assert shown == [10, 3, 3, 4]
+
+
+async def test_what_a_slice_uses_is_told_while_it_runs_and_of_its_newest_attempt(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world:
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        (pending,) = (await world.client.look(request.run)).slices
+
+        async def told(attempt: int, cpu_s: float) -> list[float]:
+            used = SliceUsed(request.run, pending.slice, attempt, Used(7, cpu_s))
+            await world.runs.tell(used)
+            return [one.cpu_s for one in (await world.client.look(request.run)).used.values()]
+
+        assert await told(1, 2.0) == [2.0]
+        number = (await world.client.look(request.run)).number
+        assert await told(1, 3.0) == [3.0]
+        assert (await world.client.look(request.run)).number == number, "nobody is told for that"
+        assert await told(2, 0.5) == [], "the record has not come so far yet"
+        assert await told(1, 4.0) == [], "and the first attempt is over"

@@ -6,6 +6,7 @@ from cli_world import a_run, a_slice, a_view
 from runink.cli.slices import document, lines_of
 from runink.cli.summary import document as run_document
 from runink.cli.summary import failure_lines
+from runink.clients.run_requests import Used
 from runink.dag import Limit, Limits
 from runink.runs.failures import failure_of
 from runink.runs.records import Exit, HerdLimits, Printed, RunState, SliceRecord, SliceState
@@ -125,3 +126,14 @@ def test_what_a_slice_printed_is_told_with_what_was_lost_and_how_long_it_was_hel
         "2,000,000 lines, 64 MB kept, 9 KB lost, held up for 12.3 s"
     )
     assert document(flood)["printed"]["slowed_s"] == 12.34
+
+
+def test_what_a_slice_that_runs_has_used_so_far_is_told() -> None:
+    used = Used(7, 1.5, 0.25, 512 << 20, 12, 2000, 1000)
+    running = a_slice("one", SliceState.RUNNING)
+    assert dict(lines_of(running, used))["used"] == (
+        "cpu 1.50 s, throttled 0.25 s, memory now 512 MiB, 12 processes and threads, read 2 KB, written 1 KB"
+    )
+    assert document(running, used)["used"]["memory_bytes"] == 512 << 20
+    assert document(running)["used"] is None
+    assert "used" not in dict(lines_of(running))

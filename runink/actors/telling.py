@@ -1,0 +1,126 @@
+"""What an agent tells of slices while they run: how far they are, when they say so, and what their cgroups have counted, every SAMPLE_S.
+
+It goes to the run controller, for those who follow a run or look at it, and to the node's metrics.  What finds no room there is dropped: the next one says more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import anyio
+
+from runink.actors.attending import Attended
+from runink.actors.offload import Offload
+from runink.actors.slice_meters import CgroupFigures
+from runink.clients.run_requests import RunRequest, SliceProgress, SliceUsed, Used
+from runink.errors import Overloaded
+from runink.jobs import Progress
+from runink.runtime.ref import Ref
+from runink.sandbox import cgroup_files as files
+from runink.sandbox.cgroup_layout import Layout, located
+from runink.sandbox.cgroup_limits import Version
+from runink.sandbox.cgroup_records import events_of, usage_of
+from runink.sandbox.client import LaunchedSlice
+
+SAMPLE_S: Final = 10.0  # ten small files a slice: a hundred slices cost a thousandth of a core
+IN_FORCE: Final = ("memory", "cpu", "pids", "io")
+
+
+class Telling:
+    """One for an agent. `attended` are its slices, as they are at any time."""
+
+    def __init__(
+        self,
+        runs: Ref[RunRequest],
+        attended: Mapping[str, Attended],
+        *,
+        now_ms: Callable[[], int],
+        offload: Offload,
+    ) -> None:
+        self._runs = runs
+        self._attended = attended
+        self._now_ms = now_ms
+        self._offload = offload
+
+    def progress(self, attended: Attended, progress: Progress) -> None:
+        attended.meter.progress(progress.nodes)
+        one = attended.record
+        self._tell(SliceProgress(one.run, one.slice, progress.nodes, one.attempt))
+
+    async def keep(self) -> None:
+        """Look what slices use, for as long as this task lives."""
+        while True:
+            await anyio.sleep(SAMPLE_S)
+            known = [one for one in self._attended.values() if one.cgroup is not None]
+            if not known:
+                continue
+            found: list[CgroupFigures | None] = await self._offload(
+                _figures_of_all, [one.cgroup for one in known]
+            )
+            for one, figures in zip(known, found, strict=True):
+                if figures is not None and not one.over.is_set():
+                    one.meter.used(figures)
+                    self._tell(_used(one, figures, self._now_ms()))
+
+    def _tell(self, message: SliceProgress | SliceUsed) -> None:
+        try:
+            self._runs.tell_nowait(message)
+        except Overloaded:
+            return
+
+
+def cgroup_of(launched: LaunchedSlice, *, proc: str = "/proc") -> Layout | None:
+    """Return the cgroup of a slice that runs; nothing where it has none of its own, or has ended already."""
+    versions = {name: launched.sealed.get(f"cgroup.{name}", Version.NONE) for name in IN_FORCE}
+    if set(versions.values()) == {Version.NONE}:
+        return None
+    try:
+        mounts = files.read(f"{proc}/self/mountinfo")
+        hierarchies = located(mounts, files.read(f"{proc}/{launched.pid}/cgroup"))
+    except OSError:
+        return None
+    found = Layout(tuple(hierarchies))
+    for name, version in versions.items():
+        found = found.with_limit(name, Version(version))
+    return found
+
+
+def figures_of(cgroup: Layout) -> CgroupFigures | None:
+    """Return what a cgroup has counted; nothing if it is gone, or the kernel says what we do not understand."""
+    try:
+        events, usage = events_of(cgroup), usage_of(cgroup)
+        pids = 0
+        if cgroup.pids is not Version.NONE:
+            pids = int(files.read(f"{cgroup.directory(cgroup.pids, 'pids')}/pids.current"))
+    except (OSError, ValueError, KeyError, AssertionError):
+        return None
+    return CgroupFigures(
+        cpu_s=(usage.cpu_user_s or 0.0) + (usage.cpu_system_s or 0.0),
+        throttled_s=events.cpu_throttled_s,
+        throttled_periods=events.cpu_periods_throttled,
+        oom_kills=events.oom_kills,
+        pids_refused=events.pids_refused,
+        read_bytes=usage.read_bytes or 0,
+        written_bytes=usage.written_bytes or 0,
+        memory_bytes=usage.memory_bytes or 0,
+        pids=pids,
+    )
+
+
+def _figures_of_all(cgroups: list[Layout]) -> list[CgroupFigures | None]:
+    return [figures_of(one) for one in cgroups]
+
+
+def _used(attended: Attended, figures: CgroupFigures, now_ms: int) -> SliceUsed:
+    used = Used(
+        at_ms=now_ms,
+        cpu_s=figures.cpu_s,
+        throttled_s=figures.throttled_s,
+        memory_bytes=figures.memory_bytes,
+        processes=figures.pids,
+        read_bytes=figures.read_bytes,
+        written_bytes=figures.written_bytes,
+    )
+    one = attended.record
+    return SliceUsed(one.run, one.slice, one.attempt, used)

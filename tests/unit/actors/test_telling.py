@@ -1,0 +1,100 @@
+"""What is told of slices that run: their cgroups' figures, in each version of the kernel's files."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from runink.actors.slice_meters import CgroupFigures
+from runink.actors.telling import cgroup_of, figures_of
+from runink.sandbox.cgroup_layout import Layout
+from runink.sandbox.client import LaunchedSlice
+
+V2 = {
+    "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\nnr_periods 10\nnr_throttled 3\nthrottled_usec 250000\n",
+    "memory.events": "oom 1\noom_kill 1\n",
+    "memory.current": "4096\n",
+    "memory.peak": "8192\n",
+    "pids.events": "max 2\n",
+    "pids.current": "5\n",
+    "io.stat": "254:0 rbytes=100 wbytes=200 rios=1 wios=0\n",
+}
+V1 = {
+    "memory": {
+        "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+        "memory.usage_in_bytes": "4096\n",
+        "memory.max_usage_in_bytes": "8192\n",
+    },
+    "cpu": {"cpu.stat": "nr_periods 10\nnr_throttled 3\nthrottled_time 250000000\n"},
+    "cpuacct": {
+        "cpuacct.usage": "1500000000\n",
+        "cpuacct.usage_user": "1000000000\n",
+        "cpuacct.usage_sys": "500000000\n",
+    },
+    "pids": {"pids.events": "max 2\n", "pids.current": "5\n"},
+    "blkio": {
+        "blkio.throttle.io_service_bytes_recursive": "254:0 Read 100\n254:0 Write 200\nTotal 300\n"
+    },
+}
+FIGURES = CgroupFigures(1.5, 0.25, 3, 1, 2, 100, 200, 4096, 5)
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def found(root: Path, mounts: str, memberships: str, version: str) -> Layout | None:
+    """Return the cgroup of a slice on a machine whose /proc says this."""
+    for process, name, text in (("self", "mountinfo", mounts), ("7", "cgroup", memberships)):
+        (root / "proc" / process).mkdir(parents=True, exist_ok=True)
+        (root / "proc" / process / name).write_text(text)
+    sealed = {f"cgroup.{name}": version for name in ("memory", "cpu", "pids", "io")}
+    return cgroup_of(Launched7(sealed), proc=str(root / "proc"))  # type: ignore[arg-type] # all that is looked at
+
+
+class Launched7:
+    pid = 7
+
+    def __init__(self, sealed: dict[str, str]) -> None:
+        self.sealed = sealed
+
+
+def test_the_files_of_v2_are_understood(tmp_path: Path) -> None:
+    write(tmp_path / "cgroup/runink/h/s", V2)
+    mounts = f"1 2 0:3 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
+    cgroup = found(tmp_path, mounts, "0::/runink/h/s\n", "v2")
+    assert cgroup is not None
+    assert figures_of(cgroup) == FIGURES
+
+
+def test_the_files_of_v1_are_understood(tmp_path: Path) -> None:
+    mounts, memberships = "", ""
+    for number, (name, files) in enumerate(V1.items(), start=2):
+        write(tmp_path / name / "runink/h/s", files)
+        mounts += f"1 2 0:{number} / {tmp_path}/{name} rw - cgroup cgroup rw,{name}\n"
+        memberships += f"{number}:{name}:/runink/h/s\n"
+    cgroup = found(tmp_path, mounts, memberships, "v1")
+    assert cgroup is not None
+    assert figures_of(cgroup) == FIGURES
+
+
+def test_a_cgroup_that_is_gone_says_nothing(tmp_path: Path) -> None:
+    mounts = f"1 2 0:3 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
+    cgroup = found(tmp_path, mounts, "0::/runink/h/s\n", "v2")
+    assert cgroup is not None
+    assert figures_of(cgroup) is None
+    assert figures_of(cgroup._replace(hierarchies=())) is None
+
+
+@pytest.mark.parametrize("version", ["none", "v2"])
+def test_a_slice_without_a_cgroup_of_its_own_has_no_figures(tmp_path: Path, version: str) -> None:
+    """With limits nowhere its group is that of others; with a process that has ended there is none to be found."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        launched = LaunchedSlice("s", 1, {"cgroup.memory": version}, ours, 0, 1, os.pidfd_open(os.getpid()))  # fmt: skip
+        assert cgroup_of(launched, proc=str(tmp_path)) is None
+        os.close(launched.pidfd)
