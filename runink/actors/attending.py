@@ -25,6 +25,7 @@ from runink.actors.outputs import Outputs, accepted
 from runink.actors.slice_meters import SliceMeter
 from runink.errors import RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report
+from runink.observe.log_pace import Pace
 from runink.observe.slice_logs import LineSplitter, Stream
 from runink.runs.records import Exit, Printed, SliceRecord, SliceState
 from runink.sandbox.cgroup_layout import Layout
@@ -36,6 +37,7 @@ READ_BYTES: Final = (
     32 << 10
 )  # half of a pipe: a turn of a few milliseconds, if all of it is line ends
 TAIL_LINE_MAX: Final = 500  # characters of a line in a record; all of it is in the log
+REPORTS_PER_S: Final = 100  # a slice says ten times a second how far it is
 REPORTED: Final = (0, 1)  # the codes with which a slice ends that has reported (`slice.py`)
 DRAIN_S: Final = 1.0  # for what is still in the pipes when the process tree is gone
 
@@ -122,7 +124,7 @@ async def attend(
             async with anyio.create_task_group() as readers:
                 readers.start_soon(_read_lines, descriptors.stdout, Stream.STDOUT, log)
                 readers.start_soon(_read_lines, descriptors.stderr, Stream.STDERR, log)
-                readers.start_soon(_read_reports, descriptors.control, reports, progress)
+                readers.start_soon(_read_reports, descriptors.control, reports, progress, log)
         finally:
             drained.set()
 
@@ -157,23 +159,29 @@ async def _read_lines(descriptor: int, stream: Stream, log: KeptLog) -> None:
 
 
 async def _read_reports(
-    control: Channel, reports: list[Done | Failed], progress: Callable[[Progress], object]
+    control: Channel,
+    reports: list[Done | Failed],
+    progress: Callable[[Progress], object],
+    log: KeptLog,
 ) -> None:
-    """Collect what the slice says. Nonsense on the channel is a failure of the slice, told as such.
+    """Take what the slice says, in `reports` its last word only. Nonsense on the channel is a failure of the slice, told as such.
 
-    The channel is closed then: nobody understands what would come, and a slice whose control socket closes ends.
+    The channel is closed then: nobody understands what would come, and a slice whose control socket closes ends.  One that says more than a slice does is
+    read no faster than REPORTS_PER_S: its socket fills, and it waits.
     """
+    pace = Pace(1, REPORTS_PER_S)
     try:
         while (value := await control.receive()) is not None:
             report = msgspec.convert(value, Report)
             if isinstance(report, Progress):
                 progress(report)
+                await log.hold(pace.wait_s(0, 1, now_s=anyio.current_time()))
             else:
-                reports.append(report)
+                reports[:] = [report]
     except (msgspec.ValidationError, RuninkError) as error:
         text = f"the slice wrote nonsense to its control channel: {error}"
         hint = "a step must not write to descriptors that it did not open"
-        reports.append(Failed(WireError("Broken", "bad_report", text, hint)))
+        reports[:] = [Failed(WireError("Broken", "bad_report", text, hint))]
         await control.aclose()
 
 

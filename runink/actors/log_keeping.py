@@ -69,10 +69,16 @@ class KeptLog:
             lines: int = await self._offload(self._keep, stream, splitter, data)
         now_s = anyio.current_time()
         wait_s = max(pace.wait_s(len(data), lines, now_s=now_s) for pace in self._paces)
-        if wait_s > 0 and not self._hurried.is_set():
-            with anyio.move_on_after(wait_s):
-                await self._hurried.wait()
+        if await self.hold(wait_s):
             self.log.slowed(anyio.current_time() - now_s, at_ms=self._now_ms())
+
+    async def hold(self, wait_s: float) -> bool:
+        """Wait for so long, or until who printed has ended; say whether there was anything to wait for."""
+        if wait_s <= 0 or self._hurried.is_set():
+            return False
+        with anyio.move_on_after(wait_s):
+            await self._hurried.wait()
+        return True
 
     def hurry(self) -> None:
         """Hold nobody up any more: who printed has ended."""

@@ -12,7 +12,14 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from runink.actors.attending import TAIL_LINE_MAX, Descriptors, Ending, attend, ended, unborn
+from runink.actors.attending import (
+    TAIL_LINE_MAX,
+    Descriptors,
+    Ending,
+    attend,
+    ended,
+    unborn,
+)
 from runink.actors.log_keeping import LogKeeping
 from runink.dag import Resources
 from runink.errors import Refused, WireError
