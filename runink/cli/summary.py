@@ -13,7 +13,7 @@ from runink.governance.lineage import label_of
 from runink.jobs import Prepared
 from runink.quantities import counted, format_bytes
 from runink.runs.figures import Figures
-from runink.runs.limits import waited_for_cpu
+from runink.runs.limits import slowed_down, waited_for_cpu
 from runink.runs.records import Failure, RunRecord, RunState, SliceRecord
 
 SHORT_ID: Final = 12  # characters of a run's id: its millisecond and ten random bits
@@ -63,7 +63,8 @@ def summary(view: RunView, dag: Dag, *, width: int = WIDTH) -> list[str]:
     lines = [*_head(record, width), *_steps(view, dag, width), *_rejections(view.figures, width)]
     if record.state is RunState.SUCCEEDED:
         lines += _outputs(record, dag, width)
-        waits = ((one.slice, waited_for_cpu(one)) for one in view.slices)
+        told = (waited_for_cpu, slowed_down)
+        waits = ((one.slice, say(one)) for one in view.slices for say in told)
         lines += [f"  slice {name} {waited}" for name, waited in waits if waited]
     if record.state is RunState.CANCELLED:
         lines += ["  nothing was published"]

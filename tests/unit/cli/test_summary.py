@@ -6,9 +6,10 @@ import pytest
 from cli_world import FIGURES, PREPARED, a_dag, a_failure, a_run, a_slice, a_view, said
 from msgspec.structs import replace as changed
 from runink.cli.summary import document, failure_lines, summary
+from runink.dag import Limit, Limits
 from runink.errors import WireError
 from runink.runs.figures import Figures
-from runink.runs.records import Exit, RunState, SliceState
+from runink.runs.records import Exit, Printed, RunState, SliceState
 
 
 def test_a_run_that_succeeded_names_what_came_in_and_what_was_written():
@@ -152,3 +153,18 @@ def test_the_document_of_a_failed_run_has_its_error_and_no_outputs():
 
 def test_the_pipeline_of_these_tests_has_two_scenarios():
     assert [one.id for one in a_dag().scenarios] == ["one", "second"]
+
+
+def test_a_run_that_succeeded_says_which_of_its_slices_waited_and_for_what():
+    slow = a_slice(
+        "one",
+        SliceState.SUCCEEDED,
+        exit=Exit("exited", wall_s=10.0, throttled_s=5.0),
+        limits=Limits(cpu=Limit(500, 3)),
+        printed=Printed(900_000, slowed_s=2.0),
+    )
+    found = said(a_view(slices=(slow,))).splitlines()
+    assert [line for line in found if "waited" in line] == [
+        "  slice one waited 5.0 s of 10.0 s for its 0.5 of a core, limit from @requires in line 3",
+        "  slice one waited 2.0 s of 10.0 s to print: 900,000 lines were more than its log takes at a time",
+    ]
