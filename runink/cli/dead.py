@@ -16,7 +16,7 @@ from runink.cli.client import find_run
 from runink.cli.options import COUNT, output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
-from runink.cli.wording import JsonRows
+from runink.cli.wording import JsonRows, harmless
 from runink.clients.cluster import Cluster
 from runink.dag import Dag, Sink, Source
 from runink.errors import NotFound
@@ -129,4 +129,5 @@ def text_of(row: dict[str, Any]) -> str:
         for name, value in row.items()
         if not name.startswith(OURS) and value is not None
     )
-    return f"{row.get('dead_origin')} row {row.get('dead_row')}: {said}\n    {values}"
+    place = f"{row.get('dead_origin')} row {row.get('dead_row')}"
+    return f"{harmless(f'{place}: {said}')}\n    {harmless(values)}"

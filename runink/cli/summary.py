@@ -124,7 +124,9 @@ def _rejections(figures: Iterable[Figures], width: int) -> Iterator[str]:
         if not row.rejected:
             continue
         reasons = sorted(row.reasons, key=lambda reason: -reason.rows)
-        texts = [f"{reason.text} {reason.rows:,}" for reason in reasons[:REASONS_SHOWN_MAX]]
+        texts = [
+            f"{harmless(reason.text)} {reason.rows:,}" for reason in reasons[:REASONS_SHOWN_MAX]
+        ]
         more = len(reasons) - len(texts)
         if more:
             texts.append(counted(more, "more reason"))
