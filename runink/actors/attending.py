@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 import msgspec
@@ -28,7 +28,6 @@ from runink.jobs import Done, Failed, Progress, Report
 from runink.observe.log_pace import Pace
 from runink.observe.slice_logs import LineSplitter, Stream
 from runink.runs.records import Exit, Printed, SliceRecord, SliceState
-from runink.sandbox.cgroup_layout import Layout
 from runink.sandbox.client import Spawner
 from runink.wire.channel import Channel
 
@@ -64,6 +63,13 @@ class Ending:
     printed: Printed = Printed()  # noqa: RUF009 - frozen
 
 
+class OwnCgroup(NamedTuple):
+    """Where a slice's cgroup is, as /proc/PID/cgroup says it, and in which version each of its limits is in force."""
+
+    memberships: str
+    versions: Mapping[str, str]
+
+
 @dataclass(eq=False, slots=True)
 class Attended:
     """A slice from its launch to the moment its end is written. `outputs` are what it may report as prepared. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it."""
@@ -73,7 +79,7 @@ class Attended:
     meter: SliceMeter
     outputs: Outputs | None
     is_adopted: bool = False
-    cgroup: Layout | None = None
+    cgroup: OwnCgroup | None = None
     stopping: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)
 

@@ -65,6 +65,8 @@ class KeptLog:
 
     async def keep(self, stream: Stream, splitter: LineSplitter, data: bytes) -> None:
         """Keep what came out of a pipe, nothing at its end. Returns when more may be read."""
+        if not data and splitter.is_empty:
+            return
         async with self._turn:
             lines: int = await self._offload(self._keep, stream, splitter, data)
         now_s = anyio.current_time()

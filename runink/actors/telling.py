@@ -10,7 +10,7 @@ from typing import Final
 
 import anyio
 
-from runink.actors.attending import Attended
+from runink.actors.attending import Attended, OwnCgroup
 from runink.actors.offload import Offload
 from runink.actors.slice_meters import CgroupFigures
 from runink.clients.run_requests import RunRequest, SliceProgress, SliceUsed, Used
@@ -24,6 +24,7 @@ from runink.sandbox.cgroup_records import events_of, usage_of
 from runink.sandbox.client import LaunchedSlice
 
 SAMPLE_S: Final = 10.0  # ten small files a slice: a hundred slices cost a thousandth of a core
+PROC: Final = "/proc"
 IN_FORCE: Final = ("memory", "cpu", "pids", "io")
 
 
@@ -70,31 +71,40 @@ class Telling:
             return
 
 
-def cgroup_of(launched: LaunchedSlice, *, proc: str = "/proc") -> Layout | None:
-    """Return the cgroup of a slice that runs; nothing where it has none of its own, or has ended already."""
+def cgroup_of(launched: LaunchedSlice, *, proc: str = PROC) -> OwnCgroup | None:
+    """Return the cgroup of a slice that runs; nothing where it has none of its own, or has ended already. Fast: every launch asks for it."""
     versions = {name: launched.sealed.get(f"cgroup.{name}", Version.NONE) for name in IN_FORCE}
     if set(versions.values()) == {Version.NONE}:
         return None
     try:
-        mounts = files.read(f"{proc}/self/mountinfo")
-        hierarchies = located(mounts, files.read(f"{proc}/{launched.pid}/cgroup"))
+        return OwnCgroup(files.read(f"{proc}/{launched.pid}/cgroup"), versions)
     except OSError:
         return None
-    found = Layout(tuple(hierarchies))
-    for name, version in versions.items():
-        found = found.with_limit(name, Version(version))
-    return found
 
 
-def figures_of(cgroup: Layout) -> CgroupFigures | None:
-    """Return what a cgroup has counted; nothing if it is gone, or the kernel says what we do not understand."""
+def figures_of(cgroup: OwnCgroup, mounts: str) -> CgroupFigures | None:
+    """Return what a cgroup has counted, where /proc/self/mountinfo says this; nothing if it is gone, or the kernel says what we do not understand."""
     try:
-        events, usage = events_of(cgroup), usage_of(cgroup)
-        pids = 0
-        if cgroup.pids is not Version.NONE:
-            pids = int(files.read(f"{cgroup.directory(cgroup.pids, 'pids')}/pids.current"))
-    except (OSError, ValueError, KeyError, AssertionError):
+        found = Layout(tuple(located(mounts, cgroup.memberships)))
+        for name, version in cgroup.versions.items():
+            if Version(version) in _versions(found, name):
+                found = found.with_limit(name, Version(version))
+        return _counted(found)
+    except (OSError, ValueError, KeyError):
         return None
+
+
+def _versions(found: Layout, limit: str) -> set[Version]:
+    """Return by which versions a limit can be read where these hierarchies are mounted."""
+    v1 = found.with_controller("blkio" if limit == "io" else limit)
+    return ({Version.V1} if v1 else set()) | ({Version.V2} if found.unified else set())
+
+
+def _counted(cgroup: Layout) -> CgroupFigures:
+    events, usage = events_of(cgroup), usage_of(cgroup)
+    pids = 0
+    if cgroup.pids is not Version.NONE:
+        pids = int(files.read(f"{cgroup.directory(cgroup.pids, 'pids')}/pids.current"))
     return CgroupFigures(
         cpu_s=(usage.cpu_user_s or 0.0) + (usage.cpu_system_s or 0.0),
         throttled_s=events.cpu_throttled_s,
@@ -108,8 +118,9 @@ def figures_of(cgroup: Layout) -> CgroupFigures | None:
     )
 
 
-def _figures_of_all(cgroups: list[Layout]) -> list[CgroupFigures | None]:
-    return [figures_of(one) for one in cgroups]
+def _figures_of_all(cgroups: list[OwnCgroup]) -> list[CgroupFigures | None]:
+    mounts = files.read(f"{PROC}/self/mountinfo")
+    return [figures_of(one, mounts) for one in cgroups]
 
 
 def _used(attended: Attended, figures: CgroupFigures, now_ms: int) -> SliceUsed:

@@ -79,6 +79,11 @@ class LineSplitter:
         self._rest = rest
         return found
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing stands behind the last line end."""
+        return not self._rest
+
     def end(self) -> list[str]:
         """Return what stands behind the last line end, if anything does."""
         rest, self._rest = self._rest, b""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from runink.actors.slice_meters import CgroupFigures
 from runink.actors.telling import cgroup_of, figures_of
-from runink.sandbox.cgroup_layout import Layout
 from runink.sandbox.client import LaunchedSlice
 
 V2 = {
@@ -47,13 +46,14 @@ def write(folder: Path, files: dict[str, str]) -> None:
         (folder / name).write_text(text)
 
 
-def found(root: Path, mounts: str, memberships: str, version: str) -> Layout | None:
-    """Return the cgroup of a slice on a machine whose /proc says this."""
-    for process, name, text in (("self", "mountinfo", mounts), ("7", "cgroup", memberships)):
-        (root / "proc" / process).mkdir(parents=True, exist_ok=True)
-        (root / "proc" / process / name).write_text(text)
+def found(root: Path, mounts: str, memberships: str, version: str) -> CgroupFigures | None:
+    """Return what is known of a slice on a machine whose /proc says this."""
+    (root / "proc/7").mkdir(parents=True)
+    (root / "proc/7/cgroup").write_text(memberships)
     sealed = {f"cgroup.{name}": version for name in ("memory", "cpu", "pids", "io")}
-    return cgroup_of(Launched7(sealed), proc=str(root / "proc"))  # type: ignore[arg-type] # all that is looked at
+    cgroup = cgroup_of(Launched7(sealed), proc=str(root / "proc"))  # type: ignore[arg-type] # all that is looked at
+    assert cgroup is not None
+    return figures_of(cgroup, mounts)
 
 
 class Launched7:
@@ -66,9 +66,7 @@ class Launched7:
 def test_the_files_of_v2_are_understood(tmp_path: Path) -> None:
     write(tmp_path / "cgroup/runink/h/s", V2)
     mounts = f"1 2 0:3 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
-    cgroup = found(tmp_path, mounts, "0::/runink/h/s\n", "v2")
-    assert cgroup is not None
-    assert figures_of(cgroup) == FIGURES
+    assert found(tmp_path, mounts, "0::/runink/h/s\n", "v2") == FIGURES
 
 
 def test_the_files_of_v1_are_understood(tmp_path: Path) -> None:
@@ -77,17 +75,16 @@ def test_the_files_of_v1_are_understood(tmp_path: Path) -> None:
         write(tmp_path / name / "runink/h/s", files)
         mounts += f"1 2 0:{number} / {tmp_path}/{name} rw - cgroup cgroup rw,{name}\n"
         memberships += f"{number}:{name}:/runink/h/s\n"
-    cgroup = found(tmp_path, mounts, memberships, "v1")
-    assert cgroup is not None
-    assert figures_of(cgroup) == FIGURES
+    assert found(tmp_path, mounts, memberships, "v1") == FIGURES
 
 
 def test_a_cgroup_that_is_gone_says_nothing(tmp_path: Path) -> None:
     mounts = f"1 2 0:3 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
-    cgroup = found(tmp_path, mounts, "0::/runink/h/s\n", "v2")
-    assert cgroup is not None
-    assert figures_of(cgroup) is None
-    assert figures_of(cgroup._replace(hierarchies=())) is None
+    assert found(tmp_path, mounts, "0::/runink/h/s\n", "v2") is None
+
+
+def test_a_cgroup_that_is_mounted_nowhere_has_counted_nothing(tmp_path: Path) -> None:
+    assert found(tmp_path, "", "0::/runink/h/s\n", "v2") == CgroupFigures()
 
 
 @pytest.mark.parametrize("version", ["none", "v2"])
