@@ -2,7 +2,7 @@
 
 every HEARTBEAT_S      the lease is renewed
 every REFRESH_S        the machine is looked at, and the record written again if that is news (`machines.is_news`)
-not for PARTED_S       `parted` is called, with each heartbeat: before the lease ends for the others, what it stands for has ended here.  A Barn that
+not for PARTED_S       `parted` is called, again and again: before the lease ends for the others, what it stands for has ended here.  A Barn that
                        answers that its disk is full is there, and ends no lease
 every SKEW_S           our wall clock is compared with that of the Barn's member that answers: the middle of asking and answer is its moment
 """
@@ -25,6 +25,8 @@ from runink.runs.records import NodeRecord
 LEASE_S: Final = 30.0  # a node that does not renew for so long has lost its slices
 HEARTBEAT_S: Final = 5.0
 PARTED_S: Final = 25.0  # less than LEASE_S by what a slice takes to end
+LOOK_S: Final = 1.0
+LATE_S: Final = 1.0  # more than a busy machine makes of a second
 REFRESH_S: Final = 30.0  # who places slices by pressure needs no fresher one
 SKEW_S: Final = 600.0  # a clock that drifts badly loses a second in that time
 ROUND_MS_MAX: Final = 1000  # an answer that took longer says nothing about clocks
@@ -83,12 +85,19 @@ class Registration:
                         self._heard_s = anyio.current_time()
 
     async def _watch(self) -> None:
-        """Look when the Barn was heard of last: beside the heartbeats, which may wait for an answer."""
+        """Look when the Barn was heard of last: beside the heartbeats, which may wait for an answer.
+
+        If we come late, it was we who stood still, and could not ask: that time is given back.
+        """
+        looked_s = anyio.current_time()
         while True:
-            left_s = self._heard_s + PARTED_S - anyio.current_time()
-            if left_s <= 0:
+            await anyio.sleep(LOOK_S)
+            now_s = anyio.current_time()
+            late_s, looked_s = now_s - looked_s - LOOK_S, now_s
+            if late_s > LATE_S:
+                self._heard_s += late_s
+            if now_s - self._heard_s >= PARTED_S:
                 self._parted()
-            await anyio.sleep(left_s if left_s > 0 else HEARTBEAT_S)
 
     async def _renew(self) -> None:
         asked_s = anyio.current_time()  # the lease may have begun anew as early as that

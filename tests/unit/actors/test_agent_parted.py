@@ -83,6 +83,20 @@ async def test_a_short_absence_of_the_barn_touches_no_slice(
         assert len(world.agents) == 1
 
 
+async def test_an_agent_that_stood_still_asks_the_barn_before_it_ends_anything(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+):
+    """Its process was stopped, or its machine was: the Barn's too, or the Barn says that the lease has ended."""
+    async with agent_world(tmp_path) as world:
+        await launched(world)
+        for _ in range(3):
+            autojump_clock.jump(2 * PARTED_S)
+            await anyio.sleep(2 * HEARTBEAT_S)
+        assert not world.slice("a").signals
+        assert await world.has_node()
+        assert len(world.agents) == 1
+
+
 async def test_a_barn_without_room_is_not_parted(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ):
