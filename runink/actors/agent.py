@@ -26,9 +26,9 @@ from msgspec.structs import replace as changed
 
 from runink.actors.attending import (
     Attended,
-    Descriptors,
     Ending,
     attend,
+    descriptors_of,
     shortened,
     unborn,
 )
@@ -48,7 +48,7 @@ from runink.actors.limiting import begun, held_to
 from runink.actors.log_keeping import KeptLog, LogKeeping
 from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import Offload, in_thread
-from runink.actors.outputs import Outputs, outputs_found, outputs_of
+from runink.actors.outputs import Own, own_found, own_of
 from runink.actors.packages import Packages, TakenBack
 from runink.actors.pipelines import Pipelines
 from runink.actors.registration import Look, Registration, same
@@ -69,7 +69,6 @@ from runink.runs.records import NodeRecord, Placement, RunRecord, SliceRecord, S
 from runink.runtime.actor import Actor, Context
 from runink.runtime.ref import Ref
 from runink.sandbox.client import LaunchedSlice, Spawner
-from runink.wire.channel import Channel
 
 AgentMessage = Loaded | Watched
 _Gang = tuple[RunId, str, int]  # of a run, in an attempt
@@ -159,11 +158,11 @@ class Agent(Actor[AgentMessage]):
             if process_name(record) in kept:
                 run = await self._pipelines.run_of(record)
                 meter = self._meters.adopted(record, "" if run is None else run.pipeline)
-                outputs = await outputs_found(self._pipelines, run, record)
+                own = await own_found(self._pipelines, run, record)
                 launched = kept.pop(process_name(record))
                 self._records.take(found)
                 running = self._write_running(record, launched)
-                self._attend(running, launched, meter, outputs, is_adopted=True)
+                self._attend(running, launched, meter, own, is_adopted=True)
             elif _gang(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
                 tail = shortened(await self._logs.last_lines(self._log_path(record)))
@@ -289,8 +288,8 @@ class Agent(Actor[AgentMessage]):
                 with gang_descriptors(launches, packages.leases) as descriptors:
                     async with anyio.create_task_group() as group:
                         for launch, mine in zip(launches, descriptors, strict=True):
-                            outputs = outputs_of(dag, run, launch.record)
-                            known = (run, launching, launch, mine, outputs)
+                            own = own_of(dag, run, launch.record)
+                            known = (run, launching, launch, mine, own)
                             group.start_soon(self._launch_one, *known)
         except TakenBack:
             for record in records:
@@ -306,7 +305,7 @@ class Agent(Actor[AgentMessage]):
         launching: Launching,
         launch: Launch,
         descriptors: list[int],
-        outputs: Outputs | None,
+        own: Own | None,
     ) -> None:
         began_s = anyio.current_time()
         try:
@@ -316,7 +315,7 @@ class Agent(Actor[AgentMessage]):
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))
             return
         meter = self._meters.launched(launch.record, run, anyio.current_time() - began_s)
-        self._attend(self._write_running(launch.record, process), process, meter, outputs)
+        self._attend(self._write_running(launch.record, process), process, meter, own)
         key = self._placement_key(launch.record)
         if key in launching.unwanted:
             self._unwant(key)
@@ -341,12 +340,12 @@ class Agent(Actor[AgentMessage]):
         record: SliceRecord,
         launched: LaunchedSlice,
         meter: SliceMeter,
-        outputs: Outputs | None,
+        own: Own | None,
         *,
         is_adopted: bool = False,
     ) -> None:
         cgroup = cgroup_of(launched)
-        attended = Attended(record, process_name(record), meter, outputs, is_adopted, cgroup)
+        attended = Attended(record, process_name(record), meter, own, is_adopted, cgroup)
         self._attended[self._placement_key(record)] = attended
         log = self._logs.begin(self._log_path(record), resumes=is_adopted)
         meter.logs_to(log.log)
@@ -361,7 +360,7 @@ class Agent(Actor[AgentMessage]):
     ) -> None:
         try:
             ending = await attend(
-                Descriptors(Channel(launched.control), launched.stdout, launched.stderr),
+                descriptors_of(launched),
                 partial(self._exits.wait, attended.name),
                 log=log,
                 progress=partial(self._telling.progress, attended),

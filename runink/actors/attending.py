@@ -21,14 +21,14 @@ import anyio
 import msgspec
 
 from runink.actors.log_keeping import KeptLog
-from runink.actors.outputs import Outputs, accepted
+from runink.actors.outputs import Own, accepted
 from runink.actors.slice_meters import SliceMeter
 from runink.errors import RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report
 from runink.observe.log_pace import Pace
 from runink.observe.slice_logs import LineSplitter, Stream
 from runink.runs.records import Exit, Printed, SliceRecord, SliceState
-from runink.sandbox.client import Spawner
+from runink.sandbox.client import LaunchedSlice, Spawner
 from runink.wire.channel import Channel
 
 GRACE_S: Final = 3.0  # for a slice that is told to end
@@ -36,6 +36,7 @@ READ_BYTES: Final = (
     32 << 10
 )  # half of a pipe: a turn of a few milliseconds, if all of it is line ends
 TAIL_LINE_MAX: Final = 500  # characters of a line in a record; all of it is in the log
+REPORT_BYTES_MAX: Final = 4 << 20  # four times what a record may hold of it
 REPORTS_PER_S: Final = 100  # a slice says ten times a second how far it is
 REPORTED: Final = (0, 1)  # the codes with which a slice ends that has reported (`slice.py`)
 DRAIN_S: Final = 1.0  # for what is still in the pipes when the process tree is gone
@@ -51,6 +52,12 @@ class Descriptors:
     control: Channel
     stdout: int
     stderr: int
+
+
+def descriptors_of(launched: LaunchedSlice) -> Descriptors:
+    """Return the descriptors of a slice; they are ours to close."""
+    control = Channel(launched.control, frame_bytes_max=REPORT_BYTES_MAX)
+    return Descriptors(control, launched.stdout, launched.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,12 @@ class OwnCgroup(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Attended:
-    """A slice from its launch to the moment its end is written. `outputs` are what it may report as prepared. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it."""
+    """A slice from its launch to the moment its end is written. `own` is what it may speak of. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it."""
 
     record: SliceRecord
     name: str
     meter: SliceMeter
-    outputs: Outputs | None
+    own: Own | None
     is_adopted: bool = False
     cgroup: OwnCgroup | None = None
     stopping: bool = False
@@ -98,7 +105,7 @@ class Attended:
         """Return its record, now that its process has ended."""
         return ended(
             self.record,
-            replace(ending, report=accepted(ending.report, self.outputs)),
+            replace(ending, report=accepted(ending.report, self.own)),
             was_stopped=self.stopping,
             is_adopted=self.is_adopted,
             now_ms=now_ms,

@@ -12,6 +12,7 @@ import anyio
 
 from runink.actors.attending import Attended, OwnCgroup
 from runink.actors.offload import Offload
+from runink.actors.outputs import mine
 from runink.actors.slice_meters import CgroupFigures
 from runink.clients.run_requests import RunRequest, SliceProgress, SliceUsed, Used
 from runink.errors import Overloaded
@@ -45,9 +46,9 @@ class Telling:
         self._offload = offload
 
     def progress(self, attended: Attended, progress: Progress) -> None:
-        attended.meter.progress(progress.nodes)
-        one = attended.record
-        self._tell(SliceProgress(one.run, one.slice, progress.nodes, one.attempt))
+        one, nodes = attended.record, mine(progress.nodes, attended.own)
+        attended.meter.progress(nodes)
+        self._tell(SliceProgress(one.run, one.slice, nodes, one.attempt))
 
     async def keep(self) -> None:
         """Look what slices use, for as long as this task lives."""

@@ -13,10 +13,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 from runink.actors.attending import (
+    REPORT_BYTES_MAX,
     TAIL_LINE_MAX,
     Descriptors,
     Ending,
     attend,
+    descriptors_of,
     ended,
     unborn,
 )
@@ -27,7 +29,7 @@ from runink.jobs import Done, Failed, NodeFacts, Progress
 from runink.names import HerdName, RunId, SliceId
 from runink.observe.slice_logs import Stream, read_log
 from runink.runs.records import Exit, SliceRecord, SliceState
-from runink.wire.channel import Channel
+from runink.sandbox.client import LaunchedSlice
 from runink.wire.codec import encode
 from runink.wire.frames import frame
 
@@ -80,7 +82,8 @@ async def attending(folder: Path) -> AsyncIterator[Attending]:
     (read_out, write_out), (read_err, write_err) = os.pipe(), os.pipe()
     found = Attending(theirs, write_out, write_err, folder / "log.jsonl")
     async with anyio.create_task_group() as group:
-        descriptors = Descriptors(Channel(ours), read_out, read_err)
+        launched = LaunchedSlice("s", 1, {}, ours, read_out, read_err, -1)
+        descriptors = descriptors_of(launched)
         group.start_soon(found.run, descriptors, lambda: None)
         yield found
         found.close()
@@ -109,7 +112,7 @@ async def test_progress_then_the_report_then_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "nonsense",
-    [b"\xff\xff\xff\xff", frame(b"\xc1"), frame(encode({"type": "done", "nodes": 7})), frame(b"\x01")],
+    [b"\xff\xff\xff\xff", (REPORT_BYTES_MAX + 1).to_bytes(4, "big"), frame(b"\xc1"), frame(encode({"type": "done", "nodes": 7})), frame(b"\x01")],
 )  # fmt: skip
 async def test_nonsense_on_the_control_channel_fails_the_slice_and_ends_it(
     tmp_path: Path, nonsense: bytes

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as changed
-from runink.actors.outputs import Outputs, accepted
+from runink.actors.outputs import Own, accepted, mine
 from runink.connectors.targets import target_of
 from runink.dag import Format, Mode, Sink
 from runink.errors import WireError
-from runink.jobs import Done, Failed, Prepared, Ticket
+from runink.jobs import Done, EdgeFacts, Failed, NodeFacts, Prepared, Rejections, Ticket
 from runink.names import RunId, SliceId
 
 TICKET = Ticket(RunId("0" * 26), SliceId("a"), 1)
@@ -21,11 +21,12 @@ def sink(path: str, mode: Mode = Mode.OVERWRITE, *, name: str = "a.sink") -> Sin
     return Sink(name, "a", f"csv://{path}", Format.CSV, path, mode=mode)
 
 
-def outputs(root: Path, *sinks: Sink) -> Outputs:
-    return {
+def outputs(root: Path, *sinks: Sink) -> Own:
+    targets = {
         one.id: None if one.path == "-" else target_of(one, root=root, ticket=TICKET)
         for one in sinks
     }
+    return Own(frozenset({"a.source", *targets}), targets)
 
 
 def prepared(root: Path, node: Sink) -> Prepared:
@@ -124,4 +125,26 @@ def test_a_place_is_known_by_the_names_that_a_slice_sees_and_told_by_its_own(
 def test_the_slices_that_end_a_run_are_believed() -> None:
     report = Done(prepared=(Prepared("s", "u", "file", "/a", "/t", "overwrite", 1, 1, ""),))
     assert accepted(report, None) is report
-    assert accepted(None, {}) is None
+    assert accepted(None, outputs(Path("/p"))) is None
+
+
+def test_figures_of_nodes_that_are_another_slice_s_are_left_out(tmp_path: Path) -> None:
+    own = outputs(tmp_path, sink("out/y.csv"))
+    nodes = (NodeFacts("a.source", 1), NodeFacts("b.source", 1000), NodeFacts("a.sink", 1))
+    rejections = tuple(Rejections(node, "f", "r", "t", 1) for node in ("b.check", "a.source"))
+    edges = tuple(
+        EdgeFacts(source, target, "main", 1, 1, 1)
+        for source, target in (("a.source", "a.sink"), ("x", "a.source"), ("b.source", "b.sink"))
+    )
+    done = Done(nodes, edges, rejections, schemas={"a.source": (), "b.source": ()})
+    found = accepted(done, own)
+    assert isinstance(found, Done)
+    assert [one.node for one in found.nodes] == ["a.source", "a.sink"]
+    assert [one.node for one in found.rejections] == ["a.source"]
+    assert found.edges == edges[:2]
+    assert list(found.schemas) == ["a.source"]
+    failed = accepted(Failed(REFUSAL, nodes=nodes, rejections=rejections), own)
+    assert isinstance(failed, Failed)
+    assert (failed.nodes, failed.rejections) == (found.nodes, found.rejections)
+    assert mine(nodes, own) == found.nodes
+    assert mine(nodes, None) == nodes
