@@ -64,6 +64,7 @@ from runink.clients.barn import BarnClient, decode_value
 from runink.clients.run_requests import RunRequest
 from runink.errors import RuninkError
 from runink.names import RunId
+from runink.observe.log_room import Room
 from runink.observe.slice_logs import log_path
 from runink.runs.records import NodeRecord, Placement, RunRecord, SliceRecord, SliceState
 from runink.runtime.actor import Actor, Context
@@ -106,7 +107,8 @@ class Agent(Actor[AgentMessage]):
         )
         self._records = SliceRecords(barn, lost=self._disown)
         self._telling = Telling(runs, self._attended, now_ms=now_ms, offload=offload)
-        self._logs = LogKeeping(now_ms=now_ms, offload=offload)
+        room = Room(workplace.state, node.reserved.disk_bytes) if node.reserved else None
+        self._logs = LogKeeping(now_ms=now_ms, offload=offload, room=room)
         self._packages = Packages(workplace, self._records, now_ms=now_ms)
         self._context: Context[AgentMessage]
 

@@ -14,6 +14,7 @@ import anyio
 
 from runink.actors.offload import Offload, in_thread
 from runink.observe.log_pace import Pace, node_pace, slice_pace
+from runink.observe.log_room import Room
 from runink.observe.slice_logs import LineSplitter, SliceLog, Stream, last_lines
 from runink.runs.records import Printed
 
@@ -21,9 +22,12 @@ THREADS_MAX: Final = 4  # of the pool's, whose others are for the Barn's disk
 
 
 class LogKeeping:
-    """The logs of a node. `offload` is for what touches the disk."""
+    """The logs of a node. `offload` is for what touches the disk, `room` says whether that has any left."""
 
-    def __init__(self, *, now_ms: Callable[[], int], offload: Offload = in_thread) -> None:
+    def __init__(
+        self, *, now_ms: Callable[[], int], offload: Offload = in_thread, room: Room | None = None
+    ) -> None:
+        self._has_room = (lambda: True) if room is None else room.is_left
         self._now_ms = now_ms
         self._offload = offload
         self._turns = anyio.Semaphore(THREADS_MAX)
@@ -31,7 +35,7 @@ class LogKeeping:
 
     def begin(self, path: Path, *, resumes: bool = False) -> KeptLog:
         """Return the log of an attempt, to be closed by the caller. `resumes` says that an earlier start of the agent may have begun it."""
-        log = KeptLog(SliceLog(path), self._pace, self._do, self._now_ms)
+        log = KeptLog(SliceLog(path, has_room=self._has_room), self._pace, self._do, self._now_ms)
         log.must_catch_up = resumes
         return log
 

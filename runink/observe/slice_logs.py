@@ -7,14 +7,14 @@ A file a slice and attempt: `RUNFOLDER/logs/SLICE.ATTEMPT.jsonl`, one JSON objec
     text     the line without its end; bytes that are no UTF-8 are shown as replacement characters
 
 Lines are cut at LINE_BYTES_MAX and a file ends at FILE_BYTES_MAX, both with a word about it: a slice that prints for ever fills no disk.
-So does one that was slowed down (`log_pace.py`) say so, once.
+So does one that was slowed down (`log_pace.py`) say so, once, and one whose lines are left out because the disk is nearly full (`log_room.py`).
 The file appears with the first line: most slices print nothing, and making a file costs more than all else that is done for a log.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
 from os import SEEK_END
@@ -51,6 +51,7 @@ class LogFacts(NamedTuple):
 
 
 SLOWED: Final = "this slice prints faster than its lines are taken in: it is slowed down"
+NO_ROOM: Final = "lines are left out here: the disk has no more room than the node keeps free"
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(LogLine).decode
 
@@ -98,10 +99,12 @@ def _text(line: bytes) -> str:
 
 
 class SliceLog:
-    """The log of one attempt of a slice. It goes on behind what an earlier start of the agent has written."""
+    """The log of one attempt of a slice. It goes on behind what an earlier start of the agent has written. `has_room` says whether its disk takes more."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, has_room: Callable[[], bool] = lambda: True) -> None:
         self._path = path
+        self._has_room = has_room
+        self._is_paused = False
         self._file: BinaryIO | None = None
         self._bytes = 0
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -121,6 +124,11 @@ class SliceLog:
         if self._bytes > FILE_BYTES_MAX or not texts:
             self._drop(texts)
             return
+        if not self._has_room():
+            self._pause(at_ms)
+            self._drop(texts)
+            return
+        self._is_paused = False
         try:
             self._append(b"".join(_encode(LogLine(at_ms, stream, text)) + b"\n" for text in texts))
             if self._bytes > FILE_BYTES_MAX:
@@ -129,6 +137,13 @@ class SliceLog:
         except OSError:
             self._bytes = FILE_BYTES_MAX + 1
             self._drop(texts)
+
+    def _pause(self, at_ms: int) -> None:
+        """Say that what comes now is left out, once for as long as it is."""
+        if not self._is_paused:
+            with suppress(OSError):
+                self._append(_encode(LogLine(at_ms, Stream.RUNINK, NO_ROOM)) + b"\n")
+        self._is_paused = True
 
     def slowed(self, seconds: float, *, at_ms: int) -> None:
         """Take note that who prints was held up. The first time it is said in the log."""

@@ -8,6 +8,7 @@ import pytest
 from runink.observe import slice_logs
 from runink.observe.slice_logs import (
     LINE_BYTES_MAX,
+    NO_ROOM,
     TAIL_LINES,
     LineSplitter,
     SliceLog,
@@ -122,3 +123,18 @@ def test_a_log_that_cannot_be_written_says_what_was_lost(tmp_path: Path) -> None
     log.write(Stream.STDOUT, ["three"], at_ms=1)
     log.close()
     assert log.facts == (3, 0, len("onetwothree"), 0.0)
+
+
+def test_lines_are_left_out_while_the_disk_has_no_room_and_that_is_said_once(
+    tmp_path: Path,
+) -> None:
+    room = [True]
+    log = SliceLog(log_path(tmp_path, "s", 1), has_room=lambda: room[0])
+    for has_room, text in ((True, "a"), (False, "bb"), (False, "cc"), (True, "d"), (False, "ee")):
+        room[0] = has_room
+        log.write(Stream.STDOUT, [text], at_ms=1)
+    log.close()
+    told = [line.text for line in read_log(log_path(tmp_path, "s", 1))]
+    assert told == ["a", NO_ROOM, "d", NO_ROOM]
+    assert log.tail == ("a", "bb", "cc", "d", "ee")
+    assert log.facts.dropped_bytes == 6
