@@ -51,18 +51,18 @@ from runink.actors.offload import Offload, in_thread
 from runink.actors.outputs import Own, own_found, own_of
 from runink.actors.packages import Packages, TakenBack
 from runink.actors.pipelines import Pipelines
-from runink.actors.registration import Look, Registration, same
+from runink.actors.registration import PARTED_S, Look, Registration, same
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
-from runink.actors.taking_up import end_all, read_at_last, records_on
+from runink.actors.taking_up import end_all, end_kept, read_at_last, records_on
 from runink.actors.telling import Telling, cgroup_of
 from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, SLICES, herd_key, parse_slice, placement_key, run_key
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
 from runink.clients.barn import BarnClient, decode_value
 from runink.clients.run_requests import RunRequest
-from runink.errors import RuninkError
+from runink.errors import RuninkError, Unavailable
 from runink.names import RunId
 from runink.observe.log_room import Room
 from runink.observe.slice_logs import log_path
@@ -102,6 +102,7 @@ class Agent(Actor[AgentMessage]):
         self._exits = Exits()
         self._pipelines = Pipelines(barn)
         self._meters = metrics.slices
+        self._metrics = metrics
         self._registration = Registration(
             barn, node, metrics=metrics, now_ms=now_ms, look=look, parted=self._part
         )
@@ -118,7 +119,12 @@ class Agent(Actor[AgentMessage]):
         context.spawn(self._records.run)
         context.spawn(partial(self._exits.hear, self._spawner))
         # A write comes first: behind it the Barn holds all that an earlier life of ours had still under way.
-        await self._registration.begin()
+        try:
+            await self._registration.begin()
+        except Unavailable:
+            if self._metrics.parted_s >= PARTED_S:  # nobody attends them, and we hold the spawner
+                await end_kept(self._spawner, self._exits)
+            raise
         await self._take_up()
         context.spawn(self._registration.keep)
         context.spawn(self._packages.collect)

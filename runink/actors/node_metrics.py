@@ -29,6 +29,7 @@ class NodeMetrics:
         self.slices = SliceMeters(now_s=now_s)
         self._now_s = now_s
         self._node: NodeRecord | None = None
+        self._made_s = now_s()
         self._renewed_s: float | None = None
         self._heartbeats = {"renewed": 0, "missed": 0}
 
@@ -49,6 +50,12 @@ class NodeMetrics:
     def heartbeat_age_s(self) -> float | None:
         """How long ago the node's lease was renewed; nothing while it is not registered."""
         return None if self._renewed_s is None else self._now_s() - self._renewed_s
+
+    @property
+    def parted_s(self) -> float:
+        """How long the Barn was not heard of, at most since the agent's process began."""
+        age_s = self.heartbeat_age_s
+        return self._now_s() - self._made_s if age_s is None else age_s
 
     def readings(self, state: Path, *, root: Path = ROOT) -> Iterator[Reading]:
         """Yield all of it. `state` is the state folder, `root` where the kernel's files are."""

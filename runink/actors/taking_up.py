@@ -36,6 +36,14 @@ async def read_at_last(barn: BarnClient, *spans: Span) -> Pages:
             await anyio.sleep(PAUSE_S)
 
 
+async def end_kept(spawner: Spawner, exits: Exits) -> None:
+    """End all processes that the spawner keeps."""
+    kept = await spawner.list()
+    for launched in kept:
+        launched.close()
+    await end_all(spawner, exits, [launched.slice for launched in kept])
+
+
 async def end_all(spawner: Spawner, exits: Exits, names: Iterable[str]) -> None:
     """End processes, before there are new attempts of the same slices."""
     unwanted = tuple(names)

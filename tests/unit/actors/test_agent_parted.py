@@ -97,6 +97,24 @@ async def test_an_agent_that_stood_still_asks_the_barn_before_it_ends_anything(
         assert len(world.agents) == 1
 
 
+async def test_a_new_life_that_cannot_reach_the_barn_ends_the_slices_of_the_one_before(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+):
+    """It cannot attend them, and holds the spawner: nobody else would end them."""
+    async with agent_world(tmp_path) as world:
+        await launched(world)
+        world.link.way = Way.LOSES_REQUESTS
+        await world.crash()
+        await anyio.sleep(PARTED_S - 2 * HEARTBEAT_S)
+        assert len(world.spawner.living) == 2
+        await anyio.sleep(4 * HEARTBEAT_S)
+        assert not world.spawner.living
+        world.link.way = Way.OPEN
+        await anyio.sleep(60.0)
+        assert (await world.seen("a")).state is SliceState.LOST
+        assert world.is_idle()
+
+
 async def test_a_barn_without_room_is_not_parted(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ):
