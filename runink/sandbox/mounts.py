@@ -50,6 +50,7 @@ ROOT_BYTES: Final = "1m"  # folders, links and mount points only
 ROOT_INODES: Final = 4096
 PLACE: Final = "/tmp"  # noqa: S108 - where the new root stands before the pivot: a folder that is there and holds nothing that we need
 _MOUNT_ATTR = struct.Struct("4Q")  # struct mount_attr of linux/mount.h
+NOT_MAPPED: Final = "a tmpfs needs Linux 6.3, an overlay 5.19"
 EMPTY: Final = "dev/empty"  # a folder in the tree of devices
 # What /proc tells everybody that is not the slice's own affair; the kernel guards what only root may read.
 MASKED: Final = (
@@ -86,7 +87,13 @@ def detached(
     except OSError as error:
         if users is None or error.errno not in (errno.EINVAL, errno.EPERM):
             raise
-    return _copy(path, attributes, source, users, 0)
+    try:
+        return _copy(path, attributes, source, users, 0)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        text = f"{path}: this kernel cannot show its file system under other ids ({NOT_MAPPED})"
+        raise OSError(error.errno, text) from error
 
 
 def _copy(path: str, attributes: int, source: int | None, users: int | None, depth: int) -> int:
