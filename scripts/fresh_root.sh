@@ -27,7 +27,7 @@ suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirrors=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" "Component: main")
 mirror=${mirrors%%$'\n'*}
 [[ -n $mirror ]] || die "apt has no index of $suite: apt-get update"
-debootstrap --variant=minbase --include=ca-certificates,git,iproute2,make,nftables,python3,python3-venv,qemu-system-x86 "$suite" "$root" "$mirror" >"$root.log" ||
+debootstrap --variant=minbase --include=ca-certificates,e2fsprogs,git,iproute2,make,nftables,python3,python3-venv,qemu-system-x86 "$suite" "$root" "$mirror" >"$root.log" ||
   { tail --lines=20 "$root.log" >&2 && rm -f "$root.log" && die "debootstrap failed"; }
 rm -f "$root.log"
 

@@ -46,6 +46,8 @@ OPEN_IN_BUBBLEWRAP = {
     "harmful": set(),
     "first": set(escape_probes.FIRST),
 }
+# Calls of Linux 6.6: an older kernel has none of them for anybody.
+YOUNG = {"leave a set-user-id program by fchmodat2"}
 OWN_MOUNTS = {"/", "/proc", "/tmp", "/etc", "/dev", "/dev/shm"}
 SCRATCH_BYTES = 4 << 20
 ATTEMPTS = [
@@ -102,19 +104,20 @@ async def try_in_slices(told: Told, folder: Path, made: Ground, world: dict[str,
 
 @pytest.mark.parametrize(("table", "name"), ATTEMPTS)
 def test_a_slice_is_refused_what_root_can_do(told: Told, table: str, name: str):
-    assert told.plain[table][name] == "done", "the probe works"
+    plain = told.plain[table][name]
+    assert plain == "done" or (name in YOUNG and plain == "ENOSYS"), "the probe works"
     assert told.slices[table][name] in REFUSED
     in_bubblewrap = told.bubblewrap[table][name]
     if name in OPEN_IN_BUBBLEWRAP[table]:
-        assert in_bubblewrap == "done"
+        assert in_bubblewrap == plain
     else:
         assert in_bubblewrap in REFUSED
 
 
 @pytest.mark.parametrize("name", escape_probes.MACHINE)
 def test_a_slice_is_not_told_of_the_machine(told: Told, name: str):
-    """Not every kernel has all of it."""
-    assert told.plain["machine"][name] in {"done", "ENOENT", "EPERM"}
+    """Not every kernel has all of it, or anything to say there."""
+    assert told.plain["machine"][name] in {"done", "ENOENT", "EPERM", "empty"}
     assert told.slices["machine"][name] in REFUSED
     if name in OPEN_IN_BUBBLEWRAP["machine"]:
         assert told.bubblewrap["machine"][name] == told.plain["machine"][name]

@@ -6,7 +6,6 @@
                    is (major, minor), bytes of the name with its zero, checksum (none here); each in eight hex digits
     110            the name with its zero, filled up to four bytes; the content, filled up to four bytes
 
-Archives that stand behind each other in one file are unpacked one after the other, and what comes later replaces what came before.
 Everything belongs to root, whoever made the archive.  A folder is written once, before what is in it: the kernel makes no folder by
 itself, and it would replace a link to a folder by a folder.
 """

@@ -5,6 +5,7 @@ apt's own lists say what there is, and apt checks what it downloads.  A machine 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,10 @@ ONLY_NEEDS = tuple(
 )
 
 
+# Where programs are looked for: root's are none of an ordinary user's.
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
 class CannotMake(Exception):
     """The machine that runs the tests lacks something; the text holds the command that mends it."""
 
@@ -29,7 +34,7 @@ class CannotMake(Exception):
 def require(programs: dict[str, str]) -> None:
     """Raise CannotMake unless these programs are there; their packages are the values."""
     missing = sorted(
-        package for program, package in programs.items() if shutil.which(program) is None
+        package for program, package in programs.items() if shutil.which(program, path=PATH) is None
     )
     if missing:
         raise CannotMake(f"missing here: run `apt-get install {' '.join(missing)}`")
@@ -63,6 +68,11 @@ def download(names: Sequence[str], folder: Path) -> list[Path]:
     """Fetch these packages into a folder; return their files."""
     _apt("apt-get", "download", "--quiet", *names, cwd=folder)
     return sorted(folder.glob("*.deb"))
+
+
+def record_of(package: Path) -> str:
+    """Return what dpkg would write down of a package that it has installed."""
+    return f"{_apt('dpkg-deb', '--field', str(package))}Status: install ok installed\n"
 
 
 def members(package: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:

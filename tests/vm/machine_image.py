@@ -1,11 +1,10 @@
-"""What a machine boots: a kernel, and its root file system as one file of archives behind each other.
+"""What a machine boots: a kernel, a disk with all that seldom changes, and an archive with the project as it is now.
 
-    Debian's packages      cached by their versions   .cache/vm/debian-KEY/   kernel, archive
-    Python distributions   cached by their versions   .cache/vm/python-KEY/   archive
-    this project           each time                  runink/, tests/, pyproject.toml, and what its first process is to do
+    Debian's packages, Python distributions   cached by their versions   .cache/vm/machine-KEY/   kernel, disk
+    this project, and what is to be run       each time                  an archive that the machine copies onto its disk
 
 The project, its virtual environment and all in it lie in the machine where they lie here, so that commands and tracebacks are the
-same.  Modules of Debian and of distributions are compiled when the archive is made: the machine would take seconds to do it.
+same.  Modules are compiled here, those of Debian and of distributions when the disk is made: the machine would take many seconds.
 """
 
 from __future__ import annotations
@@ -21,10 +20,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from cpio_archive import Archive
-from debian_packages import download, members, require, versions, with_libraries
+from debian_packages import download, members, record_of, require, versions, with_libraries
+from disk_image import Disk
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ NOT_SHIPPED = (
     "runink",
     "uv",
 )  # the one is shipped as it is now, the other is 39 MB that need a network
-RECIPE = ("cpio_archive.py", "debian_packages.py", "machine_image.py")
+RECIPE = ("debian_packages.py", "disk_image.py", "machine_image.py")
 PROJECT = ("runink", "tests")
 LEFT_OUT = tuple(
     PurePosixPath(path)
@@ -51,55 +51,79 @@ LEFT_OUT = tuple(
         *(f"/usr/lib/{PYTHON}/{name}" for name in ("idlelib", "lib2to3", "pydoc_data")),
     )
 )
+BUSYBOX = PurePosixPath("/usr/bin/busybox")
+IN_ARCHIVE = "/project"  # what the machine copies to its root
+MODES = {"shadow": 0o600}
+PROGRAMS = {
+    "apt-get": "apt",
+    "dpkg-deb": "dpkg",
+    "mke2fs": "e2fsprogs",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "unshare": "util-linux",
+}
 ETC = {
     "hostname": "machine\n",
     "hosts": "127.0.0.1 localhost machine\n",
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
     "group": "root:x:0:\nnogroup:x:65534:\n",
+    "shadow": "root:*:19000:0:99999:7:::\n",
 }
 
 
 @cache
-def kernel_and_debian(packages: tuple[str, ...] = ()) -> tuple[Path, Path]:
-    """Return the kernel and the archive of Debian's packages, those named beside what every machine has. Raises CannotMake."""
-    require({"apt-get": "apt", "dpkg-deb": "dpkg", "qemu-system-x86_64": "qemu-system-x86"})
+def made(packages: tuple[str, ...], distributions: tuple[str, ...]) -> Path:
+    """Return a folder with the kernel, a busybox and the disk of a machine with these packages and Python distributions beside what every machine has. Raises CannotMake."""
+    require(PROGRAMS)
     names = with_libraries([*PACKAGES, *packages])
-    folder = _cached("debian", versions(names), partial(_make_debian, names))
-    return folder / "kernel", folder / "archive"
+    found = [
+        distribution
+        for distribution in _with_requirements(["runink", *DISTRIBUTIONS, *distributions])
+        if distribution.name not in NOT_SHIPPED
+    ]
+    key = sorted(f"{distribution.name} {distribution.version}" for distribution in found)
+    filling = partial(_make_disk, names, found)
+    return _cached("machine", [*versions(names), sys.version, sys.prefix, *key], filling)
 
 
-def _make_debian(names: Sequence[str], folder: Path) -> None:
-    with (
-        tempfile.TemporaryDirectory() as downloads,
-        (folder / "archive").open("wb") as target,
-        Archive(target) as archive,
-    ):
+def _make_disk(
+    names: Sequence[str], distributions: Sequence[importlib.metadata.Distribution], folder: Path
+) -> None:
+    with tempfile.TemporaryDirectory() as downloads, Disk(folder / "disk") as disk:
         for old, new in (("bin", "bin"), ("sbin", "bin"), ("lib", "lib"), ("lib64", "lib64")):
-            archive.link(PurePosixPath("/", old), f"usr/{new}")
-        for path in ("/mnt", "/machine", "/etc"):
-            archive.folder(PurePosixPath(path))
+            disk.link(PurePosixPath("/", old), f"usr/{new}")
+        disk.folder(PurePosixPath("/mnt"))
         for name, text in ETC.items():
-            archive.file(PurePosixPath("/etc", name), text.encode())
-        archive.link(PurePosixPath("/usr/bin/python3"), PYTHON)
-        for package in download(names, Path(downloads)):
-            _add_package(archive, package, folder / "kernel")
-    assert (folder / "kernel").exists(), "no package holds a kernel"
+            disk.file(PurePosixPath("/etc", name), text.encode(), mode=MODES.get(name, 0o644))
+        disk.link(PurePosixPath("/usr/bin/python3"), PYTHON)
+        fetched = download(names, Path(downloads))
+        for package in fetched:
+            _add_package(disk, package, folder)
+        records = "\n".join(map(record_of, fetched))
+        disk.file(PurePosixPath("/var/lib/dpkg/status"), records.encode())
+        for path in _files_of(distributions):
+            content = path.read_bytes()
+            disk.file(PurePosixPath(path), content, mode=path.stat().st_mode & 0o777)
+            _add_compiled(disk, PurePosixPath(path), content)
+    assert {path.name for path in folder.iterdir()} == {"kernel", "busybox", "disk"}
 
 
-def _add_package(archive: Archive, package: Path, kernel: Path) -> None:
+def _add_package(disk: Disk, package: Path, folder: Path) -> None:
+    """Add what is in a package, and keep what a machine needs before it has its disk."""
     for member, content in members(package):
         path = _in_usr(PurePosixPath("/", member.name))
         if path.match("/boot/vmlinuz-*"):
-            kernel.write_bytes(content)
+            (folder / "kernel").write_bytes(content)
+        if path == BUSYBOX:
+            (folder / "busybox").write_bytes(content)
         if any(path.is_relative_to(left_out) for left_out in LEFT_OUT):
             continue
         if member.isdir():
-            archive.folder(path, member.mode & 0o7777)
+            disk.folder(path, member.mode & 0o7777)
         elif member.issym():
-            archive.link(path, member.linkname)
+            disk.link(path, member.linkname)
         else:
-            archive.file(path, content, mode=member.mode & 0o7777)
-            _add_compiled(archive, path, content)
+            disk.file(path, content, mode=member.mode & 0o7777)
+            _add_compiled(disk, path, content)
 
 
 def _in_usr(path: PurePosixPath) -> PurePosixPath:
@@ -110,27 +134,6 @@ def _in_usr(path: PurePosixPath) -> PurePosixPath:
     if parts[1:3] == ("usr", "sbin"):
         parts = ("/", "usr", "bin", *parts[3:])
     return PurePosixPath(*parts)
-
-
-@cache
-def python_distributions(names: tuple[str, ...] = ()) -> Path:
-    """Return the archive of what tests in the machine import, the distributions named beside what every machine has."""
-    found = [
-        distribution
-        for distribution in _with_requirements(["runink", *DISTRIBUTIONS, *names])
-        if distribution.name not in NOT_SHIPPED
-    ]
-    key = sorted(f"{distribution.name} {distribution.version}" for distribution in found)
-    filling = partial(_make_python, found)
-    return _cached("python", [sys.version, sys.prefix, *key], filling) / "archive"
-
-
-def _make_python(distributions: Sequence[importlib.metadata.Distribution], folder: Path) -> None:
-    with (folder / "archive").open("wb") as target, Archive(target) as archive:
-        for path in _files_of(distributions):
-            content = path.read_bytes()
-            archive.file(PurePosixPath(path), content, mode=path.stat().st_mode & 0o777)
-            _add_compiled(archive, PurePosixPath(path), content)
 
 
 def _with_requirements(names: Sequence[str]) -> list[importlib.metadata.Distribution]:
@@ -160,52 +163,65 @@ def _files_of(
                 yield path
 
 
-def add_project(archive: Archive, run: str) -> None:
-    """Add the project as it is now, its virtual environment, and the commands of `run`, a shell script."""
-    python = f"/usr/bin/{PYTHON}"
+def add_project(archive: Archive, busybox: Path, run: str) -> None:
+    """Add the project as it is now, its virtual environment, the commands of `run`, a shell script, and what brings all that to the disk."""
+    for folder in ("/dev", "/mnt"):
+        archive.folder(PurePosixPath(folder))
+    archive.file(PurePosixPath("/bin/busybox"), busybox.read_bytes(), mode=0o755)
+    first = (HERE / "inside" / "init.sh").read_bytes()
+    for path in ("/init", f"{IN_ARCHIVE}/machine/init"):
+        archive.file(PurePosixPath(path), first, mode=0o755)
+    archive.file(_copied("/machine/run"), run.encode())
     for name in ("python", "python3", PYTHON):
-        archive.link(PurePosixPath(sys.prefix, "bin", name), python)
+        archive.link(_copied(f"{sys.prefix}/bin/{name}"), f"/usr/bin/{PYTHON}")
     configuration = "home = /usr/bin\ninclude-system-site-packages = false\n"
-    archive.file(PurePosixPath(sys.prefix, "pyvenv.cfg"), configuration.encode())
+    archive.file(_copied(f"{sys.prefix}/pyvenv.cfg"), configuration.encode())
     for path in _files_of([importlib.metadata.distribution("runink")]):
-        archive.file(PurePosixPath(path), path.read_bytes(), mode=path.stat().st_mode & 0o777)
+        archive.file(_copied(path), path.read_bytes(), mode=path.stat().st_mode & 0o777)
     for folder in PROJECT:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and not path.match("*.pyc"):
                 _add_of_project(archive, path)
     _add_of_project(archive, ROOT / "pyproject.toml")
-    archive.file(PurePosixPath("/init"), (HERE / "inside" / "init.sh").read_bytes(), mode=0o755)
-    archive.file(PurePosixPath("/machine/run"), run.encode())
+
+
+def _copied(path: PurePath | str) -> PurePosixPath:
+    """Return where a file lies in the archive that the machine copies to this path."""
+    return PurePosixPath(f"{IN_ARCHIVE}{path}")
 
 
 def _add_of_project(archive: Archive, path: Path) -> None:
-    """Add a file, with what an interpreter here has made of it: if that is older than the file, Python sees it."""
-    compiled = (
-        path.parent.glob(f"__pycache__/{path.stem}.{sys.implementation.cache_tag}*")
-        if path.suffix == ".py"
-        else ()
-    )
-    for one in (path, *compiled):
+    """Add a file, compiled, and with what pytest here has made of it: if that is older than the file, it is seen."""
+    rewritten = path.parent.glob(f"__pycache__/{path.stem}.{sys.implementation.cache_tag}-pytest-*")
+    for one in (path, *(rewritten if path.suffix == ".py" else ())):
         state = one.stat()
-        archive.file(
-            PurePosixPath(one),
-            one.read_bytes(),
-            mode=state.st_mode & 0o777,
-            mtime=int(state.st_mtime),
-        )
+        mode, mtime = state.st_mode & 0o777, int(state.st_mtime)
+        archive.file(_copied(one), one.read_bytes(), mode=mode, mtime=mtime)
+    compiled = _compiled(PurePosixPath(path), path.read_bytes())
+    if compiled:
+        archive.file(_copied(_cache_of(path)), compiled)
 
 
-def _add_compiled(archive: Archive, path: PurePosixPath, source: bytes) -> None:
-    """Add a module as the interpreter would write it down, marked as one that is never compared with its source."""
+def _add_compiled(disk: Disk, path: PurePosixPath, source: bytes) -> None:
+    compiled = _compiled(path, source)
+    if compiled:
+        disk.file(_cache_of(path), compiled)
+
+
+def _cache_of(path: PurePath) -> PurePosixPath:
+    return PurePosixPath(importlib.util.cache_from_source(str(path)))
+
+
+def _compiled(path: PurePosixPath, source: bytes) -> bytes:
+    """Return a module as the interpreter would write it down, marked as one that is never compared with its source; nothing for what is none."""
     if path.suffix != ".py":
-        return
+        return b""
     try:
         code = compile(source, str(path), "exec", dont_inherit=True)
     except SyntaxError:  # a template, or a module for another Python
-        return
+        return b""
     unchecked = (1).to_bytes(4, "little") + importlib.util.source_hash(source)
-    content = importlib.util.MAGIC_NUMBER + unchecked + marshal.dumps(code)
-    archive.file(PurePosixPath(importlib.util.cache_from_source(str(path))), content)
+    return importlib.util.MAGIC_NUMBER + unchecked + marshal.dumps(code)
 
 
 def _cached(name: str, versions_of: Sequence[str], fill: Callable[[Path], None]) -> Path:

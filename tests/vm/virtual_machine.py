@@ -1,6 +1,6 @@
 """A machine with a kernel of its own: boots Debian's cloud kernel in QEMU, runs tests inside, and tells the outcome of each.
 
-The machine has no disk, no network and no module; its processor is computed (TCG), so /dev/kvm is never opened.  Its first serial
+The machine has one disk, no network and no module; its processor is computed (TCG), so /dev/kvm is never opened.  Its first serial
 port is the console, its second one carries the reports of `inside/reported_run.py`; both are files here.
 
 It is a `pc`, for its clock.  A `microvm` boots no faster than this one with its small firmware, but there the kernel finds nothing to
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cpio_archive import Archive
-from debian_packages import CannotMake
-from machine_image import HERE, ROOT, add_project, kernel_and_debian, python_distributions
+from machine_image import HERE, ROOT, add_project, made
 
 CONSOLE_LINES_TOLD = 40
 COMMAND_LINE = (
@@ -39,12 +37,13 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a machine is made of. Its root file system is in its memory: it takes its size, and must fit into half of it."""
+    """What a machine is made of. Its memory is for what runs: its files are on its disk."""
 
-    memory_mib: int = 768
+    memory_mib: int = 1024
     processors: int = 1
     packages: tuple[str, ...] = ()  # of Debian, beside what every machine has
     distributions: tuple[str, ...] = ()  # of Python, from the virtual environment
+    environment: tuple[str, ...] = ()  # NAME=VALUE, of what runs inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,46 +79,40 @@ def run_in(machine: Machine, arguments: Sequence[str], *, within_s: float) -> Ru
 
     Raises CannotMake if something is missing here, and MachineLost if the machine hangs or ends without a whole report.
     """
-    kernel, debian = kernel_and_debian(machine.packages)
-    python = python_distributions(machine.distributions)
+    parts = made(machine.packages, machine.distributions)
     inside = HERE / "inside" / "reported_run.py"
-    command = [f"{sys.prefix}/bin/python", str(inside), REPORTS_PORT, *OPTIONS, *arguments]
+    command = ["env", *machine.environment, f"{sys.prefix}/bin/python", str(inside)]
+    command += [REPORTS_PORT, *OPTIONS, *arguments]
     with tempfile.TemporaryDirectory(prefix="runink-vm-") as folder:
-        root, console, reports = (Path(folder, name) for name in ("root", "console", "reports"))
-        with root.open("wb") as target:
-            for archive in (debian, python):
-                with archive.open("rb") as source:
-                    shutil.copyfileobj(source, target, 1 << 20)
-            with Archive(target) as project:
-                add_project(project, f"cd {shlex.quote(str(ROOT))}\n{shlex.join(command)}\n")
-        _check_memory(machine, root.stat().st_size)
+        project, console, reports = (
+            Path(folder, name) for name in ("project", "console", "reports")
+        )
+        with project.open("wb") as target, Archive(target) as archive:
+            run = f"cd {shlex.quote(str(ROOT))}\n{shlex.join(command)}\n"
+            add_project(archive, parts / "busybox", run)
         began_s = time.monotonic()
-        end = _boot(_command(machine, kernel, root, console, reports), within_s)
+        end = _boot(_command(machine, parts, project, console, reports), within_s)
         text, said = (
             path.read_text(errors="replace") if path.exists() else "" for path in (reports, console)
         )
         return read_reports(text, said, end, time.monotonic() - began_s)
 
 
-def _check_memory(machine: Machine, root_bytes: int) -> None:
-    """Raise CannotMake if the root would not fit: the kernel would say only that it finds no /init."""
-    fits_bytes = (machine.memory_mib << 20) * 0.45  # half of what the kernel leaves
-    if root_bytes > fits_bytes:
-        raise CannotMake(
-            f"a root of {root_bytes >> 20} MiB does not fit into half of {machine.memory_mib} MiB: give the machine more memory"
-        )
-
-
-def _command(machine: Machine, kernel: Path, root: Path, console: Path, reports: Path) -> list[str]:
+def _command(
+    machine: Machine, parts: Path, project: Path, console: Path, reports: Path
+) -> list[str]:
+    # Of the disk everybody has the same file: what a machine writes is kept beside it, and goes with it.
+    disk = f"if=none,id=root,format=raw,snapshot=on,cache=unsafe,file={parts / 'disk'}"
     return [
         *("setpriv", "--pdeathsig", "KILL"),  # it ends with us, however we end
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
         *("-machine", "pc", "-bios", "qboot.rom", "-accel", "tcg", "-cpu", "max"),
         *("-m", str(machine.memory_mib), "-smp", str(machine.processors)),
         *("-net", "none", "-no-reboot"),
+        *("-drive", disk, "-device", "nvme,drive=root,serial=root"),
         *("-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"),
         *("-chardev", f"file,id=reports,path={reports}", "-serial", "chardev:reports"),
-        *("-kernel", str(kernel), "-initrd", str(root), "-append", COMMAND_LINE),
+        *("-kernel", str(parts / "kernel"), "-initrd", str(project), "-append", COMMAND_LINE),
     ]
 
 

@@ -1,25 +1,35 @@
-#!/usr/bin/busybox sh
-# The machine's first process: makes the system that tests expect, runs them, and ends the machine.  What it prints is on the console;
-# what the tests report goes to the second serial port, where the kernel does not interfere.
+#!/bin/busybox sh
+# The machine's first process: brings the project onto the disk, makes the system that tests expect, runs them, and ends the machine.
+# What it prints is on the console; what the tests report goes to the second serial port, where the kernel does not interfere.
 set -e
 
 if [ "$1" != "second" ]; then
-  /usr/bin/busybox --install -s /usr/bin
-  # pivot_root refuses the kernel's first root, and a changed root forbids user namespaces: so the same files are mounted over it.
-  mount -o bind / /mnt
-  cd /mnt
-  mount -o move . /
-  exec chroot . /init second
+  # From the files that the kernel was started with, which only hold the project as it is now.
+  /bin/busybox --install -s /bin
+  mount -t devtmpfs dev /dev
+  looks=0
+  until [ -b /dev/nvme0n1 ]; do
+    looks=$((looks + 1))
+    [ "$looks" -lt 600 ] || { echo "no disk after $looks looks"; reboot -f; }
+    sleep 0.05
+  done
+  mount -t ext4 -o nobarrier /dev/nvme0n1 /mnt
+  cp -a /project/. /mnt
+  umount /dev
+  exec switch_root /mnt /machine/init second
 fi
 
 cd /
+mkdir -p /dev /proc /sys /run /tmp /root /var/tmp
+chmod 1777 /tmp /var/tmp
+/usr/bin/busybox --install -s /usr/bin
 mount -t devtmpfs dev /dev
-mkdir -p /dev/pts /dev/shm /proc /sys /run /tmp /root /var/tmp
-chmod 1777 /tmp /var/tmp /dev/shm
+mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
-mount -t tmpfs shm /dev/shm
+mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
+mount -t tmpfs -o mode=755 run /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 echo "+memory +cpu +pids +io" >/sys/fs/cgroup/cgroup.subtree_control
 ip link set lo up

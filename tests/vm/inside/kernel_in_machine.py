@@ -9,11 +9,13 @@ import ctypes
 import errno
 import os
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from runink.sandbox import syscalls
+from runink.sandbox.mounts import detached
 
 CGROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = {"memory", "cpu", "pids", "io"}
@@ -149,8 +151,22 @@ def test_a_process_in_new_namespaces_can_change_its_root(tmp_path: Path) -> None
     assert Path("/usr").is_dir()
 
 
+def test_a_file_system_that_cannot_be_shown_under_other_ids_is_named(tmp_path: Path) -> None:
+    words = ["unshare", "--user", "--map-root-user", "sh", "-c", "echo ready; exec cat"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"ready\n"
+        users = os.open(f"/proc/{other.pid}/ns/user", os.O_RDONLY)
+        try:
+            os.close(detached(str(tmp_path), 0, users=users))
+            with pytest.raises(OSError, match=r"/dev/shm: this kernel cannot .*Linux 6\.3"):
+                detached("/dev/shm", 0, users=users)
+        finally:
+            os.close(users)
+
+
 def test_the_machine_is_alone() -> None:
     assert [path.name for path in Path("/sys/class/net").iterdir()] == ["lo"]
-    assert not list(Path("/sys/block").iterdir())
+    assert [path.name for path in Path("/sys/block").iterdir()] == ["nvme0n1"]
     assert not Path("/proc/modules").read_text()
     assert not Path("/dev/kvm").exists()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+BACKEND = "asyncio"
 TEXT_CHARACTERS_MAX = 20_000  # the serial port carries some hundred thousand in a second
 
 
@@ -25,6 +26,13 @@ class Reports:
     def __init__(self, path: str) -> None:
         self._target = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
         self._tests = 0
+
+    @staticmethod
+    def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out what runs under another event loop than production's: they meet the same kernel, and time is dear here."""
+        left_out = [item for item in items if _backend_of(item) not in ("", BACKEND)]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or not report.passed:
@@ -60,6 +68,13 @@ class Reports:
         rest = json.dumps(fields).encode() + b"\n"
         while rest:
             rest = rest[os.write(self._target, rest) :]
+
+
+def _backend_of(item: pytest.Item) -> str:
+    """Return the event loop that a test runs under, nothing for one without."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return ""
+    return item.callspec.params.get("anyio_backend", "")
 
 
 def _why(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -18,7 +18,7 @@ def test_that_fails() -> None:
 
 
 def test_that_is_skipped() -> None:
-    raise unittest.SkipTest("it has no disk")
+    raise unittest.SkipTest("it has no network")
 
 
 @pytest.fixture
