@@ -74,7 +74,12 @@ CATALOGUE: Final = (
         "user ids of its herd's own",
         "slices of all herds run as the one user that runs the node, behind their other walls",
     ),
-    Feature(LANDLOCK, Kind.DEPTH, "a second wall around files", "mounts alone decide which files"),
+    Feature(
+        LANDLOCK,
+        Kind.DEPTH,
+        "a second wall around files",
+        "mounts alone decide which files a slice reaches, and it makes no symbolic links",
+    ),
     Feature(LIMITS["memory"], Kind.DEPTH, "a hard limit of memory", "nothing limits it"),
     Feature(LIMITS["swap"], Kind.DEPTH, "no swap beside that memory", "it may be swapped out"),
     Feature(
@@ -96,6 +101,8 @@ CLOSING_OFF: Final = tuple(one.name for one in CATALOGUE if one.kind is not Kind
 OF_CELLS: Final = (SECCOMP, ID_RANGES, LANDLOCK)
 UNTOLD: Final = "the spawner has not told of it"
 PLAIN: Final = "slices are plain processes here"
+HERDS_OWN: Final = "made when a slice first asks for it"
+NODES_OWN: Final = "the node's own network, which plain processes have"
 
 
 class IsolationPolicy(NamedTuple):
@@ -144,17 +151,15 @@ def told_by_node(tried: Told, *, is_plain: bool) -> Told:
     """Return what a node tells: of all that closes off and limits slices, from what its spawner has tried."""
     if is_plain:
         asked = dict.fromkeys(CLOSING_OFF, "the node was started with --no-isolation")
-        return Told({ISOLATION: NO_ISOLATION}, asked | {EGRESS: PLAIN})
+        return Told({ISOLATION: NO_ISOLATION, EGRESS: NODES_OWN}, asked)
     untold = [name for name in CLOSING_OFF if name not in tried.there]
     missing = dict.fromkeys(untold, UNTOLD) | tried.missing
     if NAMESPACES in missing:
-        missing |= dict.fromkeys(OF_CELLS, PLAIN) | {EGRESS: PLAIN}
-        how = REFUSED
+        missing |= dict.fromkeys(OF_CELLS, PLAIN)
+        how = {ISOLATION: REFUSED, EGRESS: NODES_OWN}
     else:
-        how = PARTIAL if WALLS & missing.keys() else FULL
+        how = {ISOLATION: PARTIAL if WALLS & missing.keys() else FULL, EGRESS: HERDS_OWN}
         if ID_RANGES in missing:
             missing[EGRESS] = "only root makes networks for herds"
-    there = {name: said for name, said in tried.there.items() if name not in missing}
-    if EGRESS not in missing:
-        there[EGRESS] = "made when a slice first asks for it"
-    return Told({ISOLATION: how} | there, missing)
+    there = how | tried.there
+    return Told({name: said for name, said in there.items() if name not in missing}, missing)

@@ -57,7 +57,6 @@ from runink.runtime.directory import Directory
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.sandbox.client import Spawner
-from runink.sandbox.features import read
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 from runink.storage.disk import RealDisk
 from runink.stores import Stores, read_stores
@@ -266,7 +265,7 @@ async def _start_agent(
     spawner: Spawner,
 ) -> None:
     assert control.runs is not None, "a worker has a whole cluster above it"
-    found = told_by_node(read(str(_socket(settings))), is_plain=not settings.is_isolated)
+    found = told_by_node(spawner.found, is_plain=not settings.is_isolated)
     node = NodeRecord(
         settings.node,
         settings.capacity,

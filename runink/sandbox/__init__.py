@@ -8,7 +8,7 @@ The **spawner** is small (standard library only), outlives the agent for a while
 mount namespace of its own (`seclusion.py`).  It alone owns cgroups (`confines.py`), id ranges (`ids.py`), mounts (`skeleton.py`, `walls.py`) and
 herds' networks (`herd_networks.py`), and never runs foreign code.  A **fork server**, or zygote, has loaded what slices need, lives in a root like theirs without
 privileges, and clones cells from itself.  A **cell** is two processes in namespaces of their own: the first (`init.py`) reaps, forwards signals
-and takes everything with it; the worker becomes the slice (`birth.py`).  How a cell is closed, step by step: `isolation.py`.  Cells may wait for slices (`pool.py`).
+and takes everything with it; the worker becomes the slice (`birth.py`).  How a cell is closed, step by step: `isolation.py`.  Cells may wait for slices (`pool.py`, `warm_cells.py`; the agent's side is `places.py`).
 
 Where the machine has no such namespaces, or `--plain yes` was asked for, there are no walls: the spawner stays in the machine's namespaces, a cell is the worker alone.
 
@@ -18,22 +18,33 @@ below `client.py`; `starting.py` finds the spawner that runs already, or starts 
 A launch
     1  agent          puts the job into sealed memory, sends `launch` with it, the data pipes, and a descriptor of each place that is to be shown
     2  spawner        checks it, makes the control socket pair and the two log pipes; the launch waits for its network and the fork server there
-    3  spawner        has a cell of the pool: on with 8.  Else it makes cgroups with all limits and detached mounts, of a path only if that still leads to what the agent's descriptor
-                      does, and sends `fork` (at most FORKING_MAX under way)
+    3  spawner        makes cgroups with all limits and detached mounts, of a path only if that still leads to what the agent's descriptor does, and sends `fork` (at most
+                      FORKING_MAX under way)
     4  fork server    clones the cell's first process, says `forked` with its pidfd, closes all that was handed over
     5  first process  joins its cgroups, forks the worker
-    6  spawner        writes the id maps and reads them back, says `go`
+    6  spawner        writes the id maps and reads them back, says `go` with the slice's ends of its channels
     7  worker         builds its root and moves in; both processes give up everything; it says `sealed` with what is in force
-    8  spawner        sends `assign` with job, log pipes, control socket and data pipes
+    8  spawner        sends `assign` with job and data pipes
     9  worker         places its descriptors, says `started`, closes the rest, calls the entry
    10  spawner        answers `launched` with copies of the agent's ends and with what is in force
+
+A launch in a cell that waits
+    1  spawner        has made a cell for a place that the agent launched at lately, as above up to 7, with a **seat**: one end of a socket pair for the cell, the other for the agent
+    2  spawner        offers it to the agent: `waiting` with copies of the seat and of the agent's ends of the channels, and with what is in force
+    3  agent          has the cell held to other limits, if need be (`hold`); puts the assignment on the seat, with job and data pipes; says `take` to the spawner
+    4  worker         finds its assignment, and goes on as in 9
+    5  spawner        has heard both, in whichever order: answers `begun`
+    So the slice's way leads past the spawner, which has everything in its books nevertheless.  What an agent begins without telling it is ended soon (`warm_cells.py`).
 
 Descriptors
     what            agent                     spawner                      fork server       cell
     job             until it is sent          until it is assigned         -                 worker: read, then closed
     data pipes      the caller's, to close    until they are assigned      -                 worker: 4, 5, ... in the order given
     control         its end, by `launched`    the agent's end, a copy      -                 worker: 3, close-on-exec
-    stdout stderr   reading ends              reading ends, copies         -                 worker: 1, 2
+                    or `waiting`
+    stdout stderr   reading ends, likewise    reading ends, copies         -                 worker: 1, 2
+    seat            its end, by `waiting`     the agent's end, a copy, to  -                 worker, until it has its slice
+                                              shut it
     shown places    the caller's, to close    until there is a cell; the   -                 -
                                               pool's as long as it expects
     mounts          -                         until they are sent          until the clone   until they are attached
@@ -44,8 +55,8 @@ Descriptors
 
 Deaths
     who dies                what happens
-    agent                   its connection ends.  After --orphan-seconds without a new one the spawner kills all slices and ends; before that, a new
-                            agent says `hello` and gets the slices with working descriptors from `list`
+    agent                   its connection ends, and with it what was offered: cells that wait are ended.  After --orphan-seconds without a new one the spawner kills all slices
+                            and ends; before that, a new agent says `hello` and gets the slices with working descriptors from `list`
     spawner                 the kernel ends all that is in its namespace: fork servers, cells, slices.  The agent's client raises LinkLost.
                             Plain: each fork server sees the end of its link, adopts what is left, kills every slice with all that it started, and ends.  (Plain slices that an
                             earlier fork server had left are out of its reach: the agent ends those by their pidfd, `LaunchedSlice.kill`.)

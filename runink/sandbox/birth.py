@@ -2,10 +2,10 @@
 
     before    signals as a fresh process has them; of the environment the names of ENVIRONMENT_KEPT, as the spawner has them; the working directory; seeds.
               One that is to wait goes the way once for nothing (`rehearse`): what is touched then need not be copied when it counts
-    1         takes the job out of its sealed memory
-    2         descriptors: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket, 4... the data pipes in the order of the launch
-    3         adds what the launch adds to the environment
-    4         says `started`, closes everything else, and calls the entry
+              Then its channels: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket; nothing else is open below PARKED
+    1         gets its data pipes and the job, which so are 4... in the order of the launch, and takes the job out of its sealed memory
+    2         adds what the launch adds to the environment
+    3         says `started`, closes everything else, and calls the entry
 
 The entry is called as `entry(job, control, descriptors)`, the latter two as numbers.  What it returns is the exit code (nothing is 0), an exception is a traceback on stderr and
 code 70 (EX_SOFTWARE).  The process ends by `_exit`: output is flushed, exit handlers are not run, threads are not waited for.
@@ -19,7 +19,6 @@ The file mode mask stays that of the agent, because outputs belong to the person
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
 import os
 import random  # noqa: F401 - being loaded, it seeds itself anew in every fork; who loads it later is seeded then
@@ -27,9 +26,10 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn, TextIO
+from collections.abc import Callable
+from typing import Final, NoReturn, TextIO
 
+from runink.sandbox import codec
 from runink.sandbox.arguments import ENVIRONMENT_KEPT
 from runink.sandbox.inner_protocol import (
     FROM_CELL,
@@ -41,7 +41,7 @@ from runink.sandbox.inner_protocol import (
 )
 from runink.sandbox.kernel import content_of, sealed
 from runink.sandbox.log import describe
-from runink.sandbox.packets import Outbox, receive, understood
+from runink.sandbox.packets import Outbox, Packet, receive, understood
 
 EXIT_EXCEPTION = 70
 CONTROL = 3
@@ -53,23 +53,17 @@ EVERY = 1 << 30  # more than any process may have open
 Entry = Callable[[bytes, int, list[int]], int | None]
 
 
-class Handed(NamedTuple):
-    """The descriptors of an assignment, in the order in which they travel."""
-
-    job: int
-    control: int
-    stdout: int
-    stderr: int
-    data: Sequence[int]
+STARTED: Final = codec.encode("started", Started())
 
 
-def be_slice(assign: Assign, handed: Handed, *, outbox: Outbox, entry: Entry) -> NoReturn:
+def be_slice(assignment: Packet, *, channel: socket.socket, entry: Entry) -> NoReturn:
     """Turn this process into the slice. Never returns."""
     code = EXIT_EXCEPTION
     try:
-        job = _prepare(assign, handed, outbox)
-        os.closerange(FIRST_DATA + len(handed.data), EVERY)
-        code = run_entry(entry, job, len(handed.data))
+        job = _prepare(assignment, channel)
+        data_count = len(assignment.descriptors) - 1
+        os.closerange(FIRST_DATA + data_count, EVERY)
+        code = run_entry(entry, job, data_count)
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it ends here
         traceback.print_exc()
     finally:
@@ -101,28 +95,36 @@ def run_entry(entry: Entry, job: bytes, data_count: int) -> int:
     return int(code or 0) & 0xFF
 
 
-def _prepare(assign: Assign, handed: Handed, outbox: Outbox) -> bytes:
-    """Do steps 1 to 4, and return the job."""
+def _prepare(assignment: Packet, channel: socket.socket) -> bytes:
+    """Do steps 1 to 3 up to the word, and return the job."""
     try:
-        job = content_of(handed.job)
-        _place_descriptors(handed)
-        os.environ.update(assign.environment)
+        if assignment.body or not assignment.whole:
+            os.environ.update(understood(assignment, TO_CELL, INNER_FIELDS).message.environment)
+        handed = assignment.descriptors
+        # The kernel gives the lowest numbers that are free.
+        assert handed == list(range(FIRST_DATA, FIRST_DATA + len(handed))), handed
+        job = content_of(handed[-1])
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-        outbox.send(Unborn(0, describe(error)))
+        Outbox(channel, FROM_CELL).send(Unborn(0, describe(error)))
         os._exit(EXIT_EXCEPTION)
-    if not outbox.send(Started(assign.slice)):
+    try:
+        channel.send(STARTED)
+    except OSError:
         os._exit(EXIT_EXCEPTION)  # the spawner is gone: nobody would ever end this slice
     return job
 
 
-def _place_descriptors(handed: Handed) -> None:
-    """Put the descriptors at their places, by way of numbers that no place has."""
-    wanted = [handed.stdout, handed.stderr, handed.control, *handed.data]
-    parked = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, PARKED) for descriptor in wanted]
-    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    for place, descriptor in enumerate(parked, start=1):
-        # Programs that a step starts inherit the standard three; a pipe held open by a stray child would never end.
+def place_channels(parked: list[int]) -> None:
+    """Put control, stdout and stderr from where they are parked to their places, and nothing where a program reads from."""
+    control, stdout, stderr = parked
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(nothing, 0)
+    if nothing:
+        os.close(nothing)
+    # Programs that a step starts inherit the standard three; a pipe held open by a stray child would never end.
+    for place, descriptor in ((1, stdout), (2, stderr), (CONTROL, control)):
         os.dup2(descriptor, place, inheritable=place < CONTROL)
+        os.close(descriptor)
 
 
 def make_ready(folder: str) -> None:
@@ -139,19 +141,17 @@ def rehearse() -> None:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with here, there:
         memory = sealed(b"rehearsal")
-        Outbox(here, TO_CELL).send(Assign("rehearsal", {"REHEARSAL": ""}), descriptors=[memory] * 4)
+        Outbox(here, TO_CELL).send(Assign({"REHEARSAL": ""}), descriptors=[memory] * 2)
         os.close(memory)
         packet = receive(there)
         assert packet is not None
         assign = understood(packet, TO_CELL, INNER_FIELDS).message
-        content_of(packet.descriptors[0])
+        content_of(packet.descriptors[-1])
         for descriptor in packet.descriptors:
-            os.close(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, PARKED))
             os.close(descriptor)
-        os.close(os.open("/dev/null", os.O_RDONLY))
         os.environ.update(assign.environment)
         del os.environ["REHEARSAL"]
-        Outbox(there, FROM_CELL).send(Started(assign.slice))
+        there.send(STARTED)
 
 
 def _reset_signals() -> None:

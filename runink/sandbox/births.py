@@ -1,8 +1,9 @@
 """How a slice comes by its cell, for the spawner: the cell is asked for, given its ids, assigned, and heard until the slice begins.
 
+Cells that wait for slices are made here too; what becomes of these: `warm_cells.py`.
+
 Rules
 - What fails is answered with the step of `isolation.STEPS` at which it did, and the cell is ended: a slice runs in a whole cell or not at all.
-- A cell that waits for a slice is made when nothing else is to be done, and is assigned with the slice's own limits.
 - A cell that was asked for is forgotten when its first process has been reaped, or when the fork server says that there is none.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 from runink.sandbox.cells import Cell, Cells, CellState
 from runink.sandbox.codec import BadMessage
@@ -19,6 +21,7 @@ from runink.sandbox.inner_protocol import (
     FROM_CELL,
     INNER_FIELDS,
     Assign,
+    Ended,
     Fork,
     Forked,
     Go,
@@ -31,122 +34,51 @@ from runink.sandbox.inner_protocol import (
 from runink.sandbox.isolation import STEPS, Progress
 from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import Tree
-from runink.sandbox.nursery import Nurseries, Nursery
+from runink.sandbox.nursery import Nursery
 from runink.sandbox.packets import Packet, close_all, understood
-from runink.sandbox.pool import Expected, Place, Pool, place_of
 from runink.sandbox.protocol import READ_WRITE, Launch
 from runink.sandbox.records import Record, Register, State
 from runink.sandbox.walls import Walls
 
 NOT_PREPARED = "slice_not_prepared"
 NOT_SHOWN = "slice_not_shown"
-STDOUT, STDERR = 2, 3  # their places among what is handed to a slice: job, control, stdout, stderr
+STDOUT, STDERR = 1, 2  # their places in a slice's outfit: control, stdout, stderr
 
-Refuse = Callable[[Record, str, str], None]
-Begun = Callable[[Record], None]
+
+class Told(NamedTuple):
+    """Whom births are told to. `refuse` answers a launch that fails, `begun` one whose slice has begun; `offer` is given a closed cell that is to wait, and
+    says whether it may; `unclaimed` hears of one that has begun a slice before anybody told us of that, `lost` of every cell that is no more.
+    """
+
+    refuse: Callable[[Record, str, str], None]
+    begun: Callable[[Record], None]
+    offer: Callable[[Cell], bool]
+    unclaimed: Callable[[Cell, float], None]
+    lost: Callable[[Cell], None]
 
 
 class Births:
-    """One for a spawner. `refuse` answers a launch that fails, `begun` one whose slice has begun; without `walls` cells are plain processes."""
+    """One for a spawner. Without `walls` cells are plain processes."""
 
     def __init__(
-        self,
-        register: Register,
-        walls: Walls | None,
-        confines: Confines | None,
-        pool: Pool,
-        *,
-        refuse: Refuse,
-        begun: Begun,
+        self, register: Register, walls: Walls | None, confines: Confines | None, told: Told
     ) -> None:
         self.cells = Cells()
-        self._pool = pool
         self._register = register
         self._walls = walls
         self._confines = confines
-        self._refuse = refuse
-        self._begun = begun
+        self._told = told
         self.progress = Progress(0)
 
-    def begin(self, record: Record, nursery: Nursery, *, now_s: float) -> None:
-        """Give a launch that waits a cell of the pool, or ask this fork server for one. What cannot be shown to it refuses it."""
+    def begin(self, record: Record, nursery: Nursery) -> None:
+        """Ask this fork server for a cell for a launch that waits. What cannot be shown to it refuses it."""
         try:
-            place = self._place(record, nursery)
-            if place is not None:
-                self._expect(place, record, now_s)
-            if place is not None and (number := self._pool.take(place)):
-                self._move_in(record, self.cells.of_number(number))
-            else:
-                self._move_in_new(record, nursery)
+            cell = self.make(record.launch, record.meant, record.owner, nursery)
         except OSError as error:
-            self.kill(record)  # a cell of the pool may be its already
-            self._refuse(record, NOT_SHOWN, describe(error))
-
-    def warm(self, nurseries: Nurseries, *, now_s: float) -> None:
-        """Make a cell that is expected, if nothing else is to be done, and end those that are not any more."""
-        for outdated in self._pool.outdated(now_s=now_s):
-            self._drop(outdated)
-        if self._register.waiting() or self._register.forking_count:
-            return
-        expected = self._pool.missing()
-        if expected is None or expected.under_way:
-            return
-        nursery = nurseries.of_network(expected.place.network)
-        if nursery.ready is None or nursery.ready.problem:
-            return
-        try:
-            launch = expected.launch._replace(slice="")
-            cell = self._ask(launch, expected.meant, expected.place.owner, nursery)
-        except OSError as error:
-            log("no cell for the pool", problem=describe(error))
-            self._pool.give_up(expected.place)
+            self._told.refuse(record, NOT_SHOWN, describe(error))
             return
         if cell is not None:
-            self._pool.asked_for(expected.place, cell.number)
-
-    def drop_pool(self) -> None:
-        """End the cells that wait."""
-        for expected in self._pool.forget_all():
-            self._drop(expected)
-
-    def _drop(self, expected: Expected) -> None:
-        close_all(expected.meant)
-        for number in (*expected.cells, *expected.under_way):
-            cell = self.cells.numbered(number)
-            if cell is not None:
-                cell.kill()
-
-    def _place(self, record: Record, nursery: Nursery) -> Place | None:
-        """Return what the slice's cell is closed with, if cells may wait for it."""
-        if self._walls is None or not self._pool.is_on:
-            return None
-        found = [(one.st_dev, one.st_ino) for one in map(os.fstat, record.meant)]
-        return place_of(record.launch, record.owner, nursery.network, found)
-
-    def _expect(self, place: Place, record: Record, now_s: float) -> None:
-        """Have the pool make a cell for the next launch at this place."""
-        meant = [] if self._pool.knows(place) else [os.dup(one) for one in record.meant]
-        self._pool.expect(place, record.launch, meant, now_s=now_s)
-
-    def _move_in(self, record: Record, cell: Cell) -> None:
-        """Assign the slice to a cell that waits."""
-        cell.slice = record.name
-        self._register.has_cell(record, cell.number)
-        confine, confines = cell.confine, self._confines
-        if (
-            confine is not None
-            and confines is not None
-            and not confines.holds(confine, record.launch)
-        ):
-            self.cells.unwatch(cell)
-            confines.limit(confine, record.launch)
-            self.cells.watch(cell)
-        if not self._assign(cell, record):
-            cell.kill()
-
-    def _move_in_new(self, record: Record, nursery: Nursery) -> None:
-        cell = self._ask(record.launch, record.meant, record.owner, nursery)
-        if cell is not None:
+            cell.outfit, record.outfit = record.outfit, []
             self._register.has_cell(record, cell.number)
 
     def heard(self, message: Forked | Unforked, descriptors: list[int]) -> None:
@@ -155,7 +87,6 @@ class Births:
         if isinstance(message, Unforked):
             if cell is not None:
                 self._fail(cell, "fork_failed", message.text)
-                self._pool.lost(cell.number)
                 self._remove(cell)
             return
         assert len(descriptors) == 1  # it is our own code that says so
@@ -182,7 +113,7 @@ class Births:
 
     def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `look_again` has something to do next."""
-        times = [self.cells.next_look_s(), self._pool.next_due_s()]
+        times = [self.cells.next_look_s()]
         if self._confines is not None and self._confines.has_leaving:
             times.append(now_s + REMOVED_LATER_S)
         return min((due_s for due_s in times if due_s is not None), default=None)
@@ -204,7 +135,6 @@ class Births:
         if self.cells.hears(cell):
             self._listen_to(cell, now_s)  # its last words: all may have come at once
         self._fail(cell, NOT_PREPARED, "its cell ended before the slice began")
-        self._pool.lost(cell.number)
         record = self._register.named(cell.slice)
         self._remove(cell)
         if cell.confine is not None and record is not None and record.cell == cell.number:
@@ -212,6 +142,7 @@ class Births:
         return cell.worked
 
     def _remove(self, cell: Cell) -> None:
+        self._told.lost(cell)
         self.cells.unwatch(cell)
         if cell.confine is not None and self._confines is not None:
             self._confines.finish(cell.confine)
@@ -224,7 +155,6 @@ class Births:
                 continue
             self._fail(cell, "fork_server_lost", why)
             if cell.state is CellState.ASKED:
-                self._pool.lost(cell.number)
                 self._remove(cell)
             else:
                 cell.kill()
@@ -235,10 +165,10 @@ class Births:
         if cell is not None:
             cell.kill()
 
-    def _ask(
+    def make(
         self, launch: Launch, meant: list[int], owner: tuple[int, int], nursery: Nursery
     ) -> Cell | None:
-        """Ask the fork server for a cell; nothing if that is gone. Raises OSError."""
+        """Ask the fork server for a cell; nothing if that is gone. One for a launch without a name is to wait. Raises OSError."""
         trees = self._trees(launch, meant, owner, nursery.resolver)
         try:
             cell, theirs = self.cells.make(launch, network=nursery.network)
@@ -300,17 +230,23 @@ class Births:
         )
 
     def _send_off(self, cell: Cell) -> None:
-        """Give a new cell its ids, and let it close itself off."""
+        """Give a new cell its ids and its channels, and let it close itself off."""
         self.progress.at(6)
         try:
             if self._walls is not None:
                 self._walls.give_ids(cell.pid, cell.herd)
+                # Whoever opens /dev/stdout opens the pipe anew, and must be its owner for that.
+                own = self._walls.own_id(cell.herd)
+                for descriptor in (cell.outfit[STDOUT], cell.outfit[STDERR]):
+                    os.fchown(descriptor, own, own)
         except OSError as error:
             self._fail(cell, NOT_PREPARED, f"{_at(6)}: {describe(error)}")
             cell.kill()
             return
-        if not cell.outbox.send(Go()):
+        if not cell.outbox.send(Go(), descriptors=cell.outfit):
             cell.kill()
+        close_all(cell.outfit)
+        cell.outfit = []
 
     def _on_sealed(self, cell: Cell, report: dict[str, str]) -> None:
         """Look whether the cell is where it belongs, and give it its slice, or to the pool."""
@@ -325,18 +261,12 @@ class Births:
             cell.kill()
             return
         record = self._record_of(cell)
-        is_expected = self._pool.waits(cell.number) if not cell.slice else record is not None
-        if not is_expected or (record is not None and not self._assign(cell, record)):
+        is_wanted = record is not None and self._assign(cell, record)
+        if not is_wanted and (cell.slice or not self._told.offer(cell)):
             cell.kill()
 
     def _assign(self, cell: Cell, record: Record) -> bool:
-        launch = record.launch
-        if self._walls is not None:
-            # Whoever opens /dev/stdout opens the pipe anew, and must be its owner for that.
-            own = self._walls.own_id(cell.herd)
-            for descriptor in (record.handed[STDOUT], record.handed[STDERR]):
-                os.fchown(descriptor, own, own)
-        assign = Assign(launch.slice, launch.environment)
+        assign = Assign(record.launch.environment)
         is_sent = cell.outbox.send(assign, descriptors=record.handed)
         self._register.handed_over(record)
         return is_sent
@@ -361,26 +291,54 @@ class Births:
         match understood(packet, FROM_CELL, INNER_FIELDS).message:
             case Sealed(report):
                 self._on_sealed(cell, report)
+            case Started() if cell.is_unclaimed:
+                cell.state = CellState.BEGUN
+                self._told.unclaimed(cell, now_s)
             case Started():
-                cell.state = CellState.WORKING
-                record = self._register.started(cell.slice, pid=cell.pid, now_s=now_s)
-                if record is None or record.cell != cell.number:
-                    cell.kill()
-                    return
-                record.sealed = cell.report
-                record.kept.append(os.dup(cell.pidfd))
-                self._begun(record)
+                self._on_started(cell, now_s)
             case Unborn(step, text):
                 self._fail(cell, NOT_PREPARED, f"{_at(step)}: {text}" if step else text)
                 cell.kill()
             case Worked() as worked:
                 cell.worked = worked
 
+    def _on_started(self, cell: Cell, now_s: float) -> None:
+        cell.state = CellState.WORKING
+        record = self._register.started(cell.slice, pid=cell.pid, now_s=now_s)
+        if record is None or record.cell != cell.number:
+            cell.kill()
+            return
+        record.sealed = cell.report
+        record.kept.append(os.dup(cell.pidfd))
+        self._told.begun(record)
+
+    def claimed(self, cell: Cell, *, now_s: float) -> Ended | None:
+        """Take note that a cell's slice is known now. Return how its first process ended, if that was kept."""
+        if cell.state is CellState.BEGUN:
+            self._on_started(cell, now_s)
+        return cell.ended
+
+    def keeps(self, pid: int, ended: Ended | None, *, now_s: float) -> bool:
+        """Keep the end of a cell's first process, if the cell has begun a slice that nobody has told us of yet. False if it has not."""
+        cell = self.cells.of_process(pid)
+        if cell is None:
+            return False
+        if self.cells.hears(cell):
+            self._listen_to(cell, now_s)
+        if cell.state is not CellState.BEGUN:
+            return False
+        self.cells.keep(cell, ended or Ended(pid, 0, 0.0, 0.0, 0))
+        return True
+
+    def forget(self, cell: Cell) -> None:
+        """Let go of a cell whose end was kept."""
+        self._remove(cell)
+
     def _fail(self, cell: Cell, code: str, text: str) -> None:
         """Refuse the launch that the cell was made for, if that is still under way."""
         record = self._record_of(cell)
         if record is not None:
-            self._refuse(record, record.cause or code, text)
+            self._told.refuse(record, record.cause or code, text)
 
     def _record_of(self, cell: Cell) -> Record | None:
         """Return the launch that waits for this cell to begin."""

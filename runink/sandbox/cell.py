@@ -2,13 +2,15 @@
 
     first process (`init.py`)               worker
     joins the cgroups
-    forks the worker                        waits for `go`: its ids
+    forks the worker                        waits for `go`: its ids, and the slice's channels
     waits until the root is changed         closes itself off (`isolation.py` 7 to 10)
     gives up its own privileges   <-------- says so
     says so                       --------> gives up its own; says `sealed`
-    reaps and forwards                      waits for `assign`, and becomes the slice (`birth.py`)
+    reaps and forwards                      puts the channels in their places
+                                            waits for `assign`, and becomes the slice (`birth.py`)
 
 The pivot of the worker moves both, because they share the mounts.  A cell without isolation is the worker alone.
+One that waits gets its assignment by the seat that came with `go`, and ends when that is shut.
 """
 
 from __future__ import annotations
@@ -17,26 +19,23 @@ import os
 import signal
 import socket
 import traceback
-from typing import Final, NamedTuple, NoReturn, TypeVar
+from typing import Final, NamedTuple, NoReturn
 
 from runink.sandbox.birth import (
     EXIT_EXCEPTION,
     PARKED,
     Entry,
-    Handed,
     be_slice,
     make_ready,
+    place_channels,
     rehearse,
 )
-from runink.sandbox.codec import BadMessage
 from runink.sandbox.faults import step_of
 from runink.sandbox.init import be_init
 from runink.sandbox.inner_protocol import (
     FROM_CELL,
     INNER_FIELDS,
     TO_CELL,
-    Assign,
-    Go,
     Sealed,
     Unborn,
 )
@@ -54,10 +53,9 @@ from runink.sandbox.packets import Outbox, receive, understood
 
 LINK: Final = PARKED - 2  # where the cell's socket stays until the slice begins
 BELL: Final = PARKED - 3  # between first process and worker
+OUTFIT: Final = PARKED + 1  # and on: control, stdout, stderr, and the seat of one that waits
+OUTFIT_MAX: Final = 4
 STANDARD: Final = (0, 1, 2)  # the spawner's log, until the slice has its own
-HANDED_MIN: Final = 4  # descriptors of a slice without data pipes
-
-M = TypeVar("M", Go, Assign)
 
 
 class Plan(NamedTuple):
@@ -104,15 +102,15 @@ def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
     name_process("runi-slice")
     channel = _alone_with(plan.link, None, besides=STANDARD)
     outbox = Outbox(channel, FROM_CELL)
-    if _next(channel, Go) is None:
-        os._exit(EXIT_EXCEPTION)
+    outfit = _outfit(channel)
     try:
         make_ready(plan.folder)
     except OSError as error:
         outbox.send(Unborn(0, describe(error)))
         os._exit(EXIT_EXCEPTION)
+    place_channels(outfit[:3])
     outbox.send(Sealed({"isolation": "none"}))
-    _await_slice(channel, outbox, entry)
+    _await_slice(channel, channel, entry)
 
 
 def _be_first(
@@ -135,13 +133,14 @@ def _be_worker(
     channel = _alone_with(plan.link, bell.detach(), besides=(*STANDARD, *trees))
     outbox = Outbox(channel, FROM_CELL)
     progress = Progress(step_of("worker", plan.end_at))
-    if _next(channel, Go) is None:
-        os._exit(EXIT_EXCEPTION)
+    outfit = _outfit(channel)
     try:
         close_off(rooms, progress, seals.network)
         with socket.socket(fileno=BELL) as ours:
             ours.send(b"r")
-            report = seal_worker(seals, rooms.writable, progress, kept=(*STANDARD, LINK, BELL))
+            report = seal_worker(
+                seals, rooms.writable, progress, kept=(*STANDARD, LINK, BELL, *outfit)
+            )
             make_ready(plan.folder)
             if plan.waits:
                 rehearse()
@@ -151,8 +150,12 @@ def _be_worker(
         os._exit(EXIT_EXCEPTION)
     if not is_first_sealed:
         os._exit(EXIT_EXCEPTION)  # and whoever reaps it tells
+    place_channels(outfit[:3])
     outbox.send(Sealed(report))
-    _await_slice(channel, outbox, entry)
+    if not plan.waits:
+        _await_slice(channel, channel, entry)
+    with socket.socket(fileno=outfit[-1]) as seat:
+        _await_slice(seat, channel, entry)
 
 
 def _alone_with(link: int, bell: int | None, *, besides: tuple[int, ...] = ()) -> socket.socket:
@@ -171,25 +174,26 @@ def _alone_with(link: int, bell: int | None, *, besides: tuple[int, ...] = ()) -
     return socket.socket(fileno=LINK)
 
 
-def _await_slice(channel: socket.socket, outbox: Outbox, entry: Entry) -> NoReturn:
-    found = _next(channel, Assign)
-    if found is None:
-        os._exit(EXIT_EXCEPTION)
-    assign, descriptors = found
-    assert len(descriptors) >= HANDED_MIN
-    job, control, stdout, stderr, *data = descriptors
-    be_slice(assign, Handed(job, control, stdout, stderr, data), outbox=outbox, entry=entry)
-
-
-def _next(channel: socket.socket, kind: type[M]) -> tuple[M, list[int]] | None:
-    """Wait for a message of the kind, and return it with its descriptors; nothing at the socket's end."""
+def _outfit(channel: socket.socket) -> list[int]:
+    """Wait for `go`; return where what came with it is kept."""
     packet = receive(channel)
     if packet is None:
-        return None
-    message = understood(packet, TO_CELL, INNER_FIELDS).message
-    if type(message) is not kind:
-        raise BadMessage("invalid_message", f"{kind.__name__} was to come")
-    return message, packet.descriptors
+        os._exit(EXIT_EXCEPTION)
+    understood(packet, TO_CELL, INNER_FIELDS)
+    came = packet.descriptors
+    places = [OUTFIT + number for number in range(len(came))]
+    for descriptor, place in zip(came, places, strict=True):
+        os.dup2(descriptor, place, inheritable=False)
+        os.close(descriptor)
+    return places
+
+
+def _await_slice(source: socket.socket, channel: socket.socket, entry: Entry) -> NoReturn:
+    """Wait for the assignment from `source`, and begin; that is said on the cell's channel."""
+    packet = receive(source)
+    if packet is None:
+        os._exit(EXIT_EXCEPTION)
+    be_slice(packet, channel=channel, entry=entry)
 
 
 def block_signals() -> None:

@@ -3,7 +3,8 @@
     state       on                             becomes
     asked       `forked`                       forked       its ids and cgroups are given, then `go`
     forked      `sealed`                       sealed       a slice may be assigned; a cell that was made for one has it already
-    sealed      `started`                      working
+    sealed      `started`                      working; begun, if it waited and its slice is not known yet
+    begun       its slice is known             working
     any         its first process ended        (removed)
 
 Here nothing is decided: `births.py` does that.
@@ -11,6 +12,7 @@ Here nothing is decided: `births.py` does that.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import select
@@ -19,8 +21,8 @@ import socket
 from collections.abc import Iterator
 
 from runink.sandbox.confines import Confine
-from runink.sandbox.inner_protocol import TO_CELL, Worked
-from runink.sandbox.packets import Outbox, Packet, receive
+from runink.sandbox.inner_protocol import TO_CELL, Ended, Worked
+from runink.sandbox.packets import Outbox, Packet, close_all, receive
 from runink.sandbox.protocol import Launch
 
 
@@ -28,31 +30,61 @@ class CellState(enum.Enum):
     ASKED = "asked"
     FORKED = "forked"
     SEALED = "sealed"
+    BEGUN = "begun"
     WORKING = "working"
 
 
 class Cell:
-    """One cell. `network` is that of its fork server, `slice` is the name of the slice that it is for, `worked` how its worker ended."""
+    """One cell. `network` is that of its fork server, `launch` what it was made for, `slice` the name of the slice that it is for, `worked` how its worker ended.
 
-    __slots__ = ("confine", "herd", "link", "network", "number", "outbox", "pid", "pidfd", "report", "slice", "state", "worked")  # fmt: skip
+    `outfit` are the slice's ends of its channels, and its seat, until they are sent; `kept` the agent's ends, and `seat` the spawner's copy of the seat's other end, as long as it waits;
+    `ended` is how its first process ended, where that was before its slice was known.
+    """
+
+    __slots__ = ("confine", "ended", "kept", "launch", "link", "network", "number", "outbox", "outfit", "pid", "pidfd", "report", "seat", "slice", "state", "worked")  # fmt: skip
 
     def __init__(self, number: int, link: socket.socket, launch: Launch, *, network: str) -> None:
         self.number = number
         self.link = link
         self.outbox = Outbox(link, TO_CELL)
         self.network = network
-        self.herd = launch.herd
+        self.launch = launch
         self.slice = launch.slice
         self.state = CellState.ASKED
         self.pid = 0
         self.pidfd = -1
         self.report: dict[str, str] = {}
         self.confine: Confine | None = None
+        self.outfit: list[int] = []
+        self.kept: list[int] = []
+        self.seat: socket.socket | None = None
+        self.ended: Ended | None = None
         self.worked: Worked | None = None
 
+    @property
+    def herd(self) -> str:
+        return self.launch.herd
+
+    @property
+    def is_unclaimed(self) -> bool:
+        """Whether it waits, or has begun a slice that nobody has told us of yet."""
+        return not self.slice and self.state in (CellState.SEALED, CellState.BEGUN)
+
+    def withdraw(self) -> None:
+        """Have nothing put on its seat any more. The cell ends when it finds that, unless a slice was put there before."""
+        if self.seat is not None:
+            with contextlib.suppress(OSError):  # the other end is closed already
+                self.seat.shutdown(socket.SHUT_RDWR)
+
+    def leave_seat(self) -> None:
+        """Let go of the seat: it is taken, or nobody will take it."""
+        if self.seat is not None:
+            self.seat.close()
+            self.seat = None
+
     def kill(self) -> None:
-        """End its first process, and so all of it, if it has one yet."""
-        if self.pidfd >= 0:
+        """End its first process, and so all of it, if it has one."""
+        if self.pidfd >= 0 and self.ended is None:
             try:
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
             except ProcessLookupError:
@@ -98,9 +130,6 @@ class Cells:
     def all(self) -> list[Cell]:
         return list(self._cells.values())
 
-    def of_number(self, number: int) -> Cell:
-        return self._cells[number]
-
     def numbered(self, number: int) -> Cell | None:
         return self._cells.get(number)
 
@@ -122,6 +151,12 @@ class Cells:
         assert cell.state is CellState.ASKED
         cell.state, cell.pid, cell.pidfd = CellState.FORKED, pid, pidfd
         self._by_pid[pid] = cell
+
+    def keep(self, cell: Cell, ended: Ended) -> None:
+        """Keep a cell whose first process was reaped: its number may be another's soon, so it goes by one that no process has."""
+        self._by_pid.pop(cell.pid, None)
+        cell.pid, cell.ended = -cell.number, ended
+        self._by_pid[cell.pid] = cell
 
     def watch(self, cell: Cell) -> None:
         """Hear of its memory, where its cgroup has something to hear it by."""
@@ -161,9 +196,25 @@ class Cells:
         self._by_pid.pop(cell.pid, None)
         cell.outbox.close()
         cell.link.close()
+        cell.leave_seat()
+        for held in (cell.outfit, cell.kept):
+            close_all(held)
+            held.clear()
         if cell.pidfd >= 0:
             os.close(cell.pidfd)
             cell.pidfd = -1
+
+
+def ends() -> tuple[list[int], list[int]]:
+    """Make a slice's control and log channels: return its ends and the agent's, both as control, stdout, stderr. Raises OSError."""
+    made: list[int] = []
+    try:
+        for pair in (socket.socketpair(), None, None):
+            made += (pair[0].detach(), pair[1].detach()) if pair else os.pipe()[::-1]
+    except OSError:
+        close_all(made)
+        raise
+    return made[::2], made[1::2]
 
 
 def _look_s(cell: Cell, never_s: float) -> float:

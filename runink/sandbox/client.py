@@ -9,6 +9,8 @@ Rules
 - A launch whose caller is cancelled or out of patience leaves nothing: a slice that starts all the same is killed and forgotten.
 - `events` may be iterated late, by one task at a time; nothing is lost before.  An end is told as it happens, and once more by each
   `list`, so that a consumer that starts anew misses none: what is known already is an echo.
+- A slice begins in a cell that waits at its place where there is one (`places.py`): the spawner is told, the cell gets its assignment from us.  One that could not be given
+  it is started the long way; one that was given it never is a second time.
 - When the spawner is gone, what is asked raises LinkLost, and so do the events when all that came has been read.
 """
 
@@ -16,39 +18,42 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from runink import errors
-from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut
+from runink.capabilities import Told
+from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut, Unavailable
+from runink.sandbox.codec import BadMessage, encode
+from runink.sandbox.inner_protocol import Assign
 from runink.sandbox.kernel import pid_of, sealed
 from runink.sandbox.link import Event, LaunchedSlice, SpawnerLink
+from runink.sandbox.places import Places, WaitingCell
 from runink.sandbox.protocol import (
     DATA_DESCRIPTORS_MAX,
-    NO_NETWORK,
-    READ_ONLY,
-    READ_WRITE,
     VERSION,
     Exited,
     ForkServerLost,
     ForkServerReady,
     Hello,
+    Hold,
     Kill,
-    Launch,
     List,
     Preload,
     Release,
     Shutdown,
     Signal,
+    Take,
 )
+from runink.sandbox.wanted import SCRATCH_BYTES, Bind, SliceWanted
 
 __all__ = [
+    "SCRATCH_BYTES",
     "Bind",
     "Event",
     "Exited",
@@ -64,77 +69,28 @@ ANSWER_S: Final = 10.0  # the spawner never blocks, so only a busy machine delay
 LAUNCH_S: Final = 40.0  # it refuses by itself after 30 s
 PRELOAD_S: Final = 120.0  # large libraries from a cold disk, one after the other
 SHUTDOWN_S: Final = 25.0  # the spawner gives itself 20 s with processes that do not die
-SCRATCH_BYTES: Final = 64 << 20  # of a slice's memory file systems, where nobody says otherwise
 EVENTS_MAX: Final = 16_384  # four for every slice there can be; then the spawner has to wait
 
 
-class Bind(NamedTuple):
-    """A folder or file of the machine that a slice is shown at its own path; `descriptor` (O_PATH) says which one is meant."""
-
-    path: str
-    descriptor: int
-    is_writable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SliceWanted:
-    """A slice to be started. `descriptors` become its 4, 5, ... Limits that are 0 are none.
-
-    `binds` are what it is shown of the machine beside programs and libraries. `without` names what of the isolation may be missing.
-    """
-
-    name: str
-    attempt: int
-    herd: str
-    job: bytes
-    cwd: str
-    descriptors: Sequence[int] = ()
-    binds: Sequence[Bind] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    wall_time_s: float = 0.0
-    cpu_m: int = 0
-    memory_bytes: int = 0
-    processes: int = 0
-    scratch_bytes: int = SCRATCH_BYTES
-    network: str = NO_NETWORK
-    network_policy: str = ""
-    without: Sequence[str] = ()
-    cpu_weight: int = 0
-    herd_cpu_m: int = 0
-    herd_memory_bytes: int = 0
-
-    def message(self) -> Launch:
-        modes = {False: READ_ONLY, True: READ_WRITE}
-        return Launch(
-            slice=self.name,
-            attempt=self.attempt,
-            herd=self.herd,
-            cwd=self.cwd,
-            environment=dict(self.environment),
-            wall_time_s=self.wall_time_s,
-            pipes=len(self.descriptors),
-            binds=[[bind.path, modes[bind.is_writable]] for bind in self.binds],
-            cpu_m=self.cpu_m,
-            memory_bytes=self.memory_bytes,
-            processes=self.processes,
-            scratch_bytes=self.scratch_bytes,
-            network=self.network,
-            network_policy=self.network_policy,
-            without=list(self.without),
-            cpu_weight=self.cpu_weight,
-            herd_cpu_m=self.herd_cpu_m,
-            herd_memory_bytes=self.herd_memory_bytes,
-        )
-
-
 class Spawner:
-    """The spawner, as its one agent sees it. `pidfd` is its process, ours while we are connected; `has_parted` says whether it was us who ended the connection."""
+    """The spawner, as its one agent sees it. `pidfd` is its process, ours while we are connected; `has_parted` says whether it was us who ended the connection;
+    `found` is what it has found out about its machine.
+    """
 
     def __init__(self, link: socket.socket, group: TaskGroup) -> None:
         self.pidfd = -1
         self.has_parted = False
+        self.found = Told({}, {})
         self._group = group
-        self._link = SpawnerLink(link, happened=self._on_event, unwanted=self._give_up)
+        self._places = Places()
+        self._herds: dict[str, tuple[int, int, str]] = {}  # what they are held to
+        self._link = SpawnerLink(
+            link,
+            happened=self._on_event,
+            unwanted=self._give_up,
+            offered=self._places.offer,
+            withdrawn=self._places.withdraw,
+        )
         self._given_up: set[str] = set()  # slices whose end is nobody's business
         self._is_ending = False  # because we have asked for it
         self._reading = anyio.CancelScope(shield=True)
@@ -150,14 +106,52 @@ class Spawner:
         if len(pipes) > DATA_DESCRIPTORS_MAX:
             text = f"slice {wanted.name}: {len(pipes)} pipes, at most {DATA_DESCRIPTORS_MAX}"
             raise errors.Refused(text, code="descriptor_count", hint="join some of them")
+        place = self._places.number_of(wanted.place())
         with _in_sealed_memory(wanted.job) as memory:
+            cell = self._places.take(place)
+            if cell is not None and await self._begin_in(cell, wanted, memory):
+                return _slice_in(cell, wanted)
+            self._herds[wanted.herd] = wanted.of_herd
             asked = await self._link.ask(
-                wanted.message(),
+                wanted.message(place),
                 descriptors=[memory, *pipes, *(bind.descriptor for bind in binds)],
                 within=LAUNCH_S,
             )
         assert isinstance(asked.answer, LaunchedSlice)
         return asked.answer
+
+    async def _begin_in(self, cell: WaitingCell, wanted: SliceWanted, memory: int) -> bool:
+        """Begin the slice in a cell that waits. False if that is gone, and has not begun it."""
+        is_assigned = False
+        try:
+            body = _assignment(wanted)
+            if await self._is_held(cell, wanted):
+                with suppress(OSError):  # it was withdrawn, or has ended
+                    socket.send_fds(cell.seat, [body], [*wanted.descriptors, memory])
+                    is_assigned = True
+                cell.seat.close()
+            if is_assigned:
+                take = Take(wanted.name, wanted.attempt, cell.number, wanted.wall_time_s)
+                await self._link.ask(take, within=LAUNCH_S)
+        except BaseException as problem:
+            cell.close()
+            if is_assigned and not isinstance(problem, errors.Refused):
+                self._give_up(wanted.name)
+            raise
+        if not is_assigned:
+            cell.close()
+        return is_assigned
+
+    async def _is_held(self, cell: WaitingCell, wanted: SliceWanted) -> bool:
+        """Have the cell and its herd held to the limits of this launch. False if that cannot be."""
+        before = self._herds.get(wanted.herd)
+        if before is None or before[2] != wanted.of_herd[2]:
+            return False  # the network of the herd is to be made anew first
+        if before == wanted.of_herd and cell.held == wanted.held:
+            return True
+        cpu_m, memory_bytes, _ = self._herds[wanted.herd] = wanted.of_herd
+        hold = Hold(cell.number, *wanted.held, cpu_m, memory_bytes)
+        return await self._try(hold, besides=("no_cell", "limits_unavailable"))
 
     async def signal(self, name: str, number: int) -> bool:
         """Send a signal to a slice's first process. False if it does not run (any more)."""
@@ -226,6 +220,7 @@ class Spawner:
         self._is_ending = True
         self.has_parted = not self.has_ended
         self._link.end("closed by us")
+        self._places.close()
         self._reading.cancel()
         self._happened.close()
         self._happening.close()
@@ -240,8 +235,8 @@ class Spawner:
         """Begin to read and become the spawner's agent. Raises Refused (`version`), Unavailable (`spawner_ending`), LinkLost, TimedOut."""
         self._group.start_soon(self._read)
         asked = await self._link.ask(Hello(VERSION, agent), within=ANSWER_S)
-        assert isinstance(asked.answer, int)
-        self.pidfd = asked.answer
+        welcome, self.pidfd = asked.answer
+        self.found = Told(welcome.there, welcome.missing)
 
     @property
     def pid(self) -> int:
@@ -259,7 +254,7 @@ class Spawner:
         """Ask. False if it was refused with one of these codes."""
         try:
             await self._link.ask(message, within=ANSWER_S)
-        except errors.Refused as refused:
+        except (errors.Refused, Unavailable) as refused:
             if refused.code not in besides:
                 raise
             return False
@@ -279,7 +274,8 @@ class Spawner:
 
     async def _end_given_up(self, name: str) -> None:
         with suppress(RuninkError):  # if the spawner is gone, so is the slice
-            await self.kill(name)
+            if not await self.kill(name):
+                self._given_up.discard(name)
             await self.release(name)
 
 
@@ -319,6 +315,24 @@ async def spawner_over(link: socket.socket, *, agent: str) -> AsyncIterator[Spaw
             spawner.forget_process()
     if failure is not None:
         raise failure
+
+
+def _assignment(wanted: SliceWanted) -> bytes:
+    """Return the packet that gives a slice to a cell. Raises Refused (`too_big`, `invalid_message`)."""
+    if not wanted.environment:
+        return b""
+    message = Assign(dict(wanted.environment))
+    try:
+        return encode("assign", message, descriptors=len(wanted.descriptors) + 1)
+    except BadMessage as problem:
+        raise errors.Refused(problem.text, code=problem.code) from problem
+
+
+def _slice_in(cell: WaitingCell, wanted: SliceWanted) -> LaunchedSlice:
+    """Return the slice that has begun in a cell; what the cell had is its own."""
+    name, attempt = wanted.name, wanted.attempt
+    channels = (cell.control, cell.stdout, cell.stderr, cell.pidfd)
+    return LaunchedSlice(name, attempt, cell.sealed, *channels)
 
 
 @contextmanager

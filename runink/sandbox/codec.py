@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 MESSAGE_BYTES_MAX = (
     64 << 10
 )  # a third of the kernel's default socket buffer: a packet is sent whole or not at all
 REQUEST_MAX = (1 << 53) - 1  # what every JSON reader holds exactly
 DESCRIPTORS_MAX = 250  # the kernel takes 253 with one packet
-ENVELOPE = frozenset({"kind", "request", "descriptors"})
 
 
 class BadMessage(Exception):
@@ -125,11 +124,8 @@ def encode(kind: str, message: Any, *, request: int = 0, descriptors: int = 0) -
     Raises BadMessage if it is larger than a packet may be, or holds a text that cannot be encoded.
     """
     whole_message = {"kind": kind, "request": request, "descriptors": descriptors}
-    document = json.dumps(
-        whole_message | message._asdict(), separators=(",", ":"), ensure_ascii=False
-    )
     try:
-        body = document.encode()
+        body = _written(whole_message | message._asdict()).encode()
     except UnicodeEncodeError as error:
         raise BadMessage("invalid_message", f"{kind}: a text that is not Unicode") from error
     if len(body) > MESSAGE_BYTES_MAX:
@@ -142,27 +138,28 @@ def decode(
 ) -> Received:
     """Return the message in `body`, of one of `kinds`, beside which `came` descriptors arrived. Raises BadMessage."""
     document = _parsed(body)
-    request = document.get("request")
+    request = document.pop("request", None)
     if type(request) is not int or not 0 <= request <= REQUEST_MAX:
         raise BadMessage(
             "invalid_message", f"request is not a whole number from 0 to {REQUEST_MAX}"
         )
-    kind = document.get("kind")
+    kind, said = document.pop("kind", None), document.pop("descriptors", None)
     if type(kind) is not str or kind not in kinds:
         raise BadMessage("invalid_message", f"no such kind: {str(kind)[:40]!r}", request=request)
-    checks = fields[kinds[kind]]
-    problem = _problem(document, checks)
+    problem = _problem(document, said, fields[kinds[kind]])
     if problem:
         raise BadMessage("invalid_message", f"{kind}: {problem}", request=request)
-    if document["descriptors"] != came:
-        problem = f"{kind}: says {document['descriptors']} descriptors, {came} came"
+    if said != came:
+        problem = f"{kind}: says {said} descriptors, {came} came"
         raise BadMessage("descriptor_count", problem, request=request)
-    return Received(request, kinds[kind](**{name: document[name] for name in checks}))
+    return Received(request, kinds[kind](**document))
 
 
 def _is_clean(value: str) -> bool:
     if "\0" in value:
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -174,9 +171,15 @@ def _parsed(body: bytes) -> dict[str, Any]:
     if len(body) > MESSAGE_BYTES_MAX:
         raise BadMessage("too_big", f"more than {MESSAGE_BYTES_MAX} bytes")
     try:
-        document = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_refused)
+        text = body.decode()
+        document, end = _read(text, 0)
     except (ValueError, RecursionError) as error:
         raise BadMessage("invalid_message", f"not JSON: {str(error)[:200]}") from error
+    except StopIteration as stopped:
+        text = f"nothing of the kind at character {stopped.value}"
+        raise BadMessage("invalid_message", f"not JSON: {text}") from stopped
+    if end != len(text):
+        raise BadMessage("invalid_message", f"not JSON: more behind it at character {end}")
     if type(document) is not dict:
         raise BadMessage("invalid_message", "not a JSON object")
     return document
@@ -193,14 +196,21 @@ def _refused(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
 
 
-def _problem(document: dict[str, Any], checks: Mapping[str, Check]) -> str:
+# Made once: making them takes longer than most messages.
+_written: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_decoder: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refused)
+_read: Final[Callable[[str, int], tuple[Any, int]]] = _decoder.scan_once  # type: ignore[attr-defined] # without its search for spaces at both ends
+_count: Final = whole(0, DESCRIPTORS_MAX)
+
+
+def _problem(document: dict[str, Any], descriptors: Any, checks: Mapping[str, Check]) -> str:
     """Say what is wrong with the fields, or nothing."""
-    names = document.keys() - ENVELOPE
-    if missing := checks.keys() - names:
-        return f"{min(missing)} is missing"
-    if unknown := names - checks.keys():
-        return f"unknown field {min(unknown)[:40]!r}"
-    if not whole(0, DESCRIPTORS_MAX).holds(document.get("descriptors")):
-        return f"descriptors is not a whole number from 0 to {DESCRIPTORS_MAX}"
-    wrong = next((name for name in checks if not checks[name].holds(document[name])), None)
-    return f"{wrong} is not {checks[wrong].says}" if wrong else ""
+    if document.keys() != checks.keys():
+        missing, unknown = checks.keys() - document.keys(), document.keys() - checks.keys()
+        return f"{min(missing)} is missing" if missing else f"unknown field {min(unknown)[:40]!r}"
+    if not _count.holds(descriptors):
+        return f"descriptors is not {_count.says}"
+    for name, check in checks.items():
+        if not check.holds(document[name]):
+            return f"{name} is not {check.says}"
+    return ""

@@ -31,7 +31,6 @@ from runink.sandbox.cgroups import (
     leave,
     leftovers,
 )
-from runink.sandbox.features import of_limits, tell
 from runink.sandbox.ids import ZYGOTE
 from runink.sandbox.log import describe, log
 from runink.sandbox.protocol import Launch
@@ -61,7 +60,6 @@ def detected(socket_path: str) -> Base:
         except OSError as error:
             log("cgroups are not claimed", problem=describe(error))
     layout = detect(name if claim is None else claim.name)
-    tell(socket_path, of_limits(layout.told()))
     return Base(layout, claim)
 
 
@@ -121,12 +119,6 @@ class Confines:
             self._zygotes = self._base.make_slice("zygotes", UNLIMITED)
             self._base.let_in(ZYGOTE)
         self._zygotes.join(pid)
-
-    def holds(self, confine: Confine, launch: Launch) -> bool:
-        """Say whether the cell is held to just what this launch asks for, and its memory watched if it needs that. Raises OSError."""
-        self._herd(launch)
-        is_watched = confine.watch is not None
-        return confine.group.limits == _limits(launch) and is_watched == self._needs_watch(launch)
 
     def limit(self, confine: Confine, launch: Launch) -> None:
         """Put a slice's limits in the place of those that its cell was made with. Raises OSError."""

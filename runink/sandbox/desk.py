@@ -10,6 +10,7 @@ import os
 import resource
 from typing import Any, assert_never
 
+from runink.capabilities import NAMESPACES, Told
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.door import Connection, Door
 from runink.sandbox.kernel import is_sealed
@@ -29,6 +30,7 @@ from runink.sandbox.protocol import (
     VERSION,
     Done,
     Hello,
+    Hold,
     Kill,
     Launch,
     List,
@@ -37,6 +39,7 @@ from runink.sandbox.protocol import (
     Release,
     Shutdown,
     Signal,
+    Take,
     Welcome,
     is_preloadable,
 )
@@ -46,11 +49,13 @@ CLOSE_S = 10.0  # for slices to die at the end, and for an agent to read how the
 KEPT_PER_SLICE = 9  # the agent's four ends, two of its cell, up to three of its cgroups
 KEPT_FREE = 300  # descriptors that stay free for connections and for the pipes of one more launch
 
+NO_CELL = Refused("no_cell", "that cell does not wait any more")
+
 Answer = Done | Refused | None  # nothing: answered later, or already
 
 
 class Desk:
-    """Requests and time. `orphan_s`: how long slices outlive their agent's connection; `problem_of_walls`: why slices are not isolated, if so."""
+    """Requests and time. `orphan_s`: how long slices outlive their agent's connection; `found`: what the machine has, and lacks."""
 
     def __init__(
         self,
@@ -60,13 +65,13 @@ class Desk:
         *,
         orphan_s: float,
         alone_until_s: float,
-        problem_of_walls: str,
+        found: Told,
     ) -> None:
         self._door = door
         self._lives = lives
         self._nurseries = nurseries
         self._orphan_s = orphan_s
-        self._problem_of_walls = problem_of_walls
+        self._found = found
         self._alone_until_s: float | None = alone_until_s
         self._preloads: list[tuple[Asker, list[str]]] = []
         self._closed_by_s: float | None = None
@@ -101,7 +106,7 @@ class Desk:
         self._closed_by_s, self._alone_until_s = now_s + CLOSE_S, None
         for record in self._lives.register:
             self._lives.end(record, "killed")
-        self._lives.births.drop_pool()
+        self._lives.warm_cells.drop_all()
 
     def is_closed(self, *, now_s: float) -> bool:
         """Say whether nothing is left to do: no slice lives, and the agent has been told so."""
@@ -113,9 +118,11 @@ class Desk:
 
     def parted(self, connection: Connection, *, now_s: float) -> None:
         """Take note that a connection is gone: what it asked for and was not answered will not be."""
-        if connection is self._door.agent and self._closed_by_s is None:
-            log("agent gone", orphan_seconds=self._orphan_s)
-            self._alone_until_s = now_s + self._orphan_s
+        if connection is self._door.agent:
+            self._lives.warm_cells.drop_all()
+            if self._closed_by_s is None:
+                log("agent gone", orphan_seconds=self._orphan_s)
+                self._alone_until_s = now_s + self._orphan_s
         self._door.drop(connection)
         self._lives.disown(connection.number)
 
@@ -129,6 +136,8 @@ class Desk:
         problem_found = self._problem(connection, request, message, packet.descriptors)
         if problem_found is not None:
             close_all(packet.descriptors)
+            if type(message) is Take and connection is self._door.agent:
+                self._lives.warm_cells.spoil(message.cell)
             self._reply(connection, problem_found, request)
             return bool(request) and connection is self._door.agent
         answer = self._done(connection, request, message, packet, now_s)
@@ -145,7 +154,9 @@ class Desk:
         if type(message) is not Hello and connection is not self._door.agent:
             return Refused("hello_first", "the first message is hello")
         if type(message) is Launch:
-            return self._launch_problem(message, descriptors)
+            return self._room_problem(message.slice) or self._launch_problem(message, descriptors)
+        if type(message) is Take and not descriptors:
+            return self._room_problem(message.slice)
         if descriptors:
             return Refused("descriptor_count", "descriptors come with a launch only")
         if type(message) is Hello and message.version != VERSION:
@@ -154,11 +165,19 @@ class Desk:
             return Refused("spawner_ending", "this spawner is ending")
         return None
 
-    def _launch_problem(self, launch: Launch, descriptors: list[int]) -> Refused | None:
+    def _room_problem(self, name: str) -> Refused | None:
+        """Say why there cannot be another slice of this name, or nothing."""
+        register = self._lives.register
         if self._closed_by_s is not None:
             return Refused("spawner_ending", "this spawner is ending")
-        if self._lives.register.named(launch.slice) is not None:
-            return Refused("slice_exists", f"there is a slice {launch.slice!r} already")
+        if register.named(name) is not None:
+            return Refused("slice_exists", f"there is a slice {name!r} already")
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if register.is_full or register.count * KEPT_PER_SLICE + KEPT_FREE > limit:
+            return Refused("too_many_slices", f"{register.count} slices that were not released")
+        return None
+
+    def _launch_problem(self, launch: Launch, descriptors: list[int]) -> Refused | None:
         wanted = 1 + launch.pipes + len(launch.binds)
         if len(descriptors) != wanted:
             text = (
@@ -178,13 +197,10 @@ class Desk:
             return Refused("network_unavailable", f"no such network: {launch.network[:40]!r}")
         if any(mode not in (READ_ONLY, READ_WRITE) for _, mode in launch.binds):
             return Refused("invalid_message", f"a bind is {READ_ONLY} or {READ_WRITE}")
-        if self._problem_of_walls and ISOLATION not in launch.without:
-            text = f"slices cannot be isolated on this node: {self._problem_of_walls}"
+        problem = self._found.missing.get(NAMESPACES)
+        if problem and ISOLATION not in launch.without:
+            text = f"slices cannot be isolated on this node: {problem}"
             return Refused("isolation_unavailable", text)
-        count = self._lives.register.count
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if self._lives.register.is_full or count * KEPT_PER_SLICE + KEPT_FREE > limit:
-            return Refused("too_many_slices", f"{count} slices that were not released")
         return None
 
     def _done(
@@ -197,6 +213,11 @@ class Desk:
                 return self._on_hello(connection, asker, message, now_s)
             case Launch():
                 return self._on_launch(message, connection, request, packet.descriptors, now_s)
+            case Take():
+                is_taken = self._lives.take(message, connection, request, now_s=now_s)
+                return None if is_taken else NO_CELL
+            case Hold():
+                return self._on_hold(message)
             case Signal() | Kill() | Release():
                 return self._on_slice(message)
             case List():
@@ -215,7 +236,7 @@ class Desk:
             self.parted(before, now_s=now_s)
         log("agent came", agent=hello.agent)
         self._door.agent, self._alone_until_s = connection, None
-        welcome = Welcome(VERSION, self._nurseries.first.ready is not None)
+        welcome = Welcome(VERSION, *self._found)
         pidfd = os.pidfd_open(os.getpid())
         self._door.send(asker.connection, welcome, request=asker.request, descriptors=[pidfd])
         os.close(pidfd)
@@ -235,6 +256,13 @@ class Desk:
             close_all(descriptors)
             return Refused("no_descriptors", describe(error))
         return None
+
+    def _on_hold(self, limits: Hold) -> Answer:
+        try:
+            return Done() if self._lives.warm_cells.hold(limits) else NO_CELL
+        except OSError as error:
+            self._lives.warm_cells.spoil(limits.cell)  # nobody knows what it is held to
+            return Refused("limits_unavailable", describe(error))
 
     def _on_slice(self, message: Signal | Kill | Release) -> Answer:
         record = self._lives.register.named(message.slice)

@@ -12,7 +12,6 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from runink.sandbox.features import forget
 from runink.sandbox.kernel import address_of, peer_ids
 from runink.sandbox.log import log
 from runink.sandbox.packets import Outbox
@@ -112,10 +111,9 @@ class Door:
             self.send(self.agent.number, message)
 
     def close(self) -> None:
-        """Let nobody in any more, take our files away (not those of a successor), and part from everyone."""
+        """Let nobody in any more, take our socket away (not that of a successor), and part from everyone."""
         self.listening.close()
         if self._file is not None and _identity(self._path) == self._file:
-            forget(self._path)  # first: without the socket, a successor may begin to tell
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)  # noqa: PTH108 - pathlib is 2 MB that the spawner does not need
         for connection in self:

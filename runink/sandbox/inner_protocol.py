@@ -7,14 +7,15 @@
                                                          ended        -       wait4's status and use of resources
 
     spawner -> cell                                      cell -> spawner
-    go        -     it has its ids and cgroups           sealed       -       what is in force; from here on nothing foreign gets out
-    assign    job, control, stdout, stderr, data pipes   started      -       right before the step's first instruction
+    go        control, stdout, stderr, seat              sealed       -       what is in force; from here on nothing foreign gets out
+    assign    data pipes, job                            started      -       right before the step's first instruction
                                                          unborn       -       a step of the way there failed; the cell ends
                                                          worked       -       how the worker ended, by the cell's own first process
 
 Rules
 - A **cell** is an isolated place for one slice: two processes in namespaces of their own, of which the first reaps and the second, the worker, becomes
   the slice.  A cell may wait for its slice (the warm pool), and serves no second one.
+- `go` says that it has its ids and cgroups.  One that waits has a seat besides, by which the agent itself assigns its slice; else `assign` comes where `go` came.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from runink.sandbox.protocol import (
     PROBLEM,
     SEALED,
     SECONDS,
-    SLICE_NAME,
     ForkServerReady,
     Preload,
 )
@@ -86,7 +86,8 @@ class Go(NamedTuple):
 
 
 class Assign(NamedTuple):
-    slice: str
+    """What is added to the environment. An assignment that adds nothing has an empty body: reading another takes as long as all else until the first instruction."""
+
     environment: dict[str, str]
 
 
@@ -95,7 +96,7 @@ class Sealed(NamedTuple):
 
 
 class Started(NamedTuple):
-    slice: str
+    pass
 
 
 class Unborn(NamedTuple):
@@ -164,9 +165,9 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
     Forked: {"cell": _CELL, "pid": PID},
     Unforked: {"cell": _CELL, "text": PROBLEM},
     Go: {},
-    Assign: {"slice": SLICE_NAME, "environment": ENVIRONMENT},
+    Assign: {"environment": ENVIRONMENT},
     Sealed: {"report": SEALED},
-    Started: {"slice": SLICE_NAME},
+    Started: {},
     Unborn: {"step": whole(0, 100), "text": PROBLEM},
     Worked: {
         "status": _STATUS,

@@ -25,6 +25,7 @@ from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut, Unavailab
 from runink.sandbox.codec import BadMessage, Received, encode
 from runink.sandbox.kernel import pid_of
 from runink.sandbox.packets import Packet, close_all, receive, understood
+from runink.sandbox.places import OFFERED
 from runink.sandbox.protocol import (
     FIELDS,
     TO_AGENT,
@@ -36,7 +37,9 @@ from runink.sandbox.protocol import (
     Launched,
     Listed,
     Refused,
+    Waiting,
     Welcome,
+    Withdrawn,
 )
 
 PACKETS_AT_ONCE: Final = 64  # before other tasks have their turn
@@ -55,6 +58,7 @@ _REFUSALS: Final[Mapping[str, type[RuninkError]]] = {
     "fork_failed": Overloaded,
     "fork_server_lost": Unavailable,
     "spawner_ending": Unavailable,
+    "no_cell": Unavailable,
     "launch_timed_out": TimedOut,
 }
 _HINTS: Final = {
@@ -105,7 +109,10 @@ class Asked:
 
 
 class SpawnerLink:
-    """The connection. `happened` is awaited with each event, `unwanted` is told the name of a slice whose launch was given up."""
+    """The connection. `happened` is awaited with each event, `unwanted` is told the name of a slice whose launch was given up.
+
+    `offered` is given cells that wait, with their descriptors, and `withdrawn` the numbers of those that do not any more.
+    """
 
     def __init__(
         self,
@@ -113,10 +120,14 @@ class SpawnerLink:
         *,
         happened: Callable[[Event], Awaitable[None]],
         unwanted: Callable[[str], None],
+        offered: Callable[[Waiting, Sequence[int]], None],
+        withdrawn: Callable[[int], None],
     ) -> None:
         self._link = link
         self._happened = happened
         self._unwanted = unwanted
+        self._offered = offered
+        self._withdrawn = withdrawn
         self._numbers = count(1)
         self._asked: dict[int, Asked] = {}
         self._sending = anyio.Lock()
@@ -221,11 +232,17 @@ class SpawnerLink:
         try:
             received = understood(packet, TO_AGENT, FIELDS)
         except BadMessage as problem:
+            if not packet.whole and not problem.request:
+                return  # a cell was offered that we have no room for; it is closed again
             if packet.whole or problem.request not in self._asked:
                 raise
             self._on_cut(self._asked[problem.request])
             return
         match received.message:
+            case Waiting() as waiting:
+                self._on_waiting(waiting, packet.descriptors)
+            case Withdrawn(cell):
+                self._withdrawn(cell)
             case Launched() | Listed():
                 self._on_slice(received, packet.descriptors)
             case Welcome():
@@ -245,7 +262,13 @@ class SpawnerLink:
         if asked is None:
             close_all(descriptors)
         else:
-            asked.settle(descriptors[0])
+            asked.settle((received.message, descriptors[0]))
+
+    def _on_waiting(self, waiting: Waiting, descriptors: Sequence[int]) -> None:
+        if len(descriptors) != OFFERED:
+            close_all(descriptors)
+            raise BadMessage("descriptor_count", f"{len(descriptors)} descriptors of a cell")
+        self._offered(waiting, descriptors)
 
     def _on_slice(self, received: Received, descriptors: Sequence[int]) -> None:
         if len(descriptors) != KEPT:

@@ -10,11 +10,10 @@ Rules
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 
-from runink.sandbox.births import Births
+from runink.sandbox.births import Births, Told
+from runink.sandbox.cells import ends
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.confines import Confines
 from runink.sandbox.door import Connection, Door
@@ -23,18 +22,20 @@ from runink.sandbox.inner_protocol import FROM_FORK_SERVER, INNER_FIELDS, Ended,
 from runink.sandbox.kernel import children, kill_strangers
 from runink.sandbox.log import describe, log
 from runink.sandbox.nursery import Nurseries, Nursery
-from runink.sandbox.packets import Packet, close_all, understood
-from runink.sandbox.pool import Pool
+from runink.sandbox.packets import Packet, understood
 from runink.sandbox.protocol import (
     HERD_NETWORK,
+    Begun,
     ForkServerLost,
     ForkServerReady,
     Launch,
     Launched,
     Refused,
+    Take,
 )
 from runink.sandbox.records import Asker, Record, Register, State
 from runink.sandbox.walls import Walls
+from runink.sandbox.warm_cells import WarmCells
 
 FORKING_MAX = (
     16  # more at once gain nothing on any machine, and each has its descriptors on the way
@@ -57,15 +58,17 @@ class Lives:
         nurseries: Nurseries,
         walls: Walls | None,
         confines: Confines | None,
-        pool: Pool,
+        warm_cells: WarmCells,
         networks: HerdNetworks,
     ) -> None:
         self.register = Register()
         self._door = door
         self.nurseries = nurseries
-        self.births = Births(
-            self.register, walls, confines, pool, refuse=self.refuse, begun=self._begun
+        self.warm_cells = warm_cells
+        told = Told(
+            self.refuse, self._begun, warm_cells.offer, warm_cells.unclaimed_began, warm_cells.lost
         )
+        self.births = warm_cells.births = Births(self.register, walls, confines, told)
         self._walls = walls
         self.networks = networks
         self._confines = confines
@@ -82,19 +85,41 @@ class Lives:
         now_s: float,
     ) -> None:
         """Make the slice's record. The descriptors become ours. Raises OSError where we have none left."""
-        handed, kept = _ends()
+        outfit, kept = ends()
         job, *rest = descriptors
         data, meant = rest[: launch.pipes], rest[launch.pipes :]
         record = Record(
             launch,
             Asker(connection.number, request),
             owner=connection.owner,
-            handed=[job, *handed, *data],
+            handed=[*data, job],
             meant=meant,
             now_s=now_s,
         )
-        record.kept = kept
+        record.outfit, record.kept = outfit, kept
         self.register.admit(record)
+
+    def take(self, take: Take, connection: Connection, request: int, *, now_s: float) -> bool:
+        """Make the record of a slice that begins in a cell that waited. False if there is no such cell."""
+        cell = self.warm_cells.unclaimed(take.cell)
+        if cell is None:
+            return False
+        name, attempt, _, wall_time_s = take
+        record = Record(
+            cell.launch._replace(slice=name, attempt=attempt, wall_time_s=wall_time_s),
+            Asker(connection.number, request),
+            owner=connection.owner,
+            handed=[],
+            meant=[],
+            now_s=now_s,
+        )
+        self.register.admit(record)
+        self.register.has_cell(record, cell.number)
+        self.warm_cells.claim(cell, record, now_s=now_s)
+        ended = self.births.claimed(cell, now_s=now_s)
+        if ended is not None:
+            self._first_ended(cell.pid, ended, now_s)
+        return True
 
     def advance(self, *, now_s: float) -> None:
         """Do everything that is due."""
@@ -107,9 +132,12 @@ class Lives:
         if unanswered is not None and unanswered.since_s + LAUNCH_S <= now_s:
             self.births.kill(unanswered)
             self.refuse(unanswered, "launch_timed_out", f"not started within {LAUNCH_S:.0f} s")
-            self.nurseries.of_network(_network_of(unanswered)).kill()
+            if not unanswered.was_taken:
+                self.nurseries.of_network(_network_of(unanswered)).kill()
         self._fork_waiting(now_s)
-        self.births.warm(self.nurseries, now_s=now_s)
+        self.warm_cells.advance(now_s=now_s)
+        if not self.register.waiting() and not self.register.forking_count:
+            self.warm_cells.make(self.nurseries)
 
     def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `advance` has something to do next, if nothing happens before."""
@@ -120,6 +148,7 @@ class Lives:
         others = (
             self.register.next_deadline_s(),
             self.births.next_due_s(now_s=now_s),
+            self.warm_cells.next_due_s(),
             self.networks.next_due_s(),
         )
         times += (due_s for due_s in others if due_s is not None)
@@ -159,6 +188,10 @@ class Lives:
                 record.is_released = True
                 self.end(record, "killed")
 
+    def listen(self, *, now_s: float) -> None:
+        """Take in what cells say."""
+        self.births.listen(now_s=now_s)
+
     def refuse(self, record: Record, code: str, text: str) -> None:
         """Answer that the slice was not started, and forget it."""
         if record.asker is not None:
@@ -167,18 +200,18 @@ class Lives:
             )
         self.register.remove(record)
 
-    def listen(self, *, now_s: float) -> None:
-        """Take in what cells say."""
-        self.births.listen(now_s=now_s)
-
     def _begun(self, record: Record) -> None:
         """Answer a launch: its slice has begun."""
         asker, record.asker = record.asker, None
         if record.cause:
             self.signal(record, signal.SIGKILL)
-        if asker is not None:
+        if asker is None:
+            return
+        number, request = asker
+        if record.was_taken:
+            self._door.send(number, Begun(), request=request)
+        else:
             launched = Launched(record.name, record.launch.attempt, record.sealed)
-            number, request = asker
             self._door.send(number, launched, request=request, descriptors=record.kept)
 
     def heard(self, packet: Packet, nursery: Nursery, *, now_s: float) -> None:
@@ -225,6 +258,8 @@ class Lives:
 
     def _first_ended(self, pid: int, ended: Ended | None, now_s: float) -> None:
         """Take note that a cell's first process has ended: as its worker did, where it has told that."""
+        if self.births.keeps(pid, ended, now_s=now_s):
+            return
         worked = self.births.ended(pid, now_s=now_s)
         told = ended if worked is None else Ended(pid, *worked)
         self.register.first_ended(pid, told, now_s=now_s)
@@ -253,7 +288,8 @@ class Lives:
             if nursery.ready.problem:
                 self.refuse(record, "no_entry", nursery.ready.problem)
                 continue
-            self.births.begin(record, nursery, now_s=now_s)
+            self.warm_cells.expect(record, nursery, now_s=now_s)
+            self.births.begin(record, nursery)
 
     def _nursery_of(self, record: Record, now_s: float) -> Nursery | None:
         """Return the fork server for a launch; nothing if its network is not there yet, or cannot be."""
@@ -299,15 +335,3 @@ def _network_of(record: Record) -> str:
     """Name the network of a launch as its fork server is named."""
     launch = record.launch
     return f"{launch.network} {launch.herd}" if launch.network == HERD_NETWORK else launch.network
-
-
-def _ends() -> tuple[list[int], list[int]]:
-    """Make a slice's control and log channels: return its ends and the agent's, both as control, stdout, stderr."""
-    made: list[int] = []
-    try:
-        for pair in (socket.socketpair(), None, None):
-            made += (pair[0].detach(), pair[1].detach()) if pair else os.pipe()[::-1]
-    except OSError:
-        close_all(made)
-        raise
-    return made[::2], made[1::2]

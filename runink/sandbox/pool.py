@@ -1,58 +1,43 @@
 """The warm pool: which cells wait for slices that have not come yet.  Pure: it decides and is told, it makes nothing and has no clock.
 
-A slice can have a waiting cell if all that was fixed when the cell was closed is the same: the place (`Place`).  The pool expects of a place what it was asked for
+A cell can serve any slice of its **place**: all that was fixed when it was closed off, which the agent has a number for.  The pool expects of a place what it was asked for
 lately, and forgets it otherwise:
 
     a launch at a place           one more is expected there, up to the pool's size over all places; the place that was asked for longest ago gives way
-    a cell that waits             serves the next launch at its place
-    IDLE_S without a launch       the place is forgotten, its cells are ended
+    a cell is closed off          it is offered to the agent, with a seat: the end of a socket that the cell waits at
+    the agent takes it            it puts the assignment on the seat, and the slice begins without the spawner's doing; and it tells the spawner
+    IDLE_S without a launch       the place is forgotten, its cells are withdrawn: the seat is shut, and who finds it so has not begun and never will
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
 
 from runink.sandbox.protocol import Launch
 
 IDLE_S = 60.0  # a pipeline that runs every minute finds its cells
 
 
-class Place(NamedTuple):
-    """What a cell is closed with: who owns what it is shown, which files these are (device and inode), and the launch's own words."""
-
-    herd: str
-    network: str
-    cwd: str
-    scratch_bytes: int
-    owner: tuple[int, int]
-    shown: tuple[tuple[str, str, int, int], ...]
-
-
-def place_of(
-    launch: Launch, owner: tuple[int, int], network: str, found: list[tuple[int, int]]
-) -> Place:
-    """Return where a launch belongs. `found` are device and inode of each of its binds."""
-    shown = [
-        (path, mode, device, inode)
-        for (path, mode), (device, inode) in zip(launch.binds, found, strict=True)
-    ]
-    return Place(launch.herd, network, launch.cwd, launch.scratch_bytes, owner, tuple(shown))
-
-
 class Expected:
-    """A place that is expected to be asked for again. `meant` are descriptors of what is shown there, the pool's until it gives them back."""
+    """A place that is expected to be asked for again. `meant` are descriptors of what is shown there, the pool's until it gives them back; `owner` is whose they are."""
 
-    __slots__ = ("cells", "launch", "meant", "place", "since_s", "under_way", "wanted")
+    __slots__ = ("cells", "launch", "meant", "network", "owner", "since_s", "under_way", "wanted")
 
-    def __init__(self, place: Place, launch: Launch, meant: list[int], *, now_s: float) -> None:
-        self.place = place
+    def __init__(
+        self, launch: Launch, meant: list[int], *, owner: tuple[int, int], network: str
+    ) -> None:
         self.launch = launch
         self.meant = meant
-        self.cells: list[int] = []  # that wait, the oldest first
+        self.owner = owner
+        self.network = network
+        self.cells: set[int] = set()  # offered
         self.under_way: set[int] = set()
         self.wanted = 0
-        self.since_s = now_s
+        self.since_s = 0.0
+
+    @property
+    def place(self) -> int:
+        return self.launch.place
 
 
 class Pool:
@@ -60,25 +45,22 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._places: OrderedDict[Place, Expected] = OrderedDict()
+        self._places: OrderedDict[int, Expected] = OrderedDict()
 
     @property
     def is_on(self) -> bool:
         return self._size > 0
 
-    def knows(self, place: Place) -> bool:
+    def knows(self, place: int) -> bool:
         return place in self._places
 
-    def take(self, place: Place) -> int:
-        """Return a cell that waits at the place, which is then the caller's; 0 if none does."""
-        expected = self._places.get(place)
-        return expected.cells.pop(0) if expected is not None and expected.cells else 0
+    def get_to_know(self, expected: Expected) -> None:
+        """Take up a place."""
+        self._places[expected.place] = expected
 
-    def expect(self, place: Place, launch: Launch, meant: list[int], *, now_s: float) -> None:
-        """Note a launch at a place; the descriptors become the pool's if it did not know the place."""
-        expected = self._places.get(place)
-        if expected is None:
-            expected = self._places[place] = Expected(place, launch, meant, now_s=now_s)
+    def expect(self, place: int, *, now_s: float) -> None:
+        """Note a launch at a place that is known."""
+        expected = self._places[place]
         self._places.move_to_end(place)
         expected.since_s = now_s
         expected.wanted = min(expected.wanted + 1, self._size)
@@ -95,28 +77,35 @@ class Pool:
                 return expected
         return None
 
-    def asked_for(self, place: Place, cell: int) -> None:
+    def asked_for(self, place: int, cell: int) -> None:
         """Note that a cell is being made for the place."""
         self._places[place].under_way.add(cell)
 
-    def waits(self, cell: int) -> bool:
-        """Note that a cell is closed off and waits. False if nobody expects it any more."""
+    def offered(self, cell: int) -> int:
+        """Note that a cell is closed off and waits; return its place. 0 if nobody expects it any more."""
         for expected in self._places.values():
             if cell in expected.under_way:
                 expected.under_way.discard(cell)
-                expected.cells.append(cell)
-                return True
-        return False
+                expected.cells.add(cell)
+                return expected.place
+        return 0
+
+    def taken(self, cell: int, *, now_s: float) -> None:
+        """Note that a cell has got its slice: one more is expected at its place, if that is not forgotten yet."""
+        for expected in list(self._places.values()):
+            if cell in expected.cells:
+                expected.cells.discard(cell)
+                self.expect(expected.place, now_s=now_s)
 
     def lost(self, cell: int) -> None:
         """Note that a cell has ended. A place at which they end by themselves is not expected again: something is wrong there."""
         for expected in self._places.values():
             if cell in expected.under_way or cell in expected.cells:
                 expected.under_way.discard(cell)
-                expected.cells = [one for one in expected.cells if one != cell]
+                expected.cells.discard(cell)
                 expected.wanted = 0
 
-    def give_up(self, place: Place) -> None:
+    def give_up(self, place: int) -> None:
         """Expect nothing of a place where no cell can be made."""
         self._places[place].wanted = 0
 

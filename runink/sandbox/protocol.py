@@ -3,6 +3,8 @@
     agent -> spawner   descriptors           answer
     hello              -                     welcome; any other message before it is refused (`hello_first`)
     launch             job, pipes, binds     launched, or refused
+    hold               -                     done: the cell, and its herd, are held to these limits
+    take               -                     begun, or refused: the agent gives the cell its assignment itself (`pool.py`)
     signal             -                     done: sent to the slice's first process
     kill               -                     done: its end comes as `exited`; repeating it does no harm
     list               -                     a `listed` for each slice but those that were killed and released (an `exited` behind it if it
@@ -14,7 +16,11 @@
     spawner -> agent   descriptors                      comes
     welcome            pidfd of the spawner             as answer to the newest `hello`; older connections are closed
     launched, listed   control, stdout, stderr, pidfd   as answer
+    begun              -                                as answer
     done, refused      -                                as answer
+    waiting            seat, control, stdout, stderr,   when a cell waits for a slice
+                       pidfd
+    withdrawn          -                                when one does not wait any more
     exited             -                                when the slice's whole process tree is gone
     fork_server_ready  -                                when launches need not wait any more
     fork_server_lost   -                                when it died; slices go on, a new one is being started
@@ -36,7 +42,7 @@ from typing import NamedTuple
 
 from runink.sandbox.codec import FLAG, Check, mapping, number, pairs, text, texts, whole
 
-VERSION = 2
+VERSION = 3
 SLICES_MAX = 4096  # records; each holds up to nine descriptors of the spawner (`desk.py`)
 DATA_DESCRIPTORS_MAX = 180  # a slice's pipes
 BINDS_MAX = 64  # folders and files of the machine that a slice is shown; with job and pipes still less than the kernel's 253
@@ -65,7 +71,8 @@ class Launch(NamedTuple):
     READ_ONLY or READ_WRITE; its descriptor (O_PATH) says which one was meant.  Limits that are 0 are none.
     `cpu_weight` is its part of the cores when others want them too, 0 for an ordinary one.  What the herd's slices may use together is put in force with each launch.  `without` names what of the
     isolation may be missing (`isolation.py`); where anything else is, the launch is refused.
-    `network_policy` is what the herd's network reaches, as JSON (`networks.NetworkPolicy`).
+    `network_policy` is what the herd's network reaches, as JSON (`networks.NetworkPolicy`).  `place` is the agent's number for everything that a cell is closed with, so that others may
+    wait for later slices there; 0 where none shall.
     """
 
     slice: str
@@ -86,6 +93,28 @@ class Launch(NamedTuple):
     cpu_weight: int = 0
     herd_cpu_m: int = 0
     herd_memory_bytes: int = 0
+    place: int = 0
+
+
+class Hold(NamedTuple):
+    """Limits for a cell that waits, as in `Launch`."""
+
+    cell: int
+    cpu_m: int
+    cpu_weight: int
+    memory_bytes: int
+    processes: int
+    herd_cpu_m: int
+    herd_memory_bytes: int
+
+
+class Take(NamedTuple):
+    """A slice that was put on the seat of a cell that waits. Who begins and is not taken soon is ended."""
+
+    slice: str
+    attempt: int
+    cell: int
+    wall_time_s: float
 
 
 class Signal(NamedTuple):
@@ -114,10 +143,11 @@ class Shutdown(NamedTuple):
 
 
 class Welcome(NamedTuple):
-    """Comes with a pidfd of the spawner: its numbers are not the agent's."""
+    """Comes with a pidfd of the spawner: its numbers are not the agent's. `there` and `missing` are what it has found out about its machine (`capabilities.py`)."""
 
     version: int
-    ready: bool
+    there: dict[str, str]
+    missing: dict[str, str]
 
 
 class Launched(NamedTuple):
@@ -126,6 +156,29 @@ class Launched(NamedTuple):
     slice: str
     attempt: int
     sealed: dict[str, str]
+
+
+class Begun(NamedTuple):
+    pass
+
+
+class Waiting(NamedTuple):
+    """A closed cell, for the next slice at this place; `sealed` as in `Launched`, and the limits that it is held to as in `Launch`.
+
+    Its descriptors: the seat, which takes the assignment (`inner_protocol.Assign`), and what comes with a `Launched`.
+    """
+
+    cell: int
+    place: int
+    sealed: dict[str, str]
+    cpu_m: int
+    cpu_weight: int
+    memory_bytes: int
+    processes: int
+
+
+class Withdrawn(NamedTuple):
+    cell: int
 
 
 class Listed(NamedTuple):
@@ -187,6 +240,8 @@ class ForkServerLost(NamedTuple):
 TO_SPAWNER: dict[str, type] = {
     "hello": Hello,
     "launch": Launch,
+    "hold": Hold,
+    "take": Take,
     "signal": Signal,
     "kill": Kill,
     "list": List,
@@ -197,6 +252,9 @@ TO_SPAWNER: dict[str, type] = {
 TO_AGENT: dict[str, type] = {
     "welcome": Welcome,
     "launched": Launched,
+    "begun": Begun,
+    "waiting": Waiting,
+    "withdrawn": Withdrawn,
     "listed": Listed,
     "done": Done,
     "refused": Refused,
@@ -210,10 +268,15 @@ ATTEMPT = whole(0, 1 << 31)
 SECONDS = number(0, 1e12)
 BYTES = whole(0, 1 << 62)
 PATH = text(4096)
+NUMBER = whole(0, 1 << 53)  # of a place, or of a cell
+CPU_M = whole(0, 1 << 31)
+CPU_WEIGHT = whole(0, 10_000)
+PROCESSES = whole(0, 1 << 22)
 ENVIRONMENT = mapping(ENVIRONMENT_MAX, 16 << 10)
 MODULES = texts(MODULES_MAX, 200)
 PROBLEM = text(CUT_MAX, empty=True)
 SEALED = mapping(64, 200)
+FEATURES_TOLD = mapping(64, CUT_MAX)
 
 FIELDS: dict[type, dict[str, Check]] = {
     Hello: {"version": whole(1, 1000), "agent": text(200)},
@@ -226,16 +289,32 @@ FIELDS: dict[type, dict[str, Check]] = {
         "wall_time_s": number(0, WALL_TIME_S_MAX),
         "pipes": whole(0, DATA_DESCRIPTORS_MAX),
         "binds": pairs(BINDS_MAX, 4096),
-        "cpu_m": whole(0, 1 << 31),
+        "cpu_m": CPU_M,
         "memory_bytes": BYTES,
-        "processes": whole(0, 1 << 22),
+        "processes": PROCESSES,
         "scratch_bytes": BYTES,
         "network": text(20),
         "network_policy": text(32 << 10, empty=True),
         "without": texts(32, 40),
-        "cpu_weight": whole(0, 10_000),
-        "herd_cpu_m": whole(0, 1 << 31),
+        "cpu_weight": CPU_WEIGHT,
+        "herd_cpu_m": CPU_M,
         "herd_memory_bytes": BYTES,
+        "place": NUMBER,
+    },
+    Hold: {
+        "cell": NUMBER,
+        "cpu_m": CPU_M,
+        "cpu_weight": CPU_WEIGHT,
+        "memory_bytes": BYTES,
+        "processes": PROCESSES,
+        "herd_cpu_m": CPU_M,
+        "herd_memory_bytes": BYTES,
+    },
+    Take: {
+        "slice": SLICE_NAME,
+        "attempt": ATTEMPT,
+        "cell": NUMBER,
+        "wall_time_s": number(0, WALL_TIME_S_MAX),
     },
     Signal: {"slice": SLICE_NAME, "signal": whole(1, 64)},
     Kill: {"slice": SLICE_NAME},
@@ -243,8 +322,19 @@ FIELDS: dict[type, dict[str, Check]] = {
     Release: {"slice": SLICE_NAME},
     Preload: {"modules": MODULES},
     Shutdown: {},
-    Welcome: {"version": whole(1, 1000), "ready": FLAG},
+    Welcome: {"version": whole(1, 1000), "there": FEATURES_TOLD, "missing": FEATURES_TOLD},
     Launched: {"slice": SLICE_NAME, "attempt": ATTEMPT, "sealed": SEALED},
+    Begun: {},
+    Waiting: {
+        "cell": NUMBER,
+        "place": NUMBER,
+        "sealed": SEALED,
+        "cpu_m": CPU_M,
+        "cpu_weight": CPU_WEIGHT,
+        "memory_bytes": BYTES,
+        "processes": PROCESSES,
+    },
+    Withdrawn: {"cell": NUMBER},
     Listed: {"slice": SLICE_NAME, "attempt": ATTEMPT, "sealed": SEALED, "ended": FLAG},
     Done: {},
     Refused: {"code": text(100), "text": PROBLEM},

@@ -8,7 +8,7 @@
     waiting, forking   refused            (removed)
     ended     released                    (removed)
 
-A record owns its descriptors: `handed` (for the slice; closed when they were sent on), `meant` (what it is to be shown; closed when it has its cell) and
+A record owns its descriptors: `handed` (for the slice: data pipes and job; closed when they were sent on), `outfit` (the slice's ends of its channels; its cell's when it has one), `meant` (what it is to be shown; closed when it has its cell) and
 `kept` (the agent's ends: control, stdout, stderr, pidfd; closed when the record is removed).  Here nothing is sent and nobody is killed.
 """
 
@@ -59,6 +59,7 @@ class Record:
         "launch",
         "meant",
         "met",
+        "outfit",
         "owner",
         "pid",
         "sealed",
@@ -67,6 +68,7 @@ class Record:
         "survivors",
         "used",
         "wall_s",
+        "was_taken",
     )
 
     def __init__(
@@ -83,6 +85,7 @@ class Record:
         self.asker: Asker | None = asker
         self.handed = handed
         self.meant = meant
+        self.outfit: list[int] = []
         self.kept: list[int] = []
         self.owner = owner
         self.cell = 0
@@ -97,6 +100,9 @@ class Record:
         self.wall_s = 0.0
         self.survivors = 0
         self.is_released = False
+        self.was_taken = (
+            False  # it begins in a cell that waited, and its agent has all that belongs to it
+        )
 
     @property
     def name(self) -> str:
@@ -247,9 +253,9 @@ class Register:
             self._waiting.remove(record)
         self._forking.pop(record.name, None)
         del self._records[record.name]
-        for held in (record.handed, record.meant, record.kept):
+        for held in (record.handed, record.outfit, record.meant, record.kept):
             close_all(held)
-        record.handed, record.meant, record.kept = [], [], []
+            held.clear()
 
     def next_deadline_s(self) -> float | None:
         """Return when the next slice runs out of its wall time."""

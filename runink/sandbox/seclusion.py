@@ -16,7 +16,7 @@ import select
 from typing import Final
 
 from runink.capabilities import ID_RANGES, NAMESPACES, WALLS, Told
-from runink.sandbox.features import LINE_END, tell, understood, written
+from runink.sandbox.features import LINE_END, understood, written
 from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import SAFE, attach, new_filesystem
 from runink.sandbox.namespaces import IdMap, cloned, forbid_setgroups, map_ids
@@ -45,8 +45,8 @@ TOLD_BYTES_MAX: Final = 1 << 14
 NOT_SAID: Final = "whoever was to try it has not said so"
 
 
-def secluded(socket_path: str, shown: list[str]) -> tuple[Walls | None, str]:
-    """Go on as the first process of new namespaces, and return the walls for cells; or say why that cannot be. Ends the process that called.
+def secluded(socket_path: str, shown: list[str]) -> tuple[Walls | None, Told]:
+    """Go on as the first process of new namespaces, and return the walls for cells, where they can be made, and what was found out. Ends the process that called.
 
     `shown` are folders beside the installed packages that slices import from.
     """
@@ -64,11 +64,10 @@ def secluded(socket_path: str, shown: list[str]) -> tuple[Walls | None, str]:
         found.missing.setdefault(NAMESPACES, found.missing[ID_RANGES])
     for name in WALLS - found.there.keys():
         found.missing.setdefault(name, NOT_SAID)
-    tell(socket_path, found)
     if NAMESPACES in found.missing:
         leave(socket_path)
-        return None, found.missing[NAMESPACES]
-    return Walls(skeleton, has_ranges=is_root, missing=found.missing), ""
+        return None, found
+    return Walls(skeleton, has_ranges=is_root, missing=found.missing), found
 
 
 def _made_at_home(socket_path: str, shown: list[str]) -> Skeleton:

@@ -21,11 +21,13 @@ import socket
 import sys
 import time
 
+from runink.capabilities import NAMESPACES, Told
 from runink.sandbox.arguments import listed, options
 from runink.sandbox.confines import Confines, detected
 from runink.sandbox.desk import Desk
 from runink.sandbox.door import Connection, Door, listen
 from runink.sandbox.faults import step_of
+from runink.sandbox.features import both, of_limits
 from runink.sandbox.herd_networks import HerdNetworks
 from runink.sandbox.inner_protocol import Ended
 from runink.sandbox.isolation import Progress
@@ -43,6 +45,7 @@ from runink.sandbox.packets import receive
 from runink.sandbox.pool import Pool
 from runink.sandbox.seclusion import leave, secluded
 from runink.sandbox.walls import Walls
+from runink.sandbox.warm_cells import WarmCells
 
 FIRST_CONNECTION_S = 10.0  # a spawner that nobody ever talks to must not stay for ever
 END_PATIENCE_S = (
@@ -147,8 +150,11 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     path = os.path.abspath(found["socket"])  # noqa: PTH100 - pathlib is 2 MB that we do not need
     base = None if found["plain"] else detected(path)
-    walls, problem = _walls(path, found)
-    confines = None if base is None else Confines(base)
+    walls, told = _walls(path, found)
+    confines = None
+    if base is not None:
+        told = both(told, of_limits(base.layout.told()))
+        confines = Confines(base)
     handed = found["socket-fd"]
     listening = socket.socket(fileno=int(handed)) if handed else listen(path)
     listening.set_inheritable(False)
@@ -165,7 +171,9 @@ def main() -> None:
     folder, name = os.path.split(path)
     are_possible = walls is None or walls.has_ranges
     networks = HerdNetworks(name.partition(".")[0], folder, are_possible=are_possible)
-    lives = Lives(door, nurseries, walls, confines, Pool(int(found["warm"])), networks)
+    pool = Pool(int(found["warm"]) if walls is not None else 0)
+    warm_cells = WarmCells(pool, door, confines)
+    lives = Lives(door, nurseries, walls, confines, warm_cells, networks)
     lives.births.progress = Progress(step_of("spawner", found["end-at"]))
     desk = Desk(
         door,
@@ -173,7 +181,7 @@ def main() -> None:
         nurseries,
         orphan_s=orphan_s,
         alone_until_s=alone_until_s,
-        problem_of_walls=problem,
+        found=told,
     )
     wakeup = wake_on_signals(signal.SIGCHLD, signal.SIGTERM)
     try:
@@ -191,16 +199,16 @@ def main() -> None:
         log("spawner ended", survivors=survivors)
 
 
-def _walls(path: str, found: dict[str, str]) -> tuple[Walls | None, str]:
-    """Return what cells are closed off with, or why they are not. From here on this may be another process."""
+def _walls(path: str, found: dict[str, str]) -> tuple[Walls | None, Told]:
+    """Return what cells are closed off with, if they are, and what was found out. From here on this may be another process."""
     if found["plain"]:
-        walls, problem = None, "it was started for plain processes"
+        walls, told = None, Told({}, {NAMESPACES: "it was started for plain processes"})
     else:
-        walls, problem = secluded(path, listed(found["path"], separator=os.pathsep))
+        walls, told = secluded(path, listed(found["path"], separator=os.pathsep))
     if walls is None:
-        log("slices are not isolated", problem=problem)
+        log("slices are not isolated", problem=told.missing[NAMESPACES])
         become_subreaper()
-    return walls, problem
+    return walls, told
 
 
 def _interest(*, is_empty: bool) -> int:

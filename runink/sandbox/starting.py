@@ -34,7 +34,6 @@ from runink.errors import LinkLost, TimedOut
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, kept_environment
 from runink.sandbox.client import Spawner, spawner_over
 from runink.sandbox.door import listen
-from runink.sandbox.features import forget
 from runink.sandbox.kernel import address_of
 
 PREDECESSOR_S: Final = 60.0  # it ends within its orphan seconds, or 20 s after it was told to
@@ -83,8 +82,6 @@ async def running_spawner(place: SpawnerPlace, *, agent: str) -> AsyncIterator[S
             with anyio.CancelScope(shield=True):
                 await _end(spawner)
                 await _reap(spawner.pidfd, within=0.0 if spawner.has_parted else REAP_S)
-                if not spawner.has_parted:
-                    forget(_path(place))
 
 
 async def _introduced(stack: AsyncExitStack, place: SpawnerPlace, agent: str) -> Spawner:
@@ -152,7 +149,6 @@ def _clear_away(path: Path) -> None:
 def _started(place: SpawnerPlace) -> tuple[socket.socket, int]:
     """Start a spawner that listens there, and connect to it."""
     place.socket.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    forget(_path(place))  # what one that was killed has told
     _limit_log(place.log)
     link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     link.setblocking(False)

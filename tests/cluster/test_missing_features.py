@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -133,6 +134,26 @@ def test_a_node_tells_what_it_has_and_what_it_lacks(looking: Project):
     assert without["capabilities"]["isolation"] == "refused"
     assert "No space left on device" in without["missing"]["namespaces"]
     assert without["missing"]["seccomp"] == "slices are plain processes here"
+
+
+def test_an_agent_that_takes_a_spawner_over_tells_what_that_has_found(looking: Project):
+    with looking.up() as killed:
+        before = looking.runi("node", "get", "local", "-o", "json").document
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        with looking.up():
+            after = looking.runi("node", "get", "local", "-o", "json").document
+    assert after["capabilities"] == before["capabilities"]
+    assert after["missing"] == before["missing"]
+    log = looking.read(".runink/spawner-local.log")
+    assert log.count('"agent came"') == 2, "of one spawner"
+
+
+def test_plain_processes_that_ask_for_a_network_have_the_nodes(looking: Project):
+    body = '@source("csv://data/x.csv")\n@step("look")\n@requires(network="egress")\n@sink("csv://out/y.csv")'
+    looking.pipeline(body, herd="h")
+    said = looking.run("features/p.dsl", "--no-isolation")
+    assert (said.code, said.document["isolation"]) == (ExitCode.DONE, "none")
 
 
 def test_nothing_of_what_a_spawner_has_told_is_left_when_it_has_ended(looking: Project):

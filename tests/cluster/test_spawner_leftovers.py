@@ -134,7 +134,7 @@ async def test_an_orderly_end_leaves_the_log_alone(tmp_path):
     async with world_in(tmp_path, warm=2) as world:
         for number in range(3):
             assert (await world.ran("nothing", str(number)))[0].code == 0
-        assert lying_at(place) == ["log", "socket", "socket.features", "socket.root"]
+        assert lying_at(place) == ["log", "socket", "socket.root"]
     assert_all_cleared(place)
     assert ours() == before
 

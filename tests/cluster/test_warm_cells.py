@@ -10,11 +10,11 @@ from runink.sandbox.client import Exited
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
     World,
+    all_of,
     children_of,
     code_in,
     descriptors_of,
     is_alive,
-    line_of,
     place_in,
     shown,
     tree_of,
@@ -23,6 +23,8 @@ from sandbox_world import (
 
 pytestmark = pytest.mark.anyio
 TRIES_MAX = 100
+ENTRY = "leak_entries:main"
+LIMIT = 24 << 20
 
 
 async def in_a_warm_cell(world, job, prefix, **changes):
@@ -33,7 +35,7 @@ async def in_a_warm_cell(world, job, prefix, **changes):
         there = children_of(fork_server)
         launched = await world.launch(job, name, **changes)
         was_there = launched.pid in there
-        stdout = await line_of(launched.stdout)
+        stdout = await all_of(launched.stdout)
         exited = await world.exited(name)
         launched.close()
         await world.spawner.release(name)
@@ -58,6 +60,16 @@ async def test_a_slice_in_a_cell_that_waited_has_what_its_own_launch_gave_it(tmp
     assert sorted(map(int, about["descriptors"])) == [0, 1, 2, 3]
     assert about["inheritable"] == [0, 1, 2]
     assert (int(about["blocked"], 16), int(about["caught"], 16)) == (0, 0)
+
+
+async def test_a_slice_in_a_cell_that_waited_is_held_to_limits_of_its_own(tmp_path):
+    async with world_in(tmp_path, warm=1, entry=ENTRY) as world:
+        for number in range(2):  # the cells of this place are made without limits
+            exited, _ = await in_a_warm_cell(world, "hog", f"held {number}", memory_bytes=LIMIT)
+            assert exited.cause == "oom"
+            assert exited.oom_kills > 0
+            assert exited.memory_bytes_max == pytest.approx(LIMIT, rel=0.05)
+            assert (await in_a_warm_cell(world, "nothing", f"free {number}"))[0].code == 0
 
 
 async def test_slices_in_cells_that_waited_draw_numbers_of_their_own(tmp_path):

@@ -62,6 +62,8 @@ def sample(kind: Any, random: Random, depth: int = 0) -> Any:
                 if field.required or random.random() < 0.7
             }
             return kind.cls(**values)
+        case inspect.NamedTupleType(cls, fields):
+            return cls(*(sample(field.type, random, depth + 1) for field in fields))
         case inspect.UnionType(types):
             return sample(random.choice(types if depth < 7 else types[:1]), random, depth + 1)
         case inspect.VarTupleType(item):

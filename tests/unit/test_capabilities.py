@@ -15,6 +15,7 @@ from runink.capabilities import (
     LANDLOCK,
     NAMESPACES,
     NO_ISOLATION,
+    NODES_OWN,
     PARTIAL,
     REFUSED,
     SECCOMP,
@@ -54,9 +55,9 @@ def test_what_is_missing_is_told_with_the_reason_and_not_as_there() -> None:
 
 def test_what_nobody_has_told_is_missing() -> None:
     found = told_by_node(Told({}, {}), is_plain=False)
-    assert found.missing.keys() == BY_NAME.keys()
+    assert found.missing.keys() == set(CLOSING_OFF)
     assert found.missing["limit.cpu"] == UNTOLD
-    assert found.there == {ISOLATION: REFUSED}
+    assert found.there == {ISOLATION: REFUSED, EGRESS: NODES_OWN}
 
 
 def test_what_is_told_as_there_and_as_missing_is_missing() -> None:
@@ -69,7 +70,8 @@ def test_without_namespaces_nothing_of_a_cell_is_there_but_cgroups_are() -> None
     found = told(namespaces="ENOSPC")
     assert found.there[ISOLATION] == REFUSED
     assert found.missing[NAMESPACES] == "ENOSPC"
-    assert {SECCOMP, LANDLOCK, "id_ranges", EGRESS} < found.missing.keys()
+    assert {SECCOMP, LANDLOCK, "id_ranges"} < found.missing.keys()
+    assert found.there[EGRESS] == NODES_OWN
     assert "limit.memory" in found.there
 
 
@@ -81,8 +83,8 @@ def test_an_ordinary_users_node_makes_no_networks_for_herds() -> None:
 
 def test_a_node_of_plain_processes_says_that_it_was_asked_for() -> None:
     found = told_by_node(Told(dict(ALL), {}), is_plain=True)
-    assert found.there == {ISOLATION: NO_ISOLATION}
-    assert found.missing.keys() == BY_NAME.keys()
+    assert found.there == {ISOLATION: NO_ISOLATION, EGRESS: NODES_OWN}
+    assert found.missing.keys() == set(CLOSING_OFF)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,6 @@ def test_a_node_of_plain_processes_says_that_it_was_asked_for() -> None:
         ([NAMESPACES, SECCOMP], IsolationPolicy((NAMESPACES,)), (), False, []),
         ([NAMESPACES, SECCOMP], NOBODYS, (), True, []),
         ([NAMESPACES], IsolationPolicy(require=(NAMESPACES,)), (), True, [NAMESPACES]),
-        ([NAMESPACES, EGRESS], NOBODYS, (EGRESS,), True, [EGRESS]),
     ],
 )
 def test_a_slice_is_refused_for_want_of_a_wall_or_of_what_it_or_its_herd_requires(

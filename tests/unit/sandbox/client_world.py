@@ -9,15 +9,17 @@ from pathlib import Path
 
 import anyio
 from desk_world import Peer
+from runink.capabilities import Told
 from runink.sandbox import client, protocol
 from runink.sandbox.client import Exited, SliceWanted, spawner_over
 from runink.sandbox.protocol import TO_AGENT, TO_SPAWNER, Hello, Launch, Launched, Welcome
 
 SEALED = {"isolation": "full"}
+FOUND = Told({"landlock": "abi 6"}, {"seccomp": "why"})
 ASKED = Launch(
     slice="a", attempt=1, herd="herd", cwd="/", environment={}, wall_time_s=0.0, pipes=0, binds=[],
     cpu_m=0, memory_bytes=0, processes=0, scratch_bytes=client.SCRATCH_BYTES, network="none",
-    network_policy="", without=[], cpu_weight=0, herd_cpu_m=0, herd_memory_bytes=0,
+    network_policy="", without=[], cpu_weight=0, herd_cpu_m=0, herd_memory_bytes=0, place=1,
 )  # fmt: skip
 EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 1, 0, 0, 0, 0, 0.0, 0.5, 0)
 
@@ -61,7 +63,7 @@ class FakeSpawner(Peer):
     def welcome(self, request):
         """Answer a hello, with a pidfd of this process."""
         pidfd = os.pidfd_open(os.getpid())
-        welcome = Welcome(protocol.VERSION, ready=True)
+        welcome = Welcome(protocol.VERSION, *FOUND)
         self.answer(welcome, request=request, descriptors=[pidfd])
         os.close(pidfd)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runink.capabilities import NAMESPACES, Told
 from runink.sandbox.client import SliceWanted
 from runink.sandbox.codec import Check
 from runink.sandbox.desk import Desk
@@ -43,6 +44,7 @@ from runink.sandbox.protocol import (
     Launch,
     Preload,
 )
+from runink.sandbox.warm_cells import WarmCells
 
 NO_PROCESS = (
     1 << 22
@@ -218,7 +220,8 @@ class DeskWorld:
         self.nursery = self.nurseries.first
         self.pool = Pool(pool)
         self.networks = HandledNetworks()
-        self.lives = Lives(self.door, self.nurseries, walls, None, self.pool, self.networks)
+        warm_cells = WarmCells(self.pool, self.door, None)
+        self.lives = Lives(self.door, self.nurseries, walls, None, warm_cells, self.networks)
         self.cells: dict[int, FakeCell] = {}
         self.desk = Desk(
             self.door,
@@ -226,12 +229,12 @@ class DeskWorld:
             self.nurseries,
             orphan_s=orphan_s,
             alone_until_s=self.now_s + 10,
-            problem_of_walls=problem,
+            found=Told({}, {NAMESPACES: problem} if problem else {}),
         )
 
     def close(self) -> None:
         for record in self.lives.register:
-            close_all(record.handed + record.kept + record.meant)
+            close_all(record.handed + record.outfit + record.kept + record.meant)
         for expected in self.pool.forget_all():
             close_all(expected.meant)
         for cell in self.lives.births.cells.all():
@@ -310,7 +313,9 @@ class DeskWorld:
         """Return the cell that is for this slice."""
         record = self.lives.register.named(name)
         assert record is not None
-        self.forks(self.lives.births.cells.of_number(record.cell).network)
+        cell = self.lives.births.cells.numbered(record.cell)
+        assert cell is not None
+        self.forks(cell.network)
         return self.cells[record.cell]
 
     def fork(self, fork_server: Peer, cell: FakeCell, pid: int) -> None:
@@ -325,7 +330,7 @@ class DeskWorld:
         cell = self.cell(name)
         self.fork(fork_server, cell, pid)
         cell.say(Sealed(REPORT))
-        cell.say(Started(name))
+        cell.say(Started())
         self.turn()
         return cell
 

@@ -31,9 +31,9 @@ def test_a_cell_has_its_ids_before_it_goes_on_and_its_slice_when_it_is_closed(
     assert cell.told() == [Go()]
     cell.say(Sealed({"seccomp": "on"}))
     world.turn()
-    assert cell.told() == [Assign("a", {"A": "b"})]
+    assert cell.told() == [Assign({"A": "b"})]
     assert agent.heard() == [], "it has not begun"
-    cell.say(Started("a"))
+    cell.say(Started())
     world.turn()
     assert answer(agent, number) == Launched("a", 1, {"seccomp": "on"})
 
@@ -147,11 +147,11 @@ def test_a_cell_that_is_not_understood_is_ended(world, agent, fork_server, kille
     cell = world.cell("a")
     world.fork(fork_server, cell, 7)
     if when == "after its slice began":
-        cell.say(Started("a"))
+        cell.say(Started())
         world.turn()
         assert isinstance(answer(agent, number), Launched)
     cell.link.send(b"garbage")
-    cell.say(Started("a"))
+    cell.say(Started())
     world.turn()
     assert killed == [signal.SIGKILL]
     world.end(fork_server, 7, status=9)
@@ -163,7 +163,7 @@ def test_a_cell_that_begins_twice_is_ended(world, agent, fork_server, killed):
     launch(agent, "a")
     world.turn()
     cell = world.start(fork_server, "a", 7)
-    cell.say(Started("a"))
+    cell.say(Started())
     world.turn()
     assert killed == [signal.SIGKILL]
 
@@ -196,7 +196,7 @@ def test_a_slice_that_ended_before_anybody_looked_has_begun_and_ended(world, age
     cell = world.cell("a")
     world.fork(fork_server, cell, 7)
     cell.say(Sealed(REPORT))
-    cell.say(Started("a"))
+    cell.say(Started())
     world.end(fork_server, 7, status=3 << 8, worked=3 << 8)
     launched, exited = agent.heard()
     assert launched == (number, Launched("a", 1, REPORT))

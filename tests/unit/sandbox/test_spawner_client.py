@@ -12,7 +12,16 @@ import anyio
 import pytest
 import trio
 import trio.testing
-from client_world import ASKED, EXITED, SEALED, FakeSpawner, connected, launched, open_count
+from client_world import (
+    ASKED,
+    EXITED,
+    FOUND,
+    SEALED,
+    FakeSpawner,
+    connected,
+    launched,
+    open_count,
+)
 from runink.errors import Conflict, LinkLost, NotFound, Overloaded, Refused, TimedOut, Unavailable
 from runink.sandbox import client, protocol
 from runink.sandbox.client import Bind, ForkServerReady, SliceWanted, spawner_over
@@ -99,6 +108,11 @@ async def test_a_launch_brings_its_job_then_its_pipes_then_what_it_is_to_be_show
         group.cancel_scope.cancel()
 
 
+async def test_a_welcome_says_what_the_spawner_has_found_out():
+    async with connected() as (spawner, _):
+        assert spawner.found == FOUND
+
+
 @pytest.mark.parametrize("count", [0, 2])
 async def test_a_welcome_without_the_spawners_process_is_not_understood(count):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -106,7 +120,7 @@ async def test_a_welcome_without_the_spawners_process_is_not_understood(count):
     with theirs:
         fake = FakeSpawner(theirs, TO_AGENT, TO_SPAWNER)
         memory = os.memfd_create("welcome")
-        welcome = Welcome(protocol.VERSION, ready=True)
+        welcome = Welcome(protocol.VERSION, {}, {})
         fake.answer(welcome, request=1, descriptors=[memory] * count)
         os.close(memory)
         with pytest.raises(LinkLost, match="not understood"):
