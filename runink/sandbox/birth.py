@@ -1,6 +1,7 @@
 """What a worker does before it has a slice, and from its assignment to the step's first instruction.
 
-    before    signals as a fresh process has them; of the environment the names of ENVIRONMENT_KEPT, as the spawner has them; the working directory; seeds.
+    before    signals as a fresh process has them; of the environment the names of ENVIRONMENT_KEPT, as the spawner has them (the fork server has no others); the working
+              directory; seeds.
               One that is to wait goes the way once for nothing (`rehearse`): what is touched then need not be copied when it counts
               Then its channels: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket; nothing else is open below PARKED
     1         gets its data pipes and the job, which so are 4... in the order of the launch, and takes the job out of its sealed memory
@@ -21,13 +22,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import random  # noqa: F401 - being loaded, it seeds itself anew in every fork; who loads it later is seeded then
+import random
 import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Final, NoReturn, TextIO
+from typing import Final, NamedTuple, NoReturn, TextIO
 
 from runink.sandbox import codec
 from runink.sandbox.arguments import ENVIRONMENT_KEPT
@@ -39,8 +40,9 @@ from runink.sandbox.inner_protocol import (
     Started,
     Unborn,
 )
-from runink.sandbox.kernel import content_of, sealed
+from runink.sandbox.kernel import NO_SIGNALS, content_of, mask, sealed
 from runink.sandbox.log import describe
+from runink.sandbox.namespaces import Handlers
 from runink.sandbox.packets import Outbox, Packet, receive, understood
 
 EXIT_EXCEPTION = 70
@@ -51,6 +53,16 @@ PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}  # as any Python program does
 EVERY = 1 << 30  # more than any process may have open
 
 Entry = Callable[[bytes, int, list[int]], int | None]
+
+
+class Fresh(NamedTuple):
+    """What a fork server has beside what a fresh process has, for its cells to undo: signals that are not as by default.
+
+    `forks_untold` says that nothing which was registered to be done after a fork has to be.
+    """
+
+    signals: tuple[int, ...]
+    forks_untold: bool
 
 
 STARTED: Final = codec.encode("started", Started())
@@ -127,12 +139,30 @@ def place_channels(parked: list[int]) -> None:
         os.close(descriptor)
 
 
-def make_ready(folder: str) -> None:
-    """Do what can be done before there is a slice, in a worker that is closed off. Raises OSError."""
-    os.chdir(folder)
-    _reset_signals()
+def keep_environment() -> None:
+    """Have of this process's environment what slices have of it. Libraries that were imported may have added to it."""
     for name in [name for name in os.environ if name not in ENVIRONMENT_KEPT]:
         del os.environ[name]
+
+
+def found_fresh(handlers: Handlers) -> Fresh:
+    """Return what is to be undone in cells of this process. Python itself ignores some signals, and a slice has it so."""
+    changed = (
+        number
+        for number in signal.valid_signals() - PYTHON_IGNORES
+        if signal.getsignal(number) not in (signal.SIG_DFL, None)
+    )
+    return Fresh(tuple(map(int, changed)), forks_untold=not handlers.are_needed)
+
+
+def make_ready(folder: str, fresh: Fresh) -> None:
+    """Do what can be done before there is a slice, in a worker that is closed off. Raises OSError."""
+    os.chdir(folder)
+    signal.set_wakeup_fd(-1)
+    for number in fresh.signals:
+        signal.signal(number, signal.SIG_DFL)
+    mask(NO_SIGNALS)
+    random.seed()
     _reseed_numpy()
 
 
@@ -152,16 +182,6 @@ def rehearse() -> None:
         os.environ.update(assign.environment)
         del os.environ["REHEARSAL"]
         there.send(STARTED)
-
-
-def _reset_signals() -> None:
-    """Have signals as a fresh process has them, but for SIGPIPE, which Python ignores: undo also what whoever started the node had ignored."""
-    signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - PYTHON_IGNORES:
-        if signal.getsignal(number) in (signal.SIG_DFL, None):
-            continue
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _reseed_numpy() -> None:

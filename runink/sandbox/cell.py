@@ -1,7 +1,7 @@
 """A cell: the two processes that wait for a slice, and what they do until it comes.
 
     first process (`init.py`)               worker
-    joins the cgroups
+    joins the cgroups, bounds both
     forks the worker                        waits for `go`: its ids, and the slice's channels
     waits until the root is changed         closes itself off (`isolation.py` 7 to 10)
     gives up its own privileges   <-------- says so
@@ -16,7 +16,6 @@ One that waits gets its assignment by the seat that came with `go`, and ends whe
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import traceback
 from typing import Final, NamedTuple, NoReturn
@@ -25,6 +24,7 @@ from runink.sandbox.birth import (
     EXIT_EXCEPTION,
     PARKED,
     Entry,
+    Fresh,
     be_slice,
     make_ready,
     place_channels,
@@ -36,6 +36,7 @@ from runink.sandbox.inner_protocol import (
     FROM_CELL,
     INNER_FIELDS,
     TO_CELL,
+    Fork,
     Sealed,
     Unborn,
 )
@@ -43,52 +44,56 @@ from runink.sandbox.isolation import (
     Progress,
     Rooms,
     Seals,
+    bound,
     close_off,
     seal_first,
     seal_worker,
 )
 from runink.sandbox.kernel import become_subreaper, name_process
 from runink.sandbox.log import describe
+from runink.sandbox.mounts import Tree
+from runink.sandbox.namespaces import forked
 from runink.sandbox.packets import Outbox, receive, understood
 
 LINK: Final = PARKED - 2  # where the cell's socket stays until the slice begins
-BELL: Final = PARKED - 3  # between first process and worker
+EAR: Final = PARKED - 3  # a pipe from the other of the two processes
+BELL: Final = PARKED - 4  # and one to it
 OUTFIT: Final = PARKED + 1  # and on: control, stdout, stderr, and the seat of one that waits
 OUTFIT_MAX: Final = 4
 STANDARD: Final = (0, 1, 2)  # the spawner's log, until the slice has its own
 
 
 class Plan(NamedTuple):
-    """A cell to be: of processes of its own if there are rooms, else this one.
+    """A cell to be: of processes of its own if there are seals, else this one.
 
-    `link` is its socket, `doors` are descriptors by which it joins its cgroups before there is a second process, `folder` is its working directory. One that
-    `waits` has no slice yet. `end_at` is for tests (`faults.py`).
+    `link` is its socket, `doors` are descriptors by which it joins its cgroups before there is a second process, `trees` those of the trees that `fork` names.
+    `end_at` is for tests (`faults.py`).
     """
 
     link: int
     doors: list[int]
-    rooms: Rooms | None
+    trees: list[int]
+    fork: Fork
     seals: Seals | None
-    folder: str
-    waits: bool
+    fresh: Fresh
     end_at: str
 
 
 def be_cell(plan: Plan, entry: Entry) -> NoReturn:
     """Be the cell. Signals are blocked. Never returns."""
-    link, doors, rooms, seals = plan[:4]
+    seals = plan.seals
     try:
-        for door in doors:
+        for door in plan.doors:
             os.write(door, b"0")
-        if rooms is None or seals is None:
+        if seals is None or not plan.fork.isolated:
             _be_plain(plan, entry)
-        first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        worker = os.fork()
+        bound()
+        to_first, to_worker = os.pipe(), os.pipe()
+        worker = forked(untold=plan.fresh.forks_untold)
         if worker:
-            second.close()
-            _be_first(worker, link, first, seals, Progress(step_of("first", plan.end_at)))
-        first.close()
-        _be_worker(plan, second, rooms, seals, entry)
+            progress = Progress(step_of("first", plan.end_at))
+            _be_first(worker, plan.link, (to_first[0], to_worker[1]), seals, progress)
+        _be_worker(plan, (to_worker[0], to_first[1]), seals, entry)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # into the spawner's log; that the cell has ended is told by whoever reaps it
     finally:
@@ -100,11 +105,12 @@ def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
     os.setsid()
     become_subreaper()
     name_process("runi-slice")
-    channel = _alone_with(plan.link, None, besides=STANDARD)
+    _alone_with({plan.link: LINK}, besides=STANDARD)
+    channel = socket.socket(fileno=LINK)
     outbox = Outbox(channel, FROM_CELL)
     outfit = _outfit(channel)
     try:
-        make_ready(plan.folder)
+        make_ready(plan.fork.folder, plan.fresh)
     except OSError as error:
         outbox.send(Unborn(0, describe(error)))
         os._exit(EXIT_EXCEPTION)
@@ -114,37 +120,36 @@ def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
 
 
 def _be_first(
-    worker: int, link: int, bell: socket.socket, seals: Seals, progress: Progress
+    worker: int, link: int, pipes: tuple[int, int], seals: Seals, progress: Progress
 ) -> NoReturn:
-    channel = _alone_with(link, bell.detach())
-    with socket.socket(fileno=BELL) as ours:
-        if ours.recv(1):
-            seal_first(seals, progress, kept=(LINK, BELL))
-            ours.send(b"s")
+    _alone_with({link: LINK, pipes[0]: EAR, pipes[1]: BELL})
+    if os.read(EAR, 1):
+        seal_first(seals, progress, kept=(LINK, EAR, BELL))
+        os.write(BELL, b"s")
     # Where the worker has ended instead, that is told as any other end.
-    be_init(worker, channel)
+    os.closerange(BELL, EAR + 1)
+    be_init(worker, LINK)
 
 
-def _be_worker(
-    plan: Plan, bell: socket.socket, rooms: Rooms, seals: Seals, entry: Entry
-) -> NoReturn:
+def _be_worker(plan: Plan, pipes: tuple[int, int], seals: Seals, entry: Entry) -> NoReturn:
     name_process("runi-slice")
-    trees = (tree.descriptor for tree in rooms.trees)
-    channel = _alone_with(plan.link, bell.detach(), besides=(*STANDARD, *trees))
+    fork = plan.fork
+    moved = {plan.link: LINK, pipes[0]: EAR, pipes[1]: BELL}
+    _alone_with(moved, besides=(*STANDARD, *plan.trees))
+    channel = socket.socket(fileno=LINK)
     outbox = Outbox(channel, FROM_CELL)
     progress = Progress(step_of("worker", plan.end_at))
     outfit = _outfit(channel)
     try:
-        close_off(rooms, progress, seals.network)
-        with socket.socket(fileno=BELL) as ours:
-            ours.send(b"r")
-            report = seal_worker(
-                seals, rooms.writable, progress, kept=(*STANDARD, LINK, BELL, *outfit)
-            )
-            make_ready(plan.folder)
-            if plan.waits:
-                rehearse()
-            is_first_sealed = bool(ours.recv(1))
+        close_off(_rooms(plan), progress, seals.network)
+        os.write(BELL, b"r")
+        kept = (*STANDARD, LINK, EAR, BELL, *outfit)
+        report = seal_worker(seals, fork.writable, progress, kept=kept)
+        make_ready(fork.folder, plan.fresh)
+        if fork.waits:
+            rehearse()
+        is_first_sealed = bool(os.read(EAR, 1))
+        os.closerange(BELL, EAR + 1)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
         outbox.send(Unborn(progress.step, describe(error)))
         os._exit(EXIT_EXCEPTION)
@@ -152,26 +157,28 @@ def _be_worker(
         os._exit(EXIT_EXCEPTION)  # and whoever reaps it tells
     place_channels(outfit[:3])
     outbox.send(Sealed(report))
-    if not plan.waits:
+    if not fork.waits:
         _await_slice(channel, channel, entry)
     with socket.socket(fileno=outfit[-1]) as seat:
         _await_slice(seat, channel, entry)
 
 
-def _alone_with(link: int, bell: int | None, *, besides: tuple[int, ...] = ()) -> socket.socket:
-    """Put the cell's sockets where no descriptor of a slice will be, and close everything that came by the fork."""
-    os.dup2(link, LINK, inheritable=False)
-    kept = {LINK, *besides}
-    if bell is not None:
-        os.dup2(bell, BELL, inheritable=False)
-        kept.add(BELL)
+def _rooms(plan: Plan) -> Rooms:
+    fork = plan.fork
+    trees = [Tree(*one) for one in zip(fork.targets, plan.trees, strict=True)]
+    return Rooms(trees, fork.links, fork.writable, fork.folder, fork.scratch_bytes)
+
+
+def _alone_with(moved: dict[int, int], *, besides: tuple[int, ...] = ()) -> None:
+    """Put what the cell speaks by where no descriptor of a slice will be, and close everything else that came by the fork."""
+    for descriptor, place in moved.items():
+        os.dup2(descriptor, place, inheritable=False)
     low = 0
-    for descriptor in sorted(kept):
+    for descriptor in sorted((*moved.values(), *besides)):
         if descriptor > low:  # an empty range is not understood as one
             os.closerange(low, descriptor)
         low = descriptor + 1
     os.closerange(low, 1 << 30)
-    return socket.socket(fileno=LINK)
 
 
 def _outfit(channel: socket.socket) -> list[int]:
@@ -194,8 +201,3 @@ def _await_slice(source: socket.socket, channel: socket.socket, entry: Entry) ->
     if packet is None:
         os._exit(EXIT_EXCEPTION)
     be_slice(packet, channel=channel, entry=entry)
-
-
-def block_signals() -> None:
-    """Keep signals back until the cell knows what to do with them."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())

@@ -33,8 +33,15 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
-from runink.sandbox.birth import PARKED, Entry, open_standard_streams
-from runink.sandbox.cell import Plan, be_cell, block_signals
+from runink.sandbox.birth import (
+    PARKED,
+    Entry,
+    Fresh,
+    found_fresh,
+    keep_environment,
+    open_standard_streams,
+)
+from runink.sandbox.cell import Plan, be_cell
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.faults import step_of
 from runink.sandbox.inner_protocol import (
@@ -47,10 +54,13 @@ from runink.sandbox.inner_protocol import (
     Root,
     Unforked,
 )
-from runink.sandbox.isolation import Progress, Rooms, Seals, prepared_seals
+from runink.sandbox.isolation import Progress, Seals, prepared_seals
 from runink.sandbox.kernel import (
+    ALL_SIGNALS,
+    NO_SIGNALS,
     become_subreaper,
     end_children,
+    mask,
     name_process,
     offer_to_oom_killer,
     reaped,
@@ -58,8 +68,7 @@ from runink.sandbox.kernel import (
     wake_on_signals,
 )
 from runink.sandbox.log import describe, log
-from runink.sandbox.mounts import Tree
-from runink.sandbox.namespaces import Child, cloned
+from runink.sandbox.namespaces import Child, Handlers, cloned, cloned_untold
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
 from runink.sandbox.protocol import NO_NETWORK, ForkServerReady, Preload
 from runink.sandbox.syscalls import (
@@ -96,6 +105,8 @@ class ForkServer:
             self._namespaces &= ~CLONE_NEWNET
         self._entry: Entry | None = None
         self._problem = ""
+        self._handlers = Handlers()
+        self._fresh = Fresh((), forks_untold=False)
         self._modules: dict[str, bool] = {}  # whether it could be imported
 
     def prepare(self, modules: Iterable[str]) -> None:
@@ -154,20 +165,20 @@ class ForkServer:
                 text = self._problem or "descriptors are missing"
                 self._outbox.send(Unforked(fork.cell, text))
                 return
-            block_signals()
+            mask(ALL_SIGNALS)  # until the cell knows what to do with them
             self._progress.at(4)
             flags = self._namespaces if fork.isolated else 0
-            child = cloned(flags | (CLONE_INTO_CGROUP if fork.born_in else 0), cgroup=group)
+            plan = Plan(link, doors, trees, fork, self._seals, self._fresh, self._end_at)
+            clone = cloned_untold if fork.isolated else cloned
+            child = clone(flags | (CLONE_INTO_CGROUP if fork.born_in else 0), cgroup=group)
             if not child.pid:
-                rooms = _rooms(fork, trees)
-                plan = Plan(link, doors, rooms, self._seals, fork.folder, fork.waits, self._end_at)
                 be_cell(plan, self._entry)
             self._progress.at(5)
             self._tell(fork.cell, child)
         except OSError as error:
             self._outbox.send(Unforked(fork.cell, describe(error)))
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            mask(NO_SIGNALS)
             close_all(descriptors)
 
     def _tell(self, cell: int, child: Child) -> None:
@@ -190,6 +201,8 @@ class ForkServer:
                 self._modules[module] = True
 
     def _say_ready(self) -> None:
+        keep_environment()
+        self._fresh = found_fresh(self._handlers)
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
         gc.collect()
         gc.freeze()
@@ -231,13 +244,6 @@ def _close_off(link: socket.socket) -> Seals | None:
     assert isinstance(root, Root)
     close_zygote_off(root, packet.descriptors)
     return prepared_seals(root.network)
-
-
-def _rooms(fork: Fork, descriptors: list[int]) -> Rooms | None:
-    if not fork.isolated:
-        return None
-    trees = [Tree(*one) for one in zip(fork.targets, descriptors, strict=True)]
-    return Rooms(trees, fork.links, fork.writable, fork.folder, fork.scratch_bytes)
 
 
 @contextlib.contextmanager

@@ -15,13 +15,19 @@ import contextlib
 import os
 import select
 import signal
-import socket
 from typing import Final, NoReturn
 
+from runink.sandbox import codec
 from runink.sandbox.birth import EXIT_EXCEPTION
-from runink.sandbox.inner_protocol import FROM_CELL, Worked
-from runink.sandbox.kernel import name_process, reaped, wake_on_signals
-from runink.sandbox.packets import Outbox
+from runink.sandbox.inner_protocol import Worked
+from runink.sandbox.kernel import (
+    mask,
+    name_process,
+    reaped,
+    signal_set,
+    signals_read,
+    signals_read_by,
+)
 
 FORWARDED: Final = (
     signal.SIGTERM,
@@ -32,40 +38,44 @@ FORWARDED: Final = (
     signal.SIGQUIT,
     signal.SIGCONT,
 )
+HEARD: Final = signal_set(signal.SIGCHLD, *FORWARDED)
 _POLL_MS: Final = 60_000  # only so that no wait is without end; every event wakes us
 
 
-def be_init(worker: int, link: socket.socket) -> NoReturn:
-    """Serve until the worker or the spawner has ended. Everything but the link is closed, and all signals are blocked, when it is called."""
+def be_init(worker: int, link: int) -> NoReturn:
+    """Serve until the worker or the spawner has ended. Everything but the link, a descriptor, is closed, and all signals are blocked, when it is called."""
     code = EXIT_EXCEPTION
     try:
         name_process("runi-init")
-        wakeup = wake_on_signals(signal.SIGCHLD, *FORWARDED)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        code = _serve(worker, link, wakeup)
+        signals = signals_read_by(HEARD)
+        mask(HEARD)
+        code = _serve(worker, link, signals)
     finally:
         os._exit(code)
 
 
-def _serve(worker: int, link: socket.socket, wakeup: int) -> int:
+def _serve(worker: int, link: int, signals: int) -> int:
     poll = select.poll()
-    poll.register(wakeup, select.POLLIN)
+    poll.register(signals, select.POLLIN)
     poll.register(link, select.POLLRDHUP)  # never read here: what comes is the worker's
-    outbox = Outbox(link, FROM_CELL)
     while True:  # ends with the worker or the spawner
-        # Before the first wait: the worker may have ended while signals were still blocked.
+        ready = dict(poll.poll(_POLL_MS))
+        if link in ready:
+            return EXIT_EXCEPTION
+        if signals not in ready:
+            continue
+        _forward(worker, signals_read(signals))
         for pid, status, utime_s, stime_s, maxrss_bytes in reaped():
             if pid == worker:
-                outbox.send(Worked(status, utime_s, stime_s, maxrss_bytes))
+                worked = Worked(status, utime_s, stime_s, maxrss_bytes)
+                with contextlib.suppress(
+                    OSError
+                ):  # the spawner is gone, and so is who would hear it
+                    os.write(link, codec.encode("worked", worked))
                 return _exit_code(status)
-        ready = dict(poll.poll(_POLL_MS))
-        if link.fileno() in ready:
-            return EXIT_EXCEPTION
-        if wakeup in ready:
-            _forward(worker, os.read(wakeup, 4096))
 
 
-def _forward(worker: int, numbers: bytes) -> None:
+def _forward(worker: int, numbers: list[int]) -> None:
     for number in numbers:
         if number in FORWARDED:
             with contextlib.suppress(ProcessLookupError):

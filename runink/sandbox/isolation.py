@@ -113,6 +113,11 @@ class Progress:
             end(step)
 
 
+def bound() -> None:
+    """Do step 12 for what both processes may ever have, in the first before there is a second. Raises OSError."""
+    privileges.drop_bounding_set()
+
+
 def close_off(rooms: Rooms, progress: Progress, network: str) -> None:
     """Do steps 7 to 10 in a worker that has its ids. Raises OSError."""
     progress.at(7)
@@ -206,7 +211,6 @@ def _holds(folder: str, paths: list[str]) -> bool:
 
 
 def _give_up(seals: Seals) -> None:
-    privileges.drop_bounding_set()
     privileges.become(OWN, OWN, groups_forbidden=not seals.has_groups)
     privileges.drop_capabilities()
 

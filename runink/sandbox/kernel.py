@@ -6,11 +6,13 @@ Everything here is a system call or a line of /proc; who may be killed is decide
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import signal
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterator
 
@@ -18,6 +20,11 @@ from runink.sandbox.syscalls import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, prctl
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 OOM_SCORE_ADJ = b"500"  # of 1000: before any service of the machine, after who offers itself fully
+_SIGSET_BYTES = 128  # glibc's sigset_t
+_SIGNALS_MAX = 64
+_SFD_CLOEXEC, _SFD_NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK
+_SIGINFO_BYTES = 128  # struct signalfd_siginfo, which begins with the number
+_LIBC = ctypes.CDLL(None, use_errno=True)
 SUN_PATH_MAX = 107  # bytes of a Unix socket's address, less the zero at the end
 
 
@@ -49,6 +56,43 @@ def wake_on_signals(*numbers: signal.Signals) -> int:
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(target, warn_on_full_buffer=False)
     return source
+
+
+def signal_set(*numbers: int) -> ctypes.Array[ctypes.c_char]:
+    """Return a set of signals for `mask` and `signals_read_by`, which a cell can use without making anything."""
+    bits = sum(1 << number - 1 for number in numbers)
+    return ctypes.create_string_buffer(bits.to_bytes(_SIGSET_BYTES, sys.byteorder), _SIGSET_BYTES)
+
+
+NO_SIGNALS = signal_set()
+ALL_SIGNALS = signal_set(*range(1, _SIGNALS_MAX + 1))
+
+
+def mask(blocked: ctypes.Array[ctypes.c_char]) -> None:
+    """Block exactly these signals. What Python has for it makes an object of each of 64 signals, in every cell anew."""
+    failed = _LIBC.pthread_sigmask(signal.SIG_SETMASK, blocked, None)
+    assert not failed, failed  # only for what is not a set
+
+
+def signals_read_by(wanted: ctypes.Array[ctypes.c_char]) -> int:
+    """Return a descriptor by which blocked signals can be read, by a first process too: it would ignore those that it does not block. Raises OSError."""
+    descriptor: int = _LIBC.signalfd(-1, wanted, _SFD_CLOEXEC | _SFD_NONBLOCK)
+    if descriptor < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"signalfd: {os.strerror(code)}")
+    return descriptor
+
+
+def signals_read(descriptor: int) -> list[int]:
+    """Return the numbers of the signals that have come, of the many at most a packet."""
+    try:
+        found = os.read(descriptor, _SIGNALS_MAX * _SIGINFO_BYTES)
+    except BlockingIOError:
+        return []
+    return [
+        int.from_bytes(found[at : at + 4], sys.byteorder)
+        for at in range(0, len(found), _SIGINFO_BYTES)
+    ]
 
 
 def children() -> list[int]:

@@ -14,12 +14,14 @@ import ctypes
 import os
 import signal
 import struct
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
-from runink.sandbox.syscalls import CLONE_NEWUSER, CLONE_PIDFD, call_locked
+from runink.sandbox.syscalls import CLONE_NEWUSER, CLONE_PIDFD, call_locked, fork
 
 IDS: Final = 1 << 16
 OWN: Final = 1000  # the user and group that a slice's code runs as, inside
+NEEDLESS: Final = frozenset({"threading", "logging", "concurrent.futures.thread", "random"})
 _CLONE_ARGS = struct.Struct("11Q")  # struct clone_args of linux/sched.h
 
 
@@ -36,23 +38,65 @@ class MapRefused(OSError):
 
 def cloned(flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGCHLD) -> Child:
     """Copy this process with `flags` (CLONE_NEW*, CLONE_PARENT, CLONE_INTO_CGROUP with the descriptor `cgroup`). Returns twice. Raises OSError."""
+    # What the interpreter does around os.fork: its locks, its idea of the main thread, the seeds of `random`.
+    ctypes.pythonapi.PyOS_BeforeFork()
+    try:
+        child = cloned_untold(flags, cgroup=cgroup, exit_signal=exit_signal)
+    except OSError:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        raise
+    if not child.pid:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return child
+
+
+def cloned_untold(flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGCHLD) -> Child:
+    """Do what `cloned` does without the interpreter's knowing: for a copy that runs little Python and nothing foreign, of a process that has one thread of Python's.
+
+    What is registered to be done after a fork touches a quarter of the pages that such a copy ever does.
+    """
     pidfd = ctypes.c_int(-1)
     packed = _CLONE_ARGS.pack(
         flags | CLONE_PIDFD, ctypes.addressof(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, cgroup
     )
     arguments = ctypes.create_string_buffer(packed, _CLONE_ARGS.size)
-    # What the interpreter does around os.fork: its locks, its idea of the main thread, the seeds of `random`.
-    ctypes.pythonapi.PyOS_BeforeFork()
-    try:
-        pid = call_locked("clone3", arguments, _CLONE_ARGS.size)
-    except OSError:
-        ctypes.pythonapi.PyOS_AfterFork_Parent()
-        raise
-    if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-        return Child(0, 0)
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
-    return Child(pid, pidfd.value)
+    pid = call_locked("clone3", arguments, _CLONE_ARGS.size)
+    return Child(pid, pidfd.value) if pid else Child(0, 0)
+
+
+class Handlers:
+    """What is registered to be done around a fork (`os.register_at_fork`), from here on. `names` are the modules that it is of.
+
+    Of the standard library it is locks, which nobody holds in a process of one thread, and seeds.
+    """
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        register = os.register_at_fork
+
+        def noting(**handlers: Callable[..., Any]) -> None:
+            self.names.update(str(one.__module__) for one in handlers.values())
+            register(**handlers)
+
+        vars(os)["register_at_fork"] = noting
+
+    @property
+    def are_needed(self) -> bool:
+        """Whether any of it is more than what a copy can do without that has its seeds from elsewhere."""
+        return not self.names <= NEEDLESS
+
+
+def forked(*, untold: bool) -> int:
+    """Copy this process, with C's own handlers; `untold` leaves out Python's (see `Handlers`). Returns twice. Raises OSError."""
+    if not untold:
+        return os.fork()
+    pid: int = fork()
+    if pid < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"fork: {os.strerror(code)}")
+    return pid
 
 
 class IdMap(NamedTuple):

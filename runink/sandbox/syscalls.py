@@ -91,6 +91,7 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 # Holds the interpreter's lock over the call: a clone must come back with the lock in both processes.
 _libc_locked: Final = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = _libc_locked.syscall.restype = ctypes.c_long
+fork: Final = _libc_locked.fork  # as C does it: with its handlers, without Python's
 # With its own types, and so without what `call` does beside: some options are asked for every capability.
 _numeric_prctl: Final = ctypes.CDLL(None, use_errno=True).prctl
 _numeric_prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)

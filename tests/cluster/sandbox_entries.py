@@ -146,6 +146,10 @@ def do_print(argument, _control, _descriptors):
     sys.stdout.write("without a line's end")
 
 
+def do_hooked(_argument, _control, _descriptors):
+    print(sys.modules["hooked"].forks)
+
+
 def do_started_program(_argument, _control, _descriptors):
     """Run a program, which must have our standard output and none of our other descriptors."""
     sys.stdout.flush()

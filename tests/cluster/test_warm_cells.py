@@ -6,7 +6,7 @@ import json
 
 import anyio
 import pytest
-from runink.sandbox.client import Exited
+from runink.sandbox.client import Exited, ForkServerReady
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
     World,
@@ -85,6 +85,18 @@ async def test_slices_in_cells_that_waited_draw_numbers_of_their_own(tmp_path):
     async with world_in(tmp_path, warm=2, preload=preload, path=path) as world:
         drawn = [json.loads((await in_a_warm_cell(world, "random", n))[1]) for n in range(3)]
     assert len({number for numbers in drawn for number in numbers}) == 6
+
+
+async def test_what_a_preloaded_module_registers_for_after_a_fork_is_done_in_slices(tmp_path):
+    (code_in(tmp_path) / "hooked.py").write_text(
+        "import os\nforks = []\nos.register_at_fork(after_in_child=lambda: forks.append(1))\n"
+    )
+    path = (*place_in(tmp_path).path, tmp_path / "code")
+    async with world_in(tmp_path, warm=1, preload=("hooked",), path=path) as world:
+        ready = await world.event(ForkServerReady)
+        assert ready.modules == ["hooked"]
+        _, stdout, _ = await world.ran("hooked")
+        assert stdout.strip() == "[1]"
 
 
 async def test_fifty_slices_with_cells_that_wait_leave_nothing_behind(tmp_path):
