@@ -111,7 +111,9 @@ class Confines:
         is_born_in = self._layout.join is Join.CLONE
         if is_born_in:
             group.let_in(ZYGOTE)
-        return Confine(group, self._watch(group, launch), is_born_in=is_born_in)
+        # Also without limits of its own: the herd's may come later.
+        watch = group.watch_oom() if self._layout.oom is Oom.SPAWNER else None
+        return Confine(group, watch, is_born_in=is_born_in)
 
     def take_in_zygote(self, pid: int) -> None:
         """Bring a fork server beneath our base: only from there may it clone into groups of ours. Raises OSError."""
@@ -122,19 +124,8 @@ class Confines:
 
     def limit(self, confine: Confine, launch: Launch) -> None:
         """Put a slice's limits in the place of those that its cell was made with. Raises OSError."""
-        if confine.watch is not None:
-            confine.watch.close()
-            confine.watch = None
         self._herd(launch)
         confine.group.limit(_limits(launch))
-        confine.watch = self._watch(confine.group, launch)
-
-    def _watch(self, group: Group, launch: Launch) -> OomWatch | None:
-        return group.watch_oom() if self._needs_watch(launch) else None
-
-    def _needs_watch(self, launch: Launch) -> bool:
-        is_limited = bool(launch.memory_bytes or launch.herd_memory_bytes)
-        return is_limited and self._layout.oom is Oom.SPAWNER
 
     def finish(self, confine: Confine) -> None:
         """Read what was used, when no process is left, and remove the cgroup."""

@@ -138,12 +138,7 @@ class WarmCells:
             herd_cpu_m=limits.herd_cpu_m,
             herd_memory_bytes=limits.herd_memory_bytes,
         )
-        cells = self.births.cells
-        cells.unwatch(cell)
-        try:
-            self._confines.limit(cell.confine, launch)
-        finally:
-            cells.watch(cell)
+        self._confines.limit(cell.confine, launch)
         return True
 
     def spoil(self, number: int) -> None:

@@ -198,6 +198,17 @@ async def test_a_slice_does_nothing_to_its_first_process(tmp_path):
         assert (exited.cause, exited.code) == ("exited", 3), "it was told, so it lived"
 
 
+async def test_a_limit_that_its_herd_gets_later_ends_a_slice_with_all_of_it(tmp_path):
+    async with world_in(tmp_path, entry="leak_entries:main") as world:
+        grown = await world.launch("parent of a hog", "early")
+        assert await line_of(grown.stdout) == "grown"
+        assert (await world.ran("nothing", "later", herd_memory_bytes=64 << 20))[0].code == 0
+        grown.control.send(b"go")
+        exited = await world.exited("early")
+        assert (exited.cause, exited.signal) == ("oom", signal.SIGKILL)
+        grown.close()
+
+
 async def test_when_the_spawner_is_killed_nothing_of_it_is_left(tmp_path):
     """The kernel ends all processes of a namespace whose first one is gone; nobody has to be asked."""
     async with running_spawner(place_in(tmp_path), agent="test") as spawner:
