@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runink.sandbox.kernel import address_of, peer_ids
-from runink.sandbox.log import log
+from runink.sandbox.log import describe, log
 from runink.sandbox.packets import Outbox
 from runink.sandbox.protocol import TO_AGENT
 
@@ -51,6 +51,7 @@ class Door:
         self._file = _identity(path)
         self._connections: dict[int, Connection] = {}
         self._last = 0
+        self._spare = _spare()
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._connections.values()))
@@ -65,6 +66,9 @@ class Door:
                 link, _ = self.listening.accept()
             except BlockingIOError:
                 return
+            except OSError as error:
+                self._turn_away(error)
+                return
             strangers = len(self._connections) - (self.agent is not None)
             user, _ = peer_ids(link)
             if user != os.geteuid() or strangers >= STRANGERS_MAX:
@@ -74,6 +78,17 @@ class Door:
             link.setblocking(False)
             self._last += 1
             self._connections[self._last] = Connection(self._last, link, now_s=now_s)
+
+    def _turn_away(self, error: OSError) -> None:
+        """Close the connection of who cannot be let in for want of descriptors: left waiting, they would have us look again at once, for ever."""
+        log("connection not taken", problem=describe(error))
+        spare, self._spare = self._spare, -1
+        with contextlib.suppress(
+            OSError
+        ):  # they have gone, or there still is no descriptor: the loop comes back
+            os.close(spare)
+            self.listening.accept()[0].close()
+            self._spare = _spare()
 
     def expired(self, *, now_s: float) -> list[Connection]:
         """Return the strangers that had time enough to say who they are."""
@@ -113,6 +128,8 @@ class Door:
     def close(self) -> None:
         """Let nobody in any more, take our socket away (not that of a successor), and part from everyone."""
         self.listening.close()
+        with contextlib.suppress(OSError):
+            os.close(self._spare)
         if self._file is not None and _identity(self._path) == self._file:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)  # noqa: PTH108 - pathlib is 2 MB that the spawner does not need
@@ -133,6 +150,11 @@ def listen(path: str) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _spare() -> int:
+    """Return a descriptor that is only held so that it can be given up."""
+    return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _identity(path: str) -> tuple[int, int] | None:
