@@ -24,7 +24,7 @@ def main(job: bytes, control: int, descriptors: list[int]) -> int | None:
         if not os.fork():
             os.read(control, 1)
             _take_memory()
-        print("grown", flush=True)
+        os.write(1, b"grown\n")
         signal.pause()  # nothing of its own ends it
     if job == b"stubborn":
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
