@@ -42,6 +42,8 @@ from runink.sandbox.walls import Walls
 
 NOT_PREPARED = "slice_not_prepared"
 NOT_SHOWN = "slice_not_shown"
+EXHAUSTED = "node_exhausted"  # of descriptors, memory, id ranges: a while later there may be some again
+SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC}
 STDOUT, STDERR = 1, 2  # their places in a slice's outfit: control, stdout, stderr
 
 
@@ -75,7 +77,8 @@ class Births:
         try:
             cell = self.make(record.launch, record.meant, record.owner, nursery)
         except OSError as error:
-            self._told.refuse(record, NOT_SHOWN, describe(error))
+            code = EXHAUSTED if error.errno in SCARCE else NOT_SHOWN
+            self._told.refuse(record, code, describe(error))
             return
         if cell is not None:
             cell.outfit, record.outfit = record.outfit, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -67,6 +68,14 @@ def test_what_cannot_be_shown_refuses_its_own_launch_only(
     world.turn()
     assert world.forks() == ["a"]
     assert killed == []
+
+
+@pytest.mark.parametrize("why", [errno.EMFILE, errno.ENOMEM, errno.EAGAIN])
+def test_what_there_is_none_of_for_now_is_told_apart(world, walls, agent, fork_server, why):
+    walls.failing, walls.why = "claim", why
+    number = launch(agent, "a")
+    world.turn()
+    assert answer(agent, number).code == "node_exhausted"
 
 
 def test_what_is_too_much_for_a_packet_refuses_its_own_launch_only(world, agent, fork_server):
