@@ -74,6 +74,11 @@ def parse_duration(text: str) -> int:
     return _parse(text, _MILLISECONDS, "a duration", "250ms, 30s, 5m or 1h")
 
 
+def format_seconds(seconds: float) -> str:
+    """Say how long something was allowed to take: `60 s`, `0.25 s`, `5,400 s`; a millisecond is the finest that can be asked for."""
+    return f"{seconds:,.3f}".rstrip("0").rstrip(".") + " s"
+
+
 def format_bytes(size_bytes: int) -> str:
     """Say a size to a person: `9 KB`, `1.2 GB`; powers of ten, as disks and files are sold."""
     amount = float(size_bytes)

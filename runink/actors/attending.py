@@ -29,9 +29,9 @@ from runink.observe.log_pace import Pace
 from runink.observe.slice_logs import LineSplitter, Stream
 from runink.runs.records import Exit, Printed, SliceRecord, SliceState
 from runink.sandbox.client import LaunchedSlice, Spawner
+from runink.sandbox.protocol import GRACE_S
 from runink.wire.channel import Channel
 
-GRACE_S: Final = 3.0  # for a slice that is told to end
 READ_BYTES: Final = (
     32 << 10
 )  # half of a pipe: a turn of a few milliseconds, if all of it is line ends

@@ -6,6 +6,7 @@ import anyio
 
 from runink.runs.records import Exit
 from runink.sandbox.client import Exited, Spawner
+from runink.sandbox.protocol import UNCOUNTED
 
 
 class Exits:
@@ -42,6 +43,9 @@ class Exits:
             oom_kills=event.oom_kills,
             processes_refused=event.processes_refused,
             throttled_s=event.throttled_s,
+            voluntary_switches=_counted(event.voluntary_switches),
+            involuntary_switches=_counted(event.involuntary_switches),
+            wall_time_s=event.wall_time_s,
         )
 
     def forget(self, name: str) -> None:
@@ -50,6 +54,10 @@ class Exits:
 
     def _word(self, name: str) -> _Word:
         return self._words.setdefault(name, _Word())
+
+
+def _counted(number: int) -> int | None:
+    return None if number == UNCOUNTED else number
 
 
 class _Word:

@@ -69,6 +69,7 @@ class _Tallies:
         self.launches = _totals("slice", ("launches",), (*_PAIR, "outcome"))
         self.exits = _totals("slice", ("exits",), (*_PAIR, "cause"))
         self.ended = _totals("slice", ("cpu_seconds", "wall_seconds"), _PAIR)
+        self.switches = _totals("slice", ("context_switches",), (*_PAIR, "kind"))
         self.peaks = Tally(("runink_slice_memory_peak_bytes",), _PAIR, grow=max)
 
     def readings(self) -> Iterator[Reading]:
@@ -156,6 +157,7 @@ class SliceMeter:
         self._tallies.exits.add((*self.labels, found.cause), 1, now_s=now_s)
         self._tallies.ended.add(self.labels, found.cpu_s, found.wall_s, now_s=now_s)
         self._tallies.peaks.add(self.labels, found.memory_bytes_max, now_s=now_s)
+        self._count_switches(found, now_s)
         self._is_first_of_cgroup = False  # an end is told once, also of what was adopted
         self.used(
             CgroupFigures(
@@ -168,6 +170,15 @@ class SliceMeter:
                 written_bytes=found.written_bytes,
             )
         )
+
+    def _count_switches(self, found: Exit, now_s: float) -> None:
+        kinds = (
+            ("voluntary", found.voluntary_switches),
+            ("involuntary", found.involuntary_switches),
+        )
+        for kind, count in kinds:
+            if count is not None:
+                self._tallies.switches.add((*self.labels, kind), count, now_s=now_s)
 
     def _count_edge(self, edge: EdgeFacts, now_s: float) -> None:
         grown = (_growth(0, told) for told in (edge.rows, edge.batches, edge.bytes))

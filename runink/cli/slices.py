@@ -20,7 +20,14 @@ from runink.clients.run_requests import Used
 from runink.dag import Limit
 from runink.jobs import Failed
 from runink.names import SliceId
-from runink.quantities import counted, format_bytes, format_cpu, format_mebibytes, format_memory
+from runink.quantities import (
+    counted,
+    format_bytes,
+    format_cpu,
+    format_mebibytes,
+    format_memory,
+    format_seconds,
+)
 from runink.runs.limits import limits_met
 from runink.runs.records import Exit, Printed, SliceRecord
 from runink.runs.traces import Span, span_of
@@ -62,7 +69,7 @@ def list_(run_id: str, output: str, state: Path | None) -> None:
     for one in found:
         isolation = one.sealed.get("isolation", "-")
         node = f"{one.node or '-'}  isolation {isolation:<5}"
-        told = _used(one.exit) if one.exit else ""
+        told = _totals(one.exit) if one.exit else ""
         if one.slice in used:
             told = _uses(used[one.slice])
         click.echo(f"{one.slice:<{names}}  {one.state.value:<10} {node}  {told}".rstrip())
@@ -140,6 +147,9 @@ def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[st
     if record.exit is not None:
         yield "ended", _ended(record.exit)
         yield "used", _used(record.exit)
+        switches = _switches(record.exit)
+        if switches:
+            yield "switches", switches
     elif used is not None:
         yield "used", _uses(used)
     if record.printed.lines:
@@ -159,7 +169,20 @@ def _span(record: SliceRecord) -> Span:
 
 def _ended(found: Exit) -> str:
     how = f"signal {found.signal}" if found.signal else f"code {found.code}"
-    return f"{found.cause} with {how}, after {found.wall_s:.1f} s"
+    allowed = f", allowed {format_seconds(found.wall_time_s)}" if found.wall_time_s else ""
+    return f"{found.cause} with {how}, after {found.wall_s:.1f} s{allowed}"
+
+
+def _switches(found: Exit) -> str:
+    """Say how often its threads were taken off their cores, if anybody counted that."""
+    waits, forced = found.voluntary_switches, found.involuntary_switches
+    return "" if waits is None or forced is None else f"{waits:,} voluntary, {forced:,} involuntary"
+
+
+def _totals(found: Exit) -> str:
+    """Say all that it used in one line."""
+    switches = _switches(found)
+    return f"{_used(found)}, switches {switches}" if switches else _used(found)
 
 
 def _used(found: Exit) -> str:

@@ -233,6 +233,8 @@ def document(view: RunView) -> dict[str, Any]:
                 "pid": one.pid,
                 "cpu_seconds": round(one.exit.cpu_s, 3) if one.exit else 0.0,
                 "memory_bytes_max": one.exit.memory_bytes_max if one.exit else 0,
+                "voluntary_switches": one.exit.voluntary_switches if one.exit else None,
+                "involuntary_switches": one.exit.involuntary_switches if one.exit else None,
                 "isolation": one.sealed.get("isolation"),
             }
             for one in view.slices

@@ -113,6 +113,7 @@ METRICS: Final = _table(
     ("runink_slice_exits_total", "counter", "Slices that ended, by how their processes ended.", "herd pipeline cause"),
     ("runink_slice_cpu_seconds_total", "counter", "Processor time of slices that ended.", "herd pipeline"),
     ("runink_slice_wall_seconds_total", "counter", "How long slices that ended had run.", "herd pipeline"),
+    ("runink_slice_context_switches_total", "counter", "Context switches of slices that ended: of each slice's own process and of what that waited for, by whether it gave up its core or had to.", "herd pipeline kind"),
     ("runink_slice_memory_peak_bytes", "gauge", "The most memory that a slice that ended has had.", "herd pipeline"),
     ("runink_cgroup_memory_bytes", "gauge", "What the cgroups of running slices hold in memory.", "herd pipeline"),
     ("runink_cgroup_pids", "gauge", "How many processes and threads are in the cgroups of running slices.", "herd pipeline"),

@@ -8,6 +8,7 @@ from typing import Final
 
 from runink.errors import Refused, Unavailable, WireError, from_wire
 from runink.jobs import Failed
+from runink.quantities import format_seconds
 from runink.runs.limits import OUT_OF_MEMORY, limits_met, memory_met
 from runink.runs.records import ATTEMPTS_MAX, Failure, SliceRecord, SliceState
 
@@ -30,6 +31,8 @@ def may_pass(record: SliceRecord) -> bool:
     if not record.state.is_over or record.state is SliceState.SUCCEEDED:
         return True
     if record.attempt >= ATTEMPTS_MAX:
+        return False
+    if record.state is SliceState.FAILED and _is_out_of_time(record):
         return False
     if record.state in (SliceState.LOST, SliceState.CANCELLED):
         return True
@@ -54,7 +57,7 @@ def is_refusal(record: SliceRecord) -> bool:
 
 
 def failure_of(records: Iterable[SliceRecord]) -> Failure | None:
-    """Return the failure that caused the others: the first by itself, else a killed or lost slice, else whatever there is."""
+    """Return the failure that caused the others: the first by itself or out of its time, else a killed or lost slice, else whatever there is."""
     bad = [
         record
         for record in records
@@ -70,6 +73,8 @@ def _weight(record: SliceRecord) -> int:
     report = record.report
     if record.state is SliceState.CANCELLED:
         return 4
+    if _is_out_of_time(record):
+        return 0
     if isinstance(report, Failed):
         if report.error.code == "cancelled":
             return 3
@@ -79,7 +84,7 @@ def _weight(record: SliceRecord) -> int:
 
 def _told(record: SliceRecord) -> Failure:
     report = record.report
-    if isinstance(report, Failed):
+    if isinstance(report, Failed) and not _is_out_of_time(record):
         return Failure(
             report.error,
             slice=record.slice,
@@ -97,8 +102,13 @@ def _told(record: SliceRecord) -> Failure:
     )
 
 
+def _is_out_of_time(record: SliceRecord) -> bool:
+    """Say whether a slice was told to end because it ran for too long: what it reported on its way out is a consequence of that."""
+    return record.exit is not None and record.exit.cause == "timeout"
+
+
 def _exit_error(record: SliceRecord) -> WireError:
-    """Say how a slice ended that did not report."""
+    """Say how a slice ended that did not report, or was out of its time."""
     name = f"slice {record.slice}"
     if record.state is SliceState.LOST:
         text = f"{name} was lost with its node {record.node or '(none)'}"
@@ -110,7 +120,7 @@ def _exit_error(record: SliceRecord) -> WireError:
         return WireError("Refused", "cancelled", f"{name} was stopped", "")
     match found.cause:
         case "timeout":
-            text = f"{name} was still running after {found.wall_s:.0f} s and was ended"
+            text = f"{name} timed out after {format_seconds(found.wall_time_s or found.wall_s)}"
             return WireError("Refused", "wall_time", text, "allow it more with --timeout")
         case "oom":
             text = f"{name} ran out of memory and was ended, with all that it had started: it {memory_met(record)}"

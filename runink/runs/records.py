@@ -88,6 +88,8 @@ class Exit(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a slice's process ended. `cause` is exited, signalled, killed (asked for), timeout, oom, lost or unborn; sizes in bytes, times in seconds.
 
     `oom_kills` and `processes_refused` say how often a limit was met, `throttled_s` for how long it waited for its share of the cores.
+    Context switches are those of the slice's own process and of what that waited for, nothing where nobody counted them. `wall_time_s` is what it was
+    allowed, 0 without a limit.
     """
 
     cause: str
@@ -101,6 +103,9 @@ class Exit(msgspec.Struct, frozen=True, omit_defaults=True):
     oom_kills: int = 0
     processes_refused: int = 0
     throttled_s: float = 0.0
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    wall_time_s: float = 0.0
 
 
 class Printed(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -68,6 +68,8 @@ Deaths
                             then is `exited` told
     a descendant of a       it becomes the first process's child and is reaped.  Plain: it becomes the slice's child, however often it forked and
     slice loses its parent  called setsid, because each plain slice is a subreaper
+    nobody, but a slice     SIGTERM to its worker, GRACE_S later SIGKILL to its first process, by the spawner's own clock.  Its cause is `timeout`, however it ended by then.
+    is out of its time      A slice that the agent stops goes the same way, by the agent's clock
     agent and spawner       as spawner
     all at once             as spawner.  Plain: slices go on until they notice the end of their control socket
 

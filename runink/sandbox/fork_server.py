@@ -186,8 +186,8 @@ class ForkServer:
         os.close(child.pidfd)
 
     def _reap(self) -> None:
-        for pid, status, utime_s, stime_s, maxrss_bytes in reaped():
-            self._outbox.send(Ended(pid, status, utime_s, stime_s, maxrss_bytes))
+        for child in reaped():
+            self._outbox.send(Ended(*child))
 
     def _import(self, modules: Iterable[str]) -> None:
         for module in modules:

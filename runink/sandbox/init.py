@@ -65,14 +65,14 @@ def _serve(worker: int, link: int, signals: int) -> int:
         if signals not in ready:
             continue
         _forward(worker, signals_read(signals))
-        for pid, status, utime_s, stime_s, maxrss_bytes in reaped():
-            if pid == worker:
-                worked = Worked(status, utime_s, stime_s, maxrss_bytes)
+        for child in reaped():
+            if child.pid == worker:
+                worked = Worked(*child[1:])
                 with contextlib.suppress(
                     OSError
                 ):  # the spawner is gone, and so is who would hear it
                     os.write(link, codec.encode("worked", worked))
-                return _exit_code(status)
+                return _exit_code(worked.status)
 
 
 def _forward(worker: int, numbers: list[int]) -> None:

@@ -33,6 +33,8 @@ from runink.sandbox.protocol import (
     PROBLEM,
     SEALED,
     SECONDS,
+    SWITCHES,
+    UNCOUNTED,
     ForkServerReady,
     Preload,
 )
@@ -107,10 +109,14 @@ class Unborn(NamedTuple):
 
 
 class Worked(NamedTuple):
+    """The fields but for the pid are those of `kernel.Reaped`, as are those of `Ended`."""
+
     status: int
     utime_s: float
     stime_s: float
     maxrss_bytes: int
+    voluntary_switches: int
+    involuntary_switches: int
 
 
 class Ended(NamedTuple):
@@ -119,6 +125,8 @@ class Ended(NamedTuple):
     utime_s: float
     stime_s: float
     maxrss_bytes: int
+    voluntary_switches: int = UNCOUNTED
+    involuntary_switches: int = UNCOUNTED
 
 
 TO_FORK_SERVER: dict[str, type] = {"root": Root, "fork": Fork, "preload": Preload}
@@ -174,6 +182,8 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
         "utime_s": SECONDS,
         "stime_s": SECONDS,
         "maxrss_bytes": BYTES,
+        "voluntary_switches": SWITCHES,
+        "involuntary_switches": SWITCHES,
     },
     Ended: {
         "pid": PID,
@@ -181,5 +191,7 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
         "utime_s": SECONDS,
         "stime_s": SECONDS,
         "maxrss_bytes": BYTES,
+        "voluntary_switches": SWITCHES,
+        "involuntary_switches": SWITCHES,
     },
 }

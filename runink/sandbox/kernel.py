@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from runink.sandbox.syscalls import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, prctl
 
@@ -143,8 +144,23 @@ def end_children(*, within_s: float) -> int:
         signal.sigtimedwait((signal.SIGCHLD,), min(patience_s, 1.0))
 
 
-def reaped() -> Iterator[tuple[int, int, float, float, int]]:
-    """Reap every child that has ended: pid, status, processor seconds in user and system mode, most resident bytes."""
+class Reaped(NamedTuple):
+    """What wait4 says of a child that has ended: its status, and what it used together with those of its own children that it had waited for.
+
+    Context switches are voluntary where a thread waited for something, involuntary where it had to give up its core.
+    """
+
+    pid: int
+    status: int
+    utime_s: float
+    stime_s: float
+    maxrss_bytes: int
+    voluntary_switches: int
+    involuntary_switches: int
+
+
+def reaped() -> Iterator[Reaped]:
+    """Reap every child that has ended."""
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -152,7 +168,15 @@ def reaped() -> Iterator[tuple[int, int, float, float, int]]:
             return
         if not pid:
             return
-        yield pid, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss << 10
+        yield Reaped(
+            pid,
+            status,
+            usage.ru_utime,
+            usage.ru_stime,
+            usage.ru_maxrss << 10,
+            usage.ru_nvcsw,
+            usage.ru_nivcsw,
+        )
 
 
 def sealed(content: bytes) -> int:

@@ -3,6 +3,7 @@
 Rules
 - A launch is answered once: `launched`, or `refused`.  It is refused when it is killed before its start, when the fork server dies over
   it, and when it takes too long; where its connection is gone nobody is answered, and the slice is killed and forgotten.
+- A slice that is out of its wall time is told so by SIGTERM, and killed GRACE_S later, whether an agent is there or not.  However it ends by then, it was out of its time.
 - A slice is killed by the pidfd of its cell's first process; the kernel then ends all that is in its pid namespace.  What plain slices leave becomes our children.
 - Strangers among our children (neither the fork server nor a cell's first process) can only come from plain slices that have ended, so all of them
   are killed.  `exited` is told when none is left: slices that end at the same time wait for each other's.
@@ -46,6 +47,7 @@ LAUNCH_S = (
 SURVIVOR_S = (
     5.0  # how long a slice's last processes may take to die of SIGKILL before they are reported
 )
+TIMEOUT = "timeout"  # a cause
 PIDFD = 3  # its place among the kept descriptors: control, stdout, stderr, pidfd
 
 
@@ -127,7 +129,7 @@ class Lives:
         self.births.look_again(now_s=now_s)
         self.networks.give_up(now_s=now_s)
         for record in self.register.overdue(now_s=now_s):
-            self.end(record, "timeout")
+            self._out_of_time(record)
         unanswered = self.register.oldest_unanswered()
         if unanswered is not None and unanswered.since_s + LAUNCH_S <= now_s:
             self.births.kill(unanswered)
@@ -164,6 +166,13 @@ class Lives:
         if record.state is State.FORKING:
             self.births.kill(record)
         self.signal(record, signal.SIGKILL)
+
+    def _out_of_time(self, record: Record) -> None:
+        """Tell a slice to end; by force if it was told before. One whose end is on the way to us has ended by itself."""
+        if record.cause:
+            self.end(record, TIMEOUT)
+        elif self.signal(record, signal.SIGTERM):
+            record.cause = TIMEOUT
 
     def signal(self, record: Record, number: int) -> bool:
         """Send a signal to the slice's first process. False if it does not run."""
@@ -261,8 +270,12 @@ class Lives:
         if self.births.keeps(pid, ended, now_s=now_s):
             return
         worked = self.births.ended(pid, now_s=now_s)
-        told = ended if worked is None else Ended(pid, *worked)
-        self.register.first_ended(pid, told, now_s=now_s)
+        if worked is not None:
+            ended = Ended(pid, *worked)
+        elif ended is not None and self._walls is not None:
+            # It is the first process's own: who ends by force with that is reaped by nobody, and counted for nobody.
+            ended = Ended(*ended[:-2])
+        self.register.first_ended(pid, ended, now_s=now_s)
 
     def _fork_server_lost(self, nursery: Nursery, text: str, now_s: float) -> None:
         log("fork server lost", problem=text, network=nursery.network)

@@ -54,6 +54,8 @@ READ_ONLY = "ro"
 READ_WRITE = "rw"
 ENVIRONMENT_MAX = 200  # names
 WALL_TIME_S_MAX = 366 * 86_400.0
+GRACE_S = 3.0  # from SIGTERM to the end by force, of a slice that is out of its wall time and of one that the agent stops
+UNCOUNTED = -1  # of context switches: nobody knows how many there were
 MODULES_MAX = 64
 PRELOADABLE = ("numpy", "pyarrow", "polars", "duckdb", "msgspec")  # and what lies beneath them
 CUT_MAX = 4000  # characters of a problem that is told; the log has all of it
@@ -204,6 +206,10 @@ class Exited(NamedTuple):
     Times and memory are those of all its processes where it had a cgroup that counts them, else of the worker and of what that waited for. `oom_kills` and
     `processes_refused` say how often a limit was met, `throttled_s` for how long it had to wait for its share of the cores. `survivors` counts processes that even SIGKILL did not
     end within the spawner's patience (in the kernel, waiting for a device); it is 0 but for a broken disk.
+
+    No cgroup counts context switches, so these are always those of the worker and of what that waited for.  A worker that ends by force with its cell is reaped
+    by nobody: its context switches are UNCOUNTED, and without a cgroup times and memory are the first process's.
+    `wall_time_s` is what the slice was allowed, as in `Launch`; one that is out of it is told to end, and ends within GRACE_S of that.
     """
 
     slice: str
@@ -213,6 +219,8 @@ class Exited(NamedTuple):
     signal: int
     utime_s: float
     stime_s: float
+    voluntary_switches: int
+    involuntary_switches: int
     memory_bytes_max: int
     read_bytes: int
     written_bytes: int
@@ -220,6 +228,7 @@ class Exited(NamedTuple):
     processes_refused: int
     throttled_s: float
     wall_s: float
+    wall_time_s: float
     survivors: int
 
 
@@ -267,6 +276,8 @@ PID = whole(1, 1 << 22)
 ATTEMPT = whole(0, 1 << 31)
 SECONDS = number(0, 1e12)
 BYTES = whole(0, 1 << 62)
+SWITCHES = whole(UNCOUNTED, 1 << 62)
+WALL_TIME = number(0, WALL_TIME_S_MAX)
 PATH = text(4096)
 NUMBER = whole(0, 1 << 53)  # of a place, or of a cell
 CPU_M = whole(0, 1 << 31)
@@ -286,7 +297,7 @@ FIELDS: dict[type, dict[str, Check]] = {
         "herd": text(100),
         "cwd": PATH,
         "environment": ENVIRONMENT,
-        "wall_time_s": number(0, WALL_TIME_S_MAX),
+        "wall_time_s": WALL_TIME,
         "pipes": whole(0, DATA_DESCRIPTORS_MAX),
         "binds": pairs(BINDS_MAX, 4096),
         "cpu_m": CPU_M,
@@ -314,7 +325,7 @@ FIELDS: dict[type, dict[str, Check]] = {
         "slice": SLICE_NAME,
         "attempt": ATTEMPT,
         "cell": NUMBER,
-        "wall_time_s": number(0, WALL_TIME_S_MAX),
+        "wall_time_s": WALL_TIME,
     },
     Signal: {"slice": SLICE_NAME, "signal": whole(1, 64)},
     Kill: {"slice": SLICE_NAME},
@@ -346,6 +357,8 @@ FIELDS: dict[type, dict[str, Check]] = {
         "signal": whole(0, 64),
         "utime_s": SECONDS,
         "stime_s": SECONDS,
+        "voluntary_switches": SWITCHES,
+        "involuntary_switches": SWITCHES,
         "memory_bytes_max": BYTES,
         "read_bytes": BYTES,
         "written_bytes": BYTES,
@@ -353,6 +366,7 @@ FIELDS: dict[type, dict[str, Check]] = {
         "processes_refused": BYTES,
         "throttled_s": SECONDS,
         "wall_s": SECONDS,
+        "wall_time_s": WALL_TIME,
         "survivors": whole(0, 1 << 22),
     },
     ForkServerReady: {

@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeVar
 from runink.sandbox.cgroups import Events, Usage
 from runink.sandbox.inner_protocol import Ended
 from runink.sandbox.packets import close_all
-from runink.sandbox.protocol import SLICES_MAX, Exited, Launch, Listed
+from runink.sandbox.protocol import GRACE_S, SLICES_MAX, Exited, Launch, Listed
 
 N = TypeVar("N", int, float)
 DEADLINES_SPARE = 256  # of slices that have ended, before they are looked for
@@ -43,6 +43,15 @@ class Asker(NamedTuple):
 
     connection: int
     request: int
+
+
+class Deadline(NamedTuple):
+    """When a running slice is out of its wall time, or in the end of its grace."""
+
+    due_s: float
+    name: str
+    pid: int
+    is_last: bool
 
 
 class Record:
@@ -132,6 +141,8 @@ class Record:
             signal=number,
             utime_s=_counted(self.used.cpu_user_s, usage.utime_s),
             stime_s=_counted(self.used.cpu_system_s, usage.stime_s),
+            voluntary_switches=usage.voluntary_switches,
+            involuntary_switches=usage.involuntary_switches,
             memory_bytes_max=_counted(self.used.memory_bytes_peak, usage.maxrss_bytes),
             read_bytes=self.used.read_bytes or 0,
             written_bytes=self.used.written_bytes or 0,
@@ -139,6 +150,7 @@ class Record:
             processes_refused=self.met.pids_refused,
             throttled_s=self.met.cpu_throttled_s,
             wall_s=round(self.wall_s, 6),
+            wall_time_s=self.launch.wall_time_s,
             survivors=self.survivors,
         )
 
@@ -152,7 +164,7 @@ class Register:
         self._forking: dict[str, Record] = {}  # in the order of the forks
         self._ending: dict[str, Record] = {}
         self._waiting: deque[Record] = deque()
-        self._deadlines: list[tuple[float, str, int]] = []
+        self._deadlines: list[Deadline] = []
 
     def __iter__(self) -> Iterator[Record]:
         return iter(list(self._records.values()))
@@ -226,7 +238,8 @@ class Register:
         record.state, record.pid, record.since_s = State.RUNNING, pid, now_s
         self._running[pid] = record
         if record.launch.wall_time_s:
-            heapq.heappush(self._deadlines, (now_s + record.launch.wall_time_s, name, pid))
+            deadline = Deadline(now_s + record.launch.wall_time_s, name, pid, is_last=False)
+            heapq.heappush(self._deadlines, deadline)
             if self.deadline_count > DEADLINES_SPARE + 2 * len(self._running):
                 self._deadlines = list(filter(self._is_running, self._deadlines))
                 heapq.heapify(self._deadlines)
@@ -258,10 +271,10 @@ class Register:
             held.clear()
 
     def next_deadline_s(self) -> float | None:
-        """Return when the next slice runs out of its wall time."""
+        """Return when the next slice runs out of its wall time, or of its grace."""
         while self._deadlines:
             if self._is_running(self._deadlines[0]):
-                return self._deadlines[0][0]
+                return self._deadlines[0].due_s
             heapq.heappop(self._deadlines)
         return None
 
@@ -270,18 +283,22 @@ class Register:
         """How many wall times are kept: those of slices that have ended too, but never many of them."""
         return len(self._deadlines)
 
-    def _is_running(self, deadline: tuple[float, str, int]) -> bool:
-        _, name, pid = deadline
-        record = self._running.get(pid)
-        return record is not None and record.name == name
+    def _is_running(self, deadline: Deadline) -> bool:
+        record = self._running.get(deadline.pid)
+        return record is not None and record.name == deadline.name
 
     def overdue(self, *, now_s: float) -> Iterator[Record]:
-        """Yield, once, each running slice that is out of its wall time."""
+        """Yield each running slice that is out of its wall time, and once more if it still runs GRACE_S after it was yielded."""
         while True:
             due_s = self.next_deadline_s()
             if due_s is None or due_s > now_s:
                 return
-            yield self._running[heapq.heappop(self._deadlines)[2]]
+            deadline = heapq.heappop(self._deadlines)
+            if not deadline.is_last:
+                # From now on and not from when it was due: whoever is late with the first word must not say the last one in the same breath.
+                again = deadline._replace(due_s=now_s + GRACE_S, is_last=True)
+                heapq.heappush(self._deadlines, again)
+            yield self._running[deadline.pid]
 
 
 def _counted(by_cgroup: N | None, by_wait: N) -> N:

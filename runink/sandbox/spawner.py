@@ -119,9 +119,8 @@ class Loop:
         numbers = os.read(self._wakeup, 4096)
         if signal.SIGTERM in numbers:
             self._desk.close("terminated", now_s=now_s)
-        for pid, status, utime_s, stime_s, maxrss_bytes in reaped():
-            ended = Ended(pid, status, utime_s, stime_s, maxrss_bytes)
-            self._lives.child_ended(ended, now_s=now_s)
+        for child in reaped():
+            self._lives.child_ended(Ended(*child), now_s=now_s)
 
     def _on_fork_server(self, nursery: Nursery, now_s: float) -> None:
         for packet in nursery.packets():

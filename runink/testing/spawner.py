@@ -27,6 +27,7 @@ from runink.documents import decode_document
 from runink.errors import Conflict, LinkLost, RuninkError
 from runink.jobs import Done, SliceJob
 from runink.sandbox.client import Event, Exited, LaunchedSlice, SliceWanted
+from runink.sandbox.protocol import UNCOUNTED
 from runink.wire.codec import encode
 from runink.wire.frames import frame
 
@@ -96,6 +97,8 @@ _NOTHING: Final = (
     0,
     0.0,
     0.0,
+    UNCOUNTED,
+    UNCOUNTED,
     0,
     0,
     0,
@@ -103,8 +106,9 @@ _NOTHING: Final = (
     0,
     0.0,
     0.0,
+    0.0,
     0,
-)  # signal, times, memory, io, limits met, wall, survivors
+)  # signal, times, context switches, memory, io, limits met, wall, what was allowed, survivors
 
 
 class FakeSpawner:

@@ -63,6 +63,27 @@ def do_ignore_term(_argument, control, descriptors):
     do_wait("", control, descriptors)
 
 
+def do_last_words(_argument, control, descriptors):
+    """Say a last word when told to end, and end in order."""
+
+    def leave(_number, _frame):
+        print("last words", flush=True)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    do_wait("", control, descriptors)
+
+
+def do_nap(argument, _control, _descriptors):
+    """Give up the core so many times, and as often in a process of our own that we wait for."""
+    child = os.fork()
+    for _ in range(int(argument)):
+        time.sleep(0.0001)
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
 def do_catch(_argument, control, descriptors):
     """End with the number of the signal that comes."""
 
@@ -183,6 +204,12 @@ def do_tree(_argument, control, _descriptors):
     child.returncode = 0  # it is not ours to wait for any more
     with socket.socket(fileno=control) as link:
         link.recv(1)
+
+
+def do_stubborn_tree(argument, control, descriptors):
+    """Grow a tree of which nobody hears SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    do_tree(argument, control, descriptors)
 
 
 def do_orphans(argument, _control, _descriptors):

@@ -11,11 +11,12 @@ from pathlib import Path
 import anyio
 import pytest
 from runink.errors import Conflict, Refused
-from runink.sandbox.protocol import DATA_DESCRIPTORS_MAX
+from runink.sandbox.protocol import DATA_DESCRIPTORS_MAX, GRACE_S, UNCOUNTED
 from sandbox_world import IN_BOTH, all_of, code_in, is_alive, line_of, tree_of, world_in
 
 pytestmark = pytest.mark.anyio
 TREE = 4  # processes of the job `tree`, its own included; a cell has its first process besides
+NAPS = 300  # more than a slice that does nothing gives up its core
 
 
 @IN_BOTH
@@ -236,15 +237,50 @@ async def test_what_an_ended_slice_left_behind_is_ended_too(tmp_path, is_plain):
 
 
 @IN_BOTH
-async def test_wall_time_ends_a_slice_with_its_tree(tmp_path, is_plain):
+@pytest.mark.parametrize(
+    ("job", "number"), [("tree", signal.SIGTERM), ("stubborn_tree", signal.SIGKILL)]
+)
+async def test_wall_time_ends_a_slice_with_its_tree(tmp_path, job, number, is_plain):
     async with world_in(tmp_path, is_plain=is_plain) as world:
-        launched = await world.launch("tree", wall_time_s=0.5)
+        launched = await world.launch(job, wall_time_s=0.5)
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
         exited = await world.exited("slice")
-        assert (exited.cause, exited.signal) == ("timeout", signal.SIGKILL)
-        assert exited.wall_s >= 0.5
+        assert (exited.cause, exited.signal) == ("timeout", number)
+        assert (exited.wall_time_s, exited.survivors) == (0.5, 0)
+        grace_s = GRACE_S if number == signal.SIGKILL else 0
+        assert exited.wall_s >= 0.5 + grace_s, "it had all of its time, and of its grace"
         assert not any(map(is_alive, pids))
+        launched.close()
+
+
+@IN_BOTH
+async def test_a_slice_out_of_its_wall_time_may_say_a_last_word(tmp_path, is_plain):
+    async with world_in(tmp_path, is_plain=is_plain) as world:
+        exited, stdout, _ = await world.ran("last_words", wall_time_s=0.5)
+        assert stdout.splitlines()[-1] == "last words"
+        assert (exited.cause, exited.code, exited.signal) == ("timeout", 0, 0)
+
+
+@IN_BOTH
+async def test_context_switches_are_counted_with_those_of_what_the_slice_waited_for(
+    tmp_path, is_plain
+):
+    async with world_in(tmp_path, is_plain=is_plain) as world:
+        few, _, _ = await world.ran("nap 0", "few")
+        many, _, _ = await world.ran(f"nap {NAPS}", "many")
+        assert 0 <= few.voluntary_switches < NAPS
+        assert many.voluntary_switches >= 2 * NAPS, "its own, and its child's"
+        assert min(few.involuntary_switches, many.involuntary_switches) >= 0
+
+
+async def test_nobody_counts_context_switches_of_a_cell_that_was_ended_by_force(tmp_path):
+    async with world_in(tmp_path) as world:
+        launched = await world.launch("wait")
+        assert await line_of(launched.stdout) == "waiting"
+        await world.spawner.kill("slice")
+        exited = await world.exited("slice")
+        assert (exited.voluntary_switches, exited.involuntary_switches) == (UNCOUNTED, UNCOUNTED)
         launched.close()
 
 

@@ -12,11 +12,11 @@ import pytest
 import trio.testing
 from agent_world import RUN, SOON_S, agent_world, launched
 from runink.actors import launching
-from runink.actors.attending import GRACE_S
 from runink.errors import LinkLost, Refused, WireError
 from runink.jobs import Done, Failed, NodeFacts, Progress
 from runink.observe.slice_logs import log_path, read_log
 from runink.runs.records import SliceState
+from runink.sandbox.protocol import GRACE_S
 
 pytestmark = pytest.mark.trio
 

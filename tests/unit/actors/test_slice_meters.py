@@ -90,6 +90,20 @@ def test_ends_are_counted_by_their_cause_with_what_was_used():
     assert values(found, "slice_memory_peak_bytes") == {PAIR: 1000}
 
 
+def test_context_switches_are_counted_by_their_kind_where_somebody_counted_them():
+    found = meters()
+    for exit_ in (
+        changed(ENDED, voluntary_switches=40, involuntary_switches=2),
+        changed(ENDED, voluntary_switches=2, involuntary_switches=0),
+        Exit("killed", signal=9),
+    ):
+        found.ended(launched(found), None, exit_)
+    assert values(found, "slice_context_switches_total") == {
+        (*PAIR, "voluntary"): 42,
+        (*PAIR, "involuntary"): 2,
+    }
+
+
 def test_launches_are_counted_and_timed():
     found = meters()
     launched(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli_world import a_run, a_slice, a_view
+from msgspec.structs import replace as changed
 from runink.cli.slices import document, lines_of
 from runink.cli.summary import document as run_document
 from runink.cli.summary import failure_lines
@@ -48,6 +49,26 @@ def test_all_that_is_known_of_a_slice_is_told() -> None:
     assert told["met"] == "used 1,024 MiB of 1,024 MiB, limit from @requires in line 4"
     assert told["seccomp"] == "on"
     assert [text for what, text in lines if what == "shown"] == ["ro /data", "rw /out"]
+
+
+def test_context_switches_are_told_by_their_kind_or_not_at_all() -> None:
+    assert "switches" not in dict(lines_of(a_failed()))
+    counted = changed(EXIT, voluntary_switches=1234, involuntary_switches=5)
+    record = a_slice("one", SliceState.FAILED, exit=counted)
+    assert dict(lines_of(record))["switches"] == "1,234 voluntary, 5 involuntary"
+    for found, told in [
+        (document(record)["exit"], (1234, 5)),
+        (document(a_failed())["exit"], (None, None)),
+    ]:
+        assert (found["voluntary_switches"], found["involuntary_switches"]) == told
+    (row,) = run_document(a_view(slices=(record,)))["slices"]
+    assert (row["voluntary_switches"], row["involuntary_switches"]) == (1234, 5)
+
+
+def test_a_slice_that_had_a_limit_of_time_is_told_with_it() -> None:
+    out = Exit("timeout", signal=9, wall_s=63.04, wall_time_s=60.0)
+    told = dict(lines_of(a_slice("one", SliceState.FAILED, exit=out)))
+    assert told["ended"] == "timeout with signal 9, after 63.0 s, allowed 60 s"
 
 
 def test_the_trace_is_that_which_its_steps_were_told() -> None:

@@ -21,7 +21,7 @@ ASKED = Launch(
     cpu_m=0, memory_bytes=0, processes=0, scratch_bytes=client.SCRATCH_BYTES, network="none",
     network_policy="", without=[], cpu_weight=0, herd_cpu_m=0, herd_memory_bytes=0, place=1,
 )  # fmt: skip
-EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 1, 0, 0, 0, 0, 0.0, 0.5, 0)
+EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 5, 3, 1, 0, 0, 0, 0, 0.0, 0.5, 0.0, 0)
 
 
 class FakeSpawner(Peer):

@@ -51,7 +51,7 @@ NO_PROCESS = (
 )  # numbers that the kernel gives to nobody: a fork server's, and one less for another network's
 READY = ForkServerReady(NO_PROCESS, [], [], 0, "")
 REPORT = {"isolation": "none"}
-SPENT = (0.25, 0.5, 1 << 20)  # what every process here has used
+SPENT = (0.25, 0.5, 1 << 20, 30, 4)  # what every process here has used
 WANTED = SliceWanted("a", 1, "herd", b"", "/").message()
 
 
@@ -93,10 +93,11 @@ class HandledNurseries(Nurseries):
 
 
 class FakeWalls:
-    """Walls without a kernel. `failing` names the deed that raises OSError; `owners` are those whose files were to be shown."""
+    """Walls without a kernel. `failing` names the deed that raises OSError, `why` is its number; `owners` are those whose files were to be shown."""
 
     def __init__(self) -> None:
         self.failing = ""
+        self.why = 0
         self.owners: list[tuple[int, int]] = []
         self.resolvers: list[str] = []
         self.given: list[tuple[int, str]] = []
@@ -124,7 +125,7 @@ class FakeWalls:
 
     def _try(self, deed: str, what: str) -> None:
         if self.failing == deed:
-            raise OSError(0, f"no {deed} for {what}")
+            raise OSError(self.why, f"no {deed} for {what}")
 
 
 class HandledNetworks(HerdNetworks):

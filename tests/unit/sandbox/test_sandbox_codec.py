@@ -166,7 +166,7 @@ def test_a_message_without_fields_is_one_too():
 
 
 def test_numbers_may_be_whole_where_they_may_be_broken_and_not_the_other_way():
-    exited = Exited("s", 1, "exited", 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0)
+    exited = Exited("s", 1, "exited", 0, 0, 1, 1, 5, 3, 1, 0, 0, 0, 0, 0, 1, 9, 0)
     assert decode(encode("exited", exited), TO_AGENT, FIELDS, came=0).message == exited
     with pytest.raises(BadMessage, match="memory_bytes_max"):
         decode(encode("exited", exited._replace(memory_bytes_max=1.5)), TO_AGENT, FIELDS, came=0)

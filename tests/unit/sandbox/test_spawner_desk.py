@@ -126,29 +126,6 @@ def test_a_fork_server_that_never_becomes_ready_is_started_ever_more_rarely(worl
     assert world.nursery.start_at_s == world.now_s, "one that was ready is replaced at once"
 
 
-def test_a_slice_out_of_its_wall_time_is_ended_once(world, monkeypatch):
-    ended = []
-    monkeypatch.setattr(
-        lives.signal, "pidfd_send_signal", lambda _pidfd, number: ended.append(number)
-    )
-    agent = world.agent()
-    world.turn()
-    fork_server = world.fork_server()
-    launch(agent, "a", wall_time_s=60)
-    launch(agent, "b")
-    world.turn()
-    world.start(fork_server, "a", 7)
-    world.start(fork_server, "b", 8)
-    assert world.next_due_s() == world.now_s + 60
-    world.turn(seconds=59.9)
-    assert ended == []
-    world.turn(seconds=0.1)
-    world.turn(seconds=60)
-    assert len(ended) == 1
-    world.end(fork_server, 7, status=9)
-    assert agent.heard()[-1][1].cause == "timeout"
-
-
 def test_left_alone_by_its_agent_it_waits_so_long_and_then_closes(world):
     agent = world.agent()
     world.turn()
