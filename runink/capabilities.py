@@ -39,6 +39,7 @@ ISOLATION: Final = "isolation"  # how a node closes slices off: one of the words
 FULL: Final = "full"
 PARTIAL: Final = "partial"  # without a wall, for herds that allow it
 NO_ISOLATION: Final = "none"  # plain processes, which whoever started the node asked for
+BUBBLEWRAP: Final = "bubblewrap"  # closed off by that, and the name of its version
 REFUSED: Final = "refused"  # they would be plain processes, and nobody asked for that
 HOST_NETWORK: Final = "network.host"
 
@@ -53,6 +54,7 @@ LIMITS: Final = {  # by the name that the layout of the cgroups has for each
     "oom": "limit.memory.tree",
     "cpu": "limit.cpu",
     "pids": "limit.processes",
+    "io": "limit.io",
 }
 
 CATALOGUE: Final = (
@@ -90,6 +92,7 @@ CATALOGUE: Final = (
     ),
     Feature(LIMITS["cpu"], Kind.DEPTH, "a quota of the cores", "nothing limits it"),
     Feature(LIMITS["pids"], Kind.DEPTH, "a count of its processes", "nothing limits it"),
+    Feature(LIMITS["io"], Kind.DEPTH, "bytes a second of each disk", "nothing limits it"),
     Feature(
         EGRESS, Kind.ASKED, "its herd's own network, for who asks for it", "it is asked for in vain"
     ),
@@ -158,7 +161,8 @@ def told_by_node(tried: Told, *, is_plain: bool) -> Told:
         missing |= dict.fromkeys(OF_CELLS, PLAIN)
         how = {ISOLATION: REFUSED, EGRESS: NODES_OWN}
     else:
-        how = {ISOLATION: PARTIAL if WALLS & missing.keys() else FULL, EGRESS: HERDS_OWN}
+        whole = BUBBLEWRAP if BUBBLEWRAP in tried.there else FULL
+        how = {ISOLATION: PARTIAL if WALLS & missing.keys() else whole, EGRESS: HERDS_OWN}
         if ID_RANGES in missing:
             missing[EGRESS] = "only root makes networks for herds"
     there = how | tried.there

@@ -78,7 +78,7 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a process is held to because its pipeline says so: milli-cores, bytes of memory and of its own /tmp, processes and threads.
+    """What a process is held to because its pipeline says so: milli-cores, bytes of memory and of its own /tmp, processes and threads, bytes a second of each disk.
 
     What nobody asks for is no limit: the defaults of `Resources` only say how much room a slice takes on a node.
     """
@@ -87,6 +87,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     memory: Limit | None = None
     processes: Limit | None = None
     disk: Limit | None = None
+    io: Limit | None = None
 
     def over(self, wider: Limits) -> Limits:
         """Return these, and where they say nothing those of the whole scenario."""
@@ -95,12 +96,13 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
             self.memory or wider.memory,
             self.processes or wider.processes,
             self.disk or wider.disk,
+            self.io or wider.io,
         )
 
     @property
     def amounts(self) -> tuple[int, ...]:
-        """What is asked for, wherever that stands: cpu, memory, processes, disk, 0 where nothing is."""
-        found = (self.cpu, self.memory, self.processes, self.disk)
+        """What is asked for, wherever that stands: cpu, memory, processes, disk, io, 0 where nothing is."""
+        found = (self.cpu, self.memory, self.processes, self.disk, self.io)
         return tuple(one.amount if one is not None else 0 for one in found)
 
 

@@ -35,6 +35,7 @@ class SliceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_bytes: int = 0
     processes: int = 0
     disk_bytes: int = 0
+    io_bytes_per_s: int = 0
     herd_cpu_m: int = 0
     herd_memory_bytes: int = 0
 

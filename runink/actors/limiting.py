@@ -46,7 +46,7 @@ def limits_of(record: SliceRecord) -> dict[str, Any]:
 
     What the pipeline does not ask for is no limit. The weight always is what the slice was placed by: a request without a limit shares the cores by it.
     """
-    cpu_m, memory_bytes, processes, disk_bytes = record.limits.amounts
+    cpu_m, memory_bytes, processes, disk_bytes, io_bytes_per_s = record.limits.amounts
     request_m = record.resources.cpu_m or DEFAULT_CPU_M
     return {
         "cpu_m": cpu_m,
@@ -54,6 +54,7 @@ def limits_of(record: SliceRecord) -> dict[str, Any]:
         "memory_bytes": memory_bytes,
         "processes": processes,
         "scratch_bytes": disk_bytes or SCRATCH_BYTES,
+        "io_bytes_per_s": io_bytes_per_s,
         "herd_cpu_m": record.herd_limits.cpu_m,
         "herd_memory_bytes": record.herd_limits.memory_bytes,
     }

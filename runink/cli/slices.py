@@ -42,8 +42,14 @@ _FORMATS: Final[dict[str, Callable[[int], str]]] = {
     "memory": format_memory,
     "processes": str,
     "disk": format_memory,
+    "io": format_memory,
 }
-_KEPT_BY: Final = {"cpu": "cgroup.cpu", "memory": "cgroup.memory", "processes": "cgroup.pids"}
+_KEPT_BY: Final = {
+    "cpu": "cgroup.cpu",
+    "memory": "cgroup.memory",
+    "processes": "cgroup.pids",
+    "io": "cgroup.io",
+}
 
 
 class SliceCommands(Commands):

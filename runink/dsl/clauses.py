@@ -275,12 +275,13 @@ def _requires(arguments: Arguments) -> RequiresClause:
         )
     memory = _limit(arguments, "memory", parse_bytes)
     disk = _limit(arguments, "disk", parse_bytes)
-    for name, limit in (("memory", memory), ("disk", disk)):
+    io = _limit(arguments, "io", parse_bytes)
+    for name, limit in (("memory", memory), ("disk", disk), ("io", io)):
         if limit is not None and not SIZE_MIN <= limit.amount <= SIZE_MAX:
             text = f"{name} is from {format_memory(SIZE_MIN)} to {format_memory(SIZE_MAX)}"
             arguments.unfit(name, text, f"as in {name}=512Mi")
     network = arguments.choice("network", _NETWORKS)
-    limits = Limits(cpu, memory, processes, disk)
+    limits = Limits(cpu, memory, processes, disk, io)
     return RequiresClause(arguments.annotation.span, limits, Network(network) if network else None)
 
 

@@ -43,7 +43,7 @@ class Wish:
     def requiring(self, limits: Limits, network: Network | None, *, default: Wish) -> Wish:
         """Return the wish with what a `@requires` says. What that leaves open is as in the scenario's."""
         base = default.resources or Resources()
-        cpu_m, memory_bytes, _, _ = limits.amounts
+        cpu_m, memory_bytes, *_ = limits.amounts
         resources = Resources(cpu_m or base.cpu_m, memory_bytes or base.memory_bytes)
         whole = limits.over(default.limits)
         return replace(self, resources=resources, limits=whole, network=network)
@@ -59,11 +59,12 @@ class Needs:
     limits: Limits = UNLIMITED
 
     def told(self) -> str:
-        cpu_m, memory_bytes, processes, disk_bytes = self.limits.amounts
+        cpu_m, memory_bytes, processes, disk_bytes, io_bytes = self.limits.amounts
         cpu = format_cpu(self.resources.cpu_m) + (" at most" if cpu_m else "")
         memory = format_memory(self.resources.memory_bytes) + (" at most" if memory_bytes else "")
         more = f", processes {processes} at most" if processes else ""
         more += f", disk {format_memory(disk_bytes)} at most" if disk_bytes else ""
+        more += f", io {format_memory(io_bytes)} a second at most" if io_bytes else ""
         more += f", label {', '.join(self.labels)}" if self.labels else ""
         more += f", network {self.network.value}" if self.network is not None else ""
         return f"cpu {cpu}, memory {memory}{more}"

@@ -104,9 +104,9 @@ ANNOTATIONS: Final = _table(
     AnnotationKind(
         "requires",
         Where.BODY,
-        ("cpu", "memory", "processes", "disk", "network"),
+        ("cpu", "memory", "processes", "disk", "io", "network"),
         "",
-        ("cpu", "memory", "processes", "disk", "network"),
+        ("cpu", "memory", "processes", "disk", "io", "network"),
         example="@requires(cpu=1, memory=512Mi)",
     ),
     AnnotationKind(

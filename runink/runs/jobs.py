@@ -64,7 +64,7 @@ def ticket_of(record: SliceRecord, *, attempt: int = 0) -> Ticket:
 
 def context_of(dag: Dag, run: RunRecord, record: SliceRecord, network: Network) -> SliceContext:
     """Return what the steps of a slice may know. `record` says what it is held to, `network` which it was given."""
-    cpu_m, memory_bytes, processes, disk_bytes = record.limits.amounts
+    cpu_m, memory_bytes, processes, disk_bytes, io_bytes_per_s = record.limits.amounts
     herd = record.herd_limits
     return SliceContext(
         herd=run.herd,
@@ -81,6 +81,7 @@ def context_of(dag: Dag, run: RunRecord, record: SliceRecord, network: Network) 
             memory_bytes=memory_bytes,
             processes=processes,
             disk_bytes=disk_bytes,
+            io_bytes_per_s=io_bytes_per_s,
             herd_cpu_m=herd.cpu_m,
             herd_memory_bytes=herd.memory_bytes,
         ),

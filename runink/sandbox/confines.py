@@ -190,6 +190,7 @@ def _limits(launch: Launch) -> Limits:
         cpu_weight=launch.cpu_weight or WEIGHT,
         memory_bytes=launch.memory_bytes,
         pids=launch.processes or PROCESSES,
+        io_bytes_per_s=launch.io_bytes_per_s,
     )
 
 

@@ -26,6 +26,7 @@ class Held(NamedTuple):
     cpu_weight: int
     memory_bytes: int
     processes: int
+    io_bytes_per_s: int
 
 
 class WaitingCell:
@@ -37,7 +38,13 @@ class WaitingCell:
         seat, control, self.stdout, self.stderr, self.pidfd = descriptors
         self.number = waiting.cell
         self.sealed = waiting.sealed
-        self.held = Held(waiting.cpu_m, waiting.cpu_weight, waiting.memory_bytes, waiting.processes)
+        self.held = Held(
+            waiting.cpu_m,
+            waiting.cpu_weight,
+            waiting.memory_bytes,
+            waiting.processes,
+            waiting.io_bytes_per_s,
+        )
         self.seat = socket.socket(fileno=seat)
         self.control = socket.socket(fileno=control)
         for channel in (self.seat, self.control):

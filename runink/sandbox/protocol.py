@@ -47,6 +47,7 @@ SLICES_MAX = 4096  # records; each holds up to nine descriptors of the spawner (
 DATA_DESCRIPTORS_MAX = 180  # a slice's pipes
 BINDS_MAX = 64  # folders and files of the machine that a slice is shown; with job and pipes still less than the kernel's 253
 ISOLATION = "isolation"  # in `Launch.without`: a plain process will do
+NOT_ADMITTED = "not_admitted"  # in a `refused` that answers nothing: the connection's end follows
 NO_NETWORK = "none"  # in `Launch.network`
 HOST_NETWORK = "host"
 HERD_NETWORK = "egress"
@@ -95,6 +96,7 @@ class Launch(NamedTuple):
     cpu_weight: int = 0
     herd_cpu_m: int = 0
     herd_memory_bytes: int = 0
+    io_bytes_per_s: int = 0
     place: int = 0
 
 
@@ -106,6 +108,7 @@ class Hold(NamedTuple):
     cpu_weight: int
     memory_bytes: int
     processes: int
+    io_bytes_per_s: int
     herd_cpu_m: int
     herd_memory_bytes: int
 
@@ -177,6 +180,7 @@ class Waiting(NamedTuple):
     cpu_weight: int
     memory_bytes: int
     processes: int
+    io_bytes_per_s: int
 
 
 class Withdrawn(NamedTuple):
@@ -310,6 +314,7 @@ FIELDS: dict[type, dict[str, Check]] = {
         "cpu_weight": CPU_WEIGHT,
         "herd_cpu_m": CPU_M,
         "herd_memory_bytes": BYTES,
+        "io_bytes_per_s": BYTES,
         "place": NUMBER,
     },
     Hold: {
@@ -318,6 +323,7 @@ FIELDS: dict[type, dict[str, Check]] = {
         "cpu_weight": CPU_WEIGHT,
         "memory_bytes": BYTES,
         "processes": PROCESSES,
+        "io_bytes_per_s": BYTES,
         "herd_cpu_m": CPU_M,
         "herd_memory_bytes": BYTES,
     },
@@ -344,6 +350,7 @@ FIELDS: dict[type, dict[str, Check]] = {
         "cpu_weight": CPU_WEIGHT,
         "memory_bytes": BYTES,
         "processes": PROCESSES,
+        "io_bytes_per_s": BYTES,
     },
     Withdrawn: {"cell": NUMBER},
     Listed: {"slice": SLICE_NAME, "attempt": ATTEMPT, "sealed": SEALED, "ended": FLAG},

@@ -47,6 +47,7 @@ class SliceWanted:
     cpu_weight: int = 0
     herd_cpu_m: int = 0
     herd_memory_bytes: int = 0
+    io_bytes_per_s: int = 0
 
     def place(self) -> Hashable:
         """Return what a cell for it is closed with. Raises OSError where a bind is not open."""
@@ -59,7 +60,13 @@ class SliceWanted:
 
     @property
     def held(self) -> Held:
-        return Held(self.cpu_m, self.cpu_weight, self.memory_bytes, self.processes)
+        return Held(
+            self.cpu_m,
+            self.cpu_weight,
+            self.memory_bytes,
+            self.processes,
+            self.io_bytes_per_s,
+        )
 
     @property
     def of_herd(self) -> tuple[int, int, str]:
@@ -88,5 +95,6 @@ class SliceWanted:
             cpu_weight=self.cpu_weight,
             herd_cpu_m=self.herd_cpu_m,
             herd_memory_bytes=self.herd_memory_bytes,
+            io_bytes_per_s=self.io_bytes_per_s,
             place=place,
         )

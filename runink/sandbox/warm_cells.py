@@ -103,6 +103,7 @@ class WarmCells:
             cpu_weight=launch.cpu_weight,
             memory_bytes=launch.memory_bytes,
             processes=launch.processes,
+            io_bytes_per_s=launch.io_bytes_per_s,
         )
         descriptors = [cell.seat.fileno(), *cell.kept, cell.pidfd]
         self._door.send(agent.number, waiting, descriptors=descriptors)
@@ -135,6 +136,7 @@ class WarmCells:
             cpu_weight=limits.cpu_weight,
             memory_bytes=limits.memory_bytes,
             processes=limits.processes,
+            io_bytes_per_s=limits.io_bytes_per_s,
             herd_cpu_m=limits.herd_cpu_m,
             herd_memory_bytes=limits.herd_memory_bytes,
         )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from cgroup_world import MIB, a_name
-from runink.sandbox.cgroups import Limits, detect
+from runink.sandbox.cgroup_limits import disks
+from runink.sandbox.cgroups import Limits, Version, detect
 from runink.sandbox.confines import PROCESSES, Base, Confine, Confines
 from runink.sandbox.protocol import NO_NETWORK, Launch
 
@@ -26,10 +27,14 @@ def herd_of(confine: Confine) -> Limits:
 
 
 def test_what_a_launch_asks_for_is_in_force(confines: Confines):
-    launch = PLAIN._replace(cpu_m=200, cpu_weight=20, memory_bytes=64 * MIB, processes=50)
+    launch = PLAIN._replace(
+        cpu_m=200, cpu_weight=20, memory_bytes=64 * MIB, processes=50, io_bytes_per_s=5 * MIB
+    )
     found = confines.make(1, launch).group.in_force()
     assert (found.cpu_m, found.memory_bytes, found.pids) == (200, 64 * MIB, 50)
     assert found.cpu_weight == 20
+    can = confines.told["cgroup.io"] != Version.NONE and bool(disks())
+    assert found.io_bytes_per_s == (5 * MIB if can else 0)
 
 
 def test_who_asks_for_nothing_has_a_weight_and_a_count_of_processes(confines: Confines):
