@@ -26,6 +26,7 @@ def test_what_nobody_asks_for_is_no_limit_but_has_a_weight() -> None:
         "memory_bytes": 0,
         "processes": 0,
         "scratch_bytes": SCRATCH_BYTES,
+        "io_bytes_per_s": 0,
         "herd_cpu_m": 0,
         "herd_memory_bytes": 0,
     }

@@ -63,7 +63,7 @@ def test_only_what_is_asked_for_is_a_limit_and_the_line_stands_with_it() -> None
         "@requires(memory=128Mi, processes=64)",
         SOURCE,
         '@step("plain")',
-        "@requires(cpu=2, disk=1Gi)",
+        "@requires(cpu=2, disk=1Gi, io=50Mi)",
         SINK,
     )
     (spec,) = dag.slices
@@ -73,8 +73,10 @@ def test_only_what_is_asked_for_is_a_limit_and_the_line_stands_with_it() -> None
         memory=Limit(128 << 20, line),
         processes=Limit(64, line),
         disk=Limit(1 << 30, line + 3),
+        io=Limit(50 << 20, line + 3),
     )
-    assert "cpu 2 at most, memory 128Mi at most, processes 64 at most, disk 1Gi" in spec.why
+    limits = "processes 64 at most, disk 1Gi at most, io 50Mi a second at most"
+    assert f"cpu 2 at most, memory 128Mi at most, {limits}" in spec.why
     (plain,) = compile_lines(SOURCE, '@step("plain")', SINK).slices
     assert plain.limits == Limits()
     assert "at most" not in plain.why
@@ -83,13 +85,13 @@ def test_only_what_is_asked_for_is_a_limit_and_the_line_stands_with_it() -> None
 def test_a_step_that_is_held_to_something_is_apart_from_one_that_only_weighs_the_same() -> None:
     dag = compile_lines(SOURCE, '@step("plain")', '@step("plain")', "@requires(memory=64Mi)", SINK)
     assert [spec.resources for spec in dag.slices] == [Resources(), Resources()]
-    assert [spec.limits.amounts for spec in dag.slices] == [(0,) * 4, (0, 64 << 20, 0, 0)]
+    assert [spec.limits.amounts for spec in dag.slices] == [(0,) * 5, (0, 64 << 20, 0, 0, 0)]
 
 
 def test_equal_limits_on_different_lines_share_a_slice() -> None:
     lines = ['@step("plain")', "@requires(memory=64Mi)"] * 2
     (spec,) = compile_lines(SOURCE, *lines, SINK).slices
-    assert spec.limits.amounts == (0, 64 << 20, 0, 0)
+    assert spec.limits.amounts == (0, 64 << 20, 0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ FOUND = Told({"landlock": "abi 6"}, {"seccomp": "why"})
 ASKED = Launch(
     slice="a", attempt=1, herd="herd", cwd="/", environment={}, wall_time_s=0.0, pipes=0, binds=[],
     cpu_m=0, memory_bytes=0, processes=0, scratch_bytes=client.SCRATCH_BYTES, network="none",
-    network_policy="", without=[], cpu_weight=0, herd_cpu_m=0, herd_memory_bytes=0, place=1,
+    network_policy="", without=[], cpu_weight=0, herd_cpu_m=0, herd_memory_bytes=0, io_bytes_per_s=0, place=1,
 )  # fmt: skip
 EXITED = Exited("a", 1, "exited", 0, 0, 0.0, 0.0, 5, 3, 1, 0, 0, 0, 0, 0.0, 0.5, 0.0, 0)
 

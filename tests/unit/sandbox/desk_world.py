@@ -11,7 +11,7 @@ from typing import Any
 from runink.capabilities import NAMESPACES, Told
 from runink.sandbox.client import SliceWanted
 from runink.sandbox.codec import Check
-from runink.sandbox.desk import Desk
+from runink.sandbox.desk import Desk, Terms
 from runink.sandbox.door import Connection, Door, listen
 from runink.sandbox.herd_networks import Failure, HerdNetwork, HerdNetworks
 from runink.sandbox.inner_protocol import (
@@ -212,6 +212,8 @@ class DeskWorld:
         walls: FakeWalls | None = None,
         pool: int = 0,
         problem: str = "",
+        stays: bool = False,
+        serves_another: bool = False,
     ) -> None:
         self.path = str(folder / "socket")
         self.now_s = 100.0
@@ -228,9 +230,9 @@ class DeskWorld:
             self.door,
             self.lives,
             self.nurseries,
-            orphan_s=orphan_s,
-            alone_until_s=self.now_s + 10,
+            Terms(orphan_s, 10.0, stays=stays, serves_another=serves_another),
             found=Told({}, {NAMESPACES: problem} if problem else {}),
+            now_s=self.now_s,
         )
 
     def close(self) -> None:

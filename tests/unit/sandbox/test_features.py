@@ -26,5 +26,5 @@ def test_a_line_that_says_nothing_is_told(line: bytes) -> None:
 def test_limits_that_nothing_enforces_are_missing() -> None:
     found = of_limits(Layout().told() | {"memory": "v2", "oom": "kernel"})
     assert found.there == {"limit.memory": "v2", "limit.memory.tree": "kernel"}
-    assert found.missing.keys() == {"limit.swap", "limit.cpu", "limit.processes"}
+    assert found.missing.keys() == {"limit.swap", "limit.cpu", "limit.processes", "limit.io"}
     assert both(FOUND, found) == Told(FOUND.there | found.there, FOUND.missing | found.missing)

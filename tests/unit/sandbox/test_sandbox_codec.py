@@ -59,6 +59,7 @@ launches = st.builds(
     cpu_weight=st.integers(0, 10_000),
     herd_cpu_m=sizes,
     herd_memory_bytes=st.integers(0, 1 << 62),
+    io_bytes_per_s=st.integers(0, 1 << 62),
     place=st.integers(0, 1 << 53),
 )
 

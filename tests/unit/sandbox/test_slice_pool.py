@@ -29,7 +29,7 @@ from runink.sandbox.warm_cells import CLAIM_S
 
 PLACE = 5
 CHANNELS = 3
-NO_LIMITS = {"cpu_m": 0, "cpu_weight": 0, "memory_bytes": 0, "processes": 0}
+NO_LIMITS = {"cpu_m": 0, "cpu_weight": 0, "memory_bytes": 0, "processes": 0, "io_bytes_per_s": 0}
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_slice_that_cannot_be_taken_is_refused_and_what_has_begun_is_ended(
 def test_only_a_cell_that_waits_can_be_taken(world, agent, begun, cell, killed):
     of_a_slice = world.lives.register.named("a").cell
     number = agent.say(Take("b", 1, of_a_slice if cell == "of a slice" else 99, 0.0))
-    held = agent.say(Hold(of_a_slice if cell == "of a slice" else 99, 1, 1, 1, 1, 0, 0))
+    held = agent.say(Hold(of_a_slice if cell == "of a slice" else 99, 1, 1, 1, 1, 1, 0, 0))
     world.turn()
     answers = dict(agent.heard())
     assert answers[number].code == answers[held].code == "no_cell"
@@ -212,7 +212,7 @@ def test_a_stranger_takes_and_holds_nothing(world, agent, waits, killed):
 
 
 def test_a_cell_that_waits_can_be_held_to_other_limits(world, agent, waits):
-    number = agent.say(Hold(waits.fork.cell, 500, 100, 1 << 20, 10, 0, 0))
+    number = agent.say(Hold(waits.fork.cell, 500, 100, 1 << 20, 10, 1 << 20, 0, 0))
     world.turn()
     assert answer(agent, number) == Done()
 

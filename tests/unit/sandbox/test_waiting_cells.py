@@ -30,7 +30,7 @@ from runink.sandbox.protocol import Refused as Refusal
 
 pytestmark = pytest.mark.anyio
 CELL = 7
-LIMITS = {"cpu_m": 0, "cpu_weight": 0, "memory_bytes": 0, "processes": 0}
+LIMITS = {"cpu_m": 0, "cpu_weight": 0, "memory_bytes": 0, "processes": 0, "io_bytes_per_s": 0}
 
 
 def offer(fake, place=1, cell=CELL, **limits):
@@ -182,7 +182,7 @@ async def test_a_cell_is_held_to_other_limits_before_its_slice_begins():
 
             async def serve():
                 request, hold = await fake.asked()
-                assert hold == Hold(CELL, 500, 0, 1 << 20, 0, 1000, 0)
+                assert hold == Hold(CELL, 500, 0, 1 << 20, 0, 0, 1000, 0)
                 with pytest.raises(BlockingIOError):
                     seat.recv(1)
                 fake.answer(Done(), request=request)
