@@ -31,7 +31,7 @@ from runink.capabilities import Told
 from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut, Unavailable
 from runink.sandbox.codec import BadMessage, encode
 from runink.sandbox.inner_protocol import Assign
-from runink.sandbox.kernel import pid_of, sealed
+from runink.sandbox.kernel import peer_ids, pid_of, sealed
 from runink.sandbox.link import Event, LaunchedSlice, SpawnerLink
 from runink.sandbox.places import Places, WaitingCell
 from runink.sandbox.protocol import (
@@ -74,13 +74,14 @@ EVENTS_MAX: Final = 16_384  # four for every slice there can be; then the spawne
 
 class Spawner:
     """The spawner, as its one agent sees it. `pidfd` is its process, ours while we are connected; `has_parted` says whether it was us who ended the connection;
-    `found` is what it has found out about its machine.
+    `found` is what it has found out about its machine, `user` the number of the user that it is.
     """
 
     def __init__(self, link: socket.socket, group: TaskGroup) -> None:
         self.pidfd = -1
         self.has_parted = False
         self.found = Told({}, {})
+        self.user, _ = peer_ids(link)
         self._group = group
         self._places = Places()
         self._herds: dict[str, tuple[int, int, str]] = {}  # what they are held to

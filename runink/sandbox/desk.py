@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import resource
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
+from runink import capabilities
 from runink.capabilities import NAMESPACES, Told
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.door import Connection, Door
@@ -54,25 +55,38 @@ NO_CELL = Refused("no_cell", "that cell does not wait any more")
 Answer = Done | Refused | None  # nothing: answered later, or already
 
 
+class Terms(NamedTuple):
+    """How long a spawner serves, and whom.
+
+    `orphan_s` is how long slices outlive their agent's connection, `first_s` how long it waits for the first agent.  One that `stays` ends neither then nor when an agent asks for it: who started it
+    does that.  `serves_another` says that its agent is not of its own user: what is a plain process here would have more rights than that.
+    """
+
+    orphan_s: float
+    first_s: float
+    stays: bool = False
+    serves_another: bool = False
+
+
 class Desk:
-    """Requests and time. `orphan_s`: how long slices outlive their agent's connection; `found`: what the machine has, and lacks."""
+    """Requests and time. `found` is what the machine has, and lacks."""
 
     def __init__(
         self,
         door: Door,
         lives: Lives,
         nurseries: Nurseries,
+        terms: Terms,
         *,
-        orphan_s: float,
-        alone_until_s: float,
         found: Told,
+        now_s: float,
     ) -> None:
         self._door = door
         self._lives = lives
         self._nurseries = nurseries
-        self._orphan_s = orphan_s
+        self._terms = terms
         self._found = found
-        self._alone_until_s: float | None = alone_until_s
+        self._alone_until_s: float | None = None if terms.stays else now_s + terms.first_s
         self._preloads: list[tuple[Asker, list[str]]] = []
         self._closed_by_s: float | None = None
 
@@ -81,7 +95,7 @@ class Desk:
         for connection in self._door.expired(now_s=now_s):
             self.parted(connection, now_s=now_s)
         if self._alone_until_s is not None and self._alone_until_s <= now_s:
-            self.close("left alone", now_s=now_s)
+            self._left_alone(now_s)
         if self._closed_by_s is None:
             self._lives.start_fork_servers(now_s=now_s)
         self._lives.advance(now_s=now_s)
@@ -104,6 +118,19 @@ class Desk:
             return
         log("spawner ending", why=why)
         self._closed_by_s, self._alone_until_s = now_s + CLOSE_S, None
+        self._end_all()
+
+    def _left_alone(self, now_s: float) -> None:
+        """End the slices that no agent came back for, and ourselves unless we stay."""
+        if not self._terms.stays:
+            self.close("left alone", now_s=now_s)
+            return
+        self._alone_until_s = None
+        if self._lives.register.has_living:
+            log("slices ended", why="left alone")
+        self._end_all()
+
+    def _end_all(self) -> None:
         for record in self._lives.register:
             self._lives.end(record, "killed")
         self._lives.warm_cells.drop_all()
@@ -121,8 +148,8 @@ class Desk:
         if connection is self._door.agent:
             self._lives.warm_cells.drop_all()
             if self._closed_by_s is None:
-                log("agent gone", orphan_seconds=self._orphan_s)
-                self._alone_until_s = now_s + self._orphan_s
+                log("agent gone", orphan_seconds=self._terms.orphan_s)
+                self._alone_until_s = now_s + self._terms.orphan_s
         self._door.drop(connection)
         self._lives.disown(connection.number)
 
@@ -163,6 +190,8 @@ class Desk:
             return Refused("version", f"this spawner speaks version {VERSION}")
         if type(message) is Hello and self._closed_by_s is not None:
             return Refused("spawner_ending", "this spawner is ending")
+        if type(message) is Shutdown and self._terms.stays:
+            return Refused("spawner_stays", "this spawner is a service: who started it ends it")
         return None
 
     def _room_problem(self, name: str) -> Refused | None:
@@ -193,11 +222,19 @@ class Desk:
         if launch.network == HERD_NETWORK and not self._lives.networks.are_possible:
             text = "a node without root's rights makes no networks for herds"
             return Refused("network_unavailable", text)
+        not_shared = self._found.missing.get(capabilities.HOST_NETWORK)
+        if launch.network == HOST_NETWORK and not_shared:
+            return Refused(
+                "network_unavailable", f"this node does not share its own network: {not_shared}"
+            )
         if launch.network not in (NO_NETWORK, HOST_NETWORK, HERD_NETWORK):
             return Refused("network_unavailable", f"no such network: {launch.network[:40]!r}")
         if any(mode not in (READ_ONLY, READ_WRITE) for _, mode in launch.binds):
             return Refused("invalid_message", f"a bind is {READ_ONLY} or {READ_WRITE}")
         problem = self._found.missing.get(NAMESPACES)
+        if problem and self._terms.serves_another:
+            text = f"slices cannot be isolated on this node ({problem}), and plain processes would have the rights of its spawner"
+            return Refused("isolation_unavailable", text)
         if problem and ISOLATION not in launch.without:
             text = f"slices cannot be isolated on this node: {problem}"
             return Refused("isolation_unavailable", text)

@@ -1,7 +1,7 @@
 """The spawner's listening socket and who came in by it.
 
-Only the user that the spawner runs as may connect (peer credentials; the socket's file has mode 0600 besides).  A connection is a stranger's until it
-says `hello`; the newest that did is the agent's.  Strangers are few and get little time, so that they cannot fill the table.
+Only one user may connect: the one that the spawner was started for, else its own (peer credentials; the socket's file is that user's and has mode 0600 besides).  A connection is a
+stranger's until it says `hello`; the newest that did is the agent's.  Strangers are few and get little time, so that they cannot fill the table.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 
 from runink.sandbox.kernel import address_of, peer_ids
 from runink.sandbox.log import describe, log
-from runink.sandbox.packets import Outbox
-from runink.sandbox.protocol import TO_AGENT
+from runink.sandbox.packets import Outbox, close_all, receive
+from runink.sandbox.protocol import NOT_ADMITTED, TO_AGENT, Refused
+from runink.sandbox.rights import User
 
 STRANGERS_MAX = 16
 STRANGER_S = 10.0  # an agent says hello at once
@@ -41,10 +42,13 @@ class Connection:
 
 
 class Door:
-    """The listening socket and the open connections."""
+    """The listening socket and the open connections. `admitted` is whom it lets in, with its own group; our own user if nobody is named."""
 
-    def __init__(self, listening: socket.socket, path: str) -> None:
+    def __init__(
+        self, listening: socket.socket, path: str, *, admitted: User | None = None
+    ) -> None:
         self.listening = listening
+        self._admitted = admitted
         listening.setblocking(False)
         self.agent: Connection | None = None
         self._path = path
@@ -70,14 +74,23 @@ class Door:
                 self._turn_away(error)
                 return
             strangers = len(self._connections) - (self.agent is not None)
-            user, _ = peer_ids(link)
-            if user != os.geteuid() or strangers >= STRANGERS_MAX:
-                log("connection refused", uid=user, strangers=strangers)
+            peer = User(*peer_ids(link))
+            link.setblocking(False)
+            if not self._is_admitted(peer):
+                _refuse(link, f"it serves {self._admitted or User.ours()}, not {peer}")
+                continue
+            if strangers >= STRANGERS_MAX:
+                log("connection refused", uid=peer.uid, strangers=strangers)
                 link.close()
                 continue
-            link.setblocking(False)
             self._last += 1
             self._connections[self._last] = Connection(self._last, link, now_s=now_s)
+
+    def _is_admitted(self, peer: User) -> bool:
+        """Say whether this user may come in. Our own may with any group: with its rights over us it needs none of ours over it."""
+        if self._admitted is None:
+            return peer.uid == os.geteuid()
+        return peer == self._admitted
 
     def _turn_away(self, error: OSError) -> None:
         """Close the connection of who cannot be let in for want of descriptors: left waiting, they would have us look again at once, for ever."""
@@ -137,14 +150,31 @@ class Door:
             self.drop(connection)
 
 
-def listen(path: str) -> socket.socket:
-    """Return a socket that listens at `path`, for this user only. Raises OSError, also if something stands there."""
+def _refuse(link: socket.socket, text: str) -> None:
+    """Say why somebody is not let in, and close the connection."""
+    log("connection refused", problem=text)
+    with contextlib.suppress(OSError):  # it is gone
+        # What it has said is taken out: left unread, it would have the kernel put an error before our answer.
+        link.shutdown(socket.SHUT_RD)
+        while (packet := receive(link)) is not None:
+            close_all(packet.descriptors)
+    Outbox(link, TO_AGENT).send(Refused(NOT_ADMITTED, text))
+    link.close()
+
+
+def listen(path: str, user: User | None = None) -> socket.socket:
+    """Return a socket that listens at `path`, for this user only; our own if none is named. Raises OSError, also if something stands there.
+
+    For another user the folder is to be one that only we can write: what is given away there must be what we have made.
+    """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         # The kernel gives the file the mode of the socket's inode, so it never stands open to others.
         os.fchmod(listening.fileno(), SOCKET_MODE)
         with address_of(path) as address:
             listening.bind(address)
+        if user is not None:
+            os.chown(path, user.uid, user.gid, follow_symlinks=False)
         listening.listen(BACKLOG)
     except BaseException:
         listening.close()

@@ -16,6 +16,9 @@ from runink.sandbox.namespaces import IDS
 
 FIRST: Final = 0x7000_0000
 RANGES: Final = 4000
+HERDS_MAX: Final = (
+    1000  # of one spawner: its agent names them, and other spawners of the machine need ranges too
+)
 ZYGOTE: Final = FIRST
 FOLDER: Final = "/run/runink/ids"
 
@@ -29,8 +32,11 @@ class Ranges:
         self._claims: list[int] = []
 
     def of(self, herd: str) -> int:
-        """Return the first id of the herd's range. Raises OSError where none is free or the folder cannot be written."""
+        """Return the first id of the herd's range. Raises OSError where none is free, this spawner has too many, or the folder cannot be written."""
         if herd not in self._first:
+            if len(self._first) >= HERDS_MAX:
+                text = f"{HERDS_MAX} herds have had slices here since the spawner was started"
+                raise OSError(errno.EAGAIN, text)
             self._first[herd] = self._claim(herd)
         return self._first[herd]
 

@@ -28,6 +28,7 @@ from runink.sandbox.packets import Packet, close_all, receive, understood
 from runink.sandbox.places import OFFERED
 from runink.sandbox.protocol import (
     FIELDS,
+    NOT_ADMITTED,
     TO_AGENT,
     TO_SPAWNER,
     Exited,
@@ -45,6 +46,7 @@ from runink.sandbox.protocol import (
 PACKETS_AT_ONCE: Final = 64  # before other tasks have their turn
 CROWDED_S: Final = 0.002  # until descriptors that are on their way have been taken out
 KEPT: Final = 4  # descriptors of a slice: control, stdout, stderr, pidfd
+LAST_WORDS_S: Final = 1.0  # they are there already
 
 Event = Exited | ForkServerReady | ForkServerLost
 
@@ -134,6 +136,7 @@ class SpawnerLink:
         self._why_ended = ""
         self.ended = anyio.Event()
 
+        self._is_admitted = True
     async def ask(self, message: Any, *, within: float, descriptors: Sequence[int] = ()) -> Asked:
         """Send a request and return it with its answer. Raises what the refusal is (`_REFUSALS`), TimedOut, LinkLost."""
         number, asked = next(self._numbers), Asked(message)
@@ -182,10 +185,14 @@ class SpawnerLink:
         for asked in self._asked.values():
             asked.settle(self.lost())
 
-    def lost(self) -> LinkLost:
+    def lost(self) -> LinkLost | errors.Forbidden:
         """Return the error of everything that is asked from now on."""
         text = f"no connection to the spawner: {self._why_ended}"
         return LinkLost(text, hint="its log says what became of it")
+        if not self._is_admitted:
+            return errors.Forbidden(
+                f"the spawner does not let us in: {self._why_ended}", code=NOT_ADMITTED
+            )
 
     async def _send(self, body: bytes, descriptors: Sequence[int]) -> None:
         async with self._sending:
@@ -199,6 +206,9 @@ class SpawnerLink:
                     if error.errno != errno.ETOOMANYREFS:
                         self.end(str(error.strerror))
                         break
+                        # Why it has ended may be among what it has said, which the reader is about to find.
+                        with anyio.move_on_after(LAST_WORDS_S):
+                            await self.ended.wait()
                     await anyio.sleep(CROWDED_S)
                 else:
                     return
@@ -253,6 +263,9 @@ class SpawnerLink:
                 if (asked := self._asked.get(received.request)) is not None:
                     is_refusal = isinstance(answer, Refused)
                     asked.settle(_refusal(asked.message, answer) if is_refusal else answer)
+            case Refused(code, text) if code == NOT_ADMITTED and not received.request:
+                self._is_admitted = False
+                self.end(text)
 
     def _on_welcome(self, received: Received, descriptors: Sequence[int]) -> None:
         if len(descriptors) != 1:

@@ -50,7 +50,7 @@ ROOT_BYTES: Final = "1m"  # folders, links and mount points only
 ROOT_INODES: Final = 4096
 PLACE: Final = "/tmp"  # noqa: S108 - where the new root stands before the pivot: a folder that is there and holds nothing that we need
 _MOUNT_ATTR = struct.Struct("4Q")  # struct mount_attr of linux/mount.h
-NOT_MAPPED: Final = "a tmpfs needs Linux 6.3, an overlay 5.19"
+NOT_SHOWN: Final = "this kernel cannot show its file system under other ids (a tmpfs needs Linux 6.3, an overlay 5.19)"
 EMPTY: Final = "dev/empty"  # a folder in the tree of devices
 # What /proc tells everybody that is not the slice's own affair; the kernel guards what only root may read.
 MASKED: Final = (
@@ -75,25 +75,33 @@ class Scratch(NamedTuple):
 
 
 def detached(
-    path: str, attributes: int, *, source: int | None = None, users: int | None = None
+    path: str,
+    attributes: int,
+    *,
+    source: int | None = None,
+    users: int | None = None,
+    whole: bool = False,
 ) -> int:
     """Return a detached copy of what is mounted at `path`, or at that descriptor, with everything mounted beneath it. Raises OSError.
 
     `users` is a user namespace whose map shows the files' owners as others (an id-mapped mount). A file system that cannot do that
-    beneath one that can is left out of the copy.
+    beneath one that can is left out of the copy, unless the `whole` is wanted: what a mount covers would come to light there.
     """
     try:
         return _copy(path, attributes, source, users, AT_RECURSIVE)
     except OSError as error:
         if users is None or error.errno not in (errno.EINVAL, errno.EPERM):
             raise
+        if whole:
+            raise OSError(
+                error.errno, f"{path}, with what is mounted beneath it: {NOT_SHOWN}"
+            ) from error
     try:
         return _copy(path, attributes, source, users, 0)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        text = f"{path}: this kernel cannot show its file system under other ids ({NOT_MAPPED})"
-        raise OSError(error.errno, text) from error
+        raise OSError(error.errno, f"{path}: {NOT_SHOWN}") from error
 
 
 def _copy(path: str, attributes: int, source: int | None, users: int | None, depth: int) -> int:

@@ -4,7 +4,7 @@ When it ends, for whatever reason, the kernel ends everything in that namespace:
 root makes them in a user namespace of its own, in which it is root over nothing but its own id.
 
     launcher (started by the agent)          clones the spawner as the agent's child (CLONE_PARENT), writes its maps if it needs any, tries what this machine
-                                             has of what cells are closed off with, says that, ends
+                                             has of what cells are closed off with, says that, ends.  That of a service stays instead, has another process try, and ends with the spawner
     spawner                                  waits for its maps, makes its mounts its own, hears what was tried and tells it on (`trials.py`)
 """
 
@@ -13,13 +13,17 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
+from collections.abc import Iterator
 from typing import Final
 
 from runink.capabilities import ID_RANGES, NAMESPACES, WALLS, Told
 from runink.sandbox.features import LINE_END, understood, written
+from runink.sandbox.kernel import name_process
 from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import SAFE, attach, new_filesystem
-from runink.sandbox.namespaces import IdMap, cloned, forbid_setgroups, map_ids
+from runink.sandbox.namespaces import Child, IdMap, cloned, forbid_setgroups, map_ids
+from runink.sandbox.notifying import tell_manager
 from runink.sandbox.skeleton import Skeleton, runtime_folders
 from runink.sandbox.syscalls import (
     CLONE_NEWNS,
@@ -40,19 +44,25 @@ FOLDER_SUFFIX: Final = (
 )
 FOLDER_MODE: Final = 0o700
 GO: Final = b"g"
+SIGNALLED: Final = 128  # and the signal's number: an exit code, as shells have it
+STAYING_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 TRIALS_MS_MAX: Final = 5000  # they take two
 TOLD_BYTES_MAX: Final = 1 << 14
 NOT_SAID: Final = "whoever was to try it has not said so"
 
 
-def secluded(socket_path: str, shown: list[str]) -> tuple[Walls | None, Told]:
+def secluded(
+    socket_path: str, shown: list[str], *, state: str = "", stays: bool = False
+) -> tuple[Walls | None, Told]:
     """Go on as the first process of new namespaces, and return the walls for cells, where they can be made, and what was found out. Ends the process that called.
 
-    `shown` are folders beside the installed packages that slices import from.
+    `shown` are folders beside the installed packages that slices import from, `state` is a folder that they are shown files of, the socket's if none is named.  With `stays` the process that called
+    ends with the new one and as that does, and passes on that it is to end: whoever started it sees one process.
     """
     is_root = not os.geteuid()
+    folder = state or os.path.dirname(socket_path)  # noqa: PTH120 - the sandbox does without pathlib
     try:
-        launcher = _go_on_as_first(os.path.dirname(socket_path))  # noqa: PTH120 - the sandbox does without pathlib
+        launcher = _go_on_as_first(folder, stays=stays)
         try:
             skeleton = _made_at_home(socket_path, shown)
             found = _heard(launcher)
@@ -88,14 +98,18 @@ def leave(socket_path: str) -> None:
         os.rmdir(folder)  # noqa: PTH106 - as above
 
 
-def _go_on_as_first(folder: str) -> int:
-    """Clone the caller into the namespaces, in which it returns where its launcher tells what it has tried; end the caller itself. Raises OSError."""
+def _go_on_as_first(folder: str, *, stays: bool) -> int:
+    """Clone the caller into the namespaces, in which it returns where its launcher tells what it has tried; end the caller itself, or have it stay. Raises OSError."""
     user, group = os.geteuid(), os.getegid()
     source, target = os.pipe()
-    flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PARENT | (CLONE_NEWUSER if user else 0)
+    flags = CLONE_NEWPID | CLONE_NEWNS | (CLONE_NEWUSER if user else 0)
+    if not stays:
+        flags |= CLONE_PARENT  # it is our parent's
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STAYING_SIGNALS if stays else ())
     try:
-        child = cloned(flags, exit_signal=0)  # with CLONE_PARENT it is its parent's
+        child = cloned(flags, exit_signal=signal.SIGCHLD if stays else 0)
     except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(source)
         os.close(target)
         raise
@@ -105,15 +119,46 @@ def _go_on_as_first(folder: str) -> int:
                 forbid_setgroups(child.pid)
                 map_ids(child.pid, IdMap(0, user, 1), IdMap(0, group, 1))
             os.write(target, GO)
-            tried(folder, lambda found: os.write(target, written(found)))
+            # Who tries gives up the rights to wait for a child, and to end it.
+            if not stays or not os.fork():
+                tried(folder, lambda found: os.write(target, written(found)))
+                os._exit(0)
+            tell_manager("READY=1")
+            os._exit(_attended(child))
         except OSError as error:
             log("spawner has no ids", problem=describe(error))
         finally:
             os._exit(0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(target)
     if not os.read(source, len(GO)):
         os._exit(1)
     return source
+
+
+def _attended(spawner: Child) -> int:
+    """Wait for the spawner's end, and return its exit code; pass on whatever tells us to end."""
+    name_process("runi-spawn")
+    while True:
+        for pid, status in _ended():
+            if pid == spawner.pid:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else SIGNALLED - code
+        if signal.sigwait(STAYING_SIGNALS) != signal.SIGCHLD:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(spawner.pidfd, signal.SIGTERM)
+
+
+def _ended() -> Iterator[tuple[int, int]]:
+    """Reap every child that has ended: the process, and its status."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        yield pid, status
 
 
 def _heard(launcher: int) -> Told:

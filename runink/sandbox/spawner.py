@@ -1,10 +1,14 @@
 """The spawner: the process that answers for every slice of a node, whatever becomes of the agent or of the fork server.
 
-    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes] [--warm N] [--end-at WHO:STEP]
+    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes] [--warm N]
+        [--agent-user UID:GID] [--state FOLDER] [--host-network no] [--stays yes] [--end-at WHO:STEP]
 
 `--socket-fd` is a descriptor that already listens at PATH (so a client can connect before this process runs); without it the spawner makes the socket.
 `--orphan-seconds` is how long slices outlive their agent's connection (0: not at all); before the first connection it has FIRST_CONNECTION_S.
 `--plain yes` makes slices plain processes, without namespaces.  `--warm` is how many cells may wait for slices at once.
+`--agent-user` is whom it serves if not its own user: root only, and never with plain processes.  What an agent of that user can have done: `rights.py`, docs/security.md.
+`--state` is a folder of the file system that slices will be shown files of, if not the socket's.  `--host-network no` refuses slices in the machine's own network.
+`--stays yes` has it wait for agents for ever, as a child of the process that was started.
 `--end-at` is for tests only: a process ends in the middle of a launch (`faults.py`).
 
 One thread, one loop: wait for packets, signals and the next thing due, handle them, do what is due.  Nothing in it blocks.  Who dies when, and who then
@@ -21,10 +25,10 @@ import socket
 import sys
 import time
 
-from runink.capabilities import NAMESPACES, Told
+from runink.capabilities import HOST_NETWORK, NAMESPACES, Told
 from runink.sandbox.arguments import listed, options
 from runink.sandbox.confines import Confines, detected
-from runink.sandbox.desk import Desk
+from runink.sandbox.desk import Desk, Terms
 from runink.sandbox.door import Connection, Door, listen
 from runink.sandbox.faults import step_of
 from runink.sandbox.features import both, of_limits
@@ -44,6 +48,7 @@ from runink.sandbox.nursery import Loaded, Nurseries, Nursery
 from runink.sandbox.packets import receive
 from runink.sandbox.pool import Pool
 from runink.sandbox.seclusion import leave, secluded
+from runink.sandbox.rights import User, forget_groups
 from runink.sandbox.walls import Walls
 from runink.sandbox.warm_cells import WarmCells
 
@@ -54,6 +59,7 @@ END_PATIENCE_S = (
 POLL_S_MAX = 10.0  # only so that no wait is without end
 PACKETS_AT_ONCE = 64  # of one connection, before the others have their turn
 DEFAULT_ENTRY = "runink.actors.slice:main"
+NOT_SHARED = "its spawner was started with --no-host-network"
 OPTIONAL = {
     "socket-fd": "",
     "orphan-seconds": "0",
@@ -64,6 +70,10 @@ OPTIONAL = {
     "warm": "0",
     "end-at": "",
 }
+    "agent-user": "",
+    "state": "",
+    "host-network": "",
+    "stays": "",
 
 
 class Loop:
@@ -149,16 +159,18 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     path = os.path.abspath(found["socket"])  # noqa: PTH100 - pathlib is 2 MB that we do not need
     base = None if found["plain"] else detected(path)
+    user = _served(found)
     walls, told = _walls(path, found)
     confines = None
     if base is not None:
+    told = both(told, _refused(found))
         told = both(told, of_limits(base.layout.told()))
         confines = Confines(base)
     handed = found["socket-fd"]
-    listening = socket.socket(fileno=int(handed)) if handed else listen(path)
+    listening = socket.socket(fileno=int(handed)) if handed else listen(path, user)
     listening.set_inheritable(False)
     os.chdir("/")  # no mount is kept busy by us
-    door = Door(listening, path)
+    door = Door(listening, path, admitted=user)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     wanted = Loaded(
@@ -174,14 +186,8 @@ def main() -> None:
     warm_cells = WarmCells(pool, door, confines)
     lives = Lives(door, nurseries, walls, confines, warm_cells, networks)
     lives.births.progress = Progress(step_of("spawner", found["end-at"]))
-    desk = Desk(
-        door,
-        lives,
-        nurseries,
-        orphan_s=orphan_s,
-        alone_until_s=alone_until_s,
-        found=told,
-    )
+    terms = _terms(found, serves_another=user is not None)
+    desk = Desk(door, lives, nurseries, terms, found=told, now_s=time.monotonic())
     wakeup = wake_on_signals(signal.SIGCHLD, signal.SIGTERM)
     try:
         Loop(desk, lives, door, wakeup=wakeup).run()
@@ -202,8 +208,40 @@ def _walls(path: str, found: dict[str, str]) -> tuple[Walls | None, Told]:
     """Return what cells are closed off with, if they are, and what was found out. From here on this may be another process."""
     if found["plain"]:
         walls, told = None, Told({}, {NAMESPACES: "it was started for plain processes"})
+def _served(found: dict[str, str]) -> User | None:
+    """Return whom we serve, if that is another user. Raises SystemExit where that cannot be."""
+    if not found["agent-user"]:
+        return None
+    if os.geteuid():
+        raise SystemExit("--agent-user: only root serves another user")
+    if found["plain"]:
+        raise SystemExit("--plain: another user's processes would have all rights of root")
+    try:
+        user = User.parse(found["agent-user"])
+    except ValueError as error:
+        raise SystemExit(f"--agent-user: {error}; it is UID:GID") from error
+    forget_groups()
+    return user
+
+
+def _refused(found: dict[str, str]) -> Told:
+    """Return what there will not be, because whoever started us does not want it."""
+    return Told({}, {HOST_NETWORK: NOT_SHARED} if found["host-network"] == "no" else {})
+
+
+def _terms(found: dict[str, str], *, serves_another: bool) -> Terms:
+    orphan_s = float(found["orphan-seconds"])
+    first_s = max(orphan_s, FIRST_CONNECTION_S)
+    return Terms(orphan_s, first_s, stays=bool(found["stays"]), serves_another=serves_another)
+
+
     else:
-        walls, told = secluded(path, listed(found["path"], separator=os.pathsep))
+        walls, told = secluded(
+            path,
+            listed(found["path"], separator=os.pathsep),
+            state=found["state"],
+            stays=bool(found["stays"]),
+        )
     if walls is None:
         log("slices are not isolated", problem=told.missing[NAMESPACES])
         become_subreaper()

@@ -8,9 +8,10 @@
     nothing                                        one is started
     anything else                                  Conflict (`not_a_socket`): nothing is deleted that is not ours
 
-We make the listening socket ourselves, so we can connect before the new process has run its first instruction.
+We make the listening socket ourselves, so we can connect before the new process has run its first instruction.  An agent that has given up root asks a keeper to do it (`keeper.py`).
+One that others run as a service (`is_service`) is waited for, and never started; whoever it is that listens, it is root or our own user.
 
-Leaving `running_spawner` ends the spawner with all its slices.  Who wants them to go on until the next agent comes calls `aclose` before;
+Leaving `running_spawner` ends the spawner with all its slices; a service ends the slices only.  Who wants them to go on until the next agent comes calls `aclose` before;
 an agent that is killed does the same without a word.  Either way they go on for `orphan_s` at most.
 """
 
@@ -18,53 +19,34 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from signal import SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGTERM, pidfd_send_signal
+from signal import SIGKILL, SIGTERM, pidfd_send_signal
 from typing import Final
 
 import anyio
 
 from runink import errors
-from runink.errors import LinkLost, TimedOut
-from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, kept_environment
+from runink.errors import LinkLost, RuninkError, TimedOut
 from runink.sandbox.client import Spawner, spawner_over
 from runink.sandbox.door import listen
-from runink.sandbox.kernel import address_of
+from runink.sandbox.keeper import ask
+from runink.sandbox.kernel import peer_ids
+from runink.sandbox.spawning import SpawnerPlace, clear_away, connected, make_room, spawn
+
+__all__ = ["SpawnerPlace", "running_spawner"]
 
 PREDECESSOR_S: Final = 60.0  # it ends within its orphan seconds, or 20 s after it was told to
 LOOK_S: Final = 0.1  # between two looks whether the predecessor has ended
 PREDECESSOR_CODES: Final = frozenset({"spawner_ending", "version", LinkLost.default_code})
+SERVICE_S: Final = 15.0  # a service that was ended is started again within seconds
+SERVICE_CODES: Final = frozenset({"spawner_ending", "no_spawner", LinkLost.default_code})
+SERVICE_HINT: Final = "it is started with: systemctl start runi-spawn, or runi spawn; without --spawner the node starts its own"
+NOT_FOR_US: Final = "it serves another user: runi spawn --agent-user says whom"
 REAP_S: Final = 2.0  # from the end of its connection, which is the last thing that it does
-FOLDER_MODE: Final = 0o700
-LOG_MODE: Final = 0o600
-LOG_BYTES_MAX: Final = 16 << 20  # of the log that is gone on with; a larger one is kept once
-
-
-@dataclass(frozen=True, slots=True)
-class SpawnerPlace:
-    """Where a node's spawner is found, and how one is started there.
-
-    `entry` is `module:function`, called in each slice; `preload` are modules that the fork server imports first; `path` are folders to
-    import from beside the installed packages.  `orphan_s` is how long slices outlive their agent.  `is_plain` starts it for slices without isolation.
-    `warm` is how many isolated cells may wait for slices at once.  `end_at` is for tests: where a process of a launch is to end (`faults.py`).
-    """
-
-    socket: Path
-    log: Path
-    entry: str
-    preload: tuple[str, ...] = ()
-    path: tuple[Path, ...] = ()
-    is_plain: bool = False
-    warm: int = 0
-    end_at: str = ""
-    orphan_s: float = (
-        30.0  # as long as a node's lease: after it the cluster has given the slices up
-    )
+PART_S: Final = (
+    10.0  # for slices that are left to be ended; what is not, the spawner ends in its time
+)
 
 
 @asynccontextmanager
@@ -78,22 +60,27 @@ async def running_spawner(place: SpawnerPlace, *, agent: str) -> AsyncIterator[S
         try:
             yield spawner
         finally:
-            # Both have limits of their own.
+            # All of it has limits of its own.
             with anyio.CancelScope(shield=True):
-                await _end(spawner)
-                await _reap(spawner.pidfd, within=0.0 if spawner.has_parted else REAP_S)
+                if place.is_service:
+                    await _part(spawner)
+                else:
+                    await _end(spawner)
+                    await _reap(spawner.pidfd, within=0.0 if spawner.has_parted else REAP_S)
 
 
 async def _introduced(stack: AsyncExitStack, place: SpawnerPlace, agent: str) -> Spawner:
     """Try until a spawner takes us for its agent, and return it."""
-    until_s = anyio.current_time() + PREDECESSOR_S
+    until_s = anyio.current_time() + (SERVICE_S if place.is_service else PREDECESSOR_S)
     while True:
-        link, launcher = _found(place) or _started(place)
+        found, launcher = _found(place), 0
+        is_new = found is None and not place.is_service
         try:
+            link, launcher = (found, 0) if found is not None else _started(place)
             spawner = await stack.enter_async_context(spawner_over(link, agent=agent))
         except BaseException as error:
             await _reap_launcher(launcher, is_failed=True)
-            is_of_predecessor = not launcher and getattr(error, "code", "") in PREDECESSOR_CODES
+            is_of_predecessor = not is_new and getattr(error, "code", "") in _passing(place)
             if not is_of_predecessor or anyio.current_time() >= until_s:
                 raise
         else:
@@ -101,6 +88,11 @@ async def _introduced(stack: AsyncExitStack, place: SpawnerPlace, agent: str) ->
                 await _reap_launcher(launcher, is_failed=False)
             return spawner
         await anyio.sleep(LOOK_S)
+
+
+def _passing(place: SpawnerPlace) -> frozenset[str]:
+    """Return what goes by where we have found a spawner and wait."""
+    return SERVICE_CODES if place.is_service else PREDECESSOR_CODES
 
 
 async def _reap_launcher(launcher: int, *, is_failed: bool) -> None:
@@ -118,85 +110,63 @@ async def _reap_launcher(launcher: int, *, is_failed: bool) -> None:
         os.close(pidfd)
 
 
-def _found(place: SpawnerPlace) -> tuple[socket.socket, int] | None:
-    """Connect to who listens there, or return nothing and leave the place free."""
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    link.setblocking(False)
+def _found(place: SpawnerPlace) -> socket.socket | None:
+    """Connect to who listens there, or return nothing, and leave the place free where that is ours to do. Raises Unavailable, Forbidden, Conflict."""
     try:
-        with address_of(str(place.socket)) as address:
-            link.connect(address)
-    except OSError as error:
-        link.close()
-        if isinstance(error, ConnectionRefusedError):
-            _clear_away(place.socket)
-        elif not isinstance(error, FileNotFoundError):
-            text = f"{place.socket}: {error.strerror}"
-            raise errors.Unavailable(text, code="spawner_unreachable") from error
+        link = connected(place.socket)
+    except ConnectionRefusedError:
+        if not place.is_service and place.keeper < 0:
+            clear_away(place.socket)
         return None
-    return link, 0
-
-
-def _clear_away(path: Path) -> None:
-    """Remove the socket of a spawner that was killed."""
-    with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            text = f"{path} is not a socket"
-            hint = "it stands where the spawner's socket belongs: move it away"
-            raise errors.Conflict(text, code="not_a_socket", hint=hint)
-        path.unlink()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        hint = NOT_FOR_US if isinstance(error, PermissionError) else ""
+        text = f"{place.socket}: {error.strerror}"
+        raise errors.Unavailable(text, code="spawner_unreachable", hint=hint) from error
+    user, _ = peer_ids(link)
+    if user not in (0, os.geteuid()):
+        link.close()
+        raise errors.Forbidden(
+            f"who listens at {place.socket} is user {user}, and neither root nor ours",
+            code="strange_spawner",
+            hint="it would be told all that slices are: ask who has put it there",
+        )
+    return link
 
 
 def _started(place: SpawnerPlace) -> tuple[socket.socket, int]:
-    """Start a spawner that listens there, and connect to it."""
-    place.socket.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    _limit_log(place.log)
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    link.setblocking(False)
+    """Start a spawner that listens there, or have it started, and connect to it; return the process that makes it, if that is ours."""
+    if place.is_service:
+        text = f"no spawner listens at {place.socket}"
+        raise errors.Unavailable(text, code="no_spawner", hint=SERVICE_HINT)
     try:
-        with listen(str(place.socket)) as listening, address_of(str(place.socket)) as address:
-            link.connect(address)
-            return link, _spawn(place, listening.fileno())
+        if place.keeper >= 0:
+            ask(place.keeper)
+            return connected(place.socket), 0
+        make_room(place)
+        with listen(str(place.socket)) as listening:
+            link = connected(place.socket)
+            try:
+                return link, spawn(place, listening.fileno())
+            except BaseException:
+                link.close()
+                raise
     except OSError as error:
-        link.close()
-        text = f"the spawner cannot be started at {place.socket}: {error.strerror}"
+        text = f"the spawner cannot be started at {place.socket}: {error.strerror or error}"
         raise errors.Unavailable(text, code="spawner_not_started") from error
 
 
-def _spawn(place: SpawnerPlace, listening: int) -> int:
-    words = [sys.executable, *INTERPRETER_OPTIONS, "-m", "runink.sandbox.spawner"]
-    words += ["--socket", _path(place), "--socket-fd", str(LINK)]
-    words += ["--orphan-seconds", str(place.orphan_s), "--entry", place.entry]
-    words += ["--preload", ",".join(place.preload)]
-    words += ["--path", os.pathsep.join(str(folder.absolute()) for folder in place.path)]
-    words += ["--plain", "yes" if place.is_plain else "", "--warm", str(place.warm)]
-    words += ["--end-at", place.end_at]
-    log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    return os.posix_spawn(
-        sys.executable,
-        words,
-        kept_environment(os.environ),
-        # Everything else that we hold is close-on-exec.
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, listening, LINK),
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(place.log), log_flags, LOG_MODE),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,  # no terminal's signals
-        setsigmask=(),
-        setsigdef=(SIGINT, SIGHUP, SIGTERM, SIGCHLD, SIGPIPE),
-    )
-
-
-def _path(place: SpawnerPlace) -> str:
-    return str(place.socket.absolute())
-
-
-def _limit_log(log: Path) -> None:
-    log.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):
-        if log.stat().st_size > LOG_BYTES_MAX:
-            log.replace(log.with_name(f"{log.name}.1"))
+async def _part(spawner: Spawner) -> None:
+    """Leave a spawner that others run: its slices end, unless the caller has parted from it before."""
+    if spawner.has_ended:
+        return
+    with anyio.move_on_after(PART_S), suppress(RuninkError):
+        for launched in await spawner.list():
+            launched.close()
+            await spawner.kill(launched.slice)
+            await spawner.release(launched.slice)
+    spawner.close()
 
 
 async def _end(spawner: Spawner) -> None:
@@ -206,7 +176,8 @@ async def _end(spawner: Spawner) -> None:
     try:
         await spawner.shutdown()
     except TimedOut:
-        with suppress(ProcessLookupError):
+        # Root's is left to itself: it has been told to end, and has nobody to serve.
+        with suppress(ProcessLookupError, PermissionError):
             pidfd_send_signal(spawner.pidfd, SIGKILL)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 AT_FDCWD: Final = -100
+AT_EACCESS: Final = 0x200
 AT_EMPTY_PATH: Final = 0x1000
 AT_RECURSIVE: Final = 0x8000
 
@@ -25,6 +26,8 @@ CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
 CLONE_INTO_CGROUP: Final = 0x200000000
+
+RESOLVE_NO_MAGICLINKS: Final = 0x02
 
 OPEN_TREE_CLONE: Final = 1
 OPEN_TREE_CLOEXEC: Final = os.O_CLOEXEC
@@ -105,6 +108,7 @@ _EVERYWHERE: Final = {
     "clone3": 435,
     "close_range": 436,
     "openat2": 437,
+    "faccessat2": 439,
     "mount_setattr": 442,
     "landlock_create_ruleset": 444,
     "landlock_add_rule": 445,
@@ -119,7 +123,8 @@ _BY_MACHINE: Final = {
         "mount": 165,
         "umount2": 166,
     }
-    | {"unshare": 272, "setns": 308, "seccomp": 317, "sethostname": 170},
+    | {"unshare": 272, "setns": 308, "seccomp": 317, "sethostname": 170}
+    | {"setfsuid": 122, "setfsgid": 123},
     "aarch64": {
         "capget": 90,
         "capset": 91,
@@ -128,7 +133,8 @@ _BY_MACHINE: Final = {
         "mount": 40,
         "umount2": 39,
     }
-    | {"unshare": 97, "setns": 268, "seccomp": 277, "sethostname": 161},
+    | {"unshare": 97, "setns": 268, "seccomp": 277, "sethostname": 161}
+    | {"setfsuid": 151, "setfsgid": 152},
 }
 NUMBERS: Final = _EVERYWHERE | _BY_MACHINE.get(os.uname().machine, {})
 

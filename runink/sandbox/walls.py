@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from runink.capabilities import WALLS
+from runink.sandbox import rights
 from runink.sandbox.ids import ZYGOTE, Ranges
 from runink.sandbox.inner_protocol import Root
 from runink.sandbox.mounts import READ_ONLY as READ_ONLY_ATTRIBUTES
@@ -21,6 +22,7 @@ from runink.sandbox.mounts import SAFE, Tree, detached
 from runink.sandbox.namespaces import IDS, OWN, IdMap, forbid_setgroups, map_ids, user_namespace
 from runink.sandbox.packets import close_all
 from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK, READ_WRITE, Launch
+from runink.sandbox.rights import User
 from runink.sandbox.skeleton import Skeleton
 
 SHARED: Final = IdMap(OWN, 0, 1)
@@ -97,8 +99,12 @@ class Walls:
                 trees += self._skeleton.resolving(launch.herd, resolver)
             users = self._users(launch.herd, owner)
             for (path, mode), wanted in zip(launch.binds, meant, strict=True):
-                attributes = SAFE if mode == READ_WRITE else READ_ONLY_ATTRIBUTES
-                trees.append(Tree(path, _shown(path, wanted, attributes, users)))
+                is_writable = mode == READ_WRITE
+                if owner[0] == os.geteuid():
+                    shown = _shown(path, wanted, users, is_writable=is_writable)
+                else:
+                    shown = _shown_for(User(*owner), path, wanted, users, is_writable=is_writable)
+                trees.append(Tree(path, shown))
         except BaseException:
             close_all([tree.descriptor for tree in trees])
             raise
@@ -125,13 +131,33 @@ class Walls:
         return self._shown_as[key]
 
 
-def _shown(path: str, wanted: int, attributes: int, users: int | None) -> int:
+def _shown(path: str, wanted: int, users: int | None, *, is_writable: bool) -> int:
     """Return the tree at `path`, if that still is what the agent's descriptor leads to: the agent may name only what it can open itself."""
     found = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        ours, theirs = os.fstat(found), os.fstat(wanted)
-        if (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino):
-            raise BindRefused(0, f"{path} is not any more what it was")
-        return detached(path, attributes, source=found, users=users)
+        _check_same(path, found, wanted)
+        return detached(path, _attributes(is_writable), source=found, users=users)
     finally:
         os.close(found)
+
+
+def _shown_for(user: User, path: str, wanted: int, users: int | None, *, is_writable: bool) -> int:
+    """Do the same for an agent of another user, with no more than that user's rights (`rights.py`)."""
+    attributes = _attributes(is_writable) | rights.flags_of(wanted, path, is_writable=is_writable)
+    found = rights.opened(path, user)
+    try:
+        _check_same(path, found, wanted)
+        rights.check(found, path, user, is_writable=is_writable)
+        return detached(path, attributes, source=found, users=users, whole=True)
+    finally:
+        os.close(found)
+
+
+def _attributes(is_writable: bool) -> int:  # noqa: FBT001 - one fact, and nothing else
+    return SAFE if is_writable else READ_ONLY_ATTRIBUTES
+
+
+def _check_same(path: str, found: int, wanted: int) -> None:
+    ours, theirs = os.fstat(found), os.fstat(wanted)
+    if (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino):
+        raise BindRefused(0, f"{path} is not any more what it was")

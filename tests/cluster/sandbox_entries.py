@@ -271,6 +271,16 @@ def do_write(argument, _control, _descriptors):
         print("written")
 
 
+def do_run(argument, _control, _descriptors):
+    """Run a program, and say what it says or why it cannot be run."""
+    try:
+        child = subprocess.run([argument], capture_output=True, text=True, check=False)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+    else:
+        print(child.stdout.rstrip("\n"))
+
+
 def interfaces():
     """Return the network interfaces that there are; netlink, which knows them too, is closed to slices."""
     with open("/proc/net/dev") as table:
