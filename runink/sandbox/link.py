@@ -45,8 +45,8 @@ from runink.sandbox.protocol import (
 
 PACKETS_AT_ONCE: Final = 64  # before other tasks have their turn
 CROWDED_S: Final = 0.002  # until descriptors that are on their way have been taken out
-KEPT: Final = 4  # descriptors of a slice: control, stdout, stderr, pidfd
 LAST_WORDS_S: Final = 1.0  # they are there already
+KEPT: Final = 4  # descriptors of a slice: control, stdout, stderr, pidfd
 
 Event = Exited | ForkServerReady | ForkServerLost
 
@@ -134,9 +134,9 @@ class SpawnerLink:
         self._asked: dict[int, Asked] = {}
         self._sending = anyio.Lock()
         self._why_ended = ""
+        self._is_admitted = True
         self.ended = anyio.Event()
 
-        self._is_admitted = True
     async def ask(self, message: Any, *, within: float, descriptors: Sequence[int] = ()) -> Asked:
         """Send a request and return it with its answer. Raises what the refusal is (`_REFUSALS`), TimedOut, LinkLost."""
         number, asked = next(self._numbers), Asked(message)
@@ -187,12 +187,12 @@ class SpawnerLink:
 
     def lost(self) -> LinkLost | errors.Forbidden:
         """Return the error of everything that is asked from now on."""
-        text = f"no connection to the spawner: {self._why_ended}"
-        return LinkLost(text, hint="its log says what became of it")
         if not self._is_admitted:
             return errors.Forbidden(
                 f"the spawner does not let us in: {self._why_ended}", code=NOT_ADMITTED
             )
+        text = f"no connection to the spawner: {self._why_ended}"
+        return LinkLost(text, hint="its log says what became of it")
 
     async def _send(self, body: bytes, descriptors: Sequence[int]) -> None:
         async with self._sending:
@@ -204,11 +204,11 @@ class SpawnerLink:
                         await anyio.wait_writable(self._link)
                 except OSError as error:
                     if error.errno != errno.ETOOMANYREFS:
-                        self.end(str(error.strerror))
-                        break
                         # Why it has ended may be among what it has said, which the reader is about to find.
                         with anyio.move_on_after(LAST_WORDS_S):
                             await self.ended.wait()
+                        self.end(str(error.strerror))
+                        break
                     await anyio.sleep(CROWDED_S)
                 else:
                     return
@@ -259,13 +259,13 @@ class SpawnerLink:
                 self._on_welcome(received, packet.descriptors)
             case Exited() | ForkServerReady() | ForkServerLost():
                 await self._happened(received.message)
+            case Refused(code, text) if code == NOT_ADMITTED and not received.request:
+                self._is_admitted = False
+                self.end(text)
             case answer:
                 if (asked := self._asked.get(received.request)) is not None:
                     is_refusal = isinstance(answer, Refused)
                     asked.settle(_refusal(asked.message, answer) if is_refusal else answer)
-            case Refused(code, text) if code == NOT_ADMITTED and not received.request:
-                self._is_admitted = False
-                self.end(text)
 
     def _on_welcome(self, received: Received, descriptors: Sequence[int]) -> None:
         if len(descriptors) != 1:

@@ -47,8 +47,8 @@ from runink.sandbox.log import log
 from runink.sandbox.nursery import Loaded, Nurseries, Nursery
 from runink.sandbox.packets import receive
 from runink.sandbox.pool import Pool
-from runink.sandbox.seclusion import leave, secluded
 from runink.sandbox.rights import User, forget_groups
+from runink.sandbox.seclusion import leave, secluded
 from runink.sandbox.walls import Walls
 from runink.sandbox.warm_cells import WarmCells
 
@@ -58,8 +58,8 @@ END_PATIENCE_S = (
 )
 POLL_S_MAX = 10.0  # only so that no wait is without end
 PACKETS_AT_ONCE = 64  # of one connection, before the others have their turn
-DEFAULT_ENTRY = "runink.actors.slice:main"
 NOT_SHARED = "its spawner was started with --no-host-network"
+DEFAULT_ENTRY = "runink.actors.slice:main"
 OPTIONAL = {
     "socket-fd": "",
     "orphan-seconds": "0",
@@ -68,12 +68,12 @@ OPTIONAL = {
     "path": "",
     "plain": "",
     "warm": "0",
-    "end-at": "",
-}
     "agent-user": "",
     "state": "",
     "host-network": "",
     "stays": "",
+    "end-at": "",
+}
 
 
 class Loop:
@@ -157,13 +157,13 @@ def main() -> None:
     name_process("runi-spawner")
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    user = _served(found)
     path = os.path.abspath(found["socket"])  # noqa: PTH100 - pathlib is 2 MB that we do not need
     base = None if found["plain"] else detected(path)
-    user = _served(found)
     walls, told = _walls(path, found)
+    told = both(told, _refused(found))
     confines = None
     if base is not None:
-    told = both(told, _refused(found))
         told = both(told, of_limits(base.layout.told()))
         confines = Confines(base)
     handed = found["socket-fd"]
@@ -177,8 +177,6 @@ def main() -> None:
         found["entry"], found["path"], limits, listed(found["preload"]), found["end-at"]
     )
     nurseries = Nurseries(wanted)
-    orphan_s = float(found["orphan-seconds"])
-    alone_until_s = time.monotonic() + max(orphan_s, FIRST_CONNECTION_S)
     folder, name = os.path.split(path)
     are_possible = walls is None or walls.has_ranges
     networks = HerdNetworks(name.partition(".")[0], folder, are_possible=are_possible)
@@ -204,10 +202,6 @@ def main() -> None:
         log("spawner ended", survivors=survivors)
 
 
-def _walls(path: str, found: dict[str, str]) -> tuple[Walls | None, Told]:
-    """Return what cells are closed off with, if they are, and what was found out. From here on this may be another process."""
-    if found["plain"]:
-        walls, told = None, Told({}, {NAMESPACES: "it was started for plain processes"})
 def _served(found: dict[str, str]) -> User | None:
     """Return whom we serve, if that is another user. Raises SystemExit where that cannot be."""
     if not found["agent-user"]:
@@ -235,6 +229,10 @@ def _terms(found: dict[str, str], *, serves_another: bool) -> Terms:
     return Terms(orphan_s, first_s, stays=bool(found["stays"]), serves_another=serves_another)
 
 
+def _walls(path: str, found: dict[str, str]) -> tuple[Walls | None, Told]:
+    """Return what cells are closed off with, if they are, and what was found out. From here on this may be another process."""
+    if found["plain"]:
+        walls, told = None, Told({}, {NAMESPACES: "it was started for plain processes"})
     else:
         walls, told = secluded(
             path,
