@@ -71,6 +71,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `warm_cells` is how many isolated cells may wait for slices that were asked for lately, so that the next run of a pipeline finds them; each has about 3 MB of its own.
 
+    `spawner` is the socket of a spawner that others run, as another user or as a service; without it the node starts its own.  `keeper` is a descriptor by which a keeper of root's is asked to start the
+    one at `spawner`, where this process was started as root and has given that up; -1 where there is none.
+
     `metrics` is where the agent serves /metrics and /healthz: an address of loopback, or the path of a Unix socket; nowhere without it.
     """
 
@@ -84,6 +87,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     is_isolated: bool = True
     shares_network: bool = True
     warm_cells: int = 0
+    spawner: Path | None = None
+    keeper: int = -1
     metrics: Address | Path | None = None
 
     @property
@@ -104,8 +109,11 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.state / "barn"
 
     @property
-    def spawner_log(self) -> Path:
-        return self.state / f"spawner-{self.node}.log"
+    def spawner_log(self) -> Path | None:
+        """Where the spawner's log is; nothing where others keep it."""
+        if self.spawner is None:
+            return self.state / f"spawner-{self.node}.log"
+        return self.spawner.with_suffix(".log") if self.keeper >= 0 else None
 
     def validate(self) -> None:
         """Raise Invalid for settings that cannot be meant."""
@@ -119,6 +127,12 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.slices_max < 1 or self.orphan_s < 0:
             raise Invalid("slices_max is 1 or more, orphan_s 0 or more", code="config_invalid")
+        if self.spawner is not None and not self.is_isolated:
+            raise Invalid(
+                "a spawner that serves another user runs no slices as plain processes: they would have its rights",
+                code="config_invalid",
+                hint="leave --no-isolation away, or --spawner",
+            )
         if min(msgspec.structs.astuple(self.reserved)) < 0:
             raise Invalid("what is reserved is 0 or more", code="config_invalid")
 

@@ -7,6 +7,7 @@ matters.
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,14 @@ _MAKERS: Final = {
     "0x8086": "Intel",
 }  # others only show a console
 GPUS_MAX: Final = 64
+
+
+def user_text(uid: int) -> str:
+    """Return a user's name with its number, for people; the number alone where nobody has it."""
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        return str(uid)
 
 
 def read_machine(state: Path, *, versions: dict[str, str], root: Path = ROOT) -> Machine:

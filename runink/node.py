@@ -40,14 +40,14 @@ from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import switch_threads_soon
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
-from runink.capabilities import told_by_node
+from runink.capabilities import HOST_NETWORK, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.clients.run_requests import GovernanceRequest, RunRequest
 from runink.config import NodeSettings
 from runink.errors import Broken, LinkLost
-from runink.machine_reading import read_machine
+from runink.machine_reading import read_machine, user_text
 from runink.names import NodeId
 from runink.networks import NodeNetwork, endpoints_of, own_addresses
 from runink.runs.records import NodeRecord
@@ -218,7 +218,9 @@ async def _work(
     """Run spawner and agent until `leave`. Where the spawner dies, its slices are gone: both begin anew and find them lost."""
     is_told = False
     for _ in range(SPAWNERS_MAX):
-        async with running_spawner(_place(settings, modules), agent=settings.node) as spawner:
+        async with running_spawner(
+            spawner_place(settings, modules), agent=settings.node
+        ) as spawner:
             try:
                 async with supervise() as worker:
                     await start_agent(worker, spawner)
@@ -237,19 +239,24 @@ async def _work(
     raise Broken(
         f"the spawner of {settings.node} has ended {SPAWNERS_MAX} times",
         code="spawner_lost",
-        hint=f"see {settings.spawner_log}",
+        hint=f"see {settings.spawner_log or 'its log'}",
     )
 
 
-def _place(settings: NodeSettings, modules: frozenset[str]) -> SpawnerPlace:
+def spawner_place(settings: NodeSettings, modules: frozenset[str] = frozenset()) -> SpawnerPlace:
+    """Return where the node has its spawner, and how that is started."""
     return SpawnerPlace(
-        socket=_socket(settings),
-        log=settings.spawner_log,
+        socket=settings.spawner or _socket(settings),
+        log=settings.spawner_log or Path(os.devnull),
+        is_service=settings.spawner is not None and settings.keeper < 0,
+        keeper=settings.keeper,
         entry=ENTRY,
         preload=(*PRELOADED, *sorted(modules)),
         orphan_s=settings.orphan_s,
         is_plain=not settings.is_isolated,
         warm=settings.warm_cells,
+        # An agent of our own user sees to it itself, and the next one may be told otherwise.
+        shares_network=settings.shares_network or settings.spawner is None,
     )
 
 
@@ -265,6 +272,8 @@ async def _start_agent(
     spawner: Spawner,
 ) -> None:
     assert control.runs is not None, "a worker has a whole cluster above it"
+    if HOST_NETWORK in spawner.found.missing:
+        settings = changed(settings, shares_network=False)
     found = told_by_node(spawner.found, is_plain=not settings.is_isolated)
     node = NodeRecord(
         settings.node,
@@ -274,6 +283,7 @@ async def _start_agent(
         reserved=settings.reserved,
         capabilities=settings.capabilities | found.there,
         missing=found.missing,
+        users={"agent": user_text(os.geteuid()), "spawner": user_text(spawner.user)},
     )
     stores = read_stores(os.environ)
     agent = partial(

@@ -57,6 +57,7 @@ class Embedding:
             orphan_s=self.orphan_s,
             is_isolated=not self.slices.is_plain,
             shares_network=self.slices.shares_network is not False,
+            spawner=self.slices.spawner,
         )
 
 

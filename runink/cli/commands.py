@@ -31,6 +31,7 @@ from runink.errors import RuninkError
 COMMANDS: Final = {
     "run": ("runink.cli.run:run", "Run a pipeline, and show how far it is."),
     "up": ("runink.cli.up:up", "Keep a cluster of one node running, for runs to be submitted to."),
+    "spawn": ("runink.cli.spawn:spawn", "Start slices as root for a node that runs as another user."),
     "server": ("runink.cli.server:server", "Be one member of a Barn of one, three or five."),
     "compile": ("runink.cli.pipeline:compile_", "Check a pipeline and print what it compiles to."),
     "explain": ("runink.cli.pipeline:explain", "Say what a pipeline does, and what of its text is not enforced."),

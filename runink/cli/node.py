@@ -83,6 +83,7 @@ async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
         {
             "capabilities": {},
             "missing": {},
+            "users": {},
             "labels": [],
             **msgspec.to_builtins(found.value),
             "slices": on.count(found.value.node),
@@ -93,6 +94,8 @@ async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
 
 def _lines(record: NodeRecord, slices: int) -> Iterator[tuple[str, str]]:
     yield "node", record.node
+    for name, user in sorted(record.users.items()):
+        yield f"{name} as", user
     yield "slices", f"{slices} of {record.slices_max or 'any number'}"
     offers = record.capacity
     yield (

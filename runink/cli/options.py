@@ -17,6 +17,7 @@ from runink.projects import FOLDERS, MARK, find_root
 from runink.quantities import parse_bytes, parse_cpu, parse_duration
 
 NO_ISOLATION: Final = "RUNINK_NO_ISOLATION"  # in the environment: as the option says
+SPAWNER: Final = "RUNINK_SPAWNER"  # likewise
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 output_option: Final[Decorator] = click.option(
@@ -63,11 +64,15 @@ BYTES: Final = Amount("bytes", parse_bytes)
 
 @dataclass(frozen=True, slots=True)
 class SliceOptions:
-    """How slices are to run: as plain processes, with the node's network (nothing is what a node does by itself). `insists` refuses a cluster that does otherwise."""
+    """How slices are to run: as plain processes, with the node's network (nothing is what a node does by itself). `insists` refuses a cluster that does otherwise.
+
+    `spawner` is the socket of the spawner that a cluster of our own is to use, if others run that.
+    """
 
     is_plain: bool = False
     shares_network: bool | None = None
     insists: bool = False
+    spawner: Path | None = None
 
 
 def slice_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -86,9 +91,19 @@ def slice_options(command: Callable[..., None]) -> Callable[..., None]:
         default=None,
         help="Whether slices that need it may have the node's own network; they may if nothing is said.",
     )
+    @click.option(
+        "--spawner",
+        type=click.Path(path_type=Path),
+        envvar=SPAWNER,
+        metavar="PATH",
+        help="The socket of a spawner that runs as a service (runi spawn); the node starts its own otherwise.",
+    )
     @wraps(command)
-    def called(*, is_plain: bool, shares_network: bool | None, **others: Any) -> None:
-        command(slices=SliceOptions(is_plain, shares_network, insists=True), **others)
+    def called(
+        *, is_plain: bool, shares_network: bool | None, spawner: Path | None, **others: Any
+    ) -> None:
+        slices = SliceOptions(is_plain, shares_network, insists=True, spawner=absolute(spawner))
+        command(slices=slices, **others)
 
     return called
 
@@ -96,7 +111,16 @@ def slice_options(command: Callable[..., None]) -> Callable[..., None]:
 def slices_by_environment() -> SliceOptions:
     """Return how slices are to run, for a command without the options that may have to make a cluster."""
     said = os.environ.get(NO_ISOLATION) or "no"
-    return SliceOptions(is_plain=bool(click.BOOL.convert(said, None, None)))
+    spawner = os.environ.get(SPAWNER)
+    return SliceOptions(
+        is_plain=bool(click.BOOL.convert(said, None, None)),
+        spawner=absolute(Path(spawner) if spawner else None),
+    )
+
+
+def absolute(path: Path | None) -> Path | None:
+    """Return the path as it is meant here, wherever we go."""
+    return path.absolute() if path is not None else None
 
 
 def parameters_of(params: tuple[str, ...]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import anyio
 import click
 
 from runink.cli.client import LOCKED_S, LOOK_S, is_held, reached
-from runink.cli.exits import LOCKED, told
+from runink.cli.exits import LOCKED, told, usage
 from runink.cli.options import (
     BYTES,
     CPU,
@@ -48,13 +48,19 @@ from runink.node import Role, embedded
     help="Serve /metrics and /healthz at an address of loopback, or at a Unix socket.",
 )
 @slice_options
+@click.option(
+    "--user",
+    metavar="NAME|UID[:GROUP|GID]",
+    help="Started as root, keep only the starting of slices as root, and run all else as this user.",
+)
 @click.option("--label", "labels", multiple=True, help="A label of the node; may be repeated.")
 @click.option("--reserve-cpu", type=CPU, help="Processor time kept for the system (100m).")
 @click.option("--reserve-memory", type=BYTES, help="Memory kept for the system (256Mi).")
 @click.option("--reserve-disk", type=BYTES, help="Disk kept for the system (1Gi).")
-def up(  # noqa: PLR0913 - what may be asked for
+def up(  # noqa: PLR0913, PLR0917 - the options of a command
     state: Path | None,
     metrics: Address | Path | None,
+    user: str | None,
     labels: tuple[str, ...],
     reserve_cpu: int | None,
     reserve_memory: int | None,
@@ -84,13 +90,27 @@ def up(  # noqa: PLR0913 - what may be asked for
         metrics=metrics,
         is_isolated=not slices.is_plain,
         shares_network=slices.shares_network is not False,
+        spawner=slices.spawner,
     )
-
-    warn_on_stderr()
     try:
+        if user is not None:
+            settings = _as_user(user, settings)
+        warn_on_stderr()
         anyio.run(_whole, settings, began)
     except (RuninkError, OSError) as error:
         raise told(error, where=folder) from error
+
+
+def _as_user(user: str, settings: NodeSettings) -> NodeSettings:
+    """Be this user from here on; return the settings for that. Raises the error of a wrong command line, Forbidden, Invalid, OSError."""
+    from runink.cli.accounts import account_of, given_up  # noqa: PLC0415 - only root needs it
+
+    if settings.spawner is not None:
+        raise usage(
+            "--user starts a spawner, and --spawner names one that others run: one of the two will do"
+        )
+    account = account_of(user)
+    return settings if account.user.uid == os.geteuid() else given_up(account, settings)
 
 
 async def _whole(settings: NodeSettings, began: float) -> None:

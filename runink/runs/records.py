@@ -252,7 +252,7 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `capacity` is what its slices may ask for together: what the machine has, less what is `reserved`. `capabilities` are what it can do to isolate and limit them, by
     name, and `missing` is what it cannot, with the reason (`capabilities.py`).  `clock_skew_ms` is by how much its clock is ahead of the Barn's.  `told_ms` is when
-    the agent last wrote the record, by its own clock; it does so when the machine has changed by enough (`machines.is_news`).
+    the agent last wrote the record, by its own clock; it does so when the machine has changed by enough (`machines.is_news`).  `users` says as whom its processes run, by name.
     """
 
     node: NodeId
@@ -266,3 +266,4 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     clock_skew_ms: int = 0
     told_ms: int = 0
     missing: dict[str, str] = {}
+    users: dict[str, str] = {}

@@ -21,10 +21,9 @@ from agent_user_world import (
 )
 from runink.sandbox.protocol import ISOLATION
 from runink.sandbox.rights import User
-from runink.sandbox.spawning import words_of
+from runink.sandbox.spawning import check_private, make_folder, words_of
 from sandbox_world import place_in
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root serves another user")
 NOT_SHOWN = "slice_not_shown"
 
 
@@ -234,3 +233,19 @@ def test_an_agent_tells_nothing_to_a_stranger_in_the_place_of_its_spawner(estate
         assert stranger.stdout.readline() == "listening\n"
         assert f"user {STRANGER.uid}, and neither root nor ours" in refusal_of(estate, AGENT)
         stranger.communicate()
+
+
+def test_a_folder_that_others_can_write_is_no_place_for_a_socket_of_roots(estate):
+    folder = estate.root / "a" / "b"
+    folder.mkdir(parents=True)
+    check_private(folder)
+    for one, mode in ((folder, 0o777), (folder.parent, 0o777), (folder, 0o1777)):
+        one.chmod(mode)
+        with pytest.raises(PermissionError, match="others than root"):
+            check_private(folder)
+        one.chmod(0o755)
+    folder.parent.chmod(0o1777)
+    check_private(folder)  # in a folder that is shared by all, each has its own names
+    os.chown(folder.parent, 4711, 4711)
+    with pytest.raises(PermissionError, match="others than root"):
+        make_folder(folder, User(4711, 4711))
