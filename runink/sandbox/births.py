@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from runink.sandbox.bubblewrap import status_of
+from runink.sandbox.bubblewrap_monitor import Monitor, first_process
 from runink.sandbox.cells import Cell, Cells, CellState
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.confines import REMOVED_LATER_S, Confines
@@ -42,7 +44,9 @@ from runink.sandbox.walls import Walls
 
 NOT_PREPARED = "slice_not_prepared"
 NOT_SHOWN = "slice_not_shown"
-EXHAUSTED = "node_exhausted"  # of descriptors, memory, id ranges: a while later there may be some again
+EXHAUSTED = (
+    "node_exhausted"  # of descriptors, memory, id ranges: a while later there may be some again
+)
 SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC}
 STDOUT, STDERR = 1, 2  # their places in a slice's outfit: control, stdout, stderr
 
@@ -83,6 +87,8 @@ class Births:
         if cell is not None:
             cell.outfit, record.outfit = record.outfit, []
             self._register.has_cell(record, cell.number)
+        for message, descriptors in nursery.told():
+            self.heard(message, descriptors)
 
     def heard(self, message: Forked | Unforked, descriptors: list[int]) -> None:
         """Act on the fork server's word about a cell."""
@@ -92,11 +98,14 @@ class Births:
                 self._fail(cell, "fork_failed", message.text)
                 self._remove(cell)
             return
-        assert len(descriptors) == 1  # it is our own code that says so
+        assert descriptors  # it is our own code that says so
         if cell is None:  # forgotten meanwhile, with the fork server that was to make it
             close_all(descriptors)
             return
-        self.cells.forked(cell, pid=message.pid, pidfd=descriptors[0])
+        pidfd, *complaints = descriptors
+        self.cells.forked(cell, pid=message.pid, pidfd=pidfd)
+        if complaints:
+            cell.monitor = Monitor(*complaints)
         self._send_off(cell)
 
     def listen(self, *, now_s: float) -> None:
@@ -130,6 +139,13 @@ class Births:
                 record.cause = record.cause or "oom"
             cell.kill()
 
+    def of_first(self, ended: Ended) -> Ended:
+        """Return how a cell's first process ended, where another one that waits for it tells that."""
+        cell = self.cells.of_process(ended.pid)
+        if cell is None or cell.monitor is None:
+            return ended
+        return ended._replace(status=status_of(ended.status))
+
     def ended(self, pid: int, *, now_s: float) -> Worked | None:
         """Take note that a cell's first process was reaped; return how its worker ended, if that was told."""
         cell = self.cells.of_process(pid)
@@ -137,7 +153,8 @@ class Births:
             return None
         if self.cells.hears(cell):
             self._listen_to(cell, now_s)  # its last words: all may have come at once
-        self._fail(cell, NOT_PREPARED, "its cell ended before the slice began")
+        said = cell.monitor.complained() if cell.monitor is not None else ""
+        self._fail(cell, NOT_PREPARED, said or "its cell ended before the slice began")
         record = self._register.named(cell.slice)
         self._remove(cell)
         if cell.confine is not None and record is not None and record.cell == cell.number:
@@ -190,10 +207,8 @@ class Births:
                 if cell.confine.is_born_in:
                     handed.append(cell.confine.group.descriptor)
             handed += (tree.descriptor for tree in trees)
-            outbox = nursery.outbox
             self.progress.at(4)
-            fork = self._fork(cell, launch, trees, doors=len(doors))
-            if outbox is not None and outbox.send(fork, descriptors=handed):
+            if nursery.ask(self._fork(cell, launch, trees, doors=len(doors)), handed):
                 return cell
             nursery.kill()
             self._remove(cell)
@@ -259,6 +274,8 @@ class Births:
         try:
             if cell.confine is not None:
                 cell.confine.group.check(cell.pid)
+            if cell.monitor is not None:
+                cell.reach(first_process(cell.pid))
         except OSError as error:
             self._fail(cell, NOT_PREPARED, f"{_at(5)}: {describe(error)}")
             cell.kill()
@@ -307,6 +324,8 @@ class Births:
 
     def _on_started(self, cell: Cell, now_s: float) -> None:
         cell.state = CellState.WORKING
+        if cell.monitor is not None:
+            cell.monitor.close()
         record = self._register.started(cell.slice, pid=cell.pid, now_s=now_s)
         if record is None or record.cell != cell.number:
             cell.kill()

@@ -92,7 +92,7 @@ def be_cell(plan: Plan, entry: Entry) -> NoReturn:
         worker = forked(untold=plan.fresh.forks_untold)
         if worker:
             progress = Progress(step_of("first", plan.end_at))
-            _be_first(worker, plan.link, (to_first[0], to_worker[1]), seals, progress)
+            be_first(worker, plan.link, (to_first[0], to_worker[1]), seals, progress)
         _be_worker(plan, (to_worker[0], to_first[1]), seals, entry)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # into the spawner's log; that the cell has ended is told by whoever reaps it
@@ -105,10 +105,10 @@ def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
     os.setsid()
     become_subreaper()
     name_process("runi-slice")
-    _alone_with({plan.link: LINK}, besides=STANDARD)
+    alone_with({plan.link: LINK}, besides=STANDARD)
     channel = socket.socket(fileno=LINK)
     outbox = Outbox(channel, FROM_CELL)
-    outfit = _outfit(channel)
+    outfit = outfit_of(channel)
     try:
         make_ready(plan.fork.folder, plan.fresh)
     except OSError as error:
@@ -116,13 +116,13 @@ def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
         os._exit(EXIT_EXCEPTION)
     place_channels(outfit[:3])
     outbox.send(Sealed({"isolation": "none"}))
-    _await_slice(channel, channel, entry)
+    await_slice(channel, channel, entry)
 
 
-def _be_first(
+def be_first(
     worker: int, link: int, pipes: tuple[int, int], seals: Seals, progress: Progress
 ) -> NoReturn:
-    _alone_with({link: LINK, pipes[0]: EAR, pipes[1]: BELL})
+    alone_with({link: LINK, pipes[0]: EAR, pipes[1]: BELL})
     if os.read(EAR, 1):
         seal_first(seals, progress, kept=(LINK, EAR, BELL))
         os.write(BELL, b"s")
@@ -135,11 +135,11 @@ def _be_worker(plan: Plan, pipes: tuple[int, int], seals: Seals, entry: Entry) -
     name_process("runi-slice")
     fork = plan.fork
     moved = {plan.link: LINK, pipes[0]: EAR, pipes[1]: BELL}
-    _alone_with(moved, besides=(*STANDARD, *plan.trees))
+    alone_with(moved, besides=(*STANDARD, *plan.trees))
     channel = socket.socket(fileno=LINK)
     outbox = Outbox(channel, FROM_CELL)
     progress = Progress(step_of("worker", plan.end_at))
-    outfit = _outfit(channel)
+    outfit = outfit_of(channel)
     try:
         close_off(_rooms(plan), progress, seals.network)
         os.write(BELL, b"r")
@@ -158,9 +158,9 @@ def _be_worker(plan: Plan, pipes: tuple[int, int], seals: Seals, entry: Entry) -
     place_channels(outfit[:3])
     outbox.send(Sealed(report))
     if not fork.waits:
-        _await_slice(channel, channel, entry)
+        await_slice(channel, channel, entry)
     with socket.socket(fileno=outfit[-1]) as seat:
-        _await_slice(seat, channel, entry)
+        await_slice(seat, channel, entry)
 
 
 def _rooms(plan: Plan) -> Rooms:
@@ -169,7 +169,7 @@ def _rooms(plan: Plan) -> Rooms:
     return Rooms(trees, fork.links, fork.writable, fork.folder, fork.scratch_bytes)
 
 
-def _alone_with(moved: dict[int, int], *, besides: tuple[int, ...] = ()) -> None:
+def alone_with(moved: dict[int, int], *, besides: tuple[int, ...] = ()) -> None:
     """Put what the cell speaks by where no descriptor of a slice will be, and close everything else that came by the fork."""
     for descriptor, place in moved.items():
         os.dup2(descriptor, place, inheritable=False)
@@ -181,7 +181,7 @@ def _alone_with(moved: dict[int, int], *, besides: tuple[int, ...] = ()) -> None
     os.closerange(low, 1 << 30)
 
 
-def _outfit(channel: socket.socket) -> list[int]:
+def outfit_of(channel: socket.socket) -> list[int]:
     """Wait for `go`; return where what came with it is kept."""
     packet = receive(channel)
     if packet is None:
@@ -195,7 +195,7 @@ def _outfit(channel: socket.socket) -> list[int]:
     return places
 
 
-def _await_slice(source: socket.socket, channel: socket.socket, entry: Entry) -> NoReturn:
+def await_slice(source: socket.socket, channel: socket.socket, entry: Entry) -> NoReturn:
     """Wait for the assignment from `source`, and begin; that is said on the cell's channel."""
     packet = receive(source)
     if packet is None:

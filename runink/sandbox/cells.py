@@ -20,6 +20,7 @@ import signal
 import socket
 from collections.abc import Iterator
 
+from runink.sandbox.bubblewrap_monitor import Monitor
 from runink.sandbox.confines import Confine
 from runink.sandbox.inner_protocol import TO_CELL, Ended, Worked
 from runink.sandbox.packets import Outbox, Packet, close_all, receive
@@ -39,9 +40,11 @@ class Cell:
 
     `outfit` are the slice's ends of its channels, and its seat, until they are sent; `kept` the agent's ends, and `seat` the spawner's copy of the seat's other end, as long as it waits;
     `ended` is how its first process ended, where that was before its slice was known.
+
+    `monitor` is there where bubblewrap closes it off: then `pid` is bubblewrap's own process, and `pidfd` is the first process's as soon as there is one.
     """
 
-    __slots__ = ("confine", "ended", "kept", "launch", "link", "network", "number", "outbox", "outfit", "pid", "pidfd", "report", "seat", "slice", "state", "worked")  # fmt: skip
+    __slots__ = ("confine", "ended", "kept", "launch", "link", "monitor", "network", "number", "outbox", "outfit", "pid", "pidfd", "report", "seat", "slice", "state", "worked")  # fmt: skip
 
     def __init__(self, number: int, link: socket.socket, launch: Launch, *, network: str) -> None:
         self.number = number
@@ -60,6 +63,7 @@ class Cell:
         self.seat: socket.socket | None = None
         self.ended: Ended | None = None
         self.worked: Worked | None = None
+        self.monitor: Monitor | None = None
 
     @property
     def herd(self) -> str:
@@ -81,6 +85,11 @@ class Cell:
         if self.seat is not None:
             self.seat.close()
             self.seat = None
+
+    def reach(self, pidfd: int) -> None:
+        """Send signals to this process from now on."""
+        os.close(self.pidfd)
+        self.pidfd = pidfd
 
     def kill(self) -> None:
         """End its first process, and so all of it, if it has one."""
@@ -197,6 +206,8 @@ class Cells:
         cell.outbox.close()
         cell.link.close()
         cell.leave_seat()
+        if cell.monitor is not None:
+            cell.monitor.close()
         for held in (cell.outfit, cell.kept):
             close_all(held)
             held.clear()

@@ -267,6 +267,8 @@ class Lives:
 
     def _first_ended(self, pid: int, ended: Ended | None, now_s: float) -> None:
         """Take note that a cell's first process has ended: as its worker did, where it has told that."""
+        if ended is not None:
+            ended = self.births.of_first(ended)
         if self.births.keeps(pid, ended, now_s=now_s):
             return
         worked = self.births.ended(pid, now_s=now_s)
@@ -296,7 +298,7 @@ class Lives:
             nursery = self._nursery_of(record, now_s)
             if nursery is None:
                 continue
-            if nursery.ready is None or nursery.outbox is None:
+            if not nursery.is_ready or nursery.ready is None:
                 continue
             if nursery.ready.problem:
                 self.refuse(record, "no_entry", nursery.ready.problem)

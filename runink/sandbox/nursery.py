@@ -17,12 +17,12 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, kept_environment
 from runink.sandbox.confines import Confines
-from runink.sandbox.inner_protocol import TO_FORK_SERVER
+from runink.sandbox.inner_protocol import TO_FORK_SERVER, Fork, Forked, Unforked
 from runink.sandbox.network import within
 from runink.sandbox.packets import Outbox, Packet, close_all, receive
 from runink.sandbox.protocol import MODULES_MAX, NO_NETWORK, ForkServerReady, Preload
@@ -45,11 +45,12 @@ class Loaded(NamedTuple):
 
 
 class Nurseries:
-    """The fork servers of a spawner, one for each network that slices were asked for with. The first is there from the start."""
+    """The fork servers of a spawner, one for each network that slices were asked for with. The first is there from the start. `make` makes something else in their place."""
 
-    def __init__(self, wanted: Loaded) -> None:
+    def __init__(self, wanted: Loaded, make: MakeNursery | None = None) -> None:
         self._wanted = wanted
-        self._all = {NO_NETWORK: Nursery(wanted, NO_NETWORK)}
+        self._make = make or Nursery
+        self._all = {NO_NETWORK: self._make(wanted, NO_NETWORK)}
 
     def __iter__(self) -> Iterator[Nursery]:
         return iter(list(self._all.values()))
@@ -65,7 +66,7 @@ class Nurseries:
     def of_network(self, network: str) -> Nursery:
         """Return the one whose slices have this network; a new one is started when it is due, which is now."""
         if network not in self._all:
-            self._all[network] = Nursery(self._wanted, network)
+            self._all[network] = self._make(self._wanted, network)
         return self._all[network]
 
     def of_process(self, pid: int) -> Nursery | None:
@@ -149,6 +150,19 @@ class Nursery:
             self.outbox.send(root, descriptors=trees)
             close_all(trees)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be asked for cells."""
+        return self.ready is not None and self.outbox is not None
+
+    def ask(self, fork: Fork, handed: Sequence[int]) -> bool:
+        """Ask for a cell. False if it is gone. Raises BadMessage."""
+        return self.outbox is not None and self.outbox.send(fork, descriptors=handed)
+
+    def told(self) -> Sequence[tuple[Forked | Unforked, list[int]]]:
+        """Return what is known already of the cells that were asked for: nothing, a fork server says that over its link."""
+        return ()
+
     def is_now_ready(self, ready: ForkServerReady) -> None:
         """Take note of what it has loaded, and ask for what is wanted since it was started."""
         assert self.outbox is not None
@@ -218,3 +232,6 @@ class Nursery:
             )
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, ours)
+
+
+MakeNursery = Callable[[Loaded, str], Nursery]

@@ -1,11 +1,11 @@
 """The spawner: the process that answers for every slice of a node, whatever becomes of the agent or of the fork server.
 
-    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes] [--warm N]
+    python -m runink.sandbox.spawner --socket PATH [--socket-fd N] [--orphan-seconds S] [--entry MODULE:FUNCTION] [--preload M,M] [--path FOLDER:FOLDER] [--plain yes] [--bubblewrap yes] [--warm N]
         [--agent-user UID:GID] [--state FOLDER] [--host-network no] [--stays yes] [--end-at WHO:STEP]
 
 `--socket-fd` is a descriptor that already listens at PATH (so a client can connect before this process runs); without it the spawner makes the socket.
 `--orphan-seconds` is how long slices outlive their agent's connection (0: not at all); before the first connection it has FIRST_CONNECTION_S.
-`--plain yes` makes slices plain processes, without namespaces.  `--warm` is how many cells may wait for slices at once.
+`--plain yes` makes slices plain processes, without namespaces; `--bubblewrap yes` has bubblewrap close them off (`bubblewrap.py`).  `--warm` is how many cells may wait for slices at once.
 `--agent-user` is whom it serves if not its own user: root only, and never with plain processes.  What an agent of that user can have done: `rights.py`, docs/security.md.
 `--state` is a folder of the file system that slices will be shown files of, if not the socket's.  `--host-network no` refuses slices in the machine's own network.
 `--stays yes` has it wait for agents for ever, as a child of the process that was started.
@@ -67,6 +67,7 @@ OPTIONAL = {
     "preload": "",
     "path": "",
     "plain": "",
+    "bubblewrap": "",
     "warm": "0",
     "agent-user": "",
     "state": "",
@@ -176,11 +177,17 @@ def main() -> None:
     wanted = Loaded(
         found["entry"], found["path"], limits, listed(found["preload"]), found["end-at"]
     )
-    nurseries = Nurseries(wanted)
+    make = None
+    if found["bubblewrap"]:
+        from runink.sandbox.bubblewrap_trial import tried  # noqa: PLC0415 - half a megabyte that is not needed otherwise
+
+        make, of_bubblewrap = tried(walls, wanted, told)
+        told = both(told, of_bubblewrap)
+    nurseries = Nurseries(wanted, make)
     folder, name = os.path.split(path)
     are_possible = walls is None or walls.has_ranges
     networks = HerdNetworks(name.partition(".")[0], folder, are_possible=are_possible)
-    pool = Pool(int(found["warm"]) if walls is not None else 0)
+    pool = Pool(int(found["warm"]) if walls is not None and make is None else 0)
     warm_cells = WarmCells(pool, door, confines)
     lives = Lives(door, nurseries, walls, confines, warm_cells, networks)
     lives.births.progress = Progress(step_of("spawner", found["end-at"]))

@@ -35,7 +35,7 @@ class SpawnerPlace:
     """Where a node's spawner is found, and how one is started there.
 
     `entry` is `module:function`, called in each slice; `preload` are modules that the fork server imports first; `path` are folders to
-    import from beside the installed packages.  `orphan_s` is how long slices outlive their agent.  `is_plain` starts it for slices without isolation.
+    import from beside the installed packages.  `orphan_s` is how long slices outlive their agent.  `is_plain` starts it for slices without isolation, `uses_bubblewrap` for slices that bubblewrap closes off.
     `warm` is how many isolated cells may wait for slices at once.  `end_at` is for tests: where a process of a launch is to end (`faults.py`).
 
     `user` is whom it serves, if not who starts it; `state` is a folder whose file system slices will be shown, if not that of the socket.  `shares_network` says whether slices may have the machine's own network.
@@ -49,6 +49,7 @@ class SpawnerPlace:
     preload: tuple[str, ...] = ()
     path: tuple[Path, ...] = ()
     is_plain: bool = False
+    uses_bubblewrap: bool = False
     warm: int = 0
     end_at: str = ""
     orphan_s: float = (
@@ -92,6 +93,7 @@ def words_of(place: SpawnerPlace, *, stays: bool = False) -> list[str]:
     words += ["--preload", ",".join(place.preload)]
     words += ["--path", os.pathsep.join(str(folder.absolute()) for folder in place.path)]
     words += ["--plain", "yes" if place.is_plain else "", "--warm", str(place.warm)]
+    words += ["--bubblewrap", "yes" if place.uses_bubblewrap else ""]
     words += ["--agent-user", f"{place.user.uid}:{place.user.gid}" if place.user else ""]
     words += ["--state", str(place.state.absolute()) if place.state else ""]
     words += ["--host-network", "" if place.shares_network else "no"]

@@ -1,0 +1,134 @@
+"""What bubblewrap starts: an interpreter that becomes the two processes of a cell, and goes their way (`cell.py`) from where bubblewrap's ends.
+
+    python -m runink.sandbox.bubblewrap_inside          what it has to know comes by descriptor INSIDE
+
+Bubblewrap has made the namespaces and the root, has given up every power, and has put the filter in force.  What is left of the steps of `isolation.py`: the limits of the process, the
+lifeline, Landlock, descriptors, not to be looked into.  What bubblewrap was to do of the others is checked.  Only then the entry is imported.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import os
+import socket
+import sys
+import traceback
+from typing import Final, NoReturn
+
+from runink.capabilities import BUBBLEWRAP, ISOLATION, PARTIAL
+from runink.sandbox.birth import (
+    EXIT_EXCEPTION,
+    Entry,
+    Fresh,
+    found_fresh,
+    keep_environment,
+    make_ready,
+    open_standard_streams,
+    place_channels,
+)
+from runink.sandbox.bubblewrap_launcher import INSIDE, Inside
+from runink.sandbox.cell import (
+    BELL,
+    EAR,
+    LINK,
+    OUTFIT,
+    STANDARD,
+    alone_with,
+    await_slice,
+    be_first,
+)
+from runink.sandbox.inner_protocol import FROM_CELL, Sealed, Unborn
+from runink.sandbox.isolation import HOST_NAME, Progress, Seals, seal_worker
+from runink.sandbox.kernel import content_of, name_process
+from runink.sandbox.log import describe
+from runink.sandbox.namespaces import Handlers
+from runink.sandbox.packets import Outbox
+from runink.sandbox.syscalls import PR_GET_SECCOMP, SECCOMP_MODE_FILTER, prctl
+
+CHANNELS: Final = tuple(range(OUTFIT, OUTFIT + 3))  # control, stdout, stderr
+
+
+def main() -> None:
+    """Be a cell. All signals are blocked. Never returns."""
+    try:
+        inside = Inside(**json.loads(content_of(INSIDE)))
+        os.close(INSIDE)
+        link = os.dup(LINK)  # the place itself is taken later, by each of the two
+        sys.path += inside.path
+        open_standard_streams()
+        keep_environment()
+        fresh = found_fresh(Handlers())
+        # No filter: it is in force. No groups: bubblewrap's namespace has no power over them.
+        seals = Seals(None, inside.landlock, has_groups=False, network=inside.network)
+        to_first, to_worker = os.pipe(), os.pipe()
+        worker = os.fork()
+        if worker:
+            be_first(worker, link, (to_first[0], to_worker[1]), seals, Progress(0))
+        _be_worker(inside, link, (to_worker[0], to_first[1]), seals, fresh)
+    except BaseException:  # noqa: BLE001 - the last frame of the process
+        traceback.print_exc()  # which is what the spawner is told
+    finally:
+        os._exit(EXIT_EXCEPTION)
+
+
+def _be_worker(
+    inside: Inside, link: int, pipes: tuple[int, int], seals: Seals, fresh: Fresh
+) -> NoReturn:
+    name_process("runi-slice")
+    os.setsid()
+    alone_with({link: LINK, pipes[0]: EAR, pipes[1]: BELL}, besides=(*STANDARD, *CHANNELS))
+    channel = socket.socket(fileno=LINK)
+    outbox, progress = Outbox(channel, FROM_CELL), Progress(0)
+    try:
+        _check_bubblewrap(inside)
+        os.write(BELL, b"r")
+        kept = (*STANDARD, LINK, EAR, BELL, *CHANNELS)
+        report = seal_worker(seals, inside.writable, progress, kept=kept)
+        entry = _imported(inside.entry)
+        make_ready(inside.folder, fresh)
+        is_first_sealed = bool(os.read(EAR, 1))
+        os.closerange(BELL, EAR + 1)
+    except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
+        outbox.send(Unborn(progress.step, describe(error)))
+        os._exit(EXIT_EXCEPTION)
+    if not is_first_sealed:
+        os._exit(EXIT_EXCEPTION)  # and whoever reaps it tells
+    place_channels(list(CHANNELS))
+    outbox.send(Sealed(report | _in_force(inside)))
+    await_slice(channel, channel, entry)
+
+
+def _check_bubblewrap(inside: Inside) -> None:
+    """Look whether it is as it should be where only a look tells. Raises OSError."""
+    if (os.getppid(), os.getpid()) != (1, 2):
+        raise OSError(errno.EPERM, "bubblewrap has made no pid namespace")
+    if os.uname().nodename.encode() != HOST_NAME:
+        raise OSError(errno.EPERM, "bubblewrap has not named the host")
+    if inside.is_filtered and prctl(PR_GET_SECCOMP) != SECCOMP_MODE_FILTER:
+        raise OSError(errno.EPERM, "bubblewrap has put no filter of system calls in force")
+
+
+def _imported(name: str) -> Entry:
+    module, _, function = name.partition(":")
+    try:
+        entry: Entry = getattr(importlib.import_module(module), function)
+    except Exception as error:
+        traceback.print_exc()
+        raise ImportError(f"{name}: {describe(error)}") from error
+    return entry
+
+
+def _in_force(inside: Inside) -> dict[str, str]:
+    """Return what is otherwise than in a cell, or put in force by somebody else."""
+    return {
+        ISOLATION: BUBBLEWRAP if inside.is_filtered else PARTIAL,
+        "seccomp": "on" if inside.is_filtered else "off",
+        "ids": "the herd's" if inside.has_ranges else "shared",
+        BUBBLEWRAP: inside.version,
+    }
+
+
+if __name__ == "__main__":
+    main()
