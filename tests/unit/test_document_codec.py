@@ -42,7 +42,7 @@ CONTEXT = changed(
     herd=HerdName("analytics"),
     attempt=2,
     parameters={"day": "2013-07-04"},
-    settings=SliceSettings(Network.EGRESS, 500, 1 << 30, 0, 64 << 20, 4000, 8 << 30),
+    settings=SliceSettings(Network.EGRESS, 500, 1 << 30, 0, 64 << 20, 0, 4000, 8 << 30),
 )
 DOCUMENT = SliceDocument(job=CHAIN, context=CONTEXT, stores=STORES)
 

@@ -227,7 +227,7 @@ def test_a_slice_is_told_who_it_is_and_what_it_is_held_to(tmp_path: Path) -> Non
     assert (context.slice, context.attempt, context.node) == ("a", 2, "n")
     assert context.parameters == {"day": "x"}
     assert context.traceparent == span_of(RUN, SliceId("a"), 2).traceparent
-    assert context.settings == SliceSettings(Network.NONE, 0, 1 << 30, 0, 1 << 20, 4000, 5)
+    assert context.settings == SliceSettings(Network.NONE, 0, 1 << 30, 0, 1 << 20, 0, 4000, 5)
 
 
 def test_keys_go_to_slices_whose_sources_or_sinks_need_them_and_to_no_others(
