@@ -26,6 +26,14 @@ class Kind(Enum):
     ASKED = "asked for"
 
 
+class Isolation(Enum):
+    """What closes slices off, as it is asked for: our own cells, bubblewrap, or nothing."""
+
+    CELLS = "cells"
+    BUBBLEWRAP = "bubblewrap"
+    NONE = "none"
+
+
 class Feature(NamedTuple):
     """`means` is what a slice has by it, `otherwise` what becomes of slices where it is missing and they run all the same."""
 

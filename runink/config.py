@@ -7,7 +7,15 @@ from typing import Final
 
 import msgspec
 
-from runink.capabilities import FULL, HOST_NETWORK, ISOLATION, NO_ISOLATION, REFUSED
+from runink.capabilities import (
+    BUBBLEWRAP,
+    FULL,
+    HOST_NETWORK,
+    ISOLATION,
+    NO_ISOLATION,
+    REFUSED,
+    Isolation,
+)
 from runink.dag import Resources
 from runink.errors import Invalid, Refused
 from runink.machine_reading import read_cpu_m, read_memory_bytes
@@ -45,6 +53,13 @@ class Address(msgspec.Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+_SAID: Final = {
+    Isolation.CELLS: FULL,
+    Isolation.BUBBLEWRAP: BUBBLEWRAP,
+    Isolation.NONE: NO_ISOLATION,
+}  # of what a node has
+
+
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of an embedded one-node cluster.
 
@@ -65,7 +80,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `orphan_s` is how long slices go on without their agent, seconds.  0 ends them with it: what a run started at a terminal wants.
 
-    `is_isolated` closes slices off in namespaces.  Without it they are plain processes with all rights of who runs the node, which it says whenever it starts.
+    `isolation` is what closes slices off.  Without any they are plain processes with all rights of who runs the node, which it says whenever it starts.
 
     `shares_network` lets slices that need it have the node's own network (`network="host"`), as a laptop's do that reach a database on it.
 
@@ -84,7 +99,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     slices_max: int = 512
     orphan_s: float = ORPHAN_S
-    is_isolated: bool = True
+    isolation: Isolation = Isolation.CELLS
     shares_network: bool = True
     warm_cells: int = 0
     spawner: Path | None = None
@@ -92,10 +107,15 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Address | Path | None = None
 
     @property
+    def is_isolated(self) -> bool:
+        """Whether anything closes slices off."""
+        return self.isolation is not Isolation.NONE
+
+    @property
     def capabilities(self) -> dict[str, str]:
         """What the node says of how it runs slices, by these settings alone; what it can do of it is found by trying."""
         return {
-            ISOLATION: FULL if self.is_isolated else NO_ISOLATION,
+            ISOLATION: _SAID[self.isolation],
             HOST_NETWORK: "allowed" if self.shares_network else REFUSED,
         }
 

@@ -40,13 +40,13 @@ from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import switch_threads_soon
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
-from runink.capabilities import HOST_NETWORK, told_by_node
+from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.clients.run_requests import GovernanceRequest, RunRequest
 from runink.config import NodeSettings
-from runink.errors import Broken, LinkLost
+from runink.errors import Broken, LinkLost, Unavailable
 from runink.machine_reading import read_machine, user_text
 from runink.names import NodeId
 from runink.networks import NodeNetwork, endpoints_of, own_addresses
@@ -56,6 +56,7 @@ from runink.runtime.connections import connect_unix, serve_unix
 from runink.runtime.directory import Directory
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
+from runink.sandbox.bubblewrap import INSTALL
 from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 from runink.storage.disk import RealDisk
@@ -221,6 +222,10 @@ async def _work(
         async with running_spawner(
             spawner_place(settings, modules), agent=settings.node
         ) as spawner:
+            if _is_other(settings, spawner.found):
+                _log.warning("spawner ended: it was started to close slices off otherwise", extra={"node": settings.node})  # fmt: skip
+                continue
+            _check_isolation(settings, spawner.found)
             try:
                 async with supervise() as worker:
                     await start_agent(worker, spawner)
@@ -243,6 +248,25 @@ async def _work(
     )
 
 
+def _is_other(settings: NodeSettings, found: Told) -> bool:
+    """Say whether a spawner of our own, left by an earlier start, has not what is asked for now: its slices end with it."""
+    is_ours = settings.spawner is None or settings.keeper >= 0
+    is_wrapping = BUBBLEWRAP in found.there or BUBBLEWRAP in found.missing
+    return is_ours and is_wrapping != (settings.isolation is Isolation.BUBBLEWRAP)
+
+
+def _check_isolation(settings: NodeSettings, found: Told) -> None:
+    """Raise Unavailable (`bubblewrap_unavailable`) if bubblewrap is to close slices off and cannot: nobody asked for anything else."""
+    if settings.isolation is not Isolation.BUBBLEWRAP or BUBBLEWRAP in found.there:
+        return
+    why, hint = found.missing.get(BUBBLEWRAP), INSTALL
+    if why is None:
+        why = f"the spawner at {settings.spawner} was started without"
+        hint = "start it with runi spawn --isolation bubblewrap"
+    text = f"bubblewrap cannot close slices off on this node: {why}"
+    raise Unavailable(text, code="bubblewrap_unavailable", hint=hint)
+
+
 def spawner_place(settings: NodeSettings, modules: frozenset[str] = frozenset()) -> SpawnerPlace:
     """Return where the node has its spawner, and how that is started."""
     return SpawnerPlace(
@@ -254,6 +278,7 @@ def spawner_place(settings: NodeSettings, modules: frozenset[str] = frozenset())
         preload=(*PRELOADED, *sorted(modules)),
         orphan_s=settings.orphan_s,
         is_plain=not settings.is_isolated,
+        uses_bubblewrap=settings.isolation is Isolation.BUBBLEWRAP,
         warm=settings.warm_cells,
         # An agent of our own user sees to it itself, and the next one may be told otherwise.
         shares_network=settings.shares_network or settings.spawner is None,

@@ -18,6 +18,7 @@ import anyio
 import click
 
 from runink.barn.keys import RUNS
+from runink.capabilities import Isolation
 from runink.cli.exits import LOCKED, told
 from runink.cli.options import SliceOptions
 from runink.cli.settings import tell_settings
@@ -55,7 +56,7 @@ class Embedding:
             state=self.state,
             capacity=offered(),
             orphan_s=self.orphan_s,
-            is_isolated=not self.slices.is_plain,
+            isolation=self.slices.isolation or Isolation.CELLS,
             shares_network=self.slices.shares_network is not False,
             spawner=self.slices.spawner,
         )

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
+from runink.capabilities import Isolation
 from runink.config import STATE_FOLDER
 from runink.errors import Invalid
 from runink.projects import FOLDERS, MARK, find_root
 from runink.quantities import parse_bytes, parse_cpu, parse_duration
 
 NO_ISOLATION: Final = "RUNINK_NO_ISOLATION"  # in the environment: as the option says
+ISOLATION: Final = "RUNINK_ISOLATION"
+BACKENDS: Final = click.Choice([Isolation.CELLS.value, Isolation.BUBBLEWRAP.value])
 SPAWNER: Final = "RUNINK_SPAWNER"  # likewise
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -64,12 +68,12 @@ BYTES: Final = Amount("bytes", parse_bytes)
 
 @dataclass(frozen=True, slots=True)
 class SliceOptions:
-    """How slices are to run: as plain processes, with the node's network (nothing is what a node does by itself). `insists` refuses a cluster that does otherwise.
+    """How slices are to run: closed off by what, with the node's network or not (nothing is what a node does by itself). `insists` refuses a cluster that does otherwise.
 
     `spawner` is the socket of the spawner that a cluster of our own is to use, if others run that.
     """
 
-    is_plain: bool = False
+    isolation: Isolation | None = None
     shares_network: bool | None = None
     insists: bool = False
     spawner: Path | None = None
@@ -78,6 +82,12 @@ class SliceOptions:
 def slice_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options for how slices run, as its argument `slices`."""
 
+    @click.option(
+        "--isolation",
+        type=BACKENDS,
+        envvar=ISOLATION,
+        help="What closes slices off: cells of Runink's own (the default), or bubblewrap, which has to be installed.",
+    )
     @click.option(
         "--no-isolation",
         "is_plain",
@@ -100,22 +110,42 @@ def slice_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def called(
-        *, is_plain: bool, shares_network: bool | None, spawner: Path | None, **others: Any
+        *,
+        isolation: str | None,
+        is_plain: bool,
+        shares_network: bool | None,
+        spawner: Path | None,
+        **others: Any,
     ) -> None:
-        slices = SliceOptions(is_plain, shares_network, insists=True, spawner=absolute(spawner))
+        asked = _isolation(isolation, is_plain=is_plain)
+        slices = SliceOptions(asked, shares_network, insists=True, spawner=absolute(spawner))
         command(slices=slices, **others)
 
     return called
 
 
+def _isolation(named: str | None, *, is_plain: bool) -> Isolation | None:
+    """Return what was asked for: what the command line says goes before what the environment says. Raises UsageError where one says both."""
+    source = click.get_current_context().get_parameter_source
+    if is_plain and named is not None and source("is_plain") is source("isolation"):
+        raise click.UsageError(
+            f"--isolation {named} and --no-isolation (or {ISOLATION} and {NO_ISOLATION}): leave one of the two away"
+        )
+    if is_plain and (named is None or source("is_plain") is ParameterSource.COMMANDLINE):
+        return Isolation.NONE
+    return Isolation(named) if named is not None else None
+
+
 def slices_by_environment() -> SliceOptions:
-    """Return how slices are to run, for a command without the options that may have to make a cluster."""
-    said = os.environ.get(NO_ISOLATION) or "no"
+    """Return how slices are to run, for a command without the options that may have to make a cluster. Raises BadParameter."""
+    is_plain = click.BOOL.convert(os.environ.get(NO_ISOLATION) or "no", None, None)
+    named = os.environ.get(ISOLATION)
+    if is_plain:
+        isolation: Isolation | None = Isolation.NONE
+    else:
+        isolation = Isolation(BACKENDS.convert(named, None, None)) if named else None
     spawner = os.environ.get(SPAWNER)
-    return SliceOptions(
-        is_plain=bool(click.BOOL.convert(said, None, None)),
-        spawner=absolute(Path(spawner) if spawner else None),
-    )
+    return SliceOptions(isolation, spawner=absolute(Path(spawner) if spawner else None))
 
 
 def absolute(path: Path | None) -> Path | None:

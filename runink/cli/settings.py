@@ -9,6 +9,7 @@ import click
 
 from runink.barn.keys import NODES
 from runink.capabilities import (
+    BUBBLEWRAP,
     BY_NAME,
     FULL,
     HOST_NETWORK,
@@ -16,6 +17,7 @@ from runink.capabilities import (
     NAMESPACES,
     NO_ISOLATION,
     WALLS,
+    Isolation,
 )
 from runink.cli.options import SliceOptions
 from runink.clients.cluster import Cluster
@@ -64,15 +66,31 @@ def missing_walls(nodes: Iterable[NodeRecord]) -> Iterator[str]:
 def check_settings(nodes: Sequence[NodeRecord], asked: SliceOptions) -> None:
     """Raise Conflict (`cluster_settings`) if a node does not run slices as the caller insists; a node that says nothing does."""
     for node in nodes:
-        how = node.capabilities.get(ISOLATION, NO_ISOLATION)
-        if asked.is_plain and how != NO_ISOLATION:
-            does = "isolates slices" if how == FULL else "runs none as plain processes by itself"
-            raise _other(node, does, "--no-isolation")
+        if asked.isolation is not None:
+            _check_isolation(node, asked.isolation)
         allowed = node.capabilities.get(HOST_NETWORK)
         if asked.shares_network is False and allowed == "allowed":
             raise _other(node, "lets slices have its own network", "--no-host-network")
         if asked.shares_network and allowed == "refused":
             raise _other(node, "does not let slices have its own network", "--allow-host-network")
+
+
+def _check_isolation(node: NodeRecord, asked: Isolation) -> None:
+    how = node.capabilities.get(ISOLATION, NO_ISOLATION)
+    is_wrapped = BUBBLEWRAP in (how, *node.capabilities)
+    match asked:
+        case Isolation.NONE if how != NO_ISOLATION:
+            closes_off = how in {FULL, BUBBLEWRAP}
+            does = "isolates slices" if closes_off else "runs none as plain processes by itself"
+            raise _other(node, does, "--no-isolation")
+        case Isolation.BUBBLEWRAP if not is_wrapped:
+            raise _other(node, "does without bubblewrap", "--isolation bubblewrap")
+        case Isolation.CELLS if is_wrapped:
+            raise _other(node, "has bubblewrap close slices off", "--isolation cells")
+        case Isolation.CELLS if how == NO_ISOLATION:
+            raise _other(node, "runs slices as plain processes", "--isolation cells")
+        case _:
+            return
 
 
 def _other(node: NodeRecord, does: str, asked: str) -> Conflict:

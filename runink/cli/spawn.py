@@ -9,9 +9,10 @@ from typing import Final
 
 import click
 
+from runink.capabilities import Isolation
 from runink.cli.accounts import FOLDER, account_of, check_code, check_root
 from runink.cli.exits import told, usage
-from runink.cli.options import COUNT, seconds_in
+from runink.cli.options import BACKENDS, COUNT, seconds_in
 from runink.config import ORPHAN_S, WARM_CELLS
 from runink.errors import Conflict, RuninkError
 from runink.node import ENTRY, PRELOADED
@@ -57,16 +58,24 @@ STATE: Final = Path("/var/lib/runink")
     help="How many isolated processes may wait for slices.",
 )
 @click.option(
+    "--isolation",
+    type=BACKENDS,
+    default=Isolation.CELLS.value,
+    show_default=True,
+    help="What closes slices off.",
+)
+@click.option(
     "--no-host-network",
     is_flag=True,
     help="Start no slices in the machine's own network, whatever the agent asks for.",
 )
-def spawn(
+def spawn(  # noqa: PLR0913 - the options of a command
     agent_user: str | None,
     socket: Path,
     state: Path | None,
     orphans: str | None,
     warm: int,
+    isolation: str,
     *,
     no_host_network: bool,
 ) -> None:
@@ -80,6 +89,7 @@ def spawn(
         entry=ENTRY,
         preload=PRELOADED,
         warm=warm,
+        uses_bubblewrap=Isolation(isolation) is Isolation.BUBBLEWRAP,
         orphan_s=seconds_in(orphans) or ORPHAN_S,
         user=_served(agent_user, socket),
         state=state or (STATE if STATE.is_dir() else Path("/")),

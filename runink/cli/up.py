@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import click
 
+from runink.capabilities import Isolation
 from runink.cli.client import LOCKED_S, LOOK_S, is_held, reached
 from runink.cli.exits import LOCKED, told, usage
 from runink.cli.options import (
@@ -88,7 +89,7 @@ def up(  # noqa: PLR0913, PLR0917 - the options of a command
         orphan_s=ORPHAN_S,
         warm_cells=WARM_CELLS,
         metrics=metrics,
-        is_isolated=not slices.is_plain,
+        isolation=slices.isolation or Isolation.CELLS,
         shares_network=slices.shares_network is not False,
         spawner=slices.spawner,
     )

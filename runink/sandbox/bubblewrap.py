@@ -28,7 +28,7 @@ from runink.sandbox.namespaces import OWN
 
 PROGRAM: Final = "bwrap"
 OLDEST: Final = "0.5"
-INSTALL: Final = "install bubblewrap (apt-get install bubblewrap, dnf install bubblewrap), or start the node without --isolation bubblewrap"
+INSTALL: Final = f"install bubblewrap {OLDEST} or later (apt-get install bubblewrap, dnf install bubblewrap), or leave --isolation bubblewrap away"
 SHOWN: Final = "/shown"
 SCRATCH: Final = {"/tmp": "/scratch/tmp", "/dev/shm": "/scratch/shm"}  # noqa: S108 - places in the slice's own root
 DEVICES: Final = "/dev"

@@ -18,6 +18,7 @@ import os
 import resource
 import socket
 import stat
+import traceback
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
@@ -109,6 +110,8 @@ def be_launcher(plan: Plan) -> NoReturn:
             _become_bubblewrap(plan, program, trees, outfit)
         except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
             Outbox(channel, FROM_CELL).send(Unborn(0, describe(error)))
+    except BaseException:  # noqa: BLE001 - the last frame of the process
+        traceback.print_exc()  # which is what the spawner is told, or finds in its log
     finally:
         os._exit(EXIT_EXCEPTION)
 
@@ -145,7 +148,15 @@ def _become_bubblewrap(plan: Plan, program: int, trees: list[int], outfit: list[
         filter_at=FILTER if seals.filter is not None else None,
         inside=plan.words,
     )
-    os.execve(program, bubblewrap.words(fork, _masks(), called), {})  # noqa: S606 - there is nothing for a shell to read
+    words = bubblewrap.words(fork, _masks(), called)
+    try:
+        os.execve(program, words, {})  # noqa: S606 - there is nothing for a shell to read
+    except OSError as error:
+        # By its descriptor, because it need not lie where slices see it; a script cannot be started so.
+        text = (
+            f"{words[0]} cannot be started: {error.strerror}; it has to be a program, not a script"
+        )
+        raise OSError(error.errno, text) from error
 
 
 def _enter_root(fork: Fork, trees: Sequence[int]) -> None:

@@ -159,7 +159,9 @@ def _hear(link: socket.socket, monitor: Monitor, pidfd: int) -> None:
     ready = dict(poll.poll(TRIAL_S * 1000))
     packet = receive(link) if link.fileno() in ready else None
     if packet is None:
-        how = "it has ended" if ready else f"it took longer than {TRIAL_S:.0f} s"
+        how = f"it took longer than {TRIAL_S:.0f} s"
+        if ready:
+            how = "it has ended without a word of what is in force"
         raise NotWorking(0, monitor.complained() or how)
     match understood(packet, FROM_CELL, INNER_FIELDS).message:
         case Sealed():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from runink.capabilities import Isolation
 from runink.cli.accounts import account_of, place_of
 from runink.cli.client import Embedding
 from runink.cli.options import SPAWNER, SliceOptions, slices_by_environment
@@ -44,7 +45,7 @@ def test_a_named_spawner_is_found_and_not_started():
 
 def test_another_users_spawner_has_no_plain_processes():
     with pytest.raises(Invalid, match="they would have its rights"):
-        replace(SETTINGS, spawner=Path("/run/s"), is_isolated=False).validate()
+        replace(SETTINGS, spawner=Path("/run/s"), isolation=Isolation.NONE).validate()
 
 
 def test_each_state_has_a_spawner_of_its_own():

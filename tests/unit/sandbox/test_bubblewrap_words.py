@@ -34,7 +34,7 @@ def called(*, has_network: bool = False, filter_at: int | None = 9) -> Call:
 def binds(found: list[str]) -> list[tuple[str, str, str]]:
     """Return what is shown where, in order."""
     kinds = {"--bind", "--ro-bind", "--dev-bind"}
-    return [(word, *found[at + 1 : at + 3]) for at, word in enumerate(found) if word in kinds]  # type: ignore[misc]
+    return [(word, found[at + 1], found[at + 2]) for at, word in enumerate(found) if word in kinds]
 
 
 def test_the_whole_call_of_a_slice_that_reads_one_folder_and_writes_another():
