@@ -118,10 +118,10 @@ def be_launcher(plan: Plan) -> NoReturn:
 
 def _alone(plan: Plan) -> tuple[int, list[int]]:
     """Put the cell's socket and the complaints in their places and close all that is the spawner's; return where the program and the trees are now."""
+    os.dup2(plan.complaints, STANDARD[2])
     # First out of the way: the spawner may have any number in use.
     wanted = (plan.link, plan.program.descriptor, *plan.trees)
     link, *kept = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, HIGH) for one in wanted]
-    os.dup2(plan.complaints, STANDARD[2])
     alone_with({link: LINK}, besides=(*STANDARD, *kept))
     return kept[0], kept[1:]
 

@@ -183,8 +183,11 @@ def _leave_behind(generations):
     if not os.fork():
         for _ in range(generations):
             os.setsid()
+            parent = os.getpid()
             if os.fork():
                 os._exit(0)
+            while os.getppid() == parent:  # whoever counts us must not count it
+                os.sched_yield()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.write(target, b"x")
         while True:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from debian import install
 from runink.sandbox.client import (
     Bind,
     Event,
@@ -24,11 +26,27 @@ from runink.sandbox.starting import SpawnerPlace, running_spawner
 
 WAIT_S = 60  # what takes longer hangs
 HERD = "herd"
-IN_BOTH = pytest.mark.parametrize("is_plain", [False, True], ids=["isolated", "plain"])
 
 
-def place_in(folder: Path, **changes: Any) -> SpawnerPlace:
+class Way(Enum):
+    """What slices are: cells of ours, plain processes, or closed off by bubblewrap."""
+
+    CELLS = "isolated"
+    PLAIN = "plain"
+    BUBBLEWRAP = "bubblewrap"
+
+
+IN_EACH = pytest.mark.parametrize("way", Way, ids=lambda way: way.value)
+# Those that come from a fork server.
+IN_BOTH = pytest.mark.parametrize("way", [Way.CELLS, Way.PLAIN], ids=lambda way: way.value)
+
+
+def place_in(folder: Path, *, way: Way = Way.CELLS, **changes: Any) -> SpawnerPlace:
+    if way is Way.BUBBLEWRAP:
+        install("bubblewrap")
     values = {
+        "is_plain": way is Way.PLAIN,
+        "uses_bubblewrap": way is Way.BUBBLEWRAP,
         "socket": folder / "spawner" / "socket",
         "log": folder / "spawner" / "log",
         "entry": "sandbox_entries:main",
@@ -40,9 +58,9 @@ def place_in(folder: Path, **changes: Any) -> SpawnerPlace:
 class World:
     """A spawner whose events are heard all the time."""
 
-    def __init__(self, spawner: Spawner, *, is_plain: bool = False) -> None:
+    def __init__(self, spawner: Spawner, *, way: Way = Way.CELLS) -> None:
         self.spawner = spawner
-        self._without = (ISOLATION,) if is_plain else ()
+        self._without = (ISOLATION,) if way is Way.PLAIN else ()
         self.heard: list[Event] = []
         self._news = anyio.Event()
 
@@ -93,10 +111,10 @@ class World:
 
 
 @asynccontextmanager
-async def world_in(folder: Path, *, is_plain: bool = False, **changes: Any) -> AsyncIterator[World]:
-    place = place_in(folder, is_plain=is_plain, **changes)
+async def world_in(folder: Path, *, way: Way = Way.CELLS, **changes: Any) -> AsyncIterator[World]:
+    place = place_in(folder, way=way, **changes)
     async with running_spawner(place, agent="test") as spawner:
-        world = World(spawner, is_plain=is_plain)
+        world = World(spawner, way=way)
         async with anyio.create_task_group() as hearing:
             hearing.start_soon(world.hear)
             yield world

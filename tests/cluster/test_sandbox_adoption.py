@@ -15,8 +15,9 @@ import anyio
 import pytest
 from leak_world import assert_all_cleared, cells_of, living_in, namespace_of, ours, quiet
 from sandbox_world import (
-    IN_BOTH,
+    IN_EACH,
     WAIT_S,
+    Way,
     children_of,
     gone,
     is_alive,
@@ -121,14 +122,14 @@ async def test_without_a_next_agent_the_spawner_ends_all_and_clears(tmp_path):
     assert ours() == before
 
 
-@IN_BOTH
-async def test_a_slice_that_resists_is_gone_within_a_second(tmp_path, is_plain):
+@IN_EACH
+async def test_a_slice_that_resists_is_gone_within_a_second(tmp_path, way):
     place = place_in(tmp_path)
-    async with world_in(tmp_path, is_plain=is_plain, entry=ENTRY) as world:
+    async with world_in(tmp_path, way=way, entry=ENTRY) as world:
         launched = await world.launch("stubborn")
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
-        assert len(pids) == (4 if is_plain else 5)
+        assert len(pids) == (4 if way is Way.PLAIN else 5)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             assert await world.spawner.signal("slice", number)
         assert not await world.spawner.kill("nobody"), "by now all signals were sent"
@@ -140,8 +141,8 @@ async def test_a_slice_that_resists_is_gone_within_a_second(tmp_path, is_plain):
         assert (exited.cause, exited.signal, exited.survivors) == ("killed", signal.SIGKILL, 0)
         assert not any(map(is_alive, pids))
         launched.close()
-        if not is_plain:
-            await quiet(world, place, processes=2)
+        if way is not Way.PLAIN:
+            await quiet(world, place, processes=1 if way is Way.BUBBLEWRAP else 2)
             assert cells_of(place) == []
 
 

@@ -12,16 +12,26 @@ import anyio
 import pytest
 from runink.errors import Conflict, Refused
 from runink.sandbox.protocol import DATA_DESCRIPTORS_MAX, GRACE_S, UNCOUNTED
-from sandbox_world import IN_BOTH, all_of, code_in, is_alive, line_of, tree_of, world_in
+from sandbox_world import (
+    IN_BOTH,
+    IN_EACH,
+    Way,
+    all_of,
+    code_in,
+    is_alive,
+    line_of,
+    tree_of,
+    world_in,
+)
 
 pytestmark = pytest.mark.anyio
 TREE = 4  # processes of the job `tree`, its own included; a cell has its first process besides
 NAPS = 300  # more than a slice that does nothing gives up its core
 
 
-@IN_BOTH
-async def test_what_the_entry_returns_is_the_exit_code(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_what_the_entry_returns_is_the_exit_code(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         for job, code in [("nothing", 0), ("exit 7", 7), ("exit 255", 255), ("leave", 1)]:
             exited, stdout, stderr = await world.ran(job)
             assert (exited.cause, exited.code, exited.signal, stdout) == ("exited", code, 0, "")
@@ -33,9 +43,9 @@ async def test_what_the_entry_returns_is_the_exit_code(tmp_path, is_plain):
         assert (exited.code, stderr) == (1, "it is said\n")
 
 
-@IN_BOTH
-async def test_an_exception_is_a_traceback_on_stderr_and_code_70(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_an_exception_is_a_traceback_on_stderr_and_code_70(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         exited, stdout, stderr = await world.ran("fail on purpose")
     assert (exited.cause, exited.code) == ("exited", 70)
     assert stdout == ""
@@ -44,9 +54,9 @@ async def test_an_exception_is_a_traceback_on_stderr_and_code_70(tmp_path, is_pl
     assert stderr.endswith("ValueError: on purpose\n")
 
 
-@IN_BOTH
-async def test_a_signal_that_ends_a_slice_is_told(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_signal_that_ends_a_slice_is_told(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         exited, _, _ = await world.ran(f"end_itself {signal.SIGSEGV:d}")
         assert (exited.cause, exited.code, exited.signal) == ("signalled", -1, signal.SIGSEGV)
         launched = await world.launch("wait", "other")
@@ -59,30 +69,30 @@ async def test_a_signal_that_ends_a_slice_is_told(tmp_path, is_plain):
         launched.close()
 
 
-@IN_BOTH
-async def test_output_is_kept_whole_and_apart(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_output_is_kept_whole_and_apart(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         _, stdout, stderr = await world.ran("print")
     assert stdout == "to stdout\nwithout a line's end"
     assert stderr == "to stderr: \\udcff\n"
 
 
-@IN_BOTH
-async def test_the_job_may_be_of_any_size(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_the_job_may_be_of_any_size(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         _, stdout, _ = await world.ran("size " + "x" * (20 << 20))
     assert stdout == f"{20 << 20}\n"
 
 
-@IN_BOTH
-async def test_a_slice_has_its_descriptors_and_no_others(tmp_path, is_plain):
+@IN_EACH
+async def test_a_slice_has_its_descriptors_and_no_others(tmp_path, way):
     pipes = [os.pipe() for _ in range(3)]
     handed = [end for pipe in pipes for end in pipe]
     targets = [os.readlink(f"/proc/self/fd/{end}") for end in handed]  # noqa: PTH115 - of no file
     secret = os.open("/etc/hostname", os.O_RDONLY)
     os.set_inheritable(secret, True)
     try:
-        async with world_in(tmp_path, is_plain=is_plain) as world:
+        async with world_in(tmp_path, way=way) as world:
             kept = await world.launch("wait", "before")
             _, stdout, _ = await world.ran("about", descriptors=handed)
             kept.close()
@@ -102,17 +112,17 @@ async def test_a_slice_has_its_descriptors_and_no_others(tmp_path, is_plain):
             os.close(descriptor)
 
 
-@IN_BOTH
-async def test_a_program_that_a_slice_starts_has_the_standard_three_only(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_program_that_a_slice_starts_has_the_standard_three_only(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         exited, stdout, _ = await world.ran("started_program")
     assert exited.code == 0
     assert stdout.split() == ["0", "1", "2", "3"]  # 3 is the folder that ls reads
 
 
-@IN_BOTH
+@IN_EACH
 async def test_a_slice_has_the_environment_of_its_launch_and_a_few_names_of_ours(
-    tmp_path, monkeypatch, is_plain
+    tmp_path, monkeypatch, way
 ):
     monkeypatch.setenv("RUNINK_TEST_SECRET", "x")
     monkeypatch.setenv("HOME", "/nowhere")
@@ -120,15 +130,15 @@ async def test_a_slice_has_the_environment_of_its_launch_and_a_few_names_of_ours
     monkeypatch.setenv("LANG", "C.UTF-8")
     for name in ("LC_ALL", "LC_CTYPE", "TMPDIR"):
         monkeypatch.delenv(name, raising=False)
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+    async with world_in(tmp_path, way=way) as world:
         _, stdout, _ = await world.ran("about", environment={"A": "b=c\n", "EMPTY": ""})
     ours = {"PATH": os.environ["PATH"], "TZ": "Europe/Berlin", "LANG": "C.UTF-8"}
     assert json.loads(stdout)["environment"] == {"A": "b=c\n", "EMPTY": ""} | ours
 
 
-@IN_BOTH
-async def test_a_slice_begins_as_a_fresh_process_does(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_slice_begins_as_a_fresh_process_does(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         _, stdout, _ = await world.ran("about", cwd=str(tmp_path))
     about = json.loads(stdout)
     assert about["cwd"] == str(tmp_path)
@@ -144,10 +154,10 @@ async def test_a_slice_begins_as_a_fresh_process_does(tmp_path, is_plain):
     }
 
 
-@IN_BOTH
-async def test_data_goes_from_slice_to_slice_without_the_agent(tmp_path, is_plain):
+@IN_EACH
+async def test_data_goes_from_slice_to_slice_without_the_agent(tmp_path, way):
     first, second, third = os.pipe(), os.pipe(), os.pipe()
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+    async with world_in(tmp_path, way=way) as world:
         one = await world.launch("copy", "one", descriptors=[first[0], second[1]])
         two = await world.launch("copy", "two", descriptors=[second[0], third[1]])
         for descriptor in (first[0], *second, third[1]):
@@ -161,9 +171,9 @@ async def test_data_goes_from_slice_to_slice_without_the_agent(tmp_path, is_plai
         two.close()
 
 
-@IN_BOTH
-async def test_agent_and_slice_talk_over_the_control_socket(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_agent_and_slice_talk_over_the_control_socket(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("echo")
         launched.control.send(b"hello\n")
         await anyio.wait_readable(launched.control)
@@ -172,19 +182,17 @@ async def test_agent_and_slice_talk_over_the_control_socket(tmp_path, is_plain):
         launched.close()
 
 
-@IN_BOTH
-async def test_garbage_on_the_control_socket_is_not_the_spawners_business(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_garbage_on_the_control_socket_is_not_the_spawners_business(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         exited, stdout, _ = await world.ran("shout")
         assert (exited.code, stdout) == (0, "shouted\n")
         assert (await world.ran("exit 3", "next"))[0].code == 3
 
 
-@IN_BOTH
-async def test_a_slice_that_floods_its_output_waits_for_a_reader_and_holds_up_nobody(
-    tmp_path, is_plain
-):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_slice_that_floods_its_output_waits_for_a_reader_and_holds_up_nobody(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         flood = await world.launch(f"flood {8 << 20}", "flood")
         for number in range(5):
             assert (await world.ran("nothing", f"other/{number}"))[0].code == 0
@@ -202,16 +210,16 @@ async def taken(world):
     return listed
 
 
-@IN_BOTH
-async def test_killing_takes_every_descendant_and_is_told_only_then(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_killing_takes_every_descendant_and_is_told_only_then(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         other = await world.launch("tree", "other")
         assert await line_of(other.stdout) == "grown"
         others = tree_of(other.pid)
         launched = await world.launch("tree")
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
-        assert len(pids) == len(others) == TREE + (not is_plain)
+        assert len(pids) == len(others) == TREE + (way is not Way.PLAIN)
         assert await world.spawner.kill("slice")
         exited = await world.exited("slice")
         assert (exited.cause, exited.signal, exited.survivors) == ("killed", signal.SIGKILL, 0)
@@ -223,9 +231,9 @@ async def test_killing_takes_every_descendant_and_is_told_only_then(tmp_path, is
     assert not any(map(is_alive, others))
 
 
-@IN_BOTH
-async def test_what_an_ended_slice_left_behind_is_ended_too(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_what_an_ended_slice_left_behind_is_ended_too(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("tree")
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
@@ -236,12 +244,12 @@ async def test_what_an_ended_slice_left_behind_is_ended_too(tmp_path, is_plain):
         launched.close()
 
 
-@IN_BOTH
+@IN_EACH
 @pytest.mark.parametrize(
     ("job", "number"), [("tree", signal.SIGTERM), ("stubborn_tree", signal.SIGKILL)]
 )
-async def test_wall_time_ends_a_slice_with_its_tree(tmp_path, job, number, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+async def test_wall_time_ends_a_slice_with_its_tree(tmp_path, job, number, way):
+    async with world_in(tmp_path, way=way) as world:
         launched = await world.launch(job, wall_time_s=0.5)
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
@@ -254,19 +262,17 @@ async def test_wall_time_ends_a_slice_with_its_tree(tmp_path, job, number, is_pl
         launched.close()
 
 
-@IN_BOTH
-async def test_a_slice_out_of_its_wall_time_may_say_a_last_word(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_slice_out_of_its_wall_time_may_say_a_last_word(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         exited, stdout, _ = await world.ran("last_words", wall_time_s=0.5)
         assert stdout.splitlines()[-1] == "last words"
         assert (exited.cause, exited.code, exited.signal) == ("timeout", 0, 0)
 
 
-@IN_BOTH
-async def test_context_switches_are_counted_with_those_of_what_the_slice_waited_for(
-    tmp_path, is_plain
-):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_context_switches_are_counted_with_those_of_what_the_slice_waited_for(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         few, _, _ = await world.ran("nap 0", "few")
         many, _, _ = await world.ran(f"nap {NAPS}", "many")
         assert 0 <= few.voluntary_switches < NAPS
@@ -284,9 +290,9 @@ async def test_nobody_counts_context_switches_of_a_cell_that_was_ended_by_force(
         launched.close()
 
 
-@IN_BOTH
-async def test_a_slice_that_ignores_sigterm_is_ended_by_kill(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_slice_that_ignores_sigterm_is_ended_by_kill(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("ignore_term")
         assert await line_of(launched.stdout) == "waiting"
         assert await world.spawner.signal("slice", signal.SIGTERM)
@@ -297,7 +303,7 @@ async def test_a_slice_that_ignores_sigterm_is_ended_by_kill(tmp_path, is_plain)
 
 
 async def test_a_folder_that_is_not_there_refuses_a_plain_launch_and_leaves_nothing(tmp_path):
-    async with world_in(tmp_path, is_plain=True) as world:
+    async with world_in(tmp_path, way=Way.PLAIN) as world:
         with pytest.raises(Refused) as refused:
             await world.launch("nothing", cwd=str(tmp_path / "missing"))
         assert refused.value.code == "slice_not_prepared"
@@ -306,9 +312,9 @@ async def test_a_folder_that_is_not_there_refuses_a_plain_launch_and_leaves_noth
         assert (await world.ran("nothing"))[0].code == 0
 
 
-@IN_BOTH
-async def test_a_name_is_free_again_when_it_was_released(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_name_is_free_again_when_it_was_released(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("wait")
         with pytest.raises(Conflict) as conflict:
             await world.launch("nothing")
@@ -324,9 +330,9 @@ async def test_a_name_is_free_again_when_it_was_released(tmp_path, is_plain):
         launched.close()
 
 
-@IN_BOTH
-async def test_released_before_its_end_a_slice_is_forgotten_at_its_end(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_released_before_its_end_a_slice_is_forgotten_at_its_end(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("wait")
         assert await world.spawner.release("slice")
         assert len(await taken(world)) == 1
@@ -336,10 +342,10 @@ async def test_released_before_its_end_a_slice_is_forgotten_at_its_end(tmp_path,
         launched.close()
 
 
-@IN_BOTH
-async def test_as_many_pipes_as_allowed_arrive_and_one_more_is_refused(tmp_path, is_plain):
+@IN_EACH
+async def test_as_many_pipes_as_allowed_arrive_and_one_more_is_refused(tmp_path, way):
     ours, theirs = socket.socketpair()
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+    async with world_in(tmp_path, way=way) as world:
         with ours, theirs:
             many = [theirs.fileno()] * DATA_DESCRIPTORS_MAX
             _, stdout, _ = await world.ran("about", descriptors=many)
@@ -350,7 +356,7 @@ async def test_as_many_pipes_as_allowed_arrive_and_one_more_is_refused(tmp_path,
 
 
 @IN_BOTH
-async def test_slices_draw_different_random_numbers(tmp_path, is_plain):
+async def test_slices_draw_different_random_numbers(tmp_path, way):
     code = code_in(tmp_path)
     numpy = code / "numpy"
     numpy.mkdir()
@@ -360,8 +366,6 @@ async def test_slices_draw_different_random_numbers(tmp_path, is_plain):
         "from random import Random\n_own = Random()\nrandom, seed = _own.random, _own.seed\n"
     )
     path = (Path(__file__).parent, code)
-    async with world_in(
-        tmp_path, is_plain=is_plain, preload=("random", "numpy.random"), path=path
-    ) as world:
+    async with world_in(tmp_path, way=way, preload=("random", "numpy.random"), path=path) as world:
         drawn = [json.loads((await world.ran("random", f"{n}"))[1]) for n in range(3)]
     assert len({number for numbers in drawn for number in numbers}) == 6

@@ -15,6 +15,7 @@ from runink.sandbox.protocol import HOST_NETWORK, ISOLATION, NO_NETWORK
 from runink.sandbox.starting import running_spawner
 from sandbox_entries import interfaces
 from sandbox_world import (
+    Way,
     World,
     children_of,
     gone,
@@ -100,7 +101,7 @@ async def test_what_closes_a_slice_off_is_told(tmp_path):
 
 
 async def test_a_plain_spawner_takes_no_slice_that_wants_to_be_closed_off(tmp_path):
-    async with world_in(tmp_path, is_plain=True) as world:
+    async with world_in(tmp_path, way=Way.PLAIN) as world:
         with pytest.raises(Refused) as refused:
             await world.launch("nothing", without=())
         assert refused.value.code == "isolation_unavailable"

@@ -19,6 +19,8 @@ from runink.sandbox.protocol import HOST_NETWORK
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
     IN_BOTH,
+    IN_EACH,
+    Way,
     World,
     all_of,
     children_of,
@@ -34,11 +36,12 @@ from sandbox_world import (
 
 pytestmark = pytest.mark.anyio
 AGENT = "agent"
+SAID = {Way.CELLS: "full", Way.PLAIN: "none", Way.BUBBLEWRAP: "bubblewrap"}
 
 
-async def be_agent(folder: Path, orphan_s: float, *, is_plain: bool) -> None:
+async def be_agent(folder: Path, orphan_s: float, *, way: Way) -> None:
     """Launch slices, tell the spawner's and theirs process ids, and wait to be killed."""
-    async with world_in(folder, orphan_s=orphan_s, is_plain=is_plain) as world:
+    async with world_in(folder, orphan_s=orphan_s, way=way) as world:
         pids = [world.spawner.pid]
         for number in range(3):
             launched = await world.launch("tree", f"kept/{number}", attempt=number)
@@ -55,8 +58,8 @@ async def be_agent(folder: Path, orphan_s: float, *, is_plain: bool) -> None:
 class Killed:
     """An agent that was killed with -9. `slices` are the pids of what it left, `spawner` that of its spawner."""
 
-    def __init__(self, folder: Path, *, orphan_s: float, is_plain: bool = False) -> None:
-        words = [sys.executable, __file__, AGENT, str(folder), str(orphan_s), str(int(is_plain))]
+    def __init__(self, folder: Path, *, orphan_s: float, way: Way = Way.CELLS) -> None:
+        words = [sys.executable, __file__, AGENT, str(folder), str(orphan_s), way.value]
         child = subprocess.Popen(words, stdout=subprocess.PIPE)
         assert child.stdout is not None
         line = child.stdout.readline()
@@ -73,16 +76,16 @@ class Killed:
         os.close(self.pidfd)
 
 
-@IN_BOTH
-async def test_a_new_agent_finds_the_slices_of_one_that_was_killed(tmp_path, is_plain):
-    with Killed(tmp_path, is_plain=is_plain, orphan_s=60) as killed:
-        async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_new_agent_finds_the_slices_of_one_that_was_killed(tmp_path, way):
+    with Killed(tmp_path, way=way, orphan_s=60) as killed:
+        async with world_in(tmp_path, way=way) as world:
             assert world.spawner.pid == killed.spawner
             listed = {one.slice: one for one in await world.spawner.list()}
             assert [one.attempt for one in listed.values()] == [0, 1, 2, 1, 1]
             assert sorted(listed) == ["echo", "ended", "kept/0", "kept/1", "kept/2"]
             assert {one.pid for one in listed.values()} <= {*killed.slices, -1}
-            full = {"isolation": "none" if is_plain else "full"}
+            full = {"isolation": SAID[way]}
             assert all(full.items() <= one.sealed.items() for one in listed.values())
             assert listed["ended"].pid == -1
             # What ended while nobody listened is told, and what it printed is still there.
@@ -105,17 +108,17 @@ async def test_a_new_agent_finds_the_slices_of_one_that_was_killed(tmp_path, is_
         assert not any(map(is_alive, killed.slices))
 
 
-@IN_BOTH
-async def test_without_a_new_agent_everything_ends_by_itself(tmp_path, is_plain):
-    with Killed(tmp_path, is_plain=is_plain, orphan_s=0.3) as killed:
+@IN_EACH
+async def test_without_a_new_agent_everything_ends_by_itself(tmp_path, way):
+    with Killed(tmp_path, way=way, orphan_s=0.3) as killed:
         await gone(killed.pidfd)
         assert not any(map(is_alive, killed.slices))
         assert not place_in(tmp_path).socket.exists()
 
 
 @IN_BOTH
-async def test_when_the_agent_leaves_in_order_everything_ends_with_it(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+async def test_when_the_agent_leaves_in_order_everything_ends_with_it(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("tree")
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
@@ -125,12 +128,12 @@ async def test_when_the_agent_leaves_in_order_everything_ends_with_it(tmp_path, 
     assert not place_in(tmp_path).socket.exists()
 
 
-@IN_BOTH
-async def test_an_agent_that_is_cancelled_ends_everything_too(tmp_path, is_plain):
+@IN_EACH
+async def test_an_agent_that_is_cancelled_ends_everything_too(tmp_path, way):
     pids = []
     with anyio.CancelScope() as scope:
-        async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
-            launched = await World(spawner, is_plain=is_plain).launch("wait")
+        async with running_spawner(place_in(tmp_path, way=way), agent="test") as spawner:
+            launched = await World(spawner, way=way).launch("wait")
             pids += [spawner.pid, launched.pid]
             launched.close()
             scope.cancel()
@@ -138,10 +141,10 @@ async def test_an_agent_that_is_cancelled_ends_everything_too(tmp_path, is_plain
     assert not any(map(is_alive, pids))
 
 
-@IN_BOTH
-async def test_the_ends_of_a_shutdown_are_told_before_the_events_end(tmp_path, is_plain):
-    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
-        world = World(spawner, is_plain=is_plain)
+@IN_EACH
+async def test_the_ends_of_a_shutdown_are_told_before_the_events_end(tmp_path, way):
+    async with running_spawner(place_in(tmp_path, way=way), agent="test") as spawner:
+        world = World(spawner, way=way)
         for number in range(5):
             (await world.launch("wait", str(number))).close()
         await spawner.shutdown()
@@ -184,18 +187,18 @@ async def test_the_newest_agent_wins_and_the_other_learns_that_it_has_lost(tmp_p
         launched.close()
 
 
-@IN_BOTH
+@IN_EACH
 async def test_an_agent_that_goes_in_the_middle_of_its_launches_leaves_no_unknown_slice(
-    tmp_path, is_plain
+    tmp_path, way
 ):
-    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="older") as older:
-        (await World(older, is_plain=is_plain).launch("nothing", "first")).close()
+    async with running_spawner(place_in(tmp_path, way=way), agent="older") as older:
+        (await World(older, way=way).launch("nothing", "first")).close()
         async with anyio.create_task_group() as group:
             for number in range(20):
-                group.start_soon(_launch_or_lose, World(older, is_plain=is_plain), str(number))
+                group.start_soon(_launch_or_lose, World(older, way=way), str(number))
             for one in await older.list():  # by now all have been asked for
                 one.close()
-            async with world_in(tmp_path, is_plain=is_plain) as newer:
+            async with world_in(tmp_path, way=way) as newer:
                 await older.wait_ended()
                 listed = await newer.spawner.list()
                 for one in listed:
@@ -216,19 +219,19 @@ async def _launch_or_lose(world, name):
         return
 
 
-@IN_BOTH
-async def test_when_the_spawner_is_killed_its_slices_end_and_the_agent_is_told(tmp_path, is_plain):
-    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
-        world = World(spawner, is_plain=is_plain)
+@IN_EACH
+async def test_when_the_spawner_is_killed_its_slices_end_and_the_agent_is_told(tmp_path, way):
+    async with running_spawner(place_in(tmp_path, way=way), agent="test") as spawner:
+        world = World(spawner, way=way)
         launched = await world.launch("tree")
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
         pid = spawner.pid
-        fork_server = os.pidfd_open(*children_of(pid))
+        beneath = os.pidfd_open(*children_of(pid))
         os.kill(pid, signal.SIGKILL)
         await gone(launched.pidfd)
-        await gone(fork_server)  # of plain slices the last to go: it ends the others
-        os.close(fork_server)
+        await gone(beneath)  # the fork server, of plain slices the last to go: it ends the others
+        os.close(beneath)
         await spawner.wait_ended()
         with pytest.raises(LinkLost):
             await world.launch("nothing", "other")
@@ -237,15 +240,15 @@ async def test_when_the_spawner_is_killed_its_slices_end_and_the_agent_is_told(t
         assert await some_of(launched.stdout) == b"", "nobody is left who could print"
         assert not any(map(is_alive, pids))
         launched.close()
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+    async with world_in(tmp_path, way=way) as world:
         assert world.spawner.pid != pid
         assert (await world.ran("nothing"))[0].code == 0
 
 
-@IN_BOTH
-async def test_a_launch_that_the_spawner_is_killed_over_is_lost(tmp_path, is_plain):
-    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
-        world = World(spawner, is_plain=is_plain)
+@IN_EACH
+async def test_a_launch_that_the_spawner_is_killed_over_is_lost(tmp_path, way):
+    async with running_spawner(place_in(tmp_path, way=way), agent="test") as spawner:
+        world = World(spawner, way=way)
         (await world.launch("nothing", "first")).close()
         os.kill(spawner.pid, signal.SIGSTOP)
         async with anyio.create_task_group() as group:
@@ -260,8 +263,8 @@ async def _must_lose(world):
 
 
 @IN_BOTH
-async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("tree")
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
@@ -283,8 +286,8 @@ async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path, is_plai
 
 
 @IN_BOTH
-async def test_launches_that_the_fork_server_dies_over_may_be_tried_again(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+async def test_launches_that_the_fork_server_dies_over_may_be_tried_again(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         fork_server = await world.fork_server()
         os.kill(fork_server, signal.SIGSTOP)
         refused = []
@@ -307,14 +310,12 @@ async def test_launches_that_the_fork_server_dies_over_may_be_tried_again(tmp_pa
 
 @IN_BOTH
 async def test_a_fork_server_that_dies_at_every_start_holds_up_launches_until_it_lives(
-    tmp_path, is_plain
+    tmp_path, way
 ):
     code = code_in(tmp_path)
     module = code / "late_entry.py"
     module.write_text("import os\nos._exit(3)\n")
-    async with world_in(
-        tmp_path, is_plain=is_plain, entry="late_entry:main", path=(code,)
-    ) as world:
+    async with world_in(tmp_path, way=way, entry="late_entry:main", path=(code,)) as world:
         await world.event(ForkServerLost, 1)
         module.write_text("def main(job, control, descriptors): return 4\n")
         exited, _, _ = await world.ran("anything")
@@ -322,14 +323,10 @@ async def test_a_fork_server_that_dies_at_every_start_holds_up_launches_until_it
 
 
 @IN_BOTH
-async def test_an_entry_that_cannot_be_imported_refuses_launches_with_its_reason(
-    tmp_path, is_plain
-):
+async def test_an_entry_that_cannot_be_imported_refuses_launches_with_its_reason(tmp_path, way):
     code = code_in(tmp_path)
     (code / "broken_entry.py").write_text("import nowhere_to_be_found\n")
-    async with world_in(
-        tmp_path, is_plain=is_plain, entry="broken_entry:main", path=(code,)
-    ) as world:
+    async with world_in(tmp_path, way=way, entry="broken_entry:main", path=(code,)) as world:
         assert "nowhere_to_be_found" in (await world.event(ForkServerReady)).problem
         with pytest.raises(Exception, match="nowhere_to_be_found") as refused:
             await world.launch("nothing")
@@ -338,10 +335,10 @@ async def test_an_entry_that_cannot_be_imported_refuses_launches_with_its_reason
         assert "Traceback" in log
 
 
-@IN_BOTH
-async def test_a_terminated_spawner_ends_its_slices_first(tmp_path, is_plain):
-    async with running_spawner(place_in(tmp_path, is_plain=is_plain), agent="test") as spawner:
-        world = World(spawner, is_plain=is_plain)
+@IN_EACH
+async def test_a_terminated_spawner_ends_its_slices_first(tmp_path, way):
+    async with running_spawner(place_in(tmp_path, way=way), agent="test") as spawner:
+        world = World(spawner, way=way)
         launched = await world.launch("tree")
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
@@ -381,5 +378,5 @@ async def test_a_state_folder_may_lie_as_deep_as_it_likes(tmp_path):
 
 if __name__ == "__main__":
     assert sys.argv[1] == AGENT
-    folder, orphan_s, is_plain = sys.argv[2:]
-    anyio.run(partial(be_agent, Path(folder), float(orphan_s), is_plain=is_plain == "1"))
+    folder, orphan_s, way = sys.argv[2:]
+    anyio.run(partial(be_agent, Path(folder), float(orphan_s), way=Way(way)))

@@ -25,6 +25,8 @@ from runink.sandbox.protocol import VERSION
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
     IN_BOTH,
+    IN_EACH,
+    Way,
     code_in,
     descriptors_of,
     line_of,
@@ -218,10 +220,9 @@ async def test_an_agent_that_stops_reading_is_parted_from(tmp_path):
         assert (await world.ran("nothing"))[0].code == 0
 
 
-def left_by(world, fork_server, folder):
+def left_by(world, servers, folder):
     """Return what launches could leave behind: descriptors and children of each process, mounts, files."""
-    spawner = world.spawner.pid
-    processes = (spawner, fork_server, os.getpid())
+    processes = (world.spawner.pid, *servers, os.getpid())
     return {
         "descriptors": [descriptors_of(pid) for pid in processes],
         "processes": [tree_of(pid) for pid in processes],
@@ -230,15 +231,15 @@ def left_by(world, fork_server, folder):
     }
 
 
-@IN_BOTH
-async def test_two_hundred_launches_leave_nothing_behind(tmp_path, is_plain):
+@IN_EACH
+async def test_two_hundred_launches_leave_nothing_behind(tmp_path, way):
     pipe = os.pipe()
-    async with world_in(tmp_path, is_plain=is_plain) as world:
-        fork_server = await world.fork_server()
+    async with world_in(tmp_path, way=way) as world:
+        servers = [] if way is Way.BUBBLEWRAP else [await world.fork_server()]
         with shown(tmp_path, is_writable=True) as binds:
             given = {"descriptors": pipe, "binds": binds}
             await world.ran("nothing", "first", **given)
-            before = left_by(world, fork_server, tmp_path)
+            before = left_by(world, servers, tmp_path)
 
             async def run(number):
                 launched = await world.launch("nothing", str(number), **given)
@@ -251,17 +252,17 @@ async def test_two_hundred_launches_leave_nothing_behind(tmp_path, is_plain):
                     for number in range(50):
                         group.start_soon(run, batch * 50 + number)
             assert await world.spawner.list() == []
-            after = left_by(world, fork_server, tmp_path)
+            after = left_by(world, servers, tmp_path)
         assert after == before
-        kept = ["log", "socket"] if is_plain else ["log", "socket", "socket.root"]
+        kept = ["log", "socket"] if way is Way.PLAIN else ["log", "socket", "socket.root"]
         assert after["files"] == kept
-        assert after["processes"][1] == [fork_server]
+        assert after["processes"][0] == [world.spawner.pid, *servers]
     close_all(pipe)
 
 
 @IN_BOTH
-async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         first = await world.fork_server()
         assert "pyarrow" not in json.loads((await world.ran("about", "0"))[1])["modules"]
         await world.spawner.preload(["pyarrow", "pyarrow.compute", "duckdb.not_there"])
@@ -282,26 +283,20 @@ async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_pat
 
 
 @IN_BOTH
-async def test_what_the_entry_imports_starts_no_thread_in_the_fork_server(tmp_path, is_plain):
+async def test_what_the_entry_imports_starts_no_thread_in_the_fork_server(tmp_path, way):
     entry = "import pyarrow.compute\ndef main(job, control, descriptors): return 6\n"
     code = code_in(tmp_path)
     (code / "arrow_entry.py").write_text(entry)
-    async with world_in(
-        tmp_path, is_plain=is_plain, entry="arrow_entry:main", path=(code,)
-    ) as world:
+    async with world_in(tmp_path, way=way, entry="arrow_entry:main", path=(code,)) as world:
         assert (await world.event(ForkServerReady)).threads == 0
         assert (await world.ran("anything"))[0].code == 6
 
 
 @IN_BOTH
-async def test_polars_imported_before_and_first_used_after_the_fork_works_each_time(
-    tmp_path, is_plain
-):
+async def test_polars_imported_before_and_first_used_after_the_fork_works_each_time(tmp_path, way):
     """What Polars forbids is a fork after its first use: its threads would be missing in the child."""
     count = 30_000
-    async with world_in(
-        tmp_path, is_plain=is_plain, preload=("polars", "pyarrow.compute")
-    ) as world:
+    async with world_in(tmp_path, way=way, preload=("polars", "pyarrow.compute")) as world:
         ready = await world.event(ForkServerReady)
         assert ready.modules == ["polars", "pyarrow.compute"]
         assert ready.threads <= 1, "polars' cleaner of spilled files at most"
@@ -316,8 +311,8 @@ async def test_polars_imported_before_and_first_used_after_the_fork_works_each_t
 
 
 @IN_BOTH
-async def test_more_slices_than_the_spawner_has_descriptors_for_are_refused(tmp_path, is_plain):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+async def test_more_slices_than_the_spawner_has_descriptors_for_are_refused(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         limit = KEPT_FREE + 2 * KEPT_PER_SLICE
         resource.prlimit(world.spawner.pid, resource.RLIMIT_NOFILE, (limit, limit))
         kept = [await world.launch("wait", str(number)) for number in range(3)]
@@ -328,11 +323,9 @@ async def test_more_slices_than_the_spawner_has_descriptors_for_are_refused(tmp_
             one.close()
 
 
-@IN_BOTH
-async def test_a_slice_costs_the_spawner_no_more_descriptors_than_it_reckons_with(
-    tmp_path, is_plain
-):
-    async with world_in(tmp_path, is_plain=is_plain) as world:
+@IN_EACH
+async def test_a_slice_costs_the_spawner_no_more_descriptors_than_it_reckons_with(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
         kept = [await world.launch("wait", "first", memory_bytes=1 << 28)]
         before = len(descriptors_of(world.spawner.pid))
         for number in range(5):
