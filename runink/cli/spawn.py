@@ -41,9 +41,11 @@ STATE: Final = Path("/var/lib/runink")
 )
 @click.option(
     "--state",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
+    default=STATE,
+    show_default=True,
     envvar="RUNINK_STATE",
-    help=f"A folder on the file system that slices read and write; {STATE} otherwise, or /.",
+    help="The state folder of the node, there or not yet: its file system is looked at.",
 )
 @click.option(
     "--orphans",
@@ -72,7 +74,7 @@ STATE: Final = Path("/var/lib/runink")
 def spawn(  # noqa: PLR0913 - the options of a command
     agent_user: str | None,
     socket: Path,
-    state: Path | None,
+    state: Path,
     orphans: str | None,
     warm: int,
     isolation: str,
@@ -92,7 +94,7 @@ def spawn(  # noqa: PLR0913 - the options of a command
         uses_bubblewrap=Isolation(isolation) is Isolation.BUBBLEWRAP,
         orphan_s=seconds_in(orphans) or ORPHAN_S,
         user=_served(agent_user, socket),
-        state=state or (STATE if STATE.is_dir() else Path("/")),
+        state=next(one for one in (state.absolute(), *state.absolute().parents) if one.is_dir()),
         shares_network=not no_host_network,
     )
     try:

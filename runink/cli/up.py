@@ -38,6 +38,7 @@ from runink.config import (
 from runink.errors import Conflict, NotFound, RuninkError, Unavailable
 from runink.machines import Reserved
 from runink.node import Role, embedded
+from runink.sandbox.notifying import tell_manager
 
 
 @click.command()
@@ -134,6 +135,7 @@ async def _stay(settings: NodeSettings, began: float) -> None:
             click.echo(
                 f"ready in {took:.2f} s: pid {os.getpid()}, state in {settings.state}", err=True
             )
+            tell_manager("READY=1")
             await tell_settings(cluster, SliceOptions())
             if settings.metrics is not None:
                 click.echo(f"metrics: {shown_place(settings.metrics)}", err=True)
