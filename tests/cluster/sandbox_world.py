@@ -36,7 +36,9 @@ class Way(Enum):
     BUBBLEWRAP = "bubblewrap"
 
 
+WALLED = (Way.CELLS, Way.BUBBLEWRAP)
 IN_EACH = pytest.mark.parametrize("way", Way, ids=lambda way: way.value)
+IN_WALLS = pytest.mark.parametrize("way", WALLED, ids=lambda way: way.value)
 # Those that come from a fork server.
 IN_BOTH = pytest.mark.parametrize("way", [Way.CELLS, Way.PLAIN], ids=lambda way: way.value)
 

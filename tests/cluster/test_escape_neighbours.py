@@ -25,25 +25,30 @@ from escape_world import (
     without,
 )
 from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK
-from sandbox_world import HERD, is_alive, world_in
+from sandbox_world import HERD, WALLED, Way, is_alive, world_in
 
 REFUSED = {"EPERM", "EACCES", "ENOENT", "ESRCH", "ECONNREFUSED", "empty"}
 VICTIMS = ("of its herd", "of another herd", "of the host")
 KEY = 0x52554E00 + (os.getpid() & 0xFF)
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+@pytest.fixture(scope="module", params=WALLED, ids=lambda way: way.value)
+def found(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
     """Have a slice try at three others, and a plain process at a fourth."""
     name = f"runink-host-{os.getpid()}"
     with victim_without(name, KEY) as plain:
         found = {"plain": without("others", plain)}
-        anyio.run(attack, found, tmp_path_factory.mktemp("neighbours"), plain)
+        anyio.run(attack, found, tmp_path_factory.mktemp("neighbours"), plain, request.param)
         yield found
 
 
-async def attack(found: dict[str, Any], folder: Path, plain: dict[str, Any]) -> None:
-    async with world_in(folder, entry="escape_probes:main") as world, AsyncExitStack() as stack:
+async def attack(found: dict[str, Any], folder: Path, plain: dict[str, Any], way: Way) -> None:
+    async with (
+        world_in(folder, way=way, entry="escape_probes:main") as world,
+        AsyncExitStack() as stack,
+    ):
         victims = {"of the host": plain}
         for number, herd in enumerate((HERD, "another"), start=1):
             slice_, told = await victim_in(world, f"runink-slice-{number}", KEY + number, herd)

@@ -15,7 +15,7 @@ from escape_world import in_slice, job, without
 from runink.errors import Refused
 from runink.sandbox.client import Bind
 from runink.sandbox.isolation import SCRATCH_FILES
-from sandbox_world import shown, world_in
+from sandbox_world import IN_WALLS, shown, world_in
 
 pytestmark = pytest.mark.anyio
 LAUNCHES_MIN = 30
@@ -93,7 +93,8 @@ def without_slice(path: Path) -> str:
         return ""
 
 
-async def test_what_a_slice_puts_into_its_folder_leads_no_other_slice_out(tmp_path):
+@IN_WALLS
+async def test_what_a_slice_puts_into_its_folder_leads_no_other_slice_out(tmp_path, way):
     """A link that a slice leaves in a folder leads the next one to a path of its own root."""
     folder, secret = tmp_path / "folder", tmp_path / "secret"
     folder.mkdir()
@@ -102,15 +103,16 @@ async def test_what_a_slice_puts_into_its_folder_leads_no_other_slice_out(tmp_pa
     read = {"path": str(folder / "file")}
     assert without("reader", read) == "secret"
     with shown(folder, is_writable=True) as binds:
-        async with world_in(tmp_path, entry="escape_probes:main") as world:
+        async with world_in(tmp_path, way=way, entry="escape_probes:main") as world:
             exited, _, stderr = await world.ran(job("reader", read), binds=binds)
     assert exited.code == 70
     assert "FileNotFoundError" in stderr
 
 
-async def test_a_million_files_are_too_many(tmp_path):
+@IN_WALLS
+async def test_a_million_files_are_too_many(tmp_path, way):
     """What fills the kernel's memory is bounded, also where no byte is in it."""
-    async with world_in(tmp_path, entry="escape_probes:main") as world:
+    async with world_in(tmp_path, way=way, entry="escape_probes:main") as world:
         made, said = await in_slice(world, "collector", {"folder": "/tmp", "files": FILES})
     assert said == "ENOSPC"
     assert SCRATCH_FILES - 16 <= made <= SCRATCH_FILES
@@ -120,12 +122,13 @@ async def test_a_million_files_are_too_many(tmp_path):
     assert without("collector", some) == [1000, "done"]
 
 
-async def test_no_link_is_left_in_a_folder_that_lies_beneath_the_slices_own(tmp_path):
+@IN_WALLS
+async def test_no_link_is_left_in_a_folder_that_lies_beneath_the_slices_own(tmp_path, way):
     """Landlock's rule for /tmp would hold for what is mounted beneath it as well."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         place = {"folder": folder}
         with shown(Path(folder), is_writable=True) as binds:
-            async with world_in(tmp_path, entry="escape_probes:main") as world:
+            async with world_in(tmp_path, way=way, entry="escape_probes:main") as world:
                 said = await in_slice(world, "links", place, binds=binds)
         assert said == {"leave a link": "EACCES", "make a link in /tmp": "EACCES"}
         assert without("links", place) == dict.fromkeys(said, "done")

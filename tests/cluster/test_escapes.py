@@ -1,4 +1,5 @@
-"""A slice tries to get out, one probe after the other; each is also made by a plain process of root, which shows that it works, and in bubblewrap.
+"""A slice tries to get out, one probe after the other, in a cell and where bubblewrap closes it off; each is also made by a plain process of root, which shows that it works, and in bubblewrap
+as a person would ask for it, without what a slice has beside it.
 
 docs/security.md says for every line which of these tests shows it.
 """
@@ -29,7 +30,7 @@ from escape_world import (
 from runink.sandbox.mounts import MASKED, MASKED_FOLDERS
 from runink.sandbox.seccomp_table import REFUSED as REFUSED_CALLS
 from runink.sandbox.skeleton import DEVICES, FILES, SHOWN, SYSTEM
-from sandbox_world import shown, world_in
+from sandbox_world import WALLED, Way, shown, world_in
 
 REFUSED = {"EPERM", "EACCES", "EROFS", "ENOENT", "EXDEV", "EINVAL", "EOVERFLOW", "ENOSYS", "empty"}
 # Where bubblewrap, asked for about the same, lets through what a slice may not: docs/security.md tells.
@@ -60,17 +61,20 @@ ATTEMPTS = [
 class Told:
     """What slices said, plain processes of root, and bubblewrap, by the table of probes."""
 
-    def __init__(self) -> None:
+    def __init__(self, way: Way) -> None:
+        self.way = way
         self.slices: dict[str, Any] = {}
         self.plain: dict[str, Any] = {}
         self.bubblewrap: dict[str, Any] = {}
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+@pytest.fixture(scope="module", params=WALLED, ids=lambda way: way.value)
+def told(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Told]:
     """Have everything tried once, with one spawner."""
     install("bubblewrap")
-    told = Told()
+    told = Told(request.param)
     with ground() as made:
         world = made.world()
         plain = world | {"first": os.getpid()}
@@ -88,7 +92,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 async def try_in_slices(told: Told, folder: Path, made: Ground, world: dict[str, Any]) -> None:
     with shown(made.folder, is_writable=True) as own, shown(made.shown) as other:
-        async with world_in(folder, entry="escape_probes:main") as spawner:
+        async with world_in(folder, way=told.way, entry="escape_probes:main") as spawner:
             for table in (*escape_probes.TABLES, "facts", "caller"):
                 if table != "others":
                     told.slices[table] = await in_slice(spawner, table, world, binds=[*own, *other], cwd=str(made.folder))  # fmt: skip
@@ -232,7 +236,9 @@ def test_a_slice_has_exactly_these_mounts(told: Told):
     for place, one in mounts.items():
         if place in OWN_MOUNTS:
             kind = "proc" if place == "/proc" else "tmpfs"
-            assert (one["of"], one["kind"]) == ("/", kind), place
+            # bubblewrap's new root is a folder of its own in what it makes for that.
+            of = "/newroot" if (told.way, place) == (Way.BUBBLEWRAP, "/") else "/"
+            assert (one["of"], one["kind"]) == (of, kind), place
         elif place.startswith("/proc/"):
             assert one["of"] in {"/null", "/empty"}, place
         elif place.startswith("/dev/"):
