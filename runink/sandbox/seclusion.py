@@ -1,7 +1,7 @@
 """How the spawner leaves the machine's namespaces: it becomes the first process of a pid namespace of its own, with its own mounts.
 
-When it ends, for whatever reason, the kernel ends everything in that namespace: all fork servers, cells and slices.  Who may not make such namespaces as
-root makes them in a user namespace of its own, in which it is root over nothing but its own id.
+When it ends, for whatever reason, the kernel ends everything in that namespace: all fork servers, cells and slices.  Who has but one id (`standing.py`)
+makes them in a user namespace of its own, in which it is root over nothing but that id.
 
     launcher (started by the agent)          clones the spawner as the agent's child (CLONE_PARENT), writes its maps if it needs any, tries what this machine
                                              has of what cells are closed off with, says that, ends.  That of a service stays instead, has another process try, and ends with the spawner
@@ -11,6 +11,7 @@ root makes them in a user namespace of its own, in which it is root over nothing
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ from runink.sandbox.mounts import SAFE, attach, new_filesystem
 from runink.sandbox.namespaces import Child, IdMap, cloned, forbid_setgroups, map_ids
 from runink.sandbox.notifying import tell_manager
 from runink.sandbox.skeleton import Skeleton, runtime_folders
+from runink.sandbox.standing import Standing, standing
 from runink.sandbox.syscalls import (
     CLONE_NEWNS,
     CLONE_NEWPID,
@@ -59,10 +61,13 @@ def secluded(
     `shown` are folders beside the installed packages that slices import from, `state` is a folder that they are shown files of, the socket's if none is named.  With `stays` the process that called
     ends with the new one and as that does, and passes on that it is to end: whoever started it sees one process.
     """
-    is_root = not os.geteuid()
     folder = state or os.path.dirname(socket_path)  # noqa: PTH120 - the sandbox does without pathlib
+    ours = None
     try:
-        launcher = _go_on_as_first(folder, stays=stays)
+        ours = standing()
+        if ours is Standing.BARE_ROOT:
+            raise PermissionError(errno.EPERM, ours.value)
+        launcher = _go_on_as_first(folder, ours, stays=stays)
         try:
             skeleton = _made_at_home(socket_path, shown)
             found = _heard(launcher)
@@ -70,14 +75,14 @@ def secluded(
             os.close(launcher)
     except OSError as error:
         found = Told({}, {NAMESPACES: describe(error)})
-    if is_root and ID_RANGES in found.missing:  # its own id would be that of the machine's root
+    if ours is Standing.GIVER and ID_RANGES in found.missing:  # our own id is no wall
         found.missing.setdefault(NAMESPACES, found.missing[ID_RANGES])
     for name in WALLS - found.there.keys():
         found.missing.setdefault(name, NOT_SAID)
     if NAMESPACES in found.missing:
         leave(socket_path)
         return None, found
-    return Walls(skeleton, has_ranges=is_root, missing=found.missing), found
+    return Walls(skeleton, has_ranges=ours is Standing.GIVER, missing=found.missing), found
 
 
 def _made_at_home(socket_path: str, shown: list[str]) -> Skeleton:
@@ -98,11 +103,12 @@ def leave(socket_path: str) -> None:
         os.rmdir(folder)  # noqa: PTH106 - as above
 
 
-def _go_on_as_first(folder: str, *, stays: bool) -> int:
+def _go_on_as_first(folder: str, ours: Standing, *, stays: bool) -> int:
     """Clone the caller into the namespaces, in which it returns where its launcher tells what it has tried; end the caller itself, or have it stay. Raises OSError."""
     user, group = os.geteuid(), os.getegid()
+    has_one_id = ours is Standing.ONE_ID
     source, target = os.pipe()
-    flags = CLONE_NEWPID | CLONE_NEWNS | (CLONE_NEWUSER if user else 0)
+    flags = CLONE_NEWPID | CLONE_NEWNS | (CLONE_NEWUSER if has_one_id else 0)
     if not stays:
         flags |= CLONE_PARENT  # it is our parent's
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STAYING_SIGNALS if stays else ())
@@ -115,13 +121,13 @@ def _go_on_as_first(folder: str, *, stays: bool) -> int:
         raise
     if child.pid:
         try:
-            if user:
+            if has_one_id:
                 forbid_setgroups(child.pid)
                 map_ids(child.pid, IdMap(0, user, 1), IdMap(0, group, 1))
             os.write(target, GO)
             # Who tries gives up the rights to wait for a child, and to end it.
             if not stays or not os.fork():
-                tried(folder, lambda found: os.write(target, written(found)))
+                tried(folder, ours, lambda found: os.write(target, written(found)))
                 os._exit(0)
             tell_manager("READY=1")
             os._exit(_attended(child))

@@ -23,6 +23,7 @@ from runink.sandbox.ids import ZYGOTE
 from runink.sandbox.log import describe
 from runink.sandbox.mounts import SAFE, detached
 from runink.sandbox.namespaces import IDS, IdMap, cloned, map_ids
+from runink.sandbox.standing import Standing
 from runink.sandbox.syscalls import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -47,12 +48,12 @@ KINDS: Final = {
 }  # the user's first: it gives the right to the others
 
 
-def tried(folder: str, say: Callable[[Told], object]) -> None:
-    """Try everything, say what was found, and only then wait for what is left of it. This process is good for nothing any more."""
+def tried(folder: str, standing: Standing, say: Callable[[Told], object]) -> None:
+    """Try everything that one of this standing may, say what was found, and only then wait for what is left of it. This process is good for nothing any more."""
     found = Told({}, {})
     with ExitStack() as left:
         trials: tuple[tuple[str, Callable[[], str]], ...] = (
-            (ID_RANGES, lambda: _try_ranges(folder, left)),
+            (ID_RANGES, lambda: _try_ranges(folder, standing, left)),
             (NAMESPACES, _try_namespaces),
             (LANDLOCK, _try_landlock),
             (SECCOMP, _try_seccomp),
@@ -65,9 +66,9 @@ def tried(folder: str, say: Callable[[Told], object]) -> None:
         say(found)
 
 
-def _try_ranges(folder: str, left: ExitStack) -> str:
-    if os.geteuid():
-        raise OSError(errno.EPERM, "who is not root has one id to give away: its own")
+def _try_ranges(folder: str, standing: Standing, left: ExitStack) -> str:
+    if standing is not Standing.GIVER:
+        raise OSError(errno.EPERM, standing.value)
     users = _user_namespace(IdMap(0, ZYGOTE, IDS), left)
     try:
         os.close(detached(folder, SAFE, users=users))

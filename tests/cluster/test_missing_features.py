@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import denied_calls
 import pytest
+from ordinary_user import OrdinaryUser, ordinary_user
 from runi_project import RUN_S_MAX, RUNI, Project, Said
 from runink.cli.exits import ExitCode
 
 NO_LANDLOCK = denied_calls.without("landlock_create_ruleset")
 NO_SECCOMP = denied_calls.without("seccomp")
 # Namespaces of users are at an end in there, for root too.
-NO_USERS = (
-    "unshare", "--user", "--map-root-user",
-    "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"', "sh",
-)  # fmt: skip
-NOBODY = 65_534
-AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+NO_USERS = (sys.executable, str(Path(__file__).with_name("without_namespaces.py")), "user")
 
 LOOKS = """
 @step(each="batch")
@@ -47,15 +41,18 @@ def looking(project: Project) -> Project:
 
 
 @pytest.fixture
-def nobodys() -> Iterator[Project]:
-    """A project of an ordinary user's, where that one may go."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are root's alone
-    (folder / "runink.toml").touch()
-    made(Project(folder))
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, NOBODY, NOBODY)
-    yield Project(folder)
-    shutil.rmtree(folder)
+def user() -> Iterator[OrdinaryUser]:
+    with ordinary_user() as user:
+        yield user
+
+
+@pytest.fixture
+def users(user: OrdinaryUser) -> Project:
+    """A project of an ordinary user's."""
+    (user.home / "runink.toml").touch()
+    project = made(Project(user.home))
+    user.give(user.home)
+    return project
 
 
 def made(project: Project) -> Project:
@@ -234,27 +231,31 @@ def test_a_herd_that_requires_namespaces_does_not_run_where_plain_processes_are_
     assert "started with --no-isolation" in said.error["text"]
 
 
-def test_an_ordinary_users_slices_share_an_id_unless_their_herd_requires_ranges(nobodys: Project):
-    said = run_in(AS_NOBODY, nobodys)
+def test_an_ordinary_users_slices_share_an_id_unless_their_herd_requires_ranges(
+    user: OrdinaryUser, users: Project
+):
+    said = run_in(user.command(()), users)
     assert (said.code, said.document["isolation"]) == (ExitCode.DONE, "full"), said
     found = json.loads(
         subprocess.check_output(
-            [*AS_NOBODY, *RUNI, "slice", "get", "last", "one", "-o", "json"], cwd=nobodys.root
+            user.command([*RUNI, "slice", "get", "last", "one", "-o", "json"]), cwd=users.root
         )
     )
     assert found["sealed"]["ids"] == "shared"
-    says(nobodys, REQUIRED.format("id_ranges"))
-    said = run_in(AS_NOBODY, nobodys)
+    says(users, REQUIRED.format("id_ranges"))
+    said = run_in(user.command(()), users)
     assert said.error["code"] == "capability_missing"
-    assert "who is not root has one id to give away" in said.error["text"]
+    assert "who is not the machine's root has one id to give away" in said.error["text"]
 
 
-def test_an_ordinary_users_node_is_not_asked_for_a_herds_network(nobodys: Project):
-    nobodys.pipeline(
+def test_an_ordinary_users_node_is_not_asked_for_a_herds_network(
+    user: OrdinaryUser, users: Project
+):
+    users.pipeline(
         '@source("csv://data/x.csv")\n@step("look")\n@requires(network="egress")\n@sink("csv://out/y.csv")',
         herd="h",
     )
-    said = run_in(AS_NOBODY, nobodys)
+    said = run_in(user.command(()), users)
     assert said.error["code"] == "capability_missing"
     assert "local lacks network.egress (only root" in said.error["text"]
 
