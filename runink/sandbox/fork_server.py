@@ -44,6 +44,7 @@ from runink.sandbox.birth import (
 from runink.sandbox.cell import Plan, be_cell
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.faults import step_of
+from runink.sandbox.importing import problem_of
 from runink.sandbox.inner_protocol import (
     FROM_FORK_SERVER,
     INNER_FIELDS,
@@ -118,7 +119,7 @@ class ForkServer:
                 self._entry = getattr(importlib.import_module(module), function)
         except Exception as error:  # noqa: BLE001 - it is the project's own code: anything may be wrong with it
             traceback.print_exc()
-            self._problem = f"{self._entry_name}: {describe(error)}"
+            self._problem = f"{self._entry_name}: {problem_of(error)}"
         self._say_ready()
 
     def serve(self, wakeup: int) -> None:
@@ -195,7 +196,7 @@ class ForkServer:
                 with _without_threads():
                     importlib.import_module(module)
             except Exception as error:  # noqa: BLE001 - a broken library of the machine must not take every slice with it
-                log("module not loaded", module=module, problem=describe(error))
+                log("module not loaded", module=module, problem=problem_of(error))
                 self._modules[module] = False
             else:
                 self._modules[module] = True

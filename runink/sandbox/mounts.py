@@ -13,7 +13,8 @@ import errno
 import os
 import stat
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from runink.sandbox.syscalls import (
@@ -48,6 +49,7 @@ READ_ONLY: Final = SAFE | MOUNT_ATTR_RDONLY
 ROOT_FLAGS: Final = MS_NOSUID | MS_NODEV
 ROOT_BYTES: Final = "1m"  # folders, links and mount points only
 ROOT_INODES: Final = 4096
+MASK: Final = 0o022  # of what is made for slices
 PLACE: Final = "/tmp"  # noqa: S108 - where the new root stands before the pivot: a folder that is there and holds nothing that we need
 _MOUNT_ATTR = struct.Struct("4Q")  # struct mount_attr of linux/mount.h
 NOT_SHOWN: Final = "this kernel cannot show its file system under other ids (a tmpfs needs Linux 6.3, an overlay 5.19)"
@@ -149,6 +151,17 @@ def attach(tree: int, path: str) -> None:
         os.close(tree)
 
 
+@contextmanager
+def made_for_slices() -> Iterator[None]:
+    """Have what is made meanwhile open to be read: slices are other users than who runs the node, whose own mask may keep those out."""
+    mask = os.umask(MASK)
+    try:
+        yield
+    finally:
+        os.umask(mask)
+
+
+@made_for_slices()
 def enter(
     trees: Sequence[Tree],
     links: Iterable[Sequence[str]],

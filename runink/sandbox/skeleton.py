@@ -17,7 +17,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from runink.sandbox.mounts import READ_ONLY as READ_ONLY_ATTRIBUTES
-from runink.sandbox.mounts import SAFE, Tree, attach, detached, new_filesystem, set_attributes
+from runink.sandbox.mounts import (
+    SAFE,
+    Tree,
+    attach,
+    detached,
+    made_for_slices,
+    new_filesystem,
+    set_attributes,
+)
 from runink.sandbox.syscalls import MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
 
 SYSTEM: Final = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -45,6 +53,7 @@ FILES: Final = {
 class Skeleton:
     """The pieces. Raises OSError where the kernel does not allow to make them."""
 
+    @made_for_slices()
     def __init__(self, folder: str, *, runtime: Iterable[str]) -> None:
         self.folder = folder
         self._resolvers: dict[str, str] = {}
@@ -69,6 +78,7 @@ class Skeleton:
             if os.path.exists(path)  # noqa: PTH110 - as above
         ]
 
+    @made_for_slices()
     def resolving(self, herd: str, resolver: str) -> list[Tree]:
         """Return what a slice in its herd's network is shown beside that: where it looks names up."""
         path = f"{self.folder}/resolv.conf-{zlib.crc32(herd.encode()):08x}"
