@@ -17,15 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sandbox_world import World, children_of, line_of
+from ordinary_user import OrdinaryUser
+from sandbox_world import HAS_RANGES, World, children_of, line_of
 
 HERE: Final = Path(__file__).parent
 CONTROL_S: Final = 60
 XATTR_CHOWN: Final = bytes.fromhex(
     "0100000201000000000000000000000000000000"
 )  # CAP_CHOWN, permitted and effective
-NEW_NAMESPACES: Final = ("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private")  # fmt: skip
-NOBODY: Final = 65534
+AS_ROOT: Final = () if HAS_RANGES else ("--map-root-user",)
+NEW_NAMESPACES: Final = ("unshare", *AS_ROOT, "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,13 @@ def ground() -> Iterator[Ground]:
             path.chmod(0o666)
         os.mkfifo(made.shown / "pipe", 0o666)
         (made.folder / "link").symlink_to(made.secret)
-        os.mknod(made.folder / "disk", stat.S_IFBLK | 0o666, disk())
-        os.mknod(made.folder / "zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
         for name in ("setuid", "capable"):
             shutil.copy("/usr/bin/cat", made.folder / name)
         (made.folder / "setuid").chmod(0o4755)
-        os.setxattr(made.folder / "capable", "security.capability", XATTR_CHOWN)
+        if HAS_RANGES:  # nobody but root can make these
+            os.mknod(made.folder / "disk", stat.S_IFBLK | 0o666, disk())
+            os.mknod(made.folder / "zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+            os.setxattr(made.folder / "capable", "security.capability", XATTR_CHOWN)
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(str(made.shown / "socket"))
             (made.shown / "socket").chmod(0o666)
@@ -127,10 +129,9 @@ def without(tries: str, world: dict[str, Any], *, before: tuple[str, ...] = ()) 
     return json.loads(done.stdout)
 
 
-def in_bubblewrap(made: Ground) -> tuple[str, ...]:
+def in_bubblewrap(made: Ground, user: OrdinaryUser) -> tuple[str, ...]:
     """Return how bubblewrap is asked for about the same by an ordinary user, who is its usual one."""
-    words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "bwrap"]
-    words += ["--unshare-all", "--new-session", "--die-with-parent"]
+    words = ["bwrap", "--unshare-all", "--new-session", "--die-with-parent"]
     words += ["--tmpfs", "/tmp"]  # first: what it is shown may lie beneath it
     for path in ("/usr", "/etc", sys.prefix, str(HERE), str(HERE.parents[1] / "runink")):
         words += ["--ro-bind", path, path]
@@ -140,7 +141,7 @@ def in_bubblewrap(made: Ground) -> tuple[str, ...]:
     words += ["--proc", "/proc", "--dev", "/dev"]
     words += ["--bind", str(made.folder), str(made.folder)]
     words += ["--ro-bind", str(made.shown), str(made.shown)]
-    return tuple(words)
+    return tuple(user.command(words))
 
 
 @contextmanager

@@ -243,9 +243,10 @@ def do_attack_first(_argument, _control, _descriptors):
             PermissionError
         ):  # Landlock forbids it where it knows of signals; the kernel ignores it
             os.kill(1, number)
-    for path in ("/proc/1/mem", "/proc/1/environ", "/proc/1/fd"):
+    for path in ("/proc/1/mem", "/proc/1/environ", "/proc/1/fd/0", "/proc/1/fd"):
         try:
             os.listdir(path) if path.endswith("fd") else open(path, "rb").close()
+            print("done")
         except OSError as error:
             print(errno.errorcode[error.errno])
     return 3

@@ -25,7 +25,7 @@ from escape_world import (
     without,
 )
 from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK
-from sandbox_world import HERD, WALLED, Way, is_alive, world_in
+from sandbox_world import HAS_RANGES, HERD, WALLED, Way, is_alive, world_in
 
 REFUSED = {"EPERM", "EACCES", "ENOENT", "ESRCH", "ECONNREFUSED", "empty"}
 VICTIMS = ("of its herd", "of another herd", "of the host")
@@ -60,11 +60,14 @@ async def attack(found: dict[str, Any], folder: Path, plain: dict[str, Any], way
         found["of the host, on its network"] = await in_slice(
             world, "others", plain, network=HOST_NETWORK
         )
-        slice_, told = await victim_in(world, "runink-slice-3", KEY + 3, HERD, network=HERD_NETWORK)
-        stack.callback(slice_.close)
-        found["of its herd, on its network"] = await in_slice(
-            world, "others", told, network=HERD_NETWORK
-        )
+        if HAS_RANGES:  # herds have networks
+            slice_, told = await victim_in(
+                world, "runink-slice-3", KEY + 3, HERD, network=HERD_NETWORK
+            )
+            stack.callback(slice_.close)
+            found["of its herd, on its network"] = await in_slice(
+                world, "others", told, network=HERD_NETWORK
+            )
         found["killed"] = await in_slice(world, "killer", {})
         found["alive"] = [is_alive(victim["pid"]) for victim in victims.values()]
 
@@ -79,14 +82,11 @@ def test_a_slice_knows_nothing_of_others_and_does_nothing_to_them(found: Any, vi
 @pytest.mark.parametrize("name", escape_probes.OTHERS)
 def test_on_one_network_only_servers_are_reached(found: Any, name: str):
     """Abstract sockets belong to a network too; there Landlock keeps slices apart. What an address leads to is for the network's rules."""
-    host, herd = (
-        found["of the host, on its network"][name],
-        found["of its herd, on its network"][name],
-    )
-    if name == "server on loopback":
-        assert (host, herd) == ("done", "ECONNREFUSED")
-    else:
-        assert {host, herd} <= REFUSED
+    host = found["of the host, on its network"][name]
+    assert host == "done" if name == "server on loopback" else host in REFUSED
+    if HAS_RANGES:
+        herd = found["of its herd, on its network"][name]
+        assert herd == "ECONNREFUSED" if name == "server on loopback" else herd in REFUSED
 
 
 def test_a_slice_makes_no_message_queue(found: Any):
