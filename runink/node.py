@@ -218,34 +218,57 @@ async def _work(
 ) -> None:
     """Run spawner and agent until `leave`. Where the spawner dies, its slices are gone: both begin anew and find them lost."""
     is_told = False
-    for _ in range(SPAWNERS_MAX):
-        async with running_spawner(
-            spawner_place(settings, modules), agent=settings.node
-        ) as spawner:
-            if _is_other(settings, spawner.found):
-                _log.warning("spawner ended: it was started to close slices off otherwise", extra={"node": settings.node})  # fmt: skip
-                continue
-            _check_isolation(settings, spawner.found)
-            try:
-                async with supervise() as worker:
-                    await start_agent(worker, spawner)
-                    if not is_told:  # the first spawner may have died before its agent was there
-                        task_status.started()
-                        is_told = True
-                    await _wait_either(leave, spawner.wait_ended)
-            except LinkLost:
-                if not spawner.has_ended:
-                    raise
-            if leave.is_set():
-                if settings.orphan_s and await _has_slices(spawner):
-                    await spawner.aclose()  # what still runs is found again by the next start
+
+    def told() -> None:
+        nonlocal is_told
+        if not is_told:  # the first spawner may have died before its agent was there
+            task_status.started()
+            is_told = True
+
+    try:
+        for _ in range(SPAWNERS_MAX):
+            if await _worked(start_agent, settings, modules, leave, told=told):
                 return
-        _log.warning("spawner lost", extra={"node": settings.node})
+    except Unavailable:
+        if not leave.is_set():
+            raise
+        return  # we are leaving, and there is no spawner to part from any more
     raise Broken(
         f"the spawner of {settings.node} has ended {SPAWNERS_MAX} times",
         code="spawner_lost",
         hint=f"see {settings.spawner_log or 'its log'}",
     )
+
+
+async def _worked(
+    start_agent: Callable[[Supervisor, Spawner], Awaitable[None]],
+    settings: NodeSettings,
+    modules: frozenset[str],
+    leave: anyio.Event,
+    *,
+    told: Callable[[], None],
+) -> bool:
+    """Run one spawner, and an agent with it once `told`. False if the spawner ended before `leave`."""
+    place = spawner_place(settings, modules)
+    async with running_spawner(place, agent=settings.node, leave=leave) as spawner:
+        if _is_other(settings, spawner.found):
+            _log.warning("spawner ended: it was started to close slices off otherwise", extra={"node": settings.node})  # fmt: skip
+            return False
+        _check_isolation(settings, spawner.found)
+        try:
+            async with supervise() as worker:
+                await start_agent(worker, spawner)
+                told()
+                await _wait_either(leave, spawner.wait_ended)
+        except LinkLost:
+            if not spawner.has_ended:
+                raise
+        if leave.is_set():
+            if settings.orphan_s and await _has_slices(spawner):
+                await spawner.aclose()  # what still runs is found again by the next start
+            return True
+    _log.warning("spawner lost", extra={"node": settings.node})
+    return False
 
 
 def _is_other(settings: NodeSettings, found: Told) -> bool:

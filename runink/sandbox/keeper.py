@@ -1,6 +1,6 @@
 """The keeper: a small process of root's that starts the spawner of a node whose agent has given up root, and starts it again should it die.
 
-    python -m runink.sandbox.keeper --socket PATH --log PATH --user UID:GID ...      standard input is one end of a SEQPACKET pair
+    python -m runink.sandbox.keeper --socket PATH --log PATH --user UID:GID -- SPAWNER...      standard input is one end of a SEQPACKET pair; SPAWNER are the words that start one
 
     the agent says     the keeper                                                   and answers
     anything           starts the spawner, unless somebody listens there already    `started`, or why it could not
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from runink.errors import RuninkError
-from runink.sandbox.arguments import INTERPRETER_OPTIONS, kept_environment, listed, options
+from runink.sandbox.arguments import INTERPRETER_OPTIONS, kept_environment, options
 from runink.sandbox.door import listen
 from runink.sandbox.kernel import name_process
 from runink.sandbox.log import describe
@@ -34,14 +34,15 @@ from runink.sandbox.spawning import (
     connected,
     make_room,
     spawn,
+    words_of,
 )
 
 STARTED: Final = b"started"
 START: Final = b"start"
 ANSWER_BYTES_MAX: Final = 1 << 12
 ANSWER_S: Final = 10.0  # it takes milliseconds
-REQUIRED: Final = ("socket", "log", "user", "state", "entry", "orphan-seconds")
-OPTIONAL: Final = {"preload": "", "warm": "0", "host-network": ""}
+REQUIRED: Final = ("socket", "log", "user")
+BEHIND: Final = "--"  # it: the spawner's words
 
 
 def start_keeper(place: SpawnerPlace) -> int:
@@ -50,10 +51,7 @@ def start_keeper(place: SpawnerPlace) -> int:
     make_room(place)
     words = [sys.executable, *INTERPRETER_OPTIONS, "-m", "runink.sandbox.keeper"]
     words += ["--socket", str(place.socket.absolute()), "--log", str(place.log.absolute())]
-    words += ["--user", f"{place.user.uid}:{place.user.gid}", "--state", str(place.state or "/")]
-    words += ["--entry", place.entry, "--orphan-seconds", str(place.orphan_s)]
-    words += ["--preload", ",".join(place.preload), "--warm", str(place.warm)]
-    words += ["--host-network", "" if place.shares_network else "no"]
+    words += ["--user", f"{place.user.uid}:{place.user.gid}", BEHIND, *words_of(place)]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         os.posix_spawn(
@@ -84,18 +82,18 @@ def ask(keeper: int) -> None:
         raise OSError(errno.EIO, text)
 
 
-def serve(link: socket.socket, place: SpawnerPlace) -> None:
+def serve(link: socket.socket, place: SpawnerPlace, words: list[str]) -> None:
     """Start spawners as long as somebody asks."""
     while link.recv(ANSWER_BYTES_MAX):
         try:
-            _start(place)
+            _start(place, words)
             answer = STARTED
         except (OSError, RuninkError) as error:
             answer = describe(error).encode()
         link.send(answer)
 
 
-def _start(place: SpawnerPlace) -> None:
+def _start(place: SpawnerPlace, words: list[str]) -> None:
     try:
         connected(place.socket).close()
     except ConnectionRefusedError:
@@ -106,12 +104,13 @@ def _start(place: SpawnerPlace) -> None:
         return
     make_room(place)
     with listen(str(place.socket), place.user) as listening:
-        spawn(place, listening.fileno())
+        spawn(place, listening.fileno(), words)
 
 
 def main() -> None:
     """Serve the agent whose end of the pair is the other one of standard input."""
-    found = options(sys.argv[1:], required=REQUIRED, optional=OPTIONAL)
+    at = sys.argv.index(BEHIND)
+    found = options(sys.argv[1:at], required=REQUIRED, optional={})
     name_process("runi-keeper")
     os.chdir("/")
     forget_groups()
@@ -119,15 +118,10 @@ def main() -> None:
     place = SpawnerPlace(
         socket=Path(found["socket"]),
         log=Path(found["log"]),
-        entry=found["entry"],
-        preload=tuple(listed(found["preload"])),
-        warm=int(found["warm"]),
-        orphan_s=float(found["orphan-seconds"]),
+        entry="",  # among the words
         user=User.parse(found["user"]),
-        state=Path(found["state"]),
-        shares_network=found["host-network"] != "no",
     )
-    serve(socket.socket(fileno=sys.stdin.fileno()), place)
+    serve(socket.socket(fileno=sys.stdin.fileno()), place, sys.argv[at + 1 :])
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from runink.sandbox.protocol import (
     Exited,
     ForkServerLost,
     ForkServerReady,
+    Hello,
     Launch,
     Launched,
     Listed,
@@ -58,12 +59,14 @@ _REFUSALS: Final[Mapping[str, type[RuninkError]]] = {
     "too_many_slices": Overloaded,
     "no_descriptors": Overloaded,
     "fork_failed": Overloaded,
+    "node_exhausted": Overloaded,
     "fork_server_lost": Unavailable,
     "spawner_ending": Unavailable,
     "no_cell": Unavailable,
     "launch_timed_out": TimedOut,
 }
 _HINTS: Final = {
+    "slice_not_shown": "the node's agent must reach what sources and sinks name, and be allowed to write where sinks do: by its owner, group and mode, and by ReadWritePaths= where the agent is a service",
     "isolation_unavailable": "runi run, up and test take --no-isolation: slices are then plain processes, with all rights of who starts them",
 }
 
@@ -220,6 +223,8 @@ class SpawnerLink:
             launched.close()
         if isinstance(asked.answer, LaunchedSlice):
             self._disown(asked.answer)
+        elif isinstance(asked.message, Hello) and isinstance(asked.answer, tuple):
+            os.close(asked.answer[1])
 
     def _disown(self, launched: LaunchedSlice) -> None:
         launched.close()

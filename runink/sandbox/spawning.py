@@ -101,8 +101,8 @@ def words_of(place: SpawnerPlace, *, stays: bool = False) -> list[str]:
     return words
 
 
-def spawn(place: SpawnerPlace, listening: int) -> int:
-    """Start the spawner, and return the process that makes it. Raises OSError."""
+def spawn(place: SpawnerPlace, listening: int, words: list[str] | None = None) -> int:
+    """Start the spawner, by these words if they were made elsewhere, and return the process that makes it. Raises OSError."""
     log = os.open(place.log, LOG_FLAGS, LOG_MODE)
     try:
         if place.user is not None:  # to read it
@@ -110,7 +110,7 @@ def spawn(place: SpawnerPlace, listening: int) -> int:
             os.fchmod(log, LOG_MODE | stat.S_IRGRP)
         return os.posix_spawn(
             sys.executable,
-            words_of(place),
+            words or words_of(place),
             kept_environment(os.environ),
             # The log first: it may have the number that the socket gets. Everything else that we hold is close-on-exec.
             file_actions=[

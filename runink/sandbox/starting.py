@@ -50,13 +50,16 @@ PART_S: Final = (
 
 
 @asynccontextmanager
-async def running_spawner(place: SpawnerPlace, *, agent: str) -> AsyncIterator[Spawner]:
+async def running_spawner(
+    place: SpawnerPlace, *, agent: str, leave: anyio.Event | None = None
+) -> AsyncIterator[Spawner]:
     """Find the spawner of this place or start it, and be its agent. In the end it is shut down, unless the caller has parted from it.
 
+    Once `leave` is set no spawner is waited for: what it was waited for is raised.
     Raises Conflict (`not_a_socket`), Refused (`version`), TimedOut (a predecessor does not end), LinkLost (it ended at once: see its log).
     """
     async with AsyncExitStack() as stack:
-        spawner = await _introduced(stack, place, agent)
+        spawner = await _introduced(stack, place, agent, leave or anyio.Event())
         try:
             yield spawner
         finally:
@@ -69,7 +72,9 @@ async def running_spawner(place: SpawnerPlace, *, agent: str) -> AsyncIterator[S
                     await _reap(spawner.pidfd, within=0.0 if spawner.has_parted else REAP_S)
 
 
-async def _introduced(stack: AsyncExitStack, place: SpawnerPlace, agent: str) -> Spawner:
+async def _introduced(
+    stack: AsyncExitStack, place: SpawnerPlace, agent: str, leave: anyio.Event
+) -> Spawner:
     """Try until a spawner takes us for its agent, and return it."""
     until_s = anyio.current_time() + (SERVICE_S if place.is_service else PREDECESSOR_S)
     while True:
@@ -81,13 +86,14 @@ async def _introduced(stack: AsyncExitStack, place: SpawnerPlace, agent: str) ->
         except BaseException as error:
             await _reap_launcher(launcher, is_failed=True)
             is_of_predecessor = not is_new and getattr(error, "code", "") in _passing(place)
-            if not is_of_predecessor or anyio.current_time() >= until_s:
+            if not is_of_predecessor or leave.is_set() or anyio.current_time() >= until_s:
                 raise
         else:
             if spawner.pid != launcher:  # one without isolation is that process itself
                 await _reap_launcher(launcher, is_failed=False)
             return spawner
-        await anyio.sleep(LOOK_S)
+        with anyio.move_on_after(LOOK_S):
+            await leave.wait()
 
 
 def _passing(place: SpawnerPlace) -> frozenset[str]:

@@ -79,6 +79,9 @@ class Machine:
     def runi(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.manager.run(PROGRAM, *words, user=self.user, cwd="/var/lib/runink/p")
 
+    def log_of(self, unit: str) -> str:
+        return (self.manager.shared / f"{unit}.log").read_text()
+
     def ran(self, folder: str) -> subprocess.CompletedProcess[str]:
         """Run a pipeline that writes there."""
         script = f"mkdir -p features data && cat > features/p.dsl && printf 'a\\n1\\n' > data/in.csv && exec {PROGRAM} run features/p.dsl -q"
@@ -155,6 +158,6 @@ def test_a_spawner_that_is_killed_is_started_again_by_systemd(machine):
 def test_both_stop_in_order(machine):
     done = machine.manager.run("systemctl", "stop", *UNITS[:2])
     assert done.returncode == 0, done
-    assert machine.manager.asked("is-failed", *UNITS[:2]) == "inactive inactive"
-    said = (machine.manager.shared / "runi-spawn.service.log").read_text()
-    assert '"spawner ended", "survivors": 0' in said
+    said = "".join(machine.log_of(name) for name in UNITS[:2])
+    assert machine.manager.asked("is-failed", *UNITS[:2]) == "inactive inactive", said
+    assert '"spawner ended", "survivors": 0' in machine.log_of(UNITS[0])

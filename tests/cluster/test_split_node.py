@@ -204,13 +204,13 @@ def test_a_spawner_that_is_killed_is_started_again_though_its_agent_is_not_root(
 def spawner_of(project: TheirProject) -> int:
     """Return the process of the spawner that a keeper has started."""
     place = str(place_of(project.state))
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        words = path.read_bytes().decode(errors="replace").split("\0")
-        if place in words and "runink.sandbox.spawner" in words:
-            found.append(int(path.parent.name))
-    (pid,) = found
-    return pid
+    (found,) = [
+        path.parent
+        for path in Path("/proc").glob("[0-9]*/comm")
+        if path.read_text() == "runi-spawner\n"
+        and place in (path.parent / "cmdline").read_bytes().decode().split("\0")
+    ]
+    return int(found.name)
 
 
 def test_a_service_that_is_started_again_is_found_again(estate, gated):

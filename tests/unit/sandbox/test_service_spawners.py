@@ -45,6 +45,25 @@ def test_a_service_that_is_not_there_is_waited_for_and_not_started(tmp_path, sta
     assert path.exists() == stale, "what lies there is not ours to clear away"
 
 
+def test_who_is_about_to_leave_waits_for_no_service(tmp_path):
+    async def find():
+        leave = anyio.Event()
+        async with anyio.create_task_group() as group:
+
+            async def leave_soon():
+                await anyio.sleep(1)
+                leave.set()
+
+            group.start_soon(leave_soon)
+            before = trio.current_time()
+            with pytest.raises(Unavailable, match="no spawner listens"):
+                async with running_spawner(place_at(tmp_path / "s"), agent="test", leave=leave):
+                    pass
+            assert trio.current_time() - before == 1
+
+    trio.run(find, clock=trio.testing.MockClock(autojump_threshold=0.01))
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("has_parted", [False, True])
 async def test_who_leaves_a_service_ends_its_slices_unless_it_has_parted_and_never_the_service(
@@ -113,7 +132,7 @@ def test_a_keeper_answers_why_it_could_not(tmp_path):
         for _ in range(2):
             ours.send(keeper.START)
         ours.shutdown(socket.SHUT_WR)
-        keeper.serve(theirs, place)
+        keeper.serve(theirs, place, [])
         for _ in range(2):
             assert b"is not a socket" in ours.recv(1000)
     assert (tmp_path / "socket").read_text() == "no socket"
