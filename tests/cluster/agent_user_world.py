@@ -2,15 +2,18 @@
 
 Run as a program it is that agent:
 
-    python agent_user_world.py SOCKET      reads lines of JSON, each a launch: {"name", "job", "binds": [[path, writable, what the descriptor leads to]], ...}; writes a line for each:
-                                           ["begun", pid], or [code, text] of why not
+    python agent_user_world.py SOCKET      reads lines of JSON, each a launch: {"job", "binds": [[path, writable, what the descriptor leads to]], ...}; writes a line for each:
+                                           ["ended", cause, exit code, what it printed], or [code, text] of why it did not run
+                                           an empty one: whether it can send signals itself to its spawner, and to a slice that runs
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +30,7 @@ from runink.sandbox.door import listen
 from runink.sandbox.rights import User
 from runink.sandbox.spawning import words_of
 from runink.sandbox.starting import running_spawner
-from sandbox_world import World, place_in, shown
+from sandbox_world import World, line_of, place_in, shown
 
 AGENT = User(61_234, 61_235)  # numbers that nobody has
 STRANGER = User(61_236, 61_237)
@@ -146,6 +149,14 @@ class Agent:
         self.child.stdin.flush()
         return json.loads(self.child.stdout.readline())
 
+    def signals(self) -> list[str]:
+        """Have it try whom it may send signals to."""
+        assert self.child.stdin is not None
+        assert self.child.stdout is not None
+        self.child.stdin.write("{}\n")
+        self.child.stdin.flush()
+        return json.loads(self.child.stdout.readline())
+
 
 @contextmanager
 def agent_of(
@@ -173,7 +184,11 @@ async def be_agent(path: str) -> None:
         async with anyio.create_task_group() as hearing:
             hearing.start_soon(world.hear)
             for number, line in enumerate(sys.stdin):
-                answer = await launched(world, f"slice {number}", **json.loads(line))
+                asked = json.loads(line)
+                name = f"slice {number}"
+                answer = (
+                    await launched(world, name, **asked) if asked else await signals(world, name)
+                )
                 print(json.dumps(answer), flush=True)  # noqa: T201 - it is what is asked for
             hearing.cancel_scope.cancel()
 
@@ -191,6 +206,24 @@ async def launched(
     except RuninkError as error:
         return [error.code, error.text]
     return ["ended", exited.cause, exited.code, out]
+
+
+async def signals(world: World, name: str) -> list[str]:
+    """Return what comes of signals to the spawner, to a slice's first process, and of asking the spawner to end that."""
+    running = await world.launch("wait", name)
+    assert await line_of(running.stdout) == "waiting"
+    found = []
+    for pidfd in (world.spawner.pidfd, running.pidfd):
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        except OSError as error:
+            found.append(errno.errorcode[error.errno or 0])
+        else:
+            found.append("sent")
+    assert await world.spawner.kill(name)
+    found.append((await world.exited(name)).cause)
+    running.close()
+    return found
 
 
 if __name__ == "__main__":

@@ -285,6 +285,17 @@ def do_run(argument, _control, _descriptors):
         print(child.stdout.rstrip("\n"))
 
 
+def do_knock(argument, _control, _descriptors):
+    """Connect to a spawner's socket, and say what is answered."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+        try:
+            link.connect(argument)
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+        else:
+            print(link.recv(4096).decode())
+
+
 def interfaces():
     """Return the network interfaces that there are; netlink, which knows them too, is closed to slices."""
     with open("/proc/net/dev") as table:

@@ -128,6 +128,19 @@ def test_what_lies_beneath_is_as_closed_as_it_is_to_the_user(shared):
     assert agent.launch((estate.root / "open", False), job=job)[3] == "EACCES\n"
 
 
+def test_an_agent_has_slices_ended_and_ends_nobody_itself(shared):
+    """It holds handles of its spawner and of its slices; signals go by users."""
+    _, agent = shared
+    assert agent.signals() == ["EPERM", "EPERM", "killed"]
+
+
+def test_a_slice_that_is_shown_its_spawners_socket_is_not_let_in(shared):
+    """The file is the agent's user's, and so it may be shown; whoever comes in by it is the herd's."""
+    estate, agent = shared
+    said = agent.launch((estate.socket, True), job=f"knock {estate.socket}")[3]
+    assert f"it serves {AGENT}, not user" in said
+
+
 def test_no_slice_is_a_plain_process_of_roots(estate):
     """Whatever its agent says that it may do without."""
     place = place_in(estate.root / "run", is_plain=True, user=AGENT)
