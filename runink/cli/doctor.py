@@ -18,12 +18,23 @@ from typing import Any, Final
 import click
 
 from runink.cli.exits import ExitCode
-from runink.cli.options import output_option, project_here, state_folder, state_option
+from runink.cli.options import (
+    absolute,
+    output_option,
+    project_here,
+    spawner_option,
+    state_folder,
+    state_option,
+)
 from runink.cli.wording import echo_json
 from runink.errors import RuninkError
+from runink.machine_reading import user_text
 from runink.pipes.open import PIPE_BYTES, open_pipe, widen
 from runink.projects import compile_file
 from runink.quantities import counted, format_bytes
+from runink.sandbox.kernel import peer_ids
+from runink.sandbox.spawning import connected
+from runink.sandbox.starting import SERVICE_HINT
 
 SYNCS: Final = 20
 SYNC_SLOW_MS: Final = 50.0  # each change of state waits for one: a run has about ten
@@ -58,10 +69,11 @@ class Found:
 @click.command()
 @output_option
 @state_option
-def doctor(output: str, state: Path | None) -> None:
+@spawner_option
+def doctor(output: str, state: Path | None, spawner: Path | None) -> None:
     """Check this machine and this project, and say what to mend. Exit code 1 if something must be."""
     root = project_here()
-    found = list(looked_at(root, state_folder(state, root)))
+    found = list(looked_at(root, state_folder(state, root), absolute(spawner)))
     if output == "json":
         echo_json(
             [
@@ -89,6 +101,16 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
+class Users:
+    """As whom a node that is started here would run, by number. `spawner` is where others run one for it, if they do, `served` as whom; `error` is why that is not reached."""
+
+    agent: int
+    spawner: str = ""
+    served: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is judged. `packages` are those that are needed, by name, with the version that is there, or nothing."""
 
@@ -99,16 +121,17 @@ class Facts:
     files: tuple[int, int]
     pipe_bytes: int
     disk: Disk
+    users: Users
 
 
-def looked_at(root: Path, state: Path) -> Iterator[Found]:
+def looked_at(root: Path, state: Path, spawner: Path | None = None) -> Iterator[Found]:
     """Yield what was found, cheapest first."""
-    yield from judged(facts_of(state))
+    yield from judged(facts_of(state, spawner))
     yield from _pipelines(root)
 
 
-def facts_of(state: Path) -> Facts:
-    """Look at this machine."""
+def facts_of(state: Path, spawner: Path | None = None) -> Facts:
+    """Look at this machine. `spawner` is where others run one for the node."""
     return Facts(
         python=tuple(sys.version_info[:3]),
         system=sys.platform,
@@ -117,6 +140,7 @@ def facts_of(state: Path) -> Facts:
         files=resource.getrlimit(resource.RLIMIT_NOFILE),
         pipe_bytes=_pipe_bytes(),
         disk=_disk(state),
+        users=_users(spawner),
     )
 
 
@@ -133,6 +157,8 @@ def judged(facts: Facts) -> Iterator[Found]:
     yield _files(*facts.files)
     yield _pipes(facts.pipe_bytes)
     yield _space(facts.disk)
+    yield _agent(facts.users)
+    yield _spawner(facts.users)
 
 
 def _python(version: tuple[int, ...]) -> Found:
@@ -226,6 +252,39 @@ def _timed(call: Callable[[], Any]) -> float:
     began = time.perf_counter()
     call()
     return (time.perf_counter() - began) * 1000
+
+
+def _users(spawner: Path | None) -> Users:
+    """Look who runs the spawner, by knocking: it lets in nobody who does not say who it is."""
+    ours = os.geteuid()
+    if spawner is None:
+        return Users(ours)
+    try:
+        with connected(spawner) as link:
+            return Users(ours, str(spawner), served=peer_ids(link)[0])
+    except OSError as error:
+        return Users(ours, str(spawner), error=error.strerror or str(error))
+
+
+def _agent(users: Users) -> Found:
+    text = f"would run as {user_text(users.agent)}"
+    if users.agent:
+        return Found("agent", Verdict.OK, text)
+    hint = "who takes it over has the machine: start it with runi up --user NAME, or as a service of a user's with runi spawn beside it"
+    return Found("agent", Verdict.WARNING, text, hint)
+
+
+def _spawner(users: Users) -> Found:
+    if not users.spawner:
+        return Found("spawner", Verdict.OK, f"would run as {user_text(users.agent)}")
+    if users.error:
+        return Found("spawner", Verdict.BAD, f"{users.spawner}: {users.error}", SERVICE_HINT)
+    text = f"{users.spawner} runs as {user_text(users.served)}"
+    if users.served in (0, users.agent):
+        return Found("spawner", Verdict.OK, text)
+    return Found(
+        "spawner", Verdict.BAD, text, "it is neither root nor you: ask who has put it there"
+    )
 
 
 def _pipelines(root: Path) -> Iterator[Found]:

@@ -33,6 +33,13 @@ state_option: Final[Decorator] = click.option(
     envvar="RUNINK_STATE",
     help="The folder of the cluster's state; .runink in the project otherwise.",
 )
+spawner_option: Final[Decorator] = click.option(
+    "--spawner",
+    type=click.Path(path_type=Path),
+    envvar=SPAWNER,
+    metavar="PATH",
+    help="The socket of a spawner that runs as a service (runi spawn); the node starts its own otherwise.",
+)
 param_option: Final[Decorator] = click.option(
     "-p",
     "--param",
@@ -101,13 +108,7 @@ def slice_options(command: Callable[..., None]) -> Callable[..., None]:
         default=None,
         help="Whether slices that need it may have the node's own network; they may if nothing is said.",
     )
-    @click.option(
-        "--spawner",
-        type=click.Path(path_type=Path),
-        envvar=SPAWNER,
-        metavar="PATH",
-        help="The socket of a spawner that runs as a service (runi spawn); the node starts its own otherwise.",
-    )
+    @spawner_option
     @wraps(command)
     def called(
         *,

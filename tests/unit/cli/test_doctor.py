@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from runink.cli.doctor import Disk, Facts, Verdict, facts_of, judged, looked_at
+from runink.cli.doctor import Disk, Facts, Users, Verdict, facts_of, judged, looked_at
+from runink.sandbox.door import listen
 
+NOBODY = 4_711_000  # a number without a name
 GOOD = Facts(
     python=(3, 11, 7),
     system="linux",
@@ -18,6 +21,7 @@ GOOD = Facts(
     files=(1024, 4096),
     pipe_bytes=1 << 20,
     disk=Disk("/state", free=10 << 30, sync_ms=2.0),
+    users=Users(NOBODY),
 )
 
 
@@ -37,6 +41,8 @@ def test_a_good_machine_has_nothing_to_mend():
         "1024 open files, up to 4096",
         "hold 1024 KiB",
         "11 GB free, a sync takes 2.0 ms",
+        f"would run as {NOBODY}",
+        f"would run as {NOBODY}",
     ]
 
 
@@ -53,6 +59,9 @@ def test_a_good_machine_has_nothing_to_mend():
         ("disk", Verdict.WARNING, {"disk": Disk("/state", free=10 << 20, sync_ms=2.0)}),
         ("disk", Verdict.WARNING, {"disk": Disk("/state", free=10 << 30, sync_ms=80.0)}),
         ("disk", Verdict.BAD, {"disk": Disk("/state", error="Permission denied")}),
+        ("agent", Verdict.WARNING, {"users": Users(0)}),
+        ("spawner", Verdict.BAD, {"users": Users(NOBODY, "/s", error="Connection refused")}),
+        ("spawner", Verdict.BAD, {"users": Users(NOBODY, "/s", served=NOBODY + 1)}),
     ],
 )
 def test_one_thing_that_will_not_do_is_found_with_how_to_mend_it(
@@ -89,3 +98,19 @@ def test_each_pipeline_of_the_project_is_compiled(tmp_path: Path):
     good, wrong = [one for one in looked_at(tmp_path, tmp_path) if one.name == "pipeline"]
     assert (good.verdict, good.text) == (Verdict.OK, "features/good.dsl: 1 slice")
     assert (wrong.verdict, wrong.hint) == (Verdict.WARNING, "runi compile features/wrong.dsl")
+
+
+def test_a_spawner_of_roots_is_told_with_its_place():
+    found = {one.name: one for one in judged(replace(GOOD, users=Users(NOBODY, "/run/s")))}
+    assert found["spawner"].verdict is Verdict.OK
+    assert found["spawner"].text == "/run/s runs as root (0)"
+
+
+def test_whose_a_spawner_is_is_found_at_its_socket(tmp_path: Path):
+    path = tmp_path / "s"
+    with listen(str(path)):
+        assert facts_of(tmp_path, path).users == Users(os.geteuid(), str(path), os.geteuid())
+    assert facts_of(tmp_path, path).users.error == "Connection refused"
+    path.unlink()
+    assert facts_of(tmp_path, path).users.error == "No such file or directory"
+    assert facts_of(tmp_path).users == Users(os.geteuid())
