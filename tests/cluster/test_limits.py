@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from debian import install
 from runi_project import Project, Said
 
 SOURCE = '@source("csv://data/x.csv")'
 SINK = '@sink("csv://out/y.csv")'
 MIB = 1 << 20
+IN_WALLS = pytest.mark.parametrize("pipelines", ["cells", "bubblewrap"], indirect=True)
 
 STEPS = """
 import os, time
@@ -84,7 +86,9 @@ def second(batch):
 
 
 @pytest.fixture
-def pipelines(project: Project) -> Project:
+def pipelines(project: Project, request: pytest.FixtureRequest) -> Project:
+    install("bubblewrap")
+    project.environment["RUNINK_ISOLATION"] = getattr(request, "param", "cells")
     project.write("data/x.csv", "a\n1\n2\n")
     project.step(STEPS)
     return project
@@ -99,6 +103,7 @@ def slice_of(project: Project, name: str = "one") -> dict[str, Any]:
     return project.runi("slice", "get", "last", name, "-o", "json").document
 
 
+@IN_WALLS
 def test_all_of_a_slice_dies_when_one_of_its_processes_takes_too_much(pipelines: Project):
     failed = ran(pipelines, "hog", "@requires(memory=100Mi)")
     assert failed.error["code"] == "out_of_memory"
@@ -112,6 +117,7 @@ def test_all_of_a_slice_dies_when_one_of_its_processes_takes_too_much(pipelines:
     assert slice_of(pipelines)["exit"]["memory_bytes_max"] > 200 * MIB
 
 
+@IN_WALLS
 def test_a_fork_bomb_ends_at_its_limit_and_is_told(pipelines: Project):
     failed = ran(pipelines, "bomb", "@requires(processes=64)")
     assert failed.error["code"] == "step_raised"
@@ -146,6 +152,7 @@ def test_a_slice_that_runs_out_of_time_says_how_much_of_it_it_waited(pipelines: 
     assert told.endswith("for its 0.1 of a core, limit from @requires in line 6")
 
 
+@IN_WALLS
 def test_a_full_tmp_is_told_with_its_size(pipelines: Project):
     failed = ran(pipelines, "fill", "@requires(disk=16Mi)")
     assert failed.error["code"] == "scratch_full"
@@ -188,6 +195,7 @@ TWO = f"""{SOURCE}
 """
 
 
+@IN_WALLS
 def test_the_slices_of_a_herd_share_its_memory(pipelines: Project):
     pipelines.write("herds/small.toml", '[herd]\nid = "small"\n[quotas]\nmemory = "200Mi"\n')
     pipelines.write("herds/large.toml", '[herd]\nid = "large"\n')
