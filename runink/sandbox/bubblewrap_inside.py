@@ -39,6 +39,7 @@ from runink.sandbox.cell import (
     await_slice,
     be_first,
 )
+from runink.sandbox.faults import step_of
 from runink.sandbox.inner_protocol import FROM_CELL, Sealed, Unborn
 from runink.sandbox.isolation import HOST_NAME, Progress, Seals, seal_worker
 from runink.sandbox.kernel import content_of, name_process
@@ -65,7 +66,8 @@ def main() -> None:
         to_first, to_worker = os.pipe(), os.pipe()
         worker = os.fork()
         if worker:
-            be_first(worker, link, (to_first[0], to_worker[1]), seals, Progress(0))
+            progress = Progress(step_of("first", inside.end_at))
+            be_first(worker, link, (to_first[0], to_worker[1]), seals, progress)
         _be_worker(inside, link, (to_worker[0], to_first[1]), seals, fresh)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # which is what the spawner is told
@@ -80,7 +82,8 @@ def _be_worker(
     os.setsid()
     alone_with({link: LINK, pipes[0]: EAR, pipes[1]: BELL}, besides=(*STANDARD, *CHANNELS))
     channel = socket.socket(fileno=LINK)
-    outbox, progress = Outbox(channel, FROM_CELL), Progress(0)
+    outbox = Outbox(channel, FROM_CELL)
+    progress = Progress(step_of("worker", inside.end_at))
     try:
         _check_bubblewrap(inside)
         os.write(BELL, b"r")

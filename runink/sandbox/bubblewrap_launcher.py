@@ -27,8 +27,9 @@ from runink.sandbox.arguments import kept_environment
 from runink.sandbox.birth import EXIT_EXCEPTION
 from runink.sandbox.bubblewrap import SCRATCH, Call, Masks, staged
 from runink.sandbox.cell import LINK, OUTFIT, OUTFIT_MAX, STANDARD, alone_with, outfit_of
+from runink.sandbox.faults import step_of
 from runink.sandbox.inner_protocol import FROM_CELL, Fork, Unborn
-from runink.sandbox.isolation import SCRATCH_FILES, Seals
+from runink.sandbox.isolation import SCRATCH_FILES, Progress, Seals
 from runink.sandbox.kernel import offer_to_oom_killer, sealed
 from runink.sandbox.log import describe
 from runink.sandbox.mounts import (
@@ -80,6 +81,7 @@ class Inside(NamedTuple):
     is_filtered: bool
     has_ranges: bool
     version: str
+    end_at: str
 
 
 class Plan(NamedTuple):
@@ -95,21 +97,25 @@ class Plan(NamedTuple):
     seals: Seals
     inside: Inside
     words: Sequence[str]
+    end_at: str  # for tests (`faults.py`)
 
 
 def be_launcher(plan: Plan) -> NoReturn:
     """Become bubblewrap. All signals are blocked, and stay so: its end is for the spawner to ask. Never returns."""
+    progress = Progress(step_of("launcher", plan.end_at))
     try:
         offer_to_oom_killer()
+        progress.at(5)
         for door in plan.doors:
             os.write(door, b"0")
         program, trees = _alone(plan)
         channel = socket.socket(fileno=LINK)
         outfit = outfit_of(channel)
         try:
-            _become_bubblewrap(plan, program, trees, outfit)
+            _become_users(plan, trees, progress)
+            _become_bubblewrap(plan, program, outfit)
         except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-            Outbox(channel, FROM_CELL).send(Unborn(0, describe(error)))
+            Outbox(channel, FROM_CELL).send(Unborn(progress.step, describe(error)))
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # which is what the spawner is told, or finds in its log
     finally:
@@ -126,16 +132,23 @@ def _alone(plan: Plan) -> tuple[int, list[int]]:
     return kept[0], kept[1:]
 
 
-def _become_bubblewrap(plan: Plan, program: int, trees: list[int], outfit: list[int]) -> None:
-    """Do steps 4 to 6. Raises OSError."""
-    fork, seals = plan.fork, plan.seals
+def _become_users(plan: Plan, trees: list[int], progress: Progress) -> None:
+    """Move into the root and become the slice's user there. Raises OSError."""
     if (
         os.getuid() != OWN
     ):  # with a single id it is that one, and has the powers of the namespace all the same
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
-    _enter_root(fork, trees)
-    privileges.become(OWN, OWN, groups_forbidden=not seals.has_groups)
+    progress.at(9)
+    _enter_root(plan.fork, trees)
+    progress.at(12)
+    privileges.become(OWN, OWN, groups_forbidden=not plan.seals.has_groups)
+    progress.step = 0  # what follows is bubblewrap's, and none of ours
+
+
+def _become_bubblewrap(plan: Plan, program: int, outfit: list[int]) -> None:
+    """Hand over what is needed, and do it. Raises OSError."""
+    seals = plan.seals
     resource.setrlimit(resource.RLIMIT_NOFILE, plan.limits)  # the spawner's own are higher
     if seals.filter is not None:
         _hand_over(_memory_of(seals.filter.instructions), FILTER)
@@ -148,7 +161,7 @@ def _become_bubblewrap(plan: Plan, program: int, trees: list[int], outfit: list[
         filter_at=FILTER if seals.filter is not None else None,
         inside=plan.words,
     )
-    words = bubblewrap.words(fork, _masks(), called)
+    words = bubblewrap.words(plan.fork, _masks(), called)
     try:
         os.execve(program, words, {})  # noqa: S606 - there is nothing for a shell to read
     except OSError as error:

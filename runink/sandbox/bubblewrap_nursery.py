@@ -105,6 +105,8 @@ class BubblewrapNursery(Nursery):
                 is_filtered=seals.filter is not None,
                 has_ranges=seals.has_groups,
                 version=self._program.version,
+                end_at=loaded.end_at,
             ),
             words=[sys.executable, *INTERPRETER_OPTIONS, "-m", MODULE],
+            end_at=loaded.end_at,
         )

@@ -52,7 +52,7 @@ def tried(walls: Walls | None, wanted: Loaded, told: Told) -> tuple[MakeNursery 
     try:
         program = _found(os.environ.get("PATH", os.defpath))
         make = _making(program, has_ranges=walls.has_ranges)
-        _try(make(wanted._replace(entry=NOTHING), NO_NETWORK), walls)
+        _try(make(wanted._replace(entry=NOTHING, end_at=""), NO_NETWORK), walls)
     except OSError as error:
         why = error.strerror or describe(error)
         log("bubblewrap does not work", problem=why)

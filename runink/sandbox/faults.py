@@ -5,6 +5,7 @@
     zygote     4; with 5 it has cloned, and has told nobody
     worker     7 to 19
     first      12, 14, 16, 17, 18
+    launcher   5, 9, 12: what becomes bubblewrap, where that closes slices off; the worker's begin with 11 there
 
 Where nobody asks, a step costs the comparison of two numbers (`isolation.Progress`).
 """
