@@ -2,6 +2,7 @@
 
 Ours is asked as an agent asks, over one connection. Warm: a closed cell waits for it. Zygote cold: it is forked and closed off for the request, with Arrow and msgspec
 loaded. Executable: the same, and its first act is to become a static program, the one that the others start. The others begin at their posix_spawn.
+Through bubblewrap: the second backend, which starts an interpreter for each slice; loading: the slice has loaded by itself what the fork server has.
 One of each is launched in turn; a figure is the median over rounds of the round's p50, or the p99 of all.  Beside it: slices a second, and what the processes hold
 in memory.
 
@@ -29,12 +30,11 @@ import anyio
 from figures import Figure, above, at_most, below, main, middle, shown
 from launch_others import BUBBLEWRAP, CRUN, CRUN_WITHOUT, PLAIN, Others, others_in
 from launch_ours import Held, Ours, held_by, idle_agent, ours_in
-from launching.launch_entries import NOTHING, STAMP
+from launching.launch_entries import LOADED, LOADING, NOTHING, STAMP
 
 SOURCE: Final = Path(__file__).parent / "launching/stamp.c"
 NEEDED: Final = "apt-get install bubblewrap crun gcc libc6-dev"
 PROGRAMS: Final = ("bwrap", "crun", "gcc")
-LOADED: Final = ("pyarrow", "msgspec")
 CELLS: Final = 4
 PAUSE_S: Final = 0.05  # after a launch, for the next cell to be closed off
 SLICES_AT_ONCE: Final = 8
@@ -43,6 +43,9 @@ WARM: Final = "warm"
 COLD: Final = "zygote cold"
 BARE: Final = "bare zygote cold"
 EXECUTABLE: Final = "executable"
+WRAPPED: Final = "through bubblewrap"
+WRAPPED_LOADING: Final = "through bubblewrap, loading"
+WRAPPED_EXECUTABLE: Final = "through bubblewrap, executable"
 
 Taken = dict[str, list[list[float]]]  # milliseconds of each way to launch, of each round
 
@@ -64,7 +67,9 @@ def stamp_in(folder: Path) -> Path:
 class Turns:
     """Launches of each kind, one after the other."""
 
-    def __init__(self, others: Others, cold: Ours, warm: Ours, bare: Ours, stamp: Path) -> None:
+    def __init__(
+        self, others: Others, cold: Ours, warm: Ours, bare: Ours, wrapped: Ours, stamp: Path
+    ) -> None:
         self._others = others
         self._stamp = stamp
         self._ours = {
@@ -72,6 +77,9 @@ class Turns:
             COLD: (cold, STAMP),
             BARE: (bare, STAMP),
             EXECUTABLE: (cold, os.fsencode(stamp)),
+            WRAPPED: (wrapped, STAMP),
+            WRAPPED_LOADING: (wrapped, LOADING),
+            WRAPPED_EXECUTABLE: (wrapped, os.fsencode(stamp)),
         }
 
     async def once(self) -> dict[str, float]:
@@ -126,23 +134,29 @@ async def all_of(folder: Path, stamp: Path, arguments: argparse.Namespace) -> Se
         others = stack.enter_context(others_in(folder, stamp))
         started = [
             await stack.enter_async_context(
-                ours_in(folder / name, preload=preload, warm=warm, shown=stamp)
+                ours_in(
+                    folder / name, preload=preload, warm=warm, shown=stamp, uses_bubblewrap=wraps
+                )
             )
-            for name, preload, warm in (
-                ("cold", LOADED, 0),
-                ("warm", LOADED, CELLS),
-                ("bare", (), 0),
+            for name, preload, warm, wraps in (
+                ("cold", LOADED, 0, False),
+                ("warm", LOADED, CELLS, False),
+                ("bare", (), 0, False),
+                ("wrapped", (), 0, True),
             )
         ]
-        cold, warm, _ = started
+        cold, warm, _, wrapped = started
         load = os.getloadavg()[0]
         took = await taken(Turns(others, *started, stamp), arguments.turns, arguments.rounds)
         held = memory(warm, idle_agent(folder / "idle"))
         rate, cpu_ms = await slices_a_second(cold, arguments.seconds)
+        wrapped_rate, wrapped_cpu_ms = await slices_a_second(wrapped, arguments.seconds)
     return [
         *launches(took),
         above(f"slices a second, launch to end, {SLICES_AT_ONCE} at once", rate, 200),
         told("processor time of each, all our processes, ms", cpu_ms),
+        told(f"slices a second {WRAPPED}, {SLICES_AT_ONCE} at once", wrapped_rate),
+        told("processor time of each of these, all processes, ms", wrapped_cpu_ms),
         *held,
         told("processes that wanted a core before, beside us", load),
     ]
@@ -165,6 +179,14 @@ def launches(took: Taken) -> list[Figure]:
         at_most("executable, p50, ms, to crun", p50(took, EXECUTABLE), crun, 2),
         *p99s,
         shown("bare zygote cold, p50, ms, to crun", p50(took, BARE), crun),
+        *(
+            shown(f"{name}, p50, ms, to {reference}", p50(took, name), p50(took, reference))
+            for name, reference in (
+                (WRAPPED, BUBBLEWRAP),
+                (WRAPPED_LOADING, COLD),
+                (WRAPPED_EXECUTABLE, EXECUTABLE),
+            )
+        ),
         shown("zygote cold, p50, ms, to bubblewrap", p50(took, COLD), bubblewrap),
         shown(
             "zygote cold, p50, ms, to crun without cgroups",

@@ -129,13 +129,17 @@ async def test_a_working_folder_beneath_a_file_is_refused_by_who_finds_that_out(
 ):
     """In the slice's own memory file systems the launcher makes the ways, elsewhere bubblewrap."""
     with tempfile.TemporaryDirectory(dir=base) as folder:
-        file = Path(folder, "file")
-        file.touch()
+        file = _made(Path(folder, "file"))
         async with world_in(tmp_path, way=Way.BUBBLEWRAP) as world:
             with shown(file) as binds, pytest.raises(Refused) as refused:
                 await world.launch("nothing", binds=binds, cwd=f"{file}/beneath")
     assert told in refused.value.text
     assert f"{folder}/file/beneath" in refused.value.text
+
+
+def _made(file: Path) -> Path:
+    file.touch()
+    return file
 
 
 async def test_an_entry_that_cannot_be_imported_refuses_each_launch_with_its_reason(tmp_path):
