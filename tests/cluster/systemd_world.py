@@ -32,6 +32,7 @@ from runink.sandbox.syscalls import (
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWUTS,
+    MNT_DETACH,
     MS_PRIVATE,
     MS_REC,
     call,
@@ -72,8 +73,10 @@ def become_manager(units: Path, etc: Path, shared: Path, folders: list[Path]) ->
         attach(new_filesystem("tmpfs", 0, mode="1777" if "tmp" in path else "755"), path)
     give_devices()
     attach(new_filesystem("proc", 0), "/proc")
-    freeze("/proc/sys")
-    freeze("/sys")
+    attach(detached("/proc/sys", READ_ONLY), "/proc/sys")
+    # What would be covered only would stand in the list of mounts, twice with different roots.
+    call("umount2", b"/sys", MNT_DETACH)
+    attach(new_filesystem("sysfs", READ_ONLY), "/sys")
     give_groups(kinds)
     Path("/run/units").mkdir()
     for place, mounted in trees.items():
@@ -110,11 +113,6 @@ def give_devices() -> None:
     attach(new_filesystem("devpts", 0), "/dev/pts")
     for name, leads_to in LINKS.items():
         Path("/dev", name).symlink_to(leads_to)
-
-
-def freeze(path: str) -> None:
-    """Let nothing of the machine be changed there."""
-    attach(detached(path, READ_ONLY), path)
 
 
 def group_kinds() -> list[tuple[str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from systemd_world import Manager, manager_of
 CHECKOUT = Path(runink.__path__[0]).parent
 PACKAGING = CHECKOUT / "packaging" / "systemd"
 UNITS = ("runi-spawn.service", "runi-up.service", "runink.slice")
+MEMORY_BYTES = 2 << 30
 PROGRAM = "/opt/runink/bin/runi"
 HOMES = (Path("/root"), Path("/home"))  # which the unit hides from the agent
 LOGGED = "[Service]\nStandardOutput=append:/srv/{0}.log\nStandardError=append:/srv/{0}.log\n"
@@ -106,6 +108,7 @@ def machine() -> Iterator[Machine]:
             if line.startswith("runink:")
         ]
         units = {name: (PACKAGING / name).read_text() for name in UNITS}
+        units["runink.slice.d/limits.conf"] = f"[Slice]\nMemoryMax={MEMORY_BYTES}\n"
         units |= {f"{name}.d/log.conf": LOGGED.format(name) for name in UNITS[:2]}
         if any(CHECKOUT.is_relative_to(home) for home in HOMES):
             shown = f"BindReadOnlyPaths={CHECKOUT} {sys.prefix}"
@@ -127,6 +130,20 @@ def test_a_node_runs_as_its_units_say(machine):
     assert "isolation: full" in told
     assert f"agent as      runink ({machine.user.uid})" in told
     assert "spawner as    root (0)" in told
+
+
+def test_what_both_are_held_to_holds_for_all_slices_and_no_more_is_offered(machine):
+    """A slice's own limits are its agent's to choose."""
+    assert machine.ran("out").returncode == 0
+    script = (
+        "for one in /proc/[0-9]*; do grep -q runi-slice $one/comm && echo && cat $one/cgroup; done"
+    )
+    groups = machine.manager.run("sh", "-c", script).stdout.split("\n\n")
+    assert groups[0], "cells wait for the next run"
+    assert all("runink.slice/runi-spawn.service/" in one for one in groups), groups
+    node = json.loads(machine.runi("node", "get", "local", "-o", "json").stdout)
+    if "limit.memory" in node["capabilities"]:  # else this machine's manager has none to give
+        assert node["capacity"]["memory_bytes"] < MEMORY_BYTES
 
 
 def test_what_the_agents_unit_does_not_let_it_write_no_slice_writes(machine):
