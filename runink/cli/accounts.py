@@ -66,7 +66,7 @@ def account_of(text: str) -> Account:
     try:
         user = User.parse(f"{uid}:{gid}")
     except ValueError as error:
-        raise usage(f"{text} is root, or has root's group: name a user of its own") from error
+        raise usage(f"{error}: name a user of its own") from error
     if found is None:
         return Account(user, str(uid), "/")
     return Account(user, found.pw_name, found.pw_dir)

@@ -30,6 +30,7 @@ from runink.sandbox.syscalls import (
     call,
 )
 
+NOBODY: Final = 65_534  # the kernel's overflowuid
 UNCHANGED: Final = (
     -1
 )  # an id that nobody has: asked for, it changes nothing and the one in force is told
@@ -51,11 +52,11 @@ class User(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> User:
-        """Return what UID:GID means. Raises ValueError: neither may be root's."""
+        """Return what UID:GID means. Raises ValueError: neither may be root's, nor nobody's, which is what everybody seems to be who has no id where we are."""
         uid, _, gid = text.partition(":")
         found = cls(int(uid), int(gid))
-        if not (0 < found.uid < 1 << 32 and 0 < found.gid < 1 << 32):
-            raise ValueError(f"{text} is root, or nobody can be it")
+        if not all(0 < number < 1 << 32 and number != NOBODY for number in found):
+            raise ValueError(f"{text} is root or nobody, or has the group of either")
         return found
 
     @classmethod

@@ -70,6 +70,8 @@ def test_a_user_is_named_by_name_or_number_with_its_own_group_or_another():
         "0",
         "0:1",
         "1:0",
+        "65534:1",
+        "1:65534",
         "no such user",
         "",
         ":1",
