@@ -12,6 +12,9 @@ and takes everything with it; the worker becomes the slice (`birth.py`).  How a 
 
 Where the machine has no such namespaces, or `--plain yes` was asked for, there are no walls: the spawner stays in the machine's namespaces, a cell is the worker alone.
 
+A spawner may be told to have **bubblewrap** close its slices off (`bubblewrap.py`).  Then there is no fork server: the spawner clones itself for each launch, the clone becomes bubblewrap (`bubblewrap_launcher.py`), and
+what that starts becomes the cell (`bubblewrap_inside.py`).  All else is as it is for cells; how much of it works is tried when the spawner starts (`bubblewrap_trial.py`).
+
 The messages are those of `protocol.py` and `inner_protocol.py`, written as `codec.py` says, in the packets of `packets.py`.  An agent's side of the socket is `link.py`
 below `client.py`; `starting.py` finds the spawner that runs already, or starts one.
 
@@ -60,6 +63,8 @@ Deaths
     spawner                 the kernel ends all that is in its namespace: fork servers, cells, slices.  The agent's client raises LinkLost.
                             Plain: each fork server sees the end of its link, adopts what is left, kills every slice with all that it started, and ends.  (Plain slices that an
                             earlier fork server had left are out of its reach: the agent ends those by their pidfd, `LaunchedSlice.kill`.)
+    bubblewrap's own        the first process gets SIGKILL by the kernel, and so all of the slice ends; the end is told as bubblewrap's
+    process
     fork server             its cells become the spawner's children and slices go on; those of other networks have nothing to do with it.  Launches under way are
                             refused (`fork_server_lost`), waiting cells are ended, later launches wait for the new one.  An end that neither it nor the cell had told is cause `lost`
     worker                  the first process says how it ended, and ends; before that is seen, the kernel has ended all that the slice had left.  Then `exited` is told

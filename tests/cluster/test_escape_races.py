@@ -15,7 +15,7 @@ from escape_world import in_slice, job, without
 from runink.errors import Refused
 from runink.sandbox.client import Bind
 from runink.sandbox.isolation import SCRATCH_FILES
-from sandbox_world import IN_WALLS, shown, world_in
+from sandbox_world import IN_WALLS, Way, shown, world_in
 
 pytestmark = pytest.mark.anyio
 LAUNCHES_MIN = 30
@@ -61,16 +61,20 @@ def folders(base: Path, place: str) -> tuple[Path, Path, Path]:
     return meant, base / "parent", link
 
 
-@pytest.mark.parametrize("warm", [0, 2], ids=["new", "warm"])
+@pytest.mark.parametrize(
+    ("way", "warm"),
+    [(Way.CELLS, 0), (Way.CELLS, 2), (Way.BUBBLEWRAP, 0)],
+    ids=["new", "warm", "bubblewrap"],
+)
 @pytest.mark.parametrize("place", ["itself", "above it"])
 async def test_a_folder_that_is_swapped_for_a_link_is_shown_as_it_was_meant_or_not_at_all(
-    tmp_path, place, warm
+    tmp_path, place, way, warm
 ):
     path, one, other = folders(tmp_path, place)
     meant = os.open(path, os.O_PATH)
     seen = {"meant": 0, "slice_not_shown": 0, "secret without": 0}
     read = {"path": str(path / "file")}
-    async with world_in(tmp_path, entry="escape_probes:main", warm=warm) as world:
+    async with world_in(tmp_path, way=way, entry="escape_probes:main", warm=warm) as world:
         with exchanged(one, other):
             for number in range(LAUNCHES_MAX):
                 try:
