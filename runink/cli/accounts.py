@@ -94,7 +94,7 @@ def check_root(what: str) -> None:
 def check_code(account: Account) -> None:
     """Raise Forbidden if the user cannot read the code that it is to run, or can change what root runs. Our groups are gone after this."""
     rights.forget_groups()
-    for path in (runink.__path__[0], sys.prefix):
+    for path in (runink.__path__[0], sys.prefix, sys.base_prefix):
         try:
             found = rights.opened(str(path), account.user)
             try:

@@ -37,7 +37,7 @@ STRANGER = User(61_236, 61_237)
 ROOT = User(0, 0)
 WAIT_S = 60
 CHECKOUT = Path(runink.__path__[0]).parent
-REACHED = [f"reach={folder}" for folder in {CHECKOUT, Path(sys.prefix)}]
+REACHED = [f"reach={folder}" for folder in (CHECKOUT, sys.prefix, sys.base_prefix)]
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
 
 
@@ -108,6 +108,7 @@ def service(
         child = subprocess.Popen(
             as_user(None, *words, mounts=mounts),
             pass_fds=[listening.fileno()],
+            extra_groups=[ROOT.gid],  # as a login of root's has it
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -219,7 +219,7 @@ def manager_of(shared: Path, units: dict[str, str], etc: Path) -> Iterator[Manag
         text = f"[Unit]\nDescription={target}\nDefaultDependencies=no\n"
         (folder / f"{target}.target").write_text(text)
     words = [sys.executable, __file__, name, str(folder), str(etc), str(shared)]
-    folders = [str(Path(runink.__path__[0]).parent), sys.prefix]
+    folders = [str(Path(runink.__path__[0]).parent), sys.prefix, sys.base_prefix]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(shared / "notify"))
         told.settimeout(WAIT_S)

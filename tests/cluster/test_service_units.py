@@ -110,8 +110,9 @@ def machine() -> Iterator[Machine]:
         units = {name: (PACKAGING / name).read_text() for name in UNITS}
         units["runink.slice.d/limits.conf"] = f"[Slice]\nMemoryMax={MEMORY_BYTES}\n"
         units |= {f"{name}.d/log.conf": LOGGED.format(name) for name in UNITS[:2]}
-        if any(CHECKOUT.is_relative_to(home) for home in HOMES):
-            shown = f"BindReadOnlyPaths={CHECKOUT} {sys.prefix}"
+        needed = (CHECKOUT, Path(sys.prefix), Path(sys.base_prefix))
+        if any(one.is_relative_to(home) for home in HOMES for one in needed):
+            shown = f"BindReadOnlyPaths={CHECKOUT} {sys.prefix} {sys.base_prefix}"
             units["runi-up.service.d/code.conf"] = f"[Service]\nProtectHome=tmpfs\n{shown}\n"
         shared = estate.folder("shared", 0o755)
         with manager_of(shared, units, etc) as manager:

@@ -50,8 +50,10 @@ def main(user: str, mounts: list[str], command: list[str]) -> None:
 
 
 def reach(folders: list[Path]) -> None:
-    trees = {folder: detached(str(folder), 0) for folder in folders}
     closed = {above for folder in folders for above in folder.parents if is_closed(above)}
+    # The outer ones first, which may hold others.
+    hidden = sorted({folder for folder in folders if not closed.isdisjoint(folder.parents)})
+    trees = {folder: detached(str(folder), 0) for folder in hidden}
     for outermost in [folder for folder in closed if closed.isdisjoint(folder.parents)]:
         attach(new_filesystem("tmpfs", 0, size="1m", mode="755"), str(outermost))
     for folder, tree in trees.items():
