@@ -16,7 +16,10 @@ A spawner may be told to have **bubblewrap** close its slices off (`bubblewrap.p
 what that starts becomes the cell (`bubblewrap_inside.py`).  All else is as it is for cells; how much of it works is tried when the spawner starts (`bubblewrap_trial.py`).
 
 The messages are those of `protocol.py` and `inner_protocol.py`, written as `codec.py` says, in the packets of `packets.py`.  An agent's side of the socket is `link.py`
-below `client.py`; `starting.py` finds the spawner that runs already, or starts one.
+below `client.py`; `starting.py` finds the spawner that runs already, or starts one (`spawning.py`).
+
+A spawner of root's may serve an agent of another user, and then does for it what that user could do itself (`rights.py`, `door.py`).  It runs as a service (`stays`), whose first process waits for it (`seclusion.py`);
+or a small process of root's, the **keeper** (`keeper.py`), starts it for an agent that has given up root.
 
 A launch
     1  agent          puts the job into sealed memory, sends `launch` with it, the data pipes, and a descriptor of each place that is to be shown
@@ -59,7 +62,7 @@ Descriptors
 Deaths
     who dies                what happens
     agent                   its connection ends, and with it what was offered: cells that wait are ended.  After --orphan-seconds without a new one the spawner kills all slices
-                            and ends; before that, a new agent says `hello` and gets the slices with working descriptors from `list`
+                            and ends (a service stays); before that, a new agent says `hello` and gets the slices with working descriptors from `list`
     spawner                 the kernel ends all that is in its namespace: fork servers, cells, slices.  The agent's client raises LinkLost.
                             Plain: each fork server sees the end of its link, adopts what is left, kills every slice with all that it started, and ends.  (Plain slices that an
                             earlier fork server had left are out of its reach: the agent ends those by their pidfd, `LaunchedSlice.kill`.)
