@@ -10,6 +10,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import denied_calls
@@ -216,6 +217,36 @@ def test_a_slice_that_is_killed_is_told_and_leaves_nothing(gated: Project, whose
         gated.write("data/go", "")
         assert gated.run().code == ExitCode.DONE
     assert gated.processes() == []
+
+
+@contextmanager
+def service(project: Project, *words: str) -> Iterator[Path]:
+    """Run a spawner as a service of our own user's for as long as the block."""
+    path = project.root / "service/spawner.sock"
+    child = project.popen("spawn", "--socket", str(path), *words)
+    try:
+        assert child.stderr is not None
+        assert child.stderr.readline().startswith(b"listening")
+        yield path
+    finally:
+        child.terminate()
+        child.communicate(timeout=RUN_S_MAX)
+
+
+def test_a_service_closes_slices_off_as_it_was_started_to(both: Project):
+    with service(both, *BUBBLEWRAP) as path:
+        for words in ((), BUBBLEWRAP):
+            said = both.run("features/p.dsl", "--spawner", str(path), *words)
+            assert (said.code, said.document["isolation"]) == (ExitCode.DONE, "bubblewrap"), said
+
+
+def test_a_service_that_was_started_without_bubblewrap_is_not_taken_for_it(both: Project):
+    with service(both) as path:
+        said = both.run("features/p.dsl", "--spawner", str(path), *BUBBLEWRAP)
+        assert said.error["code"] == "bubblewrap_unavailable"
+        assert f"the spawner at {path} was started without" in said.error["text"]
+        assert "runi spawn --isolation bubblewrap" in said.error["hint"]
+        assert both.run("features/p.dsl", "--spawner", str(path)).document["isolation"] == "full"
 
 
 def without_bubblewrap(folder: Path, other: Path | None = None) -> str:

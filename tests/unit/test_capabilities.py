@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from runink.capabilities import (
+    BUBBLEWRAP,
     BY_NAME,
     CATALOGUE,
     CLOSING_OFF,
@@ -64,6 +65,22 @@ def test_what_is_told_as_there_and_as_missing_is_missing() -> None:
     found = told_by_node(Told(dict(ALL), {SECCOMP: "none"}), is_plain=False)
     assert SECCOMP not in found.there
     assert found.there[ISOLATION] == PARTIAL
+
+
+def test_a_node_that_has_bubblewrap_isolates_by_it_as_long_as_it_has_every_wall() -> None:
+    wrapped = ALL | {BUBBLEWRAP: "0.8.0"}
+    found = told_by_node(Told(wrapped, {}), is_plain=False)
+    assert (found.there[ISOLATION], found.there[BUBBLEWRAP]) == (BUBBLEWRAP, "0.8.0")
+    assert not found.missing
+    found = told_by_node(Told(wrapped, {LANDLOCK: "none"}), is_plain=False)
+    assert found.there[ISOLATION] == BUBBLEWRAP, "that is none of the first walls"
+    found = told_by_node(Told(wrapped, {SECCOMP: "none"}), is_plain=False)
+    assert found.there[ISOLATION] == PARTIAL
+    found = told_by_node(
+        Told(ALL, {BUBBLEWRAP: "gone", NAMESPACES: "it made them"}), is_plain=False
+    )
+    assert found.there[ISOLATION] == REFUSED
+    assert found.missing[BUBBLEWRAP] == "gone"
 
 
 def test_without_namespaces_nothing_of_a_cell_is_there_but_cgroups_are() -> None:
