@@ -1,6 +1,6 @@
 """What a worker does before it has a slice, and from its assignment to the step's first instruction.
 
-    before    signals as a fresh process has them; of the environment the names of ENVIRONMENT_KEPT, as the spawner has them (the fork server has no others); the working
+    before    signals as a fresh process has them; of the environment the names of ENVIRONMENT_KEPT, as the spawner has them (the fork server has no others), but for TMPDIR in a cell; the working
               directory; seeds.
               One that is to wait goes the way once for nothing (`rehearse`): what is touched then need not be copied when it counts
               Then its channels: 0 /dev/null, 1 and 2 the log pipes, 3 the control socket; nothing else is open below PARKED
@@ -50,6 +50,7 @@ CONTROL = 3
 FIRST_DATA = 4
 PARKED = 512  # above every place that a descriptor may get; below every usual limit on descriptors
 PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}  # as any Python program does
+OWN_TMP: Final = "/tmp"  # noqa: S108 - it is in the slice's own memory
 EVERY = 1 << 30  # more than any process may have open
 
 Entry = Callable[[bytes, int, list[int]], int | None]
@@ -139,10 +140,12 @@ def place_channels(parked: list[int]) -> None:
         os.close(descriptor)
 
 
-def keep_environment() -> None:
+def keep_environment(*, is_isolated: bool) -> None:
     """Have of this process's environment what slices have of it. Libraries that were imported may have added to it."""
     for name in [name for name in os.environ if name not in ENVIRONMENT_KEPT]:
         del os.environ[name]
+    if is_isolated and "TMPDIR" in os.environ:
+        os.environ["TMPDIR"] = OWN_TMP  # the node's is not there
 
 
 def found_fresh(handlers: Handlers) -> Fresh:

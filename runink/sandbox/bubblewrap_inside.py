@@ -59,7 +59,7 @@ def main() -> None:
         link = os.dup(LINK)  # the place itself is taken later, by each of the two
         sys.path += inside.path
         open_standard_streams()
-        keep_environment()
+        keep_environment(is_isolated=True)
         fresh = found_fresh(Handlers())
         # No filter: it is in force. No groups: bubblewrap's namespace has no power over them.
         seals = Seals(None, inside.landlock, has_groups=False, network=inside.network)

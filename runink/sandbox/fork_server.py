@@ -202,7 +202,7 @@ class ForkServer:
                 self._modules[module] = True
 
     def _say_ready(self) -> None:
-        keep_environment()
+        keep_environment(is_isolated=self._seals is not None)
         self._fresh = found_fresh(self._handlers)
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
         gc.collect()

@@ -122,6 +122,22 @@ def test_a_program_has_the_environment_of_its_slice(looking: Project, words: tup
 
 
 @BOTH
+def test_temporary_files_of_a_program_go_where_it_has_a_folder_for_them(
+    looking: Project, words: tuple[str, ...]
+):
+    program = '#!/bin/sh\ncat > /dev/null\nmade=$(mktemp) && echo "{\\"name\\":\\"$made\\"}"\n'
+    looking.write("bin/makes", program).chmod(0o755)
+    looking.pipeline(
+        '@source("csv://data/x.csv")\n@step(run="./bin/makes")\n@sink("jsonl://out/y.jsonl")'
+    )
+    said = looking.run("features/p.dsl", *words)
+    assert said.code == 0, said
+    [row] = looking.rows("out/y.jsonl")
+    folder = looking.environment["TMPDIR"] if words else "/tmp"
+    assert Path(row["name"]).parent == Path(folder)
+
+
+@BOTH
 def test_a_step_sees_who_it_is(looking: Project, words: tuple[str, ...]):
     said = looking.run("features/p.dsl", "--param", "day=2013-07-04", *words)
     assert said.code == 0, said
