@@ -35,7 +35,8 @@ from runink.sandbox.packets import Outbox, close_all, receive, understood
 from runink.sandbox.protocol import NO_NETWORK
 from runink.sandbox.walls import Walls
 
-TRIAL_S: Final = 8.0  # less than an agent waits for its welcome; it takes a tenth of a second
+TRIAL_S: Final = 20.0  # less than an agent waits for its welcome; it takes a tenth of a second
+END_S: Final = 2.0  # for what was tried to end, when it has been killed
 SAID_BYTES_MAX: Final = 1000
 SCRATCH_BYTES: Final = 1 << 20
 NOTHING: Final = "builtins:print"  # an entry that everybody has; it is not called
@@ -109,7 +110,7 @@ def _try(nursery: Nursery, walls: Walls) -> None:
             _see(message, descriptors, ours, walls)
         finally:
             close_all(descriptors[:1])
-            end_children(within_s=TRIAL_S)
+            end_children(within_s=END_S)
             mask(NO_SIGNALS)  # of which the wait has blocked one
 
 

@@ -66,6 +66,7 @@ __all__ = [
 ]
 
 ANSWER_S: Final = 10.0  # the spawner never blocks, so only a busy machine delays it
+WELCOME_S: Final = 30.0  # one that has just been started first tries what its machine can: a whole launch, where that is bubblewrap's
 LAUNCH_S: Final = 40.0  # it refuses by itself after 30 s
 PRELOAD_S: Final = 120.0  # large libraries from a cold disk, one after the other
 SHUTDOWN_S: Final = 25.0  # the spawner gives itself 20 s with processes that do not die
@@ -235,7 +236,7 @@ class Spawner:
     async def introduce(self, agent: str) -> None:
         """Begin to read and become the spawner's agent. Raises Refused (`version`), Unavailable (`spawner_ending`), LinkLost, TimedOut."""
         self._group.start_soon(self._read)
-        asked = await self._link.ask(Hello(VERSION, agent), within=ANSWER_S)
+        asked = await self._link.ask(Hello(VERSION, agent), within=WELCOME_S)
         welcome, self.pidfd = asked.answer
         self.found = Told(welcome.there, welcome.missing)
 
