@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
-from typing import Final
+from typing import Final, NoReturn
 
 from runink.capabilities import BUBBLEWRAP, NAMESPACES, Told
+from runink.sandbox import privileges
 from runink.sandbox.bubblewrap import PROGRAM, version_of
 from runink.sandbox.bubblewrap_launcher import Program
 from runink.sandbox.bubblewrap_monitor import Monitor, first_process
@@ -29,7 +31,7 @@ from runink.sandbox.inner_protocol import (
 )
 from runink.sandbox.kernel import NO_SIGNALS, end_children, mask
 from runink.sandbox.log import describe, log
-from runink.sandbox.namespaces import IDS, IdMap, map_ids
+from runink.sandbox.namespaces import IDS, IdMap, cloned_untold, map_ids
 from runink.sandbox.nursery import Loaded, MakeNursery, Nursery
 from runink.sandbox.packets import Outbox, close_all, receive, understood
 from runink.sandbox.protocol import NO_NETWORK
@@ -38,6 +40,7 @@ from runink.sandbox.walls import Walls
 TRIAL_S: Final = 20.0  # less than an agent waits for its welcome; it takes a tenth of a second
 END_S: Final = 2.0  # for what was tried to end, when it has been killed
 SAID_BYTES_MAX: Final = 1000
+NOT_STARTED: Final = 126  # an exit code: what a shell says of what it cannot start
 SCRATCH_BYTES: Final = 1 << 20
 NOTHING: Final = "builtins:print"  # an entry that everybody has; it is not called
 
@@ -51,8 +54,9 @@ def tried(walls: Walls | None, wanted: Loaded, told: Told) -> tuple[MakeNursery 
     if walls is None:
         return None, Told({}, {BUBBLEWRAP: told.missing[NAMESPACES]})
     try:
-        program = _found(os.environ.get("PATH", os.defpath))
-        make = _making(program, has_ranges=walls.has_ranges)
+        has_ranges = walls.has_ranges
+        program = _found(os.environ.get("PATH", os.defpath), has_ranges=has_ranges)
+        make = _making(program, has_ranges=has_ranges)
         _try(make(wanted._replace(entry=NOTHING, end_at=""), NO_NETWORK), walls)
     except OSError as error:
         why = error.strerror or describe(error)
@@ -68,28 +72,53 @@ def _making(program: Program, *, has_ranges: bool) -> MakeNursery:
     return make
 
 
-def _found(path_variable: str) -> Program:
+def _found(path_variable: str, *, has_ranges: bool) -> Program:
     """Return the first bubblewrap of the folders. Raises NotWorking, OSError."""
     for folder in path_variable.split(os.pathsep):
         path = f"{folder}/{PROGRAM}"
         if folder.startswith("/") and os.access(path, os.X_OK):
-            return Program(os.open(path, os.O_PATH | os.O_CLOEXEC), _version(path))
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                return Program(descriptor, _version(descriptor, path, has_ranges=has_ranges))
+            except BaseException:
+                os.close(descriptor)
+                raise
     raise NotWorking(0, f"there is no {PROGRAM} in {path_variable}")
 
 
-def _version(path: str) -> str:
+def _version(program: int, path: str, *, has_ranges: bool) -> str:
+    """Ask it, as nobody's user if we are root: nothing that it does shall be done with our rights."""
     source, target = os.pipe()
     try:
-        actions = [(os.POSIX_SPAWN_DUP2, target, 1)]
-        pid = os.posix_spawn(path, [path, "--version"], {}, file_actions=actions)
+        child = cloned_untold(0)
+        if not child.pid:
+            _become_version(program, target, has_ranges=has_ranges)
         os.close(target)
-        said = os.read(source, SAID_BYTES_MAX)
-        _, status = os.waitpid(pid, 0)
+        end = select.poll()
+        end.register(source, select.POLLIN)
+        said = os.read(source, SAID_BYTES_MAX) if end.poll(TRIAL_S * 1000) else b""
+        if not said:  # it has ended, or hangs
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        os.close(child.pidfd)
+        _, status = os.waitpid(child.pid, 0)
     finally:
         os.close(source)
-    if status:
+    if os.waitstatus_to_exitcode(status) == NOT_STARTED:
+        raise NotWorking(0, f"{path} cannot be started: it has to be a program, not a script")
+    if status or not said:
         raise NotWorking(0, f"{path} --version ends with wait status {status}")
     return version_of(said.decode(errors="replace"))
+
+
+def _become_version(program: int, target: int, *, has_ranges: bool) -> NoReturn:
+    try:
+        if has_ranges:
+            privileges.become(ZYGOTE, ZYGOTE)
+        privileges.forbid_new_privileges()
+        os.dup2(target, 1)
+        os.execve(program, [PROGRAM, "--version"], {})  # noqa: S606 - there is nothing for a shell to read
+    finally:
+        os._exit(NOT_STARTED)
 
 
 def _try(nursery: Nursery, walls: Walls) -> None:
