@@ -59,7 +59,6 @@ def main() -> None:
         link = os.dup(LINK)  # the place itself is taken later, by each of the two
         sys.path += inside.path
         open_standard_streams()
-        keep_environment(is_isolated=True)
         fresh = found_fresh(Handlers())
         # No filter: it is in force. No groups: bubblewrap's namespace has no power over them.
         seals = Seals(None, inside.landlock, has_groups=False, network=inside.network)
@@ -90,6 +89,7 @@ def _be_worker(
         kept = (*STANDARD, LINK, EAR, BELL, *CHANNELS)
         report = seal_worker(seals, inside.writable, progress, kept=kept)
         entry = _imported(inside.entry)
+        keep_environment(is_isolated=True)
         make_ready(inside.folder, fresh)
         is_first_sealed = bool(os.read(EAR, 1))
         os.closerange(BELL, EAR + 1)
