@@ -47,6 +47,11 @@ def claim_of(place: SpawnerPlace) -> Path:
     return Path(FOLDER, base_name(place))
 
 
+def is_claimed(place: SpawnerPlace) -> bool:
+    """Say whether a spawner claims its cgroups, which only root's do."""
+    return os.path.exists(claim_of(place))  # noqa: PTH110 - in root's folder, which may be closed to us
+
+
 def namespace_of(pid: int | str, kind: str = "pid") -> int:
     return Path(f"/proc/{pid}/ns/{kind}").stat().st_ino
 
@@ -90,6 +95,23 @@ async def quiet(world: World, place: SpawnerPlace, *, processes: int) -> None:
             await world.spawner.list()
 
 
+async def told_of_ends(world: World) -> None:
+    """Wait until a spawner without slices has been told of every end that was seen here, and has done what it does then."""
+    with anyio.fail_after(WAIT_S):
+        is_told = False
+        while not is_told:
+            is_told = not _has_handles(world.spawner.pid)
+            await world.spawner.list()
+
+
+def _has_handles(pid: int) -> bool:
+    """Say whether a process holds handles of others: of a spawner's, those of its cells' first processes."""
+    try:
+        return any("pidfd" in str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:  # it is about to close them
+        return True
+
+
 def ours() -> dict[str, list[object]]:
     """Return what this process has: descriptors and children."""
     return {
@@ -114,6 +136,6 @@ def assert_all_cleared(place: SpawnerPlace) -> None:
     """Look whether a spawner that has ended in order has left its log and nothing else."""
     left = groups_of(place)
     assert left == [], left
-    assert not os.path.exists(claim_of(place))  # noqa: PTH110 - root's folder, which may be closed to us
+    assert not is_claimed(place)
     assert lying_at(place) == ["log"]
     assert mounts_at(place) == []

@@ -7,7 +7,6 @@ import signal
 import tempfile
 from pathlib import Path
 
-import anyio
 import pytest
 from leak_world import (
     HAS_GROUPS,
@@ -21,11 +20,11 @@ from leak_world import (
     namespaces_of,
     ours,
     quiet,
+    told_of_ends,
 )
 from runink.errors import LinkLost, Refused
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
-    WAIT_S,
     Way,
     World,
     code_in,
@@ -99,9 +98,7 @@ async def left_of(world, place):
     """Return what the spawner has, when nothing is under way."""
     await quiet(world, place, processes=1)
     spawner = world.spawner.pid
-    with anyio.fail_after(WAIT_S):
-        while any("pidfd" in one for one in descriptors_of(spawner)):
-            await world.spawner.list()
+    await told_of_ends(world)
     return {
         "groups": groups_of(place),
         "descriptors": descriptors_of(spawner),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import anyio
 import pytest
 from leak_world import (
     HAS_GROUPS,
@@ -17,13 +14,13 @@ from leak_world import (
     namespace_of,
     ours,
     quiet,
+    told_of_ends,
 )
 from runink.errors import LinkLost, Refused, Unavailable
 from runink.sandbox.client import ForkServerLost
 from runink.sandbox.isolation import STEPS
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
-    WAIT_S,
     World,
     descriptors_of,
     gone,
@@ -92,24 +89,12 @@ async def test_a_process_of_a_cell_that_is_killed_at_a_step_refuses_the_launch_a
     assert ours() == before
 
 
-def has_pidfds(pid):
-    """Say whether a process holds handles of others: of a spawner's, those of its cells' first processes."""
-    try:
-        return any("pidfd" in str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
-    except FileNotFoundError:  # it is about to close them
-        return True
-
-
 async def left_of(world, place):
     """Return what the spawner has, when nothing is under way."""
     server = await world.fork_server()
     spawner = world.spawner.pid
     await quiet(world, place, processes=2)
-    with anyio.fail_after(WAIT_S):
-        is_told = False  # of the end that we have seen; and what it does then, it has done when it answers
-        while not is_told:
-            is_told = not has_pidfds(spawner)
-            await world.spawner.list()
+    await told_of_ends(world)
     return {
         "groups": groups_of(place),
         "descriptors": descriptors_of(spawner),
