@@ -6,16 +6,16 @@ less time.  They see the project and what `MACHINE` names.
 
 from __future__ import annotations
 
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
 from debian_packages import CannotMake, require, with_libraries
 from disk_image import Disk
-from virtual_machine import Machine, MachineLost, Outcome, Run, read_reports, run_in
+from virtual_machine import Machine, MachineLost, Run, read_reports, run_in
+
+from run_reports import Inside, Outcome, check, counted, tell
 
 RUN_S = 600  # some 140 s on a calm machine with two cores
 MACHINE = Machine(
@@ -29,17 +29,6 @@ MACHINE = Machine(
     distributions=("fsspec", "lark", "pyarrow", "rich", "uvloop"),
     environment=("RUNINK_LAUNCHES=100",),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """What of a file runs inside: all of it or the tests that are named; of these, those that may be skipped there, with the reason."""
-
-    only: tuple[str, ...] = ()
-    skipped: dict[str, str] = field(default_factory=dict)
-
-    def arguments(self, file: str) -> list[str]:
-        return [f"{file}::{name}" for name in self.only] or [file]
 
 
 FIRST = {
@@ -88,6 +77,7 @@ SECOND = {
         )
     ),
     "tests/cluster/test_sandbox_adoption.py": Inside(),
+    "tests/cluster/test_users_cgroup.py": Inside(),
     "tests/cluster/test_sandbox_leaks.py": Inside(),
     "tests/cluster/test_warm_cells.py": Inside(
         only=(
@@ -128,14 +118,9 @@ def runs(request: pytest.FixtureRequest) -> list[Run]:
     wanted[0].append(WRONG)
     with ThreadPoolExecutor(len(wanted)) as threads:
         done = list(threads.map(partial(run_in, MACHINE, within_s=RUN_S), wanted))
-    outcomes = [outcome for run in done for outcome in run.outcomes if outcome.file != WRONG]
-    found = Counter(outcome.outcome for outcome in outcomes)
-    counts = [f"{found[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped")]
+    counts = counted(one for run in done for one in run.outcomes if one.file != WRONG)
     lasted = " and ".join(f"{run.duration_s:.0f} s" for run in done)
-    plugins = request.config.pluginmanager
-    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
-        told = f"\nin the machines: {', '.join(counts)}, in {lasted}"
-        plugins.getplugin("terminalreporter").write_line(told)
+    tell(request.config, f"in the machines: {counts}, in {lasted}")
     return done
 
 
@@ -146,16 +131,9 @@ def outcomes(runs: list[Run]) -> list[Outcome]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_test_passes_and_none_is_skipped_without_a_reason(
-    runs: list[Run], outcomes: list[Outcome], subtests: pytest.Subtests, file: str
+    outcomes: list[Outcome], subtests: pytest.Subtests, file: str
 ) -> None:
-    found = [outcome for outcome in outcomes if outcome.file == file]
-    assert found, [run.console for run in runs]
-    for outcome in found:
-        with subtests.test(outcome.test):
-            if outcome.outcome == "failed":
-                pytest.fail(outcome.text, pytrace=False)
-    skipped = {outcome.test: outcome.text for outcome in found if outcome.outcome == "skipped"}
-    assert skipped.keys() == FILES[file].skipped.keys(), skipped
+    check(outcomes, file, FILES[file], subtests)
 
 
 def test_nothing_else_has_run(outcomes: list[Outcome]) -> None:

@@ -9,10 +9,8 @@ measure the processor's counter with: its clock goes in steps of 4 ms, and falls
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,19 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cpio_archive import Archive
-from machine_image import HERE, ROOT, add_project, made
+from machine_image import ROOT, add_project, made
+
+from run_reports import BrokenOff, Outcome, reported, whole
 
 CONSOLE_LINES_TOLD = 40
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=1 panic=-1 psi=1 mitigations=off tsc=nowatchdog reboot=t"
 )
 REPORTS_PORT = "/dev/ttyS1"
-# By their modules: found by their packages, pytest would compile all of anyio and trio anew, which takes the machine 5 s.
-PLUGINS = ("pytest_timeout", "pytest_trio.plugin", "anyio.pytest_plugin")
-OPTIONS = (
-    *("--color=no", "--quiet", "--disable-plugin-autoload"),
-    *(f"-p{module}" for module in PLUGINS),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +38,6 @@ class Machine:
     packages: tuple[str, ...] = ()  # of Debian, beside what every machine has
     distributions: tuple[str, ...] = ()  # of Python, from the virtual environment
     environment: tuple[str, ...] = ()  # NAME=VALUE, of what runs inside
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Of one test inside; `text` says why it failed or was skipped."""
-
-    test: str
-    outcome: str
-    text: str
-    duration_s: float
-
-    @property
-    def file(self) -> str:
-        return self.test.partition("::")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +60,7 @@ def run_in(machine: Machine, arguments: Sequence[str], *, within_s: float) -> Ru
     Raises CannotMake if something is missing here, and MachineLost if the machine hangs or ends without a whole report.
     """
     parts = made(machine.packages, machine.distributions)
-    inside = HERE / "inside" / "reported_run.py"
-    command = ["env", *machine.environment, f"{sys.prefix}/bin/python", str(inside)]
-    command += [REPORTS_PORT, *OPTIONS, *arguments]
+    command = ["env", *machine.environment, *reported(REPORTS_PORT, *arguments)]
     with tempfile.TemporaryDirectory(prefix="runink-vm-") as folder:
         project, console, reports = (
             Path(folder, name) for name in ("project", "console", "reports")
@@ -129,17 +107,9 @@ def _boot(command: Sequence[str], within_s: float) -> str:
 
 def read_reports(text: str, console: str, end: str, duration_s: float) -> Run:
     """Return what the lines of a whole report say. Raises MachineLost if it is not whole."""
-    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    outcomes = tuple(Outcome(**line) for line in lines if "test" in line)
-    last = lines[-1] if lines else {}
-    if last.get("tests") != len(outcomes):
+    try:
+        report = whole(text)
+    except BrokenOff as problem:
         tail = "\n".join(console.splitlines()[-CONSOLE_LINES_TOLD:])
-        raise MachineLost(f"{end}; {_told_so_far(outcomes)}. The console's last lines:\n{tail}")
-    return Run(last["status"], outcomes, console, duration_s)
-
-
-def _told_so_far(outcomes: tuple[Outcome, ...]) -> str:
-    if not outcomes:
-        return "no test"
-    failed = "".join(f"\n{one.test}\n{one.text}" for one in outcomes if one.outcome == "failed")
-    return f"the last of {len(outcomes)} tests: {outcomes[-1].test}{failed}"
+        raise MachineLost(f"{end}; {problem}. The console's last lines:\n{tail}") from None
+    return Run(report.status, report.outcomes, console, duration_s)

@@ -1,9 +1,9 @@
-"""Runs pytest inside the machine and reports each test in a line of JSON, as soon as it has ended.
+"""Runs pytest elsewhere, in a machine of its own (`tests/vm`) or as another user (`tests/cluster/test_ordinary_user.py`), and reports each test in a line of JSON as soon as it has ended.
 
     {"test": its id, "outcome": "passed" or "failed" or "skipped", "text": why, "duration_s": seconds}
 
 The last line is `{"status": pytest's exit status, "tests": how many lines there are before}`: a report without it is not whole.
-Arguments: where the lines go, then those of pytest.
+Arguments: where the lines go, then those of pytest.  `run_reports.py` reads them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 import pytest
 
 BACKEND = "asyncio"
-TEXT_CHARACTERS_MAX = 20_000  # the serial port carries some hundred thousand in a second
+TEXT_CHARACTERS_MAX = 20_000  # a machine's serial port carries some hundred thousand in a second
 
 
 class Reports:
     """A plugin of pytest. What a test does before and after counts as a test's only if it fails or skips."""
 
     def __init__(self, path: str) -> None:
-        self._target = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        self._target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
         self._tests = 0
 
     @staticmethod
     def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out what runs under another event loop than production's: they meet the same kernel, and time is dear here."""
+        """Leave out what runs under another event loop than production's: they meet the same kernel, and time is dear there."""
         left_out = [item for item in items if _backend_of(item) not in ("", BACKEND)]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
