@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from runi_project import Project, Said
+from runink.sandbox import privileges
 from runink.sandbox.syscalls import NUMBERS
 from seal_children import answering, put_on
 
@@ -28,6 +29,7 @@ def lead_by_descriptor(batch):
 
 def without_landlock() -> None:
     """Have the kernel say that it has none, to this process and all that it starts."""
+    privileges.forbid_new_privileges()  # without which nobody but root puts a filter on
     put_on(answering(NUMBERS["landlock_create_ruleset"], errno.ENOSYS))
 
 

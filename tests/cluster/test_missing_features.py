@@ -15,6 +15,7 @@ import pytest
 from ordinary_user import OrdinaryUser, ordinary_user
 from runi_project import RUN_S_MAX, RUNI, Project, Said
 from runink.cli.exits import ExitCode
+from sandbox_world import HAS_RANGES
 
 NO_LANDLOCK = denied_calls.without("landlock_create_ruleset")
 NO_SECCOMP = denied_calls.without("seccomp")
@@ -31,6 +32,7 @@ def look(batch):
         file.write(f"{filters[0]} {Path('data/other.csv').exists()}")
     return batch
 """
+ONE_ID = "who is not the machine's root has one id to give away: its own"
 REQUIRED = '[isolation]\nrequire = ["{}"]'
 ALLOWED = '[isolation]\nallow_missing = ["{}"]'
 
@@ -118,9 +120,12 @@ def test_a_node_tells_what_it_has_and_what_it_lacks(looking: Project):
     assert whole["capabilities"]["isolation"] == "full"
     assert whole["capabilities"]["seccomp"] == "on"
     assert whole["capabilities"]["namespaces"] == "user mount pid net ipc uts cgroup"
-    assert whole["capabilities"]["id_ranges"] == "65536 for each herd"
     assert whole["capabilities"]["landlock"].startswith("abi ")
-    assert not {"namespaces", "seccomp", "landlock", "id_ranges"} & whole["missing"].keys()
+    assert not {"namespaces", "seccomp", "landlock"} & whole["missing"].keys()
+    if HAS_RANGES:
+        assert whole["capabilities"]["id_ranges"] == "65536 for each herd"
+    else:
+        assert whole["missing"]["id_ranges"] == ONE_ID
     without = node_in(NO_LANDLOCK, looking)
     assert without["capabilities"]["isolation"] == "full"
     assert "the kernel has none" in without["missing"]["landlock"]
@@ -245,7 +250,21 @@ def test_an_ordinary_users_slices_share_an_id_unless_their_herd_requires_ranges(
     says(users, REQUIRED.format("id_ranges"))
     said = run_in(user.command(()), users)
     assert said.error["code"] == "capability_missing"
-    assert "who is not the machine's root has one id to give away" in said.error["text"]
+    assert ONE_ID in said.error["text"]
+
+
+def test_an_ordinary_users_limits_that_nothing_enforces_are_told(
+    user: OrdinaryUser, users: Project
+):
+    users.pipeline(
+        '@source("csv://data/x.csv")\n@step("look")\n@requires(memory=512Mi)\n@sink("csv://out/y.csv")',
+        herd="h",
+    )
+    assert run_in(user.command(()), users).code == ExitCode.DONE
+    words = [*RUNI, "slice", "get", "last", "one"]
+    said = subprocess.check_output(user.command(words), cwd=users.root, text=True)
+    assert "memory 512Mi, from @requires in line 6, which nothing enforces" in said
+    assert "cgroup.memory none" in said
 
 
 def test_an_ordinary_users_node_is_not_asked_for_a_herds_network(
