@@ -68,9 +68,14 @@ def become_manager(units: Path, etc: Path, shared: Path, folders: list[Path]) ->
     mounts |= {f"/etc/{name}": etc / name for name in ("passwd", "group")}
     trees = {place: detached(str(path), 0) for place, path in mounts.items()}
     reach(folders)
+    covered = [one for one in folders if any(one.is_relative_to(path) for path in OWN)]
+    kept = {one: detached(str(one), 0) for one in covered}
     kinds = group_kinds()
     for path in OWN:
         attach(new_filesystem("tmpfs", 0, mode="1777" if "tmp" in path else "755"), path)
+    for folder, mounted in kept.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        attach(mounted, str(folder))
     give_devices()
     attach(new_filesystem("proc", 0), "/proc")
     attach(detached("/proc/sys", READ_ONLY), "/proc/sys")

@@ -23,7 +23,7 @@ PACKAGING = CHECKOUT / "packaging" / "systemd"
 UNITS = ("runi-spawn.service", "runi-up.service", "runink.slice")
 MEMORY_BYTES = 2 << 30
 PROGRAM = "/opt/runink/bin/runi"
-HOMES = (Path("/root"), Path("/home"))  # which the unit hides from the agent
+HIDDEN = [Path(one) for one in ("/root", "/home", "/tmp", "/var/tmp")]  # noqa: S108 - what the unit hides from the agent
 LOGGED = "[Service]\nStandardOutput=append:/srv/{0}.log\nStandardError=append:/srv/{0}.log\n"
 PIPELINE = """Feature: a test
 
@@ -111,7 +111,7 @@ def machine() -> Iterator[Machine]:
         units["runink.slice.d/limits.conf"] = f"[Slice]\nMemoryMax={MEMORY_BYTES}\n"
         units |= {f"{name}.d/log.conf": LOGGED.format(name) for name in UNITS[:2]}
         needed = (CHECKOUT, Path(sys.prefix), Path(sys.base_prefix))
-        if any(one.is_relative_to(home) for home in HOMES for one in needed):
+        if any(one.is_relative_to(folder) for folder in HIDDEN for one in needed):
             shown = f"BindReadOnlyPaths={CHECKOUT} {sys.prefix} {sys.base_prefix}"
             units["runi-up.service.d/code.conf"] = f"[Service]\nProtectHome=tmpfs\n{shown}\n"
         shared = estate.folder("shared", 0o755)
