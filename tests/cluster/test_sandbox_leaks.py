@@ -29,7 +29,7 @@ from sandbox_world import WAIT_S, World, descriptors_of, line_of, place_in, show
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 # Fewer where every process is slow: docs/internals/test-machines.md.
 LAUNCHES = int(os.environ.get("RUNINK_LAUNCHES", "1000"))
-EARLY = LAUNCHES // 5  # by then whatever is kept for good has been made
+EARLY = LAUNCHES * 2 // 5  # by then whatever is kept for good has been made
 AT_ONCE = 8
 WARM = 4
 GROWTH_BYTES = (
