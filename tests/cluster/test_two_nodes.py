@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -134,8 +135,8 @@ def test_a_spawner_that_dies_before_its_agent_is_there_is_replaced(
     started: list[int] = []
 
     @asynccontextmanager
-    async def first_one_dies(place: SpawnerPlace, *, agent: str) -> AsyncIterator[Spawner]:
-        async with running_spawner(place, agent=agent) as spawner:
+    async def first_one_dies(place: SpawnerPlace, **named: Any) -> AsyncIterator[Spawner]:
+        async with running_spawner(place, **named) as spawner:
             started.append(spawner.pid)
             if len(started) == 1:
                 os.kill(spawner.pid, signal.SIGKILL)
