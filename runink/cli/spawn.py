@@ -20,7 +20,7 @@ from runink.sandbox.arguments import LINK, kept_environment
 from runink.sandbox.door import listen
 from runink.sandbox.notifying import VARIABLE
 from runink.sandbox.rights import User
-from runink.sandbox.spawning import SpawnerPlace, clear_away, connected, make_folder, words_of
+from runink.sandbox.spawning import SpawnerPlace, is_taken, make_folder, words_of
 
 SOCKET: Final = FOLDER / "spawner.sock"
 STATE: Final = Path("/var/lib/runink")
@@ -127,13 +127,7 @@ def _served(agent_user: str | None, socket: Path) -> User | None:
 def _listening(place: SpawnerPlace) -> int:
     """Return a descriptor that listens at the place, where nobody else does. Raises Conflict, OSError."""
     make_folder(place.socket.parent, place.user)
-    try:
-        connected(place.socket).close()
-    except ConnectionRefusedError:
-        clear_away(place.socket)
-    except FileNotFoundError:
-        pass
-    else:
+    if is_taken(place.socket):
         raise Conflict(
             f"a spawner listens at {place.socket} already",
             code="already_listening",

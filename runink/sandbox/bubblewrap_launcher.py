@@ -29,7 +29,7 @@ from runink.sandbox.bubblewrap import SCRATCH, Call, Masks, staged
 from runink.sandbox.cell import LINK, OUTFIT, OUTFIT_MAX, STANDARD, alone_with, outfit_of
 from runink.sandbox.faults import step_of
 from runink.sandbox.inner_protocol import FROM_CELL, Fork, Unborn
-from runink.sandbox.isolation import SCRATCH_FILES, Progress, Seals
+from runink.sandbox.isolation import SCRATCH_FILES, Progress, Seals, become_root
 from runink.sandbox.kernel import offer_to_oom_killer, sealed
 from runink.sandbox.log import describe
 from runink.sandbox.mounts import (
@@ -134,11 +134,7 @@ def _alone(plan: Plan) -> tuple[int, list[int]]:
 
 def _become_users(plan: Plan, trees: list[int], progress: Progress) -> None:
     """Move into the root and become the slice's user there. Raises OSError."""
-    if (
-        os.getuid() != OWN
-    ):  # with a single id it is that one, and has the powers of the namespace all the same
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
+    become_root()
     progress.at(9)
     _enter_root(plan.fork, trees)
     progress.at(12)

@@ -118,15 +118,18 @@ def bound() -> None:
     privileges.drop_bounding_set()
 
 
+def become_root() -> None:
+    """Become the first user of the namespace; with a single id it is OWN, and has the powers of the namespace all the same. Raises OSError."""
+    if os.getuid() != OWN:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+
+
 def close_off(rooms: Rooms, progress: Progress, network: str) -> None:
     """Do steps 7 to 10 in a worker that has its ids. Raises OSError."""
     progress.at(7)
     os.setsid()
-    if (
-        os.getuid() != OWN
-    ):  # with a single id it is that one, and has the powers of the namespace all the same
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
+    become_root()
     progress.at(8)
     call("unshare", CLONE_NEWCGROUP)
     progress.at(9)

@@ -30,8 +30,7 @@ from runink.sandbox.spawning import (
     LOG_FLAGS,
     LOG_MODE,
     SpawnerPlace,
-    clear_away,
-    connected,
+    is_taken,
     make_room,
     spawn,
     words_of,
@@ -94,13 +93,7 @@ def serve(link: socket.socket, place: SpawnerPlace, words: list[str]) -> None:
 
 
 def _start(place: SpawnerPlace, words: list[str]) -> None:
-    try:
-        connected(place.socket).close()
-    except ConnectionRefusedError:
-        clear_away(place.socket)
-    except FileNotFoundError:
-        pass
-    else:
+    if is_taken(place.socket):
         return
     make_room(place)
     with listen(str(place.socket), place.user) as listening:

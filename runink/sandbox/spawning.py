@@ -75,6 +75,19 @@ def connected(path: Path) -> socket.socket:
     return link
 
 
+def is_taken(path: Path) -> bool:
+    """Say whether somebody listens there; the socket of a spawner that was killed is removed. Raises Conflict (`not_a_socket`), OSError."""
+    try:
+        connected(path).close()
+    except ConnectionRefusedError:
+        clear_away(path)
+    except FileNotFoundError:
+        pass
+    else:
+        return True
+    return False
+
+
 def clear_away(path: Path) -> None:
     """Remove the socket of a spawner that was killed. Raises Conflict (`not_a_socket`), OSError."""
     with suppress(FileNotFoundError):
