@@ -263,7 +263,7 @@ def test_an_ordinary_users_limits_that_nothing_enforces_are_told(
     assert run_in(user.command(()), users).code == ExitCode.DONE
     words = [*RUNI, "slice", "get", "last", "one"]
     said = subprocess.check_output(user.command(words), cwd=users.root, text=True)
-    assert "memory 512Mi, from @requires in line 6, which nothing enforces" in said
+    assert "memory 512Mi, from @requires in line 7, which nothing enforces" in said
     assert "cgroup.memory none" in said
 
 
