@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import anyio
@@ -28,10 +28,11 @@ from anyio.abc import TaskGroup
 
 from runink import errors
 from runink.capabilities import Told
-from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut, Unavailable
+from runink.errors import LinkLost, RuninkError, TimedOut, Unavailable
 from runink.sandbox.codec import BadMessage, encode
 from runink.sandbox.inner_protocol import Assign
-from runink.sandbox.kernel import peer_ids, pid_of, sealed
+from runink.sandbox.job_memory import JobMemory
+from runink.sandbox.kernel import peer_ids, pid_of
 from runink.sandbox.link import Event, LaunchedSlice, SpawnerLink
 from runink.sandbox.places import Places, WaitingCell
 from runink.sandbox.protocol import (
@@ -85,6 +86,7 @@ class Spawner:
         self.user, _ = peer_ids(link)
         self._group = group
         self._places = Places()
+        self._memory = JobMemory()
         self._herds: dict[str, tuple[int, int, str]] = {}  # what they are held to
         self._link = SpawnerLink(
             link,
@@ -109,7 +111,7 @@ class Spawner:
             text = f"slice {wanted.name}: {len(pipes)} pipes, at most {DATA_DESCRIPTORS_MAX}"
             raise errors.Refused(text, code="descriptor_count", hint="join some of them")
         place = self._places.number_of(wanted.place())
-        with _in_sealed_memory(wanted.job) as memory:
+        with self._memory.holding(wanted.job) as memory:
             cell = self._places.take(place)
             if cell is not None and await self._begin_in(cell, wanted, memory):
                 return _slice_in(cell, wanted)
@@ -131,6 +133,8 @@ class Spawner:
                 with suppress(OSError):  # it was withdrawn, or has ended
                     socket.send_fds(cell.seat, [body], [*wanted.descriptors, memory])
                     is_assigned = True
+                    # Linux expects that who writes to a socket waits next, so the worker may stand behind us on our processor.
+                    os.sched_yield()
                 cell.seat.close()
             if is_assigned:
                 take = Take(wanted.name, wanted.attempt, cell.number, wanted.wall_time_s)
@@ -223,6 +227,7 @@ class Spawner:
         self.has_parted = not self.has_ended
         self._link.end("closed by us")
         self._places.close()
+        self._memory.close()
         self._reading.cancel()
         self._happened.close()
         self._happening.close()
@@ -335,16 +340,3 @@ def _slice_in(cell: WaitingCell, wanted: SliceWanted) -> LaunchedSlice:
     name, attempt = wanted.name, wanted.attempt
     channels = (cell.control, cell.stdout, cell.stderr, cell.pidfd)
     return LaunchedSlice(name, attempt, cell.sealed, *channels)
-
-
-@contextmanager
-def _in_sealed_memory(job: bytes) -> Iterator[int]:
-    try:
-        memory = sealed(job)
-    except OSError as error:
-        text = f"there is no memory to hand over a job of {len(job):,} bytes: {error.strerror}"
-        raise Overloaded(text, code="no_descriptors") from error
-    try:
-        yield memory
-    finally:
-        os.close(memory)

@@ -181,16 +181,26 @@ def reaped() -> Iterator[Reaped]:
 
 def sealed(content: bytes) -> int:
     """Return a descriptor of memory that holds `content` and that nobody can change any more. Raises OSError."""
-    descriptor = os.memfd_create("runink-job", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor = open_memory()
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        seal(descriptor, content)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def open_memory() -> int:
+    """Return a descriptor of memory that holds nothing yet. Raises OSError."""
+    return os.memfd_create("runink-job", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def seal(memory: int, content: bytes) -> None:
+    """Write the content into new memory; nobody can change it any more. Raises OSError."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(memory, rest) :]
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
 
 
 def is_sealed(descriptor: int) -> bool:
