@@ -43,7 +43,7 @@ from runink.sandbox.inner_protocol import (
 from runink.sandbox.kernel import NO_SIGNALS, content_of, mask, sealed
 from runink.sandbox.log import describe
 from runink.sandbox.namespaces import Handlers
-from runink.sandbox.packets import Outbox, Packet, receive, understood
+from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
 
 EXIT_EXCEPTION = 70
 CONTROL = 3
@@ -73,8 +73,11 @@ def be_slice(assignment: Packet, *, channel: socket.socket, entry: Entry) -> NoR
     """Turn this process into the slice. Never returns."""
     code = EXIT_EXCEPTION
     try:
+        handed = assignment.descriptors
+        # The kernel gives the lowest numbers that are free.
+        assert handed == list(range(FIRST_DATA, FIRST_DATA + len(handed))), handed
         job = _prepare(assignment, channel)
-        data_count = len(assignment.descriptors) - 1
+        data_count = len(handed) - 1
         os.closerange(FIRST_DATA + data_count, EVERY)
         code = run_entry(entry, job, data_count)
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it ends here
@@ -113,10 +116,7 @@ def _prepare(assignment: Packet, channel: socket.socket) -> bytes:
     try:
         if assignment.body or not assignment.whole:
             os.environ.update(understood(assignment, TO_CELL, INNER_FIELDS).message.environment)
-        handed = assignment.descriptors
-        # The kernel gives the lowest numbers that are free.
-        assert handed == list(range(FIRST_DATA, FIRST_DATA + len(handed))), handed
-        job = content_of(handed[-1])
+        job = content_of(assignment.descriptors[-1])
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
         Outbox(channel, FROM_CELL).send(Unborn(0, describe(error)))
         os._exit(EXIT_EXCEPTION)
@@ -169,8 +169,9 @@ def make_ready(folder: str, fresh: Fresh) -> None:
     _reseed_numpy()
 
 
-def rehearse() -> None:
-    """Go the way from an assignment to the first instruction once, with nothing at its end. Raises OSError."""
+def rehearse(entry: Entry) -> None:
+    """Go the way from an assignment to the entry's first instruction once, with nothing at its end. Raises OSError."""
+    ahead = (be_slice, be_slice.__code__, entry, getattr(entry, "__code__", None))
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with here, there:
         memory = sealed(b"rehearsal")
@@ -178,13 +179,16 @@ def rehearse() -> None:
         os.close(memory)
         packet = receive(there)
         assert packet is not None
-        assign = understood(packet, TO_CELL, INNER_FIELDS).message
-        content_of(packet.descriptors[-1])
-        for descriptor in packet.descriptors:
-            os.close(descriptor)
-        os.environ.update(assign.environment)
+        job = _prepare(packet, there)
         del os.environ["REHEARSAL"]
-        there.send(STARTED)
+        close_all(packet.descriptors)
+        os.closerange(EVERY, EVERY)
+        run_entry(_do_nothing, job, len(ahead))
+        gc.disable()
+
+
+def _do_nothing(job: bytes, control: int, descriptors: list[int]) -> None:
+    pass
 
 
 def _reseed_numpy() -> None:

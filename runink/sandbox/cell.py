@@ -147,7 +147,7 @@ def _be_worker(plan: Plan, pipes: tuple[int, int], seals: Seals, entry: Entry) -
         report = seal_worker(seals, fork.writable, progress, kept=kept)
         make_ready(fork.folder, plan.fresh)
         if fork.waits:
-            rehearse()
+            rehearse(entry)
         is_first_sealed = bool(os.read(EAR, 1))
         os.closerange(BELL, EAR + 1)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
