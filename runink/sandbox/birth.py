@@ -40,7 +40,7 @@ from runink.sandbox.inner_protocol import (
     Started,
     Unborn,
 )
-from runink.sandbox.kernel import NO_SIGNALS, content_of, mask, sealed
+from runink.sandbox.kernel import content_of, sealed
 from runink.sandbox.log import describe
 from runink.sandbox.namespaces import Handlers
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
@@ -51,7 +51,7 @@ FIRST_DATA = 4
 PARKED = 512  # above every place that a descriptor may get; below every usual limit on descriptors
 PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}  # as any Python program does
 OWN_TMP: Final = "/tmp"  # noqa: S108 - it is in the slice's own memory
-EVERY = 1 << 30  # more than any process may have open
+EVERY: Final = 1 << 30  # more than any process may have open
 
 Entry = Callable[[bytes, int, list[int]], int | None]
 
@@ -159,12 +159,11 @@ def found_fresh(handlers: Handlers) -> Fresh:
 
 
 def make_ready(folder: str, fresh: Fresh) -> None:
-    """Do what can be done before there is a slice, in a worker that is closed off. Raises OSError."""
+    """Do what can be done before there is a slice, in a process that is closed off. Raises OSError."""
     os.chdir(folder)
     signal.set_wakeup_fd(-1)
     for number in fresh.signals:
         signal.signal(number, signal.SIG_DFL)
-    mask(NO_SIGNALS)
     random.seed()
     _reseed_numpy()
 

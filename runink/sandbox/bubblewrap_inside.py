@@ -30,22 +30,21 @@ from runink.sandbox.birth import (
 )
 from runink.sandbox.bubblewrap_launcher import INSIDE, Inside
 from runink.sandbox.cell import (
-    BELL,
-    EAR,
     LINK,
     OUTFIT,
     STANDARD,
     alone_with,
     await_slice,
-    be_first,
+    be_unborn,
+    fork_worker,
 )
+from runink.sandbox.codec import encode
 from runink.sandbox.faults import step_of
-from runink.sandbox.inner_protocol import FROM_CELL, Sealed, Unborn
-from runink.sandbox.isolation import HOST_NAME, Progress, Seals, seal_worker
-from runink.sandbox.kernel import content_of, name_process
+from runink.sandbox.inner_protocol import Sealed
+from runink.sandbox.isolation import HOST_NAME, Progress, Seals, bind_worker, seal
+from runink.sandbox.kernel import content_of
 from runink.sandbox.log import describe
 from runink.sandbox.namespaces import Handlers
-from runink.sandbox.packets import Outbox
 from runink.sandbox.syscalls import PR_GET_SECCOMP, SECCOMP_MODE_FILTER, prctl
 
 CHANNELS: Final = tuple(range(OUTFIT, OUTFIT + 3))  # control, stdout, stderr
@@ -60,52 +59,39 @@ def main() -> None:
         sys.path += inside.path
         open_standard_streams()
         fresh = found_fresh(Handlers())
-        # No filter: it is in force. No groups: bubblewrap's namespace has no power over them.
-        seals = Seals(None, inside.landlock, has_groups=False, network=inside.network)
-        to_first, to_worker = os.pipe(), os.pipe()
-        worker = os.fork()
-        if worker:
-            progress = Progress(step_of("first", inside.end_at))
-            be_first(worker, link, (to_first[0], to_worker[1]), seals, progress)
-        _be_worker(inside, link, (to_worker[0], to_first[1]), seals, fresh)
+        _be_closed(inside, link, fresh)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # which is what the spawner is told
     finally:
         os._exit(EXIT_EXCEPTION)
 
 
-def _be_worker(
-    inside: Inside, link: int, pipes: tuple[int, int], seals: Seals, fresh: Fresh
-) -> NoReturn:
-    name_process("runi-slice")
-    os.setsid()
-    alone_with({link: LINK, pipes[0]: EAR, pipes[1]: BELL}, besides=(*STANDARD, *CHANNELS))
+def _be_closed(inside: Inside, link: int, fresh: Fresh) -> NoReturn:
+    alone_with({link: LINK}, besides=(*STANDARD, *CHANNELS))
     channel = socket.socket(fileno=LINK)
-    outbox = Outbox(channel, FROM_CELL)
-    progress = Progress(step_of("worker", inside.end_at))
+    progress = Progress(step_of("first", inside.end_at))
+    # No filter: it is in force. No groups: bubblewrap's namespace has no power over them.
+    seals = Seals(None, inside.landlock, has_groups=False, network=inside.network)
     try:
         _check_bubblewrap(inside)
-        os.write(BELL, b"r")
-        kept = (*STANDARD, LINK, EAR, BELL, *CHANNELS)
-        report = seal_worker(seals, inside.writable, progress, kept=kept)
+        report = seal(seals, inside.writable, progress, kept=(*STANDARD, LINK, *CHANNELS))
+        fork_worker(untold=False)
+        progress = Progress(step_of("worker", inside.end_at))
+        bind_worker(progress)
         entry = _imported(inside.entry)
         keep_environment(is_isolated=True)
         make_ready(inside.folder, fresh)
-        is_first_sealed = bool(os.read(EAR, 1))
-        os.closerange(BELL, EAR + 1)
+        place_channels(list(CHANNELS))
+        progress.at(19)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-        outbox.send(Unborn(progress.step, describe(error)))
-        os._exit(EXIT_EXCEPTION)
-    if not is_first_sealed:
-        os._exit(EXIT_EXCEPTION)  # and whoever reaps it tells
-    place_channels(list(CHANNELS))
-    outbox.send(Sealed(report | _in_force(inside)))
+        be_unborn(channel, progress.step, error)
+    channel.send(encode("sealed", Sealed(report | _in_force(inside))))
     await_slice(channel, channel, entry)
 
 
 def _check_bubblewrap(inside: Inside) -> None:
     """Look whether it is as it should be where only a look tells. Raises OSError."""
-    if (os.getppid(), os.getpid()) != (1, 2):
+    if os.getpid() != 1:
         raise OSError(errno.EPERM, "bubblewrap has made no pid namespace")
     if os.uname().nodename.encode() != HOST_NAME:
         raise OSError(errno.EPERM, "bubblewrap has not named the host")

@@ -1,15 +1,15 @@
 """A cell: the two processes that wait for a slice, and what they do until it comes.
 
-    first process (`init.py`)               worker
-    joins the cgroups, bounds both
-    forks the worker                        waits for `go`: its ids, and the slice's channels
-    waits until the root is changed         closes itself off (`isolation.py` 7 to 10)
-    gives up its own privileges   <-------- says so
-    says so                       --------> gives up its own; says `sealed`
-    reaps and forwards                      puts the channels in their places
+    first process                           worker
+    joins the cgroups
+    waits for `go`: its ids, and the slice's channels
+    closes itself off (`isolation.py` 7 to 17)
+    puts the channels in their places
+    forks the worker                        closed off as it is; a session and a lifeline of its own (18)
+    reaps and forwards (`init.py`)          says `sealed`
                                             waits for `assign`, and becomes the slice (`birth.py`)
 
-The pivot of the worker moves both, because they share the mounts.  A cell without isolation is the worker alone.
+A cell without isolation is the worker alone.
 One that waits gets its assignment by the seat that came with `go`, and ends when that is shut.
 """
 
@@ -21,6 +21,7 @@ import traceback
 from typing import Final, NamedTuple, NoReturn
 
 from runink.sandbox.birth import (
+    EVERY,
     EXIT_EXCEPTION,
     PARKED,
     Entry,
@@ -30,10 +31,10 @@ from runink.sandbox.birth import (
     place_channels,
     rehearse,
 )
+from runink.sandbox.codec import encode
 from runink.sandbox.faults import step_of
 from runink.sandbox.init import be_init
 from runink.sandbox.inner_protocol import (
-    FROM_CELL,
     INNER_FIELDS,
     TO_CELL,
     Fork,
@@ -44,20 +45,18 @@ from runink.sandbox.isolation import (
     Progress,
     Rooms,
     Seals,
+    bind_worker,
     bound,
     close_off,
-    seal_first,
-    seal_worker,
+    seal,
 )
-from runink.sandbox.kernel import become_subreaper, name_process
+from runink.sandbox.kernel import NO_SIGNALS, become_subreaper, mask, name_process
 from runink.sandbox.log import describe
 from runink.sandbox.mounts import Tree
 from runink.sandbox.namespaces import forked
-from runink.sandbox.packets import Outbox, receive, understood
+from runink.sandbox.packets import receive, understood
 
 LINK: Final = PARKED - 2  # where the cell's socket stays until the slice begins
-EAR: Final = PARKED - 3  # a pipe from the other of the two processes
-BELL: Final = PARKED - 4  # and one to it
 OUTFIT: Final = PARKED + 1  # and on: control, stdout, stderr, and the seat of one that waits
 OUTFIT_MAX: Final = 4
 STANDARD: Final = (0, 1, 2)  # the spawner's log, until the slice has its own
@@ -88,12 +87,7 @@ def be_cell(plan: Plan, entry: Entry) -> NoReturn:
         if seals is None or not plan.fork.isolated:
             _be_plain(plan, entry)
         bound()
-        to_first, to_worker = os.pipe(), os.pipe()
-        worker = forked(untold=plan.fresh.forks_untold)
-        if worker:
-            progress = Progress(step_of("first", plan.end_at))
-            be_first(worker, plan.link, (to_first[0], to_worker[1]), seals, progress)
-        _be_worker(plan, (to_worker[0], to_first[1]), seals, entry)
+        _be_closed(plan, seals, entry)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # into the spawner's log; that the cell has ended is told by whoever reaps it
     finally:
@@ -107,60 +101,57 @@ def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
     name_process("runi-slice")
     alone_with({plan.link: LINK}, besides=STANDARD)
     channel = socket.socket(fileno=LINK)
-    outbox = Outbox(channel, FROM_CELL)
     outfit = outfit_of(channel)
     try:
         make_ready(plan.fork.folder, plan.fresh)
+        place_channels(outfit)
     except OSError as error:
-        outbox.send(Unborn(0, describe(error)))
-        os._exit(EXIT_EXCEPTION)
-    place_channels(outfit[:3])
-    outbox.send(Sealed({"isolation": "none"}))
+        be_unborn(channel, 0, error)
+    channel.send(encode("sealed", Sealed({"isolation": "none"})))
     await_slice(channel, channel, entry)
 
 
-def be_first(
-    worker: int, link: int, pipes: tuple[int, int], seals: Seals, progress: Progress
-) -> NoReturn:
-    alone_with({link: LINK, pipes[0]: EAR, pipes[1]: BELL})
-    if os.read(EAR, 1):
-        seal_first(seals, progress, kept=(LINK, EAR, BELL))
-        os.write(BELL, b"s")
-    # Where the worker has ended instead, that is told as any other end.
-    os.closerange(BELL, EAR + 1)
-    be_init(worker, LINK)
-
-
-def _be_worker(plan: Plan, pipes: tuple[int, int], seals: Seals, entry: Entry) -> NoReturn:
-    name_process("runi-slice")
+def _be_closed(plan: Plan, seals: Seals, entry: Entry) -> NoReturn:
     fork = plan.fork
-    moved = {plan.link: LINK, pipes[0]: EAR, pipes[1]: BELL}
-    alone_with(moved, besides=(*STANDARD, *plan.trees))
+    alone_with({plan.link: LINK}, besides=(*STANDARD, *plan.trees))
     channel = socket.socket(fileno=LINK)
-    outbox = Outbox(channel, FROM_CELL)
-    progress = Progress(step_of("worker", plan.end_at))
     outfit = outfit_of(channel)
+    progress = Progress(step_of("first", plan.end_at))
     try:
         close_off(_rooms(plan), progress, seals.network)
-        os.write(BELL, b"r")
-        kept = (*STANDARD, LINK, EAR, BELL, *outfit)
-        report = seal_worker(seals, fork.writable, progress, kept=kept)
+        report = seal(seals, fork.writable, progress, kept=(*STANDARD, LINK, *outfit))
         make_ready(fork.folder, plan.fresh)
+        place_channels(outfit[:3])
+        sealed = encode("sealed", Sealed(report))
+        fork_worker(untold=plan.fresh.forks_untold)
+        progress = Progress(step_of("worker", plan.end_at))
+        bind_worker(progress)
         if fork.waits:
             rehearse(entry)
-        is_first_sealed = bool(os.read(EAR, 1))
-        os.closerange(BELL, EAR + 1)
+        progress.at(19)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-        outbox.send(Unborn(progress.step, describe(error)))
-        os._exit(EXIT_EXCEPTION)
-    if not is_first_sealed:
-        os._exit(EXIT_EXCEPTION)  # and whoever reaps it tells
-    place_channels(outfit[:3])
-    outbox.send(Sealed(report))
+        be_unborn(channel, progress.step, error)
+    channel.send(sealed)
     if not fork.waits:
         await_slice(channel, channel, entry)
     with socket.socket(fileno=outfit[-1]) as seat:
         await_slice(seat, channel, entry)
+
+
+def fork_worker(*, untold: bool) -> None:
+    """Fork the worker, in which this returns; `untold` as in `namespaces.forked`. Raises OSError."""
+    worker = forked(untold=untold)
+    if worker:
+        os.closerange(0, LINK)
+        os.closerange(LINK + 1, EVERY)
+        be_init(worker, LINK)
+    name_process("runi-slice")
+
+
+def be_unborn(channel: socket.socket, step: int, error: Exception) -> NoReturn:
+    """Say what went wrong at the step, and end."""
+    channel.send(encode("unborn", Unborn(step, describe(error))))
+    os._exit(EXIT_EXCEPTION)
 
 
 def _rooms(plan: Plan) -> Rooms:
@@ -178,7 +169,7 @@ def alone_with(moved: dict[int, int], *, besides: tuple[int, ...] = ()) -> None:
         if descriptor > low:  # an empty range is not understood as one
             os.closerange(low, descriptor)
         low = descriptor + 1
-    os.closerange(low, 1 << 30)
+    os.closerange(low, EVERY)
 
 
 def outfit_of(channel: socket.socket) -> list[int]:
@@ -197,6 +188,7 @@ def outfit_of(channel: socket.socket) -> list[int]:
 
 def await_slice(source: socket.socket, channel: socket.socket, entry: Entry) -> NoReturn:
     """Wait for the assignment from `source`, and begin; that is said on the cell's channel."""
+    mask(NO_SIGNALS)
     packet = receive(source)
     if packet is None:
         os._exit(EXIT_EXCEPTION)

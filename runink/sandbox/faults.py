@@ -3,9 +3,9 @@
     who        ends as it comes to the step (`isolation.STEPS`)
     spawner    1 to 6
     zygote     4; with 5 it has cloned, and has told nobody
-    worker     7 to 19
-    first      12, 14, 16, 17, 18
-    launcher   5, 9, 12: what becomes bubblewrap, where that closes slices off; the worker's begin with 11 there
+    first      7 to 17
+    worker     18, 19
+    launcher   5, 9, 12: what becomes bubblewrap, where that closes slices off; those of the first process begin with 11 there
 
 Where nobody asks, a step costs the comparison of two numbers (`isolation.Progress`).
 """
@@ -25,7 +25,7 @@ def step_of(who: str, end_at: str) -> int:
 
 
 def end(step: int) -> NoReturn:
-    """End as by SIGKILL: nothing is closed, told or cleared in order. The spawner's log says so, but for a first process, which has none."""
+    """End as by SIGKILL: nothing is closed, told or cleared in order. The spawner's log says so, but for a worker, which has its slice's."""
     with contextlib.suppress(OSError):
         os.write(2, f"ends at step {step}, as it was asked to\n".encode())
     os.kill(os.getpid(), signal.SIGKILL)

@@ -7,21 +7,21 @@
     zygote     4  clone                    user, mount, pid, net, ipc, uts namespaces, with a pidfd (into the v2 cgroup where there is one)
     spawner    5  cgroups                  joined, while the child waits
                6  id maps                  written and read back
-    worker     7  session                  a new one; ids of the new user namespace
+    first      7  session                  a new one; ids of the new user namespace
                8  cgroup namespace         now that it stands where it stays (at the clone it was still the zygote's)
                9  root                     private mounts, a small read-only root, fresh /proc with masks, /dev, pivot
               10  network and name         loopback up; the host's name
               11  limits of the process    no core, nothing ahead of others
-    both      12  privileges               no groups, no capability in any set, the slice's own ids
-              13  lifeline                 the worker ends with the first process, the first process with the spawner's socket
-              14  no new privileges
-              15  Landlock                 a second wall around files
-              16  descriptors              all closed but the cell's socket
-              17  not dumpable             nobody of the same user looks into it
-              18  seccomp                  last: it forbids much of what stands above
-    worker    19  sealed                   said with the report
+              12  privileges               no groups, no capability in any set, the slice's own ids
+              13  no new privileges
+              14  Landlock                 a second wall around files
+              15  descriptors              all closed but the cell's socket and what the slice is to have
+              16  not dumpable             nobody of the same user looks into it
+              17  seccomp                  last: it forbids much of what stands above
+    worker    18  lifeline                 forked with all of that in force; a session of its own; it ends with the first process, the first process with the spawner's socket
+              19  sealed                   said with the report
 
-A step that fails is told with its number, and the cell ends: nothing runs half closed.  What the machine has not got at all is no step that fails.  Without Landlock cells are
+The cell's first process closes itself off, and then forks the worker: there is no moment at which one of the two is behind fewer walls than the other, and no step is gone twice.  A step that fails is told with its number, and the cell ends: nothing runs half closed.  What the machine has not got at all is no step that fails.  Without Landlock cells are
 sealed all the same, and so they are without seccomp; but those are given only to slices that may do without it (`walls.py`).
 """
 
@@ -71,18 +71,18 @@ STEPS: Final = {
     10: "network and name",
     11: "limits of the process",
     12: "privileges",
-    13: "lifeline",
-    14: "no new privileges",
-    15: "Landlock",
-    16: "descriptors",
-    17: "not dumpable",
-    18: "seccomp",
+    13: "no new privileges",
+    14: "Landlock",
+    15: "descriptors",
+    16: "not dumpable",
+    17: "seccomp",
+    18: "lifeline",
     19: "sealed",
 }
 
 
 class Rooms(NamedTuple):
-    """What a worker builds its root of. `writable` are the targets that it may change."""
+    """What a cell's root is built of. `writable` are the targets that it may change."""
 
     trees: list[Tree]
     links: list[list[str]]
@@ -114,7 +114,7 @@ class Progress:
 
 
 def bound() -> None:
-    """Do step 12 for what both processes may ever have, in the first before there is a second. Raises OSError."""
+    """Do of step 12 what can be done before a cell has its ids. Raises OSError."""
     privileges.drop_bounding_set()
 
 
@@ -126,7 +126,7 @@ def become_root() -> None:
 
 
 def close_off(rooms: Rooms, progress: Progress, network: str) -> None:
-    """Do steps 7 to 10 in a worker that has its ids. Raises OSError."""
+    """Do steps 7 to 10 in a first process that has its ids. Raises OSError."""
     progress.at(7)
     os.setsid()
     become_root()
@@ -151,35 +151,19 @@ def prepared_seals(network: str) -> Seals:
     return Seals(calls, wall, has_groups=os.geteuid() != 0, network=network)
 
 
-def seal_first(seals: Seals, progress: Progress, *, kept: tuple[int, ...]) -> None:
-    """Do steps 12 to 18 in a first process. It has no Landlock: behind another wall than its worker it could not send it signals. Raises OSError."""
-    progress.at(12)
-    _give_up(seals)
-    progress.at(14)
-    privileges.forbid_new_privileges()
-    progress.at(16)
-    privileges.close_others(kept)
-    progress.at(17)
-    privileges.hide()
-    progress.at(18)
-    if seals.filter is not None:
-        seccomp.install(seals.filter)
-
-
-def seal_worker(
+def seal(
     seals: Seals, writable: list[str], progress: Progress, *, kept: tuple[int, ...]
 ) -> dict[str, str]:
-    """Do steps 11 to 18 in a worker, and return what is in force. Raises OSError."""
+    """Do steps 11 to 17 in a first process, and return what is in force. Raises OSError."""
     progress.at(11)
     for which in NONE_OF:
         privileges.limit(which, 0)
     progress.at(12)
-    _give_up(seals)
+    privileges.become(OWN, OWN, groups_forbidden=not seals.has_groups)
+    privileges.drop_capabilities()
     progress.at(13)
-    privileges.die_with_parent(signal.SIGKILL)
-    progress.at(14)
     privileges.forbid_new_privileges()
-    progress.at(15)
+    progress.at(14)
     rules = landlock.prepared(
         read_only=("/",),
         read_write=[folder for folder in OWN_FOLDERS if not _holds(folder, writable)],
@@ -188,15 +172,14 @@ def seal_worker(
         version=seals.landlock,
     )
     wall = landlock.restrict(rules)
-    progress.at(16)
+    progress.at(15)
     privileges.close_others(kept)
-    progress.at(17)
+    progress.at(16)
     privileges.hide()
-    progress.at(18)
+    progress.at(17)
     if seals.filter is not None:
         seccomp.install(seals.filter)
     privileges.check_powerless()
-    progress.at(19)
     return {
         ISOLATION: FULL if seals.filter is not None else PARTIAL,
         "namespaces": "user mount pid net ipc uts cgroup",
@@ -208,14 +191,16 @@ def seal_worker(
     }
 
 
+def bind_worker(progress: Progress) -> None:
+    """Do step 18 in a worker. Raises OSError."""
+    progress.at(18)
+    os.setsid()
+    privileges.die_with_parent(signal.SIGKILL)
+
+
 def _holds(folder: str, paths: list[str]) -> bool:
     """Say whether one of the paths is the folder or lies beneath it: a rule for that would hold there, too."""
     return any(f"{path}/".startswith(f"{folder}/") for path in paths)
-
-
-def _give_up(seals: Seals) -> None:
-    privileges.become(OWN, OWN, groups_forbidden=not seals.has_groups)
-    privileges.drop_capabilities()
 
 
 def _raise_loopback() -> None:

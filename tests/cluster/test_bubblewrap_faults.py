@@ -42,8 +42,8 @@ pytestmark = pytest.mark.anyio
 OF_SPAWNER = (1, 2, 3, 4, 5, 6)
 OF_CELL = [
     *(f"launcher:{step}" for step in (5, 9, 12)),
-    *(f"worker:{step}" for step in (11, 12, 13, 14, 15, 16, 17, 18, 19)),
-    *(f"first:{step}" for step in (12, 14, 16, 17, 18)),
+    *(f"first:{step}" for step in (11, 12, 13, 14, 15, 16, 17)),
+    *(f"worker:{step}" for step in (18, 19)),
 ]
 
 

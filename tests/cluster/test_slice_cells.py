@@ -71,8 +71,7 @@ async def test_who_lives_in_which_namespaces(tmp_path):
         assert same(spawner, fork_server) == {"user", "pid", "cgroup"}
         assert inner_pid(first.pid) == 1
         (worker,), (online_worker,) = children_of(first.pid), children_of(online.pid)
-        # What the first process is in besides, nobody but the worker could look at.
-        assert same(worker, first.pid) == set(KINDS) - {"cgroup"}
+        assert same(worker, first.pid) == set(KINDS)
         for other in ("self", spawner, fork_server, online_worker):
             assert same(worker, other) == set()
         assert same(online_worker, "self") == {"net"}

@@ -110,7 +110,7 @@ def test_a_cell_that_gets_no_ids_is_ended_and_the_step_told(
 
 @pytest.mark.parametrize(
     ("step", "said"),
-    [(9, "step 9 (root): no room"), (18, "step 18 (seccomp): no room"), (0, "no room")],
+    [(9, "step 9 (root): no room"), (17, "step 17 (seccomp): no room"), (0, "no room")],
 )
 def test_a_cell_that_cannot_be_closed_off_says_at_which_step(
     world, agent, fork_server, killed, step, said
