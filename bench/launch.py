@@ -145,16 +145,19 @@ async def all_of(folder: Path, stamp: Path, arguments: argparse.Namespace) -> Se
                 ("wrapped", (), 0, True),
             )
         ]
-        cold, warm, _, wrapped = started
+        cold, warm, bare, wrapped = started
         load = os.getloadavg()[0]
         took = await taken(Turns(others, *started, stamp), arguments.turns, arguments.rounds)
         held = memory(warm, idle_agent(folder / "idle"))
         rate, cpu_ms = await slices_a_second(cold, arguments.seconds)
+        bare_rate, bare_cpu_ms = await slices_a_second(bare, arguments.seconds)
         wrapped_rate, wrapped_cpu_ms = await slices_a_second(wrapped, arguments.seconds)
     return [
         *launches(took),
         above(f"slices a second, launch to end, {SLICES_AT_ONCE} at once", rate, 200),
         told("processor time of each, all our processes, ms", cpu_ms),
+        told(f"slices a second of a bare zygote, {SLICES_AT_ONCE} at once", bare_rate),
+        told("processor time of each of these, all our processes, ms", bare_cpu_ms),
         told(f"slices a second {WRAPPED}, {SLICES_AT_ONCE} at once", wrapped_rate),
         told("processor time of each of these, all processes, ms", wrapped_cpu_ms),
         *held,

@@ -51,7 +51,7 @@ CHANNELS: Final = tuple(range(OUTFIT, OUTFIT + 3))  # control, stdout, stderr
 
 
 def main() -> None:
-    """Be a cell. All signals are blocked. Never returns."""
+    """Be a cell. All signals are blocked, but for that of a child's end, which bubblewrap lets through. Never returns."""
     try:
         inside = Inside(**json.loads(content_of(INSIDE)))
         os.close(INSIDE)

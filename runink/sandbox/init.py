@@ -59,12 +59,7 @@ def _serve(worker: int, link: int, signals: int) -> int:
     poll.register(signals, select.POLLIN)
     poll.register(link, select.POLLRDHUP)  # never read here: what comes is the worker's
     while True:  # ends with the worker or the spawner
-        ready = dict(poll.poll(_POLL_MS))
-        if link in ready:
-            return EXIT_EXCEPTION
-        if signals not in ready:
-            continue
-        _forward(worker, signals_read(signals))
+        # Before the first wait, too: a child that has ended already may have gone unheard.
         for child in reaped():
             if child.pid == worker:
                 worked = Worked(*child[1:])
@@ -73,6 +68,11 @@ def _serve(worker: int, link: int, signals: int) -> int:
                 ):  # the spawner is gone, and so is who would hear it
                     os.write(link, codec.encode("worked", worked))
                 return _exit_code(worked.status)
+        ready = dict(poll.poll(_POLL_MS))
+        if link in ready:
+            return EXIT_EXCEPTION
+        if signals in ready:
+            _forward(worker, signals_read(signals))
 
 
 def _forward(worker: int, numbers: list[int]) -> None:

@@ -26,6 +26,7 @@ from sandbox_world import (
 
 pytestmark = pytest.mark.anyio
 TREE = 4  # processes of the job `tree`, its own included; a cell has its first process besides
+AT_ONCE, TURNS = 8, 8
 NAPS = 300  # more than a slice that does nothing gives up its core
 
 
@@ -52,6 +53,22 @@ async def test_an_exception_is_a_traceback_on_stderr_and_code_70(tmp_path, way):
     assert stderr.startswith("Traceback")
     assert "raise ValueError(argument)" in stderr
     assert stderr.endswith("ValueError: on purpose\n")
+
+
+@IN_EACH
+async def test_the_end_of_each_of_many_that_are_launched_and_end_at_once_is_told(tmp_path, way):
+    async with world_in(tmp_path, way=way) as world:
+        codes = []
+
+        async def run(number: int) -> None:
+            for turn in range(TURNS):
+                exited, _, _ = await world.ran("exit 7", f"slice-{number}-{turn}")
+                codes.append(exited.code)
+
+        async with anyio.create_task_group() as group:
+            for number in range(AT_ONCE):
+                group.start_soon(run, number)
+        assert codes == [7] * (AT_ONCE * TURNS)
 
 
 @IN_EACH

@@ -1,0 +1,56 @@
+"""The first process of a cell, as a process of its own: what it hears of its children."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+from runink.sandbox.init import be_init
+from runink.sandbox.inner_protocol import FROM_CELL, INNER_FIELDS, Worked
+from runink.sandbox.packets import receive, understood
+
+CODE = 7
+WAIT_S = 10
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def first_process_of_an_ended_worker(link: int) -> int:
+    """Start a first process whose worker has ended, and the signal of it is gone, before it begins to hear."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        worker = os.fork()
+        if not worker:
+            os._exit(CODE)
+        os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
+        be_init(worker, link)
+    finally:
+        os._exit(1)
+
+
+def test_a_worker_that_ended_before_anybody_heard_signals_is_told_of(ends):
+    ours, theirs = ends
+    first = first_process_of_an_ended_worker(theirs.fileno())
+    try:
+        assert select.select([ours], [], [], WAIT_S)[0], "nothing was said"
+        packet = receive(ours)
+    finally:
+        os.kill(first, signal.SIGKILL)
+        _, status = os.waitpid(first, 0)
+    assert packet is not None
+    worked = understood(packet, FROM_CELL, INNER_FIELDS).message
+    assert isinstance(worked, Worked)
+    assert os.waitstatus_to_exitcode(worked.status) == CODE
+    assert os.waitstatus_to_exitcode(status) in (CODE, -signal.SIGKILL)
