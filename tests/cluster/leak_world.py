@@ -100,16 +100,19 @@ async def told_of_ends(world: World) -> None:
     with anyio.fail_after(WAIT_S):
         is_told = False
         while not is_told:
-            is_told = not _has_handles(world.spawner.pid)
+            is_told = not handles_of(world.spawner.pid)
             await world.spawner.list()
 
 
-def _has_handles(pid: int) -> bool:
-    """Say whether a process holds handles of others: of a spawner's, those of its cells' first processes."""
-    try:
-        return any("pidfd" in str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
-    except FileNotFoundError:  # it is about to close them
-        return True
+def handles_of(pid: int) -> int:
+    """Return how many handles of processes a process holds: a spawner those of its cells' first processes, an agent those of slices, of cells that it was offered, and of its spawner."""
+    found = 0
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found += "pidfd" in str(path.readlink())
+        except FileNotFoundError:  # it is about to be closed, or this listing's own
+            found += pid != os.getpid()
+    return found
 
 
 def ours() -> dict[str, list[object]]:

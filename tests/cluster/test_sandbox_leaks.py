@@ -14,6 +14,7 @@ from leak_world import (
     HAS_GROUPS,
     assert_all_cleared,
     groups_of,
+    handles_of,
     living_in,
     lying_at,
     mounts_at,
@@ -37,7 +38,8 @@ GROWTH_BYTES = (
 )  # from the early launches to the last, in each process: its allocator settles within some 2,400
 MIB = 1 << 20
 # Processes: spawner, fork server, two a cell.  Namespaces: the spawner has one of each kind, the server four of its own, each cell one of each kind.
-FULL = (2 + 2 * WARM, 7 + 4 + 7 * WARM)
+# Handles of ours: the spawner's, and those of the cells that we were offered.
+FULL = (2 + 2 * WARM, 7 + 4 + 7 * WARM, 1 + WARM)
 
 Case = Callable[[World, str, dict[str, Any]], Awaitable[None]]
 
@@ -48,6 +50,7 @@ class Left(NamedTuple):
     descriptors: tuple[int, int, int]  # of spawner, fork server and this process
     processes: int
     namespaces: int
+    handles: int
     groups: int
     mounts: tuple[int, int]  # beside its socket, as it sees them and as we do
     files: list[str]
@@ -61,6 +64,7 @@ def left_by(world: World, server: int, place: SpawnerPlace) -> Left:
         (spawner, server_has, mine),
         len(living),
         len(namespaces_of(living)),
+        handles_of(processes[2]),
         len(groups_of(place)),
         (len(mounts_at(place, processes[0])), len(mounts_at(place))),
         lying_at(place),
@@ -73,7 +77,9 @@ async def settled(
     """Return what there is when the pool is full again and everything that was under way has ended, as it was before if it comes to that."""
     found = left_by(world, server, place)
     with anyio.move_on_after(WAIT_S / 4):
-        while (found.processes, found.namespaces) != FULL or found != (before or found):
+        while (found.processes, found.namespaces, found.handles) != FULL or found != (
+            before or found
+        ):
             await world.spawner.list()
             found = left_by(world, server, place)
     return found
