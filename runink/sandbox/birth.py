@@ -33,7 +33,6 @@ from typing import Final, NamedTuple, NoReturn, TextIO
 from runink.sandbox import codec
 from runink.sandbox.arguments import ENVIRONMENT_KEPT
 from runink.sandbox.inner_protocol import (
-    FROM_CELL,
     INNER_FIELDS,
     TO_CELL,
     Assign,
@@ -118,13 +117,23 @@ def _prepare(assignment: Packet, channel: socket.socket) -> bytes:
             os.environ.update(understood(assignment, TO_CELL, INNER_FIELDS).message.environment)
         job = content_of(assignment.descriptors[-1])
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-        Outbox(channel, FROM_CELL).send(Unborn(0, describe(error)))
-        os._exit(EXIT_EXCEPTION)
-    try:
-        channel.send(STARTED)
-    except OSError:
-        os._exit(EXIT_EXCEPTION)  # the spawner is gone: nobody would ever end this slice
+        be_unborn(channel, 0, error)
+    tell(channel, STARTED)
     return job
+
+
+def tell(channel: socket.socket, word: bytes) -> None:
+    """Say it to the spawner, or end where that is gone: nobody would ever end this slice."""
+    try:
+        channel.send(word)
+    except OSError:
+        os._exit(EXIT_EXCEPTION)
+
+
+def be_unborn(channel: socket.socket, step: int, error: Exception) -> NoReturn:
+    """Say what went wrong at the step (`isolation.STEPS`, 0 where it was none), and end."""
+    tell(channel, codec.encode("unborn", Unborn(step, describe(error))))
+    os._exit(EXIT_EXCEPTION)
 
 
 def place_channels(parked: list[int]) -> None:
@@ -170,6 +179,7 @@ def make_ready(folder: str, fresh: Fresh) -> None:
 
 def rehearse(entry: Entry) -> None:
     """Go the way from an assignment to the entry's first instruction once, with nothing at its end. Raises OSError."""
+    # What counts its references is written to when it is held: so are the pages of what this does not call.
     ahead = (be_slice, be_slice.__code__, entry, getattr(entry, "__code__", None))
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with here, there:

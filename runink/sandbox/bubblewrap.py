@@ -2,7 +2,7 @@
 
     spawner        makes what a slice is shown, its cgroups, its ids and its channels, as for any cell, and clones the launcher
     launcher       a copy of the spawner in a user and a mount namespace of its own: joins the cgroups, makes a root in which there is nothing but what is shown, becomes the
-                   slice's user without any right, and then bubblewrap (`bubblewrap_launch.py`)
+                   slice's user without any right, and then bubblewrap (`bubblewrap_launcher.py`)
     bubblewrap     makes all other namespaces, puts the slice's root together, gives up every capability, puts the filter of system calls in force, and starts
     first process  a fresh interpreter, which becomes both processes of a cell (`bubblewrap_inside.py`); bubblewrap's own process stays outside and waits for it
 

@@ -22,11 +22,13 @@ from runink.sandbox.birth import (
     EXIT_EXCEPTION,
     Entry,
     Fresh,
+    be_unborn,
     found_fresh,
     keep_environment,
     make_ready,
     open_standard_streams,
     place_channels,
+    tell,
 )
 from runink.sandbox.bubblewrap_launcher import INSIDE, Inside
 from runink.sandbox.cell import (
@@ -35,7 +37,6 @@ from runink.sandbox.cell import (
     STANDARD,
     alone_with,
     await_slice,
-    be_unborn,
     fork_worker,
 )
 from runink.sandbox.codec import encode
@@ -55,19 +56,19 @@ def main() -> None:
     try:
         inside = Inside(**json.loads(content_of(INSIDE)))
         os.close(INSIDE)
-        link = os.dup(LINK)  # the place itself is taken later, by each of the two
         sys.path += inside.path
         open_standard_streams()
         fresh = found_fresh(Handlers())
-        _be_closed(inside, link, fresh)
+        _be_closed(inside, fresh)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # which is what the spawner is told
     finally:
         os._exit(EXIT_EXCEPTION)
 
 
-def _be_closed(inside: Inside, link: int, fresh: Fresh) -> NoReturn:
-    alone_with({link: LINK}, besides=(*STANDARD, *CHANNELS))
+def _be_closed(inside: Inside, fresh: Fresh) -> NoReturn:
+    alone_with({}, besides=(*STANDARD, LINK, *CHANNELS))
+    os.set_inheritable(LINK, False)
     channel = socket.socket(fileno=LINK)
     progress = Progress(step_of("first", inside.end_at))
     # No filter: it is in force. No groups: bubblewrap's namespace has no power over them.
@@ -85,7 +86,7 @@ def _be_closed(inside: Inside, link: int, fresh: Fresh) -> NoReturn:
         progress.at(19)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
         be_unborn(channel, progress.step, error)
-    channel.send(encode("sealed", Sealed(report | _in_force(inside))))
+    tell(channel, encode("sealed", Sealed(report | _in_force(inside))))
     await_slice(channel, channel, entry)
 
 

@@ -24,14 +24,13 @@ from typing import Final, NamedTuple, NoReturn
 
 from runink.sandbox import bubblewrap, privileges
 from runink.sandbox.arguments import kept_environment
-from runink.sandbox.birth import EXIT_EXCEPTION
+from runink.sandbox.birth import EXIT_EXCEPTION, be_unborn
 from runink.sandbox.bubblewrap import SCRATCH, Call, Masks, staged
 from runink.sandbox.cell import LINK, OUTFIT, OUTFIT_MAX, STANDARD, alone_with, outfit_of
 from runink.sandbox.faults import step_of
-from runink.sandbox.inner_protocol import FROM_CELL, Fork, Unborn
+from runink.sandbox.inner_protocol import Fork
 from runink.sandbox.isolation import SCRATCH_FILES, Progress, Seals, become_root
 from runink.sandbox.kernel import offer_to_oom_killer, sealed
-from runink.sandbox.log import describe
 from runink.sandbox.mounts import (
     MASKED,
     MASKED_FOLDERS,
@@ -43,7 +42,6 @@ from runink.sandbox.mounts import (
     new_filesystem,
 )
 from runink.sandbox.namespaces import OWN
-from runink.sandbox.packets import Outbox
 from runink.sandbox.protocol import NO_NETWORK
 from runink.sandbox.skeleton import SYSTEM
 from runink.sandbox.syscalls import (
@@ -115,7 +113,7 @@ def be_launcher(plan: Plan) -> NoReturn:
             _become_users(plan, trees, progress)
             _become_bubblewrap(plan, program, outfit)
         except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-            Outbox(channel, FROM_CELL).send(Unborn(progress.step, describe(error)))
+            be_unborn(channel, progress.step, error)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # which is what the spawner is told, or finds in its log
     finally:

@@ -27,9 +27,11 @@ from runink.sandbox.birth import (
     Entry,
     Fresh,
     be_slice,
+    be_unborn,
     make_ready,
     place_channels,
     rehearse,
+    tell,
 )
 from runink.sandbox.codec import encode
 from runink.sandbox.faults import step_of
@@ -39,7 +41,6 @@ from runink.sandbox.inner_protocol import (
     TO_CELL,
     Fork,
     Sealed,
-    Unborn,
 )
 from runink.sandbox.isolation import (
     Progress,
@@ -51,7 +52,6 @@ from runink.sandbox.isolation import (
     seal,
 )
 from runink.sandbox.kernel import NO_SIGNALS, become_subreaper, mask, name_process
-from runink.sandbox.log import describe
 from runink.sandbox.mounts import Tree
 from runink.sandbox.namespaces import forked
 from runink.sandbox.packets import receive, understood
@@ -107,7 +107,7 @@ def _be_plain(plan: Plan, entry: Entry) -> NoReturn:
         place_channels(outfit)
     except OSError as error:
         be_unborn(channel, 0, error)
-    channel.send(encode("sealed", Sealed({"isolation": "none"})))
+    tell(channel, encode("sealed", Sealed({"isolation": "none"})))
     await_slice(channel, channel, entry)
 
 
@@ -131,7 +131,7 @@ def _be_closed(plan: Plan, seals: Seals, entry: Entry) -> NoReturn:
         progress.at(19)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
         be_unborn(channel, progress.step, error)
-    channel.send(sealed)
+    tell(channel, sealed)
     if not fork.waits:
         await_slice(channel, channel, entry)
     with socket.socket(fileno=outfit[-1]) as seat:
@@ -146,12 +146,6 @@ def fork_worker(*, untold: bool) -> None:
         os.closerange(LINK + 1, EVERY)
         be_init(worker, LINK)
     name_process("runi-slice")
-
-
-def be_unborn(channel: socket.socket, step: int, error: Exception) -> NoReturn:
-    """Say what went wrong at the step, and end."""
-    channel.send(encode("unborn", Unborn(step, describe(error))))
-    os._exit(EXIT_EXCEPTION)
 
 
 def _rooms(plan: Plan) -> Rooms:

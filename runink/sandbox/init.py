@@ -43,7 +43,7 @@ _POLL_MS: Final = 60_000  # only so that no wait is without end; every event wak
 
 
 def be_init(worker: int, link: int) -> NoReturn:
-    """Serve until the worker or the spawner has ended. Everything but the link, a descriptor, is closed, and all signals are blocked, when it is called."""
+    """Serve until the worker or the spawner has ended. Everything but the link, a descriptor, is closed and all signals are blocked when it is called; of a child that has ended already the signal may be lost."""
     code = EXIT_EXCEPTION
     try:
         name_process("runi-init")
@@ -63,9 +63,8 @@ def _serve(worker: int, link: int, signals: int) -> int:
         for child in reaped():
             if child.pid == worker:
                 worked = Worked(*child[1:])
-                with contextlib.suppress(
-                    OSError
-                ):  # the spawner is gone, and so is who would hear it
+                # Where the spawner is gone, so is who would hear it.
+                with contextlib.suppress(OSError):
                     os.write(link, codec.encode("worked", worked))
                 return _exit_code(worked.status)
         ready = dict(poll.poll(_POLL_MS))
@@ -78,10 +77,9 @@ def _serve(worker: int, link: int, signals: int) -> int:
 def _forward(worker: int, numbers: list[int]) -> None:
     for number in numbers:
         if number in FORWARDED:
+            # Nobody else reaps it, so the number is still its own.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(
-                    worker, number
-                )  # not reaped by anybody else, so the number is still its own
+                os.kill(worker, number)
 
 
 def _exit_code(status: int) -> int:

@@ -21,7 +21,9 @@
     worker    18  lifeline                 forked with all of that in force; a session of its own; it ends with the first process, the first process with the spawner's socket
               19  sealed                   said with the report
 
-The cell's first process closes itself off, and then forks the worker: there is no moment at which one of the two is behind fewer walls than the other, and no step is gone twice.  A step that fails is told with its number, and the cell ends: nothing runs half closed.  What the machine has not got at all is no step that fails.  Without Landlock cells are
+The cell's first process closes itself off, and then forks the worker: there is no moment at which one of the two is behind fewer walls than the other, and no step is gone twice.
+
+A step that fails is told with its number, and the cell ends: nothing runs half closed.  What the machine has not got at all is no step that fails.  Without Landlock cells are
 sealed all the same, and so they are without seccomp; but those are given only to slices that may do without it (`walls.py`).
 """
 

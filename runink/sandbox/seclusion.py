@@ -15,12 +15,11 @@ import errno
 import os
 import select
 import signal
-from collections.abc import Iterator
 from typing import Final
 
 from runink.capabilities import ID_RANGES, NAMESPACES, WALLS, Told
 from runink.sandbox.features import LINE_END, understood, written
-from runink.sandbox.kernel import name_process
+from runink.sandbox.kernel import name_process, reaped
 from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import SAFE, attach, new_filesystem
 from runink.sandbox.namespaces import Child, IdMap, cloned, forbid_setgroups, map_ids
@@ -146,25 +145,13 @@ def _attended(spawner: Child) -> int:
     """Wait for the spawner's end, and return its exit code; pass on whatever tells us to end."""
     name_process("runi-spawn")
     while True:
-        for pid, status in _ended():
-            if pid == spawner.pid:
-                code = os.waitstatus_to_exitcode(status)
+        for child in reaped():
+            if child.pid == spawner.pid:
+                code = os.waitstatus_to_exitcode(child.status)
                 return code if code >= 0 else SIGNALLED - code
         if signal.sigwait(STAYING_SIGNALS) != signal.SIGCHLD:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(spawner.pidfd, signal.SIGTERM)
-
-
-def _ended() -> Iterator[tuple[int, int]]:
-    """Reap every child that has ended: the process, and its status."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not pid:
-            return
-        yield pid, status
 
 
 def _heard(launcher: int) -> Told:

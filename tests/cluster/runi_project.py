@@ -39,6 +39,19 @@ class Said:
         return found
 
 
+@contextmanager
+def ready(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Keep a cluster running from when it says that it is ready, for as long as the block."""
+    try:
+        assert child.stderr is not None
+        line = child.stderr.readline().decode()
+        assert line.startswith("ready"), line + child.stderr.read().decode()
+        yield child
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=RUN_S_MAX)
+
+
 @dataclass
 class Project:
     root: Path
@@ -76,8 +89,9 @@ class Project:
         return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
 
     def popen(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start `runi`; `world` are the words of what it is to be started by."""
         return subprocess.Popen(
-            [*RUNI, *words],
+            [*options.pop("world", ()), *RUNI, *words],
             cwd=options.pop("cwd", self.root),
             env={**os.environ, **self.environment},
             stdin=options.pop("stdin", subprocess.DEVNULL),
@@ -105,15 +119,8 @@ class Project:
     @contextmanager
     def up(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """Keep a cluster running for as long as the block."""
-        child = self.popen("up", *words)
-        try:
-            assert child.stderr is not None
-            line = child.stderr.readline().decode()
-            assert line.startswith("ready"), line + child.stderr.read().decode()
+        with ready(self.popen("up", *words)) as child:
             yield child
-        finally:
-            child.send_signal(signal.SIGTERM)
-            child.communicate(timeout=RUN_S_MAX)
 
     def processes(self) -> list[int]:
         """Return every process that has this project's folder in its command line or as its working folder, and all that descend from these."""

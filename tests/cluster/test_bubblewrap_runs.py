@@ -16,7 +16,7 @@ from pathlib import Path
 import denied_calls
 import pytest
 from debian import install
-from runi_project import RUN_S_MAX, RUNI, Project, Said
+from runi_project import RUN_S_MAX, Project, Said
 from runink.cli.exits import ExitCode
 from sandbox_world import children_of, is_alive
 from test_cluster_life import gated, running, spawner_of
@@ -82,24 +82,12 @@ def says(project: Project, text: str) -> None:
     project.write("herds/h.toml", f'[herd]\nid = "h"\n{text}\n')
 
 
-def run_in(world: Sequence[str], project: Project, *words: str) -> Said:
-    child = subprocess.run(
-        [*world, *RUNI, *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        timeout=RUN_S_MAX,
-        check=False,
-    )
-    return Said(child.returncode, child.stdout, child.stderr)
-
-
 def run_wrapped_in(world: Sequence[str], project: Project) -> Said:
-    return run_in(world, project, "run", "features/p.dsl", "-o", "json", *BUBBLEWRAP)
+    return project.run("features/p.dsl", *BUBBLEWRAP, world=world)
 
 
 def sealed(project: Project, *world: str) -> dict[str, str]:
-    said = run_in(world, project, "slice", "get", "last", "one", "-o", "json")
+    said = project.runi("slice", "get", "last", "one", "-o", "json", world=world)
     return dict(said.document["sealed"])
 
 

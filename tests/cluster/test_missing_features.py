@@ -13,7 +13,7 @@ from pathlib import Path
 import denied_calls
 import pytest
 from ordinary_user import OrdinaryUser, ordinary_user
-from runi_project import RUN_S_MAX, RUNI, Project, Said
+from runi_project import RUN_S_MAX, RUNI, Project
 from runink.cli.exits import ExitCode
 from sandbox_world import HAS_RANGES
 
@@ -71,18 +71,6 @@ def made(project: Project) -> Project:
 def says(project: Project, text: str) -> None:
     """Write the herd's file."""
     project.write("herds/h.toml", f'[herd]\nid = "h"\n{text}\n')
-
-
-def run_in(world: Sequence[str], project: Project, *words: str) -> Said:
-    child = subprocess.run(
-        [*world, *RUNI, "run", "features/p.dsl", "-o", "json", *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        timeout=RUN_S_MAX,
-        check=False,
-    )
-    return Said(child.returncode, child.stdout, child.stderr)
 
 
 def sealed(project: Project) -> dict[str, str]:
@@ -166,7 +154,7 @@ def test_nothing_of_what_a_spawner_has_told_is_left_when_it_has_ended(looking: P
 
 
 def test_without_landlock_slices_run_and_their_records_say_so(looking: Project):
-    said = run_in(NO_LANDLOCK, looking)
+    said = looking.run(world=NO_LANDLOCK)
     assert (said.code, said.document["isolation"]) == (ExitCode.DONE, "full")
     assert sealed(looking)["landlock"] == "off"
     assert "WARNING" not in said.err
@@ -174,16 +162,16 @@ def test_without_landlock_slices_run_and_their_records_say_so(looking: Project):
 
 def test_a_herd_that_requires_landlock_is_not_run_without(looking: Project):
     says(looking, REQUIRED.format("landlock"))
-    said = run_in(NO_LANDLOCK, looking)
+    said = looking.run(world=NO_LANDLOCK)
     assert (said.code, said.error["code"]) == (ExitCode.FAILED, "capability_missing")
     assert "local lacks landlock (" in said.error["text"]
     assert "herd h requires it" in said.error["hint"]
     assert not (looking.root / "out/seen").exists()
-    assert run_in((), looking).code == ExitCode.DONE
+    assert looking.run().code == ExitCode.DONE
 
 
 def test_without_seccomp_no_slice_runs(looking: Project):
-    said = run_in(NO_SECCOMP, looking)
+    said = looking.run(world=NO_SECCOMP)
     assert (said.code, said.error["code"]) == (ExitCode.FAILED, "capability_missing")
     assert "local lacks seccomp (" in said.error["text"]
     assert 'allow_missing = ["seccomp"]' in said.error["hint"]
@@ -193,7 +181,7 @@ def test_without_seccomp_no_slice_runs(looking: Project):
 
 def test_a_herd_that_allows_it_runs_without_seccomp_and_is_told_each_time(looking: Project):
     says(looking, ALLOWED.format("seccomp"))
-    said = run_in(NO_SECCOMP, looking)
+    said = looking.run(world=NO_SECCOMP)
     assert (said.code, said.document["isolation"]) == (ExitCode.DONE, "partial")
     assert said.err.count("WARNING: node local has no seccomp") == 1
     found = sealed(looking)
@@ -207,7 +195,7 @@ def test_a_herd_that_allows_it_runs_without_seccomp_and_is_told_each_time(lookin
 
 def test_without_user_namespaces_no_slice_runs(looking: Project):
     says(looking, ALLOWED.format("seccomp"))
-    said = run_in(NO_USERS, looking)
+    said = looking.run(world=NO_USERS)
     assert (said.code, said.error["code"]) == (ExitCode.FAILED, "isolation_unavailable")
     assert "local lacks namespaces (" in said.error["text"]
     assert "--no-isolation" in said.error["hint"]
@@ -216,7 +204,7 @@ def test_without_user_namespaces_no_slice_runs(looking: Project):
 
 def test_a_herd_that_allows_it_runs_as_plain_processes_and_is_told_each_time(looking: Project):
     says(looking, ALLOWED.format("namespaces"))
-    said = run_in(NO_USERS, looking)
+    said = looking.run(world=NO_USERS)
     assert (said.code, said.document["isolation"]) == (ExitCode.DONE, "none")
     assert said.err.count("WARNING: node local has no namespaces") == 1
     assert "plain processes" in said.err
@@ -239,7 +227,7 @@ def test_a_herd_that_requires_namespaces_does_not_run_where_plain_processes_are_
 def test_an_ordinary_users_slices_share_an_id_unless_their_herd_requires_ranges(
     user: OrdinaryUser, users: Project
 ):
-    said = run_in(user.command(()), users)
+    said = users.run(world=user.command(()))
     assert (said.code, said.document["isolation"]) == (ExitCode.DONE, "full"), said
     found = json.loads(
         subprocess.check_output(
@@ -248,7 +236,7 @@ def test_an_ordinary_users_slices_share_an_id_unless_their_herd_requires_ranges(
     )
     assert found["sealed"]["ids"] == "shared"
     says(users, REQUIRED.format("id_ranges"))
-    said = run_in(user.command(()), users)
+    said = users.run(world=user.command(()))
     assert said.error["code"] == "capability_missing"
     assert ONE_ID in said.error["text"]
 
@@ -260,7 +248,7 @@ def test_an_ordinary_users_limits_that_nothing_enforces_are_told(
         '@source("csv://data/x.csv")\n@step("look")\n@requires(memory=512Mi)\n@sink("csv://out/y.csv")',
         herd="h",
     )
-    assert run_in(user.command(()), users).code == ExitCode.DONE
+    assert users.run(world=user.command(())).code == ExitCode.DONE
     words = [*RUNI, "slice", "get", "last", "one"]
     said = subprocess.check_output(user.command(words), cwd=users.root, text=True)
     assert "memory 512Mi, from @requires in line 7, which nothing enforces" in said
@@ -274,7 +262,7 @@ def test_an_ordinary_users_node_is_not_asked_for_a_herds_network(
         '@source("csv://data/x.csv")\n@step("look")\n@requires(network="egress")\n@sink("csv://out/y.csv")',
         herd="h",
     )
-    said = run_in(user.command(()), users)
+    said = users.run(world=user.command(()))
     assert said.error["code"] == "capability_missing"
     assert "local lacks network.egress (only root" in said.error["text"]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from runi_project import RUN_S_MAX, RUNI, Project
+from runi_project import Project
 from runink.cli.exits import ExitCode
 from runink.cli.settings import BANNER
 
@@ -69,29 +68,18 @@ def test_plain_slices_are_told_with_each_run(looking: Project, way: str):
     assert {one["sealed"]["isolation"] for one in listed} == {"none"}
 
 
-def in_nothing(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*NO_PIDS, *RUNI, *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        timeout=RUN_S_MAX,
-        check=False,
-    )
-
-
 def test_where_isolation_is_impossible_a_run_fails_and_says_which_option_there_is(
     looking: Project,
 ):
-    failed = in_nothing(looking, "run", "features/p.dsl")
-    assert failed.returncode == ExitCode.FAILED
-    assert "error[isolation_unavailable]" in failed.stdout
-    assert "clone" in failed.stdout  # the reason
-    assert "--no-isolation" in failed.stdout
+    failed = looking.runi("run", "features/p.dsl", world=NO_PIDS)
+    assert failed.code == ExitCode.FAILED
+    assert "error[isolation_unavailable]" in failed.out
+    assert "clone" in failed.out  # the reason
+    assert "--no-isolation" in failed.out
     assert not Path(looking.root / "out/seen").exists()
-    plain = in_nothing(looking, "run", "features/p.dsl", "--no-isolation")
-    assert plain.returncode == ExitCode.DONE
-    assert BANNER in plain.stderr
+    plain = looking.runi("run", "features/p.dsl", "--no-isolation", world=NO_PIDS)
+    assert plain.code == ExitCode.DONE
+    assert BANNER in plain.err
 
 
 def test_a_cluster_that_runs_slices_otherwise_is_not_used(looking: Project):

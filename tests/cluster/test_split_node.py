@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import runink
 from agent_user_world import AGENT, ENVIRONMENT, WAIT_S, Estate, as_user, ended, estate_in_tmp
-from runi_project import RUNI, Project
+from runi_project import RUNI, Project, ready
 from runink.cli.accounts import place_of
 from runink.sandbox.ids import FIRST
 from runink.sandbox.rights import User
@@ -115,14 +115,8 @@ def node_of(project: TheirProject, estate: Estate, how: str) -> Iterator[subproc
         child = project.popen("up", "--spawner", str(estate.socket))
     else:
         child = project.popen("up", "--user", NAMED, user=None)
-    try:
-        assert child.stderr is not None
-        line = child.stderr.readline().decode()
-        assert line.startswith("ready"), line + child.stderr.read().decode()
+    with ready(child):
         yield child
-    finally:
-        child.terminate()
-        child.communicate(timeout=WAIT_S)
 
 
 def status_of(pid: int) -> dict[str, str]:
