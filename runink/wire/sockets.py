@@ -85,6 +85,13 @@ def connect_unix(path: Path) -> socket.socket:
         raise LinkLost(
             f"cannot connect to {path}: {error.strerror or error}", hint="try again"
         ) from error
+    if (uid := peer_uid(connection)) != os.geteuid():
+        connection.close()
+        raise Forbidden(
+            f"who listens at {path} is user {uid}, and lets in nobody else, root neither",
+            code="not_ours",
+            hint="ask as that user (sudo -u)",
+        )
     return connection
 
 

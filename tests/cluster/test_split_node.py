@@ -144,12 +144,15 @@ def test_a_run_is_isolated_by_root_and_all_that_it_leaves_is_the_users(estate, g
             node = gated.runi("node", "get", "local", "-o", "json").document
             one = gated.runi("slice", "get", "last", "one", "-o", "json").document
             text = gated.runi("node", "get", "local").out
+            roots = gated.runi("node", "get", "local", user=None)
         assert spawn.poll() is None, "who is the service's agent does not end it"
         assert estate.socket.exists()
     assert not estate.socket.exists()
     assert spawn.returncode == 0
     assert node["users"] == {"agent": str(AGENT.uid), "spawner": "root (0)"}
     assert "spawner as    root (0)" in text
+    assert "not_ours" in roots.err
+    assert f"is user {AGENT.uid}" in roots.err
     assert node["capabilities"]["isolation"] == "full"
     assert "id_ranges" in node["capabilities"]
     assert one["sealed"]["isolation"] == "full"

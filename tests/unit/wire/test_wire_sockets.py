@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from runink.errors import Conflict, NotFound, Refused
+from runink.errors import Conflict, Forbidden, NotFound, Refused
 from runink.wire import sockets
 
 
@@ -35,6 +35,20 @@ def test_a_path_longer_than_an_address_works(tmp_path: Path):
         with sockets.connect_unix(path) as ours, listener.accept()[0] as theirs:
             assert sockets.peer_uid(ours) == sockets.peer_uid(theirs) == os.geteuid()
             sockets.check_peer(theirs)
+
+
+def test_who_is_another_user_is_told_so_by_its_own_side(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ours = os.geteuid()
+    with sockets.listen_unix(path) as listener:
+        monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
+        with pytest.raises(Forbidden, match=f"is user {ours}") as info:
+            sockets.connect_unix(path)
+        assert info.value.code == "not_ours"
+        with listener.accept()[0] as theirs, pytest.raises(Forbidden) as info:
+            sockets.check_peer(theirs)
+        assert info.value.code == "wrong_user"
 
 
 def test_what_a_killed_process_left_is_replaced(path: Path):
