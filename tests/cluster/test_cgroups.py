@@ -199,11 +199,20 @@ def test_cores_without_a_limit_can_be_used(base, fork):
     assert one.events().cpu_periods_throttled == 0
 
 
+def assert_a_fifth_of_a_core(group: Group) -> None:
+    """By the kernel's own count of its periods of 100 ms: the first and the last are not whole ones, and by the clock of a
+    machine that is emulated on a busy host they are of any length."""
+    events = group.events()
+    quota_s = 0.2 * 0.1
+    assert 0.9 * quota_s * events.cpu_periods_throttled <= cpu_s(group)
+    assert cpu_s(group) <= 1.1 * quota_s * (events.cpu_periods + 1)
+
+
 def test_a_quota_of_a_core_holds_within_a_tenth(base, fork):
     base.limit(Limits(cpu_weight=10_000))
     one = base.make_slice("one", Limits(cpu_m=200))
-    start_s, end_s = fork(spin(SPIN_S), joins=one).told()
-    assert cpu_s(one) / (end_s - start_s) == pytest.approx(0.2, rel=0.1)
+    fork(spin(SPIN_S), joins=one).told()
+    assert_a_fifth_of_a_core(one)
     events = one.events()
     assert (
         SPIN_S * 10 * 0.7 <= events.cpu_periods_throttled <= events.cpu_periods <= SPIN_S * 10 + 3
@@ -216,8 +225,9 @@ def test_the_quota_of_a_herd_holds_for_the_sum_of_its_slices(base, fork):
     herd = base.make_herd("herd", Limits(cpu_m=200))
     slices = [herd.make_slice(name, Limits(cpu_m=500)) for name in ("one", "other")]
     spinning = [fork(spin(SPIN_S), joins=one) for one in slices]
-    starts_s, ends_s = zip(*(child.told() for child in spinning), strict=True)
-    assert cpu_s(herd) / (max(ends_s) - min(starts_s)) == pytest.approx(0.2, rel=0.1)
+    for child in spinning:
+        child.told()
+    assert_a_fifth_of_a_core(herd)
     assert sum(map(cpu_s, slices)) == pytest.approx(cpu_s(herd), abs=0.02)
 
 
