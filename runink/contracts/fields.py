@@ -11,11 +11,13 @@ from enum import Enum
 
 import msgspec
 
+from runink.expressions import Expression
+
 Scalar = int | float | str | bool
 
 
 class Kind(Enum):
-    """What a field holds. A `DATETIME` is an instant (UTC), a `DATE` a day, a `TIME` a time of day."""
+    """What a field holds. A `DATETIME` is an instant (UTC), a `DATE` a day, a `TIME` a time of day; a `RECORD` has fields, a `LIST` items."""
 
     INT = "int"
     FLOAT = "float"
@@ -26,13 +28,30 @@ class Kind(Enum):
     DATETIME = "datetime"
     TIME = "time"
     DECIMAL = "decimal"
+    RECORD = "record"
+    LIST = "list"
+
+
+class Coercion(Enum):
+    """What a value may go through to become one of its field's kind.
+
+    STRICT takes only values of the kind (of a text source: only their canonical text), SAFE also what loses nothing, LENIENT also what loses
+    something that a person would not miss (`scalars.py` has the table).
+    """
+
+    STRICT = "strict"
+    SAFE = "safe"
+    LENIENT = "lenient"
 
 
 class FieldSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """One field. `nullable` fields may hold nothing; a field with a default may be missing from the input.
 
     Bounds of dates and times stand as ISO 8601 text, of decimals as decimal text. `pattern` must match the whole value (RE2
-    syntax). `digits` and `scale` are of decimals, `allow_inf_nan` of floats. `pii` names the kind of personal data, `tags` whatever people add.
+    syntax). `digits` and `scale` are of decimals, `allow_inf_nan` of floats. `format` is a named form of text (`email`, `uuid`: `formats.py`);
+    `unique` says that no two rows of a run hold the same value. A RECORD has `fields`; a LIST has `items`, and its lengths count them.
+    `coercion` is the field's own policy, where it is not the contract's. `pii` names the kind of personal data, `access` the roles that may see
+    the value, `mask` what everybody else gets (`redact`, `truncate(4)`), `lineage` where it came from in people's words, `tags` whatever they add.
     """
 
     name: str
@@ -55,6 +74,24 @@ class FieldSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
     pii: str = ""
     tags: dict[str, str] = {}
+    multiple_of: Scalar | None = None
+    format: str = ""
+    unique: bool = False
+    fields: tuple[FieldSpec, ...] = ()
+    items: FieldSpec | None = None
+    coercion: Coercion | None = None
+    access: tuple[str, ...] = ()
+    mask: str = ""
+    lineage: str = ""
+
+
+class RuleSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A rule over the fields of one row: it is kept where `expression` is true or nothing (as SQL's CHECK); `text` is how people wrote it."""
+
+    name: str
+    text: str
+    expression: Expression
+    description: str = ""
 
 
 class ContractSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,6 +103,9 @@ class ContractSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     key: tuple[str, ...] = ()
     description: str = ""
     where: str = ""
+    rules: tuple[RuleSpec, ...] = ()
+    coercion: Coercion = Coercion.SAFE
+    tags: dict[str, str] = {}
 
     @property
     def hash(self) -> str:
