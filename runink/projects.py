@@ -63,6 +63,28 @@ def compile_file(file: Path, *, parameters: Mapping[str, str]) -> Compiled:
     return Compiled(compilation.dag, root, herd, (*compilation.notes, *notes))
 
 
+def contract_at(file: Path, name: str) -> ContractSpec:
+    """Return the contract `name` of a file, wherever in a project it is; without a name, the only one of that file.
+
+    Raises NotFound if there is no such file or contract, Invalid for what is wrong in it or where the file has several and none is named.
+    """
+    from runink.contracts.loading import contract_names, load_contract  # noqa: PLC0415 - as below
+
+    root = find_root(file)
+    path = file.absolute().relative_to(root).as_posix()
+    if not name:
+        names = contract_names(root, path)
+        if len(names) != 1:
+            has = f"has {', '.join(names)}" if names else "has none"
+            raise Invalid(
+                f"{file} names no contract; it {has}",
+                code="contract_reference",
+                hint=f"write {file}:{names[0] if names else 'NAME'}",
+            )
+        name = names[0]
+    return load_contract(root, f"{path}:{name}")
+
+
 class Files:
     """The project's files, as the compiler asks for them."""
 

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "compile": ("runink.cli.pipeline:compile_", "Check a pipeline and print what it compiles to."),
     "explain": ("runink.cli.pipeline:explain", "Say what a pipeline does, and what of its text is not enforced."),
     "graph": ("runink.cli.pipeline:graph", "Print a pipeline's graph, for mermaid or dot."),
+    "contract": ("runink.cli.contract:contract", "Look at contracts, exchange them, and hold data against them."),
     "test": ("runink.cli.test:test", "Run pipelines without publishing, and compare with their goldens."),
     "status": ("runink.cli.status:status", "Say whether a cluster runs here, and what it does."),
     "node": ("runink.cli.node:node", "Look at the nodes: what they have, offer and can do."),

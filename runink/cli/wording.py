@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import click
@@ -28,6 +29,16 @@ def harmless(text: str) -> str:
 def echo_json(document: Any) -> None:
     """Print one document, on one line."""
     click.echo(msgspec.json.encode(document).decode())
+
+
+def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return rows of one length as lines with their columns below each other; the first row is the heading. Line ends within a cell become blanks."""
+    cells = [[" ".join(cell.split("\n")) for cell in row] for row in rows]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(cells[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
 
 
 class JsonRows:

@@ -38,6 +38,19 @@ def load_contract(root: Path, reference: str) -> ContractSpec:
     return msgspec.structs.replace(spec_of(found), where=file)
 
 
+def contract_names(root: Path, file: str) -> tuple[str, ...]:
+    """Return the contracts that a file of the project defines, in their order. Raises as `load_contract` does."""
+    file, _ = _parts(f"{file}:any")
+    root = root.absolute()
+    if not (root / file).is_file():
+        raise _no_such_file(root, file)
+    with _visiting(root, file):
+        module = _executed(root, file)
+        return tuple(
+            name for name in _offered(module) if getattr(module, name).__module__ == module.__name__
+        )
+
+
 def _parts(reference: str) -> tuple[str, str]:
     file, colon, name = reference.rpartition(":")
     path = PurePosixPath(file)
@@ -129,13 +142,17 @@ def _relative(finding: Finding, root: Path) -> Finding:
     return msgspec.structs.replace(finding, span=msgspec.structs.replace(span, file=file))
 
 
-def _class(module: ModuleType, file: str, name: str) -> type[Contract]:
-    found: Any = getattr(module, name, None)
-    offered = [
+def _offered(module: ModuleType) -> list[str]:
+    return [
         key
         for key, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Contract) and value is not Contract
     ]
+
+
+def _class(module: ModuleType, file: str, name: str) -> type[Contract]:
+    found: Any = getattr(module, name, None)
+    offered = _offered(module)
     if found is None:
         near = difflib.get_close_matches(name, offered, n=1)
         has = f"it has {', '.join(offered)}" if offered else "it has none"

@@ -1,0 +1,24 @@
+"""`runi contract`: the commands about contracts, each imported when it is called."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from runink.cli.commands import Commands
+
+# The name, where it is, and its line in the help.
+CONTRACT_COMMANDS: Final = {
+    "show": ("runink.cli.contract_show:show", "Print a contract's fields and rules."),
+    "hash": ("runink.cli.contract_show:hash_", "Print a contract's hash, which knows neither layout nor prose."),
+}  # fmt: skip
+
+
+class ContractCommands(Commands):
+    table = CONTRACT_COMMANDS
+
+
+@click.command(cls=ContractCommands)
+def contract() -> None:
+    """Look at contracts, exchange them with others, and hold data against them."""
