@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 FLIGHTS := examples/flights
 BENCHES := actors contracts edges pipeline runs launch barn
 
-.PHONY: setup demo test unit check fmt bench coverage lock upgrade fresh clean
+.PHONY: setup demo test unit check fmt bench coverage editors lock upgrade fresh clean
 
 # The environment: uv in a venv, and exactly what requirements.lock names.
 
@@ -58,6 +58,10 @@ bench: setup $(FLIGHTS)/data/flights.csv .venv-bench/ready
 coverage: setup
 	$(BIN)/coverage run -m pytest --quiet tests/unit tests/property
 	$(BIN)/coverage report
+
+# The colours in editors, as VS Code's own engine tells them. Needs node and npm.
+editors:
+	cd editors/vscode && npm ci --silent --no-audit --no-fund && npm test --silent
 
 # What maintainers do.
 
