@@ -6,7 +6,6 @@ travels: it is part of the compiled pipeline, so a slice never imports a contrac
 
 from __future__ import annotations
 
-import hashlib
 from enum import Enum
 
 import msgspec
@@ -109,11 +108,7 @@ class ContractSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def hash(self) -> str:
-        """SHA-256 over all that changes the meaning (not the place, not the prose), 64 hex digits."""
-        bare = msgspec.structs.replace(
-            self,
-            where="",
-            description="",
-            fields=tuple(msgspec.structs.replace(field, description="") for field in self.fields),
-        )
-        return hashlib.sha256(msgspec.json.encode(bare, order="sorted")).hexdigest()
+        """SHA-256 over all that changes the meaning (not the version, the place or the prose: `canonical.py`), 64 hex digits."""
+        from runink.contracts.canonical import content_hash  # noqa: PLC0415 - it stands on this module
+
+        return content_hash(self)

@@ -1,0 +1,109 @@
+"""Which versions of a contract go with which: the modes of schema registries, and the version that a change asks for.
+
+    mode         a new version is taken if
+    NONE         always
+    BACKWARD     it takes all that was written under the version before it: its readers go first
+    FORWARD      the version before it takes all that is written under it: its writers go first
+    FULL         both
+    …_TRANSITIVE   so it is with every earlier version, not with the one before it alone
+
+The rules are those of Avro's and Confluent's registries, said of rows: *takes* is what the contract's own check does (`diff.py`).  The version before another is the highest one
+below it, so that 1.2.1 may come after 2.0.0.
+
+    part    goes up
+    major   where a change breaks the mode (BACKWARD, if the mode is NONE), takes a field away, or gives a field another type, key or unit
+    minor   where anything else has changed that the hash counts
+    patch   where only prose has
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+import msgspec
+
+from runink.contracts.changes import Bump, Change, Diff
+from runink.contracts.diff import diff
+from runink.contracts.fields import ContractSpec
+from runink.contracts.versions import version_of
+
+
+class Mode(Enum):
+    """What a new version must go together with."""
+
+    NONE = "none"
+    BACKWARD = "backward"
+    FORWARD = "forward"
+    FULL = "full"
+    BACKWARD_TRANSITIVE = "backward_transitive"
+    FORWARD_TRANSITIVE = "forward_transitive"
+    FULL_TRANSITIVE = "full_transitive"
+
+    @property
+    def is_transitive(self) -> bool:
+        return self.value.endswith("_transitive")
+
+    @property
+    def looks_backward(self) -> bool:
+        return self.value.startswith(("backward", "full"))
+
+    @property
+    def looks_forward(self) -> bool:
+        return self.value.startswith(("forward", "full"))
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """How a version goes with an earlier one: `breaking` is empty where it does."""
+
+    against: str
+    mode: Mode
+    breaking: tuple[Change, ...]
+
+    @property
+    def is_compatible(self) -> bool:
+        return not self.breaking
+
+
+def breaks(change: Change, mode: Mode) -> bool:
+    """Say whether a change is breaking under a mode."""
+    return (mode.looks_backward and not change.effect.keeps_backward) or (
+        mode.looks_forward and not change.effect.keeps_forward
+    )
+
+
+def breaking(changes: Diff, mode: Mode) -> tuple[Change, ...]:
+    """Return the changes that are breaking under a mode."""
+    return tuple(change for change in changes.changes if breaks(change, mode))
+
+
+def verdicts(
+    new: ContractSpec, known: Iterable[ContractSpec], mode: Mode, *, same_major: bool = False
+) -> tuple[Verdict, ...]:
+    """Return how a version goes with those before it that its mode asks about, the newest first; with `same_major` only with those of its own major version.
+
+    A pre-release comes before its release, and neither is asked about the other way round: what is higher than the new version does not count.
+    """
+    if mode is Mode.NONE:
+        return ()
+    earlier = before(new.version, known)
+    if same_major:
+        major = version_of(new.version).major
+        earlier = [one for one in earlier if version_of(one.version).major == major]
+    asked = earlier if mode.is_transitive else earlier[:1]
+    return tuple(Verdict(one.version, mode, breaking(diff(one, new), mode)) for one in asked)
+
+
+def before(version: str, known: Iterable[ContractSpec]) -> list[ContractSpec]:
+    """Return the versions below one, the highest first."""
+    at = version_of(version)
+    earlier = [one for one in known if version_of(one.version) < at]
+    return sorted(earlier, key=lambda one: version_of(one.version), reverse=True)
+
+
+def bump_of(changes: Diff, mode: Mode = Mode.BACKWARD) -> Bump:
+    """Return which part of the version must go up."""
+    by = Mode.BACKWARD if mode is Mode.NONE else mode
+    if breaking(changes, by):
+        return Bump.MAJOR
+    return max((change.bump for change in changes.changes), default=Bump.NONE)
