@@ -163,7 +163,9 @@ def _lengths(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
             backward=_is_at_most(old.max_length, new.max_length) or _all_keep(old, new, ("max_length",)),
             forward=_is_at_most(new.max_length, old.max_length) or _all_keep(new, old, ("max_length",)),
         )  # fmt: skip
-        shown = tuple("any" if one is None else str(one) for one in (old.max_length, new.max_length))
+        shown = tuple(
+            "any" if one is None else str(one) for one in (old.max_length, new.max_length)
+        )
         yield _change(path, "max_length", (shown[0], shown[1]), (old.max_length, new.max_length), effect)  # fmt: skip
 
 
@@ -187,8 +189,8 @@ def _choices(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
     if before == after:
         return
     effect = effect_of(
-        backward=not after or bool(before) and before <= after,
-        forward=not before or bool(after) and after <= before,
+        backward=not after or (bool(before) and before <= after),
+        forward=not before or (bool(after) and after <= before),
     )
     text = f"{path}: choices: {_difference(old, new)}"
     yield Change(path, Sort.CONSTRAINT, "choices", text, effect, old=old.choices, new=new.choices)
@@ -214,7 +216,9 @@ def _digits(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
     before, after = digits_of(old), digits_of(new)
     if before != after:
         effect = effect_of(backward=_holds(after, before), forward=_holds(before, after))
-        shown = tuple(f"{digits} with {scale} behind the point" for digits, scale in (before, after))
+        shown = tuple(
+            f"{digits} with {scale} behind the point" for digits, scale in (before, after)
+        )
         yield _change(path, "digits", (shown[0], shown[1]), (before, after), effect)
 
 
@@ -281,16 +285,22 @@ def _all_keep(field: FieldSpec, other: FieldSpec, names: tuple[str, ...]) -> boo
 
 
 def _keeps(field: FieldSpec, choice: Any, name: str) -> bool:
-    bound = getattr(field, name)
+    bound: Any = getattr(field, name)
     if bound is None:
         return True
     match name:
         case "pattern":
             return re.fullmatch(bound, str(choice)) is not None
         case "min_length":
-            return len(str(choice)) >= bound
+            return bool(len(str(choice)) >= bound)
         case "max_length":
-            return len(str(choice)) <= bound
+            return bool(len(str(choice)) <= bound)
         case _:
             value, end = comparable(field.kind, choice), comparable(field.kind, bound)
-            return {"ge": value >= end, "gt": value > end, "le": value <= end, "lt": value < end}[name]  # fmt: skip
+            keeps: dict[str, bool] = {
+                "ge": value >= end,
+                "gt": value > end,
+                "le": value <= end,
+                "lt": value < end,
+            }
+            return keeps[name]

@@ -27,9 +27,7 @@ _FREEDOM: Final = (Coercion.STRICT, Coercion.SAFE, Coercion.LENIENT)
 def diff(old: ContractSpec, new: ContractSpec) -> Diff:
     """Return what differs. It never fails: any two contracts can be compared."""
     changes = (*_whole(old, new), *_fields(old.fields, new.fields, "", (old, new)))
-    return Diff(
-        new.name, old.version, new.version, old.hash, new.hash, changes, _renames(old, new)
-    )
+    return Diff(new.name, old.version, new.version, old.hash, new.hash, changes, _renames(old, new))
 
 
 def _whole(old: ContractSpec, new: ContractSpec) -> Iterator[Change]:
@@ -52,8 +50,8 @@ def _key(old: ContractSpec, new: ContractSpec) -> Change:
     """Rows that a longer key tells apart may be the same by a shorter one; without a key no two are the same."""
     before, after = set(old.key), set(new.key)
     effect = effect_of(
-        backward=not after or bool(before) and before <= after,
-        forward=not before or bool(after) and after <= before,
+        backward=not after or (bool(before) and before <= after),
+        forward=not before or (bool(after) and after <= before),
     )
     text = f"key: {', '.join(old.key) or 'none'} → {', '.join(new.key) or 'none'}"
     return Change("", Sort.KEY, "key", text, effect, Bump.MAJOR, old=old.key, new=new.key)
@@ -208,7 +206,7 @@ def _annotations(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
             yield Change(path, Sort.ANNOTATION, what, text, old=before, new=after, exposes=not after)  # fmt: skip
     if set(old.access) != set(new.access):
         text = f"{path}: access: {', '.join(old.access) or 'everybody'} → {', '.join(new.access) or 'everybody'}"
-        exposes = bool(old.access) and not set(new.access) <= set(old.access) or not new.access
+        exposes = (bool(old.access) and not set(new.access) <= set(old.access)) or not new.access
         yield Change(path, Sort.ANNOTATION, "access", text, old=old.access, new=new.access, exposes=exposes)  # fmt: skip
     yield from _tags(path, old.tags, new.tags)
     for what in ("description", "lineage"):

@@ -42,7 +42,7 @@ def witness(change: Change, writer: ContractSpec, reader: ContractSpec) -> Witne
     if not name or ours is None or change.sort in (Sort.KEY, Sort.RULE):
         return None
     if theirs is None or (change.sort is Sort.OPTIONALITY and theirs.has_default):
-        found = _missing(ours, reader)
+        found = _missing(ours)
         if found is not None or theirs is None:
             return found
     if theirs.kind not in _FLAT:
@@ -55,7 +55,7 @@ def witness(change: Change, writer: ContractSpec, reader: ContractSpec) -> Witne
     return _tried(one, other, list(_values(theirs, ours)))
 
 
-def _missing(field: FieldSpec, reader: ContractSpec) -> Witness | None:
+def _missing(field: FieldSpec) -> Witness | None:
     """A row without the column is refused where the field has no default."""
     return None if field.has_default else Witness({}, (f"{field.name} is not there",))
 

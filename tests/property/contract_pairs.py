@@ -43,6 +43,7 @@ TEXTS = {
     Kind.TIME: st.sampled_from(["00:00", "10:00:00", "23:59:59.5", "x"]),
     Kind.DECIMAL: st.one_of(st.integers(-3000, 3000).map(lambda n: str(n / 100)), st.sampled_from(["123456", "0.125", "1e3", "x"])),
 }  # fmt: skip
+YEAR = (datetime.fromisoformat("2013-01-01"), datetime.fromisoformat("2013-03-01"))
 TYPED = {
     pa.int8(): st.integers(-25, 25),
     pa.int16(): st.integers(-25, 25),
@@ -52,8 +53,8 @@ TYPED = {
     pa.bool_(): st.booleans(),
     pa.string(): TEXTS[Kind.STR],
     pa.binary(): st.sampled_from([b"", b"A", b"\xff", b"ABCD"]),
-    pa.date32(): st.dates(datetime(2013, 1, 1).date(), datetime(2013, 3, 1).date()),
-    pa.timestamp("us", "UTC"): st.datetimes(datetime(2013, 1, 1), datetime(2013, 3, 1), timezones=st.just(UTC)),
+    pa.date32(): st.dates(YEAR[0].date(), YEAR[1].date()),
+    pa.timestamp("us", "UTC"): st.datetimes(*YEAR, timezones=st.just(UTC)),
     pa.time64("us"): st.times(),
 }  # fmt: skip
 
@@ -66,7 +67,10 @@ def constraints(draw, kind):
         low, high = sorted(
             draw(st.tuples(BOUNDED[kind], BOUNDED[kind])), key=lambda one: _sortable(kind, one)
         )
-        lower, upper = draw(st.sampled_from(["ge", "gt", ""])), draw(st.sampled_from(["le", "lt", ""]))
+        lower, upper = (
+            draw(st.sampled_from(["ge", "gt", ""])),
+            draw(st.sampled_from(["le", "lt", ""])),
+        )
         said |= {name: bound for name, bound in ((lower, low), (upper, high)) if name}
     if kind in CHOICES and draw(st.integers(0, 2)) == 0:
         said["choices"] = tuple(draw(CHOICES[kind]))
@@ -104,9 +108,7 @@ def _optional(draw, field):
     nullable = draw(st.booleans())
     match draw(st.sampled_from(["none", "null", "value"])):
         case "value":
-            return replace(
-                field, nullable=nullable, has_default=True, default=DEFAULTS[field.kind]
-            )
+            return replace(field, nullable=nullable, has_default=True, default=DEFAULTS[field.kind])
         case "null" if nullable:
             return replace(field, nullable=True, has_default=True, default=None)
         case _:

@@ -1,0 +1,98 @@
+"""The hash of a contract: one for each meaning, for ever."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from runink.contracts.canonical import canonical
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, RuleSpec
+from runink.expressions import Binary, Literal, Name, Operator
+
+POSITIVE = RuleSpec("positive", "price > 0", Binary(Operator.GT, Name("price"), Literal(0)))
+LINE = FieldSpec("line", Kind.RECORD, fields=(FieldSpec("sku", Kind.STR, pattern="[A-Z]{3}"),))
+TICKET = ContractSpec(
+    "Ticket",
+    "1.0.0",
+    (
+        FieldSpec("number", Kind.INT, ge=1, le=99999),
+        FieldSpec("price", Kind.DECIMAL, ge="0.50", unit="EUR"),
+        FieldSpec("share", Kind.FLOAT, lt=1.0, has_default=True, default=0.5),
+        FieldSpec("origin", Kind.STR, choices=("EWR", "JFK"), pii="place", tags={"b": "1", "a": "2"}),
+        FieldSpec("sold", Kind.DATETIME, nullable=True, ge="2013-01-01T00:00:00+00:00"),
+        FieldSpec("lines", Kind.LIST, items=LINE, max_length=9),
+    ),
+    key=("number", "origin"),
+    rules=(POSITIVE,),
+    tags={"owner": "ann"},
+)  # fmt: skip
+
+
+def of(name, **said):
+    """Return the contract with a field of it said anew."""
+    return replace(
+        TICKET,
+        fields=tuple(
+            replace(field, **said) if field.name == name else field for field in TICKET.fields
+        ),
+    )
+
+
+def test_hashes_are_pinned():
+    """They stand in the Barn: a release that gives a contract another hash makes every published version a taken one."""
+    plain = ContractSpec("Flight", "1.0.0", (FieldSpec("month", Kind.INT, ge=1, le=12),))
+    assert plain.hash == "14796ee1a51f11fe113968ae98c6bc111f9e1f58fb7fd00ca7533f9aa8cde57d"
+    without_rules = replace(TICKET, rules=())
+    assert without_rules.hash == "6b4d448defe565597bed9320f41db2faacf5da9a301768b796cb7df7ee3ce96f"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        replace(TICKET, version="7.0.0"),
+        replace(TICKET, where="contracts/other.py"),
+        replace(TICKET, description="In other words."),
+        replace(TICKET, key=("origin", "number")),
+        replace(TICKET, rules=(replace(POSITIVE, text="price>0", description="x"),)),
+        of("number", description="x", lineage="the till"),
+        of("number", ge=1, min_length=0),
+        of("price", digits=38, scale=9),
+        of("price", ge="0.5"),
+        of("share", lt=1),
+        of("share", coercion=Coercion.SAFE),
+        of("origin", choices=("JFK", "EWR")),
+        of("origin", tags={"a": "2", "b": "1"}),
+        of("sold", ge="2013-01-01T01:00:00+01:00"),
+        of("lines", items=replace(LINE, description="x")),
+    ],
+)
+def test_what_means_the_same_has_the_same_hash(same):
+    assert same.hash == TICKET.hash
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(TICKET, name="Tickets"),
+        replace(TICKET, fields=TICKET.fields[::-1]),
+        replace(TICKET, key=("number",)),
+        replace(TICKET, rules=()),
+        replace(TICKET, coercion=Coercion.STRICT),
+        replace(TICKET, tags={"owner": "bob"}),
+        of("number", le=9),
+        of("number", nullable=True),
+        of("price", unit="USD"),
+        of("share", default=0.25),
+        of("origin", pii=""),
+        of("origin", tags={"a": "2"}),
+        of("origin", access=("support",)),
+        of("origin", mask="redact"),
+        of("lines", items=replace(LINE, nullable=True)),
+        of("lines", items=replace(LINE, fields=(FieldSpec("sku", Kind.STR),))),
+    ],
+)
+def test_what_means_something_else_has_another(other):
+    assert other.hash != TICKET.hash
+
+
+def test_the_canonical_form_is_its_own():
+    assert canonical(canonical(TICKET)) == canonical(TICKET)
