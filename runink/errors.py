@@ -42,11 +42,20 @@ class Span(msgspec.Struct, frozen=True):
     length: int = 1
 
 
+class Label(msgspec.Struct, frozen=True):
+    """Another place that a finding speaks of, and what is there: `opened here`."""
+
+    span: Span
+    text: str
+    source_line: str = ""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """One mistake in what somebody wrote: a value, so that all of them can be told at once.
 
     `code` is stable (`D010`), `text` says what is wrong, `hint` how to mend it, `span` where it stands (nothing
-    where it belongs to no line) and `source_line` is that line itself, for the frame around the caret.
+    where it belongs to no line) and `source_line` is that line itself, for the frame around the caret. `labels` are
+    other places that it speaks of, in order.
     """
 
     code: str
@@ -54,6 +63,7 @@ class Finding(msgspec.Struct, frozen=True):
     span: Span | None = None
     hint: str = ""
     source_line: str = ""
+    labels: tuple[Label, ...] = ()
 
 
 class RuninkError(Exception):

@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runink.dsl.diagnostics import Findings, near_or_all
-from runink.dsl.syntax import Annotation, Argument, Items, Number, Place, Text, Value, Word
+from runink.dsl.syntax import (
+    Annotation,
+    Argument,
+    Items,
+    Number,
+    Place,
+    Text,
+    Value,
+    Word,
+    kept_places,
+)
 from runink.dsl.uris import Mistake
 from runink.dsl.vocabulary import PARAMETERS_NOT_YET, AnnotationKind
 from runink.errors import Invalid, Span
@@ -41,7 +51,7 @@ class Parameters:
         is_whole = True
         for hole in _HOLE.finditer(text.value):
             before = text.value[at : hole.start()]
-            _keep_places(places, text, at, hole.start(), size)
+            places.extend(kept_places(text, at, hole.start(), size))
             value = "${" if hole[1] is None else self._value(hole, text, findings, is_code=is_code)
             span = text.at(hole.start())
             places.append(Place(size + len(before), span.line, span.column, is_fixed=True))
@@ -49,7 +59,7 @@ class Parameters:
             size += len(before) + len(value or "")
             at = hole.end()
             is_whole = is_whole and value is not None
-        _keep_places(places, text, at, len(text.value), size)
+        places.extend(kept_places(text, at, len(text.value), size))
         pieces.append(text.value[at:])
         return Text("".join(pieces), text.span, tuple(places)) if is_whole else None
 
@@ -90,17 +100,6 @@ class Parameters:
             )
             return None
         return value
-
-
-def _keep_places(places: list[Place], text: Text, start: int, end: int, size: int) -> None:
-    """Note where the characters from `start` to `end` of the text stand; they are at `size` in the new one."""
-    span = text.at(start)
-    places.append(Place(size, span.line, span.column))
-    places.extend(
-        Place(size + place.start - start, place.line, place.column, place.is_fixed)
-        for place in text.places
-        if start < place.start < end
-    )
 
 
 class Arguments:

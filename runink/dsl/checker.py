@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from runink.dag import Prose
 from runink.dsl.arguments import Arguments, Parameters
 from runink.dsl.clauses import Clause, clause_of
 from runink.dsl.diagnostics import Findings, near
-from runink.dsl.syntax import Annotation, Document, ScenarioBlock
+from runink.dsl.syntax import Annotation, Document, Entry, ScenarioBlock, Text
 from runink.dsl.vocabulary import ANNOTATIONS, NOT_YET, Where
 from runink.errors import Invalid, Span
 from runink.names import HerdName, herd_name
@@ -46,6 +46,7 @@ class Outline:
     herd: HerdName
     scenarios: tuple[ScenarioOutline, ...]
     parameters: Parameters
+    prose: tuple[Prose, ...] = ()  # of the file, and of its rules
 
 
 def outlined(document: Document, given: Mapping[str, str], findings: Findings) -> Outline:
@@ -55,7 +56,42 @@ def outlined(document: Document, given: Mapping[str, str], findings: Findings) -
     checker.parts(document)
     scenarios = tuple(checker.scenario(block) for block in document.scenarios[:SCENARIOS_MAX])
     title = document.feature.title if document.feature is not None else ""
-    return Outline(title, herd, scenarios, checker.parameters)
+    return Outline(title, herd, scenarios, checker.parameters, _file_prose(document))
+
+
+def _file_prose(document: Document) -> tuple[Prose, ...]:
+    """Return what stands below Feature:, Background: and Rule: for people, and the rules' titles."""
+    headers = [document.feature, document.background.header if document.background else None]
+    told: list[Text] = []
+    for rule in document.rules:
+        headers += [rule.header, rule.background.header if rule.background else None]
+    for header in (one for one in headers if one is not None):
+        if header.title and header is not document.feature and header.title_text is not None:
+            told.append(header.title_text)
+        told += header.description
+    return tuple(Prose("", one.value, one.span.line) for one in told)
+
+
+def _prose(block: ScenarioBlock) -> Iterator[tuple[str, int]]:
+    """Yield every line of a scenario that is for people, with its number."""
+    for line in block.header.description:
+        yield line.value, line.span.line
+    for step in block.steps:
+        yield step.sentence, step.span.line
+        for bullet in _entries(step.bullets):
+            yield f"- {bullet.text.value}", bullet.span.line
+        for row in step.table.rows if step.table is not None else ():
+            yield f"| {' | '.join(cell.value for cell in row.cells)} |", row.span.line
+        if step.doc is not None:
+            for number, line_text in enumerate(step.doc.text.value.split("\n"), 1):
+                yield line_text, step.doc.span.line + number
+
+
+def _entries(entries: Iterable[Entry]) -> Iterator[Entry]:
+    for entry in entries:
+        if entry.is_bullet:
+            yield entry
+        yield from _entries(entry.entries)
 
 
 def named(text: str, fallback: str) -> str:
@@ -199,7 +235,7 @@ class _Checker:
             span=block.header.span,
             module=module,
             clauses=tuple(clauses),
-            prose=tuple(Prose(identity, one.text, one.span.line) for one in block.prose),
+            prose=tuple(Prose(identity, text, line) for text, line in _prose(block)),
             is_broken=block.is_broken or len(self._findings) > before,
         )
 

@@ -22,7 +22,9 @@ from runink.dsl.actions import Actions
 from runink.dsl.checker import Outline, named, outlined
 from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
+from runink.dsl.outlines import expanded
 from runink.dsl.parser import parsed
+from runink.dsl.pending import tell_pending
 from runink.dsl.project import Project
 from runink.dsl.slicing import sliced
 from runink.dsl.spooling import spooled
@@ -61,7 +63,8 @@ def compiled(source: SourceText, parameters: Mapping[str, str], project: Project
         findings.add("D005", text, None, "is it a pipeline, or data?")
         raise _invalid(source, findings)
     document = parsed(source.text.removeprefix("\ufeff"), findings)
-    outline = outlined(document, parameters, findings)
+    tell_pending(document, findings)
+    outline = outlined(expanded(document, findings), parameters, findings)
     means = Means(Actions(project, findings), Contracts(project, findings), findings)
     _check_herd(outline, project, findings)
     parts = [built(one, means) for one in outline.scenarios]
@@ -137,7 +140,7 @@ def _dag(
         slices=tuple(slices),
         assertions=tuple(one for part in parts for one in part.assertions),
         goldens=tuple(one for part in parts for one in part.goldens),
-        prose=tuple(line for part in parts for line in part.outline.prose),
+        prose=(*outline.prose, *(line for part in parts for line in part.outline.prose)),
         parameters={name: value or "" for name, value in outline.parameters.values.items()},
     )
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-from runink.errors import FINDINGS_SHOWN_MAX, Finding, Span
+from runink.errors import FINDINGS_SHOWN_MAX, Finding, Label, Span
 
 LINE_KEPT_MAX: Final = 2_000  # characters of a source line that a finding carries
 LINE_SHOWN_MAX: Final = (
@@ -43,9 +43,19 @@ class Findings:
     def span(self, line: int, column: int, length: int = 1) -> Span:
         return Span(self._file, line, column, max(length, 1))
 
-    def add(self, code: str, text: str, span: Span | None, hint: str = "") -> None:
+    def add(
+        self,
+        code: str,
+        text: str,
+        span: Span | None,
+        hint: str = "",
+        *,
+        labels: Iterable[tuple[Span, str]] = (),
+    ) -> None:
+        """Add a finding; `labels` are other places of this text that it speaks of, and what is there."""
         line = self.line(span.line) if span is not None else ""
-        self._found.append(Finding(code, text, span, hint, line))
+        others = tuple(Label(place, told, self.line(place.line)) for place, told in labels)
+        self._found.append(Finding(code, text, span, hint, line, others))
 
     def line(self, number: int) -> str:
         """Return the text of a line, without its end."""

@@ -74,7 +74,9 @@ def explained(dag: Dag) -> str:
         lines += ["", "contracts", *contracts]
     if dag.prose:
         lines += ["", "not enforced: sentences for people"]
-        lines += [f"  {one.scenario}, line {one.line}: {one.text}" for one in dag.prose]
+        lines += [
+            f"  {one.scenario or 'the file'}, line {one.line}: {one.text}" for one in dag.prose
+        ]
     return "\n".join(lines)
 
 

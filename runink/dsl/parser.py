@@ -1,66 +1,40 @@
-"""From text to a tree, with lark; every mistake becomes a finding, and what is around it is still read.
-
-Who an annotation belongs to: one that describes a scenario (`@module`) and stands directly above `Scenario:` belongs to that scenario; any
-other belongs to the scenario it stands in, or to the file if it stands before the first.
+"""From a file's text to its tree; every mistake becomes a finding, and what is around it is still read.
+Who an annotation belongs to is decided by `decorations.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from functools import cache
-from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
-from runink.dsl.diagnostics import Findings
-from runink.dsl.statements import Kind, Statement, statements
+from runink.dsl.annotations import read_annotations
+from runink.dsl.decorations import Pending, above_first, above_next
+from runink.dsl.diagnostics import Findings, near
+from runink.dsl.entries import Tree, free_text
+from runink.dsl.statements import KEYWORDS, Kind, Statement, statements
 from runink.dsl.syntax import (
+    OUTLINES,
     Annotation,
-    Argument,
+    Background,
+    Block,
     Document,
+    Examples,
     Header,
-    Items,
-    Number,
-    Place,
-    ProseLine,
+    Item,
+    RuleBlock,
     ScenarioBlock,
-    Text,
-    Value,
-    Word,
+    Step,
+    Table,
 )
-from runink.errors import Span
+from runink.dsl.tables import add_row, doc_string, row
+from runink.dsl.vocabulary import ANNOTATIONS
 
-DESCRIBES_SCENARIO: Final = frozenset({"module"})
 MISTAKES_MAX: Final = 500  # a file of more is no pipeline, and nobody reads that far
 # Control characters but for the tab, ends of lines that are none here, and marks that turn the direction of writing.
 _UNSEEN: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|\r(?!\n|\Z)"
 )
-NESTED_MAX: Final = 8  # lists within lists: nothing in the language has any
-
-_TERMINALS: Final = {
-    "LPAR": "(",
-    "RPAR": ")",
-    "LSQB": "[",
-    "RSQB": "]",
-    "COMMA": ",",
-    "EQUAL": "=",
-    "NAME": "a name",
-    "STRING": 'a text in "quotes"',
-    "NUMBER": "a number",
-    "ANNOTATION": "an @annotation",
-    "TEXT": "text",
-    "$END": "the end of the line",
-}
-
-
-@cache
-def _lark() -> Any:
-    """Build the parser when the first file is parsed: it takes longer than most files do."""
-    from lark import Lark  # noqa: PLC0415 - an agent never needs it
-
-    grammar = files("runink.dsl").joinpath("grammar.lark").read_text()
-    return Lark(grammar, parser="lalr", lexer="contextual", propagate_positions=True)
+_CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
 
 
 def parsed(text: str, findings: Findings) -> Document:
@@ -72,19 +46,24 @@ def parsed(text: str, findings: Findings) -> Document:
         if len(findings) > MISTAKES_MAX:
             assembly.document.is_broken = True
             break
+    assembly.finish()
     return assembly.document
 
 
 def _check_characters(text: str, findings: Findings) -> None:
     """Refuse what cannot be seen: a terminal would obey it, and a reviewer would read another text than we do."""
-    for number, line in enumerate(text.split("\n"), 1):
-        found = _UNSEEN.search(line.removesuffix("\r"))
-        if found is not None:
-            told = f"a character that cannot be seen (U+{ord(found[0]):04X})"
-            place = findings.span(number, found.start() + 1)
-            findings.add("D007", told, place, "take it away")
-            if len(findings) > MISTAKES_MAX:
-                return
+    line, at, told = 1, 0, 0
+    for found in _UNSEEN.finditer(text):
+        between = text.count("\n", at, found.start())
+        line, at = line + between, found.start()
+        if line == told:
+            continue
+        told = line
+        column = found.start() - text.rfind("\n", 0, found.start())
+        what = f"a character that cannot be seen (U+{ord(found[0]):04X})"
+        findings.add("D007", what, findings.span(line, column), "take it away")
+        if len(findings) > MISTAKES_MAX:
+            return
 
 
 class _Assembly:
@@ -93,244 +72,325 @@ class _Assembly:
     def __init__(self, findings: Findings) -> None:
         self.document = Document()
         self._findings = findings
-        self._pending: list[Annotation] = []  # directly above what comes next
+        self._section: Background | ScenarioBlock | None = None  # what is read; nothing: the file
+        self._is_cut = False  # a --- has ended what was read
+        self._rule: RuleBlock | None = None
+        self._header: Header | None = None  # whose description may go on
+        self._block: Block | None = None
+        self._step: Step | None = None
+        self._table: Table | None = None
+        self._examples: Examples | None = None
+        self._tree: Tree | None = None
+        self._pending: list[Pending] = []  # directly above what comes next
+        self._is_apart = True
+        self._stray: Kind | None = None  # what stands below nothing, and goes on
 
     def add(self, statement: Statement) -> None:
-        match statement.kind:
+        kind = statement.kind
+        match kind:
+            case Kind.NOTE:
+                return
+            case Kind.BLANK:
+                self._is_apart = True
+                self._stray = None
+                return
+            case Kind.ANNOTATIONS:
+                self._annotations(statement)
+            case Kind.STEP:
+                self._begin_step(statement)
+            case Kind.HEADER:
+                self._begin(statement)
+            case Kind.BLOCK:
+                self._begin_block(statement)
+            case Kind.BULLET | Kind.PAIR:
+                self._entry(statement)
+            case Kind.ROW:
+                self._row(statement)
+            case Kind.DOC:
+                self._doc(statement)
+            case Kind.CUT:
+                self._cut()
             case Kind.BROKEN:
                 self._mark_broken()
-            case Kind.BROKEN_SCENARIO:
-                self._begin(Header("Scenario", "", self._findings.span(statement.line, 1)))
-                self._mark_broken()
             case _:
-                self._add_parsed(statement)
+                self._free(statement)
+        self._is_apart = False
 
-    def _add_parsed(self, statement: Statement) -> None:
-        tree = _tree(statement, self._findings)
-        if tree is None:
-            self._mark_broken()
-            return
-        reader = _Reader(self._findings, statement.line)
-        (child,) = tree.children
-        match child.data:
-            case "annotations":
-                found = [reader.annotation(one) for one in child.children]
-                self._annotations().extend(found)
-                self._pending.extend(found)
-            case "header":
-                self._header(reader.header(child))
-            case _:
-                self._prose(reader.prose(child))
+    def finish(self) -> None:
+        self._settle()
 
-    def _annotations(self) -> list[Annotation]:
-        scenarios = self.document.scenarios
-        return scenarios[-1].annotations if scenarios else self.document.annotations
+    # Where things go.
+
+    @property
+    def _items(self) -> list[Item]:
+        return self.document.items if self._section is None else self._section.items
 
     def _mark_broken(self) -> None:
-        self._pending.clear()
-        scenarios = self.document.scenarios
-        if scenarios:
-            scenarios[-1].is_broken = True
-        else:
-            self.document.is_broken = True
+        self._settle()
+        self._leave()
+        (self._section or self.document).is_broken = True
 
-    def _header(self, header: Header) -> None:
-        if header.keyword == "Scenario":
-            self._begin(header)
-            return
+    def _leave(self) -> None:
+        """End what goes on over several lines."""
+        self._header = self._block = self._step = self._table = self._examples = self._tree = None
+        self._stray = None
+
+    def _settle(self) -> None:
+        """Give annotations to what they stand in: no header came."""
+        if self._is_cut and self._pending:
+            first = self._pending[0].annotation
+            text = f"@{first.name} stands behind --- and above no scenario"
+            hint = "put it above a header, or take --- away"
+            self._findings.add("D013", text, first.span, hint)
+            self.document.is_broken = True
+        else:
+            self._items.extend(one.annotation for one in self._pending)
         self._pending.clear()
-        if self.document.feature is not None:
-            self._findings.add(
-                "D016",
-                "a file has one Feature:",
-                header.span,
-                "put the other one into a file of its own",
+
+    def _misplaced(self, statement: Statement, what: str, hint: str) -> None:
+        """Tell a line that stands below nothing it could belong to; those of its kind right behind it are told with it."""
+        if self._stray is statement.kind:
+            return
+        span = self._findings.span(statement.line, statement.column, len(statement.word))
+        self._findings.add("D013", what, span, hint)
+        self._mark_broken()
+        self._stray = statement.kind
+
+    # Annotations.
+
+    def _annotations(self, statement: Statement) -> None:
+        found = read_annotations(statement, self._findings)
+        if found is None:
+            self._mark_broken()
+            return
+        self._leave()
+        for one in found:
+            self._pending.append(Pending(one, is_apart=self._is_apart))
+            self._is_apart = False
+
+    def _decorations(self, header: Header) -> list[Annotation]:
+        """Take the annotations above a header that belong to it; the others stay where they stand."""
+        if self._is_cut:
+            own = [one.annotation for one in self._pending]
+            self._pending.clear()
+        elif self._section is None:
+            own = above_first(self._pending)
+        else:
+            own = above_next(
+                self._pending,
+                header,
+                self._section.items,
+                self._findings,
+                is_apart=self._is_apart,
             )
-        elif self.document.scenarios:
+        self._is_cut = False
+        self._settle()
+        return own
+
+    # Headers.
+
+    def _begin(self, statement: Statement) -> None:
+        keyword = statement.word.rstrip(":")
+        title = free_text(statement, statement.column + len(statement.word), self._findings)
+        span = self._findings.span(statement.line, statement.column, len(statement.word))
+        header = Header(keyword, title.value, span, title)
+        self._leave_section(header)
+        self._header = header
+
+    def _leave_section(self, header: Header) -> None:
+        match header.keyword:
+            case "Feature":
+                self._feature(header)
+            case "Background":
+                self._background(header)
+            case "Rule":
+                mine = self._decorations(header)
+                self._leave()
+                self._rule = RuleBlock(header, mine)
+                self._section = None
+                self.document.rules.append(self._rule)
+            case "Examples" | "Scenarios":
+                self._begin_examples(header)
+            case _:
+                mine = self._decorations(header)
+                self._leave()
+                self._section = ScenarioBlock(header, mine, rule=self._rule)
+                scenarios = self.document.scenarios
+                assert isinstance(scenarios, list), "it is being read"
+                scenarios.append(self._section)
+
+    def _feature(self, header: Header) -> None:
+        self._is_cut = False
+        self._settle()
+        self._leave()
+        if self.document.feature is not None:
+            hint = "put the other one into a file of its own"
+            self._findings.add("D016", "a file has one Feature:", header.span, hint)
+        elif self.document.scenarios or self.document.background or self.document.rules:
             self._findings.add("D013", "Feature: stands above all scenarios", header.span)
         self.document.feature = self.document.feature or header
 
-    def _begin(self, header: Header) -> None:
-        """Begin a scenario with the annotations above it that describe one."""
-        mine: list[Annotation] = []
-        while self._pending and self._pending[-1].name in DESCRIBES_SCENARIO:
-            mine.insert(0, self._pending.pop())
-        owner = self._annotations()
-        del owner[len(owner) - len(mine) :]
-        self._check_above(header, mine)
-        self._pending.clear()
-        self.document.scenarios.append(ScenarioBlock(header, mine))
-
-    def _check_above(self, header: Header, mine: list[Annotation]) -> None:
-        """Refuse what looks as if it were the next scenario's, but would silently be the last one's: a block right above its header."""
-        line = mine[0].span.line if mine else header.span.line
-        block: list[Annotation] = []
-        while self._pending and self._pending[-1].span.line == line - 1:
-            block.append(self._pending.pop())
-            line -= 1
-        is_apart = not self._findings.line(line - 1).strip()
-        if is_apart and all(one.span.column == header.span.column for one in block):
-            for one in block:
-                text = f"@{one.name} stands above a scenario"
-                hint = "put it below Scenario:; or, if it is the last scenario's, leave a blank line behind it"
-                self._findings.add("D013", text, one.span, hint)
-
-    def _prose(self, line: ProseLine) -> None:
-        self._pending.clear()
-        if self.document.scenarios:
-            self.document.scenarios[-1].prose.append(line)
+    def _background(self, header: Header) -> None:
+        self._is_cut = False
+        self._settle()
+        self._leave()
+        owner = self._rule or self.document
+        made = Background(header)
+        has_scenarios = any(one.rule is self._rule for one in self.document.scenarios)
+        if owner.background is not None:
+            text = "there is a Background: already"
+            hint = "a file has one, and each Rule: may have one of its own"
+            label = (owner.background.header.span, "the first one")
+            self._findings.add("D016", text, header.span, hint, labels=[label])
+        elif has_scenarios:
+            text = "Background: stands above the scenarios that it is for"
+            self._findings.add("D013", text, header.span, "move it up")
         else:
-            self._findings.add(
-                "D013", "prose stands in a scenario", line.span, "write Scenario: above it"
+            owner.background = made
+        self._section = made
+
+    def _begin_examples(self, header: Header) -> None:
+        self._settle()
+        self._leave()
+        self._examples = Examples(header)
+        scenario = self._section
+        if not isinstance(scenario, ScenarioBlock) or scenario.header.keyword not in OUTLINES:
+            hint = "write Scenario Outline: above it, and <name> where a value goes"
+            text = f"{header.keyword}: stands below a Scenario Outline:"
+            self._findings.add("D013", text, header.span, hint)
+            (scenario or self.document).is_broken = True
+        else:
+            scenario.examples.append(self._examples)
+
+    def _cut(self) -> None:
+        self._settle()
+        self._leave()
+        self._is_cut = True
+
+    # What stands in a scenario.
+
+    def _begin_step(self, statement: Statement) -> None:
+        self._settle()
+        self._leave()
+        text = free_text(statement, statement.column + len(statement.word), self._findings)
+        span = self._findings.span(statement.line, statement.column, len(statement.word))
+        if not text.value:
+            hint = f"write {statement.word} and a sentence"
+            self._findings.add("D002", f"{statement.word} says nothing", span, hint)
+            self._mark_broken()
+            return
+        if self._is_cut or self._section is None:
+            hint = "write Scenario: above it"
+            self._findings.add("D013", "prose stands in a scenario", span, hint)
+            return
+        self._step = Step(statement.word, text, span)
+        self._section.items.append(self._step)
+
+    def _begin_block(self, statement: Statement) -> None:
+        self._settle()
+        self._leave()
+        span = self._findings.span(statement.line, statement.column, len(statement.word))
+        self._block = Block(statement.word.rstrip(":"), span)
+        self._tree = Tree(self._block.entries, self._findings)
+        behind = free_text(statement, statement.column + len(statement.word), self._findings)
+        if behind.value:
+            hint = f"write the lines of {statement.word} below it"
+            text = f"nothing stands behind {statement.word}"
+            self._findings.add("D002", text, behind.span, hint)
+            (self._section or self.document).is_broken = True
+        if self._is_cut:
+            self._findings.add("D013", f"{statement.word} stands behind ---", span, "move it above")
+            return
+        self._items.append(self._block)
+
+    def _entry(self, statement: Statement) -> None:
+        is_bullet = statement.kind is Kind.BULLET
+        if self._header is not None and (is_bullet or not self._is_misspelt(statement)):
+            self._describe(statement)
+        elif self._block is None and not (is_bullet and self._step is not None):
+            self._below_nothing(statement)
+        else:
+            if self._tree is None:
+                assert self._step is not None, "else it were stray"
+                self._tree = Tree(self._step.bullets, self._findings)
+            if not self._tree.add(statement):
+                (self._section or self.document).is_broken = True
+
+    def _below_nothing(self, statement: Statement) -> None:
+        if statement.kind is Kind.PAIR:
+            self._unknown(statement)
+        else:
+            self._misplaced(
+                statement,
+                "a bullet stands below a step or in a block",
+                "write Given, When or Then above it, or a block like Assertions:",
             )
 
+    def _row(self, statement: Statement) -> None:
+        owner = self._examples or self._step
+        if owner is None:
+            self._misplaced(
+                statement,
+                "a table stands below a step or below Examples:",
+                "write a step above it",
+            )
+            return
+        found = row(statement, self._findings)
+        self._header = None
+        if found is None:
+            (self._section or self.document).is_broken = True
+            return
+        if self._table is None:
+            if owner.table is not None:
+                self._findings.add("D016", "one table stands here already", found.span)
+                return
+            self._table = owner.table = Table([], found.span)
+        if not add_row(self._table, found, self._findings):
+            (self._section or self.document).is_broken = True
 
-class _Reader:
-    """Makes nodes of lark's trees; `line` is where the statement begins in the file."""
+    def _doc(self, statement: Statement) -> None:
+        if self._step is None:
+            self._misplaced(
+                statement, "a doc string stands below a step", "write Given, When or Then above it"
+            )
+            return
+        found = doc_string(statement, self._findings)
+        if self._step.doc is not None:
+            self._findings.add("D016", "one doc string stands here already", found.span)
+        self._step.doc = self._step.doc or found
+        self._table = None
 
-    def __init__(self, findings: Findings, line: int) -> None:
-        self._findings = findings
-        self._line = line
+    # Free text.
 
-    def _span(self, token: Any) -> Span:
-        length = len(token.split("\n", 1)[0])
-        return self._findings.span(self._line + token.line - 1, token.column, length)
+    def _free(self, statement: Statement) -> None:
+        call = _CALL.match(statement.text.strip())
+        is_annotation = call is not None and call[1] in ANNOTATIONS
+        if self._header is not None and not is_annotation:
+            self._describe(statement)
+        else:
+            self._unknown(statement)
 
-    def header(self, tree: Any) -> Header:
-        keyword, *title = tree.children
-        text = str(title[0]).strip() if title else ""
-        return Header(str(keyword).rstrip(":"), text, self._span(keyword))
+    def _describe(self, statement: Statement) -> None:
+        assert self._header is not None, "the caller has looked"
+        self._header.description.append(free_text(statement, 1, self._findings))
 
-    def prose(self, tree: Any) -> ProseLine:
-        keyword, text = tree.children
-        return ProseLine(f"{keyword} {text.strip()}", self._span(keyword))
+    def _is_misspelt(self, statement: Statement) -> bool:
+        return bool(near(statement.word, [one for one in KEYWORDS if one.endswith(":")]))
 
-    def annotation(self, tree: Any) -> Annotation:
-        name, *arguments = tree.children
-        return Annotation(
-            str(name)[1:], tuple(self._argument(one) for one in arguments), self._span(name)
+    def _unknown(self, statement: Statement) -> None:
+        bare = statement.text.strip()
+        word = re.match(r"[^\s(:]+:?", bare)
+        said = word[0] if word else bare[:1]
+        span = self._findings.span(statement.line, statement.column, len(said))
+        self._findings.add("D001", f"a line cannot begin with {said}", span, self._hint(said, bare))
+        self._mark_broken()
+
+    def _hint(self, said: str, line: str) -> str:
+        if re.match(r"[a-z]+\(", line):
+            return f"an annotation begins with @: @{said}"
+        if self._block is not None:
+            return f"a line of {self._block.keyword}: is `- text` or `key: value`"
+        return (
+            near(said, KEYWORDS)
+            or "a line is an annotation (@…), a header, Given/When/Then, or a note that begins with #"
         )
-
-    def _argument(self, tree: Any) -> Argument:
-        *name, value = tree.children
-        found = self._value(value)
-        if not name:
-            return Argument("", found, found.span)
-        return Argument(str(name[0]), found, self._span(name[0]), is_clause=tree.data == "clause")
-
-    def _value(self, node: Any) -> Value:
-        if not hasattr(node, "type"):
-            return self._items(node)
-        match node.type:
-            case "STRING" | "LONG_STRING":
-                return self._text(node)
-            case "NAME":
-                return Word(str(node), self._span(node))
-            case _:
-                return Number(str(node), self._span(node))
-
-    def _items(self, tree: Any) -> Items:
-        span = self._findings.span(self._line + tree.meta.line - 1, tree.meta.column)
-        return Items(tuple(self._value(child) for child in tree.children), span)
-
-    def _text(self, token: Any) -> Text:
-        line = self._line + token.line - 1
-        if token.type == "LONG_STRING":
-            return _long_text(str(token)[3:-3], line, token.column + 3, self._span(token))
-        return _short_text(str(token)[1:-1], line, token.column + 1, self._span(token))
-
-
-_ESCAPE: Final = re.compile(r"\\(.)")
-_ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
-
-
-def _short_text(raw: str, line: int, column: int, span: Span) -> Text:
-    r"""Resolve \" \\ \n \t; any other backslash stands for itself, so that SQL and patterns need no second one."""
-    value: list[str] = []
-    places = [Place(0, line, column)]
-    size = at = 0
-    for match in _ESCAPE.finditer(raw):
-        piece = raw[at : match.start()] + _ESCAPES.get(match[1], match[0])
-        value.append(piece)
-        size += len(piece)
-        at = match.end()
-        places.append(Place(size, line, column + at))
-    value.append(raw[at:])
-    return Text("".join(value), span, tuple(places))
-
-
-def _long_text(raw: str, line: int, column: int, span: Span) -> Text:
-    places = [Place(0, line, column)]
-    at = 0
-    for number, part in enumerate(raw.split("\n")[:-1], 1):
-        at += len(part) + 1
-        places.append(Place(at, line + number, 1))
-    return Text(raw, span, tuple(places))
-
-
-# Mistakes within a statement.
-
-
-def _tree(statement: Statement, findings: Findings) -> Any:
-    from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - see _lark
-
-    if _too_deep(statement.text):
-        findings.add("D002", "lists within lists", findings.span(statement.line, 1))
-        return None
-    try:
-        return _lark().parse(statement.text)
-    except UnexpectedInput as error:
-        _tell(error, statement, findings)
-        return None
-
-
-def _too_deep(text: str) -> bool:
-    """Say whether brackets are nested deeper than anything in the language, before lark's tree is walked by recursion."""
-    depth = deepest = 0
-    for char in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
-        depth += (char in "([") - (char in ")]")
-        deepest = max(deepest, depth)
-    return deepest > NESTED_MAX
-
-
-def _tell(error: Any, statement: Statement, findings: Findings) -> None:
-    lines = statement.text.split("\n")
-    token = getattr(error, "token", None)
-    expected = sorted(getattr(error, "expected", None) or getattr(error, "allowed", None) or ())
-    if token is not None and token.type == "$END":
-        last = next(at for at in range(len(lines) - 1, -1, -1) if lines[at].strip())
-        line, column, said = statement.line + last, len(lines[last].rstrip()) + 1, ""
-    else:
-        line, column = statement.line + error.line - 1, error.column
-        said = str(token) if token is not None else lines[error.line - 1][error.column - 1]
-    shown = said.split("\n", 1)[0]
-    what = f"{shown[:40]} does not belong here" if said else "the line ends too early"
-    findings.add(
-        "D002", what, findings.span(line, column, len(shown)), _expectation(said, expected)
-    )
-
-
-def _expectation(said: str, expected: Iterable[str]) -> str:
-    names = set(expected)
-    for fits, hint in _SPECIAL:
-        if fits(said, names):
-            return hint
-    listed = [told for name, told in _TERMINALS.items() if name in names]
-    if not listed:
-        return ""
-    return f"expected {' or '.join((', '.join(listed[:-1]), listed[-1]) if len(listed) > 1 else listed)}"
-
-
-_SPECIAL: Final[tuple[tuple[Callable[[str, set[str]], bool], str], ...]] = (
-    (lambda said, _: said.startswith("'"), 'text stands in double quotes: "…"'),
-    (
-        lambda said, _: said[:1] in {":", "/", "*", "$", "{", "."},
-        'text stands in quotes: "csv://data/x.csv"',
-    ),
-    (lambda said, _: said.startswith("@"), "an annotation cannot stand within another one"),
-    (
-        lambda said, names: "COMMA" in names and said[:1] not in {"", ")", "]", "="},
-        "put a comma between arguments",
-    ),
-    (lambda said, _: said in {")", "]"}, "there is one bracket too many, or nothing before it"),
-)

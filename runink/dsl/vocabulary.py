@@ -164,3 +164,9 @@ PARAMETERS_NOT_YET: Final = {
     ("step", "each"): "the function says it itself: @step(each=…) in its file",
     ("sink", "when"): 'write it without =: when "…"',
 }
+
+# What stands above a header describes it, whatever scenario is above that.
+DESCRIBES_SCENARIO: Final = frozenset({"module"})
+OF_THE_FILE: Final = frozenset(
+    {*(name for name, kind in ANNOTATIONS.items() if kind.where is Where.FILE), "feature"}
+)

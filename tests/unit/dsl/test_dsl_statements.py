@@ -78,7 +78,7 @@ def test_a_note_mark_within_a_text_or_without_a_blank_is_none() -> None:
     document, told = read("Scenario: 7 # 8 // 9\nGiven a # b")
     assert not told
     assert document.scenarios[0].header.title == "7 # 8 // 9"
-    assert document.scenarios[0].prose[0].text == "Given a # b"
+    assert document.scenarios[0].steps[0].sentence == "Given a # b"
 
 
 def test_several_annotations_stand_on_a_line() -> None:
