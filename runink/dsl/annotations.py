@@ -86,8 +86,7 @@ def thoroughly(statement: Statement, findings: Findings) -> list[Annotation] | N
         _tell(error, statement, findings)
         return None
     reader = TreeReader(findings, statement.line)
-    found = [reader.annotation(one) for one in tree.children]
-    return None if reader.is_wrong else found
+    return [reader.annotation(one) for one in tree.children]
 
 
 class Brackets:
@@ -252,7 +251,6 @@ class TreeReader:
     """Makes nodes of lark's trees; `line` is where the text begins in the file."""
 
     def __init__(self, findings: Findings, line: int) -> None:
-        self.is_wrong = False
         self._findings = findings
         self._line = line
 
@@ -279,7 +277,6 @@ class TreeReader:
             return Argument(str(name), self._value(tree.children[1]), span, is_clause=True)
         if len(tree.children) > 2:
             return Argument(str(name), self._value(tree.children[2]), span)
-        self.is_wrong = True
         hint = f'write one behind the {tree.children[1]}, as in {name}="…", or leave {name} away'
         self._findings.add("D017", f"{name} has no value", span, hint)
         return Argument(str(name), Absent(span), span)

@@ -12,6 +12,7 @@ from typing import Final
 
 from runink.dsl.diagnostics import Findings, near_or_all
 from runink.dsl.syntax import (
+    Absent,
     Annotation,
     Argument,
     Items,
@@ -23,7 +24,7 @@ from runink.dsl.syntax import (
     kept_places,
 )
 from runink.dsl.uris import Mistake
-from runink.dsl.vocabulary import PARAMETERS_NOT_YET, AnnotationKind
+from runink.dsl.vocabulary import CLAUSES_LATER, PARAMETERS_NOT_YET, AnnotationKind
 from runink.errors import Invalid, Span
 
 _HOLE: Final = re.compile(r"\$\$\{|\$\{([^}\"]*)(\}?)")
@@ -115,42 +116,90 @@ class Arguments:
         self.annotation = annotation
         self.kind = kind
         self.is_usable = True
+        self.inner: list[Annotation] = []  # annotations within this one, of those it may hold
         self._findings = findings
         self._parameters = parameters
         self._given: dict[str, Argument] = {}
+        self._empty: set[str] = set()  # named, and without a value: told when it was read
         for argument in annotation.arguments:
             self._bind(argument)
-        if kind.one_of and not any(name in self._given for name in kind.one_of):
+        if kind.one_of and not any(
+            name in self._given or name in self._empty for name in kind.one_of
+        ):
             self._lacking()
 
     # Binding.
 
     def _bind(self, argument: Argument) -> None:
-        name = argument.name or self.kind.first
-        told = f"@{self.annotation.name}"
-        if argument.is_clause:
-            if name not in self.kind.clauses:
-                self._unfit(argument, f"{told} takes no {name}", "D011")
-                return
-        elif not argument.name:
-            if not name or name in self._given:
-                self._unfit(
-                    argument, f"{told} takes one unnamed value at most", "D011", self._all()
-                )
-                return
-        elif (later := PARAMETERS_NOT_YET.get((self.annotation.name, name))) is not None:
-            self._unfit(argument, f"{told} has no {name}", "D011", later)
+        if isinstance(argument.value, Annotation):
+            self._bind_inner(argument, argument.value)
             return
-        elif name not in self.kind.parameters:
-            hint = near_or_all(name, self.kind.parameters)
-            self._unfit(argument, f"{told} has no parameter {name}", "D011", hint)
+        name = argument.name or self.kind.first
+        if not self._is_known(argument, name):
             return
         if name in self._given:
             self._unfit(argument, f"{name} is given twice", "D016")
+        elif isinstance(argument.value, Absent):
+            self.is_usable = False
+            self._empty.add(name)
+        else:
+            self._given[name] = argument
+
+    def _bind_inner(self, argument: Argument, inner: Annotation) -> None:
+        if inner.name in self.kind.inner:
+            self.inner.append(inner)
             return
-        self._given[name] = argument
+        held = ", ".join(f"@{one}" for one in self.kind.inner)
+        hint = f"it may hold {held}" if held else "put it on a line of its own"
+        self._unfit(argument, f"{self._told} holds no @{inner.name}", "D011", hint)
+
+    @property
+    def _told(self) -> str:
+        return f"@{self.annotation.name}"
+
+    def _is_known(self, argument: Argument, name: str) -> bool:
+        """Say whether the annotation has such a parameter or clause, and tell it if not."""
+        pair = (self.annotation.name, name)
+        if argument.is_clause:
+            if pair in CLAUSES_LATER:
+                self._bind_later(argument)
+                return False
+            if name not in self.kind.clauses:
+                self._unfit(argument, f"{self._told} takes no {name}", "D011")
+                return False
+        elif not argument.name:
+            if not name or name in self._given:
+                hint = self._all()
+                self._unfit(
+                    argument,
+                    f"{self._told} takes {'one' if name else 'no'} unnamed value{' at most' if name else ''}",
+                    "D011",
+                    hint,
+                )
+                return False
+        elif (later := PARAMETERS_NOT_YET.get(pair)) is not None:
+            self._unfit(argument, f"{self._told} has no {name}", "D011", later)
+            return False
+        elif name not in self.kind.parameters and not self.kind.is_open:
+            hint = near_or_all(name, self.kind.parameters)
+            self._unfit(argument, f"{self._told} has no parameter {name}", "D011", hint)
+            return False
+        return True
+
+    def _bind_later(self, argument: Argument) -> None:
+        """Check the text of a clause whose part is not there yet, and tell that."""
+        pattern, example, hint = CLAUSES_LATER[self.annotation.name, argument.name]
+        text = argument.value
+        assert isinstance(text, Text), "a clause is a text"
+        if re.fullmatch(pattern, text.value) is None:
+            self._unfit(argument, f"{argument.name} must be as in {example}")
+        else:
+            told = f"{argument.name} is not there yet"
+            self._unfit(argument, told, "D012", hint)
 
     def _all(self) -> str:
+        if not self.kind.parameters:
+            return f"as in {self.kind.example}"
         return f"its parameters are {', '.join(self.kind.parameters)}"
 
     def _lacking(self) -> None:
@@ -180,6 +229,11 @@ class Arguments:
         self._findings.add(mistake.code, mistake.text, span, mistake.hint)
 
     # Reading.
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Which parameters and clauses are given."""
+        return tuple(self._given)
 
     def has(self, name: str) -> bool:
         return name in self._given

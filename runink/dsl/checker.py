@@ -19,8 +19,9 @@ from runink.dag import Prose
 from runink.dsl.arguments import Arguments, Parameters
 from runink.dsl.clauses import Clause, clause_of
 from runink.dsl.diagnostics import Findings, near
+from runink.dsl.later import tell_inner, tell_later
 from runink.dsl.syntax import Annotation, Document, Entry, ScenarioBlock, Text
-from runink.dsl.vocabulary import ANNOTATIONS, NOT_YET, Where
+from runink.dsl.vocabulary import ANNOTATIONS, ELSEWHERE, Where
 from runink.errors import Invalid, Span
 from runink.names import HerdName, herd_name
 
@@ -223,6 +224,7 @@ class _Checker:
                 continue
             seen[annotation.name] = annotation
             arguments = Arguments(annotation, kind, self._findings, self.parameters)
+            tell_inner(arguments, self.parameters, self._findings)
             if annotation.name == "module":
                 module = self._module(arguments)
             elif (clause := clause_of(arguments)) is not None:
@@ -244,17 +246,19 @@ class _Checker:
         return {name: text.value for name, text in found.items() if text is not None and text.value}
 
     def _is_known(self, annotation: Annotation, *places: Where) -> bool:
-        """Say whether there is such an annotation and it stands where it may."""
+        """Say whether there is such an annotation, its part is there, and it stands where it may."""
         name, span = annotation.name, annotation.span
         kind = ANNOTATIONS.get(name)
-        if kind is not None and kind.where in places:
-            return True
-        if kind is not None:
+        if kind is not None and kind.where not in {*places, Where.ANYWHERE}:
             self._findings.add(
                 "D013", f"@{name} stands {kind.where.value}", span, f"as in {kind.example}"
             )
-        elif name in NOT_YET:
-            self._findings.add("D012", f"@{name} is not there yet", span, NOT_YET[name])
+        elif kind is not None:
+            if kind.later:
+                tell_later(annotation, kind, self.parameters, self._findings)
+            return not kind.later
+        elif name in ELSEWHERE:
+            self._findings.add("D010", f"there is no annotation @{name}", span, ELSEWHERE[name])
         else:
             hint = near(name, ANNOTATIONS, prefix="@") or "there are " + ", ".join(
                 f"@{one}" for one in ANNOTATIONS

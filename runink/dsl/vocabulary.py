@@ -1,11 +1,13 @@
 """The annotations: what there is, where it stands, what it takes; and what is not there yet.
 
-This table is what `arguments.py` binds by, what did-you-mean looks through, and what `docs/reference/dsl.md` is tested against.
+An annotation, parameter, clause or inner annotation whose part is not built is known all the same: it is checked (`later.py`), and then told as
+not there yet, so that a file that waits for it is right on the day it comes.  This table is what `arguments.py` binds by, what did-you-mean looks through, and what `docs/reference/dsl.md` is tested against.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -14,11 +16,27 @@ class Where(Enum):
     FILE = "above Feature:"
     SCENARIO = "above or below Scenario:"
     BODY = "in a scenario"
+    ANYWHERE = "above Feature: or in a scenario"
+
+
+class Type(Enum):
+    """What the value of a parameter is; said of those that `later.py` checks."""
+
+    TEXT = "text"
+    TEXTS = "a list of texts"
+    NAME = "a name"
+    FLAG = "true or false"
+    COUNT = "a whole number"
+    DURATION = "a duration"
+    CRON = "five fields of cron"
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationKind:
-    """One annotation. `first` is the parameter that needs no name; `one_of` are those of which one must be there."""
+    """One annotation. `first` is the parameter that needs no name; `one_of` are those of which one must be there.
+
+    `types` are those of parameters that nothing else reads: an annotation that is read says itself what its values are.
+    """
 
     name: str
     where: Where
@@ -26,8 +44,12 @@ class AnnotationKind:
     first: str = ""
     one_of: tuple[str, ...] = ()
     clauses: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()  # annotations that may stand within it
+    types: Mapping[str, Type] = field(default_factory=dict)
+    is_open: bool = False  # takes whatever is named
     is_single: bool = False  # once in a file or scenario
     example: str = ""
+    later: str = ""  # its part is not there yet: what to do until then
 
 
 def _table(*kinds: AnnotationKind) -> dict[str, AnnotationKind]:
@@ -65,6 +87,7 @@ ANNOTATIONS: Final = _table(
         ("uri", "as", "nulls", "delimiter", "isolate"),
         "uri",
         ("uri",),
+        inner=("window", "meta"),
         example='@source("csv://data/x.csv")',
     ),
     AnnotationKind(
@@ -81,6 +104,7 @@ ANNOTATIONS: Final = _table(
         ("name", "file", "sql", "run", "format", "as", "from", "isolate"),
         "name",
         ("name", "sql", "run"),
+        inner=("meta",),
         example='@step("name")',
     ),
     AnnotationKind(
@@ -90,6 +114,7 @@ ANNOTATIONS: Final = _table(
         "uri",
         ("uri",),
         clauses=("when",),
+        inner=("meta",),
         example='@sink("parquet://out/x.parquet")',
     ),
     AnnotationKind(
@@ -128,26 +153,121 @@ ANNOTATIONS: Final = _table(
         ("path",),
         example='@golden("golden/x.csv", key=["id"])',
     ),
+    # Those whose part is not there yet.
+    AnnotationKind(
+        "feature",
+        Where.FILE,
+        ("name", "herd"),
+        "name",
+        ("name", "herd"),
+        types={"name": Type.TEXT, "herd": Type.TEXT},
+        is_single=True,
+        example='@feature(name="On time", herd="analytics")',
+        later='write Feature: and a title, and @herd("…") above it',
+    ),
+    AnnotationKind(
+        "meta",
+        Where.ANYWHERE,
+        (),
+        is_open=True,
+        example='@meta(region="us", vendor="x")',
+        later="leave it away",
+    ),
+    AnnotationKind(
+        "auto",
+        Where.BODY,
+        ("prompt",),
+        "prompt",
+        ("prompt",),
+        types={"prompt": Type.TEXT},
+        example='@auto("summarise what users do")',
+        later="write the description yourself",
+    ),
+    AnnotationKind(
+        "checkpoint",
+        Where.BODY,
+        ("every",),
+        "every",
+        types={"every": Type.DURATION},
+        example="@checkpoint(every=5m)",
+        later="write a @sink and read it in the next scenario: that is a checkpoint",
+    ),
+    AnnotationKind(
+        "emits",
+        Where.BODY,
+        ("event",),
+        "event",
+        ("event",),
+        types={"event": Type.NAME},
+        example='@emits("alerts/late")',
+        later="look at the run's end: runi run -o json",
+    ),
+    AnnotationKind(
+        "retry",
+        Where.ANYWHERE,
+        ("times", "delay", "delay_max"),
+        "times",
+        ("times",),
+        types={"times": Type.COUNT, "delay": Type.DURATION, "delay_max": Type.DURATION},
+        example="@retry(3, delay=10s)",
+        later="slices that are lost are retried by themselves",
+    ),
+    AnnotationKind(
+        "schedule",
+        Where.ANYWHERE,
+        ("cron", "every", "timezone"),
+        "cron",
+        ("cron", "every"),
+        types={"cron": Type.CRON, "every": Type.DURATION, "timezone": Type.NAME},
+        is_single=True,
+        example='@schedule("0 1 * * *", timezone="Europe/Berlin")',
+        later="call runi run from cron or a systemd timer",
+    ),
+    AnnotationKind(
+        "timeout",
+        Where.ANYWHERE,
+        ("after",),
+        "after",
+        ("after",),
+        types={"after": Type.DURATION},
+        example="@timeout(30m)",
+        later="runi run --timeout ends slices that take too long",
+    ),
+    AnnotationKind(
+        "trigger",
+        Where.ANYWHERE,
+        ("uri", "pipeline"),
+        "uri",
+        ("uri", "pipeline"),
+        types={"uri": Type.TEXT, "pipeline": Type.NAME},
+        example='@trigger("csv://in/*.csv")',
+        later="call runi run from what happens",
+    ),
+    AnnotationKind(
+        "window",
+        Where.BODY,
+        ("size", "sliding", "every", "session"),
+        "size",
+        ("size", "sliding", "session"),
+        types=dict.fromkeys(("size", "sliding", "every", "session"), Type.DURATION),
+        example="@window(sliding=10m, every=2m)",
+        later="group by time in a SQL step",
+    ),
 )
 
-# Annotations that people of this field expect, and what to do until they are built.
-NOT_YET: Final = {
-    "auto": "write the description yourself",
-    "checkpoint": "write a @sink and read it in the next scenario: that is a checkpoint",
-    "emits": "look at the run's end: runi run -o json",
-    "feature": 'write Feature: and a title, and @herd("…") above it',
+# Annotations of other tools, and what to do here.
+ELSEWHERE: Final = {
     "lineage": "lineage is recorded by itself: runi lineage",
-    "meta": "leave it away",
     "partition": "write one @sink … when for each part",
     "quality": 'write @assert("…"), or rules in the contract',
-    "retry": "slices that are lost are retried by themselves",
-    "schedule": "call runi run from cron or a systemd timer",
     "secret": "credentials of object stores come from the agent's environment",
     "slo": 'write @assert("…")',
     "tag": "leave it away",
-    "timeout": "runi run --timeout ends slices that take too long",
-    "trigger": "call runi run from what happens",
-    "window": "group by time in a SQL step",
+}
+
+# Clauses whose part is not there yet: (annotation, clause), what its text looks like, and what to do until then.
+CLAUSES_LATER: Final = {
+    ("sink", "with"): (r"role=[A-Za-z_][\w-]*", 'with "role=ops"', "write one @sink for each role"),
 }
 
 # Parameters that are in use elsewhere, and what to do until they are built: (annotation, parameter).
@@ -160,13 +280,14 @@ PARAMETERS_NOT_YET: Final = {
     ("source", "type"): 'write the format as the URI\'s scheme: "csv://…"',
     ("source", "contract"): "write @contract(…) below it",
     ("step", "after"): "write from=NAME, with as=NAME on the step that it reads",
+    ("step", "domain"): "leave it away",
     ("step", "id"): "write as=NAME",
     ("step", "each"): "the function says it itself: @step(each=…) in its file",
     ("sink", "when"): 'write it without =: when "…"',
 }
 
 # What stands above a header describes it, whatever scenario is above that.
-DESCRIBES_SCENARIO: Final = frozenset({"module"})
+DESCRIBES_SCENARIO: Final = frozenset({"module", "schedule", "trigger"})
 OF_THE_FILE: Final = frozenset(
-    {*(name for name, kind in ANNOTATIONS.items() if kind.where is Where.FILE), "feature"}
+    name for name, kind in ANNOTATIONS.items() if kind.where is Where.FILE
 )

@@ -1,0 +1,135 @@
+"""Annotations whose part is not there yet: their arguments are checked, and then they are told, for none is ever accepted and ignored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from runink.dsl.arguments import Arguments, Parameters
+from runink.dsl.diagnostics import Findings
+from runink.dsl.syntax import Annotation
+from runink.dsl.vocabulary import ANNOTATIONS, AnnotationKind, Type
+from runink.quantities import parse_duration
+
+COUNT_MAX: Final = 1_000  # of whole numbers: more tries than this is a slip
+
+_NAME: Final = re.compile(r"[A-Za-z_][\w./+-]*")
+_COUNT: Final = re.compile(r"\d{1,9}")
+_MONTHS: Final = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
+_DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+# The fields of a line of cron: what it is, its least and its greatest number, and names that stand for numbers.
+_FIELDS: Final[tuple[tuple[str, int, int, tuple[str, ...]], ...]] = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day", 1, 31, ()),
+    ("month", 1, 12, _MONTHS),
+    ("weekday", 0, 7, _DAYS),
+)
+
+
+def tell_later(
+    annotation: Annotation, kind: AnnotationKind, parameters: Parameters, findings: Findings
+) -> None:
+    """Check an annotation whose part is not there yet, and tell that it is not."""
+    arguments = Arguments(annotation, kind, findings, parameters)
+    for name in arguments.names:
+        _CHECKS[kind.types.get(name, Type.TEXTS)](arguments, name)
+    if annotation.name == "window" and arguments.is_usable:
+        _check_window(arguments)
+    tell_inner(arguments, parameters, findings)
+    findings.add("D012", f"@{annotation.name} is not there yet", annotation.span, kind.later)
+
+
+def tell_inner(arguments: Arguments, parameters: Parameters, findings: Findings) -> None:
+    """Tell the annotations within another one whose part is not there yet."""
+    for inner in arguments.inner:
+        kind = ANNOTATIONS[inner.name]
+        if kind.later:
+            tell_later(inner, kind, parameters, findings)
+            arguments.is_usable = False
+
+
+def _check_window(arguments: Arguments) -> None:
+    shapes = [name for name in arguments.names if name != "every"]
+    if len(shapes) > 1:
+        arguments.unfit(
+            shapes[1], f"a window has a {shapes[0]} or a {shapes[1]}, not both", code="D016"
+        )
+    elif arguments.has("every") != arguments.has("sliding"):
+        lacking, there = ("every", "sliding") if arguments.has("sliding") else ("sliding", "every")
+        arguments.unfit(
+            there, f"{there} goes with {lacking}", "as in @window(sliding=10m, every=2m)", "D014"
+        )
+
+
+def _check_name(arguments: Arguments, name: str) -> None:
+    text = arguments.text(name)
+    if text is not None and _NAME.fullmatch(text.value) is None:
+        arguments.unfit(
+            name, f"{text.value!r} is no name", "letters, digits, . / - and _, the first a letter"
+        )
+
+
+def _check_count(arguments: Arguments, name: str) -> None:
+    text = arguments.text(name)
+    if text is None:
+        return
+    if _COUNT.fullmatch(text.value) is None or int(text.value) > COUNT_MAX:
+        arguments.unfit(name, f"{name} must be a whole number, 0 to {COUNT_MAX:,}")
+
+
+def _check_duration(arguments: Arguments, name: str) -> None:
+    arguments.quantity(name, parse_duration)
+
+
+def _check_cron(arguments: Arguments, name: str) -> None:
+    text = arguments.text(name)
+    if text is None:
+        return
+    told = text.value.split()
+    if len(told) != len(_FIELDS):
+        hint = "minute, hour, day, month, weekday, as in 0 1 * * *"
+        arguments.unfit(name, f"{name} has {len(told)} fields, and needs {len(_FIELDS)}", hint)
+        return
+    for part, (what, least, most, names) in zip(told, _FIELDS, strict=True):
+        if not all(_is_cron(one, least, most, names) for one in part.lower().split(",")):
+            hint = f"a {what} is {least} to {most}, *, a range like {least}-{most}, or a list of these; */5 is every fifth"
+            arguments.unfit(name, f"{part} is no {what}", hint)
+
+
+def _is_cron(part: str, least: int, most: int, names: tuple[str, ...]) -> bool:
+    span, _, step = part.partition("/")
+    if step and not (_COUNT.fullmatch(step) and 1 <= int(step) <= most):
+        return False
+    if span == "*":
+        return "/" not in part or bool(step)
+    ends = [
+        names.index(end) + least if end in names else int(end) if _COUNT.fullmatch(end) else -1
+        for end in span.split("-")
+    ]
+    return len(ends) <= 2 and all(least <= end <= most for end in ends) and ends == sorted(ends)
+
+
+_CHECKS: Final[dict[Type, Callable[[Arguments, str], object]]] = {
+    Type.TEXT: Arguments.text,
+    Type.TEXTS: Arguments.texts,
+    Type.NAME: _check_name,
+    Type.FLAG: Arguments.flag,
+    Type.COUNT: _check_count,
+    Type.DURATION: _check_duration,
+    Type.CRON: _check_cron,
+}
