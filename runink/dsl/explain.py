@@ -31,7 +31,7 @@ from runink.dag import (
     Step,
 )
 from runink.dsl.uris import STANDARD
-from runink.expressions import Binary, Expression, Items, Literal, Name, Not, Scalar
+from runink.expressions import said
 from runink.jobs import Seat, Transport, transport_between
 from runink.networks import Network
 
@@ -205,39 +205,6 @@ def _contracts(dag: Dag) -> Iterable[str]:
         personal = [field.name for field in spec.fields if field.pii]
         told = f", personal data: {', '.join(personal)}" if personal else ""
         yield f"  {spec.name} {spec.version} {spec.hash[:12]} ({spec.where}): {len(spec.fields)} fields{key}{told}"
-
-
-def said(expression: Expression) -> str:
-    """Return an expression as text that means the same."""
-    match expression:
-        case Name(name):
-            return name
-        case Literal(value):
-            return _literal(value)
-        case Items(values):
-            return f"[{', '.join(map(_literal, values))}]"
-        case Not(operand):
-            return f"!{_operand(operand)}"
-        case Binary(operator, left, right):
-            return f"{_operand(left)} {operator.value} {_operand(right)}"
-
-
-def _operand(expression: Expression) -> str:
-    told = said(expression)
-    return f"({told})" if isinstance(expression, Binary) else told
-
-
-def _literal(value: Scalar) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-            return f"'{escaped}'"
-        case _:
-            return repr(value)
 
 
 # Pictures.

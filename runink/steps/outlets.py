@@ -11,12 +11,12 @@ from contextlib import closing
 from typing import Protocol
 
 from runink.dag import Sink
+from runink.expressions.batches import kept
 from runink.jobs import Prepared
 from runink.pipes.batch import Batch
 from runink.steps.channels import Inbox
 from runink.steps.counters import Counter, EdgeCounter, Watch
 from runink.steps.doors import PipeWriter, SinkWriter
-from runink.steps.filters import kept
 
 
 class Outlet(Protocol):
