@@ -6,6 +6,7 @@
     [masking]    default, fields                             checked; nothing enforces it yet
     [network]    internet, allow                             what steps with network="egress" reach
     [isolation]  allow_missing, require                      what slices may do without on nodes that have not got it, and what they may not
+    [contracts]  compatibility, breaking_majors              which new version of a contract is taken by `runi contract publish`
 
 A key that is not in this table is a mistake, so that a misspelt quota is not silently no quota.
 """
@@ -20,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from runink.capabilities import CLOSING_OFF, IsolationPolicy
+from runink.contracts.compatibility import ContractPolicy, Mode
 from runink.errors import Finding, Invalid, Span
 from runink.names import HerdName, herd_name
 from runink.networks import NetworkPolicy, allowed, policy_of
@@ -43,16 +45,18 @@ class HerdFile(msgspec.Struct, frozen=True):
     network: NetworkPolicy = NetworkPolicy()
     isolation: IsolationPolicy = IsolationPolicy()
     unenforced: tuple[str, ...] = ()
+    contracts: ContractPolicy = ContractPolicy()
 
 
 _KEYS: Final = {
-    "": ("herd", "quotas", "roles", "masking", "network", "isolation"),
+    "": ("herd", "quotas", "roles", "masking", "network", "isolation", "contracts"),
     "herd": ("id", "domain", "description"),
     "quotas": ("cpu", "memory", "slices", "runs"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
     "network": ("internet", "allow"),
     "isolation": ("allow_missing", "require"),
+    "contracts": ("compatibility", "breaking_majors"),
 }
 
 
@@ -97,6 +101,7 @@ class _Reader:
             runs=self._count(quotas, "runs"),
             network=self._network(self._table(document, "network")),
             isolation=self._isolation(self._table(document, "isolation")),
+            contracts=self._contracts(self._table(document, "contracts")),
             unenforced=tuple(part for part in ("roles", "masking") if part in document),
         )
 
@@ -190,6 +195,19 @@ class _Reader:
         for name in set(policy.allow_missing) & set(policy.require):
             self._mistake(f"{name} may be missing, and is required", name, "leave one of them away")
         return policy
+
+    def _contracts(self, table: dict[str, Any]) -> ContractPolicy:
+        said, names = table.get("compatibility", Mode.NONE.value), [mode.value for mode in Mode]
+        if said not in names:
+            near = get_close_matches(str(said), names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            self._mistake(f"there is no compatibility {said}", "compatibility", hint)
+            said = Mode.NONE.value
+        breaking_majors = table.get("breaking_majors", False)
+        if not isinstance(breaking_majors, bool):
+            self._mistake("breaking_majors is true or false", "breaking_majors")
+            breaking_majors = False
+        return ContractPolicy(Mode(said), breaking_majors)
 
     def _features(self, table: dict[str, Any], key: str) -> tuple[str, ...]:
         found = table.get(key, [])

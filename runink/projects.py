@@ -16,14 +16,15 @@ from runink.contracts.fields import ContractSpec
 from runink.dag import Dag
 from runink.dsl.diagnostics import LINE_KEPT_MAX, near
 from runink.environments.lock import read_lock
-from runink.errors import Finding, Invalid, NotFound, Span
+from runink.errors import Finding, Invalid, NotFound, Refused, Span
 from runink.herds import HerdFile, read_herd
-from runink.names import HerdName
+from runink.names import HerdName, herd_name
 from runink.runs.records import HerdRecord
 
 MARK: Final = "runink.toml"
 FOLDERS: Final = ("contracts", "steps", "features", "herds")
 FILE_BYTES_MAX: Final = 1 << 20  # of any text that people write
+CONTRACT_FILES_MAX: Final = 1_000  # looked through for a list of them
 STEP_FILES_MAX: Final = 1_000  # looked through for a step that does not say its file
 
 
@@ -85,6 +86,20 @@ def contract_at(file: Path, name: str) -> ContractSpec:
     return load_contract(root, f"{path}:{name}")
 
 
+def project_contracts(root: Path) -> tuple[list[ContractSpec], list[str]]:
+    """Return the contracts in the project's `contracts/`, and what is wrong with the files that cannot be read."""
+    from runink.contracts.loading import contract_names, load_contract  # noqa: PLC0415 - as below
+
+    specs, broken = [], []
+    for path in sorted((root / "contracts").rglob("*.py"))[:CONTRACT_FILES_MAX]:
+        file = path.relative_to(root).as_posix()
+        try:
+            specs += [load_contract(root, f"{file}:{name}") for name in contract_names(root, file)]
+        except Refused as error:
+            broken.append(error.text)
+    return specs, broken
+
+
 class Files:
     """The project's files, as the compiler asks for them."""
 
@@ -115,15 +130,28 @@ class Files:
     def herd(self, name: HerdName) -> tuple[HerdRecord, tuple[str, ...]]:
         """Return the herd's limits and what is to be told of them. Raises Invalid for what is wrong in its file."""
         path = f"herds/{name}.toml"
+        found = self.herd_file(name)
+        if found is None:
+            return HerdRecord(name), (f"herd {name} has no file {path}: it has no limits",)
+        notes = tuple(f"{path}: nothing enforces [{part}] yet" for part in found.unenforced)
+        return _record(found), notes
+
+    def herd_file(self, name: HerdName) -> HerdFile | None:
+        """Return what the herd's file says, nothing if it has none. Raises Invalid for what is wrong in it."""
+        path = f"herds/{name}.toml"
         text = self.read(path)
         if text is None:
-            return HerdRecord(name), (f"herd {name} has no file {path}: it has no limits",)
+            return None
         found = read_herd(text, file=path)
         if found.herd != name:
             finding = _misnamed(found.herd, name, text, path)
             raise Invalid(f"{path}: 1 mistake", findings=(finding,), code="herd_invalid")
-        notes = tuple(f"{path}: nothing enforces [{part}] yet" for part in found.unenforced)
-        return _record(found), notes
+        return found
+
+    def herds(self) -> tuple[HerdName, ...]:
+        """Return the herds that have a file, by name."""
+        files = sorted((self._root / "herds").glob("*.toml"))
+        return tuple(herd_name(path.stem) for path in files)
 
 
 def _record(file: HerdFile) -> HerdRecord:

@@ -2,7 +2,8 @@
 
     key                              value
     /herds/H                         a herd's settings and quotas
-    /pipelines/H/NAME/VERSION        a compiled pipeline
+    /pipelines/H/NAME/VERSION        a compiled pipeline: of runs under its hash, as published under a version (1.2.0)
+    /contracts/H/NAME/VERSION        a published contract
     /runs/H/RUN                      a run and its state
     /slices/H/RUN/SLICE              a slice and its state
     /members/NUMBER                  where a member of the Barn listens
@@ -60,6 +61,7 @@ def _checked(parts: tuple[str, ...]) -> tuple[str, ...]:
 
 HERDS: Final = Keys("herds", 1)
 PIPELINES: Final = Keys("pipelines", 3)
+CONTRACTS: Final = Keys("contracts", 3)
 RUNS: Final = Keys("runs", 2)
 SLICES: Final = Keys("slices", 3)
 MEMBERS: Final = Keys("members", 1)
@@ -108,6 +110,10 @@ def member_key(member: int) -> str:
 
 def pipeline_key(herd: HerdName, name: PipelineName, version: str) -> str:
     return PIPELINES.key(herd, name, version)
+
+
+def contract_key(herd: HerdName, name: str, version: str) -> str:
+    return CONTRACTS.key(herd, name, version)
 
 
 def run_key(herd: HerdName, run: RunId) -> str:

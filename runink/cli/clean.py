@@ -16,6 +16,7 @@ from runink.cli.runs import line_of, with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.barn import Transaction
 from runink.clients.cluster import Cluster
+from runink.contracts.versions import is_version
 from runink.environments.collecting import Policy, collect, keys_of
 from runink.environments.store import FOLDER as ENVIRONMENTS
 from runink.quantities import counted
@@ -81,7 +82,7 @@ async def _forget(cluster: Cluster, record: RunRecord, folder: Path) -> None:
 
 
 async def _sweep(cluster: Cluster, folder: Path) -> None:
-    """Take away what no run needs any more: pipelines, bundles, environments, folders of runs that are not known.
+    """Take away what no run needs any more: pipelines (published versions stay), bundles, environments, folders of runs that are not known.
 
     A run that is submitted at this moment may have its folders before its record: what is younger than FRESH_S stays.
     """
@@ -89,7 +90,8 @@ async def _sweep(cluster: Cluster, folder: Path) -> None:
     records = [found.value for found in listing.items]
     versions = {(one.herd, one.pipeline, one.version) for one in records}
     for found in (await cluster.barn.range(PIPELINES.prefix(), bytes)).items:
-        if PIPELINES.parse(found.key) not in versions:
+        parts = PIPELINES.parse(found.key)
+        if parts not in versions and not (parts and is_version(parts[-1])):
             # A submission compares the pipeline's revision: it puts it again where we were faster.
             await cluster.barn.delete(found.key)
     before_s = time.time() - FRESH_S

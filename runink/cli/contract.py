@@ -12,6 +12,11 @@ from runink.cli.commands import Commands
 CONTRACT_COMMANDS: Final = {
     "show": ("runink.cli.contract_show:show", "Print a contract's fields and rules."),
     "hash": ("runink.cli.contract_show:hash_", "Print a contract's hash, which knows neither layout nor prose."),
+    "diff": ("runink.cli.contract_diff:diff", "Compare two versions: what has changed, and what that breaks."),
+    "bump": ("runink.cli.contract_bump:bump", "Write the version that the changes ask for."),
+    "publish": ("runink.cli.contract_registry:publish_contract", "Publish a version in the Barn."),
+    "history": ("runink.cli.contract_registry:history", "List the published versions of a contract."),
+    "catalog": ("runink.cli.contract_registry:catalog", "List all contracts, with owners, tags and personal data."),
 }  # fmt: skip
 
 

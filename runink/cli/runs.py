@@ -39,15 +39,19 @@ ASK_AGAIN_S: Final = 0.1
 
 
 def with_cluster(
-    state: Path | None, ask: Callable[[Cluster, Path], Awaitable[T]], *, role: Role = Role.STORE
+    state: Path | None,
+    ask: Callable[[Cluster, Path], Awaitable[T]],
+    *,
+    role: Role = Role.STORE,
+    makes_state: bool = False,
 ) -> T:
     """Run `ask` with this project's cluster and state folder, and return what it returns; again, where the cluster that was asked leaves meanwhile.
 
-    Raises NotFound (`no_runs`) where nothing was ever run.
+    Raises NotFound (`no_runs`) where nothing was ever run, unless it `makes_state`.
     """
     folder = state_folder(state, project_here())
     embedding = Embedding(folder, role=role, slices=slices_by_environment())
-    if not embedding.settings.barn.exists():
+    if not makes_state and not embedding.settings.barn.exists():
         # A question makes no state: it may be asked in the wrong folder.
         raise NotFound(
             f"nothing has been run here: there is no {folder}",

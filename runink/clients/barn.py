@@ -136,6 +136,11 @@ class Transaction:
     def if_absent(self, key: str) -> Transaction:
         return self._if(Compare(key, Of.VERSION, Is.EQUAL, 0))
 
+    def if_unchanged(self, prefix: str, revision: int) -> Transaction:
+        """Only if no key with this prefix is new or was changed behind the revision."""
+        span = key_prefix(prefix)
+        return self._if(Compare(span.start, Of.MOD_REVISION, Is.LESS, revision + 1, span.end))
+
     def put(self, key: str, value: Any, *, lease: int = 0) -> Transaction:
         return self._do(Put(key, encode_value(value), lease))
 

@@ -8,7 +8,7 @@
     …_TRANSITIVE   so it is with every earlier version, not with the one before it alone
 
 The rules are those of Avro's and Confluent's registries, said of rows: *takes* is what the contract's own check does (`diff.py`).  The version before another is the highest one
-below it, so that 1.2.1 may come after 2.0.0.
+below it: 1.2.1 may be published after 2.0.0, if 2.0.0 gets along with it (or each major version is a line of its own).
 
     part    goes up
     major   where a change breaks the mode (BACKWARD, if the mode is NONE), takes a field away, or gives a field another type, key or unit
@@ -53,8 +53,15 @@ class Mode(Enum):
         return self.value.startswith(("forward", "full"))
 
 
+class ContractPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a herd asks of new versions. With `breaking_majors` each major version is a line of its own, held against none of another."""
+
+    mode: Mode = Mode.NONE
+    breaking_majors: bool = False
+
+
 class Verdict(msgspec.Struct, frozen=True):
-    """How a version goes with an earlier one: `breaking` is empty where it does."""
+    """How a version goes with another: `breaking` is empty where it does."""
 
     against: str
     mode: Mode
@@ -80,18 +87,28 @@ def breaking(changes: Diff, mode: Mode) -> tuple[Change, ...]:
 def verdicts(
     new: ContractSpec, known: Iterable[ContractSpec], mode: Mode, *, same_major: bool = False
 ) -> tuple[Verdict, ...]:
-    """Return how a version goes with those before it that its mode asks about, the newest first; with `same_major` only with those of its own major version.
+    """Return how a version goes with those that its mode asks about, the nearest before it first; with `same_major` only with those of its own major version.
 
-    A pre-release comes before its release, and neither is asked about the other way round: what is higher than the new version does not count.
+    A version that comes between others is held against the one above it as well, which must get along with what is now before it. A pre-release comes before its release.
     """
     if mode is Mode.NONE:
         return ()
-    earlier = before(new.version, known)
-    if same_major:
-        major = version_of(new.version).major
-        earlier = [one for one in earlier if version_of(one.version).major == major]
-    asked = earlier if mode.is_transitive else earlier[:1]
-    return tuple(Verdict(one.version, mode, breaking(diff(one, new), mode)) for one in asked)
+    major = version_of(new.version).major
+    line = [one for one in known if not same_major or version_of(one.version).major == major]
+    earlier, later = before(new.version, line), after(new.version, line)
+    if not mode.is_transitive:
+        earlier, later = earlier[:1], later[:1]
+    return (
+        *(Verdict(one.version, mode, breaking(diff(one, new), mode)) for one in earlier),
+        *(Verdict(one.version, mode, breaking(diff(new, one), mode)) for one in later),
+    )
+
+
+def after(version: str, known: Iterable[ContractSpec]) -> list[ContractSpec]:
+    """Return the versions above one, the lowest first."""
+    at = version_of(version)
+    later = [one for one in known if version_of(one.version) > at]
+    return sorted(later, key=lambda one: version_of(one.version))
 
 
 def before(version: str, known: Iterable[ContractSpec]) -> list[ContractSpec]:

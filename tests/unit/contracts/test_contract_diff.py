@@ -155,12 +155,14 @@ def test_a_transitive_mode_asks_about_every_earlier_version():
     ]
 
 
-def test_a_version_is_held_against_those_below_it():
-    known = [spec(A), spec(A, S, version="2.0.0")]
-    new = spec(A, with_(F, has_default=True, default=0.0), version="1.1.0")
-    assert [one.against for one in verdicts(new, known, Mode.FULL_TRANSITIVE)] == ["1.0.0"]
-    third = spec(version="3.0.0")
-    assert verdicts(third, known, Mode.FULL_TRANSITIVE, same_major=True) == ()
+def test_a_version_between_others_is_held_against_both_sides():
+    known = [spec(A), spec(A, S, version="2.0.0"), spec(A, version="3.0.0")]
+    new = spec(with_(A, le=5), version="1.1.0")
+    found = verdicts(new, known, Mode.BACKWARD)
+    assert [(one.against, len(one.breaking)) for one in found] == [("1.0.0", 1), ("2.0.0", 1)]
+    found = verdicts(new, known, Mode.FULL_TRANSITIVE)
+    assert [one.against for one in found] == ["1.0.0", "2.0.0", "3.0.0"]
+    assert [one.against for one in verdicts(new, known, Mode.FULL, same_major=True)] == ["1.0.0"]
 
 
 @pytest.mark.parametrize(

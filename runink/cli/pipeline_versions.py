@@ -1,0 +1,265 @@
+"""`runi pipeline push`, `list`, `show` and `history`: the versions of pipelines that the cluster knows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from runink.barn.keys import PIPELINES, pipeline_key
+from runink.barn.keyvalue import key_prefix
+from runink.cli.contract_registry import origin_document, origin_text
+from runink.cli.options import (
+    file_argument,
+    output_option,
+    param_option,
+    parameters_of,
+    state_option,
+)
+from runink.cli.publishing import is_published, origin_of, publish
+from runink.cli.runs import NOTHING_YET, with_cluster
+from runink.cli.wording import columns, echo_json, harmless
+from runink.clients.barn import decode_value
+from runink.clients.cluster import Cluster
+from runink.contracts.changes import Bump
+from runink.contracts.versions import bumped, version_of
+from runink.dag import Dag, Executable, Function, Step
+from runink.dsl.explain import explained
+from runink.errors import NotFound
+from runink.governance.registry import (
+    PipelineVersion,
+    Publication,
+    contracts_of,
+    pipeline_hash,
+    pipeline_publication,
+)
+from runink.projects import compile_file
+
+FIRST: Final = "1.0.0"
+HASH_SHOWN: Final = 12
+
+
+@click.command()
+@file_argument
+@param_option
+@click.option("--version", "wanted", help="Like 1.2.0; without it the next minor version, if anything has changed.")  # fmt: skip
+@output_option
+@state_option
+def push(
+    file: Path, params: tuple[str, ...], wanted: str | None, output: str, state: Path | None
+) -> None:
+    """Publish a version of a pipeline in the Barn, from the working copy.
+
+    A version never changes: the same content again is nothing new, another one is refused. What counts is the graph, the contracts in it, and the files that its steps are in.
+    """
+    if wanted is not None:
+        version_of(wanted)
+    compiled = compile_file(file, parameters=parameters_of(params))
+    for note in compiled.notes:
+        click.echo(f"note: {note}", err=True)
+    dag, root = compiled.dag, compiled.root
+    code = dict(_code(dag, root))
+    draft = PipelineVersion(
+        wanted or FIRST,
+        dag,
+        pipeline_hash(dag, code),
+        origin_of(root, dag.file),
+        code,
+        contracts_of(dag),
+    )
+
+    async def ask(cluster: Cluster, _: Path) -> tuple[PipelineVersion, Publication]:
+        version = draft
+        if wanted is None:
+            known = await _versions_in(cluster, dag.herd, dag.pipeline)
+            version = msgspec.structs.replace(draft, version=_next(draft, known))
+        key = pipeline_key(dag.herd, dag.pipeline, version.version)
+        found = await publish(
+            cluster, key, version, lambda there: pipeline_publication(version, there)
+        )
+        return version, found
+
+    version, found = with_cluster(state, ask, makes_state=True)
+    if output == "json":
+        echo_json({**_document(version), "new": found.is_new, "previous": found.previous or None})
+        return
+    for line in _push_lines(version, found):
+        click.echo(harmless(line))
+
+
+def _code(dag: Dag, root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the project's files that the pipeline's steps name, with the SHA-256 of each."""
+    named: set[str] = set()
+    for node in dag.nodes:
+        if isinstance(node, Step) and isinstance(node.action, Function):
+            named.add(node.action.file)
+        elif isinstance(node, Step) and isinstance(node.action, Executable):
+            named.update(word for word in node.action.command if (root / word).is_file())
+    for name in sorted(named):
+        yield name, hashlib.sha256((root / name).read_bytes()).hexdigest()
+
+
+def _next(draft: PipelineVersion, known: list[PipelineVersion]) -> str:
+    """Return the version whose content this is already, if the highest one has it, or the next one."""
+    if not known:
+        return FIRST
+    highest = known[-1]
+    return highest.version if highest.hash == draft.hash else bumped(highest.version, Bump.MINOR)
+
+
+def _push_lines(version: PipelineVersion, found: Publication) -> Iterator[str]:
+    if not found.is_new:
+        yield f"{version.reference} is published already, with this content: {version.hash[:HASH_SHOWN]}"
+        return
+    yield f"{version.reference} is published: {version.hash[:HASH_SHOWN]}, {origin_text(version.origin)}"
+    yield f"  after {found.previous}" if found.previous else "  the first version"
+    for contract in version.contracts:
+        yield f"  speaks {contract}"
+
+
+@click.command("list")
+@output_option
+@state_option
+def list_(output: str, state: Path | None) -> None:
+    """List the published pipelines, each with its highest version and how many there are."""
+    groups: dict[tuple[str, str], list[PipelineVersion]] = {}
+    for one in _versions(state):
+        groups.setdefault((one.dag.herd, one.dag.pipeline), []).append(one)
+    if output == "json":
+        echo_json([{**_document(ones[-1]), "versions": [one.version for one in ones]} for ones in groups.values()])  # fmt: skip
+        return
+    if not groups:
+        click.echo("no pipelines yet: runi pipeline push FILE.dsl publishes one", err=True)
+        return
+    rows = [
+        (f"{herd}/{name}", ones[-1].version, str(len(ones)), ones[-1].dag.title, origin_text(ones[-1].origin))
+        for (herd, name), ones in groups.items()
+    ]  # fmt: skip
+    for line in columns([("pipeline", "highest", "versions", "title", "from"), *rows]):
+        click.echo(harmless(line))
+
+
+@click.command()
+@click.argument("name", metavar="[HERD/]NAME[@VERSION]")
+@output_option
+@state_option
+def show(name: str, output: str, state: Path | None) -> None:
+    """Say what a published version does, and which contracts its edges speak. Without a version it is the highest one."""
+    found = _meant(name, state)
+    if output == "json":
+        echo_json({**_document(found), "dag": found.dag})
+        return
+    click.echo(harmless(f"{found.reference}  {found.hash}"))
+    click.echo(harmless(f"{found.dag.file}, {origin_text(found.origin)}"))
+    click.echo("")
+    click.echo(harmless(explained(found.dag)))
+
+
+@click.command()
+@click.argument("name", metavar="[HERD/]NAME")
+@output_option
+@state_option
+def history(name: str, output: str, state: Path | None) -> None:
+    """List the published versions of a pipeline, newest first."""
+    herd, plain = _split(name.partition("@")[0])
+    versions = [one for one in _versions(state, herd) if one.dag.pipeline == plain]
+    if not versions:
+        raise _no_pipeline(name)
+    if output == "json":
+        echo_json([_document(one) for one in versions[::-1]])
+        return
+    before: dict[str, PipelineVersion] = {}
+    lines: list[list[str]] = []
+    for one in versions:
+        head = f"{one.reference}  {one.hash[:HASH_SHOWN]}  {origin_text(one.origin)}"
+        lines.append([head, *_changes(before.get(one.dag.herd), one)])
+        before[one.dag.herd] = one
+    for line in (line for block in lines[::-1] for line in block):
+        click.echo(harmless(line))
+
+
+def _changes(old: PipelineVersion | None, new: PipelineVersion) -> Iterator[str]:
+    """Yield what is other than in the version before: nodes, contracts, files of code."""
+    if old is None:
+        return
+    nodes = [{node.id: node for node in one.dag.nodes} for one in (old, new)]
+    for what, before, after in (
+        ("", nodes[0], nodes[1]),
+        ("code ", old.code, new.code),
+    ):
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                did = "is new" if name not in before else "is gone" if name not in after else "has changed"  # fmt: skip
+                yield f"  {what}{name} {did}"
+    for contract in sorted(set(new.contracts) - set(old.contracts)):
+        yield f"  speaks {contract}"
+    for contract in sorted(set(old.contracts) - set(new.contracts)):
+        yield f"  speaks {contract} no more"
+
+
+def _meant(name: str, state: Path | None) -> PipelineVersion:
+    plain, _, wanted = name.partition("@")
+    herd, pipeline = _split(plain)
+    versions = [one for one in _versions(state, herd) if one.dag.pipeline == pipeline]
+    if len({one.dag.herd for one in versions}) > 1:
+        whose = ", ".join(sorted({one.dag.herd for one in versions}))
+        raise NotFound(f"several herds have a {pipeline}: {whose}", code="which_herd", hint=f"write HERD/{pipeline}")  # fmt: skip
+    found = [one for one in versions if wanted in ("", one.version)]
+    if not found:
+        raise _no_pipeline(name)
+    return found[-1]
+
+
+def _split(name: str) -> tuple[str, str]:
+    herd, _, plain = name.rpartition("/")
+    return herd, plain
+
+
+def _no_pipeline(name: str) -> NotFound:
+    return NotFound(
+        f"no pipeline {name} is published",
+        code="no_such_pipeline",
+        hint="runi pipeline list shows what there is",
+    )
+
+
+def _versions(state: Path | None, herd: str = "") -> list[PipelineVersion]:
+    """Return the published versions, in the order of names and versions. Where nothing was ever run there is none."""
+
+    async def ask(cluster: Cluster, _: Path) -> list[PipelineVersion]:
+        return await _versions_in(cluster, herd)
+
+    try:
+        return with_cluster(state, ask)
+    except NotFound as error:
+        if error.code != NOTHING_YET:
+            raise
+        return []
+
+
+async def _versions_in(cluster: Cluster, *parts: str) -> list[PipelineVersion]:
+    prefix = PIPELINES.prefix(*(part for part in parts if part))
+    pages = await cluster.barn.read(key_prefix(prefix))
+    found = [
+        decode_value(item, PipelineVersion).value
+        for item in pages.pages[0].items
+        if is_published(item.key)
+    ]
+    return sorted(found, key=lambda one: (one.dag.herd, one.dag.pipeline, version_of(one.version)))
+
+
+def _document(version: PipelineVersion) -> dict[str, Any]:
+    return {
+        "reference": version.reference,
+        "herd": version.dag.herd,
+        "pipeline": version.dag.pipeline,
+        "version": version.version,
+        "hash": version.hash,
+        "contracts": version.contracts,
+        "code": version.code,
+        **origin_document(version.origin),
+    }
