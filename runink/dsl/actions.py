@@ -18,6 +18,10 @@ from runink.dsl.syntax import Text
 from runink.errors import Refused
 
 LISTED_MAX: Final = 10  # names in a hint: more are not read
+_READS_INPUT: Final = re.compile(r"\b(?:FROM|JOIN)\s+input\b", re.IGNORECASE)
+_OWN_INPUT: Final = re.compile(
+    r"\binput\s+AS\s*\(", re.IGNORECASE
+)  # a query may call a part of its own so
 _NOT_NAMES: Final = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*[\s\S]*?\*/")  # of SQL: texts, comments
 
 
@@ -59,6 +63,8 @@ class Actions:
     def acting(self, clause: StepClause, scene: Scene) -> Acting:
         """Return what a step does; what is wrong with it is told."""
         if clause.sql is not None:
+            if not scene.has_input:
+                self._check_reached(clause.sql)
             step = Step("", scene.scenario, Sql(clause.sql.value), ("duckdb",))
             return Acting("sql", _tables(clause.sql.value, scene.names), step)
         if clause.name is None:
@@ -73,6 +79,14 @@ class Actions:
         each = found.function.each
         function = Function(found.file.path, found.function.name, each, sides, scene.has_input)
         return Acting(name, sides, Step("", scene.scenario, function, found.file.modules))
+
+    def _check_reached(self, query: Text) -> None:
+        """Tell of a query that reads a stream where none is; one that only makes rows needs none."""
+        bare = _NOT_NAMES.sub(" ", query.value)
+        if _READS_INPUT.search(bare) and not _OWN_INPUT.search(bare):
+            hint = "put a @source above it, or say from=NAME"
+            text = "nothing reaches this query, and it reads input"
+            self.findings.add("D025", text, query.span, hint)
 
     def _program(self, clause: StepClause) -> Executable:
         assert clause.run is not None, "a step is a function, a query or a program"

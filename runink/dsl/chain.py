@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from runink.contracts.fields import ContractSpec
 from runink.dsl.diagnostics import Findings, near_or_all
 from runink.dsl.syntax import Text
+
+UNREAD: Final = "unread"  # stands for a node that could not be had, which is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Chain:
         self.main = Stream(())
         self.named: dict[str, Stream] = {}
         self.unread: dict[str, Text] = {}
+        self.circling: frozenset[str] = frozenset()  # names told already, because of a circle
+        self.below: tuple[str, ...] = ()  # names that are given somewhere in the scenario
         self._findings = findings
 
     def call(self, alias: Text, stream: Stream) -> None:
@@ -40,11 +45,10 @@ class Chain:
         found = self.named.get(name.value)
         if is_use:
             self.unread.pop(name.value, None)
-        if found is None:
-            hint = near_or_all(name.value, self.named) or (
-                "give the source or step above a name: as=NAME"
-            )
-            self._findings.add("D054", f"nothing above is called {name.value}", name.span, hint)
+        if found is None and name.value not in self.circling:
+            names = dict.fromkeys((*self.named, *self.below))
+            hint = near_or_all(name.value, names) or "give a source or a step a name: as=NAME"
+            self._findings.add("D054", f"nothing is called {name.value}", name.span, hint)
         return found
 
     def inputs(self, names: tuple[Text, ...]) -> Stream:
@@ -55,6 +59,8 @@ class Chain:
         known = [stream for stream in streams if stream is not None]
         nodes = tuple(dict.fromkeys(node for stream in known for node in stream.nodes))
         first = known[0].contract if known else None
+        if not nodes:
+            return Stream((UNREAD,))  # what is behind it is checked as if it were there
         is_one = all(stream.contract == first for stream in known)
         return Stream(nodes, first if is_one else None)
 

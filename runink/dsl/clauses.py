@@ -12,8 +12,9 @@ from typing import Final
 
 from runink.dag import Format, Limit, Limits, Mode, OnInvalid
 from runink.dsl.arguments import Arguments
+from runink.dsl.locations import location_of
 from runink.dsl.syntax import Text
-from runink.dsl.uris import Location, Mistake, located
+from runink.dsl.uris import Location
 from runink.errors import Span
 from runink.networks import Network
 from runink.quantities import format_memory, parse_bytes, parse_count, parse_cpu
@@ -134,19 +135,8 @@ def clause_of(arguments: Arguments) -> Clause | None:
     return clause if arguments.is_usable else None
 
 
-def _location(arguments: Arguments, *, is_sink: bool) -> Location | None:
-    text = arguments.text("uri")
-    if text is None or not arguments.is_usable:
-        return None
-    found = located(text, is_sink=is_sink)
-    if isinstance(found, Mistake):
-        arguments.mistake(found, text)
-        return None
-    return found
-
-
 def _source(arguments: Arguments) -> SourceClause | None:
-    location = _location(arguments, is_sink=False)
+    location = location_of(arguments, is_sink=False)
     nulls = tuple(dict.fromkeys(one.value for one in arguments.texts("nulls")))
     delimiter = arguments.text("delimiter")
     alias = _identifier(arguments, "as")
@@ -220,10 +210,27 @@ def _step(arguments: Arguments) -> StepClause | None:
         run=run,
         command=_command(arguments, run),
         format=Format(format_name or "jsonl"),
-        alias=_identifier(arguments, "as"),
-        inputs=arguments.texts("from"),
+        alias=_identifier(arguments, _one_of(arguments, "as", "id")),
+        inputs=_inputs(arguments),
         isolate=arguments.flag("isolate"),
     )
+
+
+def _one_of(arguments: Arguments, ours: str, theirs: str) -> str:
+    """Return which of two words for the same thing is there; both are too many."""
+    if arguments.has(ours) and arguments.has(theirs):
+        text = f"{theirs} is another word for {ours}, which stands here, too"
+        arguments.unfit(theirs, text, "leave one of them away", "D016")
+    return theirs if arguments.has(theirs) else ours
+
+
+def _inputs(arguments: Arguments) -> tuple[Text, ...]:
+    """Return the names of what a line reads instead of the line above."""
+    word = _one_of(arguments, "from", "after")
+    names = arguments.texts(word)
+    if arguments.has(word) and arguments.is_usable and not names:
+        arguments.unfit(word, f"{word} names nothing", "leave it away to read the line above")
+    return names
 
 
 def _command(arguments: Arguments, run: Text | None) -> tuple[str, ...]:
@@ -240,10 +247,10 @@ def _command(arguments: Arguments, run: Text | None) -> tuple[str, ...]:
 
 
 def _sink(arguments: Arguments) -> SinkClause | None:
-    location = _location(arguments, is_sink=True)
+    location = location_of(arguments, is_sink=True)
     mode = arguments.choice("mode", _MODES)
     when = arguments.text("when", is_code=True)
-    inputs = arguments.texts("from")
+    inputs = _inputs(arguments)
     isolate = arguments.flag("isolate")
     if location is None:
         return None
@@ -253,7 +260,7 @@ def _sink(arguments: Arguments) -> SinkClause | None:
 
 
 def _deadletter(arguments: Arguments) -> DeadLetterClause | None:
-    location = _location(arguments, is_sink=True)
+    location = location_of(arguments, is_sink=True)
     mode = arguments.choice("mode", _MODES)
     if location is None:
         return None

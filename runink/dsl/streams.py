@@ -4,7 +4,8 @@ The lines of a scenario are a chain, read from top to bottom:
 
     @source …           together they are the stream, unless they have a name (as=…): then they are side inputs
     @contract …         checks the stream where it stands; `on=NAME` checks a named one
-    @step …             reads the stream, or those it names (from=…), and side inputs by its arguments' names; what it gives is the stream
+    @step …             reads the stream, or those it names (from=…), and side inputs by its arguments' names; what it gives is the stream.
+                        A step may name what stands further down; `ordering.py` then says what comes first
     @sink …             takes the stream where it stands; the lines below go on with it
     @deadletter …       takes what the scenario's contracts reject
     @requires, @affinity    of the step above; of the whole scenario before its first step
@@ -16,9 +17,8 @@ A name means the stream as it is behind all contracts on it.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Final, assert_never
+from dataclasses import dataclass, replace
+from typing import assert_never
 
 from msgspec.structs import replace as changed
 
@@ -33,11 +33,9 @@ from runink.dag import (
     OnInvalid,
     Sink,
     Source,
-    Sql,
-    Step,
 )
 from runink.dsl.actions import Actions, Scene
-from runink.dsl.chain import Chain, Stream
+from runink.dsl.chain import UNREAD, Chain, Stream
 from runink.dsl.checker import ScenarioOutline, unique
 from runink.dsl.clauses import (
     AffinityClause,
@@ -53,31 +51,12 @@ from runink.dsl.clauses import (
 from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
 from runink.dsl.expressions import FIGURES, UNKNOWN, condition, fields_of
+from runink.dsl.ordering import ordered
+from runink.dsl.parts import Parts, check_ends
 from runink.dsl.promises import check_golden
 from runink.dsl.slicing import Wish
 from runink.dsl.syntax import Text
-from runink.dsl.uris import Location
 from runink.errors import Span
-
-_NOUNS: Final[dict[type[Node], str]] = {
-    Source: "this source",
-    Check: "what keeps this contract",
-}
-
-
-@dataclass(slots=True)
-class Parts:
-    """A scenario as far as it is built; `wishes` are what its nodes ask of their process."""
-
-    outline: ScenarioOutline
-    nodes: dict[str, Node] = field(default_factory=dict)
-    links: list[Link] = field(default_factory=list)
-    wishes: dict[str, Wish] = field(default_factory=dict)
-    default: Wish = field(default_factory=Wish)
-    assertions: list[Assertion] = field(default_factory=list)
-    goldens: list[Golden] = field(default_factory=list)
-    locations: dict[str, Location] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +82,17 @@ class _Builder:
         self._means = means
         self._findings = means.findings
         self._chain = Chain(means.findings)
-        self._spans: dict[str, Span] = {}
         self._rejecting: list[str] = []  # checks whose rejected rows go to the dead letter
         self._has_all_contracts = True
         self._last_step = ""
         self._last_sink = ""
 
     def build(self) -> None:
-        clauses = self._outline.clauses
-        dead = next((one for one in clauses if isinstance(one, DeadLetterClause)), None)
+        order = ordered(self._outline.clauses, self._findings)
+        dead = next((one for one in order.clauses if isinstance(one, DeadLetterClause)), None)
         self._sources()
-        for clause in clauses:
+        self._chain.circling, self._chain.below = order.circling, order.names
+        for clause in order.clauses:
             match clause:
                 case SourceClause():
                     pass  # made already: a side input may stand below the step that reads it
@@ -136,8 +115,8 @@ class _Builder:
         if dead is not None:
             self._dead_letter(dead)
         self._parse_by_contract()
-        if not self._outline.is_broken:
-            self._check_ends()
+        if not self._outline.is_broken and not order.circling:
+            check_ends(self.parts, self._chain, self._findings)
 
     # Nodes.
 
@@ -147,7 +126,7 @@ class _Builder:
 
     def _add(self, node: Node, span: Span, *, isolate: bool = False) -> None:
         self.parts.nodes[node.id] = node
-        self._spans[node.id] = span
+        self.parts.spans[node.id] = span
         if isolate:
             self.parts.wishes[node.id] = replace(self._wish_of(node.id), isolate=True)
 
@@ -175,7 +154,7 @@ class _Builder:
                     is_open = False
         if not main and self._outline.is_broken:
             # The source may stand in what could not be read; what is behind it is checked as if it did.
-            main = [self._name("unread")]
+            main = [UNREAD]
         self._chain.main = Stream(tuple(main))
 
     def _source(self, clause: SourceClause) -> str:
@@ -364,31 +343,3 @@ class _Builder:
                 readers = [one for one in self.parts.links if one.source == link.source]
                 if isinstance(source, Source) and len(readers) == 1:
                     self.parts.nodes[source.id] = changed(source, contract=check.contract)
-
-    def _check_ends(self) -> None:
-        if not self.parts.nodes:
-            hint = 'it needs a @source or a @step, as in @source("csv://data/x.csv")'
-            self._findings.add("D020", "the scenario does nothing", self._outline.span, hint)
-        read = {link.source for link in self.parts.links if link.role != REJECTED}
-        told: set[str] = set()
-        for name, alias in self._chain.unread.items():
-            nodes = set(self._chain.named[name].nodes)
-            if not nodes <= read:  # else it flows on, and the name is only a name
-                told |= nodes
-                hint = self._unread_hint(name)
-                self._findings.add("D054", f"nothing reads {name}", alias.span, hint)
-        for node_id, node in self.parts.nodes.items():
-            if isinstance(node, Sink) or node_id in read | told:
-                continue
-            if isinstance(node, Step) and self._chain.main.nodes == (node_id,):
-                self.parts.notes.append(f"what step {node_id} gives is not written anywhere")
-            else:
-                what = _NOUNS.get(type(node), "this step")
-                hint = "a @step or a @sink below reads it"
-                self._findings.add("D023", f"{what} goes nowhere", self._spans[node_id], hint)
-
-    def _unread_hint(self, name: str) -> str:
-        steps: Iterable[Step] = (one for one in self.parts.nodes.values() if isinstance(one, Step))
-        if any(not isinstance(step.action, Sql) for step in steps):
-            return f"a step reads it by an argument called {name}, or by from={name}"
-        return f"a query reads it as the table {name}; a step or sink by from={name}"

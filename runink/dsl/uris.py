@@ -4,9 +4,12 @@
     csv:///srv/data/flights.csv          absolute
     csv://-                              standard input, standard output
     parquet+s3://bucket/key              elsewhere: the format, +, and the URI as its library knows it
+    sf:bronze.flights                    a dataset of the project by its name: the same as parquet://out/bronze/flights.parquet
+
+`csv:x` is `csv://x`, and so on: what stands behind the colon is the path, with or without two slashes before it.
 
 A relative path never leaves the project: `..` is refused, because what it means depends on where a project lies; an absolute path says what it
-means and may be anywhere.  URIs are compared as normalised here: `csv://./out//a.csv` is `csv://out/a.csv`.
+means and may be anywhere.  URIs are compared as normalised here: `csv://./out//a.csv` is `csv://out/a.csv`, and what has one place has one URI.
 """
 
 from __future__ import annotations
@@ -22,9 +25,15 @@ from runink.dsl.syntax import Text
 STANDARD: Final = "-"
 STATE_FOLDER: Final = ".runink"  # what belongs to the cluster is no place for data
 PATH_MAX: Final = 4096  # the kernel's own limit
-_SCHEME: Final = re.compile(
-    r"(?P<format>[A-Za-z][A-Za-z0-9]*)(?:\+(?P<remote>[A-Za-z][\w.-]*))?://"
+DATASET_CHARACTERS_MAX: Final = (
+    200  # with `.parquet` and a name for what is aside, less than a file's name may have
 )
+DATASETS: Final = "sf"  # upstream's word for what a project keeps between its layers
+DATASETS_FOLDER: Final = "out"
+_SCHEME: Final = re.compile(
+    r"(?P<format>[A-Za-z][A-Za-z0-9]*)(?:\+(?P<remote>[A-Za-z][\w.-]*))?:(?://)?"
+)
+_DATASET: Final = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*", re.ASCII)
 _MAGIC: Final = re.compile(r"[*?[]")
 _FORMATS: Final = {one.value: one for one in Format}
 _NOT_YET: Final = (
@@ -35,10 +44,10 @@ _NOT_YET: Final = (
     "http",
     "https",
     "mqtt",
-    "sf",
     "mysql",
     "sqlite",
 )
+_ALL: Final = ", ".join((*_FORMATS, DATASETS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +89,14 @@ def located(text: Text, *, is_sink: bool) -> Location | Mistake:
     found = _SCHEME.match(uri)
     if found is None:
         return _without_scheme(uri)
-    kind = _FORMATS.get(found["format"].lower())
+    scheme, remote = found["format"].lower(), found["remote"]
+    rest = uri[found.end() :]
+    if scheme == DATASETS and remote is None:
+        return _dataset(text, rest, found.end())
+    kind = _FORMATS.get(scheme)
     if kind is None:
         return _unknown_format(found["format"], uri)
-    rest = uri[found.end() :]
-    path = rest if found["remote"] is None else f"{found['remote'].lower()}://{rest}"
-    if found["remote"] is None:
-        path = _normalised(rest)
+    path = _normalised(rest) if remote is None else f"{remote.lower()}://{rest}"
     mistake = _path_mistake(rest, found.end(), uri) or (
         _sink_mistake(path, found.end(), len(rest))
         if is_sink
@@ -94,9 +104,20 @@ def located(text: Text, *, is_sink: bool) -> Location | Mistake:
     )
     if mistake is not None:
         return mistake
-    scheme = kind.value if found["remote"] is None else f"{kind.value}+{found['remote'].lower()}"
-    tail = path if found["remote"] is None else rest
-    return Location(f"{scheme}://{tail}", kind, path, text)
+    whole = kind.value if remote is None else f"{kind.value}+{remote.lower()}"
+    tail = path if remote is None else rest
+    return Location(f"{whole}://{tail}", kind, path, text)
+
+
+def _dataset(text: Text, name: str, start: int) -> Location | Mistake:
+    """Return where a dataset of the project is kept: its name's parts are folders."""
+    if len(name) > DATASET_CHARACTERS_MAX or not _DATASET.fullmatch(name):
+        likely = ".".join(re.findall(r"[A-Za-z_][\w-]*", name, re.ASCII))[:DATASET_CHARACTERS_MAX]
+        hint = f"did you mean {DATASETS}://{likely}?" if likely else f"as in {DATASETS}://bronze.x"
+        told = f"{name!r} is no name of a dataset: names, joined by dots"
+        return Mistake("D030", told, hint, start, max(len(name), 1))
+    path = f"{DATASETS_FOLDER}/{name.replace('.', '/')}.parquet"
+    return Location(f"{Format.PARQUET.value}://{path}", Format.PARQUET, path, text)
 
 
 def _normalised(path: str) -> str:
@@ -107,37 +128,22 @@ def _normalised(path: str) -> str:
 
 
 def _without_scheme(uri: str) -> Mistake:
-    length = max(len(uri), 1)
     if not uri.strip():
         return Mistake("D030", "the URI is empty", 'write format and path: "csv://data/x.csv"')
-    scheme, colon, rest = uri.partition(":")
-    if colon and scheme in _FORMATS:
-        return Mistake(
-            "D030", f"{uri} is no URI", f"did you mean {scheme}://{rest.lstrip('/')}?", 0, length
-        )
-    if colon and scheme in _NOT_YET:
-        return Mistake(
-            "D012", f"{scheme}: is not there yet", f"there are {', '.join(_FORMATS)}", 0, length
-        )
     suffix = uri.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2].lower()
     kind = suffix if suffix in _FORMATS else "csv"
-    return Mistake(
-        "D030", f"{uri} does not say its format", f"did you mean {kind}://{uri}?", 0, length
-    )
+    hint = f"did you mean {kind}://{uri}?"
+    return Mistake("D030", f"{uri} does not say its format", hint, 0, len(uri))
 
 
 def _unknown_format(name: str, uri: str) -> Mistake:
     if name.lower() in _NOT_YET:
-        return Mistake(
-            "D012", f"{name}:// is not there yet", f"there are {', '.join(_FORMATS)}", 0, len(name)
-        )
-    if re.match(r"(s3|gs|gcs|az|abfs|file)://", uri, re.IGNORECASE):
-        return Mistake(
-            "D030", f"{uri} does not say its format", f"did you mean parquet+{uri}?", 0, len(name)
-        )
-    return Mistake(
-        "D030", f"there is no format {name}", near_or_all(name.lower(), _FORMATS), 0, len(name)
-    )
+        return Mistake("D012", f"{name}:// is not there yet", f"there are {_ALL}", 0, len(name))
+    if re.match(r"(s3|gs|gcs|az|abfs|file):", uri, re.IGNORECASE):
+        hint = f"did you mean parquet+{uri}?"
+        return Mistake("D030", f"{uri} does not say its format", hint, 0, len(name))
+    hint = near_or_all(name.lower(), (*_FORMATS, DATASETS))
+    return Mistake("D030", f"there is no format {name}", hint, 0, len(name))
 
 
 def _path_mistake(path: str, start: int, uri: str) -> Mistake | None:
