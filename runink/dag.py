@@ -17,6 +17,7 @@ import hashlib
 from enum import Enum
 
 import msgspec
+from msgspec.structs import replace as changed
 
 from runink.capabilities import EGRESS
 from runink.contracts.fields import ContractSpec
@@ -98,6 +99,11 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
             self.disk or wider.disk,
             self.io or wider.io,
         )
+
+    def unplaced(self) -> Limits:
+        """Return them without the lines that say so."""
+        found = (self.cpu, self.memory, self.processes, self.disk, self.io)
+        return Limits(*(None if one is None else changed(one, line=0) for one in found))
 
     @property
     def amounts(self) -> tuple[int, ...]:
@@ -262,8 +268,53 @@ class Scenario(msgspec.Struct, frozen=True):
     line: int
 
 
+class Verb(Enum):
+    """What somebody must be allowed to do."""
+
+    READ = "read"
+    WRITE = "write"
+    USE = "use"
+    RUN = "run"
+
+
+class Resource(Enum):
+    DATASET = "dataset"  # by its URI
+    CONTRACT = "contract"  # `Name@version`
+    PIPELINE = "pipeline"  # `herd/name`
+
+
+class Need(msgspec.Struct, frozen=True, order=True):
+    """A right that a node needs, for who runs the pipeline to have."""
+
+    verb: Verb
+    resource: Resource
+    name: str
+
+
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is to be known of a node before it runs: for admission, placement and governance.
+
+    `resources`, `labels` and `network` are its process's. `secrets` are the names of those it refers to. `clearances` are the kinds of personal data that may
+    reach it: those of the contracts on the way to it; a step passes everything on. `inputs` and `outputs` are datasets by their URIs at the pipeline's ends,
+    nodes by their ids within it. `code` is the file and function of a step (`steps/x.py:clean`), the program, or `sql`; `meta` what `@meta` says.
+    """
+
+    node: str
+    resources: Resources = Resources()
+    labels: tuple[str, ...] = ()
+    network: Network = Network.NONE
+    secrets: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    clearances: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    contract: str = ""
+    code: str = ""
+    meta: dict[str, str] = {}
+
+
 class Dag(msgspec.Struct, frozen=True):
-    """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it."""
+    """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it. `facts` has one for each node, in their order."""
 
     pipeline: PipelineName
     herd: HerdName
@@ -277,11 +328,12 @@ class Dag(msgspec.Struct, frozen=True):
     goldens: tuple[Golden, ...] = ()
     prose: tuple[Prose, ...] = ()
     parameters: dict[str, str] = {}
+    facts: tuple[Facts, ...] = ()
 
     @property
     def hash(self) -> str:
-        """SHA-256 over the canonical JSON, 64 hex digits."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """SHA-256 over the canonical JSON without the numbers of lines, 64 hex digits: where a line stands changes nothing of what it means."""
+        return hashlib.sha256(msgspec.json.encode(_unplaced(self), order="sorted")).hexdigest()
 
     def node(self, node_id: str) -> Node:
         return next(node for node in self.nodes if node.id == node_id)
@@ -309,6 +361,16 @@ class Dag(msgspec.Struct, frozen=True):
             if isinstance(node, Source) and node.staged_from:
                 needs[gang_of[node.id]] |= {gang_of[node.staged_from]}
         return needs
+
+
+def _unplaced(dag: Dag) -> Dag:
+    """Return the pipeline as if all of it stood in one line."""
+    return changed(
+        dag,
+        scenarios=tuple(changed(one, line=0) for one in dag.scenarios),
+        prose=tuple(changed(one, line=0) for one in dag.prose),
+        slices=tuple(changed(one, limits=one.limits.unplaced()) for one in dag.slices),
+    )
 
 
 def topological(names: tuple[str, ...], needs: dict[str, frozenset[str]]) -> tuple[str, ...] | None:

@@ -50,11 +50,15 @@ def find_root(file: Path) -> Path:
     return folder
 
 
-def compile_file(file: Path, *, parameters: Mapping[str, str]) -> Compiled:
-    """Compile a pipeline file. Raises Invalid with all findings: of the file, its contracts, its steps and its herd, or of its lock; NotFound without the file."""
+def compile_file(file: Path, *, parameters: Mapping[str, str], text: str | None = None) -> Compiled:
+    """Compile a pipeline file, or a `text` as if it stood there.
+
+    Raises Invalid with all findings: of the file, its contracts, its steps and its herd, or of its lock; NotFound without the file.
+    """
     from runink.dsl.compiler import SourceText, compiled  # noqa: PLC0415 - a fifth of a second that questions about runs do without
 
-    text = _read_text(file, str(file))
+    if text is None:
+        text = _read_text(file, str(file))
     root = find_root(file)
     files = Files(root)
     path = file.absolute().relative_to(root).as_posix()

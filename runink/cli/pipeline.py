@@ -8,7 +8,9 @@ import click
 import msgspec
 
 from runink.cli.options import file_argument, output_option, param_option, parameters_of
-from runink.dsl.explain import as_dot, as_mermaid, explained
+from runink.dsl.drawing import as_svg
+from runink.dsl.explain import explained
+from runink.dsl.pictures import as_dot, as_mermaid
 from runink.projects import Compiled, compile_file
 from runink.quantities import counted
 
@@ -53,12 +55,13 @@ def explain(file: Path, params: tuple[str, ...]) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["mermaid", "dot"]),
+    type=click.Choice(["mermaid", "dot", "svg"]),
     default="mermaid",
     show_default=True,
-    help="For which program.",
+    help="For which program: svg is a picture that a browser shows.",
 )
 def graph(file: Path, params: tuple[str, ...], form: str) -> None:
-    """Print a pipeline's graph, for mermaid or dot."""
+    """Print a pipeline's graph: for mermaid or dot, or as a picture (svg)."""
     dag = _compiled(file, params).dag
-    click.echo(as_mermaid(dag) if form == "mermaid" else as_dot(dag))
+    drawn = {"mermaid": as_mermaid, "dot": as_dot, "svg": as_svg}[form](dag)
+    click.echo(drawn.removesuffix("\n"))

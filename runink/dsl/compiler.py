@@ -4,7 +4,7 @@
 
 Everything is looked at before anything is refused, so that a person mends all mistakes at once.  A Dag is only made where there is none.
 The compiler is pure: files and contracts come in through a `Project`, parameters as text, and equal ones give an equal Dag.
-Formatting and comments change no byte of it but the line numbers of scenarios and prose.
+Formatting and comments change no byte of it but the numbers of lines, and those are no part of its hash.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from runink.dsl.actions import Actions
 from runink.dsl.checker import Outline, named, outlined
 from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
+from runink.dsl.facts import facts_of
+from runink.dsl.neighbours import check_neighbours
 from runink.dsl.outlines import expanded
 from runink.dsl.parser import parsed
+from runink.dsl.parts import Parts
 from runink.dsl.pending import tell_pending
 from runink.dsl.project import Project
 from runink.dsl.slicing import sliced
 from runink.dsl.spooling import spooled
-from runink.dsl.streams import Means, Parts, built
+from runink.dsl.streams import Means, built
 from runink.dsl.uris import Location
 from runink.errors import Invalid
 from runink.names import pipeline_name
@@ -68,10 +71,11 @@ def compiled(source: SourceText, parameters: Mapping[str, str], project: Project
     means = Means(Actions(project, findings), Contracts(project, findings), findings)
     _check_herd(outline, project, findings)
     parts = [built(one, means) for one in outline.scenarios]
-    dag = _joined(source, outline, parts, findings)
-    if findings or dag is None:
+    joined = _joined(source, outline, parts, findings)
+    if findings or joined is None:
         raise _invalid(source, findings)
-    notes = [note for part in parts for note in part.notes]
+    dag, doubts = joined
+    notes = [*(note for part in parts for note in part.notes), *doubts]
     unused = sorted(set(outline.parameters.values) - outline.parameters.used)
     notes.extend(
         f"parameter {name} is not used in this file: only a step that asks for it has it"
@@ -98,8 +102,8 @@ def _check_herd(outline: Outline, project: Project, findings: Findings) -> None:
 
 def _joined(
     source: SourceText, outline: Outline, parts: Sequence[Parts], findings: Findings
-) -> Dag | None:
-    """Put the scenarios together, by the URIs that one writes and another reads."""
+) -> tuple[Dag, tuple[str, ...]] | None:
+    """Put the scenarios together, by the URIs that one writes and another reads; beside it stands what is to be told of their contracts."""
     locations = {name: location for part in parts for name, location in part.locations.items()}
     nodes = [node for part in parts for node in part.nodes.values()]
     if len(nodes) > NODES_MAX:
@@ -108,10 +112,12 @@ def _joined(
         return None
     _check_whole_paths(source.root, locations, findings)
     staged = _staged(nodes, locations, findings)
-    dag = _dag(source, outline, parts, staged) if not findings else None
-    if dag is not None:
-        _check_circles(dag, locations, findings)
-    return dag
+    doubts = check_neighbours(parts, staged, findings)
+    if findings:
+        return None
+    dag = _dag(source, outline, parts, staged)
+    _check_circles(dag, locations, findings)
+    return dag, doubts
 
 
 def _dag(
@@ -129,7 +135,7 @@ def _dag(
         nodes.extend(mine)
         links.extend(marked)
         slices.extend(sliced(one.id, mine, marked, wishes=part.wishes, default=part.default))
-    return Dag(
+    dag = Dag(
         pipeline=pipeline_name(named(PurePosixPath(source.path).stem, "pipeline")),
         herd=outline.herd,
         title=outline.title,
@@ -143,6 +149,7 @@ def _dag(
         prose=(*outline.prose, *(line for part in parts for line in part.outline.prose)),
         parameters={name: value or "" for name, value in outline.parameters.values.items()},
     )
+    return changed(dag, facts=facts_of(dag, {}))
 
 
 def _with_stage(node: Node, staged: Mapping[str, str]) -> Node:

@@ -1,4 +1,4 @@
-"""A compiled pipeline, said to a person (`runi explain`) or drawn (`runi graph`, for mermaid and dot).
+"""A compiled pipeline, said to a person (`runi explain`).
 
 The text says what each scenario does, line by line, which nodes share a process and why, what starts after what, what is checked, and which
 sentences of the file are enforced by nothing.
@@ -21,6 +21,7 @@ from runink.dag import (
     Golden,
     Link,
     Mode,
+    Need,
     Node,
     OnInvalid,
     Scenario,
@@ -35,7 +36,6 @@ from runink.expressions import said
 from runink.jobs import Seat, Transport, transport_between
 from runink.networks import Network
 
-LABEL_MAX: Final = 60  # characters of a label in a picture: longer ones cover their neighbours
 _MODES: Final = {
     Mode.OVERWRITE: "replaces what is there",
     Mode.APPEND: "adds a part beside what is there",
@@ -72,6 +72,8 @@ def explained(dag: Dag) -> str:
     contracts = list(_contracts(dag))
     if contracts:
         lines += ["", "contracts", *contracts]
+    if dag.facts:
+        lines += ["", "what it needs", *_needs(dag)]
     if dag.prose:
         lines += ["", "not enforced: sentences for people"]
         lines += [
@@ -207,91 +209,20 @@ def _contracts(dag: Dag) -> Iterable[str]:
         yield f"  {spec.name} {spec.version} {spec.hash[:12]} ({spec.where}): {len(spec.fields)} fields{key}{told}"
 
 
-# Pictures.
-
-
-def as_mermaid(dag: Dag) -> str:
-    """Return the pipeline as a mermaid flowchart: a box a slice, a dotted arrow where output is staged."""
-    names = {node.id: f"n{place}" for place, node in enumerate(dag.nodes)}
-    lines = ["flowchart LR"]
-    for place, spec in enumerate(dag.slices):
-        lines.append(f'  subgraph s{place}["{_mermaid(f"slice {spec.id}")}"]')
-        lines += [f"    {names[one]}{_shape(dag.node(one))}" for one in spec.nodes]
-        lines.append("  end")
-    for link in dag.links:
-        label = "" if link.role == MAIN else f'|"{_mermaid(link.role)}"|'
-        lines.append(f"  {names[link.source]} -->{label} {names[link.target]}")
-    lines += [
-        f'  {names[source]} -.->|"staged"| {names[target]}' for source, target in _stages(dag)
+def _needs(dag: Dag) -> Iterable[str]:
+    """Say which rights and secrets whoever runs it must have, and where personal data may get to."""
+    seen: set[Need] = set()
+    for facts in dag.facts:
+        for need in facts.needs:
+            if need not in seen:
+                seen.add(need)
+                yield f"  {need.verb.value} {need.resource.value} {need.name}"
+        if facts.secrets:
+            yield f"  secrets {', '.join(facts.secrets)}: {facts.node}"
+    reached = [
+        (facts.node, facts.clearances)
+        for facts in dag.facts
+        if facts.clearances and isinstance(dag.node(facts.node), Sink)
     ]
-    return "\n".join(lines)
-
-
-def _shape(node: Node) -> str:
-    label = _mermaid(_label(node))
-    match node:
-        case Source():
-            return f'[("{label}")]'
-        case Check():
-            return f'{{{{"{label}"}}}}'
-        case Step():
-            return f'["{label}"]'
-        case Sink():
-            return f'[("{label}")]'
-
-
-def _mermaid(text: str) -> str:
-    """Quotes and brackets have a meaning in labels; as entities they have none."""
-    plain = "".join(f"#{ord(char)};" if char in '"#<>&`|' else char for char in text)
-    return plain.replace("\n", " ")
-
-
-def as_dot(dag: Dag) -> str:
-    """Return the pipeline as a graph for Graphviz' dot."""
-    lines = ["digraph pipeline {", "  rankdir=LR;", "  node [shape=box];"]
-    for place, spec in enumerate(dag.slices):
-        lines.append(f"  subgraph cluster_{place} {{")
-        lines.append(f"    label={_dot(f'slice {spec.id}')};")
-        for one in spec.nodes:
-            node = dag.node(one)
-            shape = {Source: ", shape=cylinder", Sink: ", shape=cylinder", Check: ", shape=hexagon"}
-            lines.append(
-                f"    {_dot(one)} [label={_dot(_label(node))}{shape.get(type(node), '')}];"
-            )
-        lines.append("  }")
-    for link in dag.links:
-        label = "" if link.role == MAIN else f" [label={_dot(link.role)}]"
-        lines.append(f"  {_dot(link.source)} -> {_dot(link.target)}{label};")
-    for source, target in _stages(dag):
-        lines.append(f"  {_dot(source)} -> {_dot(target)} [style=dashed, label=staged];")
-    return "\n".join([*lines, "}"])
-
-
-def _dot(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-    return f'"{escaped}"'
-
-
-def _stages(dag: Dag) -> Sequence[tuple[str, str]]:
-    return [
-        (node.staged_from, node.id)
-        for node in dag.nodes
-        if isinstance(node, Source) and node.staged_from
-    ]
-
-
-def _label(node: Node) -> str:
-    match node:
-        case Source() | Sink():
-            told = node.uri
-        case Check():
-            told = f"{node.contract.name} {node.contract.version}"
-        case Step():
-            match node.action:
-                case Function():
-                    told = node.action.name
-                case Sql():
-                    told = "sql"
-                case Executable():
-                    told = shlex.join(node.action.command)
-    return told if len(told) <= LABEL_MAX else f"{told[: LABEL_MAX - 1]}…"
+    for node, kinds in reached:
+        yield f"  personal data may reach {node}: {', '.join(kinds)}"

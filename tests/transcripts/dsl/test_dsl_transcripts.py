@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 from runink.dsl.diagnostics import rendered
-from runink.dsl.explain import as_dot, as_mermaid, explained
+from runink.dsl.explain import explained
+from runink.dsl.pictures import as_dot, as_mermaid
 from runink.errors import Invalid
 from runink.testing.projects import MemoryProject, compile_text, contract_of
 

@@ -1,0 +1,340 @@
+"""What differs between two compiled pipelines, and what of it breaks somebody.
+
+    breaking     who reads the outputs, starts the pipeline or relies on what it promises must look: a sink is gone or elsewhere, its rows are chosen
+                 differently, a contract in front of it promises less or something else, a promise is gone, a parameter must be given
+    compatible   anything else, a changed step, too: what it may give is what the contract behind it says
+
+Nodes are found again by what they are (a sink by its URI, a contract by its name, a function by its file and name) and then by their ids, so that a line
+put in above renames nothing.  Formatting, notes, prose and the numbers of lines are no difference.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from runink.contracts.changes import Sort
+from runink.contracts.diff import diff as compared
+from runink.contracts.fields import ContractSpec
+from runink.dag import (
+    Check,
+    Dag,
+    Executable,
+    Function,
+    Mode,
+    Node,
+    OnInvalid,
+    Sink,
+    Source,
+    Sql,
+    Step,
+)
+from runink.expressions import said
+from runink.quantities import format_cpu, format_memory
+
+_NOUNS: Final = {Source: "source", Check: "contract", Step: "step", Sink: "sink"}
+
+
+class Change(msgspec.Struct, frozen=True, order=True):
+    """One difference. `what` is the kind of thing, `where` its id, `how` is `added`, `removed` or `changed`."""
+
+    what: str
+    where: str
+    how: str
+    text: str
+    breaking: bool = False
+
+
+def difference(old: Dag, new: Dag) -> tuple[Change, ...]:
+    """Return what has changed from one to the other: nothing for equal meaning."""
+    pairs = _paired(old, new)
+    return (
+        *_head(old, new),
+        *_nodes(old, new, pairs),
+        *_links(old, new, pairs),
+        *_promises(old, new, pairs),
+        *_slices(old, new, pairs),
+    )
+
+
+# Which node is which.
+
+
+def _paired(old: Dag, new: Dag) -> dict[str, str]:
+    """Map nodes of the old pipeline to those of the new one that they have become."""
+    found: dict[str, str] = {}
+    left, right = list(old.nodes), list(new.nodes)
+    for key in (_whole, _essence, _identity):
+        taken: dict[Any, list[Node]] = {}
+        for node in right:
+            taken.setdefault(key(node), []).append(node)
+        for node in list(left):
+            others = taken.get(key(node))
+            if others:
+                other = others.pop(0)
+                found[node.id] = other.id
+                left.remove(node)
+                right.remove(other)
+    return found
+
+
+def _whole(node: Node) -> Any:
+    return type(node), node.id, _essence(node)
+
+
+def _essence(node: Node) -> Any:
+    match node:
+        case Source():
+            what: Any = (node.uri, node.alias)
+        case Check():
+            what = node.contract.name
+        case Sink():
+            what = node.uri
+        case Step(action=Function(file, name)):
+            what = (file, name)
+        case Step(action=Sql(query)):
+            what = " ".join(query.split())
+        case Step(action=Executable(command)):
+            what = command
+    return type(node), node.scenario, what
+
+
+def _identity(node: Node) -> Any:
+    return type(node), node.id
+
+
+# What has changed.
+
+
+def _head(old: Dag, new: Dag) -> Iterator[Change]:
+    if old.herd != new.herd:
+        text = f"herd {old.herd} is now {new.herd}: other quotas, rights and secrets"
+        yield Change("pipeline", new.pipeline, "changed", text, breaking=True)
+    before, now = old.parameters, new.parameters
+    for name in sorted(before.keys() - now.keys()):
+        text = f"parameter {name} is gone: who gives it is refused"
+        yield Change("parameter", name, "removed", text, breaking=True)
+    for name in sorted(now.keys() - before.keys()):
+        yield Change("parameter", name, "added", f"parameter {name} is new")
+    for name in sorted(now.keys() & before.keys()):
+        if now[name] != before[name]:
+            text = f"parameter {name}: {before[name]!r} is now {now[name]!r}"
+            yield Change("parameter", name, "changed", text)
+
+
+def _nodes(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
+    before = {node.id: node for node in old.nodes}
+    now = {node.id: node for node in new.nodes}
+    behind = _in_front_of_sinks(old)
+    for name, node in before.items():
+        noun = _NOUNS[type(node)]
+        if name in pairs:
+            is_promise = name in behind
+            for text, breaking in _changed(node, now[pairs[name]], is_promise=is_promise):
+                yield Change(noun, pairs[name], "changed", text, breaking=breaking)
+        else:
+            breaking = isinstance(node, Sink) or (isinstance(node, Check) and name in behind)
+            yield Change(noun, name, "removed", f"{_told(node)} is gone", breaking=breaking)
+    known = set(pairs.values())
+    for name, node in now.items():
+        if name in known:
+            continue
+        yield Change(_NOUNS[type(node)], name, "added", f"{_told(node)} is new")
+
+
+def _in_front_of_sinks(dag: Dag) -> frozenset[str]:
+    """Return the contracts that say what a sink's rows are."""
+    sinks = {node.id for node in dag.nodes if isinstance(node, Sink) and not node.dead_letter}
+    return frozenset(link.source for link in dag.links if link.target in sinks)
+
+
+def _told(node: Node) -> str:
+    match node:
+        case Source() | Sink():
+            return node.uri
+        case Check():
+            return f"{node.contract.name} {node.contract.version}"
+        case Step():
+            return _action(node.action)
+
+
+def _action(action: Function | Sql | Executable) -> str:
+    match action:
+        case Function(file, name):
+            return f"{name} of {file}"
+        case Sql(query):
+            return f"the query {' '.join(query.split())}"
+        case Executable(command):
+            return f"the program {shlex.join(command)}"
+
+
+def _changed(old: Node, new: Node, *, is_promise: bool) -> Iterator[tuple[str, bool]]:
+    """Yield what differs between two nodes, and whether that breaks somebody; `is_promise` says that rows are written right behind."""
+    match old, new:
+        case Source(), Source():
+            yield from _source(old, new)
+        case Check(), Check():
+            yield from _contract(old.contract, new.contract, is_promise=is_promise)
+            if old.on_invalid is not new.on_invalid:
+                text = f"rows that break {new.contract.name}: {old.on_invalid.value} is now {new.on_invalid.value}"
+                yield text, new.on_invalid is OnInvalid.FAIL
+        case Step(), Step():
+            if old.action != new.action:
+                yield f"{_told(old)} is now {_told(new)}{_details(old, new)}", False
+        case Sink(), Sink():
+            yield from _sink(old, new)
+        case _:
+            raise AssertionError("nodes are paired by their type")
+
+
+def _source(old: Source, new: Source) -> Iterator[tuple[str, bool]]:
+    if old.uri != new.uri:
+        yield f"{old.uri} is now {new.uri}", True
+    for noun, before, now in (
+        ("what means nothing", old.nulls, new.nulls),
+        ("the delimiter", old.delimiter, new.delimiter),
+        ("the side input's name", old.alias, new.alias),
+    ):
+        if before != now:
+            yield f"{new.uri}: {noun} was {before!r} and is {now!r}", False
+
+
+def _contract(
+    old: ContractSpec, new: ContractSpec, *, is_promise: bool
+) -> Iterator[tuple[str, bool]]:
+    """Yield what differs between two contracts. What is written must stay what its readers know, what is read must stay what its writers give."""
+    found = compared(old, new)
+    if old.version != new.version:
+        yield f"{new.name} {old.version} is now {new.version}", False
+    for change in found.changes:
+        if change.sort in {Sort.PROSE, Sort.ORDER}:
+            continue
+        keeps = change.effect.keeps_forward if is_promise else change.effect.keeps_backward
+        lost = change.sort is Sort.REMOVED and is_promise
+        text = f"{new.name}: {change.text}"
+        yield text, not keeps or lost or change.sort is Sort.NAME or change.exposes
+
+
+def _differing(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
+    return [
+        name.replace("_", " ")
+        for name in old.__struct_fields__
+        if getattr(old, name) != getattr(new, name)
+    ]
+
+
+def _details(old: Step, new: Step) -> str:
+    match old.action, new.action:
+        case Function() | Executable(), Function() | Executable() if type(old.action) is type(
+            new.action
+        ):
+            return f" ({', '.join(_differing(old.action, new.action))})"
+        case _:
+            return ""
+
+
+def _sink(old: Sink, new: Sink) -> Iterator[tuple[str, bool]]:
+    if old.uri != new.uri:
+        yield f"{old.uri} is now {new.uri}", True
+    if old.mode is not new.mode:
+        breaking = Mode.OVERWRITE in {old.mode, new.mode}
+        yield f"{new.uri}: mode {old.mode.value} is now {new.mode.value}", breaking
+    if old.when != new.when:
+        before = "all rows" if old.when is None else f"rows with {said(old.when)}"
+        now = "all rows" if new.when is None else f"rows with {said(new.when)}"
+        yield f"{new.uri}: it took {before} and takes {now}", True
+
+
+def _links(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
+    """Yield ways that are gone or new between nodes that were there before and still are."""
+    back = {name: was for was, name in pairs.items()}
+    before = {
+        (pairs[one.source], pairs[one.target], one.role)
+        for one in old.links
+        if one.source in pairs and one.target in pairs
+    }
+    now = {
+        (one.source, one.target, one.role)
+        for one in new.links
+        if one.source in back and one.target in back
+    }
+    for source, target, _ in sorted(before - now):
+        yield Change("order", target, "removed", f"{target} reads no longer from {source}")
+    for source, target, _ in sorted(now - before):
+        yield Change("order", target, "added", f"{target} reads from {source}")
+
+
+def _promises(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
+    before = {(one.scenario, said(one.expression)) for one in old.assertions}
+    now = {(one.scenario, said(one.expression)) for one in new.assertions}
+    for scenario, text in sorted(before - now):
+        told = f"{text} is promised no longer"
+        yield Change("assertion", scenario, "removed", told, breaking=True)
+    for scenario, text in sorted(now - before):
+        yield Change(
+            "assertion", scenario, "added", f"{text} must be true, or nothing is published"
+        )
+    goldens = {pairs.get(one.sink, one.sink): one for one in old.goldens}
+    new_goldens = {one.sink: one for one in new.goldens}
+    for sink in sorted(goldens.keys() | new_goldens.keys()):
+        was, one = goldens.get(sink), new_goldens.get(sink)
+        if was is None and one is not None:
+            yield Change("golden", sink, "added", f"{one.path} is compared")
+        elif one is None and was is not None:
+            yield Change("golden", sink, "removed", f"{was.path} is compared no longer")
+        elif was is not None and one is not None:
+            parts = [name for name in _differing(was, one) if name not in {"sink", "scenario"}]
+            if parts:
+                yield Change("golden", sink, "changed", f"{one.path}: {', '.join(parts)} changed")
+
+
+def _slices(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
+    """Yield what steps ask for now, and which of them share a process no longer."""
+    homes, new_homes = _homes(old), _homes(new)
+    for was, name in pairs.items():
+        before, now = homes[was], new_homes[name]
+        if not isinstance(new.node(name), Step):
+            continue
+        asked = list(_asked(before, now))
+        if asked:
+            yield Change("requirements", name, "changed", f"{name}: {', '.join(asked)}")
+        mates = {pairs[one] for one in before.nodes if one in pairs} - {name}
+        mates_now = set(now.nodes) & set(pairs.values()) - {name}
+        if mates != mates_now and not asked:
+            text = (
+                f"{name} shares its process with {_listed(mates_now)}; before with {_listed(mates)}"
+            )
+            yield Change("process", name, "changed", text)
+
+
+def _homes(dag: Dag) -> dict[str, Any]:
+    return {name: spec for spec in dag.slices for name in spec.nodes}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+def _asked(old: Any, new: Any) -> Iterator[str]:
+    named: Sequence[tuple[str, Any, Any, Callable[[Any], str]]] = (
+        ("cpu", old.resources.cpu_m, new.resources.cpu_m, format_cpu),
+        ("memory", old.resources.memory_bytes, new.resources.memory_bytes, format_memory),
+        ("labels", old.labels, new.labels, _listed),
+        ("network", old.network.value, new.network.value, str),
+        *(
+            (f"the most {noun}", before, now, str)
+            for noun, before, now in zip(
+                ("cpu", "memory", "processes", "disk", "io"),
+                old.limits.amounts,
+                new.limits.amounts,
+                strict=True,
+            )
+            if noun not in {"cpu", "memory"}
+        ),
+    )
+    for noun, before, now, told in named:
+        if before != now:
+            yield f"{noun} {told(before)} is now {told(now)}"

@@ -1,0 +1,107 @@
+"""A compiled pipeline, drawn for programs that draw: mermaid and Graphviz' dot (`runi graph`)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+from runink.dag import (
+    MAIN,
+    Check,
+    Dag,
+    Executable,
+    Function,
+    Node,
+    Sink,
+    Source,
+    Sql,
+    Step,
+)
+
+LABEL_MAX: Final = 60  # characters of a label in a picture: longer ones cover their neighbours
+
+
+def as_mermaid(dag: Dag) -> str:
+    """Return the pipeline as a mermaid flowchart: a box a slice, a dotted arrow where output is staged."""
+    names = {node.id: f"n{place}" for place, node in enumerate(dag.nodes)}
+    lines = ["flowchart LR"]
+    for place, spec in enumerate(dag.slices):
+        lines.append(f'  subgraph s{place}["{_mermaid(f"slice {spec.id}")}"]')
+        lines += [f"    {names[one]}{_shape(dag.node(one))}" for one in spec.nodes]
+        lines.append("  end")
+    for link in dag.links:
+        label = "" if link.role == MAIN else f'|"{_mermaid(link.role)}"|'
+        lines.append(f"  {names[link.source]} -->{label} {names[link.target]}")
+    lines += [f'  {names[source]} -.->|"staged"| {names[target]}' for source, target in stages(dag)]
+    return "\n".join(lines)
+
+
+def _shape(node: Node) -> str:
+    label = _mermaid(caption(node))
+    match node:
+        case Source():
+            return f'[("{label}")]'
+        case Check():
+            return f'{{{{"{label}"}}}}'
+        case Step():
+            return f'["{label}"]'
+        case Sink():
+            return f'[("{label}")]'
+
+
+def _mermaid(text: str) -> str:
+    """Quotes and brackets have a meaning in labels; as entities they have none."""
+    plain = "".join(f"#{ord(char)};" if char in '"#<>&`|' else char for char in text)
+    return plain.replace("\n", " ")
+
+
+def as_dot(dag: Dag) -> str:
+    """Return the pipeline as a graph for Graphviz' dot."""
+    lines = ["digraph pipeline {", "  rankdir=LR;", "  node [shape=box];"]
+    for place, spec in enumerate(dag.slices):
+        lines.append(f"  subgraph cluster_{place} {{")
+        lines.append(f"    label={_dot(f'slice {spec.id}')};")
+        for one in spec.nodes:
+            node = dag.node(one)
+            shape = {Source: ", shape=cylinder", Sink: ", shape=cylinder", Check: ", shape=hexagon"}
+            lines.append(
+                f"    {_dot(one)} [label={_dot(caption(node))}{shape.get(type(node), '')}];"
+            )
+        lines.append("  }")
+    for link in dag.links:
+        label = "" if link.role == MAIN else f" [label={_dot(link.role)}]"
+        lines.append(f"  {_dot(link.source)} -> {_dot(link.target)}{label};")
+    for source, target in stages(dag):
+        lines.append(f"  {_dot(source)} -> {_dot(target)} [style=dashed, label=staged];")
+    return "\n".join([*lines, "}"])
+
+
+def _dot(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'"{escaped}"'
+
+
+def stages(dag: Dag) -> Sequence[tuple[str, str]]:
+    return [
+        (node.staged_from, node.id)
+        for node in dag.nodes
+        if isinstance(node, Source) and node.staged_from
+    ]
+
+
+def caption(node: Node) -> str:
+    match node:
+        case Source() | Sink():
+            told = node.uri
+        case Check():
+            told = f"{node.contract.name} {node.contract.version}"
+        case Step():
+            match node.action:
+                case Function():
+                    told = node.action.name
+                case Sql():
+                    told = "sql"
+                case Executable():
+                    told = shlex.join(node.action.command)
+    return told if len(told) <= LABEL_MAX else f"{told[: LABEL_MAX - 1]}…"
