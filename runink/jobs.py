@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from runink.contracts.differences import GoldenResult
 from runink.dag import Golden, Link, Node, Sink
 from runink.errors import WireError
 from runink.names import HerdName, NodeId, RunId, SliceId
@@ -174,6 +175,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The job failed. `step` is the node, `traceback` the step's own lines (none of ours), `position` the batch's place in its source.
 
     `consequence` is true where this slice only saw a neighbour fail: the neighbour's failure is the one to tell.
+    `goldens` are those that did not hold, where goldens were compared.
     """
 
     error: WireError
@@ -184,6 +186,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     nodes: tuple[NodeFacts, ...] = ()
     rejections: tuple[Rejections, ...] = ()
     prepared: tuple[Prepared, ...] = ()  # the dead letter is kept
+    goldens: tuple[GoldenResult, ...] = ()
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):

@@ -71,8 +71,8 @@ async def _seen_to_end(cluster: Cluster, run: RunId, shown: Shown) -> RunView:
     last: RunView | None = None
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(_cancel_on_interrupt, cluster, run, shown)
-            group.start_soon(_tell_trouble, cluster, shown)
+            group.start_soon(cancel_on_interrupt, cluster, lambda: [run], shown)
+            group.start_soon(tell_trouble, cluster, shown)
             async for view in cluster.follow(run):
                 shown.show(view)
                 last = view
@@ -83,18 +83,22 @@ async def _seen_to_end(cluster: Cluster, run: RunId, shown: Shown) -> RunView:
     return last
 
 
-async def _cancel_on_interrupt(cluster: Cluster, run: RunId, shown: Shown) -> None:
+async def cancel_on_interrupt(
+    cluster: Cluster, runs: Callable[[], list[RunId]], shown: Shown
+) -> None:
+    """Cancel the runs that there are when the first interrupt comes, and leave at the second. Never returns."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         asked = False
         async for _ in signals:
             if asked:
                 raise KeyboardInterrupt
             asked = True
-            shown.say(f"cancelling run {short(run)}; once more to leave at once")
-            await cluster.cancel(run)
+            for run in runs():
+                shown.say(f"cancelling run {short(run)}; once more to leave at once")
+                await cluster.cancel(run)
 
 
-async def _tell_trouble(cluster: Cluster, shown: Shown) -> None:
+async def tell_trouble(cluster: Cluster, shown: Shown) -> None:
     """Say why nothing happens where the Barn takes no writes: the run's own record cannot tell it then."""
     said = ""
     while True:

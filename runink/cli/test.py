@@ -1,17 +1,17 @@
-"""`runi test`: runs pipelines as rehearsals. Everything is done but publishing, and what came out is compared with the goldens."""
+"""`runi test`: runs scenarios as rehearsals on their golden inputs. Everything is done but publishing, and what came out is compared with the goldens."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import anyio
 import click
-import msgspec
 
-from runink.cli.client import Embedding, open_cluster
-from runink.cli.exits import ExitCode
-from runink.cli.following import followed
+from runink.cli.client import Embedding
+from runink.cli.exits import ExitCode, told
+from runink.cli.golden_report import golden_document, junit, lines_of, summary_line
 from runink.cli.options import (
     SliceOptions,
     output_option,
@@ -22,38 +22,116 @@ from runink.cli.options import (
     state_folder,
     state_option,
 )
-from runink.cli.progress import Nothing
-from runink.cli.run import modules_of, new_run_id, submission
-from runink.cli.summary import document, failure_lines, seconds_of
+from runink.cli.rehearsing import (
+    GoldenOutcome,
+    How,
+    Status,
+    chosen,
+    compiled_all,
+    name_of,
+    rehearsed,
+)
+from runink.cli.run import modules_of
 from runink.cli.wording import echo_json
-from runink.clients.run_requests import RunView
 from runink.errors import Invalid, NotFound
-from runink.projects import Compiled, compile_file
-from runink.runs.records import RunState
+from runink.projects import Compiled
+
+JOBS_MAX: Final = 64  # runs at once; more only wait for each other
+JOBS: Final = min(4, os.cpu_count() or 1)
 
 
 @click.command()
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, metavar="[FILE.dsl]...")
 @click.option("--update", is_flag=True, help="Write what came out as the new goldens.")
+@click.option(
+    "-k",
+    "wish",
+    default="",
+    metavar="WORDS",
+    help="Only tests with these words in their name or tags: 'delays and not layer=silver'.",
+)
+@click.option("--list", "lists", is_flag=True, help="Print the tests' names and run none.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, JOBS_MAX),
+    default=JOBS,
+    help="How many runs at once.  [default: one a core, at most 4]",
+)
+@click.option(
+    "--junit",
+    "junit_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write the results as JUnit's XML.",
+)
 @param_option
 @slice_options
 @output_option
 @state_option
-def test(
+def test(  # noqa: PLR0913 - what may be asked for
     files: tuple[Path, ...],
-    update: bool,  # noqa: FBT001 - click gives it by name
+    *,
+    wish: str,
+    jobs: int,
+    junit_file: Path | None,
     params: tuple[str, ...],
     output: str,
     state: Path | None,
-    *,
+    update: bool,
+    lists: bool,
     slices: SliceOptions,
 ) -> None:
-    """Run pipelines without publishing, and compare with their goldens.
+    """Run scenarios on their golden inputs, without publishing, and compare what comes out with their goldens.
 
     Without a file: all of features/. Exit code 0 if every output is as its golden says, 1 if not.
     """
-    parameters = parameters_of(params)
-    compiled = [compile_file(file, parameters=parameters) for file in files or _all_files()]
+    compiled = compiled_all(list(files) or _all_files(), parameters_of(params))
+    without = [one.dag.file for one in compiled if not one.dag.goldens]
+    wished = _wished(compiled, wish)
+    if lists:
+        names = [name_of(one.dag.file, golden) for one in wished for golden in one.dag.goldens]
+        if output == "json":
+            echo_json({"tests": names, "without_golden": without})
+        else:
+            click.echo("\n".join(names))
+        return
+    embedding = Embedding(
+        state_folder(state, wished[0].root),
+        modules=frozenset[str]().union(*(modules_of(one.dag) for one in wished)),
+        slices=slices,
+    )
+    is_text = output == "text"
+    results = anyio.run(
+        rehearsed, wished, embedding, How(jobs, update), _tell if is_text else _keep
+    )
+    if junit_file is not None:
+        _write(junit_file, junit(results))
+    if is_text:
+        for file in without:
+            click.echo(f"none    {file} has no golden")
+        click.echo(summary_line(results))
+    else:
+        echo_json(golden_document(results, without))
+    raise SystemExit(_exit_code(results))
+
+
+def _exit_code(results: list[GoldenOutcome]) -> ExitCode:
+    if any(one.status is Status.CANCELLED for one in results):
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE if all(one.status.is_good for one in results) else ExitCode.FAILED
+
+
+def _tell(one: GoldenOutcome) -> None:
+    has_no_colour = bool(os.environ.get("NO_COLOR"))
+    click.echo("\n".join(lines_of(one)), color=False if has_no_colour else None)
+
+
+def _keep(_: GoldenOutcome) -> None:
+    """A document is printed when all is known."""
+
+
+def _wished(compiled: list[Compiled], wish: str) -> list[Compiled]:
     with_goldens = [one for one in compiled if one.dag.goldens]
     if not with_goldens:
         raise Invalid(
@@ -61,20 +139,23 @@ def test(
             code="no_goldens",
             hint='write @golden("golden/NAME.csv", key=["…"]) behind a @sink',
         )
-    folder = state_folder(state, with_goldens[0].root)
-    embedding = Embedding(
-        folder,
-        modules=frozenset[str]().union(*(modules_of(one.dag) for one in with_goldens)),
-        slices=slices,
-    )
-    views = anyio.run(_rehearsed, with_goldens, embedding, update)
-    if output == "json":
-        echo_json([document(view) for view in views])
-    else:
-        for one, view in zip(with_goldens, views, strict=True):
-            click.echo("\n".join(_lines(one, view, is_update=update)))
-    if not all(view.record.state is RunState.SUCCEEDED for view in views):
-        raise SystemExit(ExitCode.FAILED)
+    wished = chosen(with_goldens, wish)
+    if not wished:
+        raise NotFound(
+            f"no test is meant by {wish!r}", code="no_such_test", hint="runi test --list names them"
+        )
+    return wished
+
+
+def _write(path: Path, body: bytes) -> None:
+    """Write the file aside and rename it, so that who reads it never sees half of it. Raises Refused, Forbidden or Unavailable."""
+    aside = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(body)
+        aside.replace(path)
+    except OSError as error:
+        raise told(error, where=path) from error
 
 
 def _all_files() -> list[Path]:
@@ -83,30 +164,3 @@ def _all_files() -> list[Path]:
     if not found:
         raise NotFound(f"there is no .dsl file in {root / 'features'}", hint="name one")
     return found
-
-
-async def _rehearsed(
-    compiled: list[Compiled],
-    embedding: Embedding,
-    update: bool,  # noqa: FBT001 - anyio.run passes by place
-) -> list[RunView]:
-    views: list[RunView] = []
-    async with open_cluster(embedding) as cluster:
-        for one in compiled:
-            request = submission(
-                one, embedding.state, new_run_id(), cluster=cluster, rehearsal=True
-            )
-            request = msgspec.structs.replace(request, update_goldens=update)
-            views.append(await followed(cluster, request, Nothing()))
-    return views
-
-
-def _lines(compiled: Compiled, view: RunView, *, is_update: bool) -> list[Any]:
-    record = view.record
-    dag = compiled.dag
-    if record.state is RunState.SUCCEEDED:
-        said = "written" if is_update else "as expected"
-        names = ", ".join(golden.path for golden in dag.goldens)
-        return [f"ok      {dag.file} in {seconds_of(record):.1f} s: {names} {said}"]
-    failure = failure_lines(record.failure) if record.failure else [record.state.value]
-    return [f"FAILED  {dag.file} in {seconds_of(record):.1f} s", *failure]

@@ -5,7 +5,9 @@
 - With a key, rows are matched by it. Rows with the same key are paired in their order.
 - Without a key rows are matched whole, as multisets, because a sink promises no order. What differs is then missing on one side and unexpected on
   the other; only a key can say that two rows are meant to be one.
-- Floats are equal within an absolute tolerance; nan equals nan, and nothing (null) equals nothing.
+- Where their order counts, rows without a key are matched as lines of a text are: in order, with as few left over as can be; what stands between two
+  matches is paired. With a key, the order of the rows that both have is told beside their differences.
+- Floats are equal within an absolute tolerance, or a relative one (a part of the larger of both); nan equals nan, and nothing (null) equals nothing.
 
 Both tables are held whole; a golden table is one that a person has looked at.
 """
@@ -13,56 +15,91 @@ Both tables are held whole; a golden table is one that a person has looked at.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from difflib import SequenceMatcher
+from itertools import islice, pairwise
 from math import inf
 from typing import Any, Final
 
 import pyarrow as pa
 
+from runink.contracts.differences import Cell, Differences, RowDifference, RowKind, shown
+
 LINES_MAX: Final = 20  # of one kind of difference: who mends the first twenty has mended the rest
-VALUE_CHARACTERS_MAX: Final = 60
 COLUMNS_SHOWN_MAX: Final = 20  # of a row
 CANDIDATES_MAX: Final = (
     1_000  # rows that differ in floats only, looked at for one partner: more would take for ever
 )
+ALIGNED_ROWS_MAX: Final = (
+    2_000  # aligned like lines of a text, which is quadratic; more are compared by their places
+)
+ROW: Final = "row"  # what an ordered row is called that has no key
 
 Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Differences:
-    """How many rows are missing, unexpected and different, and lines that say which; no lines where the tables are equal."""
+class Comparison:
+    """How two tables are compared; see above."""
 
-    missing: int = 0
-    unexpected: int = 0
-    different: int = 0
-    lines: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    tolerance: float = 0.0
+    relative: float = 0.0
+    ignore: tuple[str, ...] = ()
+    ordered: bool = False
 
 
-def compare(
-    expected: pa.Table, actual: pa.Table, *, key: tuple[str, ...], tolerance: float
-) -> Differences:
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """An expected row and the one that came; `place` is its number where rows have one."""
+
+    expected: Row
+    actual: Row
+    place: int | None = None
+
+
+@dataclass(slots=True)
+class _Matched:
+    missing: list[Row]
+    unexpected: list[Row]
+    different: list[_Pair]
+    notes: list[str]
+
+
+def compare(expected: pa.Table, actual: pa.Table, how: Comparison) -> Differences:
     """Say how `actual` differs from `expected`. Never raises about the data: all that is wrong with them is a difference."""
-    lines = _column_lines(expected, actual, key)
+    expected, actual = (_without(table, how.ignore) for table in (expected, actual))
+    notes = _column_notes(expected, actual, how.key)
     names = [name for name in actual.schema.names if name in expected.schema.names]
-    key = tuple(name for name in key if name in names)
+    key = tuple(name for name in how.key if name in names)
     names = [*key, *(name for name in names if name not in key)]
     if not names:
-        return _without_columns(expected, actual, lines)
+        return _without_columns(expected, actual, notes)
     ours = _rows(expected, names, actual.schema)
     theirs = _rows(actual, names, actual.schema)
-    same = _sameness(tolerance)
-    compared = _by_key(ours, theirs, len(key), same) if key else _as_multisets(ours, theirs, same)
-    missing, unexpected, different = compared
-    lines += _listed("missing", missing, lambda row: _row_text(row, names))
-    lines += _listed("unexpected", unexpected, lambda row: _row_text(row, names))
-    lines += _listed("different", different, lambda pair: _pair_text(pair, names, len(key), same))
-    return Differences(len(missing), len(unexpected), len(different), tuple(lines))
+    same = _sameness(how)
+    if key:
+        matched = _by_key(ours, theirs, key, same, is_ordered=how.ordered)
+    elif how.ordered:
+        matched = _in_order(ours, theirs, same)
+    else:
+        matched = _as_multisets(ours, theirs, same)
+    return Differences(
+        len(matched.missing),
+        len(matched.unexpected),
+        len(matched.different),
+        (*notes, *matched.notes),
+        tuple(_told(matched, names, len(key), same)),
+    )
 
 
-def _column_lines(expected: pa.Table, actual: pa.Table, key: tuple[str, ...]) -> list[str]:
+def _without(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    found = [name for name in names if name in table.schema.names]
+    return table.drop_columns(found) if found else table
+
+
+def _column_notes(expected: pa.Table, actual: pa.Table, key: tuple[str, ...]) -> list[str]:
     had, has = expected.schema.names, actual.schema.names
     lines = [f"column {name} is missing" for name in had if name not in has]
     lines += [f"column {name} is unexpected" for name in has if name not in had]
@@ -72,15 +109,12 @@ def _column_lines(expected: pa.Table, actual: pa.Table, key: tuple[str, ...]) ->
     return lines
 
 
-def _without_columns(expected: pa.Table, actual: pa.Table, lines: list[str]) -> Differences:
+def _without_columns(expected: pa.Table, actual: pa.Table, notes: list[str]) -> Differences:
     if expected.num_rows != actual.num_rows:
-        lines = [*lines, f"{actual.num_rows:,} rows, not {expected.num_rows:,}"]
-    return Differences(
-        max(0, expected.num_rows - actual.num_rows),
-        max(0, actual.num_rows - expected.num_rows),
-        0,
-        tuple(lines),
-    )
+        notes = [*notes, f"{actual.num_rows:,} rows, not {expected.num_rows:,}"]
+    missing = max(0, expected.num_rows - actual.num_rows)
+    unexpected = max(0, actual.num_rows - expected.num_rows)
+    return Differences(missing, unexpected, 0, tuple(notes))
 
 
 def _rows(table: pa.Table, names: Sequence[str], types: pa.Schema) -> list[Row]:
@@ -113,14 +147,15 @@ def _hashable(value: Any) -> Any:
 
 
 Same = Callable[[Any, Any], bool]
-Compared = tuple[list[Row], list[Row], list[tuple[Row, Row]]]
 
 
-def _sameness(tolerance: float) -> Same:
+def _sameness(how: Comparison) -> Same:
     def same(one: Any, other: Any) -> bool:
         if isinstance(one, float) and isinstance(other, float):
-            both_nan = one != one and other != other  # noqa: PLR0124 - nan is not itself
-            return both_nan or one == other or abs(one - other) <= tolerance
+            if one == other or (one != one and other != other):  # noqa: PLR0124 - nan is not itself
+                return True
+            room = max(how.tolerance, how.relative * max(abs(one), abs(other)))
+            return abs(one - other) <= room < inf
         if isinstance(one, tuple) and isinstance(other, tuple):
             return len(one) == len(other) and all(map(same, one, other))
         return type(one) is type(other) and bool(one == other)
@@ -135,24 +170,81 @@ def _identity(value: Any) -> Any:
     return (type(value), None if value != value else value)  # noqa: PLR0124 - nan is not itself
 
 
-def _by_key(expected: list[Row], actual: list[Row], width: int, same: Same) -> Compared:
-    left: dict[Any, deque[Row]] = {}
-    for row in actual:
-        left.setdefault(_identity(row[:width]), deque()).append(row)
-    missing: list[Row] = []
-    different: list[tuple[Row, Row]] = []
+# Matching rows.
+
+
+def _by_key(
+    expected: list[Row], actual: list[Row], key: Sequence[str], same: Same, *, is_ordered: bool
+) -> _Matched:
+    width = len(key)
+    left: dict[Any, deque[tuple[int, Row]]] = {}
+    for place, row in enumerate(actual):
+        left.setdefault(_identity(row[:width]), deque()).append((place, row))
+    found = _Matched([], [], [], [])
+    places: list[int] = []
     for row in expected:
         candidates = left.get(_identity(row[:width]))
         if not candidates:
-            missing.append(row)
+            found.missing.append(row)
             continue
-        other = candidates.popleft()
+        place, other = candidates.popleft()
+        places.append(place)
         if not same(row[width:], other[width:]):
-            different.append((row, other))
-    return missing, [row for rows in left.values() for row in rows], different
+            found.different.append(_Pair(row, other))
+    rest = sorted(one for rows in left.values() for one in rows)
+    found.unexpected = [row for _, row in rest]
+    if is_ordered:
+        found.notes += _order_note(places, actual, key)
+    return found
 
 
-def _as_multisets(expected: list[Row], actual: list[Row], same: Same) -> Compared:
+def _order_note(places: Sequence[int], actual: Sequence[Row], key: Sequence[str]) -> list[str]:
+    """Tell the first row that comes before one that was expected earlier."""
+    for earlier, later in pairwise(places):
+        if later < earlier:
+            names = [
+                " ".join(
+                    f"{name}={value!r}" for name, value in zip(key, actual[place], strict=False)
+                )
+                for place in (later, earlier)
+            ]
+            return [f"order: {names[0]} comes before {names[1]}, not behind it"]
+    return []
+
+
+def _in_order(expected: list[Row], actual: list[Row], same: Same) -> _Matched:
+    """Match like lines of a text: what is equal at both ends first, then the longest runs between."""
+    found = _Matched([], [], [], [])
+    shorter = min(len(expected), len(actual))
+    begin = next((at for at in range(shorter) if not same(expected[at], actual[at])), shorter)
+    behind = next(
+        (at for at in range(shorter - begin) if not same(expected[-1 - at], actual[-1 - at])),
+        shorter - begin,
+    )
+    ours = expected[begin : len(expected) - behind]
+    theirs = actual[begin : len(actual) - behind]
+    for first, last, other_first, other_last in _unequal(ours, theirs):
+        both = min(last - first, other_last - other_first)
+        for at in range(both):
+            row, other = ours[first + at], theirs[other_first + at]
+            if not same(row, other):  # within the tolerance, which the alignment does not know
+                found.different.append(_Pair(row, other, begin + other_first + at + 1))
+        found.missing += ours[first + both : last]
+        found.unexpected += theirs[other_first + both : other_last]
+    return found
+
+
+def _unequal(ours: list[Row], theirs: list[Row]) -> list[tuple[int, int, int, int]]:
+    """Return the stretches that are not equal, of both sides."""
+    if max(len(ours), len(theirs)) > ALIGNED_ROWS_MAX:
+        return [(0, len(ours), 0, len(theirs))]
+    matcher = SequenceMatcher(
+        None, list(map(_identity, ours)), list(map(_identity, theirs)), autojunk=False
+    )
+    return [(a, b, c, d) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
+
+
+def _as_multisets(expected: list[Row], actual: list[Row], same: Same) -> _Matched:
     """Match equal rows first, then those that floats within the tolerance make equal."""
     left = Counter(map(_identity, actual))
     unmatched = []
@@ -168,7 +260,7 @@ def _as_multisets(expected: list[Row], actual: list[Row], same: Same) -> Compare
             near.setdefault(_without_floats(row), deque()).append(row)
     unmatched.sort(key=_floats)  # so that a partner stands among the first candidates
     missing = [row for row in unmatched if not _took(near.get(_without_floats(row)), row, same)]
-    return missing, [row for rows in near.values() for row in rows], []
+    return _Matched(missing, [row for rows in near.values() for row in rows], [], [])
 
 
 def _floats(row: Row) -> tuple[float, ...]:
@@ -191,44 +283,47 @@ def _took(candidates: deque[Row] | None, row: Row, same: Same) -> bool:
     return False
 
 
-def _listed(what: str, rows: Sequence[Any], told: Callable[[Any], str]) -> list[str]:
-    lines = [f"{what}: {told(row)}" for row in rows[:LINES_MAX]]
-    more = len(rows) - LINES_MAX
-    return lines if more <= 0 else [*lines, f"{what}: and {more:,} more rows"]
+# Telling.
 
 
-def _row_text(row: Row, names: Sequence[str]) -> str:
-    shown = [f"{name}={_shown(value)}" for name, value in zip(names, row, strict=True)]
-    more = len(shown) - COLUMNS_SHOWN_MAX
-    return " ".join(
-        [*shown[:COLUMNS_SHOWN_MAX], *([f"and {more} more columns"] if more > 0 else [])]
+def _told(
+    matched: _Matched, names: Sequence[str], width: int, same: Same
+) -> Iterable[RowDifference]:
+    for kind, rows in (
+        (RowKind.MISSING, matched.missing),
+        (RowKind.UNEXPECTED, matched.unexpected),
+    ):
+        for row in rows[:LINES_MAX]:
+            values = tuple(
+                (name, shown(value))
+                for name, value in zip(names[:COLUMNS_SHOWN_MAX], row, strict=False)
+            )
+            yield RowDifference(kind, values, columns_left=max(0, len(names) - COLUMNS_SHOWN_MAX))
+    for pair in matched.different[:LINES_MAX]:
+        yield _pair(pair, names, width, same)
+
+
+def _pair(pair: _Pair, names: Sequence[str], width: int, same: Same) -> RowDifference:
+    """Tell the key (or the place), and of the other columns those that differ."""
+    cells = [
+        Cell(name, shown(wanted), shown(is_), _apart(wanted, is_))
+        for name, wanted, is_ in zip(names, pair.expected, pair.actual, strict=True)
+        if not same(wanted, is_)
+    ]
+    values = tuple(
+        (name, shown(value))
+        for name, value in zip(names[:width], pair.expected[:width], strict=True)
+    )
+    return RowDifference(
+        RowKind.DIFFERENT,
+        values if pair.place is None else ((ROW, pair.place),),
+        tuple(cells[:COLUMNS_SHOWN_MAX]),
+        max(0, len(cells) - COLUMNS_SHOWN_MAX),
     )
 
 
-def _pair_text(pair: tuple[Row, Row], names: Sequence[str], width: int, same: Same) -> str:
-    """Tell the key, and of the other columns those that differ."""
-    expected, actual = pair
-    found = [
-        f"{name} is {_shown(is_)}, expected {_shown(wanted)}{_by(wanted, is_)}"
-        for name, wanted, is_ in zip(names, expected, actual, strict=True)
-        if not same(wanted, is_)
-    ]
-    more = len(found) - COLUMNS_SHOWN_MAX
-    tail = [f"and {more} more columns"] if more > 0 else []
-    return f"{_row_text(expected[:width], names[:width])}: {', '.join([*found[:COLUMNS_SHOWN_MAX], *tail])}"
-
-
-def _by(wanted: Any, is_: Any) -> str:
-    """Say how far two floats are apart, which their digits hide."""
+def _apart(wanted: Any, is_: Any) -> float | None:
     if isinstance(wanted, float) and isinstance(is_, float):
-        return f" (off by {abs(wanted - is_):.3g})"
-    return ""
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = repr(value) if isinstance(value, (str, bytes, tuple)) else str(value)
-    if len(text) > VALUE_CHARACTERS_MAX:
-        return f"{text[:VALUE_CHARACTERS_MAX]}…"
-    return text
+        apart = abs(wanted - is_)
+        return apart if apart - apart == 0 else None
+    return None

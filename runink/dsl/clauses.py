@@ -110,10 +110,16 @@ class AssertClause:
 
 @dataclass(frozen=True, slots=True)
 class GoldenClause:
+    """`inputs` are `PATH` or `SOURCE=PATH` each: what a test reads in a source's place."""
+
     span: Span
     path: Text
+    inputs: tuple[Text, ...]
     key: tuple[Text, ...]
+    ignore: tuple[Text, ...]
     tolerance: float
+    relative: float
+    ordered: bool
 
 
 Clause = (
@@ -311,11 +317,17 @@ def _assert(arguments: Arguments) -> AssertClause | None:
 
 def _golden(arguments: Arguments) -> GoldenClause | None:
     path = arguments.text("path")
-    key = arguments.texts("key")
-    tolerance = arguments.number("tolerance")
-    if path is None:
-        return None
-    return GoldenClause(arguments.annotation.span, path, key, tolerance)
+    clause = GoldenClause(
+        arguments.annotation.span,
+        path or Text("", arguments.annotation.span),
+        arguments.texts("input"),
+        arguments.texts("key"),
+        arguments.texts("ignore"),
+        arguments.number("tolerance"),
+        arguments.number("relative"),
+        arguments.flag("ordered"),
+    )
+    return None if path is None else clause
 
 
 _READERS: Final[dict[str, Callable[[Arguments], Clause | None]]] = {

@@ -29,6 +29,7 @@ from runink.dsl.parser import parsed
 from runink.dsl.parts import Parts
 from runink.dsl.pending import tell_pending
 from runink.dsl.project import Project
+from runink.dsl.promises import with_inputs
 from runink.dsl.slicing import sliced
 from runink.dsl.spooling import spooled
 from runink.dsl.streams import Means, built
@@ -113,9 +114,12 @@ def _joined(
     _check_whole_paths(source.root, locations, findings)
     staged = _staged(nodes, locations, findings)
     doubts = check_neighbours(parts, staged, findings)
+    promised = [one for part in parts for one in part.goldens]
+    is_whole = not any(one.is_broken for one in outline.scenarios)
+    goldens = with_inputs(promised, nodes, staged, findings) if is_whole else ()
     if findings:
         return None
-    dag = _dag(source, outline, parts, staged)
+    dag = changed(_dag(source, outline, parts, staged), goldens=goldens)
     _check_circles(dag, locations, findings)
     return dag, doubts
 
@@ -145,7 +149,6 @@ def _dag(
         links=tuple(links),
         slices=tuple(slices),
         assertions=tuple(one for part in parts for one in part.assertions),
-        goldens=tuple(one for part in parts for one in part.goldens),
         prose=(*outline.prose, *(line for part in parts for line in part.outline.prose)),
         parameters={name: value or "" for name, value in outline.parameters.values.items()},
     )

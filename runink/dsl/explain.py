@@ -159,8 +159,16 @@ def _link(link: Link) -> str:
 
 def _golden(golden: Golden) -> str:
     key = f" by {', '.join(golden.key)}" if golden.key else ""
-    within = f" within {golden.tolerance:g}" if golden.tolerance else ""
-    return f"runi test compares {_short(golden.sink)} with {golden.path}{key}{within}"
+    order = ", in this order" if golden.ordered else ""
+    limits = [
+        f"{golden.tolerance:g}" if golden.tolerance else "",
+        f"{golden.relative:.3g} of the value" if golden.relative else "",
+    ]
+    within = f" within {' or '.join(filter(None, limits))}" if any(limits) else ""
+    but = f" but for {', '.join(golden.ignore)}" if golden.ignore else ""
+    files = ", ".join(f"{one.path} as {one.source}" for one in golden.inputs)
+    given = f"; it reads {files}" if files else ""
+    return f"runi test compares {_short(golden.sink)} with {golden.path}{key}{order}{within}{but}{given}"
 
 
 def _slice(spec: SliceSpec) -> Iterable[str]:

@@ -20,6 +20,7 @@ from runink.dag import (
 )
 from runink.dsl.chain import Chain
 from runink.dsl.checker import ScenarioOutline
+from runink.dsl.clauses import GoldenClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.slicing import Wish
 from runink.dsl.uris import Location
@@ -41,7 +42,7 @@ class Parts:
     wishes: dict[str, Wish] = field(default_factory=dict)
     default: Wish = field(default_factory=Wish)
     assertions: list[Assertion] = field(default_factory=list)
-    goldens: list[Golden] = field(default_factory=list)
+    goldens: list[tuple[Golden, GoldenClause]] = field(default_factory=list)
     locations: dict[str, Location] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)  # of the lines that the nodes come from
     notes: list[str] = field(default_factory=list)

@@ -1,29 +1,144 @@
-"""What a pipeline promises of its output: checks on `@golden`."""
+"""What a pipeline promises of its output: checks on `@golden`, and which sources its inputs stand for.
+
+An input is `PATH` or `SOURCE=PATH`:
+
+input="golden/in.csv"                        in the place of the scenario's first @source without a name
+input=["golden/a.csv", "golden/b.csv"]       of the first, of the second
+input=["planes=golden/planes.csv"]           of the one that is called so
+input=["data/flights.csv=golden/f.csv"]      of every one that reads this path (or URI), in this scenario or one that it depends on
+"""
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace as changed
+
 from runink.contracts.fields import ContractSpec
+from runink.dag import GOLDEN_ENDINGS, Golden, GoldenInput, Node, Sink, Source
 from runink.dsl.clauses import GoldenClause
 from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.syntax import Text
 
-COMPARABLE: Final = (".csv", ".jsonl", ".json", ".parquet", ".arrow")
+READABLE: Final = (".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
 
 
 def check_golden(clause: GoldenClause, contract: ContractSpec | None, findings: Findings) -> None:
-    """Tell what is wrong with a golden's file and, where the sink's contract is known, with its key."""
-    path = clause.path.value
-    if path.startswith(("/", "~")) or ".." in path.split("/"):
-        hint = "goldens are kept beside the pipeline"
-        findings.add("D031", f"{path} leaves the project", clause.path.span, hint)
-    elif not path.endswith(COMPARABLE):
-        hint = f"its name ends in {', '.join(COMPARABLE)}"
-        findings.add("D030", f"{path} cannot be compared", clause.path.span, hint)
+    """Tell what is wrong with a golden's files and, where the sink's contract is known, with the fields that it names."""
+    _check_path(clause.path, clause.path.value, GOLDEN_ENDINGS, "compared", findings)
+    for one in clause.inputs:
+        _check_path(one, _split(one)[1], READABLE, "read in a source's place", findings)
+    for name in clause.ignore:
+        if name.value in {key.value for key in clause.key}:
+            text = f"{name.value} is ignored, and rows are told apart by it"
+            findings.add("D015", text, name.span, "take it out of key or of ignore")
     if contract is None:
         return
     fields = [one.name for one in contract.fields]
-    for name in clause.key:
+    for name in (*clause.key, *clause.ignore):
         if name.value not in fields:
             text = f"{contract.name} has no field {name.value}"
             findings.add("D041", text, name.span, near_or_all(name.value, fields))
+
+
+def _check_path(
+    text: Text, path: str, endings: Sequence[str], use: str, findings: Findings
+) -> None:
+    if path.startswith(("/", "~")) or ".." in path.split("/"):
+        hint = "goldens are kept beside the pipeline"
+        findings.add("D031", f"{path} leaves the project", text.span, hint)
+    elif not path.endswith(tuple(endings)):
+        hint = f"its name ends in {', '.join(endings)}"
+        findings.add("D030", f"{path} cannot be {use}", text.span, hint)
+
+
+def _split(text: Text) -> tuple[str, str]:
+    """Return the source that an input names, or nothing, and its path."""
+    source, _, path = text.value.rpartition("=")
+    return source.strip(), path.strip()
+
+
+def path_of(text: Text) -> str:
+    """Return the file that an input names, as the project names it."""
+    return posixpath.normpath(_split(text)[1])
+
+
+def golden_of(clause: GoldenClause, sink: Sink) -> Golden:
+    """Return what the clause promises of the sink, still without its inputs."""
+    return Golden(
+        sink.scenario,
+        sink.id,
+        posixpath.normpath(clause.path.value),
+        tuple(one.value for one in clause.key),
+        clause.tolerance,
+        clause.relative,
+        tuple(one.value for one in clause.ignore),
+        clause.ordered,
+    )
+
+
+def with_inputs(
+    promised: Iterable[tuple[Golden, GoldenClause]],
+    nodes: Sequence[Node],
+    staged: Mapping[str, str],
+    findings: Findings,
+) -> tuple[Golden, ...]:
+    """Return the goldens with the sources that their inputs stand for. An input that stands for none is told, and left out.
+
+    `staged` maps a source to the sink of the pipeline that it reads.
+    """
+    home = {node.id: node.scenario for node in nodes}
+    sources = [node for node in nodes if isinstance(node, Source)]
+    found = []
+    for golden, clause in promised:
+        feeding = {golden.scenario}
+        while (
+            more := {
+                home[staged[one.id]]
+                for one in sources
+                if one.id in staged and one.scenario in feeding
+            }
+            - feeding
+        ):
+            feeding |= more  # ends with the pipeline's scenarios
+        mine = [one for one in sources if one.scenario in feeding]
+        found.append(changed(golden, inputs=_inputs(golden, clause, mine, findings)))
+    return tuple(found)
+
+
+def _inputs(
+    golden: Golden, clause: GoldenClause, sources: Sequence[Source], findings: Findings
+) -> tuple[GoldenInput, ...]:
+    mine = [one for one in sources if one.scenario == golden.scenario]
+    unnamed = [one for one in mine if not one.alias]
+    found: dict[str, str] = {}
+    for text in clause.inputs:
+        name, _ = _split(text)
+        if name:
+            stands_for = [one for one in mine if one.alias == name] or [
+                one for one in sources if name in {one.path, one.uri}
+            ]
+        else:
+            stands_for, unnamed = unnamed[:1], unnamed[1:]
+        if not stands_for:
+            _tell_stray(text, name, mine if not name else sources, findings)
+        for source in stands_for:
+            if source.id in found:
+                findings.add("D016", f"{_called(source)} has an input already", text.span)
+            found[source.id] = path_of(text)
+    return tuple(GoldenInput(source, path) for source, path in sorted(found.items()))
+
+
+def _tell_stray(text: Text, name: str, known: Sequence[Source], findings: Findings) -> None:
+    names = [_called(one) for one in known]
+    if name:
+        findings.add("D035", f"there is no source {name}", text.span, near_or_all(name, names))
+        return
+    hint = f"say which: {names[-1]}={text.value}" if names else "a step makes this scenario's rows"
+    findings.add("D035", f"no source is left for {text.value}", text.span, hint)
+
+
+def _called(source: Source) -> str:
+    return source.alias or source.path

@@ -9,14 +9,13 @@ The lines of a scenario are a chain, read from top to bottom:
     @sink …             takes the stream where it stands; the lines below go on with it
     @deadletter …       takes what the scenario's contracts reject
     @requires, @affinity    of the step above; of the whole scenario before its first step
-    @golden             of the sink above
+    @golden             of the sink or the dead letter above
 
 A name means the stream as it is behind all contracts on it.
 """
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -27,7 +26,6 @@ from runink.dag import (
     REJECTED,
     Assertion,
     Check,
-    Golden,
     Link,
     Node,
     OnInvalid,
@@ -53,7 +51,7 @@ from runink.dsl.diagnostics import Findings
 from runink.dsl.expressions import FIGURES, UNKNOWN, condition, fields_of
 from runink.dsl.ordering import ordered
 from runink.dsl.parts import Parts, check_ends
-from runink.dsl.promises import check_golden
+from runink.dsl.promises import check_golden, golden_of, path_of
 from runink.dsl.slicing import Wish
 from runink.dsl.syntax import Text
 from runink.errors import Span
@@ -85,11 +83,12 @@ class _Builder:
         self._rejecting: list[str] = []  # checks whose rejected rows go to the dead letter
         self._has_all_contracts = True
         self._last_step = ""
-        self._last_sink = ""
+        self._last_sink: str | None = ""  # nothing: the dead letter, which is made at the end
 
     def build(self) -> None:
         order = ordered(self._outline.clauses, self._findings)
         dead = next((one for one in order.clauses if isinstance(one, DeadLetterClause)), None)
+        goldens: list[tuple[GoldenClause, str | None]] = []
         self._sources()
         self._chain.circling, self._chain.below = order.circling, order.names
         for clause in order.clauses:
@@ -103,17 +102,18 @@ class _Builder:
                 case SinkClause():
                     self._sink(clause)
                 case DeadLetterClause():
-                    pass  # made at the end, when all checks are there
+                    self._last_sink = None  # made at the end, when all checks are there
                 case RequiresClause() | AffinityClause():
                     self._wish(clause)
                 case AssertClause():
                     self._assert(clause)
                 case GoldenClause():
-                    self._golden(clause)
+                    goldens.append((clause, self._last_sink))
                 case _:
                     assert_never(clause)
-        if dead is not None:
-            self._dead_letter(dead)
+        letter = self._dead_letter(dead) if dead is not None else ""
+        for golden, sink in goldens:
+            self._golden(golden, letter if sink is None else sink)
         self._parse_by_contract()
         if not self._outline.is_broken and not order.circling:
             check_ends(self.parts, self._chain, self._findings)
@@ -266,7 +266,8 @@ class _Builder:
         self.parts.locations[node.id] = location
         self._last_sink = node.id
 
-    def _dead_letter(self, clause: DeadLetterClause) -> None:
+    def _dead_letter(self, clause: DeadLetterClause) -> str:
+        """Add the sink of rejected rows and return its id."""
         location = clause.location
         node = Sink(
             id=self._name("deadletter"),
@@ -287,6 +288,7 @@ class _Builder:
         self._add(node, clause.span)
         self._link(Stream(tuple(self._rejecting)), node.id, REJECTED)
         self.parts.locations[node.id] = location
+        return node.id
 
     def _wish(self, clause: RequiresClause | AffinityClause) -> None:
         wish = self._wish_of(self._last_step) if self._last_step else self.parts.default
@@ -316,16 +318,15 @@ class _Builder:
             text = clause.condition.value
             self.parts.assertions.append(Assertion(self._outline.id, text, expression))
 
-    def _golden(self, clause: GoldenClause) -> None:
-        sink = self.parts.nodes.get(self._last_sink)
+    def _golden(self, clause: GoldenClause, sink_id: str) -> None:
+        sink = self.parts.nodes.get(sink_id)
         if isinstance(sink, Sink):
             check_golden(clause, sink.contract, self._findings)
-            path = posixpath.normpath(clause.path.value)
-            if not self._means.actions.project.exists(path):
-                self.parts.notes.append(f"the golden file {path} is not there yet")
-            key = tuple(one.value for one in clause.key)
-            golden = Golden(self._outline.id, sink.id, path, key, clause.tolerance)
-            self.parts.goldens.append(golden)
+            golden = golden_of(clause, sink)
+            for path in (golden.path, *(path_of(one) for one in clause.inputs)):
+                if not self._means.actions.project.exists(path):
+                    self.parts.notes.append(f"the golden file {path} is not there yet")
+            self.parts.goldens.append((golden, clause))
         elif not self._outline.is_broken:
             text = "@golden stands below the @sink that it is for"
             self._findings.add("D021", text, clause.span)

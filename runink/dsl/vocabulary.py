@@ -172,7 +172,7 @@ ANNOTATIONS: Final = _table(
     AnnotationKind(
         "golden",
         Where.BODY,
-        ("path", "key", "tolerance"),
+        ("path", "input", "key", "ignore", "tolerance", "relative", "ordered"),
         "path",
         ("path",),
         example='@golden("golden/x.csv", key=["id"])',

@@ -93,6 +93,7 @@ def _told(record: SliceRecord) -> Failure:
             position=report.position,
             log_tail=record.log_tail,
             limits=limits_met(record),
+            goldens=report.goldens,
         )
     return Failure(
         _exit_error(record),

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from runink.capabilities import IsolationPolicy
+from runink.contracts.differences import GoldenResult
 from runink.dag import UNLIMITED, Dag, Limits, Resources
 from runink.errors import WireError
 from runink.jobs import Done, Failed, Prepared
@@ -130,7 +131,7 @@ class HerdLimits(msgspec.Struct, frozen=True, omit_defaults=True):
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a run failed: the error, the slice and step, the step's own traceback lines, the batch's source position, the slice's last log lines.
 
-    `limits` are those that the slice had met, in words and numbers.
+    `limits` are those that the slice had met, in words and numbers; `goldens` those that did not hold, of a rehearsal.
     """
 
     error: WireError
@@ -140,6 +141,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     position: str = ""
     log_tail: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    goldens: tuple[GoldenResult, ...] = ()
 
 
 class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,9 +11,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from runink.contracts.golden import compare
+from runink.contracts.differences import GoldenResult
+from runink.contracts.golden import Comparison, compare
 from runink.dag import Golden, Sink, Source
-from runink.errors import Refused, RuninkError, to_wire
+from runink.errors import Refused, RuninkError, WireError, to_wire
 from runink.jobs import CompareJob, Done, Failed
 from runink.pipes.plain import plain
 from runink.steps.chain import Cancelled
@@ -26,20 +27,20 @@ ROWS_MAX: Final = 1_000_000  # of an output that is compared: it is held whole
 LINES_MAX: Final = (
     200  # of differences, all goldens together: a report has to cross a pipe and be read
 )
+DIFFERS: Final = "golden_differs"
+OF_THE_RUN: Final = ("dead_run",)  # columns of a dead letter that no two runs have alike
 
 
 def run_compare(job: CompareJob, *, doors: Doors) -> Done | Failed:
-    """Compare each golden with the output of its sink, or write it. Returns Failed with the differences, or at the first that cannot be compared."""
-    lines: list[str] = []
-    differing: list[Golden] = []
+    """Compare each golden with the output of its sink, or write it. Returns Failed with what does not hold, or at the first output that cannot be read."""
+    results: list[GoldenResult] = []
     node = ""
     try:
         for golden in job.goldens:
             node = golden.sink
-            found = _differences(golden, job, doors)
-            if found:
-                differing.append(golden)
-                lines += [f"{golden.path} and the output of {golden.sink} differ:", *found]
+            result = _result(golden, job, doors)
+            if result is not None:
+                results.append(result)
     except (Cancelled, KeyboardInterrupt) as interrupt:
         by = str(interrupt) or "an interrupt"
         return Failed(to_wire(Refused(f"cancelled by {by}", code="cancelled")))
@@ -50,31 +51,56 @@ def run_compare(job: CompareJob, *, doors: Doors) -> Done | Failed:
             bundle="",
             neighbours=doors.neighbour_failures,
         )
-    if differing:
-        return Failed(to_wire(_differ(lines)), step=differing[0].sink)
+    if results:
+        return Failed(_error(results), step=results[0].sink, goldens=tuple(results))
     return Done()
 
 
-def _differ(lines: list[str]) -> RuninkError:
+def _error(results: list[GoldenResult]) -> WireError:
+    """Return one error for all that does not hold: the differences, or where there are none the first golden that could not be compared."""
+    first = next((one.error for one in results if one.error is not None), None)
+    if first is not None and all(one.differences is None for one in results):
+        return first
+    lines: list[str] = []
+    for one in results:
+        if one.differences is not None:
+            lines += [f"{one.path} and the output of {one.sink} differ:", *one.differences.lines]
+        elif one.error is not None:
+            lines.append(f"{one.path} cannot be compared: {one.error.text}")
     left = len(lines) - LINES_MAX
     shown = [*lines[:LINES_MAX], *([f"… and {left:,} more lines"] if left > 0 else [])]
-    return Refused(
-        "\n".join(shown),
-        code="golden_differs",
-        hint="mend the pipeline; or, where the new output is right, runi test --update",
+    return to_wire(
+        Refused(
+            "\n".join(shown),
+            code=DIFFERS,
+            hint="mend the pipeline; or, where the new output is right, runi test --update",
+        )
     )
 
 
-def _differences(golden: Golden, job: CompareJob, doors: Doors) -> tuple[str, ...]:
-    """Return what is different, in lines; nothing where the golden was written instead."""
+def _result(golden: Golden, job: CompareJob, doors: Doors) -> GoldenResult | None:
+    """Return what does not hold of a golden; nothing where it holds, or was written."""
     sink = next(sink for sink in job.sinks if sink.id == golden.sink)
-    actual = _output(sink, job, doors)
     path = Path(job.project) / golden.path
-    if job.update:
-        write_golden(path, actual, shown=golden.path, key=golden.key)
-        return ()
-    expected = read_golden(path, shown=golden.path, like=actual.schema)
-    return tuple(compare(expected, actual, key=golden.key, tolerance=golden.tolerance).lines)
+    ignore = (*golden.ignore, *(OF_THE_RUN if sink.dead_letter else ()))
+    actual = _output(sink, job, doors)
+    try:
+        if job.update:
+            kept = [name for name in actual.schema.names if name not in ignore]
+            write_golden(
+                path,
+                actual.select(kept),
+                shown=golden.path,
+                key=golden.key,
+                is_ordered=golden.ordered,
+            )
+            return None
+        expected = read_golden(path, shown=golden.path, like=actual.schema)
+    except RuninkError as error:
+        return GoldenResult(golden.path, golden.sink, error=to_wire(error))
+    how = Comparison(golden.key, golden.tolerance, golden.relative, ignore, golden.ordered)
+    found = compare(expected, actual, how)
+    return GoldenResult(golden.path, golden.sink, found) if found else None
 
 
 def _output(sink: Sink, job: CompareJob, doors: Doors) -> pa.Table:

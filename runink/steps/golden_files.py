@@ -7,21 +7,29 @@
 
 CSV and JSON lines do not know Arrow's types, so a column takes the type of the output's column of that name; one that the output does not
 have stays what it looks like.  A golden is written beside its place and renamed: it is whole or as it was.
+
+One that is written anew stays as like the old one as can be, so that its change in version control is that of its rows: columns keep their
+order, CSV without quotes stays without, and rows are sorted: by their key, then by all other columns.
 """
 
 from __future__ import annotations
 
+import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
+from runink.dag import GOLDEN_ENDINGS
 from runink.errors import Invalid, NotFound, Refused
 from runink.pipes.plain import plain
 from runink.steps.records import values_of
@@ -29,7 +37,9 @@ from runink.steps.records import values_of
 GOLDEN_BYTES_MAX: Final = (
     64 << 20
 )  # it is held whole, twice, and people have to read its differences
-SUFFIXES: Final = (".csv", ".jsonl", ".ndjson", ".parquet")
+HEAD_BYTES_MAX: Final = 1 << 20  # of a first line
+SUFFIXES: Final = GOLDEN_ENDINGS
+_SPECIAL: Final = re.compile(r'[",\r\n]|^\s|\s$')
 MAKE_IT: Final = "runi test --update writes it from this output; look at it before you commit it"
 
 
@@ -52,15 +62,20 @@ def read_golden(path: Path, *, shown: str, like: pa.Schema) -> pa.Table:
         raise _unreadable(shown, str(error)) from None
 
 
-def write_golden(path: Path, table: pa.Table, *, shown: str, key: Sequence[str]) -> None:
-    """Write the rows, sorted by their key where there is one, so that two goldens differ where their rows do.
+def write_golden(
+    path: Path, table: pa.Table, *, shown: str, key: Sequence[str], is_ordered: bool = False
+) -> None:
+    """Write the rows; sorted, unless their order counts.
 
     Raises Refused where the form does not know a column's type, and OSError.
     """
     suffix = check_suffix(shown)
-    ordered = table.sort_by([(name, "ascending") for name in key]) if key else table
+    before = _head(path, suffix)
+    known = [name for name in before.names if name in table.schema.names]
+    table = table.select([*known, *(name for name in table.schema.names if name not in known)])
     try:
-        body = _encoded(ordered, suffix)
+        ordered = table if is_ordered else _sorted(table, key)
+        body = _bare_csv(ordered) if before.is_bare else _encoded(ordered, suffix)
     except (pa.ArrowException, TypeError) as error:
         raise Refused(
             f"{shown} cannot hold this output: {error}",
@@ -108,7 +123,9 @@ def _from_csv(body: bytes, shown: str, like: pa.Schema) -> pa.Table:
     names = pa_csv.read_csv(
         io.BytesIO(body), parse_options=_PARSE, convert_options=_texts(())
     ).column_names
-    table = pa_csv.read_csv(io.BytesIO(body), parse_options=_PARSE, convert_options=_texts(names))
+    # In one column an empty line is a row of nothing.
+    parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1)
+    table = pa_csv.read_csv(io.BytesIO(body), parse_options=parse, convert_options=_texts(names))
     columns = [
         _cast(column, _type_of(name, like), name, shown)
         for name, column in zip(names, table.columns, strict=True)
@@ -197,6 +214,71 @@ def _encoded(table: pa.Table, suffix: str) -> bytes:
                     )
                 )
     return file.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """How a golden was written before: its columns, and whether it is CSV that quotes only what it must."""
+
+    names: tuple[str, ...] = ()
+    is_bare: bool = False
+
+
+def _head(path: Path, suffix: str) -> _Head:
+    """Return how the file that is to be replaced is written; nothing of one that is not there or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            match suffix:
+                case ".parquet":
+                    return _Head(tuple(pa_parquet.read_schema(file).names))
+                case ".csv":
+                    line = file.readline(HEAD_BYTES_MAX).decode()
+                    names = next(csv.reader([line]), [])
+                    return _Head(tuple(names), is_bare=bool(names) and not line.startswith('"'))
+                case _:
+                    return _Head(
+                        tuple(msgspec.json.decode(file.readline(HEAD_BYTES_MAX), type=dict))
+                    )
+    except (OSError, ValueError, pa.ArrowException, csv.Error):
+        return _Head()
+
+
+def _sorted(table: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Sort by the key, then by all other columns, so that equal outputs give equal files; nested values by their JSON."""
+    names = dict.fromkeys(
+        [*(name for name in key if name in table.schema.names), *table.schema.names]
+    )
+    if not names:
+        return table
+    columns = [_sortable(table.column(name)) for name in names]
+    places = [str(place) for place in range(len(columns))]
+    keys = [(place, "ascending") for place in places]
+    return table.take(pc.sort_indices(pa.table(columns, names=places), sort_keys=keys))
+
+
+def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_nested(column.type):
+        return column
+    texts = [msgspec.json.encode(value, enc_hook=str).decode() for value in column.to_pylist()]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _bare_csv(table: pa.Table) -> bytes:
+    """Write CSV with quotes only where they are needed: an empty text has them, because an empty field is nothing."""
+    columns = [
+        [
+            "" if text is None else _bare(text) if pa.types.is_string(column.type) else text
+            for text in column.cast(pa.string()).to_pylist()
+        ]
+        for column in table.columns
+    ]
+    rows = [map(_bare, table.schema.names), *zip(*columns, strict=True)]
+    return "".join(",".join(row) + "\n" for row in rows).encode()
+
+
+def _bare(text: str) -> str:
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if not text or _SPECIAL.search(text) else text
 
 
 def _replace(path: Path, body: bytes) -> None:

@@ -181,8 +181,8 @@ def test_goldens_are_written_compared_and_told_by_their_rows(checked: Project):
     checked.write("data/in.csv", IN.replace("3,z", "3,other"))
     differs = checked.runi("test", "-o", "json")
     assert differs.code == 1, differs
-    [document] = differs.document
-    assert document["error"]["code"] == "golden_differs"
+    [test] = differs.document["tests"]
+    assert (test["status"], test["differences"]["different"]) == ("failed", 1)
     assert checked.files("out") == [], "a rehearsal publishes nothing"
 
 

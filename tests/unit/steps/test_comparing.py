@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from chain_world import TICKET, MemorySource, World, sink
+from msgspec.structs import replace as changed
 from runink.dag import Golden, Source
 from runink.errors import NotFound
 from runink.jobs import CompareJob, Done, Failed, Prepared
@@ -117,6 +118,39 @@ def test_a_missing_golden_says_how_to_make_it(tmp_path) -> None:
     assert isinstance(failed, Failed)
     assert (failed.error.code, failed.step) == ("golden_missing", "out")
     assert "runi test --update" in failed.error.hint
+
+
+def test_a_golden_that_is_missing_hides_no_difference_of_another(tmp_path) -> None:
+    put(tmp_path, "golden/more.csv", "airline,flights\nAA,3\n")
+    goldens = (golden(), golden("more", "golden/more.csv", key=("airline",)))
+    failed = run_compare(job(tmp_path, *goldens), doors=Aside(out=ROWS, more=ROWS))
+    assert isinstance(failed, Failed)
+    assert failed.error.code == "golden_differs"
+    assert "golden/out.csv cannot be compared" in failed.error.text
+    missing, differing = failed.goldens
+    assert missing.error is not None
+    assert (missing.path, missing.error.code) == ("golden/out.csv", "golden_missing")
+    assert differing.differences is not None
+    assert (differing.sink, differing.differences.unexpected) == ("more", 1)
+
+
+def test_what_no_two_runs_have_alike_is_left_out_of_the_golden_of_a_dead_letter(tmp_path) -> None:
+    letter = changed(sink("out"), dead_letter=True)
+    rows = [{"id": 1, "dead_run": "A"}]
+    update = changed(job(tmp_path, golden(), update=True), sinks=(letter,))
+    assert run_compare(update, doors=Aside(out=rows)) == Done()
+    assert (tmp_path / "golden/out.csv").read_text() == '"id"\n1\n'
+    again = changed(job(tmp_path, golden()), sinks=(letter,))
+    assert run_compare(again, doors=Aside(out=[{"id": 1, "dead_run": "B"}])) == Done()
+
+
+def test_fields_that_are_ignored_are_neither_compared_nor_written(tmp_path) -> None:
+    ignoring = golden(ignore=("at",))
+    stamped = [{"airline": "AA", "at": 1}]
+    assert run_compare(job(tmp_path, ignoring, update=True), doors=Aside(out=stamped)) == Done()
+    assert (tmp_path / "golden/out.csv").read_text() == '"airline"\n"AA"\n'
+    later = [{"airline": "AA", "at": 2}]
+    assert run_compare(job(tmp_path, ignoring), doors=Aside(out=later)) == Done()
 
 
 def test_an_output_that_keeps_nothing_cannot_be_compared(tmp_path) -> None:

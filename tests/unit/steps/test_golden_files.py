@@ -41,7 +41,7 @@ def written(folder: Path, name: str, body: str | bytes) -> Path:
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "ndjson", "parquet", "PARQUET"])
 def test_what_is_written_is_read_back_in_the_types_of_the_output(tmp_path, suffix) -> None:
     name = f"golden/out.{suffix}"
-    write_golden(tmp_path / name, TABLE, shown=name, key=())
+    write_golden(tmp_path / name, TABLE, shown=name, key=(), is_ordered=True)
     assert read_golden(tmp_path / name, shown=name, like=TABLE.schema).equals(TABLE)
     assert [path.name for path in (tmp_path / "golden").iterdir()] == [f"out.{suffix}"]
 
@@ -49,7 +49,7 @@ def test_what_is_written_is_read_back_in_the_types_of_the_output(tmp_path, suffi
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_lists_are_read_back_where_the_form_knows_them(tmp_path, suffix) -> None:
     path = tmp_path / f"out.{suffix}"
-    write_golden(path, NESTED, shown=path.name, key=())
+    write_golden(path, NESTED, shown=path.name, key=(), is_ordered=True)
     assert read_golden(path, shown=path.name, like=NESTED.schema).equals(NESTED)
 
 
@@ -148,3 +148,68 @@ def test_a_full_disk_leaves_the_old_golden(tmp_path) -> None:
         write_golden(path, TABLE, shown="x.csv", key=())
     assert path.read_text() == "month\n1\n"
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.csv"]
+
+
+def rewritten(path: Path, table: pa.Table, *, key: tuple[str, ...] = ()) -> str:
+    write_golden(path, table, shown=path.name, key=key)
+    return path.read_text()
+
+
+def test_a_golden_that_is_written_anew_keeps_the_order_of_its_columns(tmp_path) -> None:
+    table = pa.table({"new": [1], "b": ["x"], "a": [2]})
+    csv = written(tmp_path, "x.csv", '"a","gone","b"\n')
+    assert rewritten(csv, table) == '"a","b","new"\n2,"x",1\n'
+    lines = written(tmp_path, "x.jsonl", '{"a":1,"b":"y"}\n')
+    assert rewritten(lines, table) == '{"a":2,"b":"x","new":1}\n'
+    parquet = tmp_path / "x.parquet"
+    write_golden(parquet, table.select(["a", "b"]), shown="x.parquet", key=())
+    write_golden(parquet, table, shown="x.parquet", key=())
+    assert read_golden(parquet, shown="x.parquet", like=table.schema).column_names == [
+        "a",
+        "b",
+        "new",
+    ]
+
+
+def test_csv_that_people_wrote_without_quotes_stays_without_where_none_are_needed(tmp_path) -> None:
+    path = written(tmp_path, "x.csv", "airline,month\n")
+    body = rewritten(path, TABLE.select(["airline", "month"]))
+    assert body == 'airline,month\n"",2\nUA,1\n"say ""so"",\nthen",-4\n,\n'
+    back = read_golden(path, shown="x.csv", like=TABLE.schema)
+    assert sorted(map(str, back.to_pylist())) == sorted(
+        map(str, TABLE.select(["airline", "month"]).to_pylist())
+    )
+    path.write_text("airline,month,delay,late,day,at,price\n")
+    write_golden(path, TABLE, shown="x.csv", key=(), is_ordered=True)
+    assert read_golden(path, shown="x.csv", like=TABLE.schema).equals(TABLE)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_equal_rows_give_equal_files_in_whatever_order_they_come(tmp_path, suffix) -> None:
+    one, other = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    write_golden(one, TABLE, shown=one.name, key=())
+    write_golden(other, TABLE.take([2, 0, 3, 1]), shown=other.name, key=())
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_nested_values_have_an_order_too(tmp_path) -> None:
+    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    write_golden(one, NESTED, shown=one.name, key=())
+    write_golden(other, NESTED.take([2, 1, 0]), shown=other.name, key=("no_such",))
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"\0", b"[1]\n"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_an_old_golden_that_cannot_be_read_is_replaced_all_the_same(tmp_path, suffix, body) -> None:
+    path = written(tmp_path, f"x.{suffix}", body)
+    write_golden(path, TABLE, shown=path.name, key=(), is_ordered=True)
+    assert read_golden(path, shown=path.name, like=TABLE.schema).equals(TABLE)
+
+
+@pytest.mark.parametrize("head", ['"a"\n', "a\n"])
+def test_a_row_of_nothing_in_one_column_is_a_row(tmp_path, head) -> None:
+    path = written(tmp_path, "x.csv", head)
+    table = pa.table({"a": ["x", None, ""]})
+    write_golden(path, table, shown="x.csv", key=(), is_ordered=True)
+    assert read_golden(path, shown="x.csv", like=table.schema).equals(table)
