@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import hashlib
 from enum import Enum
-from typing import Final
 
 import msgspec
 from msgspec.structs import replace as changed
 
 from runink.capabilities import EGRESS
+from runink.contracts.expected import Golden
 from runink.contracts.fields import ContractSpec
 from runink.expressions import Expression
 from runink.names import HerdName, PipelineName
@@ -240,34 +240,6 @@ class Assertion(msgspec.Struct, frozen=True):
     scenario: str
     text: str
     expression: Expression
-
-
-GOLDEN_ENDINGS: Final = (".csv", ".jsonl", ".ndjson", ".parquet")
-
-
-class GoldenInput(msgspec.Struct, frozen=True):
-    """A file of the project that a test reads in a source's place. `source` is that node's id."""
-
-    source: str
-    path: str
-
-
-class Golden(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The rows that a sink must give, in a file. They are matched by `key`; fields in `ignore` are not looked at.
-
-    Floats are equal within `tolerance` (absolute) or `relative` (a part of the larger of both). `ordered` says that their order counts.
-    `inputs` are read in the places of sources, in a test only.
-    """
-
-    scenario: str
-    sink: str
-    path: str
-    key: tuple[str, ...] = ()
-    tolerance: float = 0.0
-    relative: float = 0.0
-    ignore: tuple[str, ...] = ()
-    ordered: bool = False
-    inputs: tuple[GoldenInput, ...] = ()
 
 
 class Prose(msgspec.Struct, frozen=True):

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from runink.contracts.differences import GoldenResult
-from runink.dag import Golden, Link, Node, Sink
+from runink.contracts.expected import Golden
+from runink.dag import Link, Node, Sink
 from runink.errors import WireError
 from runink.names import HerdName, NodeId, RunId, SliceId
 

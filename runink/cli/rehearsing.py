@@ -24,7 +24,8 @@ from runink.cli.summary import seconds_of
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView
 from runink.contracts.differences import GoldenResult
-from runink.dag import Golden, Scenario, topological
+from runink.contracts.expected import Golden
+from runink.dag import Scenario, topological
 from runink.errors import Finding, Invalid, RuninkError, Unavailable, to_wire
 from runink.names import RunId
 from runink.projects import Compiled, compile_file

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from runink.contracts.expected import Golden
 from runink.contracts.fields import ContractSpec
 from runink.dag import (
     MAIN,
@@ -18,7 +19,6 @@ from runink.dag import (
     Dag,
     Executable,
     Function,
-    Golden,
     Link,
     Mode,
     Need,

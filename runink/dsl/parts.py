@@ -6,18 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from runink.dag import (
-    REJECTED,
-    Assertion,
-    Check,
-    Golden,
-    Link,
-    Node,
-    Sink,
-    Source,
-    Sql,
-    Step,
-)
+from runink.contracts.expected import Golden
+from runink.dag import REJECTED, Assertion, Check, Link, Node, Sink, Source, Sql, Step
 from runink.dsl.chain import Chain
 from runink.dsl.checker import ScenarioOutline
 from runink.dsl.clauses import GoldenClause

@@ -16,8 +16,9 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
+from runink.contracts.expected import GOLDEN_ENDINGS, Golden, GoldenInput
 from runink.contracts.fields import ContractSpec
-from runink.dag import GOLDEN_ENDINGS, Golden, GoldenInput, Node, Sink, Source
+from runink.dag import Node, Sink, Source
 from runink.dsl.clauses import GoldenClause
 from runink.dsl.diagnostics import Findings, near_or_all
 from runink.dsl.syntax import Text

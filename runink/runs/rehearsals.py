@@ -16,20 +16,8 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
-from runink.dag import (
-    Check,
-    Dag,
-    Format,
-    Golden,
-    GoldenInput,
-    Link,
-    Mode,
-    Node,
-    OnInvalid,
-    Sink,
-    SliceSpec,
-    Source,
-)
+from runink.contracts.expected import Golden, GoldenInput
+from runink.dag import Check, Dag, Format, Link, Mode, Node, OnInvalid, Sink, SliceSpec, Source
 from runink.jobs import ASIDE_FOLDER
 
 STANDARD: Final = "-"

@@ -12,8 +12,9 @@ from typing import Final
 import pyarrow as pa
 
 from runink.contracts.differences import GoldenResult
+from runink.contracts.expected import Golden
 from runink.contracts.golden import Comparison, compare
-from runink.dag import Golden, Sink, Source
+from runink.dag import Sink, Source
 from runink.errors import Refused, RuninkError, WireError, to_wire
 from runink.jobs import CompareJob, Done, Failed
 from runink.pipes.plain import plain

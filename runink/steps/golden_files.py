@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from runink.dag import GOLDEN_ENDINGS
+from runink.contracts.expected import GOLDEN_ENDINGS
 from runink.errors import Invalid, NotFound, Refused
 from runink.pipes.plain import plain
 from runink.steps.records import values_of

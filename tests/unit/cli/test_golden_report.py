@@ -11,7 +11,8 @@ import msgspec
 from runink.cli.golden_report import golden_document, junit, lines_of, summary_line
 from runink.cli.rehearsing import GoldenOutcome, Status
 from runink.contracts.differences import Cell, Differences, GoldenResult, RowDifference, RowKind
-from runink.dag import Golden, GoldenInput, Scenario
+from runink.contracts.expected import Golden, GoldenInput
+from runink.dag import Scenario
 from runink.errors import WireError
 from runink.runs.records import Failure
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dsl_world import PROJECT, SINK, SOURCE, codes, compile_lines
-from runink.dag import Golden, GoldenInput
+from runink.contracts.expected import Golden, GoldenInput
 from runink.dsl.explain import explained
 from runink.errors import Invalid
 from runink.testing.projects import compile_text

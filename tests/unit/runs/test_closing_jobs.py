@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace as changed
 from run_world import RunWorld, prepared, staged_dag
-from runink.dag import Format, Golden, Mode, Sink
+from runink.contracts.expected import Golden
+from runink.dag import Format, Mode, Sink
 from runink.errors import WireError
 from runink.jobs import CompareJob, Done, Failed, PublishJob
 from runink.runs.jobs import Folders, closing_job, kept_dead_letter

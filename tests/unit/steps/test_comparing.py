@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from chain_world import TICKET, MemorySource, World, sink
 from msgspec.structs import replace as changed
-from runink.dag import Golden, Source
+from runink.contracts.expected import Golden
+from runink.dag import Source
 from runink.errors import NotFound
 from runink.jobs import CompareJob, Done, Failed, Prepared
 from runink.steps import comparing
