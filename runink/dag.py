@@ -21,7 +21,7 @@ from msgspec.structs import replace as changed
 
 from runink.capabilities import EGRESS
 from runink.contracts.expected import Golden
-from runink.contracts.fields import ContractSpec
+from runink.contracts.fields import ContractSpec, OnDrift
 from runink.expressions import Expression
 from runink.names import HerdName, PipelineName
 from runink.networks import Network
@@ -136,12 +136,14 @@ class Source(msgspec.Struct, frozen=True, tag="source", omit_defaults=True):
 
 
 class Check(msgspec.Struct, frozen=True, tag="check", omit_defaults=True):
-    """A contract enforced on what flows through."""
+    """A contract enforced on what flows through. `is_typed` says that its input comes from a format that has types of its own: text is not anything there."""
 
     id: str
     scenario: str
     contract: ContractSpec
     on_invalid: OnInvalid = OnInvalid.DEAD_LETTER
+    on_drift: OnDrift = OnDrift.NOTE
+    is_typed: bool = False
 
 
 class Function(msgspec.Struct, frozen=True, tag="function", omit_defaults=True):

@@ -129,7 +129,10 @@ SliceJob = ChainJob | PublishJob | CompareJob
 
 
 class NodeFacts(msgspec.Struct, frozen=True):
-    """What one node did. `busy_s` is the time spent in it, without its neighbours'; for a link between slices see `EdgeFacts`."""
+    """What one node did. `busy_s` is the time spent in it, without its neighbours'; for a link between slices see `EdgeFacts`.
+
+    `drifted` are rows that came in a shape which leaves the check's contract, whatever became of them.
+    """
 
     node: str
     rows_in: int = 0
@@ -138,6 +141,7 @@ class NodeFacts(msgspec.Struct, frozen=True):
     batches: int = 0
     bytes: int = 0
     busy_s: float = 0.0
+    drifted: int = 0
 
 
 class EdgeFacts(msgspec.Struct, frozen=True):
@@ -162,6 +166,18 @@ class Rejections(msgspec.Struct, frozen=True):
     rows: int
 
 
+class Drifted(msgspec.Struct, frozen=True):
+    """How many rows came to a check in a shape that departs from its contract in one way (`contracts/drift.py`): where first, and what departs."""
+
+    node: str
+    column: str
+    departure: str
+    text: str
+    rows: int
+    origin: str
+    is_allowed: bool = False
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """The job is done; nothing of it is visible yet. `schemas` maps a node to its output's columns and types, as text."""
 
@@ -170,6 +186,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     rejections: tuple[Rejections, ...] = ()
     prepared: tuple[Prepared, ...] = ()
     schemas: dict[str, tuple[tuple[str, str], ...]] = {}
+    drifts: tuple[Drifted, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -188,6 +205,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     rejections: tuple[Rejections, ...] = ()
     prepared: tuple[Prepared, ...] = ()  # the dead letter is kept
     goldens: tuple[GoldenResult, ...] = ()
+    drifts: tuple[Drifted, ...] = ()
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):

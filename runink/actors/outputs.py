@@ -69,6 +69,7 @@ def accepted(report: Done | Failed | None, own: Own | None) -> Done | Failed | N
         report,
         nodes=mine(report.nodes, own),
         rejections=tuple(one for one in report.rejections if one.node in own.nodes),
+        drifts=tuple(one for one in report.drifts if one.node in own.nodes),
         prepared=tuple(one for one in prepared if one is not None),
     )
     if isinstance(found, Failed):

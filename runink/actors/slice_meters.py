@@ -30,7 +30,15 @@ NODES_MAX: Final = (
 )
 GROWTH_MAX: Final = float(1 << 60)  # between two looks; more was not counted
 _PAIR: Final = ("herd", "pipeline")
-_STEP: Final = ("rows_in", "rows_out", "rejected_rows", "batches", "bytes", "busy_seconds")
+_STEP: Final = (
+    "rows_in",
+    "rows_out",
+    "rejected_rows",
+    "batches",
+    "bytes",
+    "busy_seconds",
+    "drifted_rows",
+)
 _EDGE: Final = ("rows", "batches", "bytes")
 _LOG: Final = ("log_lines", "log_bytes", "log_dropped_bytes", "log_slowed_seconds")
 _CGROUP: Final = (
@@ -197,6 +205,7 @@ def _grown(before: NodeFacts, now: NodeFacts) -> tuple[float, ...]:
             (before.batches, now.batches),
             (before.bytes, now.bytes),
             (before.busy_s, now.busy_s),
+            (before.drifted, now.drifted),
         )
     )
 

@@ -10,7 +10,7 @@ from runink.cli.wording import harmless
 from runink.clients.run_requests import RunView
 from runink.dag import Check, Dag, Node, Sink, Source, Step
 from runink.governance.lineage import label_of
-from runink.jobs import Prepared
+from runink.jobs import Drifted, Prepared
 from runink.quantities import counted, format_bytes
 from runink.runs.figures import Figures
 from runink.runs.limits import slowed_down, waited_for_cpu
@@ -60,7 +60,12 @@ def _word(node: Node) -> str:
 def summary(view: RunView, dag: Dag, *, width: int = WIDTH) -> list[str]:
     """Return the lines that stand at the end of a run. `width` is that of the terminal: what is longer is folded where it can be."""
     record = view.record
-    lines = [*_head(record, width), *_steps(view, dag, width), *_rejections(view.figures, width)]
+    lines = [
+        *_head(record, width),
+        *_steps(view, dag, width),
+        *_rejections(view.figures, width),
+        *_drifts(view.figures, width),
+    ]
     if record.state is RunState.SUCCEEDED:
         lines += _outputs(record, dag, width)
         told = (waited_for_cpu, slowed_down)
@@ -131,6 +136,23 @@ def _rejections(figures: Iterable[Figures], width: int) -> Iterator[str]:
         if more:
             texts.append(counted(more, "more reason"))
         yield from _joined(f"  {row.rejected:,} rejected: ", texts, width)
+
+
+def _drifts(figures: Iterable[Figures], width: int) -> Iterator[str]:
+    """Say how the input's shape leaves its contracts, what most rows came in first."""
+    for row in figures:
+        drifts = sorted(
+            (one for one in row.drifts if not one.is_allowed), key=lambda one: -one.rows
+        )
+        if not drifts:
+            continue
+        texts = [
+            f"{harmless(one.text)} ({harmless(one.origin)})" for one in drifts[:REASONS_SHOWN_MAX]
+        ]
+        more = len(drifts) - len(texts)
+        if more:
+            texts.append(f"{more} more")
+        yield from _joined(f"  drift in {row.name}: ", texts, width)
 
 
 def _outputs(record: RunRecord, dag: Dag, width: int) -> Iterator[str]:
@@ -218,6 +240,7 @@ def document(view: RunView) -> dict[str, Any]:
                 "rows_out": row.rows_out,
                 "rejected": row.rejected,
                 "seconds": round(row.seconds, 3),
+                "drifts": [drift_document(one) for one in row.drifts],
             }
             for row in view.figures
         ],
@@ -247,6 +270,19 @@ def isolation_of(slices: Iterable[SliceRecord]) -> str | None:
     """Return how far the run's slices were closed off, of the least that one had: `none` before all else. Nothing if no slice has begun."""
     found = {one.sealed["isolation"] for one in slices if "isolation" in one.sealed}
     return "none" if "none" in found else min(found, default=None, key=lambda said: said == "full")
+
+
+def drift_document(one: Drifted) -> dict[str, Any]:
+    """Return a departure from a contract's shape as programs read it."""
+    return {
+        "check": one.node,
+        "column": one.column,
+        "departure": one.departure,
+        "text": one.text,
+        "rows": one.rows,
+        "origin": one.origin,
+        "leaves_contract": not one.is_allowed,
+    }
 
 
 def _output(prepared: Prepared) -> dict[str, Any]:

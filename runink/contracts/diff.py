@@ -40,6 +40,10 @@ def _whole(old: ContractSpec, new: ContractSpec) -> Iterator[Change]:
         text = f"coercion: {old.coercion.value} → {new.coercion.value}"
         effect = _coercion(old.coercion, new.coercion) if inherited else Effect.SAME
         yield Change("", Sort.COERCION, "coercion", text, effect, old=old.coercion.value, new=new.coercion.value)  # fmt: skip
+    if old.on_drift is not new.on_drift:
+        drifts = (old.on_drift.value, new.on_drift.value)
+        text = f"on_drift: {drifts[0]} → {drifts[1]}"
+        yield Change("", Sort.ANNOTATION, "on_drift", text, old=drifts[0], new=drifts[1])
     yield from _rules(old.rules, new.rules)
     yield from _tags("", old.tags, new.tags)
     if old.description != new.description:

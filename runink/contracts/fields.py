@@ -43,6 +43,19 @@ class Coercion(Enum):
     LENIENT = "lenient"
 
 
+class OnDrift(Enum):
+    """What becomes of input whose shape leaves the contract (`drift.py`).
+
+    NOTE counts it and says so; FAIL ends the run; DEAD_LETTER sets such rows aside; EVOLVE lets a field that may hold nothing be missing, and hands on columns that the
+    contract does not name.
+    """
+
+    NOTE = "note"
+    FAIL = "fail"
+    DEAD_LETTER = "deadletter"
+    EVOLVE = "evolve"
+
+
 class FieldSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """One field. `nullable` fields may hold nothing; a field with a default may be missing from the input.
 
@@ -94,7 +107,7 @@ class RuleSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ContractSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A versioned schema with its rules. `key` names the fields that identify a row; `where` is the file that said so."""
+    """A versioned schema with its rules. `key` names the fields that identify a row; `where` is the file that said so. `on_drift` is for edges that say nothing else."""
 
     name: str
     version: str
@@ -105,6 +118,7 @@ class ContractSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     rules: tuple[RuleSpec, ...] = ()
     coercion: Coercion = Coercion.SAFE
     tags: dict[str, str] = {}
+    on_drift: OnDrift = OnDrift.NOTE
 
     @property
     def hash(self) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from runink.contracts.fields import OnDrift
+from runink.contracts.versions import is_within
 from runink.dag import Format, Limit, Limits, Mode, OnInvalid
 from runink.dsl.arguments import Arguments
 from runink.dsl.locations import location_of
@@ -31,6 +33,7 @@ _ON_INVALID: Final = {
     OnInvalid.FAIL.value: "",
     OnInvalid.TAG.value: "set such rows aside with @deadletter, or let them fail the run",
 }
+_ON_DRIFT: Final = {one.value: "" for one in OnDrift}
 _NETWORKS: Final = {one.value: "" for one in Network}
 _PROGRAM_FORMATS: Final = {one.value: "" for one in (Format.JSONL, Format.CSV, Format.ARROW)}
 
@@ -47,13 +50,15 @@ class SourceClause:
 
 @dataclass(frozen=True, slots=True)
 class ContractClause:
-    """`on` names the stream that is checked; `on_invalid` is nothing where the scenario decides."""
+    """`on` names the stream that is checked; `on_invalid` is nothing where the scenario decides, `on_drift` where the contract does. `version` is the one that the edge speaks."""
 
     span: Span
     path: Text
     on: Text | None
     on_invalid: OnInvalid | None
     isolate: bool
+    on_drift: OnDrift | None = None
+    version: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +191,23 @@ def _identifier(arguments: Arguments, name: str) -> Text | None:
 def _contract(arguments: Arguments) -> ContractClause | None:
     path = arguments.text("path")
     policy = arguments.choice("on_invalid", _ON_INVALID)
+    drift = arguments.choice("on_drift", _ON_DRIFT)
+    version = arguments.text("version")
+    if version is not None and arguments.is_usable and is_within("0.0.0", version.value) is None:
+        text = f"{version.value!r} is no version of a contract"
+        arguments.unfit("version", text, 'as in version="1", version="1.2" or version="1.2.0"')
     clause_on = arguments.text("on")
     isolate = arguments.flag("isolate")
     if path is None:
         return None
     return ContractClause(
-        arguments.annotation.span, path, clause_on, OnInvalid(policy) if policy else None, isolate
+        arguments.annotation.span,
+        path,
+        clause_on,
+        OnInvalid(policy) if policy else None,
+        isolate,
+        OnDrift(drift) if drift else None,
+        version,
     )
 
 

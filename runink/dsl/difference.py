@@ -18,7 +18,7 @@ import msgspec
 
 from runink.contracts.changes import Sort
 from runink.contracts.diff import diff as compared
-from runink.contracts.fields import ContractSpec
+from runink.contracts.fields import ContractSpec, OnDrift
 from runink.dag import (
     Check,
     Dag,
@@ -181,6 +181,9 @@ def _changed(old: Node, new: Node, *, is_promise: bool) -> Iterator[tuple[str, b
             if old.on_invalid is not new.on_invalid:
                 text = f"rows that break {new.contract.name}: {old.on_invalid.value} is now {new.on_invalid.value}"
                 yield text, new.on_invalid is OnInvalid.FAIL
+            if old.on_drift is not new.on_drift:
+                text = f"input that is not of the shape of {new.contract.name}: {old.on_drift.value} is now {new.on_drift.value}"
+                yield text, new.on_drift in (OnDrift.FAIL, OnDrift.DEAD_LETTER)
         case Step(), Step():
             if old.action != new.action:
                 yield f"{_told(old)} is now {_told(new)}{_details(old, new)}", False

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from runink.contracts.expected import Golden
-from runink.contracts.fields import ContractSpec
+from runink.contracts.fields import ContractSpec, OnDrift
 from runink.dag import (
     MAIN,
     REJECTED,
@@ -53,6 +53,12 @@ _POLICIES: Final = {
     OnInvalid.DEAD_LETTER: "rows that break it are set aside with the reasons",
     OnInvalid.FAIL: "a row that breaks it fails the run",
     OnInvalid.TAG: "rows that break it are marked",
+}
+_DRIFTS: Final = {
+    OnDrift.NOTE: "",
+    OnDrift.FAIL: "; input of another shape fails the run",
+    OnDrift.DEAD_LETTER: "; input of another shape is set aside",
+    OnDrift.EVOLVE: "; columns that it does not name go on as text",
 }
 
 
@@ -117,9 +123,8 @@ def _node(node: Node) -> str:
             outside = ", outside the project" if node.path.startswith("/") else ""
             return f"reads {node.uri}{nulls}{typed}{outside}"
         case Check():
-            return (
-                f"checks {node.contract.name} {node.contract.version}: {_POLICIES[node.on_invalid]}"
-            )
+            drift = _DRIFTS[node.on_drift]
+            return f"checks {node.contract.name} {node.contract.version}: {_POLICIES[node.on_invalid]}{drift}"
         case Step():
             return _action(node)
         case Sink():

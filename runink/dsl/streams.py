@@ -17,15 +17,19 @@ A name means the stream as it is behind all contracts on it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec.structs import replace as changed
 
+from runink.contracts.fields import ContractSpec, OnDrift
+from runink.contracts.leeway import parsed_by
+from runink.contracts.versions import is_within
 from runink.dag import (
     MAIN,
     REJECTED,
     Assertion,
     Check,
+    Format,
     Link,
     Node,
     OnInvalid,
@@ -55,6 +59,8 @@ from runink.dsl.promises import check_golden, golden_of, path_of
 from runink.dsl.slicing import Wish
 from runink.dsl.syntax import Text
 from runink.errors import Span
+
+_TYPED: Final = frozenset({Format.PARQUET, Format.ARROW})  # where text is text
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,20 +207,39 @@ class _Builder:
         if spec is None:
             self._has_all_contracts = False
             return
+        self._check_version(clause, spec)
         policy = clause.on_invalid or (OnInvalid.DEAD_LETTER if has_dead_letter else OnInvalid.FAIL)
-        if policy is OnInvalid.DEAD_LETTER and not has_dead_letter and not self._outline.is_broken:
+        drift = clause.on_drift or spec.on_drift
+        sets_aside = policy is OnInvalid.DEAD_LETTER or drift is OnDrift.DEAD_LETTER
+        if sets_aside and not has_dead_letter and not self._outline.is_broken:
             self._findings.add(
                 "D022",
                 "there is no @deadletter for the rows that break the contract",
                 clause.span,
                 'as in @deadletter("jsonl://out/dead/x.jsonl")',
             )
-        node = Check(self._name("contract"), self._outline.id, spec, policy)
+        node = Check(
+            self._name("contract"), self._outline.id, spec, policy, drift, self._is_typed(stream)
+        )
         self._add(node, clause.span, isolate=clause.isolate)
         self._link(stream, node.id)
-        if policy is OnInvalid.DEAD_LETTER:
+        if sets_aside:
             self._rejecting.append(node.id)
         self._chain.replace(stream, Stream((node.id,), spec))
+
+    def _check_version(self, clause: ContractClause, spec: ContractSpec) -> None:
+        """Tell if the contract in the file is not of the version that the edge speaks."""
+        wanted = clause.version
+        if wanted is None or is_within(spec.version, wanted.value):
+            return
+        hint = f"write the version that the edge is to speak now, or take the contract of {wanted.value}"
+        text = f"{spec.name} is {spec.version}, and this edge speaks {wanted.value}"
+        self._findings.add("D043", text, wanted.span, hint)
+
+    def _is_typed(self, stream: Stream) -> bool:
+        """Say whether all of a stream comes right out of formats that have types."""
+        sources = [self.parts.nodes.get(name) for name in stream.nodes]
+        return all(isinstance(one, Source) and one.format in _TYPED for one in sources)
 
     # Steps.
 
@@ -343,4 +368,5 @@ class _Builder:
                 source = self.parts.nodes.get(link.source)
                 readers = [one for one in self.parts.links if one.source == link.source]
                 if isinstance(source, Source) and len(readers) == 1:
-                    self.parts.nodes[source.id] = changed(source, contract=check.contract)
+                    contract = parsed_by(check.contract, check.on_drift)
+                    self.parts.nodes[source.id] = changed(source, contract=contract)

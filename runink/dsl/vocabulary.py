@@ -105,7 +105,7 @@ ANNOTATIONS: Final = _table(
     AnnotationKind(
         "contract",
         Where.BODY,
-        ("path", "on", "on_invalid", "isolate"),
+        ("path", "on", "on_invalid", "on_drift", "version", "isolate"),
         "path",
         ("path",),
         example='@contract("contracts/x.py:Name")',

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from enum import Enum
 
 import msgspec
+from msgspec.structs import replace
 
 from runink.dag import Check, Dag, Executable, Function, Node, Sink, Source, Sql, Step
-from runink.jobs import Done, EdgeFacts, Failed, NodeFacts, Prepared, Transport
+from runink.jobs import Done, Drifted, EdgeFacts, Failed, NodeFacts, Prepared, Transport
 from runink.names import HerdName, RunId
 from runink.quantities import counted
 
@@ -26,7 +27,7 @@ class StageKind(Enum):
 
 
 class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one node did. `contract` is name, version and hash; `uri` of a source or a sink; `schema` the columns that came out."""
+    """What one node did. `contract` is name, version and hash; `uri` of a source or a sink; `schema` the columns that came out, `drifts` how what came in departed from a check's contract."""
 
     node: str
     scenario: str
@@ -37,6 +38,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
     contract: str = ""
     staged_from: str = ""
     schema: tuple[tuple[str, str], ...] = ()
+    drifts: tuple[Drifted, ...] = ()
 
 
 class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -94,6 +96,10 @@ def lineage_of(
         if isinstance(report, Done)
         for edge in report.edges
     }
+    drifts: dict[str, tuple[Drifted, ...]] = {}
+    for report in reports.values():
+        for row in report.drifts:
+            drifts[row.node] = (*drifts.get(row.node, ()), row)
     return Lineage(
         run=about.run,
         herd=about.herd,
@@ -102,7 +108,10 @@ def lineage_of(
         bundle=about.bundle,
         state=about.state,
         stages=tuple(
-            _stage(node, facts.get(node.id, NodeFacts(node.id)), schemas.get(node.id, ()))
+            replace(
+                _stage(node, facts.get(node.id, NodeFacts(node.id)), schemas.get(node.id, ())),
+                drifts=drifts.get(node.id, ()),
+            )
             for node in dag.nodes
         ),
         edges=tuple(
@@ -172,6 +181,10 @@ def rendered(lineage: Lineage) -> list[str]:
             f"    <- {names[edge.source]}{_role(edge.role)}: {counted(edge.rows, 'row')}{_way(edge)}"
             for edge in lineage.edges
             if edge.target == stage.node
+        )
+        lines.extend(
+            f"    drift: {drift.text}, {counted(drift.rows, 'row')}, first in {drift.origin}"
+            for drift in stage.drifts
         )
         if stage.staged_from:
             lines.append(f"    <- {stage.staged_from}, staged in this run")

@@ -127,6 +127,7 @@ METRICS: Final = _table(
     ("runink_step_rows_in_total", "counter", "Rows that came into a step.", "herd pipeline step"),
     ("runink_step_rows_out_total", "counter", "Rows that a step has given.", "herd pipeline step"),
     ("runink_step_rejected_rows_total", "counter", "Rows that a contract rejected.", "herd pipeline step"),
+    ("runink_step_drifted_rows_total", "counter", "Rows that came in a shape which leaves their contract.", "herd pipeline step"),
     ("runink_step_batches_total", "counter", "Batches that a step has taken, and those that a source has given.", "herd pipeline step"),
     ("runink_step_bytes_total", "counter", "Bytes that a sink has written.", "herd pipeline step"),
     ("runink_step_busy_seconds_total", "counter", "Time that was spent in a step, without its neighbours'.", "herd pipeline step"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from runink.dag import MAIN, REJECTED, Check, Dag, Link, Sink, Source
-from runink.jobs import Done, Failed, NodeFacts, Rejections
+from runink.jobs import Done, Drifted, Failed, NodeFacts, Rejections
 from runink.runs.records import SliceRecord, Task
 
 REASONS_MAX = 100  # of a scenario; a contract has that many rules only when it is generated
@@ -26,6 +26,7 @@ class Figures(msgspec.Struct, frozen=True):
     seconds: float
     reasons: tuple[Rejections, ...] = ()
     rows_aside: int = 0
+    drifts: tuple[Drifted, ...] = ()
 
     @property
     def rejected_ratio(self) -> float:
@@ -61,6 +62,7 @@ def figures_of(dag: Dag, scenario: str, slices: Mapping[str, SliceRecord]) -> Fi
         seconds=(max(ended) - min(launched)) / 1000 if launched and all(ended) else 0.0,
         reasons=reasons[:REASONS_MAX],
         rows_aside=_rows_checked_aside(dag, scenario, facts),
+        drifts=tuple(row for report in reports for row in report.drifts)[:REASONS_MAX],
     )
 
 

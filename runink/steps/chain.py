@@ -186,6 +186,7 @@ class _Chain:
             nodes=self._facts(),
             edges=tuple(edge.facts() for edge in layout.edges.values()),
             rejections=tuple(row for counter in counters for row in counter.rejections()),
+            drifts=tuple(row for counter in counters for row in counter.drifts()),
             prepared=prepared,
             schemas={counter.node: counter.columns for counter in counters if counter.columns},
         )
@@ -212,6 +213,7 @@ class _Chain:
             consequence=bare.consequence,
             nodes=self._facts(),
             rejections=tuple(row for counter in counters for row in counter.rejections()),
+            drifts=tuple(row for counter in counters for row in counter.drifts()),
             prepared=kept,
         )
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from runink.dag import Link
-from runink.jobs import EdgeFacts, NodeFacts, Rejections, Transport
+from runink.jobs import Drifted, EdgeFacts, NodeFacts, Rejections, Transport
 from runink.pipes.batch import Batch
 
 Clock = Callable[[], float]
+DRIFTS_MAX: Final = 100  # of a check: more departures than that are another contract
 
 
 class Counter:
@@ -35,6 +38,8 @@ class Counter:
         self.waited_s = 0.0
         self.columns: tuple[tuple[str, str], ...] = ()
         self.reasons: dict[tuple[str, str], tuple[str, int]] = {}
+        self.drifted = 0
+        self._drifts: dict[tuple[str, str], Drifted] = {}
         self._lock = threading.Lock()
 
     def came(self, batch: Batch) -> None:
@@ -56,6 +61,18 @@ class Counter:
         first_text, before = self.reasons.get((field, rule), (text, 0))
         self.reasons[field, rule] = (first_text, before + rows)
 
+    def drift(self, found: Drifted) -> None:
+        """Add the rows of one departure to those that departed so before."""
+        key = (found.column, found.departure)
+        before = self._drifts.get(key)
+        if before is not None:
+            self._drifts[key] = replace(before, rows=before.rows + found.rows)
+        elif len(self._drifts) < DRIFTS_MAX:
+            self._drifts[key] = found
+
+    def drifts(self) -> tuple[Drifted, ...]:
+        return tuple(self._drifts.values())
+
     def facts(self) -> NodeFacts:
         busy_s = max(self.busy_s - self.waited_s, 0.0)
         return NodeFacts(
@@ -66,6 +83,7 @@ class Counter:
             self.batches or self.batches_out,  # a source has no others
             self.bytes,
             round(busy_s, 6),
+            self.drifted,
         )
 
     def rejections(self) -> tuple[Rejections, ...]:

@@ -60,6 +60,8 @@ class Checked(Protocol):
 
 
 class Plan(Protocol):
+    @property
+    def schema(self) -> pa.Schema: ...
     def check(self, batch: pa.RecordBatch) -> Checked: ...
 
 

@@ -19,6 +19,7 @@ from runink.pipes.batch import Batch
 from runink.steps.channels import Collector
 from runink.steps.counters import Counter, Watch
 from runink.steps.doors import Doors, Plan
+from runink.steps.drifting import Gate
 from runink.steps.executable import ProgramRun
 from runink.steps.function import bind, numbered, run_function, with_rows
 from runink.steps.outlets import Outlet
@@ -41,13 +42,14 @@ class Interrupts:
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """A check's plan, where its rejected rows go, and whose they are."""
+    """A check's plan, where its rejected rows go, and whose they are. Its `gate` looks at the shape of what comes."""
 
     node: Check
     plan: Plan
     doors: Doors
     ticket: Ticket
     rejects: list[Outlet]
+    gate: Gate
 
     def run(self, stream: Iterator[Batch], counter: Counter, place: Place) -> Iterator[Batch]:
         """Yield the rows that keep the contract; count the others and give them to `rejects`. Raises Refused where the policy says so."""
@@ -55,22 +57,41 @@ class Checking:
 
     def _run(self, stream: Iterator[Batch], counter: Counter, place: Place) -> Iterator[Batch]:
         for batch in stream:
+            aside = self.gate.look(batch, counter)
+            if aside is not None:
+                self._set_aside(aside, batch, counter, place)
+                nothing = pa.RecordBatch.from_pylist([], schema=self.plan.schema)
+                yield Batch(nothing, batch.origin, batch.row)
+                continue
             checked = self.plan.check(batch.data)
             if checked.rejected is not None:
                 self._reject(checked.rejected, batch, counter, place)
-            yield Batch(checked.good, batch.origin, batch.row)
+            good = self.gate.extended(checked.good, batch, checked.rejected)
+            yield Batch(good, batch.origin, batch.row)
         for outlet in self.rejects:
             outlet.end()
 
     def _reject(self, rejected: Any, batch: Batch, counter: Counter, place: Place) -> None:
+        texts = self._count(rejected, counter)
+        if self.node.on_invalid is OnInvalid.FAIL:
+            raise self._broken(rejected, batch, texts)
+        self._hand_on(rejected, batch, place)
+
+    def _set_aside(self, rejected: Any, batch: Batch, counter: Counter, place: Place) -> None:
+        """Reject rows for their shape, which the policy for rows does not decide about."""
+        self._count(rejected, counter)
+        self._hand_on(rejected, batch, place)
+
+    def _count(self, rejected: Any, counter: Counter) -> dict[tuple[str, str], str]:
         texts = _texts(rejected, {key for key in rejected.counts if key not in counter.reasons})
         counter.rejected += len(rejected.rows)
         for (field, rule), rows in rejected.counts.items():
             counter.reject(
                 field, rule, text=texts.get((field, rule), f"{field}: {rule}"), rows=rows
             )
-        if self.node.on_invalid is OnInvalid.FAIL:
-            raise self._broken(rejected, batch, texts)
+        return texts
+
+    def _hand_on(self, rejected: Any, batch: Batch, place: Place) -> None:
         if self.rejects:
             dead = self.doors.dead(rejected, batch=batch, check=self.node, ticket=self.ticket)
             place.hand_on(dead, self.rejects, node=self.node.id)

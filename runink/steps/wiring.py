@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runink.contracts.leeway import enforced
 from runink.dag import (
     MAIN,
     REJECTED,
@@ -41,6 +42,7 @@ from runink.pipes.batch import Batch
 from runink.steps.channels import Channel, Collector, SpooledChannel, Stop
 from runink.steps.counters import Clock, Counter, EdgeCounter, Watch
 from runink.steps.doors import Doors
+from runink.steps.drifting import Gate
 from runink.steps.operators import Checking, Interrupts, Stepping
 from runink.steps.outlets import ChannelOutlet, Counted, Outlet, PipeOutlet, SinkOutlet
 from runink.steps.registry import load_function
@@ -173,9 +175,8 @@ class Wiring:
         strand, stream = self._stream(node)
         assert stream is not None, "a check has a main input"
         rejects = self._rejects[node.id] = []
-        checking = Checking(
-            node, self._doors.plan(node.contract), self._doors, self._job.ticket, rejects
-        )
+        plan = self._doors.plan(enforced(node.contract, node.on_drift))
+        checking = Checking(node, plan, self._doors, self._job.ticket, rejects, Gate(node))
         counter = self.layout.counters[node.id]
         output = checking.run(stream, counter, strand.place)
         stage = Stage(node.id, output, counter=counter, place=strand.place)

@@ -132,6 +132,7 @@ def test_the_document_has_the_promised_keys():
         "rows_out": 2,
         "rejected": 1,
         "seconds": 0.7,
+        "drifts": [],
     }
     assert found["outputs"][1] == {
         "uri": "parquet://out/o.parquet",
