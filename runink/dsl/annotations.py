@@ -31,12 +31,12 @@ from runink.errors import Span
 NESTED_MAX: Final = 8  # brackets within brackets: nothing in the language has more than three
 
 _STRING: Final = r'"(?:[^"\\\n]|\\.)*"'
-_NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w%])|\d+(?:\.\d+)?[A-Za-z%]+"
+_NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w%.])|\d+(?:\.\d+)?[A-Za-z%]+"
 _NAME: Final = r"[A-Za-z_][\w.-]*"
 _BEGIN: Final = re.compile(r"\s*@([A-Za-z_][\w-]*)")
 _OPEN: Final = re.compile(r"\s*\(\s*")
 _LABEL: Final = re.compile(rf"({_NAME})\s*[=:]\s*")
-_CLAUSE: Final = re.compile(r'(when|with|where|on)(?=[ \t]*")\s*')
+_CLAUSE: Final = re.compile(r'(when|with|where|on)(?=[^\S\n]*")\s*')
 _SIMPLE: Final = re.compile(rf"({_STRING})(?!\")|({_NUMBER})|({_NAME})")
 _LONG: Final = re.compile(r'"""[\s\S]*?"""')
 _AFTER: Final = re.compile(r"\s*(,)?\s*")
@@ -53,7 +53,6 @@ _TERMINALS: Final = {
     "STRING": 'a text in "quotes"',
     "NUMBER": "a number",
     "ANNOTATION": "an @annotation",
-    "_NL": "the end of the line",
     "$END": "the end of the line",
 }
 
@@ -81,7 +80,7 @@ def thoroughly(statement: Statement, findings: Findings) -> list[Annotation] | N
         findings.add("D002", "brackets within brackets", findings.span(statement.line, 1))
         return None
     try:
-        tree = lark().parse(statement.text, start="annotations")
+        tree = lark("annotations").parse(statement.text)
     except UnexpectedInput as error:
         _tell(error, statement, findings)
         return None
@@ -104,8 +103,8 @@ class Brackets:
 
 
 @cache
-def lark() -> Any:
-    """Build the parser when the first text needs it: that takes longer than reading most files."""
+def lark(start: str) -> Any:
+    """Build the parser of a rule when the first text needs it: that takes longer than reading most files."""
     from lark import Lark  # noqa: PLC0415 - an agent never needs it
 
     grammar = files("runink.dsl").joinpath("grammar.lark").read_text()
@@ -113,7 +112,7 @@ def lark() -> Any:
         grammar,
         parser="lalr",
         lexer="contextual",
-        start="annotations",
+        start=start,
         postlex=Brackets(),
         propagate_positions=True,
     )

@@ -23,8 +23,13 @@ from runink.dsl.syntax import Entry, Items, Place, Text, Value
 DEPTH_MAX: Final = 16  # of entries below entries; nobody reads what is deeper
 
 _KEY: Final = re.compile(r"([A-Za-z_][\w.-]*):(?=\s|$)\s*")
-_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*$')
-_ITEM: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^",\[\]]*[^",\[\]\s]))\s*(,|$)')
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"$')
+_NOTE: Final = re.compile(r"\s+(?:#|//).*")
+_ITEM: Final = re.compile(
+    r'\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",\[\]](?:[^",\[\]]*[^\s",\[\]])?))\s*[,\]]'
+)
+_WHOLE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:"(?:[^"\\]|\\.)*"|[^"\]])*\]')
+_CLOSE: Final = re.compile(r"\s*\]")
 
 
 def free_text(statement: Statement, column: int, findings: Findings) -> Text:
@@ -74,7 +79,8 @@ class Tree:
             return Entry(text, span, is_bullet=is_bullet)
         start = text.span.column
         place = self._findings.span(statement.line, start, len(found[1]) + 1)
-        value = self._value(text.value[found.end() :], statement.line, start + found.end())
+        raw = text.value[found.end() :]
+        value = self._value(raw, statement.line, start + found.end(), is_free=is_bullet)
         pair = Entry(text, place, found[1], value)
         return Entry(text, span, entries=[pair], is_bullet=True) if is_bullet else pair
 
@@ -95,38 +101,63 @@ class Tree:
             # `- name: id`, and `type: integer` below `name`
             self._levels.append(Level(text.span.column, entry.entries))
 
-    def _value(self, raw: str, line: int, column: int) -> Value | None:
+    def _value(self, raw: str, line: int, column: int, *, is_free: bool) -> Value | None:
+        """Read what stands behind a key; what a bullet says is free, so it may be no value at all."""
         raw = raw.rstrip()
         if not raw:
             return None
+        if raw[0] in '["':
+            raw = self._without_note(raw)
         quoted = _QUOTED.match(raw)
-        span = self._findings.span(line, column, len(raw))
         if quoted is not None:
+            span = self._findings.span(line, column, len(raw))
             return short_text(quoted[1], line, column + 1, span)
         if raw.startswith("["):
-            return self._items(raw, line, column)
-        if raw.startswith('"'):
+            values, at = self._items(raw, line, column)
+            span = self._findings.span(line, column)
+            if at == len(raw) and raw[-1] == "]":
+                return Items(values, span)
+            if not is_free:
+                self._tell_list(raw, line, column, at)
+        elif raw.startswith('"') and not is_free:
             hint = 'end it with " on the same line, and with nothing behind it'
+            span = self._findings.span(line, column, len(raw))
             self._findings.add("D004", "this text is never closed", span, hint)
         return _text_at(raw, line, column, self._findings)
 
-    def _items(self, raw: str, line: int, column: int) -> Items:
-        values: list[Value] = []
-        span = self._findings.span(line, column)
-        at, end = 1, len(raw) - 1
+    def _without_note(self, raw: str) -> str:
+        """Cut off a note behind a quoted text or a list; behind a plain text it is part of it."""
+        at = _WHOLE.match(raw)
+        if at is not None and _NOTE.fullmatch(raw, at.end()):
+            return raw[: at.end()]
+        return raw
+
+    def _tell_list(self, raw: str, line: int, column: int, at: int) -> None:
         if not raw.endswith("]"):
+            span = self._findings.span(line, column)
             self._findings.add("D003", "this [ is never closed", span, "put ] where it ends")
-            return Items((), span)
-        while raw[at:end].strip():
-            found = _ITEM.match(raw, at, end)
-            if found is None:
-                told = "this is no list"
-                place = self._findings.span(line, column + at, end - at)
-                self._findings.add("D002", told, place, 'write it as [a, "b"]')
-                break
-            group = found.lastindex and (1 if found[1] is not None else 2)
-            start = found.start(group or 0)
-            where = self._findings.span(line, column + start, len(found[group or 0]))
-            values.append(short_text(found[group or 0], line, column + start, where))
+            return
+        span = self._findings.span(line, column + at, len(raw) - at)
+        self._findings.add("D002", "this is no list", span, 'write it as [a, "b"]')
+
+    def _items(self, raw: str, line: int, column: int) -> tuple[tuple[Value, ...], int]:
+        """Return the values of a list, and up to where it could be read."""
+        values: list[Value] = []
+        at = 1
+        while (found := _ITEM.match(raw, at)) is not None:
+            group = 1 if found[1] is not None else 2
+            start, end = found.span(group)
+            if group == 1:
+                start, end = start - 1, end + 1
+            span = self._findings.span(line, column + start, end - start)
+            inner = column + found.start(group)
+            values.append(
+                short_text(found[group], line, inner, span)
+                if group == 1
+                else _text_at(found[2], line, inner, self._findings)
+            )
             at = found.end()
-        return Items(tuple(values), span)
+            if raw[at - 1] == "]":
+                return tuple(values), at
+        closed = _CLOSE.match(raw, at)
+        return tuple(values), closed.end() if closed is not None else at

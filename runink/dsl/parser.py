@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from runink.dsl.annotations import read_annotations
+from runink.dsl.characters import MISTAKES_MAX, check_characters
 from runink.dsl.decorations import Pending, above_first, above_next
 from runink.dsl.diagnostics import Findings, near
 from runink.dsl.entries import Tree, free_text
@@ -29,17 +30,12 @@ from runink.dsl.syntax import (
 from runink.dsl.tables import add_row, doc_string, row
 from runink.dsl.vocabulary import ANNOTATIONS
 
-MISTAKES_MAX: Final = 500  # a file of more is no pipeline, and nobody reads that far
-# Control characters but for the tab, ends of lines that are none here, and marks that turn the direction of writing.
-_UNSEEN: Final = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|\r(?!\n|\Z)"
-)
 _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
 
 
 def parsed(text: str, findings: Findings) -> Document:
     """Return the tree of a file. It holds all that could be read; `findings` gets the rest, up to MISTAKES_MAX."""
-    _check_characters(text, findings)
+    check_characters(text, findings)
     assembly = _Assembly(findings)
     for statement in statements(text, findings):
         assembly.add(statement)
@@ -48,22 +44,6 @@ def parsed(text: str, findings: Findings) -> Document:
             break
     assembly.finish()
     return assembly.document
-
-
-def _check_characters(text: str, findings: Findings) -> None:
-    """Refuse what cannot be seen: a terminal would obey it, and a reviewer would read another text than we do."""
-    line, at, told = 1, 0, 0
-    for found in _UNSEEN.finditer(text):
-        between = text.count("\n", at, found.start())
-        line, at = line + between, found.start()
-        if line == told:
-            continue
-        told = line
-        column = found.start() - text.rfind("\n", 0, found.start())
-        what = f"a character that cannot be seen (U+{ord(found[0]):04X})"
-        findings.add("D007", what, findings.span(line, column), "take it away")
-        if len(findings) > MISTAKES_MAX:
-            return
 
 
 class _Assembly:
@@ -253,7 +233,7 @@ class _Assembly:
         self._settle()
         self._leave()
         self._examples = Examples(header)
-        scenario = self._section
+        scenario = self._section if not self._is_cut else None
         if not isinstance(scenario, ScenarioBlock) or scenario.header.keyword not in OUTLINES:
             hint = "write Scenario Outline: above it, and <name> where a value goes"
             text = f"{header.keyword}: stands below a Scenario Outline:"
@@ -293,7 +273,10 @@ class _Assembly:
         self._block = Block(statement.word.rstrip(":"), span)
         self._tree = Tree(self._block.entries, self._findings)
         behind = free_text(statement, statement.column + len(statement.word), self._findings)
-        if behind.value:
+        is_note = (
+            behind.value.startswith(("#", "//")) and behind.span.column > span.column + span.length
+        )
+        if behind.value and not is_note:
             hint = f"write the lines of {statement.word} below it"
             text = f"nothing stands behind {statement.word}"
             self._findings.add("D002", text, behind.span, hint)

@@ -13,7 +13,7 @@
     # or //                       a note (behind an annotation, too, if a blank stands before it)
     anything else                 free text, which may stand right below a header only
 
-Inside brackets a statement ends early where the next one obviously begins, so that a bracket that is never closed costs one
+Inside brackets a statement ends early where the next one obviously begins (an annotation only where it stands no deeper), so that a bracket that is never closed costs one
 statement and is told where it was opened.  Columns stay those of the file: comments are cut off, nothing is moved.
 What a statement is does not depend on those before it; what it may mean there is the parser's.
 """
@@ -181,11 +181,14 @@ class _Cutter:
             if not self._opened and self._long is None:
                 text = "\n".join(kept)
                 return Statement(Kind.ANNOTATIONS, first, text, column, lines=len(kept))
-            if self._at >= len(self._lines) or (
-                self._long is None and _BEGINS.match(self._lines[self._at])
-            ):
+            if self._at >= len(self._lines) or (self._long is None and self._begins(column)):
                 return self._unclosed(first)
             line = self._next()
+
+    def _begins(self, column: int) -> bool:
+        """Say whether the next line begins a statement: an annotation that stands deeper than the one that is open is within it."""
+        found = _BEGINS.match(self._lines[self._at])
+        return found is not None and (found[1] != "@" or found.start(1) < column)
 
     def _scanned(self, line: str) -> str | None:
         """Follow quotes and brackets through a line and return it without its comment, or nothing if a quote is never closed."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from runink.dsl.characters import MISTAKES_MAX
 from runink.dsl.diagnostics import LINE_SHOWN_MAX, Findings, rendered
-from runink.dsl.parser import MISTAKES_MAX, parsed
+from runink.dsl.parser import parsed
 from runink.dsl.syntax import Document, Items, Number, Text, Word
 from runink.errors import Finding, Invalid, Span
 from runink.testing.projects import compile_text

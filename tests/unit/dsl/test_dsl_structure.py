@@ -149,7 +149,7 @@ def test_a_blocks_lines_hang_below_each_other_by_their_indentation() -> None:
     ]
     tags = block.entries[1].value
     assert isinstance(tags, Items)
-    assert tags.values[1].span == Span("x.dsl", 51, 22, 8)
+    assert tags.values[1].span == Span("x.dsl", 51, 21, 10)
 
 
 def test_annotations_stand_within_annotations_with_a_comma_and_without() -> None:
