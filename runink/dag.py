@@ -244,21 +244,23 @@ class Assertion(msgspec.Struct, frozen=True):
     expression: Expression
 
 
-class Prose(msgspec.Struct, frozen=True):
-    """A Given/When/Then line: told by `runi explain`, enforced by nothing."""
+class Prose(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A sentence or another line for people. `became` says what it is compiled to; without it nothing enforces the line, and `runi explain` says so."""
 
     scenario: str
     text: str
     line: int
+    became: str = ""
 
 
-class Scenario(msgspec.Struct, frozen=True):
-    """A scenario's id (its module's layer, or its title made a name), title and description."""
+class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A scenario's id (its module's layer, or its title made a name) and title. `metadata` is kept and shown, and enforced by nothing."""
 
     id: str
     title: str
     module: dict[str, str]
     line: int
+    metadata: dict[str, str] = {}
 
 
 class Verb(Enum):
@@ -322,6 +324,7 @@ class Dag(msgspec.Struct, frozen=True):
     prose: tuple[Prose, ...] = ()
     parameters: dict[str, str] = {}
     facts: tuple[Facts, ...] = ()
+    metadata: dict[str, str] = {}
 
     @property
     def hash(self) -> str:

@@ -24,7 +24,9 @@ from runink.runs.records import HerdRecord
 MARK: Final = "runink.toml"
 FOLDERS: Final = ("contracts", "steps", "features", "herds")
 FILE_BYTES_MAX: Final = 1 << 20  # of any text that people write
-CONTRACT_FILES_MAX: Final = 1_000  # looked through for a list of them
+CONTRACT_FILES_MAX: Final = (
+    1_000  # looked through for a list of them, or for one that is named without its file
+)
 STEP_FILES_MAX: Final = 1_000  # looked through for a step that does not say its file
 
 
@@ -122,6 +124,19 @@ class Files:
 
     def exists(self, path: str) -> bool:
         return (self._root / path).is_file()
+
+    def contract_references(self) -> tuple[str, ...]:
+        from runink.dsl.contractfiles import contract_classes  # noqa: PLC0415 - not every pipeline asks
+
+        found: list[str] = []
+        for file in sorted((self._root / "contracts").glob("**/*.py"))[:CONTRACT_FILES_MAX]:
+            path = file.relative_to(self._root).as_posix()
+            try:
+                text = self.read(path)
+            except Invalid:
+                continue  # told by whoever names it
+            found += [f"{path}:{name}" for name in contract_classes(text or "")]
+        return tuple(found)
 
     def contract(self, reference: str) -> ContractSpec:
         from runink.contracts.loading import load_contract  # noqa: PLC0415 - not every pipeline has one

@@ -222,6 +222,11 @@ class Arguments:
         self.is_usable = False
         self._findings.add(code, text, self.span(name), hint)
 
+    def lacks(self, what: str, hint: str) -> None:
+        """Tell that something must be there that is not."""
+        self.is_usable = False
+        self._findings.add("D014", f"{self._told} lacks {what}", self.annotation.span, hint)
+
     def mistake(self, mistake: Mistake, text: Text) -> None:
         """Tell what is wrong with a URI, at the part of it that is wrong."""
         self.is_usable = False

@@ -2,7 +2,7 @@
 
     Outline
       title, herd, parameters
-      scenarios   each with its id, its clauses in the order they stand, and its prose
+      scenarios   each as `scenarios.py` reads it, with its id
 
 Within a scenario that could not be read in part nothing is called missing: what is missing may stand in that part.
 """
@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from runink.dag import Prose
 from runink.dsl.arguments import Arguments, Parameters
-from runink.dsl.clauses import Clause, clause_of
+from runink.dsl.blocks import Metadata
+from runink.dsl.clauses import MetaClause, clause_of
 from runink.dsl.diagnostics import Findings, near
-from runink.dsl.later import tell_inner, tell_later
-from runink.dsl.syntax import Annotation, Document, Entry, ScenarioBlock, Text
+from runink.dsl.later import tell_later
+from runink.dsl.scenarios import ScenarioOutline, ScenarioReader
+from runink.dsl.syntax import Annotation, Document, ScenarioBlock, Text
 from runink.dsl.vocabulary import ANNOTATIONS, ELSEWHERE, Where
 from runink.errors import Invalid, Span
 from runink.names import HerdName, herd_name
@@ -31,33 +33,32 @@ SCENARIOS_MAX: Final = 500  # of a file: a pipeline of more is several
 
 
 @dataclass(frozen=True, slots=True)
-class ScenarioOutline:
-    id: str
-    title: str
-    span: Span
-    module: dict[str, str]
-    clauses: tuple[Clause, ...]
-    prose: tuple[Prose, ...]
-    is_broken: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Outline:
     title: str
     herd: HerdName
     scenarios: tuple[ScenarioOutline, ...]
     parameters: Parameters
     prose: tuple[Prose, ...] = ()  # of the file, and of its rules
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 def outlined(document: Document, given: Mapping[str, str], findings: Findings) -> Outline:
     """Return what the document says; `given` are the parameters' values from outside."""
     checker = _Checker(findings)
-    herd = checker.file(document, given)
+    checker.file(document, given)
     checker.parts(document)
     scenarios = tuple(checker.scenario(block) for block in document.scenarios[:SCENARIOS_MAX])
     title = document.feature.title if document.feature is not None else ""
-    return Outline(title, herd, scenarios, checker.parameters, _file_prose(document))
+    if checker.name is not None and checker.name.value != title:
+        checker.metadata.setdefault("name", checker.name.value)
+    return Outline(
+        title or checker.metadata.get("name", ""),
+        checker.herd,
+        scenarios,
+        checker.parameters,
+        _file_prose(document),
+        checker.metadata,
+    )
 
 
 def _file_prose(document: Document) -> tuple[Prose, ...]:
@@ -71,28 +72,6 @@ def _file_prose(document: Document) -> tuple[Prose, ...]:
             told.append(header.title_text)
         told += header.description
     return tuple(Prose("", one.value, one.span.line) for one in told)
-
-
-def _prose(block: ScenarioBlock) -> Iterator[tuple[str, int]]:
-    """Yield every line of a scenario that is for people, with its number."""
-    for line in block.header.description:
-        yield line.value, line.span.line
-    for step in block.steps:
-        yield step.sentence, step.span.line
-        for bullet in _entries(step.bullets):
-            yield f"- {bullet.text.value}", bullet.span.line
-        for row in step.table.rows if step.table is not None else ():
-            yield f"| {' | '.join(cell.value for cell in row.cells)} |", row.span.line
-        if step.doc is not None:
-            for number, line_text in enumerate(step.doc.text.value.split("\n"), 1):
-                yield line_text, step.doc.span.line + number
-
-
-def _entries(entries: Iterable[Entry]) -> Iterator[Entry]:
-    for entry in entries:
-        if entry.is_bullet:
-            yield entry
-        yield from _entries(entry.entries)
 
 
 def named(text: str, fallback: str) -> str:
@@ -117,23 +96,61 @@ def unique(name: str, taken: Iterable[str]) -> str:
 class _Checker:
     def __init__(self, findings: Findings) -> None:
         self.parameters = Parameters()
+        self.metadata: dict[str, str] = {}
+        self.name: Text | None = None  # what `@feature` calls the file
         self._findings = findings
+        self._herd: tuple[HerdName, Span] | None = None
+        self._seen: dict[str, Span] = {}
         self._ids: list[str] = []
 
     # The file.
 
-    def file(self, document: Document, given: Mapping[str, str]) -> HerdName:
-        """Read the annotations of the file; parameters first, because the others may use them."""
+    def file(self, document: Document, given: Mapping[str, str]) -> None:
+        """Read the annotations and blocks of the file; parameters first, because the others may use them."""
         mine = [one for one in document.annotations if self._is_known(one, Where.FILE)]
         declared: dict[str, Arguments] = {}
         for annotation in mine:
             if annotation.name == "param":
                 self._param(annotation, given, declared)
         self._check_given(given)
-        herds = [one for one in mine if one.name == "herd"]
-        for extra in herds[1:]:
-            self._findings.add("D016", "a pipeline has one herd", extra.span)
-        return self._herd(herds[0]) if herds else DEFAULT_HERD
+        for annotation in mine:
+            self._of_file(annotation)
+        metadata = Metadata(self._findings, self.parameters)
+        for block in document.blocks:
+            if block.keyword == "Metadata":
+                metadata.take(block, is_file=True)
+            else:
+                hint = "put it below a Scenario:"
+                text = f"{block.keyword}: stands in a scenario"
+                self._findings.add("D013", text, block.span, hint)
+        if "herd" in metadata.texts:
+            self._say_herd(metadata.texts.pop("herd"))
+        self.metadata |= {name: text.value for name, text in metadata.texts.items()}
+
+    def _of_file(self, annotation: Annotation) -> None:
+        kind = ANNOTATIONS[annotation.name]
+        if annotation.name == "param":
+            return
+        if kind.is_single and annotation.name in self._seen:
+            labels = [(self._seen[annotation.name], "here")]
+            told = f"@{annotation.name} stands in the file already"
+            self._findings.add("D016", told, annotation.span, labels=labels)
+            return
+        self._seen[annotation.name] = annotation.span
+        arguments = Arguments(annotation, kind, self._findings, self.parameters)
+        match annotation.name:
+            case "herd":
+                herd = arguments.text("name")
+            case "feature":
+                herd = arguments.text("herd")
+                self.name = arguments.text("name")
+            case _:
+                herd = None
+                clause = clause_of(arguments)
+                if isinstance(clause, MetaClause):
+                    self.metadata |= clause.values
+        if herd is not None and arguments.is_usable:
+            self._say_herd(herd)
 
     def _param(
         self, annotation: Annotation, given: Mapping[str, str], declared: dict[str, Arguments]
@@ -168,21 +185,28 @@ class _Checker:
                     "D070", f"--param {name}: the pipeline has no such parameter", None, hint
                 )
 
-    def _herd(self, annotation: Annotation) -> HerdName:
-        arguments = Arguments(annotation, ANNOTATIONS["herd"], self._findings, self.parameters)
-        text = arguments.text("name")
-        if text is None or not arguments.is_usable:
-            return DEFAULT_HERD
+    def _say_herd(self, text: Text) -> None:
+        """Take a herd that is named somewhere; a pipeline has one."""
         try:
-            return herd_name(text.value)
+            herd = herd_name(text.value)
         except Invalid as error:
-            arguments.unfit("name", error.text, error.hint)
-            return DEFAULT_HERD
+            self._findings.add("D015", error.text, text.span, error.hint)
+            return
+        if self._herd is None:
+            self._herd = herd, text.span
+        elif self._herd[0] != herd:
+            told = f"a pipeline has one herd, and this is another: {herd}"
+            labels = [(self._herd[1], f"{self._herd[0]} is named here")]
+            self._findings.add("D026", told, text.span, "name one of them", labels=labels)
+
+    @property
+    def herd(self) -> HerdName:
+        return DEFAULT_HERD if self._herd is None else self._herd[0]
 
     def parts(self, document: Document) -> None:
         """Check that a file has a feature and scenarios."""
         first = self._findings.span(1, 1)
-        if document.feature is None and not document.is_broken:
+        if document.feature is None and self.name is None and not document.is_broken:
             place = document.scenarios[0].header.span if document.scenarios else first
             self._findings.add(
                 "D020", "there is no Feature:", place, "write Feature: and a title above it"
@@ -196,6 +220,11 @@ class _Checker:
                 document.feature.span,
                 "write Scenario: and a title below it",
             )
+        for rule in document.rules:
+            for annotation in rule.decorations:
+                text = f"@{annotation.name} stands above Rule:"
+                hint = "put it above or below a Scenario:"
+                self._findings.add("D013", text, annotation.span, hint)
         for block in document.scenarios[SCENARIOS_MAX : SCENARIOS_MAX + 1]:
             self._findings.add(
                 "D020",
@@ -210,25 +239,14 @@ class _Checker:
         before = len(self._findings)
         if not block.header.title and not block.is_broken:
             self._findings.add("D020", "the scenario has no title", block.header.span)
-        module: dict[str, str] = {}
-        clauses: list[Clause] = []
-        seen: dict[str, Annotation] = {}
-        for annotation in block.annotations:
-            if not self._is_known(annotation, Where.SCENARIO, Where.BODY):
-                continue
-            kind = ANNOTATIONS[annotation.name]
-            if kind.is_single and annotation.name in seen:
-                first = seen[annotation.name].span.line
-                text = f"@{annotation.name} stands in the scenario already, in line {first}"
-                self._findings.add("D016", text, annotation.span, "a scenario has one")
-                continue
-            seen[annotation.name] = annotation
-            arguments = Arguments(annotation, kind, self._findings, self.parameters)
-            tell_inner(arguments, self.parameters, self._findings)
-            if annotation.name == "module":
-                module = self._module(arguments)
-            elif (clause := clause_of(arguments)) is not None:
-                clauses.append(clause)
+        known = [
+            one for one in block.annotations if self._is_known(one, Where.SCENARIO, Where.BODY)
+        ]
+        reader = ScenarioReader(block.header.title, self.parameters, self._findings)
+        said = reader.read(block, known)
+        for herd in said.herds:
+            self._say_herd(herd)
+        module = {name: text.value for name, text in said.module.items()}
         identity = unique(named(module.get("layer") or block.header.title, "scenario"), self._ids)
         self._ids.append(identity)
         return ScenarioOutline(
@@ -236,14 +254,12 @@ class _Checker:
             title=block.header.title,
             span=block.header.span,
             module=module,
-            clauses=tuple(clauses),
-            prose=tuple(Prose(identity, text, line) for text, line in _prose(block)),
+            clauses=tuple(said.clauses),
+            prose=tuple(Prose(identity, text, line, became) for text, line, became in said.lines),
             is_broken=block.is_broken or len(self._findings) > before,
+            metadata=said.metadata,
+            notes=tuple(f"{identity}: {note}" for note in said.notes),
         )
-
-    def _module(self, arguments: Arguments) -> dict[str, str]:
-        found = {name: arguments.text(name) for name in arguments.kind.parameters}
-        return {name: text.value for name, text in found.items() if text is not None and text.value}
 
     def _is_known(self, annotation: Annotation, *places: Where) -> bool:
         """Say whether there is such an annotation, its part is there, and it stands where it may."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from runink.contracts.fields import OnDrift
+from runink.contracts.fields import ContractSpec, OnDrift
 from runink.contracts.versions import is_within
 from runink.dag import Format, Limit, Limits, Mode, OnInvalid
 from runink.dsl.arguments import Arguments
@@ -40,17 +40,23 @@ _PROGRAM_FORMATS: Final = {one.value: "" for one in (Format.JSONL, Format.CSV, F
 
 @dataclass(frozen=True, slots=True)
 class SourceClause:
+    """`title` is what a sentence calls it."""
+
     span: Span
     location: Location
     alias: Text | None
     nulls: tuple[str, ...]
     delimiter: str
     isolate: bool
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ContractClause:
-    """`on` names the stream that is checked; `on_invalid` is nothing where the scenario decides, `on_drift` where the contract does. `version` is the one that the edge speaks."""
+    """`on` names the stream that is checked; `on_invalid` is nothing where the scenario decides, `on_drift` where the contract does. `version` is the one that the edge speaks.
+
+    `of_scenario` says that it checks the scenario's sources, wherever it stands. `spec` is the contract itself where it stands in the file.
+    """
 
     span: Span
     path: Text
@@ -59,6 +65,8 @@ class ContractClause:
     isolate: bool
     on_drift: OnDrift | None = None
     version: Text | None = None
+    of_scenario: bool = False
+    spec: ContractSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +87,15 @@ class StepClause:
 
 @dataclass(frozen=True, slots=True)
 class SinkClause:
+    """`title` is what a sentence calls it."""
+
     span: Span
     location: Location
     mode: Mode
     when: Text | None
     inputs: tuple[Text, ...]
     isolate: bool
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,15 @@ class GoldenClause:
     tolerance: float
     relative: float
     ordered: bool
+    of_scenario: bool = False  # wherever it stands, it is for the scenario's one sink
+
+
+@dataclass(frozen=True, slots=True)
+class MetaClause:
+    """What people say of the line above: kept, and enforced by nothing."""
+
+    span: Span
+    values: dict[str, str]
 
 
 Clause = (
@@ -137,6 +157,7 @@ Clause = (
     | AffinityClause
     | AssertClause
     | GoldenClause
+    | MetaClause
 )
 
 
@@ -346,6 +367,16 @@ def _golden(arguments: Arguments) -> GoldenClause | None:
     return None if path is None else clause
 
 
+def _meta(arguments: Arguments) -> MetaClause:
+    values = {
+        name: ", ".join(one.value for one in arguments.texts(name)) for name in arguments.names
+    }
+    if not values and arguments.is_usable:
+        hint = f"as in {arguments.kind.example}"
+        arguments.lacks("something to keep", hint)
+    return MetaClause(arguments.annotation.span, values)
+
+
 _READERS: Final[dict[str, Callable[[Arguments], Clause | None]]] = {
     "source": _source,
     "contract": _contract,
@@ -356,4 +387,5 @@ _READERS: Final[dict[str, Callable[[Arguments], Clause | None]]] = {
     "affinity": _affinity,
     "assert": _assert,
     "golden": _golden,
+    "meta": _meta,
 }

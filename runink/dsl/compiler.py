@@ -22,12 +22,12 @@ from runink.dsl.actions import Actions
 from runink.dsl.checker import Outline, named, outlined
 from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
+from runink.dsl.dialects import without_dialects
 from runink.dsl.facts import facts_of
 from runink.dsl.neighbours import check_neighbours
 from runink.dsl.outlines import expanded
 from runink.dsl.parser import parsed
 from runink.dsl.parts import Parts
-from runink.dsl.pending import tell_pending
 from runink.dsl.project import Project
 from runink.dsl.promises import with_inputs
 from runink.dsl.slicing import sliced
@@ -66,8 +66,10 @@ def compiled(source: SourceText, parameters: Mapping[str, str], project: Project
         text = f"{source.file} is larger than a pipeline may be ({TEXT_CHARACTERS_MAX >> 20} MiB)"
         findings.add("D005", text, None, "is it a pipeline, or data?")
         raise _invalid(source, findings)
-    document = parsed(source.text.removeprefix("\ufeff"), findings)
-    tell_pending(document, findings)
+    text = without_dialects(source.text.removeprefix("\ufeff"), findings)
+    if findings and not text:
+        raise _invalid(source, findings)
+    document = parsed(text, findings)
     outline = outlined(expanded(document, findings), parameters, findings)
     means = Means(Actions(project, findings), Contracts(project, findings), findings)
     _check_herd(outline, project, findings)
@@ -76,7 +78,7 @@ def compiled(source: SourceText, parameters: Mapping[str, str], project: Project
     if findings or joined is None:
         raise _invalid(source, findings)
     dag, doubts = joined
-    notes = [*(note for part in parts for note in part.notes), *doubts]
+    notes = [*(note for part in parts for note in (*part.outline.notes, *part.notes)), *doubts]
     unused = sorted(set(outline.parameters.values) - outline.parameters.used)
     notes.extend(
         f"parameter {name} is not used in this file: only a step that asks for it has it"
@@ -135,7 +137,7 @@ def _dag(
         mine = [_with_stage(node, staged) for node in part.nodes.values()]
         marked = spooled(mine, part.links)
         one = part.outline
-        scenarios.append(Scenario(one.id, one.title, one.module, one.span.line))
+        scenarios.append(Scenario(one.id, one.title, one.module, one.span.line, one.metadata))
         nodes.extend(mine)
         links.extend(marked)
         slices.extend(sliced(one.id, mine, marked, wishes=part.wishes, default=part.default))
@@ -151,8 +153,10 @@ def _dag(
         assertions=tuple(one for part in parts for one in part.assertions),
         prose=(*outline.prose, *(line for part in parts for line in part.outline.prose)),
         parameters={name: value or "" for name, value in outline.parameters.values.items()},
+        metadata=outline.metadata,
     )
-    return changed(dag, facts=facts_of(dag, {}))
+    meta = {name: said for part in parts for name, said in part.meta.items()}
+    return changed(dag, facts=facts_of(dag, meta))
 
 
 def _with_stage(node: Node, staged: Mapping[str, str]) -> Node:

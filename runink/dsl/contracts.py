@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from runink.contracts.fields import ContractSpec
-from runink.dsl.diagnostics import Findings
+from runink.dsl.diagnostics import Findings, near_or_all
 from runink.dsl.project import Project
 from runink.dsl.syntax import Text
 from runink.errors import Invalid, Refused
+
+_NAME: Final = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(slots=True)
@@ -21,8 +26,36 @@ class Contracts:
     def load(self, reference: Text) -> ContractSpec | None:
         """Return the contract, or nothing if it cannot be had, which is told where it is first named."""
         if reference.value not in self._loaded:
-            self._loaded[reference.value] = self._load(reference)
+            whole = self._whole(reference)
+            self._loaded[reference.value] = None if whole is None else self._load(whole)
         return self._loaded[reference.value]
+
+    def _whole(self, reference: Text) -> Text | None:
+        """Return `FILE:CLASS` for a class's name or a file's alone, looked for below `contracts/`; nothing if there is none or several, which is told."""
+        value = reference.value
+        is_file = value.endswith(".py")
+        if not (is_file or _NAME.fullmatch(value)):
+            return reference
+        known = self.project.contract_references()
+        wanted = posixpath.normpath(value)
+        found = [
+            one
+            for one in known
+            if value == one.rpartition(":")[2] or (is_file and wanted == one.rpartition(":")[0])
+        ]
+        if len(found) == 1:
+            return Text(found[0], reference.span)
+        if found:
+            text = f"{value} {'holds' if is_file else 'is the name of'} {len(found)} contracts"
+            self.findings.add("D040", text, reference.span, f"say which: {' or '.join(found)}")
+            return None
+        if is_file:
+            return reference
+        names = [one.rpartition(":")[2] for one in known]
+        hint = near_or_all(value, names) or "write file and class: contracts/x.py:Name"
+        text = f"there is no contract {value} in contracts/"
+        self.findings.add("D040", text, reference.span, hint)
+        return None
 
     def _load(self, reference: Text) -> ContractSpec | None:
         path, colon, name = reference.value.partition(":")

@@ -24,6 +24,7 @@ from runink.dag import (
     Need,
     Node,
     OnInvalid,
+    Prose,
     Scenario,
     Sink,
     SliceSpec,
@@ -72,6 +73,7 @@ def explained(dag: Dag) -> str:
         lines.append(
             f"parameters: {', '.join(f'{name}={value}' for name, value in dag.parameters.items())}"
         )
+    lines += [f"{name}: {value} (kept, not enforced)" for name, value in dag.metadata.items()]
     for scenario in dag.scenarios:
         lines += ["", *_scenario(dag, scenario)]
     lines += ["", "what starts when", *_gangs(dag)]
@@ -80,12 +82,18 @@ def explained(dag: Dag) -> str:
         lines += ["", "contracts", *contracts]
     if dag.facts:
         lines += ["", "what it needs", *_needs(dag)]
-    if dag.prose:
-        lines += ["", "not enforced: sentences for people"]
-        lines += [
-            f"  {one.scenario or 'the file'}, line {one.line}: {one.text}" for one in dag.prose
-        ]
+    for heading, told in (
+        ("what sentences became", [_sentence(one) for one in dag.prose if one.became]),
+        ("prose, not enforced", [_sentence(one) for one in dag.prose if not one.became]),
+    ):
+        if told:
+            lines += ["", heading, *told]
     return "\n".join(lines)
+
+
+def _sentence(one: Prose) -> str:
+    became = f" -> {one.became}" if one.became else ""
+    return f"  {one.scenario or 'the file'}, line {one.line}: {one.text}{became}"
 
 
 def _scenario(dag: Dag, scenario: Scenario) -> Iterable[str]:
@@ -93,10 +101,15 @@ def _scenario(dag: Dag, scenario: Scenario) -> Iterable[str]:
     module = ", ".join(f"{name} {value}" for name, value in scenario.module.items())
     if module:
         yield f"  module {module}"
+    for name, value in scenario.metadata.items():
+        yield f"  {name}: {value} (kept, not enforced)"
     nodes = [node for node in dag.nodes if node.scenario == scenario.id]
     width = max(len(_short(node.id)) for node in nodes)
+    meta = {facts.node: facts.meta for facts in dag.facts}
     for node in nodes:
         yield f"  {_short(node.id):<{width}}  {_node(node)}{_reads(dag, node)}"
+        for name, value in meta.get(node.id, {}).items():
+            yield f"  {'':<{width}}  {name}: {value}"
     for assertion in dag.assertions:
         if assertion.scenario == scenario.id:
             yield f"  nothing is published unless {assertion.text}"
@@ -219,7 +232,7 @@ def _contracts(dag: Dag) -> Iterable[str]:
         key = f", key {', '.join(spec.key)}" if spec.key else ""
         personal = [field.name for field in spec.fields if field.pii]
         told = f", personal data: {', '.join(personal)}" if personal else ""
-        yield f"  {spec.name} {spec.version} {spec.hash[:12]} ({spec.where}): {len(spec.fields)} fields{key}{told}"
+        yield f"  {spec.name} {spec.version} {spec.hash[:12]} ({spec.where or 'in the pipeline'}): {len(spec.fields)} fields{key}{told}"
 
 
 def _needs(dag: Dag) -> Iterable[str]:

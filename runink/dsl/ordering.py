@@ -13,7 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runink.dag import topological
-from runink.dsl.clauses import Clause, ContractClause, GoldenClause, SinkClause, StepClause
+from runink.dsl.clauses import (
+    Clause,
+    ContractClause,
+    GoldenClause,
+    MetaClause,
+    SinkClause,
+    StepClause,
+)
 from runink.dsl.diagnostics import Findings
 from runink.dsl.syntax import Text
 
@@ -85,7 +92,7 @@ def _units(clauses: Sequence[Clause]) -> list[_Unit]:
             case SinkClause() if clause.inputs:
                 aside = _Unit()
                 units.append(aside)
-            case GoldenClause() if aside is not None:
+            case GoldenClause() | MetaClause() if aside is not None:
                 pass
             case _:
                 aside = None

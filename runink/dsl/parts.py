@@ -9,9 +9,9 @@ from typing import Final
 from runink.contracts.expected import Golden
 from runink.dag import REJECTED, Assertion, Check, Link, Node, Sink, Source, Sql, Step
 from runink.dsl.chain import Chain
-from runink.dsl.checker import ScenarioOutline
 from runink.dsl.clauses import GoldenClause
 from runink.dsl.diagnostics import Findings
+from runink.dsl.scenarios import ScenarioOutline
 from runink.dsl.slicing import Wish
 from runink.dsl.uris import Location
 from runink.errors import Span
@@ -35,6 +35,7 @@ class Parts:
     goldens: list[tuple[Golden, GoldenClause]] = field(default_factory=list)
     locations: dict[str, Location] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)  # of the lines that the nodes come from
+    meta: dict[str, dict[str, str]] = field(default_factory=dict)  # what people say of nodes
     notes: list[str] = field(default_factory=list)
 
 

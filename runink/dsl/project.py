@@ -23,5 +23,8 @@ class Project(Protocol):
     def contract(self, reference: str) -> ContractSpec:
         """Return the contract `contracts/x.py:Name`. Raises Invalid or another Refused."""
 
+    def contract_references(self) -> tuple[str, ...]:
+        """Return the contracts that Python files below `contracts/` define, `contracts/x.py:Name` each, sorted. No file is imported for that."""
+
     def check_herd(self, name: HerdName) -> None:
         """Raise Invalid for what is wrong in the herd's file; a herd without one has no limits."""

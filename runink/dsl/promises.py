@@ -18,7 +18,7 @@ from msgspec.structs import replace as changed
 
 from runink.contracts.expected import GOLDEN_ENDINGS, Golden, GoldenInput
 from runink.contracts.fields import ContractSpec
-from runink.dag import Node, Sink, Source
+from runink.dag import REJECTED, Link, Node, Sink, Source, Step
 from runink.dsl.clauses import GoldenClause
 from runink.dsl.diagnostics import Findings, near_or_all
 from runink.dsl.syntax import Text
@@ -78,6 +78,28 @@ def golden_of(clause: GoldenClause, sink: Sink) -> Golden:
         tuple(one.value for one in clause.ignore),
         clause.ordered,
     )
+
+
+def sinks_of(holder: str, nodes: Mapping[str, Node], links: Sequence[Link]) -> tuple[Sink, ...]:
+    """Return the sinks that a golden may be for: the one it stands below, those that its step feeds, or all of the scenario but the dead letter."""
+    if not holder:
+        return tuple(
+            node for node in nodes.values() if isinstance(node, Sink) and not node.dead_letter
+        )
+    waiting, seen = [holder], {holder}
+    found: list[Sink] = []
+    while waiting:  # ends, because no node is looked at twice
+        name = waiting.pop(0)
+        node = nodes.get(name)
+        if isinstance(node, Sink):
+            found.append(node)
+        for link in links:
+            behind = nodes.get(link.target)
+            is_open = link.source == name and link.role != REJECTED
+            if is_open and link.target not in seen and not isinstance(behind, Step):
+                seen.add(link.target)
+                waiting.append(link.target)
+    return tuple(found)
 
 
 def with_inputs(

@@ -9,7 +9,8 @@ The lines of a scenario are a chain, read from top to bottom:
     @sink …             takes the stream where it stands; the lines below go on with it
     @deadletter …       takes what the scenario's contracts reject
     @requires, @affinity    of the step above; of the whole scenario before its first step
-    @golden             of the sink or the dead letter above
+    @golden             of the sink or the dead letter above; below a step, of the sink that it feeds; above all of them, of the scenario's one sink
+    @meta               of the line above
 
 A name means the stream as it is behind all contracts on it.
 """
@@ -38,13 +39,14 @@ from runink.dag import (
 )
 from runink.dsl.actions import Actions, Scene
 from runink.dsl.chain import UNREAD, Chain, Stream
-from runink.dsl.checker import ScenarioOutline, unique
+from runink.dsl.checker import unique
 from runink.dsl.clauses import (
     AffinityClause,
     AssertClause,
     ContractClause,
     DeadLetterClause,
     GoldenClause,
+    MetaClause,
     RequiresClause,
     SinkClause,
     SourceClause,
@@ -55,7 +57,8 @@ from runink.dsl.diagnostics import Findings
 from runink.dsl.expressions import FIGURES, UNKNOWN, condition, fields_of
 from runink.dsl.ordering import ordered
 from runink.dsl.parts import Parts, check_ends
-from runink.dsl.promises import check_golden, golden_of, path_of
+from runink.dsl.promises import check_golden, golden_of, path_of, sinks_of
+from runink.dsl.scenarios import ScenarioOutline
 from runink.dsl.slicing import Wish
 from runink.dsl.syntax import Text
 from runink.errors import Span
@@ -89,7 +92,11 @@ class _Builder:
         self._rejecting: list[str] = []  # checks whose rejected rows go to the dead letter
         self._has_all_contracts = True
         self._last_step = ""
-        self._last_sink: str | None = ""  # nothing: the dead letter, which is made at the end
+        self._last_end: str | None = (
+            ""  # a step or a sink; nothing: the dead letter, which is made at the end
+        )
+        self._last_node = ""
+        self._source_ids: dict[int, str] = {}  # of the clauses
 
     def build(self) -> None:
         order = ordered(self._outline.clauses, self._findings)
@@ -100,7 +107,8 @@ class _Builder:
         for clause in order.clauses:
             match clause:
                 case SourceClause():
-                    pass  # made already: a side input may stand below the step that reads it
+                    # Made already: a side input may stand below the step that reads it.
+                    self._last_node = self._source_ids[id(clause)]
                 case ContractClause():
                     self._contract(clause, has_dead_letter=dead is not None)
                 case StepClause():
@@ -108,13 +116,15 @@ class _Builder:
                 case SinkClause():
                     self._sink(clause)
                 case DeadLetterClause():
-                    self._last_sink = None  # made at the end, when all checks are there
+                    self._last_end = None  # made at the end, when all checks are there
                 case RequiresClause() | AffinityClause():
                     self._wish(clause)
                 case AssertClause():
                     self._assert(clause)
                 case GoldenClause():
-                    goldens.append((clause, self._last_sink))
+                    goldens.append((clause, "" if clause.of_scenario else self._last_end))
+                case MetaClause():
+                    self.parts.meta.setdefault(self._last_node, {}).update(clause.values)
                 case _:
                     assert_never(clause)
         letter = self._dead_letter(dead) if dead is not None else ""
@@ -133,6 +143,7 @@ class _Builder:
     def _add(self, node: Node, span: Span, *, isolate: bool = False) -> None:
         self.parts.nodes[node.id] = node
         self.parts.spans[node.id] = span
+        self._last_node = node.id
         if isolate:
             self.parts.wishes[node.id] = replace(self._wish_of(node.id), isolate=True)
 
@@ -178,13 +189,16 @@ class _Builder:
         )
         self._add(node, clause.span, isolate=clause.isolate)
         self.parts.locations[node.id] = location
+        self._source_ids[id(clause)] = node.id
+        if clause.title:
+            self.parts.meta[node.id] = {"title": clause.title}
         return node.id
 
     def _contract(self, clause: ContractClause, *, has_dead_letter: bool) -> None:
         stream = (
             self._chain.main if clause.on is None else self._chain.called(clause.on, is_use=False)
         )
-        spec = self._means.contracts.load(clause.path)
+        spec = clause.spec or self._means.contracts.load(clause.path)
         if stream is None:
             return
         if not stream.nodes:
@@ -234,7 +248,8 @@ class _Builder:
             return
         hint = f"write the version that the edge is to speak now, or take the contract of {wanted.value}"
         text = f"{spec.name} is {spec.version}, and this edge speaks {wanted.value}"
-        self._findings.add("D043", text, wanted.span, hint)
+        labels = [(clause.span, "the contract")]
+        self._findings.add("D043", text, wanted.span, hint, labels=labels)
 
     def _is_typed(self, stream: Stream) -> bool:
         """Say whether all of a stream comes right out of formats that have types."""
@@ -257,7 +272,7 @@ class _Builder:
         else:
             # What could not be found still stands in the chain, so that what is behind it is checked.
             self._chain.unread.clear()
-        self._last_step = node_id
+        self._last_step = self._last_end = node_id
         self._chain.main = Stream((node_id,))
         if clause.alias is not None:
             self._chain.call(clause.alias, self._chain.main)
@@ -289,7 +304,9 @@ class _Builder:
         self._add(node, clause.span, isolate=clause.isolate)
         self._link(stream, node.id)
         self.parts.locations[node.id] = location
-        self._last_sink = node.id
+        self._last_end = node.id
+        if clause.title:
+            self.parts.meta[node.id] = {"title": clause.title}
 
     def _dead_letter(self, clause: DeadLetterClause) -> str:
         """Add the sink of rejected rows and return its id."""
@@ -343,9 +360,10 @@ class _Builder:
             text = clause.condition.value
             self.parts.assertions.append(Assertion(self._outline.id, text, expression))
 
-    def _golden(self, clause: GoldenClause, sink_id: str) -> None:
-        sink = self.parts.nodes.get(sink_id)
-        if isinstance(sink, Sink):
+    def _golden(self, clause: GoldenClause, holder: str) -> None:
+        found = sinks_of(holder, self.parts.nodes, self.parts.links)
+        sink = found[0] if len(found) == 1 else None
+        if sink is not None:
             check_golden(clause, sink.contract, self._findings)
             golden = golden_of(clause, sink)
             for path in (golden.path, *(path_of(one) for one in clause.inputs)):
@@ -353,8 +371,11 @@ class _Builder:
                     self.parts.notes.append(f"the golden file {path} is not there yet")
             self.parts.goldens.append((golden, clause))
         elif not self._outline.is_broken:
-            text = "@golden stands below the @sink that it is for"
-            self._findings.add("D021", text, clause.span)
+            text = "there is no @sink that this golden could be for"
+            if found:
+                text = f"this golden could be for any of {len(found)} sinks"
+            hint = "put @golden below the @sink that it is for"
+            self._findings.add("D021", text, clause.span, hint)
 
     # The whole.
 

@@ -77,7 +77,7 @@ ANNOTATIONS: Final = _table(
     AnnotationKind(
         "module",
         Where.SCENARIO,
-        ("layer", "domain", "owner"),
+        ("layer", "domain", "owner", "herd"),
         is_single=True,
         example='@module(layer="bronze")',
     ),
@@ -177,17 +177,14 @@ ANNOTATIONS: Final = _table(
         ("path",),
         example='@golden("golden/x.csv", key=["id"])',
     ),
-    # Those whose part is not there yet.
     AnnotationKind(
         "feature",
         Where.FILE,
         ("name", "herd"),
         "name",
         ("name", "herd"),
-        types={"name": Type.TEXT, "herd": Type.TEXT},
         is_single=True,
         example='@feature(name="On time", herd="analytics")',
-        later='write Feature: and a title, and @herd("…") above it',
     ),
     AnnotationKind(
         "meta",
@@ -195,8 +192,8 @@ ANNOTATIONS: Final = _table(
         (),
         is_open=True,
         example='@meta(region="us", vendor="x")',
-        later="leave it away",
     ),
+    # Those whose part is not there yet.
     AnnotationKind(
         "auto",
         Where.BODY,
@@ -298,7 +295,6 @@ CLAUSES_LATER: Final = {
 PARAMETERS_NOT_YET: Final = {
     ("affinity", "colocate_with"): "steps with equal requirements share a process by themselves",
     ("affinity", "domain"): "name a label of nodes: label=…",
-    ("module", "herd"): 'a pipeline has one herd: @herd("…") above Feature:',
     ("requires", "label"): "write @affinity(label=…)",
     ("requires", "gpu"): "write @affinity(label=…) with a label that such nodes have",
     ("source", "contract"): "write @contract(…) below it",

@@ -32,6 +32,9 @@ class MemoryProject:
     def exists(self, path: str) -> bool:
         return path in self.files
 
+    def contract_references(self) -> tuple[str, ...]:
+        return tuple(sorted(self.contracts))
+
     def contract(self, reference: str) -> ContractSpec:
         if reference not in self.contracts:
             raise NotFound(f"there is no contract {reference}", code="contract_missing")
