@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, OnDrift
 from runink.dag import Format
 from runink.dsl.diagnostics import near
 
@@ -70,15 +70,24 @@ class Fit:
         return ", ".join(self.doubts[:DOUBTS_MAX]) + more
 
 
-def fit(writer: ContractSpec, reader: ContractSpec, *, by: Format | None = None) -> Fit:
-    """Say how rows that keep `writer` pass `reader`; `by` is the format of the file between them, nothing where they stay in memory."""
+def fit(
+    writer: ContractSpec,
+    reader: ContractSpec,
+    *,
+    by: Format | None = None,
+    on_drift: OnDrift = OnDrift.NOTE,
+) -> Fit:
+    """Say how rows that keep `writer` pass `reader`.
+
+    `by` is the format of the file between them, nothing where they stay in memory. An edge that evolves does without fields that may hold nothing.
+    """
     given = {field.name: field for field in writer.fields}
     misfits: list[Misfit] = []
     doubts: list[str] = []
     for wanted in reader.fields:
         field = given.get(wanted.name)
         if field is None:
-            if not wanted.has_default:
+            if not (wanted.has_default or (wanted.nullable and on_drift is OnDrift.EVOLVE)):
                 text = f"{writer.name} has no field {wanted.name}"
                 hint = near(wanted.name, given) or (
                     f"add it to {writer.name}, or give it a default in {reader.name}"

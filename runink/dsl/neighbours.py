@@ -33,7 +33,7 @@ def check_neighbours(
         reader, writer = edge.check.contract, edge.writer
         if reader.hash == writer.hash:
             continue
-        found = fit(writer, reader, by=edge.format)
+        found = fit(writer, reader, by=edge.format, on_drift=edge.check.on_drift)
         for misfit in found.misfits:
             text = f"no row of {writer.name} can pass {reader.name}: {misfit.text}"
             labels = [(edge.span, f"what keeps {writer.name} comes from here")]

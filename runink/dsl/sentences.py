@@ -64,8 +64,6 @@ OPERATORS: Final = {
 }
 FORMS: Final = 'as in "records must be at least 100", or an expression: rejected_ratio <= 0.01'
 NOTIFICATIONS_LATER: Final = "look at the run's end: runi run -o json"
-    "a contract says which fields must be there; it drops those that it does not name"
-)
 
 _CONTRACT: Final = re.compile(r"the contract:\s*(?P<name>\S.*?)\s*$", re.IGNORECASE)
 _SOURCE: Final = re.compile(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, OnDrift
 from runink.dag import Format
 from runink.dsl.fitting import fit
 from runink.errors import Invalid
@@ -82,6 +82,12 @@ def test_a_lenient_contract_and_a_masked_field_are_given_the_benefit_of_the_doub
     assert not fit(of(ours), of(x(Kind.INT), coercion=Coercion.LENIENT)).misfits
     masked = x(Kind.STR, choices=("a",), mask="redact")
     assert not fit(of(masked), of(x(Kind.STR, choices=("b",))), by=Format.CSV).misfits
+
+
+def test_an_edge_that_evolves_does_without_what_may_hold_nothing() -> None:
+    ours, theirs = of(x()), of(x(), FieldSpec("y", Kind.INT, nullable=True))
+    assert fit(ours, theirs).misfits
+    assert not fit(ours, theirs, on_drift=OnDrift.EVOLVE).misfits
 
 
 WRITTEN = of(x(ge=10), FieldSpec("name", Kind.STR, nullable=True), name="Written")

@@ -67,6 +67,7 @@ def changes(old: str, new: str) -> list[tuple[str, str, bool]]:
         ('    @assert("rejected <= 3")\n', "", [("assertion", "removed", True)]),
         ('    @golden("g.csv")\n', "", [("golden", "removed", False)]),
         ('@golden("g.csv")', '@golden("h.csv", tolerance=1)', [("golden", "changed", False)]),
+        ('Person")', 'Person", on_drift=fail)', [("contract", "changed", True)]),
         ('Person")', 'Person", on_invalid=fail)', [("contract", "changed", True), ("order", "removed", False)]),
     ],
 )  # fmt: skip

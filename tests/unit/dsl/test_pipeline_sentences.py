@@ -167,7 +167,12 @@ def test_every_other_line_is_listed_as_prose_and_none_is_lost() -> None:
 
 
 def test_no_drift_is_said_of_all_contracts_of_the_scenario() -> None:
-    lines = (SOURCE, '@contract("contracts/x.py:X"{})', SINK, "Then No schema drift must be detected")
+    lines = (
+        SOURCE,
+        '@contract("contracts/x.py:X"{})',
+        SINK,
+        "Then No schema drift must be detected",
+    )
     plain = [line.format("") for line in lines]
     check = compile_lines(*plain).node("s.contract")
     assert isinstance(check, Check)
