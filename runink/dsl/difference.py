@@ -184,9 +184,6 @@ def _changed(old: Node, new: Node, *, is_promise: bool) -> Iterator[tuple[str, b
             if old.on_drift is not new.on_drift:
                 text = f"input that is not of the shape of {new.contract.name}: {old.on_drift.value} is now {new.on_drift.value}"
                 yield text, new.on_drift in (OnDrift.FAIL, OnDrift.DEAD_LETTER)
-            if old.on_drift is not new.on_drift:
-                text = f"drift from {new.contract.name}: {old.on_drift.value} is now {new.on_drift.value}"
-                yield text, new.on_drift is OnDrift.FAIL
         case Step(), Step():
             if old.action != new.action:
                 yield f"{_told(old)} is now {_told(new)}{_details(old, new)}", False
