@@ -29,6 +29,7 @@ from runink.errors import RuninkError
 
 # The name, where it is, and its line in the help: known without importing it.
 COMMANDS: Final = {
+    "init": ("runink.cli.init:init", "Make a project to begin with, with golden tests that pass."),
     "run": ("runink.cli.run:run", "Run a pipeline, and show how far it is."),
     "up": ("runink.cli.up:up", "Keep a cluster of one node running, for runs to be submitted to."),
     "spawn": ("runink.cli.spawn:spawn", "Start slices as root for a node that runs as another user."),
