@@ -49,8 +49,6 @@ BLOCKS: Final = (
     "Notifications",
     "Properties",
     "properties",
-    "Given",
-    "When",
     "Then",
 )
 SENTENCES: Final = ("Given", "When", "Then", "And", "But", "Do")

@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "contract": ("runink.cli.contract:contract", "Look at contracts, exchange them, and hold data against them."),
     "test": ("runink.cli.test:test", "Run pipelines without publishing, and compare with their goldens."),
     "pipeline": ("runink.cli.pipelines:pipeline", "Publish versions of pipelines, and look at them."),
+    "lsp": ("runink.cli.lsp:lsp", "Answer an editor: mistakes, completion, definitions."),
     "status": ("runink.cli.status:status", "Say whether a cluster runs here, and what it does."),
     "node": ("runink.cli.node:node", "Look at the nodes: what they have, offer and can do."),
     "runs": ("runink.cli.runs:runs", "List the runs, newest first."),

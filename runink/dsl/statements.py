@@ -71,7 +71,7 @@ _LINE: Final = re.compile(
     )""",
     re.VERBOSE,
 )
-_BEGINS: Final = re.compile(
+BEGINS: Final = re.compile(
     rf"\s*(@|({_HEADER}|{'|'.join(BLOCKS)}):|({'|'.join(STEPS)})\s|---+\s*$)"
 )
 _PIECE: Final = re.compile(
@@ -187,7 +187,7 @@ class _Cutter:
 
     def _begins(self, column: int) -> bool:
         """Say whether the next line begins a statement: an annotation that stands deeper than the one that is open is within it."""
-        found = _BEGINS.match(self._lines[self._at])
+        found = BEGINS.match(self._lines[self._at])
         return found is not None and (found[1] != "@" or found.start(1) < column)
 
     def _scanned(self, line: str) -> str | None:
@@ -261,7 +261,7 @@ class _Cutter:
         )
 
     def _skip_text(self) -> None:
-        while self._at < len(self._lines) and not _BEGINS.match(self._lines[self._at]):
+        while self._at < len(self._lines) and not BEGINS.match(self._lines[self._at]):
             self._at += 1
 
     def _skip_rest(self) -> None:
@@ -270,7 +270,7 @@ class _Cutter:
             return
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            if not line.strip() or _BEGINS.match(line):
+            if not line.strip() or BEGINS.match(line):
                 return
             self._at += 1
 

@@ -21,6 +21,7 @@ from pygments.token import (
     Text,
     _TokenType,
 )
+from runink.dsl import statements
 from runink.dsl.vocabulary import ANNOTATIONS
 from runink.highlighting import BLOCKS, CLAUSES, FUNCTIONS, HEADERS, SENTENCES, RuninkLexer
 
@@ -131,6 +132,12 @@ def test_editors_know_the_words_that_pygments_knows(word: str) -> None:
     optional = {"Scenario": "Scenarios?", "Example": "Examples?", "properties": "[Pp]roperties"}
     written = optional.get(word.removesuffix("s"), optional.get(word.lower(), word))
     assert re.search(rf"[|(:]{re.escape(written)}[|)]", patterns), word
+
+
+def test_the_words_are_those_of_the_language() -> None:
+    assert sorted(HEADERS) == sorted(statements.HEADERS)
+    assert sorted(BLOCKS) == sorted(statements.BLOCKS)
+    assert sorted(SENTENCES) == sorted(statements.STEPS)
 
 
 def test_what_the_grammar_includes_is_in_it() -> None:

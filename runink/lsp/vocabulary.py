@@ -1,0 +1,131 @@
+"""What an editor says about annotations: a sentence for each, one for each of its parameters, and the values that a parameter may have.
+
+Which annotations and parameters there are, `runink.dsl.vocabulary` says; a test holds the two together. `docs/reference/dsl.md` says more.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runink.contracts.fields import OnDrift
+from runink.dag import Format, Mode, OnInvalid
+from runink.networks import Network
+
+ANNOTATIONS: Final = {
+    "affinity": "The step above runs only on nodes with these labels; above the first step, all of the scenario.",
+    "assert": "What must be true of the scenario's figures, or nothing of the run is published.",
+    "contract": "Checks every row of the stream where it stands; what breaks it is set aside with the reasons.",
+    "deadletter": "Where the scenario's contracts put rows that break them, with the reasons. One a scenario.",
+    "golden": "The rows that the sink above must give; `runi test` compares them.",
+    "herd": "Whose quotas, roles and secrets the pipeline runs under.",
+    "module": "What the scenario is part of. Its layer is the scenario's id.",
+    "param": "A parameter of the pipeline, set by `--param name=value` and used as `${name}`.",
+    "requires": "What the step above asks for, and the most that it gets; above the first step, all of the scenario.",
+    "sink": "Takes the stream where it stands; the lines below go on with it.",
+    "source": "Reads rows. The sources of a scenario together are its stream, unless they have a name: then they are side inputs.",
+    "step": "A Python function, a SQL query or a program that takes the stream and gives the next.",
+}
+
+# By parameter, or by annotation and parameter where it means something else there.
+PARAMETERS: Final = {
+    "affinity.label": "a label that the node must have, or a list of them",
+    "after": "what it reads instead of the line above: a name or a list; another word for `from`",
+    "as": "names the stream, for `from=` and for steps that take it as an argument",
+    "assert.condition": "a condition over `records`, `rows_out`, `rejected`, `rejected_ratio` and the like",
+    "contract.on": "the named stream that it checks, instead of the chain",
+    "contract.on_invalid": "what becomes of a row that breaks it",
+    "contract.on_drift": "what becomes of input whose shape leaves the contract",
+    "contract.version": "the version of the contract that it speaks",
+    "contract.path": "`FILE:CLASS`, the file relative to the project",
+    "delimiter": "CSV: the one character between values; `,` if not said",
+    "requires.cpu": "cores: `2`, or thousandths of one: `250m`",
+    "requires.disk": "the size of its own `/tmp`, which is in memory: `1Gi`",
+    "requires.io": "bytes a second of each disk, read and written apiece: `50Mi`",
+    "requires.memory": "bytes: `512Mi`",
+    "requires.network": "which network its process has; none if not said",
+    "requires.processes": "the most processes and threads, from 16",
+    "file": "the file that has the step, if it is not found in `steps/*.py`",
+    "format": "what it is written in",
+    "step.format": "what the program reads and writes; `jsonl` if not said",
+    "from": "what it reads instead of the line above: a name or a list",
+    "golden.ignore": "fields that are not compared",
+    "golden.input": "rows that take a source's place in the test",
+    "golden.ordered": "`true`: the order of the rows counts",
+    "golden.relative": "how much a float may differ, as a part of it",
+    "golden.key": "the fields that tell rows apart",
+    "golden.path": "a file of the project with the rows; `.csv`, `.jsonl`, `.json`, `.parquet` or `.arrow`",
+    "golden.tolerance": "how much a float may differ",
+    "herd.name": "the herd; `herds/NAME.toml` holds its limits",
+    "id": "names the stream; another word for `as`",
+    "isolate": "`true`: a process of its own",
+    "module.domain": "what part of the business it is about",
+    "module.layer": "`bronze`, `silver`, `gold` or another; the scenario's id",
+    "module.owner": "who answers for it",
+    "mode": "what becomes of what is there already",
+    "step.name": "a function with `@step(each=…)` above it, looked for in `steps/*.py`",
+    "nulls": 'CSV: the values that mean nothing; `[""]` if not said',
+    "param.default": "its value where none is given; without one it must be given",
+    "param.description": "what it is, for people",
+    "param.name": "its name: letters, digits and `_`",
+    "path": "where it lies, where `type=` says what it is",
+    "step.run": "a program and its arguments, split as a shell would",
+    "schema": "the schema of a table, where `type=` says what it is",
+    "step.sql": "one query over the whole stream, which it reads as `input`; side inputs are tables",
+    "table": "the table, where `type=` says what it is",
+    "topic": "the topic, where `type=` says what it is",
+    "type": "what it is, where the parts of its URI are said apart",
+    "uri": "format and place: `csv://data/x.csv`",
+    "sink.when": "only rows for which the condition is true are written",
+}
+
+_FLAG: Final = {"true": "", "false": "what it is if not said"}
+CHOICES: Final = {
+    "contract.on_invalid": {
+        OnInvalid.DEAD_LETTER.value: "set it aside, with the reasons",
+        OnInvalid.FAIL.value: "end the run",
+    },
+    "contract.on_drift": {
+        OnDrift.NOTE.value: "count it and say so",
+        OnDrift.FAIL.value: "end the run",
+        OnDrift.DEAD_LETTER.value: "set such rows aside",
+        OnDrift.EVOLVE.value: "let optional fields be missing, and hand on what it does not name",
+    },
+    "isolate": _FLAG,
+    "mode": {
+        Mode.OVERWRITE.value: "replace what is there; what happens if not said",
+        Mode.APPEND.value: "put a new part beside it",
+        Mode.ERROR.value: "refuse if something is there",
+    },
+    "requires.network": {
+        Network.NONE.value: "a network namespace with nothing in it",
+        Network.EGRESS.value: "the herd's network: the public internet, and what the herd allows",
+        Network.HOST.value: "the node's own network, on nodes that allow it",
+    },
+    "step.format": {one.value: "" for one in (Format.JSONL, Format.CSV, Format.ARROW)},
+    "format": {one.value: "" for one in Format},
+    "module.layer": {"bronze": "", "silver": "", "gold": ""},
+}
+
+UNITS: Final = {
+    "requires.cpu": ("m", ""),
+    "requires.memory": ("Mi", "Gi"),
+    "requires.disk": ("Mi", "Gi"),
+    "requires.io": ("Mi", "Gi"),
+}
+AMOUNTS: Final = {
+    "requires.cpu": ("1", "2", "250m", "500m"),
+    "requires.memory": ("256Mi", "512Mi", "1Gi", "2Gi"),
+    "requires.disk": ("256Mi", "1Gi"),
+    "requires.io": ("50Mi", "100Mi"),
+    "requires.processes": ("16", "64", "256"),
+}
+
+
+def about(annotation: str, parameter: str) -> str:
+    """Return what is said about a parameter, or nothing."""
+    return PARAMETERS.get(f"{annotation}.{parameter}") or PARAMETERS.get(parameter, "")
+
+
+def choices(annotation: str, parameter: str) -> dict[str, str]:
+    """Return the values that a parameter may have, if they are few."""
+    return CHOICES.get(f"{annotation}.{parameter}") or CHOICES.get(parameter, {})

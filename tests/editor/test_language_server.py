@@ -1,0 +1,247 @@
+"""`runi lsp`, spoken to by a real client: what an editor sees of a pipeline while it is written."""
+
+from __future__ import annotations
+
+import pytest
+from editor_client import PIPELINE, Editor
+from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_pipeline_in_order_has_nothing_wrong(shared: Editor) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE)
+    assert await shared.told(uri) == []
+
+
+async def test_mistakes_come_and_go_while_one_types(shared: Editor) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE.replace("@step", "@stp", 1))
+    (found,) = [one for one in await shared.told(uri) if one.code == "D010"]
+    assert shared.within(uri, found.range) == "@stp"
+    assert "did you mean @step?" in found.message
+    shared.change(uri, PIPELINE)
+    assert await shared.told(uri) == []
+
+
+async def test_mistakes_of_contracts_and_steps_are_found_too(shared: Editor) -> None:
+    uri = shared.open(
+        "features/flights.dsl", PIPELINE.replace("flights.py:Flight", "flights.py:Fligth")
+    )
+    (found,) = await shared.told(uri)
+    assert (found.code, shared.within(uri, found.range)) == (
+        "D040",
+        '"contracts/flights.py:Fligth"',
+    )
+    assert "did you mean Flight?" in found.message
+
+
+async def test_a_contract_that_was_mended_is_read_anew(editor: Editor) -> None:
+    editor.write_project()
+    broken = editor.write("contracts/flights.py", "1 / 0\n")
+    uri = editor.open("features/flights.dsl", PIPELINE)
+    assert {one.code for one in await editor.told(uri)} >= {"D040"}
+    editor.write_project()
+    editor.client.text_document_did_save(
+        lsp.DidSaveTextDocumentParams(lsp.TextDocumentIdentifier(uri))
+    )
+    assert await editor.told(uri, lambda last: not last.diagnostics) == []
+    assert broken.exists()
+
+
+async def test_a_step_file_that_is_no_python_is_told_where_it_is_broken(editor: Editor) -> None:
+    editor.write_project()
+    editor.write("steps/broken.py", "def x(:\n")
+    uri = editor.open("features/flights.dsl", PIPELINE.replace('"clean"', '"cleen"'))
+    assert "D050" in {one.code for one in await editor.told(uri)}
+    other = editor.uri("steps/broken.py")
+    (there,) = await editor.told(other, lambda last: bool(last.diagnostics))
+    assert (there.code, there.range.start.line) == ("D053", 0)
+    editor.write("steps/broken.py", "")
+    editor.change(uri, PIPELINE)
+    assert await editor.told(uri) == []
+    assert await editor.told(other, lambda last: not last.diagnostics) == []
+
+
+async def test_columns_are_utf_16(shared: Editor) -> None:
+    text = PIPELINE.replace(
+        '@module(layer="bronze")', '@module(layer="bronze", owner="🐎🐎é") @modul()'
+    )
+    uri = shared.open("features/flights.dsl", text)
+    (found,) = await shared.told(uri)
+    assert shared.within(uri, found.range) == "@modul"
+    hover = await shared.client.text_document_hover_async(
+        lsp.HoverParams(**shared.at(uri, "🐎🐎é") if False else shared.at(uri, 'é") @mo|dul'))
+    )
+    assert hover is None
+    hover = await shared.client.text_document_hover_async(
+        lsp.HoverParams(**shared.at(uri, '  @mod|ule(layer="bronze"'))
+    )
+    assert hover is not None
+    assert hover.range is not None
+    assert shared.within(uri, hover.range) == "@module"
+
+
+async def test_annotations_are_offered_where_they_may_stand(shared: Editor) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE + "    @so\n")
+    assert "@source" in await shared.completed(uri, "    @so|\n")
+    uri = shared.open("features/new.dsl", "@\n")
+    offered = await shared.completed(uri, "@|\n")
+    assert "@herd" in offered
+    assert "@step" not in offered
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ('@source("csv://x.csv", |)', ["as=", "nulls=", "delimiter="]),
+        ('@sink("parquet://x", mode=|)', ["overwrite", "append", "error"]),
+        ('@step("|")', ["clean"]),
+        ("@step(|)", ['"clean"', "sql=", "run="]),
+        ('@contract("|")', ["contracts/flights.py:Flight"]),
+        ('@contract("contracts/flights.py:Flight", on=|)', ["planes"]),
+        ('@step("clean", from=[|)', ["planes", "cleaned"]),
+        ('@sink("parquet://x", when "dep_delay > 1 && |")', ["dep_delay", "carrier"]),
+        ('@golden("golden/x.csv", key=["|"])', ["dep_delay", "carrier"]),
+        ('@assert("|")', ["records", "rejected_ratio"]),
+        ("@requires(memory=5|)", ["5Mi", "5Gi"]),
+        ("@requires(cpu=|)", ["1", "250m"]),
+        ("@requires(network=|)", ["egress", "none"]),
+        ('@sink("parquet://out/${|")', ["day"]),
+        ('@source("|")', ["parquet://out/bronze/flights.parquet", "csv://"]),
+        ('@source("csv://data/|")', ["csv://data/planes.csv", "csv://data/airlines.csv"]),
+        ("Sc|", ["Scenario:", "Scenario Outline:"]),
+        ("Gi|", ["Given"]),
+    ],
+)
+async def test_what_may_stand_at_the_cursor_is_offered(
+    shared: Editor, line: str, offered: list[str]
+) -> None:
+    text = PIPELINE.replace("    Given the", f"    {line.replace('|', '')}\n    Given the")
+    uri = shared.open("features/flights.dsl", text)
+    await shared.told(uri)
+    found = await shared.completed(uri, f"    {line}\n    Given the")
+    assert set(offered) <= set(found), found
+
+
+async def test_what_is_chosen_replaces_what_was_begun(shared: Editor) -> None:
+    text = PIPELINE.replace('"clean"', '"cl"')
+    uri = shared.open("features/flights.dsl", text)
+    found = await shared.client.text_document_completion_async(
+        lsp.CompletionParams(**shared.at(uri, '@step("c|l"'))
+    )
+    assert isinstance(found, lsp.CompletionList)
+    (item,) = [one for one in found.items if one.label == "clean"]
+    assert isinstance(item.text_edit, lsp.TextEdit)
+    assert shared.within(uri, item.text_edit.range) == "cl"
+    assert item.text_edit.new_text == "clean"
+
+
+@pytest.mark.parametrize(
+    ("around", "told"),
+    [
+        ("@con|tract(", "**@contract**"),
+        ("when| ", "only rows for which the condition is true"),
+        ('contracts/fli|ghts.py:Flight")', "| dep_delay | int | ≥ -120"),
+        ('@step("cl|ean"', "Take away what is broken."),
+        ('@step("cl|ean"', "def clean(flights, planes)"),
+        ("dep_de|lay > 15", "late when more than 0"),
+        ("rejected_r|atio", "by records"),
+        ("${da|y}", '@param("day"'),
+        ('"parquet://out/bronze/fli|ghts.parquet", when', "read by *By airline*"),
+    ],
+)
+async def test_what_is_under_the_mouse_is_told(shared: Editor, around: str, told: str) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE)
+    await shared.told(uri)
+    hover = await shared.client.text_document_hover_async(lsp.HoverParams(**shared.at(uri, around)))
+    assert hover is not None
+    assert isinstance(hover.contents, lsp.MarkupContent)
+    assert told in hover.contents.value
+
+
+@pytest.mark.parametrize(
+    ("around", "file", "line"),
+    [
+        ('@step("cl|ean"', "steps/flights.py", 7),
+        ("flights.py:Fl|ight", "contracts/flights.py", 8),
+        ("dep_de|lay > 15", "contracts/flights.py", 12),
+        ("flights-${d|ay}", "features/flights.dsl", 2),
+        ('@source("parquet://out/bro|nze', "features/flights.dsl", 11),
+        ("csv://data/pla|nes.csv", "data/planes.csv", 1),
+        ('@herd("ana|lytics")', "herds/analytics.toml", 1),
+    ],
+)
+async def test_a_name_leads_to_what_it_names(
+    shared: Editor, around: str, file: str, line: int
+) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE)
+    await shared.told(uri)
+    found = await shared.client.text_document_definition_async(
+        lsp.DefinitionParams(**shared.at(uri, around))
+    )
+    assert isinstance(found, list)
+    (place,) = found
+    assert isinstance(place, lsp.Location)
+    assert (place.uri, place.range.start.line + 1) == (shared.uri(file), line)
+
+
+async def test_a_stream_is_renamed_with_all_that_name_it(shared: Editor) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE)
+    where = shared.at(uri, "as=airli|nes")
+    found = await shared.client.text_document_references_async(
+        lsp.ReferenceParams(**where, context=lsp.ReferenceContext(include_declaration=True))
+    )
+    assert found is not None
+    assert len(found) == 3
+    edit = await shared.client.text_document_rename_async(
+        lsp.RenameParams(**where, new_name="carriers")
+    )
+    assert edit is not None
+    assert edit.changes is not None
+    assert [shared.within(uri, one.range) for one in edit.changes[uri]] == ["airlines"] * 3
+    assert {one.new_text for one in edit.changes[uri]} == {"carriers"}
+
+
+@pytest.mark.parametrize(
+    ("around", "new", "told"),
+    [
+        ("as=pla|nes", "craft", "planes is an argument of step clean (steps/flights.py:7)"),
+        ("as=airli|nes", "input", "has a meaning of its own"),
+        ("as=airli|nes", "two words", "is no name"),
+        ("Scena|rio: By", "x", "only names of streams and parameters"),
+    ],
+)
+async def test_a_rename_that_would_break_something_is_refused(
+    shared: Editor, around: str, new: str, told: str
+) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE)
+    with pytest.raises(JsonRpcException) as caught:
+        await shared.client.text_document_rename_async(
+            lsp.RenameParams(**shared.at(uri, around), new_name=new)
+        )
+    assert told in str(caught.value)
+
+
+async def test_the_outline_has_scenarios_and_what_is_in_them(shared: Editor) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE)
+    found = await shared.client.text_document_document_symbol_async(
+        lsp.DocumentSymbolParams(lsp.TextDocumentIdentifier(uri))
+    )
+    assert found is not None
+    (feature,) = found
+    assert isinstance(feature, lsp.DocumentSymbol)
+    assert feature.name == "On time"
+    assert feature.children is not None
+    names = [one.name for one in feature.children]
+    assert names == ["day", "Take in what was flown", "By airline"]
+    inner = feature.children[1].children
+    assert inner is not None
+    assert [one.detail for one in inner] == [
+        "@source",
+        "@source",
+        "@contract",
+        "@step",
+        "@sink",
+        "@deadletter",
+    ]
