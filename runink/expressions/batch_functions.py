@@ -26,7 +26,7 @@ from runink.expressions.columns import wide as as_wide
 from runink.expressions.reading import INT_MAX
 from runink.expressions.tree import Function
 from runink.expressions.typing import INSTANTS, NUMBERS, Sort
-from runink.expressions.value_functions import BLANKS, DIGITS_MAX, DOUBLE_TEXT, INT_TEXT
+from runink.expressions.value_functions import BLANKS, DOUBLE_TEXT, INT_TEXT
 
 TWO_TO_63: Final = 9.223372036854775808e18
 _INT_DIGITS: Final = 18  # so many are 64 bits whatever they are
@@ -82,10 +82,7 @@ def _seconds(value: Value) -> Value:
 
 
 def _int_of_text(value: Value) -> Value:
-    fits = pc.and_(
-        pc.match_substring_regex(value, rf"\A{INT_TEXT}\z"),
-        pc.less_equal(pc.utf8_length(value), DIGITS_MAX),
-    )
+    fits = pc.match_substring_regex(value, rf"\A{INT_TEXT}\z")
     bare = pc.replace_substring_regex(_where(fits, value), r"\A\+?(-?)0*([0-9])", r"\1\2")
     if pc.any(pc.greater(pc.utf8_length(bare), _INT_DIGITS)).as_py() is not True:
         return pc.cast(bare, pa.int64())
@@ -127,6 +124,13 @@ def _read_text(
     return pa.scalar(found, kind)
 
 
+def _matches(value: Value, pattern: str) -> Value:
+    try:
+        return pc.match_substring_regex(value, pattern=pattern)
+    except pa.ArrowInvalid as error:
+        raise refused(f"pattern {pattern!r}: {error}") from None
+
+
 def _getter(read: Callable[[Any], Any]) -> tuple[frozenset[Sort], Callable[..., Any]]:
     return INSTANTS, lambda value: pc.cast(read(instants(value)), pa.int64())
 
@@ -138,6 +142,7 @@ def _day_of_week(value: Value) -> Value:
 _TEXT: Final = frozenset({Sort.TEXT})
 _FUNCTIONS: Final[dict[Function, tuple[frozenset[Sort], Callable[..., Any]]]] = {
     Function.SIZE: (_TEXT, lambda value: pc.cast(pc.utf8_length(value), pa.int64())),
+    Function.MATCHES: (_TEXT, _matches),
     Function.STARTS_WITH: (_TEXT, lambda value, part: pc.starts_with(value, pattern=part)),
     Function.ENDS_WITH: (_TEXT, lambda value, part: pc.ends_with(value, pattern=part)),
     Function.CONTAINS: (_TEXT, lambda value, part: pc.match_substring(value, pattern=part)),

@@ -216,8 +216,7 @@ class Builder:
     def _minus(self, tree: Any) -> Typed:
         operand = self._value(tree.children[1])
         value = operand.expression.value if isinstance(operand.expression, Literal) else None
-        if type(value) in {int, float}:
-            assert isinstance(value, int | float)
+        if isinstance(value, float) or (type(value) is int and -value <= reading.INT_MAX):
             return self._typed(tree, Literal(-value), operand.shape)
         shape = operand.shape
         if not (shape in NUMBERS or shape is Sort.UNKNOWN):

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from runink.expressions import times
 from runink.expressions.functions import BY_NAME, FOREIGN, SIGNATURES, Signature
 from runink.expressions.mistakes import Mistakes, Typed
+from runink.expressions.patterns import PatternError, program
 from runink.expressions.tree import Expression, Function, Index, Literal, Member, Name
 from runink.expressions.typing import ListOf, Shape, Sort, listed, near, told
 
@@ -92,6 +93,8 @@ def _check_meaning(mistakes: Mistakes, function: Function, arguments: list[Typed
     first = arguments[0]
     if function is Function.HAS and not isinstance(first.expression, Name | Member | Index):
         mistakes.wrong("D063", "has() asks about a field", first, "as in has(carrier)")
+    if function is Function.MATCHES and len(arguments) == 2 and _is_text(arguments[1]):
+        _check_pattern(mistakes, arguments[1])
     if function not in _READERS or first.shape is not Sort.TEXT:
         return
     read, form = _READERS[function]
@@ -101,6 +104,14 @@ def _check_meaning(mistakes: Mistakes, function: Function, arguments: list[Typed
     elif read(str(first.expression.value)) is None:
         text = f"{mistakes.said(first)} is not {told(SIGNATURES[function].gives)}"
         mistakes.wrong("D063", text, first, f"write it like {form}")
+
+
+def _check_pattern(mistakes: Mistakes, pattern: Typed) -> None:
+    assert isinstance(pattern.expression, Literal)
+    try:
+        program(str(pattern.expression.value))
+    except PatternError as error:
+        mistakes.wrong("D063", f"this pattern cannot be read: {error.text}", pattern, error.hint)
 
 
 _READERS = {

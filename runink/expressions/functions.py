@@ -35,6 +35,7 @@ SIGNATURES: Final[dict[Function, Signature]] = {
     Function.HAS: Signature((ANY,), Sort.BOOLEAN, takes_lists=True, is_method=False),
     Function.COALESCE: Signature((ANY, ANY), Sort.UNKNOWN, is_method=False),
     Function.SIZE: Signature((TEXT,), Sort.INT, takes_lists=True),
+    Function.MATCHES: _of_text(Sort.BOOLEAN, 2),
     Function.STARTS_WITH: _of_text(Sort.BOOLEAN, 2),
     Function.ENDS_WITH: _of_text(Sort.BOOLEAN, 2),
     Function.CONTAINS: _of_text(Sort.BOOLEAN, 2),

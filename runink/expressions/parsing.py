@@ -39,6 +39,10 @@ def parse(text: str, scope: Scope = UNKNOWN, *, wanted: Sort | None = None) -> P
         told_ = f"a condition has {LENGTH_MAX} characters at most"
         return _wrong(Mistake("D060", told_, LENGTH_MAX, 1, hint))
     try:
+        text.encode()
+    except UnicodeEncodeError as error:  # half of a character: no text that can be stored or sent
+        return _wrong(Mistake("D060", "this is no character", error.start, 1))
+    try:
         tree = _tree(text)
         builder = Builder(text, scope)
         found = builder.build(tree)

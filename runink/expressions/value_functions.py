@@ -15,11 +15,8 @@ from runink.expressions.tree import Function
 from runink.expressions.typing import told
 
 BLANKS: Final = " \t\n\v\f\r"
-INT_TEXT: Final = "[+-]?[0-9]+"
+INT_TEXT: Final = "[+-]?[0-9]{1,100}"  # more digits are no 64-bit number, unless they are zeros
 DOUBLE_TEXT: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-DIGITS_MAX: Final = (
-    1_000  # of a whole number in a text: more are no 64-bit number, unless they are zeros
-)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UPPER: Final = {ord(one): one.upper() for one in "abcdefghijklmnopqrstuvwxyz"}
 _LOWER: Final = {ord(one): one.lower() for one in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
@@ -41,7 +38,7 @@ def called(function: Function, arguments: list[Value]) -> Value:
 def _as_int(value: Value) -> int | None:
     match value:
         case str():
-            if len(value) > DIGITS_MAX or not re.fullmatch(INT_TEXT, value):
+            if not re.fullmatch(INT_TEXT, value):
                 return None
             found = int(value)
         case date():
@@ -71,12 +68,24 @@ def _as_duration(value: Value) -> Value:
     return times.duration(value) if isinstance(value, str) else value
 
 
+def _matches(text: str, pattern: str) -> bool:
+    from runink.expressions.pattern_matching import matches  # noqa: PLC0415 - hardly any expression asks for patterns
+    from runink.expressions.patterns import PatternError  # noqa: PLC0415 - as above
+
+    try:
+        return matches(text, pattern)
+    except PatternError as error:
+        text = f"pattern {pattern!r}: {error.text}"
+        raise Invalid(text, code="invalid_expression", hint=error.hint) from None
+
+
 def _getter(part: Callable[[datetime], int]) -> tuple[tuple[type, ...], Callable[..., Any]]:
     return (date,), lambda value: part(midnight(value).astimezone(UTC))
 
 
 _FUNCTIONS: Final[dict[Function, tuple[tuple[type, ...], Callable[..., Any]]]] = {
     Function.SIZE: ((str, list, tuple), len),
+    Function.MATCHES: ((str,), _matches),
     Function.STARTS_WITH: ((str,), str.startswith),
     Function.ENDS_WITH: ((str,), str.endswith),
     Function.CONTAINS: ((str,), lambda text, part: part in text),
