@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "graph": ("runink.cli.pipeline:graph", "Print a pipeline's graph: for mermaid or dot, or as a picture."),
     "diff": ("runink.cli.difference:diff", "Say what differs between two pipelines, and what of it is breaking."),
     "contract": ("runink.cli.contract:contract", "Look at contracts, exchange them, and hold data against them."),
+    "eval": ("runink.cli.eval:eval_", "Say what an expression gives on records, to try a condition."),
     "test": ("runink.cli.test:test", "Run pipelines without publishing, and compare with their goldens."),
     "pipeline": ("runink.cli.pipelines:pipeline", "Publish versions of pipelines, and look at them."),
     "lsp": ("runink.cli.lsp:lsp", "Answer an editor: mistakes, completion, definitions."),

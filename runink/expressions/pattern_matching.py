@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from runink.expressions.pattern_characters import WORD
 from runink.expressions.patterns import Fork, Found, Instruction, One, Place, Where, program
 
 PROGRAMS_MAX: Final = 64  # patterns of one pipeline that are kept ready
-_WORD: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
 @lru_cache(PROGRAMS_MAX)
@@ -68,5 +68,5 @@ def _is_at(place: Place, before: str, behind: str) -> bool:
         case Place.LINE_END:
             return behind in {"", "\n"}
         case Place.EDGE | Place.NO_EDGE:
-            is_edge = (before in _WORD) != (behind in _WORD)
+            is_edge = (before in WORD) != (behind in WORD)
             return is_edge is (place is Place.EDGE)

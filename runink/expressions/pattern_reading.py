@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from runink.expressions.pattern_characters import (
+    CONTROLS,
+    DIGITS,
+    POSIX,
+    SETS,
+    WORD,
+    folded,
+    of_category,
+)
 from runink.expressions.patterns import (
     NESTING_MAX,
     REPEATS_MAX,
@@ -17,37 +26,13 @@ from runink.expressions.patterns import (
     Place,
     Repeat,
     Test,
-    folded,
-    of_category,
 )
 
-_DIGITS: Final = frozenset("0123456789")
-_WORD: Final = _DIGITS | frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-_BLANK: Final = frozenset("\t\n\f\r ")
-_ASCII: Final = [chr(code) for code in range(128)]
-_SETS: Final = {"d": _DIGITS, "w": _WORD, "s": _BLANK}
-_CONTROLS: Final = {"a": "\a", "f": "\f", "t": "\t", "n": "\n", "r": "\r", "v": "\v"}
 _PLACES: Final = {
     "A": Place.TEXT_BEGIN,
     "z": Place.TEXT_END,
     "b": Place.EDGE,
     "B": Place.NO_EDGE,
-}
-_POSIX: Final = {
-    "alnum": frozenset(one for one in _ASCII if one.isalnum()),
-    "alpha": frozenset(one for one in _ASCII if one.isalpha()),
-    "ascii": frozenset(_ASCII),
-    "blank": frozenset("\t "),
-    "cntrl": frozenset(one for one in _ASCII if ord(one) < 32 or ord(one) == 127),
-    "digit": _DIGITS,
-    "graph": frozenset(one for one in _ASCII if 32 < ord(one) < 127),
-    "lower": frozenset(one for one in _ASCII if one.islower()),
-    "print": frozenset(one for one in _ASCII if 32 <= ord(one) < 127),
-    "punct": frozenset(one for one in _ASCII if 32 < ord(one) < 127 and not one.isalnum()),
-    "space": frozenset("\t\n\v\f\r "),
-    "upper": frozenset(one for one in _ASCII if one.isupper()),
-    "word": _WORD,
-    "xdigit": frozenset("0123456789abcdefABCDEF"),
 }
 _NOT_RE2: Final = {
     "=": "RE2 does not look ahead",
@@ -208,7 +193,7 @@ class Reader:
         if self._peek() in {"=", "!"}:
             raise PatternError("RE2 does not look behind", begin)
         name, closing, _ = self._pattern[self._at :].partition(">")
-        if not closing or not name or not set(name) <= _WORD or name in self._names:
+        if not closing or not name or not set(name) <= WORD or name in self._names:
             raise PatternError("this is no name of a group, or there are two of it", begin)
         self._names.add(name)
         self._at += len(name) + 1
@@ -246,9 +231,9 @@ class Reader:
     def _set(self, begin: int) -> Test | None:
         r"""Read what stands for many characters behind a backslash: `\d`, `\W`, `\pL`; nothing if it is none of these."""
         letter = self._peek()
-        if letter.lower() in _SETS:
+        if letter.lower() in SETS:
             self._at += 1
-            return self._test(_SETS[letter.lower()], is_negated=letter.isupper())
+            return self._test(SETS[letter.lower()], is_negated=letter.isupper())
         if letter not in {"p", "P"}:
             return None
         self._at += 1
@@ -278,8 +263,8 @@ class Reader:
         if self._at >= len(self._pattern):
             raise PatternError("a backslash ends the pattern", begin, r"write \\")
         character = self._take()
-        if character in _CONTROLS:
-            return _CONTROLS[character]
+        if character in CONTROLS:
+            return CONTROLS[character]
         if character == "x":
             return self._hexadecimal(begin)
         if character == "0" or (character in "1234567" and self._peek() in set("01234567")):
@@ -287,9 +272,9 @@ class Reader:
             while len(digits) < 3 and self._peek() in set("01234567") and self._peek():
                 digits += self._take()
             return chr(int(digits, 8))
-        if character in _DIGITS:
+        if character in DIGITS:
             raise PatternError("RE2 does not refer back", begin)
-        if (character in _WORD and character != "_") or ord(character) >= 128:
+        if (character in WORD and character != "_") or ord(character) >= 128:
             raise PatternError(f"\\{character} means nothing in RE2", begin)
         return character
 
@@ -302,7 +287,7 @@ class Reader:
             digits = self._peek(2)
             digits = digits if len(digits) == 2 else ""
             self._at += 2
-        if digits and set(digits) <= _POSIX["xdigit"] and int(digits, 16) <= 0x10FFFF:
+        if digits and set(digits) <= POSIX["xdigit"] and int(digits, 16) <= 0x10FFFF:
             return chr(int(digits, 16))
         raise PatternError("this is no character", begin, r"as in \x41 or \x{1F600}")
 
@@ -344,7 +329,7 @@ class Reader:
         character = self._take()
         if character != "\\":
             return character
-        if self._peek().lower() in {*_SETS, "p"}:
+        if self._peek().lower() in {*SETS, "p"}:
             raise PatternError("a range has a character on both sides", begin)
         return self._escaped(begin)
 
@@ -364,10 +349,10 @@ class Reader:
         if not closing:
             return None
         name = inside.removeprefix("^")
-        if name not in _POSIX:
+        if name not in POSIX:
             raise PatternError(f"[:{inside}:] is no class", begin, "as in [[:alpha:]]")
         self._at += len(inside) + 4
-        return self._test(_POSIX[name], is_negated=name != inside)
+        return self._test(POSIX[name], is_negated=name != inside)
 
 
 def _any(_character: str) -> bool:
@@ -383,7 +368,7 @@ def _inverted(test: Test) -> Test:
 
 
 def _is_number(text: str) -> bool:
-    return bool(text) and set(text) <= _DIGITS
+    return bool(text) and set(text) <= DIGITS
 
 
 def _bounded(text: str, at: int) -> int:

@@ -14,7 +14,6 @@ A program is a list of instructions; `next_at` is where it goes on.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -171,63 +170,3 @@ def _write_repeat(
         _write(part, written, at)
     for fork in forks:
         written[fork] = Fork(fork + 1, len(written))
-
-
-# Characters.
-
-
-def folded(character: str) -> str:
-    """Return what all that differ from a character only by case have in common (simple folding, as RE2 does)."""
-    for form in (character.casefold(), character.lower()):
-        if len(form) == 1:
-            return form
-    return character
-
-
-def of_category(name: str) -> Test | None:
-    """Return the test for a general category of Unicode (`L`, `Lu`), or nothing if there is none such."""
-    if name not in _CATEGORIES:
-        return None
-    return lambda character: unicodedata.category(character).startswith(name)
-
-
-_CATEGORIES: Final = frozenset(
-    [
-        "C",
-        "Cc",
-        "Cf",
-        "Co",
-        "Cs",
-        "L",
-        "Ll",
-        "Lm",
-        "Lo",
-        "Lt",
-        "Lu",
-        "M",
-        "Mc",
-        "Me",
-        "Mn",
-        "N",
-        "Nd",
-        "Nl",
-        "No",
-        "P",
-        "Pc",
-        "Pd",
-        "Pe",
-        "Pf",
-        "Pi",
-        "Po",
-        "Ps",
-        "S",
-        "Sc",
-        "Sk",
-        "Sm",
-        "So",
-        "Z",
-        "Zl",
-        "Zp",
-        "Zs",
-    ]
-)
