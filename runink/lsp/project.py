@@ -54,6 +54,9 @@ class Offers:
     def exists(self, path: str) -> bool:
         return self._files.exists(path)
 
+    def contract_references(self) -> tuple[str, ...]:
+        return self._files.contract_references()
+
     def contract(self, reference: str) -> ContractSpec:
         self.asked.add(reference)
         answer = self.answers.get(reference)
