@@ -14,16 +14,15 @@ from typing import Final
 
 from runink.contracts.fields import ContractSpec
 from runink.dag import Dag
-from runink.dsl.diagnostics import LINE_KEPT_MAX, near
 from runink.environments.lock import read_lock
 from runink.errors import Finding, Invalid, NotFound, Refused, Span
 from runink.herds import HerdFile, read_herd
 from runink.names import HerdName, herd_name
 from runink.runs.records import HerdRecord
+from runink.textfiles import read_text
 
 MARK: Final = "runink.toml"
 FOLDERS: Final = ("contracts", "steps", "features", "herds")
-FILE_BYTES_MAX: Final = 1 << 20  # of any text that people write
 CONTRACT_FILES_MAX: Final = (
     1_000  # looked through for a list of them, or for one that is named without its file
 )
@@ -60,7 +59,7 @@ def compile_file(file: Path, *, parameters: Mapping[str, str], text: str | None 
     from runink.dsl.compiler import SourceText, compiled  # noqa: PLC0415 - a fifth of a second that questions about runs do without
 
     if text is None:
-        text = _read_text(file, str(file))
+        text = read_text(file, str(file))
     root = find_root(file)
     files = Files(root)
     path = file.absolute().relative_to(root).as_posix()
@@ -118,7 +117,7 @@ class Files:
 
     def read(self, path: str) -> str | None:
         try:
-            return _read_text(self._root / path, path)
+            return read_text(self._root / path, path)
         except NotFound:
             return None
 
@@ -195,53 +194,3 @@ def _misnamed(found: HerdName, name: HerdName, text: str, path: str) -> Finding:
                 "H001", f"the file of herd {name} says {found}", span, f'write id = "{name}"', line
             )
     return Finding("H001", f"the file of herd {name} says {found}", None, f'write id = "{name}"')
-
-
-def _read_text(file: Path, shown: str) -> str:
-    """Return a file's text. Raises NotFound, or Invalid with the place for what is no text."""
-    try:
-        size_bytes = file.stat().st_size
-        if size_bytes > FILE_BYTES_MAX:
-            raise _unreadable(
-                f"{shown} is larger than {FILE_BYTES_MAX >> 20} MiB", "is it code, or data?"
-            )
-        content = file.read_bytes()
-    except FileNotFoundError:
-        raise NotFound(
-            f"there is no file {shown}", code="file_not_found", hint=_near(file)
-        ) from None
-    except IsADirectoryError:
-        hint = f"name a file in it: {next((str(one) for one in sorted(file.glob('*.dsl'))), shown + '/x.dsl')}"
-        raise _unreadable(f"{shown} is a folder", hint) from None
-    except OSError as error:
-        raise _unreadable(f"{shown} cannot be read: {error.strerror or error}", "") from None
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise _undecodable(content, error, shown) from None
-
-
-def _unreadable(text: str, hint: str) -> Invalid:
-    return Invalid(
-        text, findings=(Finding("D005", text, None, hint),), code="file_unreadable", hint=hint
-    )
-
-
-def _undecodable(content: bytes, error: UnicodeDecodeError, shown: str) -> Invalid:
-    before = content[: error.start]
-    line = before.count(b"\n") + 1
-    column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
-    source_line = content.split(b"\n")[line - 1].decode(errors="replace")[:LINE_KEPT_MAX]
-    text = f"byte 0x{content[error.start]:02x} is not UTF-8"
-    hint = "save the file as UTF-8"
-    finding = Finding("D005", text, Span(shown, line, column), hint, source_line)
-    return Invalid(f"{shown} is not UTF-8", findings=(finding,), code="file_unreadable", hint=hint)
-
-
-def _near(file: Path) -> str:
-    try:
-        names = [entry.name for entry in file.absolute().parent.iterdir()]
-    except OSError:
-        return f"there is no folder {file.parent}"
-    found = near(file.name, names)
-    return found or "paths are relative to the folder you are in"

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "spawn": ("runink.cli.spawn:spawn", "Start slices as root for a node that runs as another user."),
     "server": ("runink.cli.server:server", "Be one member of a Barn of one, three or five."),
     "compile": ("runink.cli.pipeline:compile_", "Check a pipeline and print what it compiles to."),
+    "fmt": ("runink.cli.fmt:fmt", "Write pipeline files in the one way in which they are written."),
     "explain": ("runink.cli.pipeline:explain", "Say what a pipeline does, and what of its text is not enforced."),
     "graph": ("runink.cli.pipeline:graph", "Print a pipeline's graph: for mermaid or dot, or as a picture."),
     "diff": ("runink.cli.difference:diff", "Say what differs between two pipelines, and what of it is breaking."),

@@ -13,8 +13,9 @@ from runink.cli.options import output_option, param_option, parameters_of
 from runink.cli.wording import echo_json
 from runink.dsl.difference import Change, difference
 from runink.errors import Invalid
-from runink.projects import FILE_BYTES_MAX, compile_file
+from runink.projects import compile_file
 from runink.quantities import counted
+from runink.textfiles import FILE_BYTES_MAX
 
 STANDARD: Final = "-"
 _FILE: Final = click.Path(path_type=Path)

@@ -13,13 +13,29 @@ INTERRUPTED: Final = 130
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit; see `exits` for the codes."""
     _open_standard()
+    words = sys.argv[1:] if arguments is None else arguments
+    if words == ["--version"]:
+        _tell_version()
+        return
     try:
         from runink.cli.commands import called  # noqa: PLC0415 - Ctrl-C while modules load shows no traceback
 
-        code = int(called(sys.argv[1:] if arguments is None else arguments))
+        code = int(called(words))
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _tell_version() -> None:
+    """Say the version without loading what commands need: scripts and editors ask for it all the time."""
+    from runink import __version__  # noqa: PLC0415 - see above
+
+    try:
+        sys.stdout.write(f"runi, version {__version__}\n")
+        sys.stdout.flush()
+    except OSError:  # nobody reads it, or the disk is full
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), STANDARD[1])
+        sys.exit(1)
 
 
 def _open_standard() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from runink.dsl.diagnostics import Findings
@@ -105,6 +104,8 @@ class Brackets:
 @cache
 def lark(start: str) -> Any:
     """Build the parser of a rule when the first text needs it: that takes longer than reading most files."""
+    from importlib.resources import files  # noqa: PLC0415 - as lark, it takes its time
+
     from lark import Lark  # noqa: PLC0415 - an agent never needs it
 
     grammar = files("runink.dsl").joinpath("grammar.lark").read_text()

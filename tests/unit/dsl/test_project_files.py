@@ -13,8 +13,9 @@ from runink.dsl.diagnostics import rendered
 from runink.errors import Invalid, NotFound, RuninkError
 from runink.names import HerdName
 from runink.networks import policy_of
-from runink.projects import FILE_BYTES_MAX, Compiled, compile_file, find_root
+from runink.projects import Compiled, compile_file, find_root
 from runink.runs.records import HerdRecord
+from runink.textfiles import FILE_BYTES_MAX
 
 FLIGHTS = Path(__file__).parents[3] / "examples" / "flights"
 PLAIN = 'Feature: F\nScenario: S\n@source("csv://a.csv")\n@sink("csv://b.csv")\n'
