@@ -64,14 +64,17 @@ class Offers:
             raise Refused(f"{reference} is not read yet", code=NOT_READ)
         return answer.raised()
 
+    def contract_references(self) -> tuple[str, ...]:
+        return self._files.contract_references()
+
     def check_herd(self, name: HerdName) -> None:
         self._files.check_herd(name)
 
     # As an editor asks.
 
     def spec(self, reference: str) -> ContractSpec | None:
-        """Return a contract if it can be had."""
-        answer = self.answers.get(reference)
+        """Return a contract if it can be had; also by its class alone, where there is one of that name."""
+        answer = self.answers.get(self._whole(reference))
         return answer.spec if answer is not None else None
 
     @cached_property
@@ -96,11 +99,18 @@ class Offers:
         return contracts_of(text, path) if text is not None else []
 
     def class_of(self, reference: str) -> ClassCode | None:
-        """Return where a contract is written, `FILE:CLASS`."""
-        path, _, name = reference.partition(":")
+        """Return where a contract is written, by `FILE:CLASS` or its class alone."""
+        path, _, name = self._whole(reference).partition(":")
         if not _is_inside(path):
             return None
         return next((one for one in self.classes_of(path) if one.name == name), None)
+
+    def _whole(self, reference: str) -> str:
+        """Return `FILE:CLASS` for a class alone."""
+        if ":" in reference or not reference:
+            return reference
+        found = [f"{one.file}:{one.name}" for one in self.classes if one.name == reference]
+        return found[0] if len(found) == 1 else reference
 
     def herds(self) -> list[str]:
         return sorted(path.stem for path in _listed(self.root / "herds") if path.suffix == ".toml")
