@@ -64,9 +64,6 @@ class Offers:
             raise Refused(f"{reference} is not read yet", code=NOT_READ)
         return answer.raised()
 
-    def contract_references(self) -> tuple[str, ...]:
-        return self._files.contract_references()
-
     def check_herd(self, name: HerdName) -> None:
         self._files.check_herd(name)
 
