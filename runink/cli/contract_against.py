@@ -87,7 +87,7 @@ def _source(file: str) -> Source:
         name, path = match[1], match[2].removeprefix("://").removeprefix("+")
     else:
         bare = next((file.removesuffix(end) for end in _COMPRESSED if file.endswith(end)), file)
-        name, path = bare.rpartition(".")[2].lower(), str(Path(file).absolute())
+        name, path = bare.rpartition(".")[2].lower(), file
     if name not in formats:
         raise Invalid(
             f"{file} does not say its format",

@@ -21,7 +21,7 @@ from runink.contracts.diff import diff
 from runink.contracts.fields import ContractSpec
 from runink.contracts.rewriting import with_class_version, with_document_version
 from runink.contracts.versions import bumped, is_enough, version_of
-from runink.errors import Invalid, RuninkError
+from runink.errors import Invalid, NotFound, RuninkError
 
 PARTS: Final = {bump.word: bump for bump in (Bump.MAJOR, Bump.MINOR, Bump.PATCH)}
 _MODES: Final = ("backward", "forward", "full")
@@ -104,7 +104,16 @@ def _baseline(
             old = (same or before(spec.version, there) or there)[0]
             return next(one.reference for one in known if one.spec is old), old
     at = revision or "HEAD"
-    return at, contract_by(reference, state=state, revision=at)
+    try:
+        return at, contract_by(reference, state=state, revision=at)
+    except NotFound as error:
+        if error.code != "git_nothing" or revision is not None:
+            raise
+        raise NotFound(
+            f"there is nothing to compare {spec.name} with: it is not published, and its project is in no git repository",
+            code="nothing_before",
+            hint="name something: --since FILE:CLASS",
+        ) from error
 
 
 def _write(reference: str, spec: ContractSpec, version: str) -> None:

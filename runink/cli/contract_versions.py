@@ -51,6 +51,13 @@ def contract_by(reference: str, *, state: Path | None, revision: str = "") -> Co
     name = published_name(reference)
     if name is not None and not revision:
         return published(name, state).spec
+    file = reference.rpartition(":")[0] or reference
+    if not Path(file).suffix and not Path(file).exists():
+        raise Invalid(
+            f"{reference!r} names no contract",
+            code="contract_reference",
+            hint="write FILE:CLASS, or HERD/NAME@1.2.0 for a published version, HERD/NAME for the highest",
+        )
     if revision:
         return _contract_at(reference, revision)
     return contract_of(reference)

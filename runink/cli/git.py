@@ -48,10 +48,15 @@ def tree_at(root: Path, revision: str) -> Iterator[Path]:
     if revision.startswith("-"):
         raise _no_revision(revision)
     try:
-        commit = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        _git(root, "rev-parse", "--git-dir")
     except NotFound as error:
         if error.code == "git_missing":
             raise
+        text = f"{root} is in no git repository, so there is no {revision}"
+        raise NotFound(text, code="git_nothing", hint="name two files or published versions") from None  # fmt: skip
+    try:
+        commit = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    except NotFound:
         raise _no_revision(revision) from None
     archive = _git(root, "archive", "--format=tar", commit.decode().strip())
     if len(archive) > TREE_BYTES_MAX:

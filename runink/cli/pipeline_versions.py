@@ -28,6 +28,7 @@ from runink.clients.cluster import Cluster
 from runink.contracts.changes import Bump
 from runink.contracts.versions import bumped, version_of
 from runink.dag import Dag, Executable, Function, Step
+from runink.dsl.difference import difference
 from runink.dsl.explain import explained
 from runink.errors import NotFound
 from runink.governance.registry import (
@@ -46,7 +47,7 @@ HASH_SHOWN: Final = 12
 @click.command()
 @file_argument
 @param_option
-@click.option("--version", "wanted", help="Like 1.2.0; without it the next minor version, if anything has changed.")  # fmt: skip
+@click.option("--version", "wanted", help="Like 1.2.0; without it the next one, major if the change breaks somebody.")  # fmt: skip
 @output_option
 @state_option
 def push(
@@ -104,11 +105,14 @@ def _code(dag: Dag, root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _next(draft: PipelineVersion, known: list[PipelineVersion]) -> str:
-    """Return the version whose content this is already, if the highest one has it, or the next one."""
+    """Return the version whose content this is already, if the highest one has it, or the next one: a major one, if the change breaks somebody."""
     if not known:
         return FIRST
     highest = known[-1]
-    return highest.version if highest.hash == draft.hash else bumped(highest.version, Bump.MINOR)
+    if highest.hash == draft.hash:
+        return highest.version
+    is_breaking = any(change.breaking for change in difference(highest.dag, draft.dag))
+    return bumped(highest.version, Bump.MAJOR if is_breaking else Bump.MINOR)
 
 
 def _push_lines(version: PipelineVersion, found: Publication) -> Iterator[str]:
@@ -183,22 +187,25 @@ def history(name: str, output: str, state: Path | None) -> None:
 
 
 def _changes(old: PipelineVersion | None, new: PipelineVersion) -> Iterator[str]:
-    """Yield what is other than in the version before: nodes, contracts, files of code."""
+    """Yield what is other than in the version before: in the graph, the contracts and the code."""
     if old is None:
         return
-    nodes = [{node.id: node for node in one.dag.nodes} for one in (old, new)]
-    for what, before, after in (
-        ("", nodes[0], nodes[1]),
-        ("code ", old.code, new.code),
-    ):
-        for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                did = "is new" if name not in before else "is gone" if name not in after else "has changed"  # fmt: skip
-                yield f"  {what}{name} {did}"
+    for change in difference(old.dag, new.dag):
+        breaks = "  [breaking]" if change.breaking else ""
+        yield f"  {change.where or change.what}: {change.text}{breaks}"
+    for name in sorted(old.code.keys() | new.code.keys()):
+        if old.code.get(name) != new.code.get(name):
+            yield f"  code {name}: {_did(name, old.code, new.code)}"
     for contract in sorted(set(new.contracts) - set(old.contracts)):
         yield f"  speaks {contract}"
     for contract in sorted(set(old.contracts) - set(new.contracts)):
         yield f"  speaks {contract} no more"
+
+
+def _did(name: str, before: dict[str, str], after: dict[str, str]) -> str:
+    if name not in before:
+        return "is new"
+    return "has changed" if name in after else "is gone"
 
 
 def _meant(name: str, state: Path | None) -> PipelineVersion:
