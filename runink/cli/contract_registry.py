@@ -58,6 +58,9 @@ def publish_contract(
     spec = contract_of(reference)
     file = Files(root).herd_file(whose)
     policy = file.contracts if file is not None else ContractPolicy()
+    if file is None:
+        note = f"herd {whose} has no file herds/{whose}.toml: it asks for no compatibility"
+        click.echo(f"note: {note}", err=True)
     version = ContractVersion(whose, spec, spec.hash, origin_of(root, spec.where), policy.mode)
 
     async def ask(cluster: Cluster, _: Path) -> Publication:

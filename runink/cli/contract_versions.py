@@ -16,7 +16,7 @@ from runink.barn.keys import CONTRACTS
 from runink.cli.contract_reference import contract_of
 from runink.cli.git import tree_at
 from runink.cli.options import project_here
-from runink.cli.runs import NOTHING_YET, with_cluster
+from runink.cli.runs import known_to
 from runink.clients.cluster import Cluster
 from runink.contracts.fields import ContractSpec
 from runink.contracts.versions import version_of
@@ -101,12 +101,7 @@ def all_versions(state: Path | None, herd: str = "", name: str = "") -> list[Con
     async def ask(cluster: Cluster, _: Path) -> list[ContractVersion]:
         return await versions_in(cluster, herd, name)
 
-    try:
-        return with_cluster(state, ask)
-    except NotFound as error:
-        if error.code != NOTHING_YET:
-            raise
-        return []
+    return known_to(state, ask)
 
 
 async def versions_in(cluster: Cluster, herd: str = "", name: str = "") -> list[ContractVersion]:

@@ -21,7 +21,7 @@ from runink.cli.options import (
     state_option,
 )
 from runink.cli.publishing import is_published, origin_of, publish
-from runink.cli.runs import NOTHING_YET, with_cluster
+from runink.cli.runs import known_to, with_cluster
 from runink.cli.wording import columns, echo_json, harmless
 from runink.clients.barn import decode_value
 from runink.clients.cluster import Cluster
@@ -240,12 +240,7 @@ def _versions(state: Path | None, herd: str = "") -> list[PipelineVersion]:
     async def ask(cluster: Cluster, _: Path) -> list[PipelineVersion]:
         return await _versions_in(cluster, herd)
 
-    try:
-        return with_cluster(state, ask)
-    except NotFound as error:
-        if error.code != NOTHING_YET:
-            raise
-        return []
+    return known_to(state, ask)
 
 
 async def _versions_in(cluster: Cluster, *parts: str) -> list[PipelineVersion]:

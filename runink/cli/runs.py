@@ -76,6 +76,16 @@ def with_cluster(
     return anyio.run(whole)
 
 
+def known_to(state: Path | None, ask: Callable[[Cluster, Path], Awaitable[list[T]]]) -> list[T]:
+    """Return what `ask` lists of this project's cluster: nothing where nothing was ever run."""
+    try:
+        return with_cluster(state, ask)
+    except NotFound as error:
+        if error.code != NOTHING_YET:
+            raise
+        return []
+
+
 @click.command()
 @click.option(
     "-n", "--limit", type=COUNT, default=RUNS_SHOWN, show_default=True, help="How many at most."
@@ -89,12 +99,7 @@ def runs(limit: int, output: str, state: Path | None) -> None:
         listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
         return sorted((found.value for found in listing.items), key=lambda one: one.run)
 
-    try:
-        found = with_cluster(state, ask)
-    except NotFound as error:
-        if error.code != NOTHING_YET:
-            raise
-        found = []
+    found = known_to(state, ask)
     shown = found[::-1][:limit]
     if output == "json":
         echo_json([_row(record) for record in shown])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -20,6 +21,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _parameters(item: pytest.Item) -> list[str]:
     return item.callspec.id.split("-") if hasattr(item, "callspec") else []
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """Leave our log as it was: a command that a test calls in this process shows warnings as it would in its own."""
+    log = logging.getLogger("runink")
+    kept, propagates = log.handlers[:], log.propagate
+    yield
+    log.handlers[:], log.propagate = kept, propagates
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from runink.actors.outputs import Own, accepted, mine
 from runink.connectors.targets import target_of
 from runink.dag import Format, Mode, Sink
 from runink.errors import WireError
-from runink.jobs import Done, EdgeFacts, Failed, NodeFacts, Prepared, Rejections, Ticket
+from runink.jobs import Done, Drifted, EdgeFacts, Failed, NodeFacts, Prepared, Rejections, Ticket
 from runink.names import RunId, SliceId
 
 TICKET = Ticket(RunId("0" * 26), SliceId("a"), 1)
@@ -132,19 +132,24 @@ def test_figures_of_nodes_that_are_another_slice_s_are_left_out(tmp_path: Path) 
     own = outputs(tmp_path, sink("out/y.csv"))
     nodes = (NodeFacts("a.source", 1), NodeFacts("b.source", 1000), NodeFacts("a.sink", 1))
     rejections = tuple(Rejections(node, "f", "r", "t", 1) for node in ("b.check", "a.source"))
+    drifts = tuple(
+        Drifted(node, "c", "unknown", "t", 1, "d.csv") for node in ("b.check", "a.source")
+    )
     edges = tuple(
         EdgeFacts(source, target, "main", 1, 1, 1)
         for source, target in (("a.source", "a.sink"), ("x", "a.source"), ("b.source", "b.sink"))
     )
-    done = Done(nodes, edges, rejections, schemas={"a.source": (), "b.source": ()})
+    done = Done(nodes, edges, rejections, schemas={"a.source": (), "b.source": ()}, drifts=drifts)
     found = accepted(done, own)
     assert isinstance(found, Done)
     assert [one.node for one in found.nodes] == ["a.source", "a.sink"]
     assert [one.node for one in found.rejections] == ["a.source"]
+    assert [one.node for one in found.drifts] == ["a.source"]
     assert found.edges == edges[:2]
     assert list(found.schemas) == ["a.source"]
-    failed = accepted(Failed(REFUSAL, nodes=nodes, rejections=rejections), own)
+    failed = accepted(Failed(REFUSAL, nodes=nodes, rejections=rejections, drifts=drifts), own)
     assert isinstance(failed, Failed)
     assert (failed.nodes, failed.rejections) == (found.nodes, found.rejections)
+    assert failed.drifts == found.drifts
     assert mine(nodes, own) == found.nodes
     assert mine(nodes, None) == nodes

@@ -45,11 +45,14 @@ def test_progress_is_cumulative_and_is_counted_once():
     found = meters()
     one, other = launched(found, "s"), launched(found, "s-1")
     one.progress((NodeFacts("a.in", rows_in=10, rows_out=9, rejected=1, batches=1, bytes=90),))
-    one.progress((NodeFacts("a.in", rows_in=15, rows_out=14, rejected=1, batches=2, bytes=140),))
+    one.progress(
+        (NodeFacts("a.in", rows_in=15, rows_out=14, rejected=1, batches=2, bytes=140, drifted=4),)
+    )
     other.progress((NodeFacts("a.in", rows_in=1, busy_s=0.5), NodeFacts("a.out", rows_in=3)))
     assert values(found, "step_rows_in_total") == {(*PAIR, "a.in"): 16, (*PAIR, "a.out"): 3}
     assert values(found, "step_rows_out_total")[*PAIR, "a.in"] == 14
     assert values(found, "step_rejected_rows_total")[*PAIR, "a.in"] == 1
+    assert values(found, "step_drifted_rows_total")[*PAIR, "a.in"] == 4
     assert values(found, "step_batches_total")[*PAIR, "a.in"] == 2
     assert values(found, "step_bytes_total")[*PAIR, "a.in"] == 140
     assert values(found, "step_busy_seconds_total")[*PAIR, "a.in"] == 0.5
