@@ -7,11 +7,13 @@
        |     ^^^^^^
        = help: did you mean @source?
 
+Another place that a mistake speaks of has a frame of its own below, marked by `-`, with what is there.
+
 Codes of the language are stable (`docs/reference/dsl.md` lists them):
 
     D00x  text and statements        D03x  URIs, and what flows where      D06x  expressions
-    D01x  annotations                D04x  contracts and fields            D07x  parameters
-    D02x  a file's and a scenario's parts   D05x  steps
+    D01x  annotations, blocks        D04x  contracts and fields            D07x  parameters
+    D02x  a file's and a scenario's parts   D05x  steps               D900  notations of other tools
 """
 
 from __future__ import annotations
@@ -109,16 +111,30 @@ def _frame(finding: Finding) -> str:
     lines = [f"error[{finding.code}]: {finding.text}"]
     margin = " " * 3
     if span is not None:
-        margin = " " * (len(str(span.line)) + 2)
+        others = [one.span.line for one in finding.labels]
+        margin = " " * (len(str(max(span.line, *others, 0))) + 2)
         lines.append(f"{margin[:-1]}--> {span.file}:{span.line}:{span.column}")
         if finding.source_line:
             lines.extend(_excerpt(finding.source_line, span, margin))
+        for label in finding.labels:
+            lines.extend(_labelled(label, span, margin))
     if finding.hint:
         lines.append(f"{margin}= help: {finding.hint}")
     return "\n".join(lines) + "\n"
 
 
-def _excerpt(source_line: str, span: Span, margin: str) -> list[str]:
+def _labelled(label: Label, main: Span, margin: str) -> list[str]:
+    """Return the frame of another place that a finding speaks of, with what is there behind its mark."""
+    place = label.span
+    is_elsewhere = place.file != main.file
+    head = [f"{margin[:-1]}::: {place.file}:{place.line}:{place.column}"] if is_elsewhere else []
+    if not label.source_line:
+        return [*head, f"{margin}= note: line {place.line}: {label.text}"]
+    lines = _excerpt(label.source_line, place, margin, mark="-")
+    return [*head, *lines[:-1], f"{lines[-1]} {label.text}"]
+
+
+def _excerpt(source_line: str, span: Span, margin: str, mark: str = "^") -> list[str]:
     start, end = _window(len(source_line), span.column - 1)
     shown = _printable(source_line[start:end])
     before = "…" if start else ""
@@ -126,10 +142,11 @@ def _excerpt(source_line: str, span: Span, margin: str) -> list[str]:
     lead = source_line[start : span.column - 1]
     indent = " " * len(before) + "".join("\t" if char == "\t" else " " for char in lead)
     room = max(end - (span.column - 1), 1)
-    carets = "^" * max(min(span.length, room), 1)
+    carets = mark * max(min(span.length, room), 1)
+    number = f"{span.line:>{len(margin) - 2}}"
     return [
         f"{margin}|",
-        f" {span.line} | {before}{shown}{after}",
+        f" {number} | {before}{shown}{after}",
         f"{margin}| {indent}{carets}",
     ]
 
