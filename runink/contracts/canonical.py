@@ -20,9 +20,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from runink.contracts.annotations import DIGITS_MAX, SCALE_DEFAULT
 from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, RuleSpec, Scalar
-from runink.contracts.values import comparable
+from runink.contracts.values import DIGITS_MAX, SCALE_DEFAULT, comparable
 
 _VALUES: Final = ("ge", "gt", "le", "lt", "multiple_of", "default")
 

@@ -20,10 +20,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from runink.contracts.annotations import DIGITS_MAX, SCALE_DEFAULT
 from runink.contracts.changes import Change, Effect, Sort, Value, effect_of
 from runink.contracts.fields import FieldSpec, Kind
-from runink.contracts.values import INT64_MAX, comparable
+from runink.contracts.values import DIGITS_MAX, INT64_MAX, SCALE_DEFAULT, comparable
 
 EXACT_MAX: Final = 1 << 53  # up to here every whole number is a float of its own
 _WIDENS: Final = {

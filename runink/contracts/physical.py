@@ -4,6 +4,7 @@ int       int8, int16 or int32 where both bounds say that it fits; else int64   
 float     double                                                                     bytes   binary
 decimal   decimal128(digits, scale)                                                  bool    bool
 datetime  timestamp[us, UTC]        date   date32        time   time64[us]
+record    struct of its fields      list   list of its items
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from runink.contracts.annotations import DIGITS_MAX, SCALE_DEFAULT
-from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
+from runink.contracts.values import DIGITS_MAX, SCALE_DEFAULT
 
 INSTANT: Final = pa.timestamp("us", "UTC")
 _INTEGERS: Final = ((7, pa.int8()), (15, pa.int16()), (31, pa.int32()))
@@ -28,6 +29,8 @@ _TYPES: Final = {
     Kind.TIME: pa.time64("us"),
 }
 
+TRUE_WORDS: Final = ("true", "True", "TRUE")  # in a CSV file; 1 is a number, but to a lenient field
+FALSE_WORDS: Final = ("false", "False", "FALSE")
 LETTERS_MAX: Final = 10_000  # a millisecond of looking
 PREFIXES_MAX: Final = 20_000  # two more; in a block of 4 MB more of them are no accident
 ZERO: Final = ord("0")
@@ -42,13 +45,19 @@ def digits_of(field: FieldSpec) -> tuple[int, int]:
 
 def physical_type(field: FieldSpec) -> pa.DataType:
     """Return the type that the field's column has behind a check."""
+    if field.kind is Kind.RECORD:
+        return pa.struct([(inner.name, physical_type(inner)) for inner in field.fields])
+    if field.kind is Kind.LIST:
+        assert field.items is not None, "a list says what it holds"
+        return pa.list_(physical_type(field.items))
     if field.kind is Kind.DECIMAL:
         return pa.decimal128(*digits_of(field))
     if field.kind is Kind.INT:
         low: Any = field.ge if field.ge is not None else field.gt
         high: Any = field.le if field.le is not None else field.lt
         if field.choices:
-            low, high = min(field.choices), max(field.choices)
+            numbers: Any = field.choices
+            low, high = min(numbers), max(numbers)
         if low is not None and high is not None:
             for bits, kind in _INTEGERS:
                 if -(1 << bits) <= low and high < 1 << bits:
@@ -64,14 +73,19 @@ def physical_schema(spec: ContractSpec) -> pa.Schema:
 def column_types(spec: ContractSpec) -> dict[str, pa.DataType]:
     """Return the types to which a CSV reader may parse straight: whatever Arrow's CSV parser takes for one of them, the contract takes
     from text for the same value. A decimal's is text: Arrow's parser of decimals ends the process at an exponent like that of 1e-999999999.
+    So is every STRICT field's: Arrow takes blanks and leading zeros, too.
 
-    There is one exception, hexadecimal: Arrow reads 0x1F as 31 (and 0xFF as -1, if the type is narrow), a contract rejects it. A reader parses a block in
-    which `may_hold_hexadecimal` to text instead, and a column that does not parse.
+    There are two exceptions. Hexadecimal: Arrow reads 0x1F as 31 (and 0xFF as -1, if the type is narrow), a contract rejects it; a reader parses a block in
+    which `may_hold_hexadecimal` to text instead, and a column that does not parse. Booleans: a reader says that only TRUE_WORDS and FALSE_WORDS are some.
     """
-    return {
-        field.name: pa.string() if field.kind is Kind.DECIMAL else physical_type(field)
-        for field in spec.fields
-    }
+    return {field.name: _straight(spec, field) for field in spec.fields}
+
+
+def _straight(spec: ContractSpec, field: FieldSpec) -> pa.DataType:
+    policy = spec.coercion if field.coercion is None else field.coercion
+    if policy is Coercion.STRICT or field.kind in (Kind.DECIMAL, Kind.RECORD, Kind.LIST):
+        return pa.string()
+    return physical_type(field)
 
 
 def may_hold_hexadecimal(

@@ -6,19 +6,26 @@ becomes the Python value that it stands for.
 
 from __future__ import annotations
 
-import re
+import math
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Final
 
 from runink.contracts.fields import FieldSpec, Kind, Scalar
+from runink.contracts.formats import FORMATS
+from runink.contracts.re2 import Untranslatable, compiled
 
 BOUNDS: Final = ("ge", "gt", "le", "lt")
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
+DIGITS_MAX: Final = 38  # what Arrow's decimal128 holds
+SCALE_DEFAULT: Final = (
+    9  # with 38 digits: the NUMERIC of BigQuery, enough for money and for units of it
+)
 
 
 def article(kind: Kind) -> str:
+    """Name a kind with its article, to stand in a sentence."""
     return {Kind.INT: "an int", Kind.BYTES: "bytes"}.get(kind, f"a {kind.value}")
 
 
@@ -78,6 +85,22 @@ def comparable(kind: Kind, value: Scalar) -> Any:
     return value
 
 
+def is_multiple(kind: Kind, value: Any, step: Scalar) -> bool:
+    """Say whether a value is a multiple; a float is taken for the number that its shortest text says, so 0.3 is one of 0.1, and 0.1 + 0.2 is not."""
+    if kind is Kind.FLOAT and not math.isfinite(value):
+        return False
+    exact = Fraction(repr(value)) if kind is Kind.FLOAT else Fraction(value)
+    return (exact / Fraction(str(step))).denominator == 1
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Say whether all of the text matches; yes, where only RE2 can tell (a plan does, when it is made)."""
+    try:
+        return compiled(pattern).fullmatch(text) is not None
+    except Untranslatable:
+        return True
+
+
 def broken_rule(spec: FieldSpec, value: Scalar) -> str | None:
     """Name the first rule of the field that a value in the spec's form breaks."""
     own = comparable(spec.kind, value)
@@ -101,10 +124,14 @@ def broken_rule(spec: FieldSpec, value: Scalar) -> str | None:
             return "digits"
         if (Fraction(own) * 10**spec.scale).denominator != 1:
             return "scale"
-    if spec.choices and own not in spec.choices:
+    if spec.multiple_of is not None and not is_multiple(spec.kind, own, spec.multiple_of):
+        return "multiple_of"
+    if spec.choices and own not in [comparable(spec.kind, choice) for choice in spec.choices]:
         return "choices"
-    if spec.pattern is not None and not re.fullmatch(spec.pattern, str(own)):
+    if spec.pattern is not None and not _matches(spec.pattern, str(own)):
         return "pattern"
+    if spec.format and not _matches(FORMATS[spec.format], str(own)):
+        return "format"
     if spec.min_length is not None and length < spec.min_length:
         return "min_length"
     return "max_length" if spec.max_length is not None and length > spec.max_length else None
