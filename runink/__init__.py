@@ -1,6 +1,6 @@
 """Runink: data pipelines on plain Linux machines.
 
-What a project's own files import from here: `Contract`, `Field`, `context` and `step`.  They are loaded when first used, so
+What a project's own files import from here: `Contract`, `Field`, `Rule`, `context` and `step`.  They are loaded when first used, so
 that `import runink` costs an agent or a command line next to nothing.
 """
 
@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runink.contracts.contract import Contract, Field
+    from runink.contracts.contract import Contract, Field, Rule
     from runink.steps.context import context
     from runink.steps.registry import step
 
-__all__ = ["Contract", "Field", "context", "step"]
+__all__ = ["Contract", "Field", "Rule", "context", "step"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Contract": "runink.contracts.contract",
     "Field": "runink.contracts.contract",
+    "Rule": "runink.contracts.contract",
     "context": "runink.steps.context",
     "step": "runink.steps.registry",
 }

@@ -1,7 +1,9 @@
 """What stands behind a field's colon: read into a `FieldSpec`, with everything that is wrong about it.
 
     int, str, float, bool, bytes, date, datetime, time, Decimal      the kinds
-    Literal["EWR", "JFK"]                                            choices, all of one kind
+    Literal["EWR", "JFK"], a class of Enum                           choices, all of one kind
+    list[X]                                                          a list, whose lengths count its items
+    a contract's class, a plain annotated class, a TypedDict         a record: its fields are the class's
     X | None, Optional[X]                                            may hold nothing
     Annotated[X, Field(...)]                                         constraints; several add up
 
@@ -12,31 +14,40 @@ Constraints are read by the names of their attributes, so what Pydantic (`Field`
     C001   the annotation cannot be read (an unknown name, say)
     C002   it is no type that a contract knows
     C003   a constraint that this type does not have
-    C004   a bound, a length or a number of digits that is not of the right type
+    C004   a bound, a length, a flag, a number of digits or tags that are not of the right type
     C005   constraints that no value can keep
     C006   a default that is of another type or breaks the field's own rules
     C007   a pattern that is not RE2
-    C008   choices that are not all of one kind
+    C008   choices that are not all of one kind, too many, or twice there
     C009   a version that is not like 1.0.0
     C010   a key that names no field, or one that may hold nothing
-    C011   a contract without a field, or with two of one name
+    C011   a contract or a record without a field, or with two of one name
     C012   a value without a type
+    C013   a format that is not known
+    C014   a mask that is not known, or none for this type
+    C015   a coercion that is not known
+    C016   access that names no roles
+    C017   a record within itself, or more levels deep than data is
+    C018   rules that are no dict of texts and no list of Rule, or two of one name
+    C019   a rule whose expression cannot be read or does not fit the fields
+    C020   a record's class with rules of its own, which hold for whole rows only
 """
 
 from __future__ import annotations
 
-import re
+import enum
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from runink.contracts.fields import FieldSpec, Kind, Scalar
-from runink.contracts.values import BOUNDS, article, broken_rule, comparable, scalar
+from runink.contracts.fields import Coercion, FieldSpec, Kind, Scalar
+from runink.contracts.fitting import FIT, check_together, fitted, with_default
+from runink.contracts.members import FACTORY, Member, has_members, members_of
 
 KINDS: Final[dict[Any, Kind]] = {
     int: Kind.INT,
@@ -49,63 +60,59 @@ KINDS: Final[dict[Any, Kind]] = {
     time: Kind.TIME,
     Decimal: Kind.DECIMAL,
 }
-KNOWN: Final = "int, float, bool, str, bytes, date, datetime, time, Decimal, Literal[…], each with | None if it may hold nothing"
-ORDERED: Final = frozenset(
-    {Kind.INT, Kind.FLOAT, Kind.DATE, Kind.DATETIME, Kind.TIME, Kind.DECIMAL}
-)
-CONSTRAINTS: Final = (
-    *BOUNDS,
-    "pattern",
-    "min_length",
-    "max_length",
-    "digits",
-    "scale",
-    "allow_inf_nan",
-)
-PROSE: Final = ("unit", "description", "pii", "tags")
+KNOWN: Final = "int, float, bool, str, bytes, date, datetime, time, Decimal, Literal[…], list[X], a class with fields, each with | None if it may hold nothing"
+FIELDS: Final = "__runink_fields__"  # where a contract's class keeps its fields by attribute
+COERCION: Final = "__runink_coercion__"  # and the policy that it states, if it does
+RULES: Final = "__runink_rules__"  # and the texts of its rules
 ALIASES: Final = {"max_digits": "digits", "decimal_places": "scale"}  # Pydantic's words for ours
-UNSUPPORTED: Final = (
-    "multiple_of",
-    "func",
-    "tz",
-    "strict",
-)  # of msgspec, Pydantic and annotated-types
-DIGITS_MAX: Final = 38  # what Arrow's decimal128 holds
-SCALE_DEFAULT: Final = (
-    9  # with 38 digits: the NUMERIC of BigQuery, enough for money and for units of it
+OTHERS: Final = (  # what is read of other libraries' constraints, by the same names
+    *("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length"),
+    *("digits", "scale", "allow_inf_nan", "description", "unit", "pii", "tags", "name"),
 )
-CHOICES_MAX: Final = 10_000  # a longer list is reference data, to be joined with
-_NOT_RE2: Final = re.compile(r"\(\?(?:[=!>]|<[=!]|P=|\()|\\[1-9]")
-_LITERAL: Final = re.compile(
-    r"\\[^1-9]|\[\^?\]?[^\]]*\]"
-)  # what stands for itself in a pattern: escaped, or in a class
+UNSUPPORTED: Final = ("func", "tz")  # of msgspec, Pydantic and annotated-types
+LEVELS_MAX: Final = 16  # of records and lists in each other: data that is deeper is no table
+ITEM: Final = "item"  # the name of what a list holds
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a field's value must be, beyond its type; goes into `Annotated[...]`.
 
-    `ge`, `gt`, `le`, `lt` bound numbers, dates and times; `min_length` and `max_length` count characters (bytes of `bytes`); `pattern` must match the whole
-    text (RE2). `digits` and `scale` are a decimal's, all digits and those behind the point. `name` is the column's, where that is no Python name.
+    `ge`, `gt`, `le`, `lt` bound numbers, dates and times, `multiple_of` numbers; `min_length` and `max_length` count characters (bytes of `bytes`, items of a
+    list); `pattern` must match the whole text (RE2), `format` is a pattern with a name (`email`, `uuid`: `formats.py`); `choices` are all values that may stand
+    here; of a `unique` field no two rows hold the same value. `digits` and `scale` are a decimal's, all digits and those behind the point. `name` is the
+    column's, where that is no Python name. `coerce` is what a value may go through (`strict`, `safe`, `lenient`), where that is not the contract's policy.
+    `access` names the roles that may see the value, and `mask` what all others get (`redact`, `hash`, `tokenise`, `truncate(4)`, `generalise(10)`); `pii` is the kind
+    of personal data, whose values no message shows. `unit`, `description`, `lineage` (where it came from) and `tags` are for people and for governance.
     (It is equal to itself only: `Annotated[...] | None` needs it hashable, tags and all.)
-    `unit`, `description` and `tags` are for people and for governance; `pii` names the kind of personal data, whose values no message shows.
     """
 
     ge: Any = None
     gt: Any = None
     le: Any = None
     lt: Any = None
+    multiple_of: Any = None
     pattern: str | None = None
+    format: str = ""
+    choices: Any = None
+    unique: bool = False
     min_length: int | None = None
     max_length: int | None = None
     digits: int | None = None
     scale: int | None = None
     allow_inf_nan: bool | None = None
+    coerce: str | Coercion = ""
+    access: str | tuple[str, ...] = ()
+    mask: str = ""
     name: str = ""
     unit: str = ""
     description: str = ""
+    lineage: str = ""
     pii: str = ""
     tags: dict[str, str] = {}
     default: Any = msgspec.UNSET
+
+
+_UNSAID: Final = Field()
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -116,12 +123,25 @@ class Mistake(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
-class FieldReader:
-    """Reads one annotation; `mistakes` fills up, `spec` is of use only if it stays empty."""
+class Shape(msgspec.Struct, frozen=True):
+    """What a type alone says."""
 
-    def __init__(self, name: str) -> None:
+    kind: Kind
+    nullable: bool = False
+    choices: tuple[Scalar, ...] = ()
+    fields: tuple[FieldSpec, ...] = ()
+    items: FieldSpec | None = None
+    coercion: Coercion | None = None  # of a contract's class that states one
+
+
+class FieldReader:
+    """Reads one annotation; `mistakes` fills up, `spec` is of use only if it stays empty. `path` is how messages name the field, `within` the classes around it."""
+
+    def __init__(self, name: str, *, path: str = "", within: tuple[type, ...] = ()) -> None:
         self.name = name
+        self.path = path or name
         self.mistakes: list[Mistake] = []
+        self._within = within
         self._said: dict[str, Any] = {}
         self._default: Any = msgspec.UNSET
 
@@ -130,23 +150,35 @@ class FieldReader:
         if isinstance(default, Field) or isinstance(getattr(default, "metadata", None), list):
             self._take(default)
             default = msgspec.UNSET
-        kind, nullable, choices = self._type(annotation)
+        shape = self._type(annotation)
         if default is msgspec.UNSET:
             default = self._default
-        said = {name: value for name, value in self._said.items() if name != "name"}
-        column = self._said.get("name") or self.name
-        if kind is None:
+        column = self._said.pop("name", "") or self.name
+        if shape is None:
             return FieldSpec(column, Kind.STR)
-        said = self._fitting(kind, said)
-        spec = FieldSpec(column, kind, nullable=nullable, choices=choices, **said)
-        self._contradictions(spec)
-        return self._with_default(spec, default)
+        said = dict(self._said)
+        if shape.choices and "choices" in said:
+            self._wrong("C005", "its type says its choices already", "leave one of them out")
+            del said["choices"]
+        attributes: dict[str, Any] = {"choices": shape.choices, "coercion": shape.coercion}
+        attributes |= fitted(shape.kind, said, self._wrong)
+        spec = FieldSpec(
+            column,
+            shape.kind,
+            nullable=shape.nullable,
+            fields=shape.fields,
+            items=shape.items,
+            **attributes,
+        )
+        if not self.mistakes:
+            check_together(spec, self._wrong)
+        return with_default(spec, default, self._wrong, is_sound=not self.mistakes)
 
     def _wrong(self, code: str, text: str, hint: str = "") -> None:
-        self.mistakes.append(Mistake(code, f"{self.name}: {text}", hint))
+        self.mistakes.append(Mistake(code, f"{self.path}: {text}", hint))
 
-    def _type(self, annotation: Any) -> tuple[Kind | None, bool, tuple[Scalar, ...]]:
-        """Return kind, whether it may hold nothing, and choices."""
+    def _type(self, annotation: Any) -> Shape | None:
+        """Return what the type says, nothing if it is none."""
         origin = typing.get_origin(annotation)
         if origin is typing.Annotated:
             inner, *metadata = typing.get_args(annotation)
@@ -157,13 +189,22 @@ class FieldReader:
             return self._union(annotation)
         if origin is typing.Literal:
             return self._literal(typing.get_args(annotation))
+        if origin is list:
+            return self._list(typing.get_args(annotation)[0])
         if annotation in KINDS:
-            return KINDS[annotation], False, ()
+            return Shape(KINDS[annotation])
+        if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+            return self._literal(tuple(member.value for member in annotation))
+        if has_members(annotation) or hasattr(annotation, FIELDS):
+            return self._record(annotation)
         shown = getattr(annotation, "__name__", None) or str(annotation)
-        self._wrong("C002", f"{shown} is no type of a contract's field", f"it knows {KNOWN}")
-        return None, False, ()
+        hint = "say of what, as in list[str]" if annotation in (list, typing.List) else ""  # noqa: UP006 - people write it
+        self._wrong(
+            "C002", f"{shown} is no type of a contract's field", hint or f"it knows {KNOWN}"
+        )
+        return None
 
-    def _union(self, annotation: Any) -> tuple[Kind | None, bool, tuple[Scalar, ...]]:
+    def _union(self, annotation: Any) -> Shape | None:
         members = typing.get_args(annotation)
         some = [member for member in members if member is not type(None)]
         if len(some) != 1:
@@ -172,19 +213,92 @@ class FieldReader:
                 "a field is of one type, not of one among several",
                 "write X | None where it may be missing; take str and split it in a step where it is mixed",
             )
-            return None, False, ()
-        kind, nullable, choices = self._type(some[0])
-        return kind, nullable or len(some) < len(members), choices
+            return None
+        shape = self._type(some[0])
+        if shape is None or len(some) == len(members):
+            return shape
+        return msgspec.structs.replace(shape, nullable=True)
 
-    def _literal(self, values: tuple[Any, ...]) -> tuple[Kind | None, bool, tuple[Scalar, ...]]:
+    def _literal(self, values: tuple[Any, ...]) -> Shape | None:
         choices = tuple(value for value in values if value is not None)
         kinds = {type(value) for value in choices}
         if len(kinds) != 1 or not kinds <= {str, int}:
             self._wrong("C008", "choices must all be text or all be whole numbers")
-            return None, False, ()
-        if len(choices) > CHOICES_MAX:
-            self._wrong("C008", f"{len(choices):,} choices are more than {CHOICES_MAX:,}")
-        return KINDS[kinds.pop()], len(choices) < len(values), choices
+            return None
+        kind = KINDS[kinds.pop()]
+        attributes = fitted(kind, {"choices": tuple(dict.fromkeys(choices))}, self._wrong)
+        return Shape(kind, len(choices) < len(values), **attributes)
+
+    def _list(self, of: Any) -> Shape | None:
+        if self._is_too_deep():
+            return None
+        reader = FieldReader(ITEM, path=f"{self.path}[]", within=(*self._within, list))
+        items = reader.read(of)
+        if items.unique:
+            text = "unique says nothing about the items of a list: it is of whole columns"
+            reader.mistakes.append(Mistake("C003", f"{reader.path}: {text}"))
+        if items.name != ITEM or items.has_default:
+            text = "an item of a list has neither a name nor a default"
+            reader.mistakes.append(Mistake("C003", f"{reader.path}: {text}"))
+        self.mistakes += reader.mistakes
+        return Shape(Kind.LIST, items=items)
+
+    def _record(self, cls: type) -> Shape | None:
+        if cls in self._within:
+            text = f"{cls.__name__} is within itself"
+            self._wrong("C017", text, "a table has as many levels as its contract says")
+            return None
+        if self._is_too_deep():
+            return None
+        if hasattr(cls, FIELDS):
+            if getattr(cls, RULES):
+                text = f"{cls.__name__} has rules, which hold for whole rows only"
+                self._wrong(
+                    "C020",
+                    text,
+                    "write them in this contract: address.zip names a field of a record",
+                )
+            fields = tuple(getattr(cls, FIELDS).values())
+            if len(self._within) + levels(fields) > LEVELS_MAX:
+                self._wrong("C017", f"it is more than {LEVELS_MAX} levels deep")
+            return Shape(Kind.RECORD, fields=fields, coercion=getattr(cls, COERCION))
+        return self._members(cls)
+
+    def _is_too_deep(self) -> bool:
+        if len(self._within) < LEVELS_MAX:
+            return False
+        self._wrong("C017", f"it is more than {LEVELS_MAX} levels deep")
+        return True
+
+    def _members(self, cls: type) -> Shape | None:
+        try:
+            members = members_of(cls)
+        except (NameError, SyntaxError, TypeError, AttributeError) as error:
+            text = f"the fields of {cls.__name__} cannot be read: {error}"
+            self._wrong("C001", text, "what they name must be known where the class stands")
+            return None
+        fields = [self._member(cls, member) for member in members]
+        if not fields:
+            self._wrong("C011", f"{cls.__name__} has no field")
+        names = [field.name for field in fields]
+        for name in {name for name in names if names.count(name) > 1}:
+            self._wrong("C011", f"two fields of {cls.__name__} are called {name!r}")
+        return Shape(Kind.RECORD, fields=tuple(fields))
+
+    def _member(self, cls: type, member: Member) -> FieldSpec:
+        path = f"{self.path}.{member.name}"
+        reader = FieldReader(member.name, path=path, within=(*self._within, cls))
+        default = member.default
+        if default is FACTORY:
+            reader.mistakes.append(
+                Mistake("C006", f"{path}: its default is made by a function", "write the value")
+            )
+            default = msgspec.UNSET
+        field = reader.read(member.annotation, default)
+        self.mistakes += reader.mistakes
+        if member.is_optional and not field.has_default:
+            field = msgspec.structs.replace(field, nullable=True, has_default=True)
+        return field
 
     def _take(self, metadata: Any) -> None:
         """Read the constraints of one object behind the type; what has none of our names is somebody else's and stays unread."""
@@ -192,107 +306,35 @@ class FieldReader:
         if isinstance(metadata, Field) or _is_constraint(metadata):
             unsaid = default is ... or type(default).__name__ == "PydanticUndefinedType"
             self._default = self._default if unsaid or default is msgspec.UNSET else default
+        if isinstance(metadata, Field):
+            for name in (*FIT, "name"):
+                value = getattr(metadata, name)
+                if value is not None and value != getattr(_UNSAID, name):
+                    self._said[name] = value
+            return
         for part in _parts(metadata):
-            for name in UNSUPPORTED:
-                if getattr(part, name, None) is not None and _is_constraint(part):
-                    self._wrong(
-                        "C003",
-                        f"{name} of {type(part).__name__} is not among the rules of a contract",
-                        "check it in a step",
-                    )
-            for name in (*CONSTRAINTS, *PROSE, *ALIASES, "name"):
-                value = _own(part, name)
-                if value is not None and value not in ("", {}):
-                    self._said[ALIASES.get(name, name)] = value
+            self._take_of_others(part)
 
-    def _fitting(self, kind: Kind, said: dict[str, Any]) -> dict[str, Any]:
-        """Drop and report the constraints that the kind does not have, and bring the others to the form that specs keep."""
-        fitting: dict[str, Any] = {}
-        for name, value in said.items():
-            if name == "tags" and not _is_tags(value):
-                self._wrong("C004", f"tags={value!r} is no dict of texts", 'tags={"owner": "ann"}')
-            elif name in PROSE:
-                fitting[name] = dict(value) if name == "tags" else str(value)
-            elif kind not in _kinds_with(name):
-                self._wrong("C003", f"{name} says nothing about {article(kind)}")
-            elif name in BOUNDS:
-                bound = scalar(kind, value)
-                if bound is None:
-                    self._wrong("C004", f"{name}={value!r} is not {article(kind)}")
-                else:
-                    fitting[name] = bound
-            elif name == "pattern":
-                fitting |= self._pattern(value)
-            elif name == "allow_inf_nan":
-                fitting[name] = bool(value)
-            elif type(value) is not int or value < 0:
-                self._wrong("C004", f"{name}={value!r} is not a whole number from 0 on")
-            else:
-                fitting[name] = value
-        return fitting
-
-    def _pattern(self, value: Any) -> dict[str, str]:
-        text = getattr(value, "pattern", value)
-        try:
-            re.compile(text)
-        except (re.error, TypeError) as error:
-            self._wrong("C007", f"pattern {text!r} cannot be read: {error}")
-            return {}
-        if _NOT_RE2.search(_LITERAL.sub("", text)):
-            self._wrong(
-                "C007",
-                f"pattern {text!r} looks around or refers back, which RE2 does not",
-                "patterns match the whole text already: neither ^ nor $ nor look-arounds are needed",
-            )
-        return {"pattern": text}
-
-    def _contradictions(self, spec: FieldSpec) -> None:
-        for one, other in (("ge", "gt"), ("le", "lt")):
-            if getattr(spec, one) is not None and getattr(spec, other) is not None:
-                self._wrong("C005", f"{one} and {other} bound the same side", "keep one of them")
-        low = spec.ge if spec.ge is not None else spec.gt
-        high = spec.le if spec.le is not None else spec.lt
-        strict = spec.gt is not None or spec.lt is not None
-        if low is not None and high is not None:
-            a, b = comparable(spec.kind, low), comparable(spec.kind, high)
-            if a > b or (strict and a == b):
-                self._wrong("C005", f"nothing lies between {low} and {high}")
-        shortest, longest = spec.min_length or 0, spec.max_length
-        if longest is not None and shortest > longest:
-            self._wrong("C005", f"min_length={shortest} is more than max_length={longest}")
-        if spec.kind is Kind.DECIMAL:
-            self._decimal(spec)
-
-    def _decimal(self, spec: FieldSpec) -> None:
-        if (spec.digits is None) != (spec.scale is None):
-            self._wrong(
-                "C004",
-                "digits and scale go together",
-                f"Field(digits=10, scale=2) holds 12345678.90; without both, {DIGITS_MAX} and {SCALE_DEFAULT} are taken",
-            )
-        elif spec.digits is not None and spec.scale is not None:
-            if not 1 <= spec.digits <= DIGITS_MAX:
-                self._wrong("C004", f"digits={spec.digits} is not between 1 and {DIGITS_MAX}")
-            if spec.scale > spec.digits:
-                self._wrong("C005", f"scale={spec.scale} is more than digits={spec.digits}")
-
-    def _with_default(self, spec: FieldSpec, default: Any) -> FieldSpec:
-        if default is msgspec.UNSET:
-            return spec
-        if default is None:
-            if not spec.nullable:
+    def _take_of_others(self, part: Any) -> None:
+        for name in UNSUPPORTED:
+            if getattr(part, name, None) is not None and _is_constraint(part):
                 self._wrong(
-                    "C006", "its default is None, but it may not hold nothing", "write X | None"
+                    "C003",
+                    f"{name} of {type(part).__name__} is not among the rules of a contract",
+                    "check it in a step",
                 )
-            return msgspec.structs.replace(spec, has_default=True)
-        value = scalar(spec.kind, default)
-        if value is None:
-            self._wrong("C006", f"its default {default!r} is not {article(spec.kind)}")
-            return spec
-        broken = None if self.mistakes else broken_rule(spec, value)
-        if broken:
-            self._wrong("C006", f"its default {default!r} breaks its own {broken}")
-        return msgspec.structs.replace(spec, has_default=True, default=value)
+        if getattr(part, "strict", None) and _is_constraint(part):
+            self._said["coerce"] = Coercion.STRICT
+        for name in (*OTHERS, *ALIASES):
+            value = _own(part, name)
+            if value is not None and value not in ("", {}):
+                self._said[ALIASES.get(name, name)] = value
+
+
+def levels(fields: Iterable[FieldSpec]) -> int:
+    """Return how deep records and lists lie in each other, 1 for plain fields."""
+    inner = [(*field.fields, *((field.items,) if field.items else ())) for field in fields]
+    return 1 + max((levels(one) for one in inner if one), default=0)
 
 
 def _parts(metadata: Any) -> Iterator[Any]:
@@ -311,25 +353,5 @@ def _own(part: Any, name: str) -> Any:
     return None if callable(value) else value
 
 
-def _is_tags(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(text, str) for pair in value.items() for text in pair
-    )
-
-
 def _is_constraint(part: Any) -> bool:
     return type(part).__module__.partition(".")[0] in {"annotated_types", "msgspec", "pydantic"}
-
-
-def _kinds_with(name: str) -> frozenset[Kind]:
-    match name:
-        case "pattern":
-            return frozenset({Kind.STR})
-        case "min_length" | "max_length":
-            return frozenset({Kind.STR, Kind.BYTES})
-        case "digits" | "scale":
-            return frozenset({Kind.DECIMAL})
-        case "allow_inf_nan":
-            return frozenset({Kind.FLOAT})
-        case _:
-            return ORDERED

@@ -7,9 +7,10 @@
         month: Annotated[int, Field(ge=1, le=12)]
         tailnum: str | None = None
         key = ("month", "tailnum")
+        rules = {"a plane in summer": "month < 6 || has(tailnum)"}
 
-Fields of the bases come first, in their order; a field that is written again keeps its place.  All mistakes of a class are told at once,
-as findings with file and line (codes: `annotations.py`).  Users' files import this, so it must stay light: no Arrow, no Pydantic.
+Fields of the bases come first, in their order; a field that is written again keeps its place.  Their rules hold for the class below, too, and so does the
+coercion that they state.  All mistakes of a class are told at once, as findings with file and line (codes: `annotations.py`).  Users' files import this, so it must stay light: no Arrow, no Pydantic.
 """
 
 from __future__ import annotations
@@ -22,43 +23,64 @@ import re
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from runink.contracts.annotations import Field, FieldReader, Mistake
-from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from runink.contracts.annotations import COERCION, FIELDS, RULES, Field, FieldReader, Mistake
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
+from runink.contracts.fitting import is_tags, policy_of
+from runink.contracts.row_rules import Rule, read_rules
 from runink.errors import Finding, Invalid, Span
 
-__all__ = ["Contract", "Field", "spec_of"]
+__all__ = ["Contract", "Field", "Rule", "spec_of"]
 
 SPEC: Final = "__runink_contract__"  # where a class keeps its spec
-FIELDS: Final = "__runink_fields__"  # and its fields by attribute, for the classes below it
+TAGS: Final = "__runink_tags__"  # and its tags, for the classes below it
+RULE_MARK: Final = "\0"  # no attribute has it in its name
 VERSION_DEFAULT: Final = "1.0.0"
 _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 
 
 class Contract:
-    """What rows must be like. Subclass it, annotate the fields; `key` names those that identify a row.
+    """What rows must be like. Subclass it, annotate the fields; `key` names those that identify a row, `rules` are about several fields of one row.
 
-    Making the class raises Invalid with all findings if it does not hold together.
+    `version` is like 1.0.0, `coercion` what values may go through (`strict`, `safe`, `lenient`), `tags` are for people and for governance. Making the class raises
+    Invalid with all findings if it does not hold together; what is wrong with the expressions of rules is told when it is loaded.
     """
 
     key: ClassVar[tuple[str, ...]] = ()
+    rules: ClassVar[Any] = ()
 
-    def __init_subclass__(cls, *, version: str = VERSION_DEFAULT, **others: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        version: str = VERSION_DEFAULT,
+        coercion: str | Coercion | None = None,
+        tags: dict[str, str] | None = None,
+        **others: Any,
+    ) -> None:
         super().__init_subclass__(**others)
-        spec, fields = _ClassReader(cls, version).read()
-        setattr(cls, SPEC, spec)
-        setattr(cls, FIELDS, fields)
+        _ClassReader(cls, version).read(coercion, tags)
 
 
 def spec_of(contract: type[Contract]) -> ContractSpec:
-    """Return what the class means."""
+    """Return what the class means. Raises Invalid if an expression of its rules cannot be read, or does not fit its fields."""
     spec = vars(contract)[SPEC]
     assert isinstance(spec, ContractSpec)
-    return spec
+    said: dict[str, Rule] = getattr(contract, RULES)
+    if not said or spec.rules:
+        return spec
+    from runink.contracts.rule_reading import read  # noqa: PLC0415 - loads a parser: for contracts that have rules
+
+    rules, mistakes = read(tuple(said.values()), spec.fields, whose=spec.name)
+    if mistakes:
+        raise invalid(contract, [(rule_key(rule.text), mistake) for rule, mistake in mistakes])
+    whole = msgspec.structs.replace(spec, rules=rules)
+    setattr(contract, SPEC, whole)
+    return whole
 
 
 class _ClassReader:
@@ -69,8 +91,8 @@ class _ClassReader:
         self._version = version
         self._mistakes: list[tuple[str, Mistake]] = []
 
-    def read(self) -> tuple[ContractSpec, dict[str, FieldSpec]]:
-        """Return the spec, and its fields by attribute. Raises Invalid with all that is wrong."""
+    def read(self, coercion: str | Coercion | None, tags: dict[str, str] | None) -> None:
+        """Keep in the class what it means. Raises Invalid with all that is wrong."""
         fields = self._inherited()
         own = inspect.get_annotations(self._class)
         for name, annotation in own.items():
@@ -81,14 +103,47 @@ class _ClassReader:
         if not isinstance(self._version, str) or not _VERSION.fullmatch(self._version):
             text = f"version {self._version!r} is not like 1.0.0"
             self._wrong("", "C009", text, "major.minor.patch, each a number")
+        policy = self._policy(coercion)
+        all_tags = self._tags(tags)
+        rules = self._rules(fields)
         if self._mistakes:
-            raise self._invalid()
-        prose = inspect.cleandoc(vars(self._class).get("__doc__") or "")
-        name = self._class.__name__
-        return ContractSpec(name, self._version, tuple(fields.values()), key, prose), fields
+            raise invalid(self._class, self._mistakes)
+        spec = ContractSpec(
+            self._class.__name__,
+            self._version,
+            tuple(fields.values()),
+            key,
+            inspect.cleandoc(vars(self._class).get("__doc__") or ""),
+            coercion=policy or Coercion.SAFE,
+            tags=all_tags,
+        )
+        kept = {SPEC: spec, FIELDS: fields, COERCION: policy, TAGS: all_tags, RULES: rules}
+        for name, value in kept.items():
+            setattr(self._class, name, value)
 
     def _wrong(self, name: str, code: str, text: str, hint: str = "") -> None:
         self._mistakes.append((name, Mistake(code, text, hint)))
+
+    def _policy(self, said: str | Coercion | None) -> Coercion | None:
+        """Return the policy that the class states, or the nearest class above it."""
+        if said is None:
+            return getattr(self._class, COERCION, None)
+        return policy_of(said, lambda code, text, hint="": self._wrong("", code, text, hint))
+
+    def _tags(self, said: dict[str, str] | None) -> dict[str, str]:
+        if said is not None and not is_tags(said):
+            self._wrong("", "C004", f"tags={said!r} is no dict of texts", 'tags={"owner": "ann"}')
+            return {}
+        return {**getattr(self._class, TAGS, {}), **(said or {})}
+
+    def _rules(self, fields: dict[str, FieldSpec]) -> dict[str, Rule]:
+        """Return the rules by name: those of the bases, and over them the class's own."""
+        rules: dict[str, Rule] = {}
+        for base in reversed(self._class.__mro__[1:]):
+            rules |= vars(base).get(RULES, {})
+        said = () if "rules" in fields else vars(self._class).get("rules", ())
+        own = read_rules(said, lambda code, text, hint="": self._wrong("rules", code, text, hint))
+        return rules | {rule.name: rule for rule in own}
 
     def _inherited(self) -> dict[str, FieldSpec]:
         """Return the bases' fields by attribute; where two bases have one, the first one's rules hold, as with Python's attributes."""
@@ -120,7 +175,8 @@ class _ClassReader:
 
     def _check_names(self, fields: dict[str, FieldSpec], own: dict[str, Any]) -> None:
         for name, value in vars(self._class).items():
-            if name not in own and name != "key" and not name.startswith("_") and _is_value(value):
+            is_ours = name in ("key", "rules") or name.startswith("_")
+            if name not in own and not is_ours and _is_value(value):
                 text = f"{name} has a value but no type, so it is no field"
                 self._wrong(name, "C012", text, f"write {name}: {type(value).__name__} = {value!r}")
         if not fields and not self._mistakes:
@@ -149,23 +205,24 @@ class _ClassReader:
                 self._wrong("key", "C010", f"key names {name}, which may hold nothing")
         return tuple(fields[name].name for name in said if name in fields)
 
-    def _invalid(self) -> Invalid:
-        file, lines = _source(self._class)
-        findings = []
-        for name, mistake in self._mistakes:
-            line = lines.get(name) or lines.get("", 0)
-            text = linecache.getline(file, line).rstrip() if line else ""
-            column = len(text) - len(text.lstrip()) + 1
-            span = Span(file, line, column, max(1, len(text.strip()))) if line else None
-            findings.append(Finding(mistake.code, mistake.text, span, mistake.hint, text))
-        name = self._class.__name__
-        count = f"{len(findings)} mistakes" if len(findings) > 1 else "a mistake"
-        listed = "\n".join(f"  {finding.code} {finding.text}" for finding in findings)
-        return Invalid(
-            f"contract {name} has {count}\n{listed}",
-            findings=tuple(findings),
-            code="contract_invalid",
-        )
+
+def invalid(cls: type, mistakes: list[tuple[str, Mistake]]) -> Invalid:
+    """Return the error that tells all mistakes of a class, each with the line of the attribute that it is about ("" is the class itself)."""
+    file, lines = _source(cls)
+    findings = []
+    for name, mistake in mistakes:
+        line = lines.get(name) or lines.get(name.partition(RULE_MARK)[0]) or lines.get("", 0)
+        text = linecache.getline(file, line).rstrip() if line else ""
+        column = len(text) - len(text.lstrip()) + 1
+        span = Span(file, line, column, max(1, len(text.strip()))) if line else None
+        findings.append(Finding(mistake.code, mistake.text, span, mistake.hint, text))
+    count = f"{len(findings)} mistakes" if len(findings) > 1 else "a mistake"
+    listed = "\n".join(f"  {finding.code} {finding.text}" for finding in findings)
+    return Invalid(
+        f"contract {cls.__name__} has {count}\n{listed}",
+        findings=tuple(findings),
+        code="contract_invalid",
+    )
 
 
 def _is_class_variable(annotation: Any) -> bool:
@@ -186,10 +243,22 @@ def _source(cls: type) -> tuple[str, dict[str, int]]:
         tree = ast.parse(Path(file).read_text())
     except (OSError, SyntaxError, ValueError):
         return file, {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+    for name, node in _classes(tree, ""):
+        if name == cls.__qualname__:
             return file, {"": node.lineno} | _attribute_lines(node)
     return file, {}
+
+
+def _classes(node: ast.AST, around: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """Yield the classes in a tree with their qualified names, as Python makes them."""
+    for child in ast.iter_child_nodes(node):
+        inner = around
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inner = f"{around}{child.name}.<locals>."
+        elif isinstance(child, ast.ClassDef):
+            yield around + child.name, child
+            inner = f"{around}{child.name}."
+        yield from _classes(child, inner)
 
 
 def _attribute_lines(node: ast.ClassDef) -> dict[str, int]:
@@ -200,5 +269,17 @@ def _attribute_lines(node: ast.ClassDef) -> dict[str, int]:
             targets = [statement.target]
         elif isinstance(statement, ast.Assign):
             targets = statement.targets
-        lines |= {target.id: statement.lineno for target in targets if isinstance(target, ast.Name)}
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        lines |= dict.fromkeys(names, statement.lineno)
+        if "rules" in names:
+            lines |= {
+                rule_key(part.value): part.lineno
+                for part in ast.walk(statement)
+                if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            }
     return lines
+
+
+def rule_key(text: str) -> str:
+    """Return under what the line of a rule's text is kept."""
+    return f"rules{RULE_MARK}{text}"

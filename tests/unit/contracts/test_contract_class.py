@@ -14,7 +14,7 @@ import pydantic
 import pytest
 from runink import Contract, Field
 from runink.contracts.contract import spec_of
-from runink.contracts.fields import FieldSpec, Kind
+from runink.contracts.fields import Coercion, FieldSpec, Kind
 from runink.errors import Invalid
 
 
@@ -106,6 +106,11 @@ def test_constraints_of_others_are_read_by_their_names():
     assert one(Annotated[str, pydantic.Field(pattern="[a-z]+")]).pattern == "[a-z]+"
     assert one(str, pydantic.Field(min_length=1, max_length=3)) == text
     assert one(int, pydantic.Field(default=4)).default == 4
+    fives = FieldSpec("x", Kind.INT, multiple_of=5)
+    assert one(Annotated[int, pydantic.Field(multiple_of=5)]) == fives
+    assert one(Annotated[int, msgspec.Meta(multiple_of=5)]) == fives
+    assert one(Annotated[int, annotated_types.MultipleOf(5)]) == fives
+    assert one(Annotated[int, pydantic.Field(strict=True)]).coercion is Coercion.STRICT
     money = one(Annotated[Decimal, pydantic.Field(max_digits=10, decimal_places=2)])
     assert (money.digits, money.scale) == (10, 2)
 
@@ -113,10 +118,9 @@ def test_constraints_of_others_are_read_by_their_names():
 @pytest.mark.parametrize(
     "constraint",
     [
-        msgspec.Meta(multiple_of=5),
-        pydantic.Field(multiple_of=5),
+        msgspec.Meta(tz=True),
+        annotated_types.Timezone("UTC"),
         annotated_types.Predicate(bool),
-        pydantic.Field(strict=True),
     ],
 )
 def test_a_constraint_that_cannot_be_kept_is_a_mistake(constraint):
@@ -132,7 +136,8 @@ def test_what_stands_in_an_annotation_for_others_is_left_alone():
     [
         ("Unknown", "C001"),
         ("int |", "C001"),
-        (list[int], "C002"),
+        (list, "C002"),
+        (dict[str, int], "C002"),
         (complex, "C002"),
         (int | str, "C002"),
         (Annotated[bool, Field(ge=1)], "C003"),
