@@ -103,30 +103,22 @@ class _Count:
     def __init__(self, spec: ContractSpec) -> None:
         self._spec = spec
         self._plan = compile_plan(spec)
+        self._seen = self._plan.seen()
         self._found: dict[tuple[str, str], tuple[str, int]] = {}
         self.rows = 0
         self.rejected = 0
 
     def all(self, source: Source) -> None:
         for batch in _batches(msgspec.structs.replace(source, contract=self._spec)):
-            checked = self._plan.check(batch.data)
+            checked = self._plan.check(batch.data, self._seen)
             self.rows += batch.data.num_rows
             if checked.rejected is not None:
                 self.rejected += len(checked.rejected.rows)
                 self._add(checked.rejected)
 
     def _add(self, rejected: Rejected) -> None:
-        new = {key for key in rejected.counts if key not in self._found}
-        for reasons in rejected.reasons if new else ():
-            for reason in reasons.as_py():
-                key = (reason["field"], reason["rule"])
-                if key in new:
-                    new.remove(key)
-                    self._found[key] = (reason["message"], 0)
-            if not new:
-                break
         for key, rows in rejected.counts.items():
-            text, before = self._found.get(key, (": ".join(key), 0))
+            text, before = self._found.get(key, (rejected.examples[key], 0))
             self._found[key] = (text, before + rows)
 
     def reasons(self) -> tuple[Reason, ...]:

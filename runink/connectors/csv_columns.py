@@ -61,8 +61,6 @@ def _guess(column: pa.ChunkedArray, text: pa.ChunkedArray) -> pa.DataType:
         return pa.string()
     if kind == pa.float64() and _any(text, _WIDE_INTEGER):
         return pa.string()
-    if kind == pa.bool_() and _any(text, "^[01]$"):
-        return pa.string()
     return kind
 
 

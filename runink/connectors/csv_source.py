@@ -21,7 +21,12 @@ from runink.connectors.csv_columns import Declared, guessed
 from runink.connectors.csv_header import check_against, check_contract, header_of
 from runink.connectors.csv_records import Records
 from runink.connectors.inputs import Input
-from runink.contracts.plan import column_types, may_hold_hexadecimal
+from runink.contracts.physical import (
+    FALSE_WORDS,
+    TRUE_WORDS,
+    column_types,
+    may_hold_hexadecimal,
+)
 from runink.dag import Source
 from runink.errors import Invalid
 
@@ -170,6 +175,8 @@ class CsvSource:
                     include_columns=self._columns,
                     null_values=list(self._node.nulls),
                     strings_can_be_null=True,
+                    true_values=list(TRUE_WORDS),
+                    false_values=list(FALSE_WORDS),
                 ),
             )
         except pa.ArrowInvalid as error:

@@ -1,7 +1,7 @@
 """JSON lines and JSON in: blocks of whole records, each parsed by Arrow at once.
 
     the source has                 a field is read as
-    a contract right behind it     int64, double or bool where it says so, else as text
+    a contract right behind it     int64, double or bool where it says so, records and lists of these, else as text
     none                           what the first block shows; text, where it shows values of several kinds
 
 With a contract, a field whose values do not fit in some block is text there, each value as it stands in the file, so that the check finds every bad
@@ -22,7 +22,7 @@ from runink.connectors.blocks import BLOCK_BYTES, Block, Blocks, not_utf8
 from runink.connectors.inputs import Input
 from runink.connectors.json_layouts import Elements, Layout, Lines
 from runink.connectors.json_values import Misfit, as_text, first_misfit, has_wide_integer, misfits
-from runink.contracts.fields import ContractSpec, Kind
+from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.dag import Format, Source
 from runink.errors import Invalid
 
@@ -123,7 +123,9 @@ class JsonSource:
             return pa.ArrowInvalid(str(error))
         for nested in (False, True):
             fields = [
-                pa.field(field.name, pa.string()) if field.name in names else field
+                pa.field(field.name, pa.string())
+                if field.name in names or (nested and pa.types.is_nested(field.type))
+                else field
                 for field in schema
             ]
             fields += [pa.field(name, pa.string()) for name in names if name not in schema.names]
@@ -204,9 +206,16 @@ def _without_wide(
 
 
 def _schema_of(contract: ContractSpec) -> pa.Schema:
-    return pa.schema(
-        [(field.name, _KINDS.get(field.kind, pa.string())) for field in contract.fields]
-    )
+    return pa.schema([(field.name, _declared(field)) for field in contract.fields])
+
+
+def _declared(field: FieldSpec) -> pa.DataType:
+    if field.kind is Kind.RECORD:
+        return pa.struct([(inner.name, _declared(inner)) for inner in field.fields])
+    if field.kind is Kind.LIST:
+        assert field.items is not None, "a list says what it holds"
+        return pa.list_(_declared(field.items))
+    return _KINDS.get(field.kind, pa.string())
 
 
 def _parsed(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -43,11 +44,22 @@ class Coerced:
     failures: tuple[Failure, ...] = ()
 
 
+_PLAIN_IDS: Final = frozenset(
+    kind.id
+    for kind in (
+        *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float64(), pa.bool_(), pa.string()),
+        *(pa.date32(), pa.timestamp("us"), pa.binary()),
+    )
+)  # what nearly all columns are: told by one look
+
+
 def plain(column: pa.Array) -> pa.Array:
     """Return the column without its encoding: what it holds counts, not how. Arrow lacks functions for some encodings, and for views."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     types, kind = pa.types, column.type
+    if kind.id in _PLAIN_IDS:
+        return column
     if types.is_dictionary(kind):
         return plain(column.dictionary_decode())
     if types.is_run_end_encoded(kind):
@@ -84,6 +96,8 @@ def cast_whole(column: pa.Array, target: pa.DataType) -> pa.Array | None:
     Arrow makes an error of every value that does not and keeps one, so a column that is wrong throughout costs forty times a good one: the first rows
     are tried before the others.
     """
+    if column.type == target:
+        return column
     try:
         if len(column) > ROWS_TRIED:
             column.slice(0, ROWS_TRIED).cast(target)
@@ -94,6 +108,11 @@ def cast_whole(column: pa.Array, target: pa.DataType) -> pa.Array | None:
 
 def to(target: pa.DataType) -> Cast:
     return lambda column: column.cast(target)
+
+
+def fitted(column: pa.Array, target: pa.DataType) -> pa.Array:
+    """Return the column in another type, cutting what does not fit; a column of that type as it is, so that it is seen to be unchanged."""
+    return column if column.type == target else column.cast(target, safe=False)
 
 
 def matching(pattern: str) -> Cast:
@@ -195,6 +214,7 @@ _PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6}
 DATES: Final = (pa.scalar(date(1, 1, 1), pa.date32()), pa.scalar(date(9999, 12, 31), pa.date32()))
 
 
+@cache
 def instant_bounds(unit: str) -> Bounds:
     factor, kind = _PER_SECOND[unit], pa.timestamp(unit, "UTC")
     return (
@@ -213,13 +233,13 @@ def within(column: pa.Array, bounds: Bounds) -> Coerced:
     return Coerced(column)
 
 
-def only(column: pa.Array, mask: pa.Array) -> Coerced:
+def only(column: pa.Array, mask: pa.Array, failed_by: Failed = Failed.TYPE) -> Coerced:
     """Keep the values where `mask` is true; the others are failures."""
     failed = pc.and_(column.is_valid(), pc.invert(pc.fill_null(mask, False)))
     if not failed.true_count:
         return Coerced(column)
     kept = pc.if_else(failed, pa.scalar(None, column.type), column)
-    return Coerced(kept, (Failure(Failed.TYPE.value, failed),))
+    return Coerced(kept, (Failure(failed_by.value, failed),))
 
 
 def also_within(coerced: Coerced, bounds: Bounds) -> Coerced:

@@ -165,7 +165,8 @@ def set_aside(batch: pa.RecordBatch, drifts: Iterable[Drift]) -> Rejected:
         [plain(column) for column in batch.columns], names=batch.schema.names
     )
     counts = {(one.column, RULE): rows for one in drifts}
-    return Rejected(pa.array(range(rows), pa.int64()), original, reasons, counts)
+    examples = {(one.column, RULE): one.text for one in reversed(drifts)}
+    return Rejected(pa.array(range(rows), pa.int64()), original, reasons, counts, examples)
 
 
 class Extras:

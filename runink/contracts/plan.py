@@ -5,12 +5,11 @@ The rules for whole columns, decided once:
 - Columns are found by name. Those that the contract does not name are dropped; the order is the contract's.
 - A missing column of a field with a default is filled with it. Without one the batch is refused: every one of its rows would be rejected for the
   same reason, which is a mistake about the input and not about rows. (An empty batch without columns is an empty batch.)
-- A null is `missing`, unless the field may hold nothing (it stays null) or has a default (it becomes that).
-- What a value is taken for is in `scalars.py`: text and typed input go by the same rules. A value of the wrong type has that one reason; a
-  value of the right type has one for each rule that it breaks.
+- What a field takes for its values, and what of nothing, is in `columns.py`, `nested.py` and `scalars.py`: text and typed input go by the same rules.
+- Rules over several fields look at what the fields were taken for; unique fields come last, because only good rows claim their values.
 - A row with a reason is rejected whole and kept as it came.
 
-A plan has no state: batches may be checked in any order. Figures on one core stand in `bench/contracts.py`.
+A plan has no state: batches may be checked in any order. What unique fields have held is kept by who checks a whole run (`Plan.seen`). Figures on one core stand in `bench/contracts.py`.
 """
 
 from __future__ import annotations
@@ -18,19 +17,20 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from dataclasses import dataclass
-from functools import reduce
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runink.contracts.casting import plain
-from runink.contracts.coercion import coerce
-from runink.contracts.fields import ContractSpec, FieldSpec
+from runink.contracts.columns import Column, filled
+from runink.contracts.compiling import column_of, uniques
+from runink.contracts.fields import ContractSpec
 from runink.contracts.physical import column_types, may_hold_hexadecimal, physical_schema
-from runink.contracts.reasons import Broken, Rejected, rejected
-from runink.contracts.rules import Rule, rules_of
-from runink.contracts.values import comparable
+from runink.contracts.re2 import BadPattern
+from runink.contracts.reasons import Broken, Reason, Rejected, bad_rows, rejected
+from runink.contracts.row_checks import row_rules
+from runink.contracts.spots import Spot
+from runink.contracts.uniqueness import Seen
 from runink.errors import Invalid, Refused
 
 __all__ = ["Checked", "Plan", "Rejected", "column_types", "compile_plan", "may_hold_hexadecimal"]
@@ -46,35 +46,6 @@ class Checked:
     rejected: Rejected | None
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One field, ready to check: `default` is what stands in for a null or a missing column, if anything does."""
-
-    field: FieldSpec
-    type: pa.DataType
-    default: pa.Scalar | None
-    rules: tuple[Rule, ...]
-
-    def check(self, source: pa.Array) -> tuple[pa.Array, list[Broken]]:
-        """Return the column in its type (of use where no reason is) and what is broken in it."""
-        source = plain(source)
-        coerced = coerce(source, self.field.kind, self.type)
-        values = coerced.values
-        failures = [*self._missing(source), *((one.rule, one.mask) for one in coerced.failures)]
-        failures += [(one.rule, one.mask) for rule in self.rules for one in rule(values)]
-        broken = [Broken(self.field, rule, mask, source, values) for rule, mask in failures]
-        if source.null_count and self.default is not None and not self.field.nullable:
-            values = pc.fill_null(values, self.default)
-        # Whole numbers that do not fit are in rows that are rejected: nothing is lost by cutting them.
-        return (values if values.type == self.type else values.cast(self.type, safe=False)), broken
-
-    def _missing(self, source: pa.Array) -> list[tuple[str, pa.Array]]:
-        """Say where nothing stands and something must."""
-        if self.field.nullable or self.default is not None or not source.null_count:
-            return []
-        return [("missing", source.is_null())]
-
-
 class Plan:
     """Checks batches against one contract. `schema` is what comes out, `fingerprint` names the contract on a pipe."""
 
@@ -83,20 +54,49 @@ class Plan:
         self.schema: pa.Schema = physical_schema(spec)
         self.fingerprint: str = spec.hash
         self._columns = columns
+        self._spots = [Spot.column(column.field.name) for column in columns]
+        self._row_rules = row_rules(spec)
+        self._unique = uniques(spec.fields)
 
-    def check(self, batch: pa.RecordBatch) -> Checked:
-        """Return the good rows and the rejected ones. Raises Refused if the batch lacks a column or has one twice."""
+    def seen(self) -> Seen | None:
+        """Return the memory of one run's check, nothing if the contract has no unique field: `check` of each of its batches is given it."""
+        return Seen([one.spot.path for one in self._unique]) if self._unique else None
+
+    def check(self, batch: pa.RecordBatch, seen: Seen | None = None) -> Checked:
+        """Return the good rows and the rejected ones; without `seen`, unique fields are unique within the batch.
+
+        Raises Refused if the batch lacks a column or has one twice, and for what rules and unique fields cannot do.
+        """
         values: list[pa.Array] = []
-        broken: list[Broken] = []
-        for column, source in zip(self._columns, self._sources(batch), strict=True):
-            checked, reasons = column.check(source)
+        broken: list[Reason] = []
+        sources = self._sources(batch)
+        for column, source, spot in zip(self._columns, sources, self._spots, strict=True):
+            checked, reasons = column.check(source, spot)
             values.append(checked)
             broken += reasons
         good = pa.RecordBatch.from_arrays(values, schema=self.schema)
+        broken += [one for rule in self._row_rules if (one := rule.check(good)) is not None]
+        if self._unique:
+            broken += self._repeats(good, broken, seen)
         if not broken:
             return Checked(good, None)
-        bad = reduce(pc.or_, (one.mask for one in broken))
+        bad = bad_rows(broken, batch.num_rows)
         return Checked(good.filter(pc.invert(bad)), rejected(batch, broken))
+
+    def _repeats(
+        self, good: pa.RecordBatch, broken: list[Reason], seen: Seen | None
+    ) -> list[Reason]:
+        bad = bad_rows(broken, good.num_rows) if broken else None
+        memory = self.seen() if seen is None else seen
+        assert memory is not None, "there are unique fields"
+        columns = [one.column(good) for one in self._unique]
+        return [
+            Broken(one.field, "unique", mask, column, column, one.spot, one.hides)
+            for one, column, mask in zip(
+                self._unique, columns, memory.repeats(columns, bad), strict=True
+            )
+            if mask is not None
+        ]
 
     def _sources(self, batch: pa.RecordBatch) -> list[pa.Array]:
         places = [batch.schema.get_field_index(column.field.name) for column in self._columns]
@@ -104,13 +104,9 @@ class Plan:
             return [batch.column(place) for place in places]
         self._check_columns(batch)
         return [
-            batch.column(place) if place >= 0 else self._filled(column, batch.num_rows)
+            batch.column(place) if place >= 0 else filled(column, batch.num_rows)
             for column, place in zip(self._columns, places, strict=True)
         ]
-
-    def _filled(self, column: Column, rows: int) -> pa.Array:
-        default = pa.scalar(None, column.type) if column.default is None else column.default
-        return pa.repeat(default, rows)
 
     def _check_columns(self, batch: pa.RecordBatch) -> None:
         if not batch.num_columns and not batch.num_rows:
@@ -147,21 +143,15 @@ class Plan:
 
 
 def compile_plan(spec: ContractSpec) -> Plan:
-    """Return the plan of a contract. Raises Invalid if a pattern is not RE2, which only Arrow can tell."""
+    """Return the plan of a contract. Raises Invalid if a pattern is not RE2, or a default breaks one: only Arrow can tell for sure."""
     columns = []
-    for field, kind in zip(spec.fields, physical_schema(spec).types, strict=True):
+    for field in spec.fields:
         try:
-            columns.append(Column(field, kind, _default(field, kind), rules_of(field)))
-        except pa.ArrowInvalid as error:
+            columns.append(column_of(field, spec.coercion))
+        except BadPattern as error:
             raise Invalid(
-                f"contract {spec.name}: pattern {field.pattern!r} of {field.name} cannot be read: {error}",
+                f"contract {spec.name}: {error}",
                 code="contract_invalid",
                 hint="patterns are RE2's: no look-arounds, no references back",
             ) from None
     return Plan(spec, tuple(columns))
-
-
-def _default(field: FieldSpec, kind: pa.DataType) -> pa.Scalar | None:
-    if field.default is None:
-        return None
-    return pa.scalar(comparable(field.kind, field.default), kind)

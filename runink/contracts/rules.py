@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 
 from runink.contracts.casting import Failure
 from runink.contracts.fields import FieldSpec, Kind
+from runink.contracts.formats import FORMATS
+from runink.contracts.multiples import rule_of_multiples
 from runink.contracts.physical import physical_type
 from runink.contracts.values import BOUNDS, comparable
 
@@ -40,12 +42,17 @@ def rules_of(field: FieldSpec) -> tuple[Rule, ...]:
     }
     if bounds:
         rules.append(_Bounds(bounds, field))
+    if field.multiple_of is not None:
+        rules.append(rule_of_multiples(field))
     if field.min_length is not None or field.max_length is not None:
         rules.append(_Lengths(field.min_length, field.max_length))
     if field.pattern is not None:
-        rules.append(_Pattern(field.pattern))
+        rules.append(_Pattern("pattern", field.pattern))
+    if field.format:
+        rules.append(_Pattern("format", FORMATS[field.format]))
     if field.choices:
-        rules.append(_Choices(pa.array(field.choices, _wide(field))))
+        choices = [comparable(field.kind, choice) for choice in field.choices]
+        rules.append(_Choices(pa.array(choices, _wide(field))))
     return tuple(rules)
 
 
@@ -93,8 +100,7 @@ class _Lengths:
     longest: int | None
 
     def __call__(self, values: pa.Array) -> list[Failure]:
-        text = pa.types.is_string(values.type)
-        lengths = pc.utf8_length(values) if text else pc.binary_length(values)
+        lengths = _lengths(values)
         extremes = pc.min_max(lengths).as_py()
         failures: list[Failure] = []
         if extremes["min"] is None:
@@ -108,10 +114,21 @@ class _Lengths:
         return failures
 
 
+def _lengths(values: pa.Array) -> pa.Array:
+    if pa.types.is_string(values.type):
+        return pc.utf8_length(values)
+    return (
+        pc.binary_length(values)
+        if pa.types.is_binary(values.type)
+        else pc.list_value_length(values)
+    )
+
+
 class _Pattern:
     """The pattern must match the whole value. Making one raises pa.ArrowInvalid if it is not RE2."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, rule: str, pattern: str) -> None:
+        self._rule = rule
         self._pattern = rf"\A(?:{pattern})\z"
         pc.match_substring_regex(pa.array([""]), self._pattern)
 
@@ -119,7 +136,7 @@ class _Pattern:
         matching = pc.match_substring_regex(values, self._pattern)
         if matching.true_count + values.null_count == len(values):
             return []
-        return [Failure("pattern", pc.fill_null(pc.invert(matching), False))]
+        return [Failure(self._rule, pc.fill_null(pc.invert(matching), False))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class PipeWriter(Protocol):
 
 
 class Rejected(Protocol):
-    """Rows that break a contract: `reasons` is a list of (field, rule, message) for each, `counts` rows by (field, rule)."""
+    """Rows that break a contract: `reasons` is a list of (field, rule, message) for each, `counts` rows by (field, rule), `examples` a message of each."""
 
     @property
     def rows(self) -> pa.Array: ...
@@ -50,6 +50,8 @@ class Rejected(Protocol):
     def reasons(self) -> pa.Array: ...
     @property
     def counts(self) -> dict[tuple[str, str], int]: ...
+    @property
+    def examples(self) -> dict[tuple[str, str], str]: ...
 
 
 class Checked(Protocol):
@@ -62,7 +64,10 @@ class Checked(Protocol):
 class Plan(Protocol):
     @property
     def schema(self) -> pa.Schema: ...
-    def check(self, batch: pa.RecordBatch) -> Checked: ...
+    def seen(self) -> Any:
+        """Return what one run's check remembers of the rows before, to be given to each `check`; nothing if the contract needs no memory."""
+
+    def check(self, batch: pa.RecordBatch, seen: Any, /) -> Checked: ...
 
 
 class Doors(Protocol):

@@ -56,6 +56,7 @@ class Checking:
         return with_rows(self._run(stream, counter, place))
 
     def _run(self, stream: Iterator[Batch], counter: Counter, place: Place) -> Iterator[Batch]:
+        seen = self.plan.seen()
         for batch in stream:
             aside = self.gate.look(batch, counter)
             if aside is not None:
@@ -63,7 +64,7 @@ class Checking:
                 nothing = pa.RecordBatch.from_pylist([], schema=self.plan.schema)
                 yield Batch(nothing, batch.origin, batch.row)
                 continue
-            checked = self.plan.check(batch.data)
+            checked = self.plan.check(batch.data, seen)
             if checked.rejected is not None:
                 self._reject(checked.rejected, batch, counter, place)
             good = self.gate.extended(checked.good, batch, checked.rejected)
@@ -72,9 +73,9 @@ class Checking:
             outlet.end()
 
     def _reject(self, rejected: Any, batch: Batch, counter: Counter, place: Place) -> None:
-        texts = self._count(rejected, counter)
+        self._count(rejected, counter)
         if self.node.on_invalid is OnInvalid.FAIL:
-            raise self._broken(rejected, batch, texts)
+            raise self._broken(rejected, batch)
         self._hand_on(rejected, batch, place)
 
     def _set_aside(self, rejected: Any, batch: Batch, counter: Counter, place: Place) -> None:
@@ -82,24 +83,20 @@ class Checking:
         self._count(rejected, counter)
         self._hand_on(rejected, batch, place)
 
-    def _count(self, rejected: Any, counter: Counter) -> dict[tuple[str, str], str]:
-        texts = _texts(rejected, {key for key in rejected.counts if key not in counter.reasons})
+    def _count(self, rejected: Any, counter: Counter) -> None:
         counter.rejected += len(rejected.rows)
         for (field, rule), rows in rejected.counts.items():
-            counter.reject(
-                field, rule, text=texts.get((field, rule), f"{field}: {rule}"), rows=rows
-            )
-        return texts
+            counter.reject(field, rule, text=rejected.examples[field, rule], rows=rows)
 
     def _hand_on(self, rejected: Any, batch: Batch, place: Place) -> None:
         if self.rejects:
             dead = self.doors.dead(rejected, batch=batch, check=self.node, ticket=self.ticket)
             place.hand_on(dead, self.rejects, node=self.node.id)
 
-    def _broken(self, rejected: Any, batch: Batch, texts: Mapping[tuple[str, str], str]) -> Refused:
+    def _broken(self, rejected: Any, batch: Batch) -> Refused:
         contract = self.node.contract
         reasons = [
-            f"  {texts.get(key, ': '.join(key))}: {rows:,} rows"
+            f"  {rejected.examples[key]}: {rows:,} rows"
             for key, rows in list(rejected.counts.items())[:REASONS_SHOWN_MAX]
         ]
         first = batch.row + rejected.rows[0].as_py()
@@ -109,23 +106,6 @@ class Checking:
             code="contract_broken",
             hint="mend the input, or set such rows aside with @deadletter",
         )
-
-
-def _texts(rejected: Any, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return for each of these (field, rule) the first message that says so; all others differ in the value only.
-
-    Only for those that no batch before has told: looking through a batch for a rare one takes longer than to check it.
-    """
-    texts: dict[tuple[str, str], str] = {}
-    for reasons in rejected.reasons if wanted else ():
-        for reason in reasons.as_py() or ():
-            key = (reason["field"], reason["rule"])
-            if key in wanted:
-                wanted.remove(key)
-                texts[key] = reason["message"]
-        if not wanted:
-            break
-    return texts
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from runink.connectors.csv_source import CsvSource
 from runink.connectors.inputs import Input
-from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
 from runink.contracts.plan import compile_plan
 from runink.dag import Format, Source
 
@@ -26,7 +26,6 @@ FIELDS = (
     FieldSpec("price", Kind.DECIMAL, nullable=True, digits=5, scale=2),
     FieldSpec("word", Kind.STR, nullable=True, max_length=3),
 )
-CONTRACT = ContractSpec("Mixed", "1.0.0", FIELDS)
 USUAL = ["", "1", "-5", "7", "300"]
 ODD = [
     *("301", "32768", "9223372036854775807", "9223372036854775808", "007", "+1", " 1", "1 "),
@@ -52,25 +51,33 @@ values = st.one_of(st.sampled_from(USUAL), st.sampled_from(ODD))
 @given(
     rows=st.lists(st.tuples(*[values] * len(FIELDS)), min_size=1, max_size=8),
     quoted=st.booleans(),
+    policy=st.sampled_from(Coercion),
 )
 @settings(max_examples=300, deadline=None)
-def test_typed_and_text_give_the_same_rows(rows: list[tuple[str, ...]], *, quoted: bool) -> None:
+def test_typed_and_text_give_the_same_rows(
+    rows: list[tuple[str, ...]], policy: Coercion, *, quoted: bool
+) -> None:
+    contract = ContractSpec("Mixed", "1.0.0", FIELDS, coercion=policy)
     mark = '"' if quoted else ""
     lines = [",".join(f"{mark}{value}{mark}" for value in row) for row in rows]
     text = ",".join(field.name for field in FIELDS) + "\n" + "\n".join(lines) + "\n"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
         path.write_text(text)
-        assert _checked(path, CONTRACT, 64) == _checked(path, None, 1 << 20)
+        typed = _checked(path, contract, 64, is_typed=True)
+        assert typed == _checked(path, contract, 1 << 20, is_typed=False)
 
 
-def _checked(path: Path, contract: ContractSpec | None, block_bytes: int) -> tuple[Any, Any]:
-    """Return the good rows and the bad ones with their reasons; without a contract every column is text."""
+def _checked(
+    path: Path, spec: ContractSpec, block_bytes: int, *, is_typed: bool
+) -> tuple[Any, Any]:
+    """Return the good rows and the bad ones with their reasons; if not `is_typed`, the reader knows no contract and gives text."""
+    contract = spec if is_typed else None
     node = Source("in", "s", "csv://a.csv", Format.CSV, "a.csv", contract=contract)
     reader = CsvSource(node, block_bytes=block_bytes)
     if contract is None:
         reader._guessed = dict.fromkeys([field.name for field in FIELDS], pa.string())
-    plan = compile_plan(CONTRACT)
+    plan = compile_plan(spec)
     good: list[Any] = []
     bad: list[Any] = []
     row = 0

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from runink.contracts import physical
-from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
 from runink.contracts.plan import column_types, compile_plan, may_hold_hexadecimal
 
 FIELDS = (
@@ -35,14 +35,21 @@ CSV_VALUES = (
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: f"{field.kind.value}-{field.le}")
 @pytest.mark.parametrize("text", CSV_VALUES)
-def test_what_a_csv_reader_parses_straight_is_what_the_contract_takes_from_text(field, text):
-    spec = ContractSpec("Flight", "1.0.0", (field,))
+@pytest.mark.parametrize("policy", Coercion)
+def test_what_a_csv_reader_parses_straight_is_what_the_contract_takes_from_text(
+    field, text, policy
+):
+    spec = ContractSpec("Flight", "1.0.0", (field,), coercion=policy)
     file = f"x\n{text}\n".encode()
     assert not may_hold_hexadecimal(file)
 
     def read(kind):
         options = pa_csv.ConvertOptions(
-            column_types={"x": kind}, null_values=["NA"], strings_can_be_null=True
+            column_types={"x": kind},
+            null_values=["NA"],
+            strings_can_be_null=True,
+            true_values=list(physical.TRUE_WORDS),
+            false_values=list(physical.FALSE_WORDS),
         )
         return pa_csv.read_csv(io.BytesIO(file), convert_options=options).to_batches()[0]
 

@@ -34,15 +34,25 @@ def test_the_pages_contract_checks_rows(ticket):
         "origin": "JFK",
         "price": "12.50",
         "email": "a@b.c",
+        "used": "2013-02-01",
     }
     good = pa.record_batch({name: [value] for name, value in row.items()})
     assert compile_plan(ticket).check(good).rejected is None
     bad = pa.record_batch(
-        {name: [value] for name, value in (row | {"origin": "XXX", "email": None}).items()}
+        {
+            name: [value]
+            for name, value in (
+                row | {"origin": "XXX", "email": None, "used": "2013-01-01"}
+            ).items()
+        }
     )
     rejected = compile_plan(ticket).check(bad).rejected
     assert rejected is not None
-    assert set(rejected.counts) == {("origin", "choices"), ("email", "missing")}
+    assert set(rejected.counts) == {
+        ("origin", "choices"),
+        ("email", "missing"),
+        ("", "rule:it is used after it was sold"),
+    }
 
 
 def test_whole_numbers_are_taken_as_the_page_says():

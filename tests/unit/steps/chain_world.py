@@ -136,13 +136,17 @@ class NotNegative:
         original: pa.RecordBatch
         reasons: pa.Array
         counts: dict[tuple[str, str], int]
+        examples: dict[tuple[str, str], str]
 
     @dataclass
     class Checked:
         good: pa.RecordBatch
         rejected: Any
 
-    def check(self, batch: pa.RecordBatch) -> Any:
+    def seen(self) -> None:
+        return None
+
+    def check(self, batch: pa.RecordBatch, seen: None) -> Any:
         bad = pc.less(batch.column("n"), 0)
         rows = pc.indices_nonzero(bad).cast(pa.int64())
         rejected = None
@@ -152,7 +156,9 @@ class NotNegative:
                 pa.struct([("field", pa.string()), ("rule", pa.string()), ("message", pa.string())])
             )
             reasons = pa.array([[reason]] * len(rows), kind)
-            rejected = self.Rejected(rows, batch.take(rows), reasons, {("n", "ge"): len(rows)})
+            key = ("n", "ge")
+            counts, examples = {key: len(rows)}, {key: "n is negative"}
+            rejected = self.Rejected(rows, batch.take(rows), reasons, counts, examples)
         return self.Checked(batch.filter(pc.invert(bad)), rejected)
 
 
