@@ -16,7 +16,7 @@ from runink.dsl.diagnostics import Findings
 MIGRATION: Final = "write Scenario: and a title, and below it @source(…), @step(…, after=…), @sink(…): docs/reference/dsl.md"
 _WORDS: Final = re.compile(r"^[ \t]*(?:transform|DAG|dag|pipeline|node|edge)\b", re.MULTILINE)
 _TRANSFORM: Final = re.compile(r"[ \t]*(transform)[ \t]+[\w.-]+[ \t]*\((?=\s*$|\s*\w+\s*:)")
-_BLOCK: Final = re.compile(r"[ \t]*(DAG|dag|pipeline|node|edge)\b[ \t]*[\w.-]*[ \t]*\{")
+_BLOCK: Final = re.compile(r"[ \t]*(DAG|dag|pipeline|node|edge)\b(?:[ \t]+[\w.-]+)?[ \t]*\{")
 _OURS: Final = re.compile(r"^[ \t]*(?:@\w|Feature:|Scenario)", re.MULTILINE)
 _PIECE: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|[(){}]')
 _OPENS: Final = {"(": ")", "{": "}"}

@@ -16,8 +16,8 @@ from typing import Final
 from runink.dsl.arguments import Arguments
 from runink.dsl.syntax import Place, Text
 from runink.dsl.uris import DATASETS, Location, Mistake, located
+from runink.dsl.vocabulary import PARTS
 
-PARTS: Final = ("type", "path", "topic", "schema", "table", "format")  # of the second spelling
 _STORES: Final = ("s3", "gs", "gcs", "az", "abfs", "http", "https", "ftp", "sftp")
 _NAMED: Final = {"kafka": ("topic",)}  # what else names a thing, by type
 _TABLES: Final = (DATASETS, "postgres", "postgresql", "snowflake", "mysql", "sqlite")

@@ -30,7 +30,7 @@ from runink.dsl.clauses import (
     SourceClause,
 )
 from runink.dsl.diagnostics import Findings
-from runink.dsl.expressions import FIGURES
+from runink.dsl.expressions import FIGURES, condition
 from runink.dsl.syntax import Place, Text, kept_places
 from runink.dsl.uris import Location, Mistake, located
 from runink.errors import Span
@@ -62,6 +62,7 @@ OPERATORS: Final = {
     "<": "<",
     ">": ">",
 }
+CHARACTERS_MAX: Final = 1_000  # of a sentence that means something: a longer one is for people, and is not looked through
 FORMS: Final = 'as in "records must be at least 100", or an expression: rejected_ratio <= 0.01'
 NOTIFICATIONS_LATER: Final = "look at the run's end: runi run -o json"
 
@@ -79,6 +80,7 @@ _MUST: Final = re.compile(
     r"(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(?P<percent>%)?\s*\.?$",
     re.IGNORECASE,
 )
+_CALL: Final = re.compile(r"[A-Za-z_]\w*\([\w., ]*\)")
 _DRIFT: Final = re.compile(r"no schema drift must be detected\s*\.?$", re.IGNORECASE)
 _ALERT: Final = re.compile(
     r"on\s+\S.*?,\s*emit\s+(?:an?\s+)?alert\s+to\s+\"[^\"]*\"\s*\.?$", re.IGNORECASE
@@ -104,6 +106,8 @@ class Sentences:
     def read(self, text: Text) -> Read | None:
         """Return what a sentence means, without its Given or When; nothing if it is one for people."""
         value = text.value
+        if len(value) > CHARACTERS_MAX:
+            return None
         if found := _CONTRACT.match(value):
             return self._contract(text, found)
         if found := _SOURCE.match(value):
@@ -113,26 +117,26 @@ class Sentences:
             return Read((), told, no_drift=text.at(0, len(value)))
         if _ALERT.match(value):
             return self._later(text, "an alert", NOTIFICATIONS_LATER)
-        if (found := _MUST.match(value)) and _figure(found["figure"]) is not None:
+        if (found := _must(value)) and _figure(found["figure"]) is not None:
             return self.promise(text)
         sinks = list(_SINK.finditer(value))
         return self._sinks(text, sinks) if sinks else None
 
     def promise(self, text: Text) -> Read | None:
         """Return the assertion that a sentence is; nothing if it has not the form of one, or speaks of no figure."""
-        found = _MUST.match(text.value)
+        found = _must(text.value)
         figure = None if found is None else _figure(found["figure"])
         if found is None or figure is None:
             return None
         number = found["number"]
         if found["percent"]:
             number = f"{float(number) / 100:g}"
-        condition = f"{figure} {OPERATORS[found['operator'].lower()]} {number}"
+        promised = f"{figure} {OPERATORS[found['operator'].lower()]} {number}"
         place = text.at(0, len(text.value))
         clause = AssertClause(
-            place, Text(condition, place, (Place(0, place.line, place.column, is_fixed=True),))
+            place, Text(promised, place, (Place(0, place.line, place.column, is_fixed=True),))
         )
-        return Read((clause,), f"nothing is published unless {condition}")
+        return Read((clause,), f"nothing is published unless {promised}")
 
     def _later(self, text: Text, what: str, hint: str) -> Read:
         place = text.at(0, len(text.value))
@@ -219,15 +223,25 @@ def part(text: Text, start: int, end: int) -> Text:
 
 def mentioned(text: Text) -> Iterator[str]:
     """Yield what a sentence for people seems to promise, though nothing keeps it: figures that there are not."""
-    found = _MUST.match(text.value)
+    found = _must(text.value)
     if found is not None and _figure(found["figure"]) is None:
         yield found["figure"]
 
 
+def _must(value: str) -> re.Match[str] | None:
+    return _MUST.match(value) if len(value) <= CHARACTERS_MAX else None
+
+
 def _figure(words: str) -> str | None:
-    """Return the figure that people mean: `rejected ratio` is `rejected_ratio`."""
+    """Return the figure that people mean: `rejected ratio` is `rejected_ratio`, and `null_ratio(id)` itself where there is such a figure."""
     name = re.sub(r"\s+", "_", words.strip().lower())
-    return name if name in (FIGURES.sorts or {}) else None
+    if name in (FIGURES.sorts or {}):
+        return name
+    if _CALL.fullmatch(words.strip()):
+        trial = Findings("", "")
+        condition(Text(f"{words} >= 0", trial.span(1, 1)), FIGURES, trial)
+        return None if len(trial) else words.strip()
+    return None
 
 
 def _with_scheme(uri: Text) -> Text:

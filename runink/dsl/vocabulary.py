@@ -52,6 +52,10 @@ class AnnotationKind:
     later: str = ""  # its part is not there yet: what to do until then
 
 
+# What a place is said by where it is not said by a URI (`locations.py`).
+PARTS: Final = ("type", "path", "topic", "schema", "table", "format")
+
+
 def _table(*kinds: AnnotationKind) -> dict[str, AnnotationKind]:
     return {kind.name: kind for kind in kinds}
 
@@ -86,12 +90,7 @@ ANNOTATIONS: Final = _table(
         Where.BODY,
         (
             "uri",
-            "type",
-            "path",
-            "topic",
-            "schema",
-            "table",
-            "format",
+            *PARTS,
             "as",
             "nulls",
             "delimiter",
@@ -124,12 +123,7 @@ ANNOTATIONS: Final = _table(
         Where.BODY,
         (
             "uri",
-            "type",
-            "path",
-            "topic",
-            "schema",
-            "table",
-            "format",
+            *PARTS,
             "mode",
             "from",
             "after",
@@ -144,7 +138,7 @@ ANNOTATIONS: Final = _table(
     AnnotationKind(
         "deadletter",
         Where.BODY,
-        ("uri", "type", "path", "topic", "schema", "table", "format", "mode"),
+        ("uri", *PARTS, "mode"),
         "uri",
         ("uri", "type"),
         is_single=True,

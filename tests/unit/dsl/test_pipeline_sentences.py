@@ -179,3 +179,27 @@ def test_no_drift_is_said_of_all_contracts_of_the_scenario() -> None:
     assert check.on_drift is OnDrift.FAIL
     assert codes(*(line.format(", on_drift=evolve") for line in lines)) == ["D016"]
     assert codes(SOURCE, SINK, "Then no schema drift must be detected.") == ["D021"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Then x" + " " * 300_000 + "must be",
+        "Then x must be" + " must be" * 100_000,
+        "Then " + '"a" (sink: ' * 50_000,
+        "Then the contract: x" + " " * 300_000 + "y",
+        "Then on x," + ", emit" * 100_000,
+        "pipeline" + " " * 500_000 + "x",
+        "transform x (" + " " * 500_000 + "x",
+        "node " + "{" * 200_000,
+    ],
+    ids=range(8),
+)
+def test_a_very_long_line_costs_no_more_than_its_length(line: str) -> None:
+    with pytest.raises(Invalid):
+        compile_lines(SOURCE, line, "@nothing")
+
+
+def test_a_sentence_that_is_too_long_to_be_read_is_prose() -> None:
+    dag = compile_lines(SOURCE, SINK, "Then records must be at least 1" + " " * 2_000 + "000")
+    assert not dag.assertions
