@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "test": ("runink.cli.test:test", "Run pipelines without publishing, and compare with their goldens."),
     "synth": ("runink.cli.synth:synth", "Make data from a contract: rows that keep it, edges, and rows that break it."),
     "pipeline": ("runink.cli.pipelines:pipeline", "Publish versions of pipelines, and look at them."),
+    "lint": ("runink.cli.lint:lint", "Find what is most likely a slip, or could be said better."),
     "lsp": ("runink.cli.lsp:lsp", "Answer an editor: mistakes, completion, definitions."),
     "status": ("runink.cli.status:status", "Say whether a cluster runs here, and what it does."),
     "node": ("runink.cli.node:node", "Look at the nodes: what they have, offer and can do."),
