@@ -13,7 +13,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runink.connectors.encoders import encoder_of
-from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
 from runink.contracts.physical import physical_type
 from runink.contracts.plan import compile_plan
 from runink.dag import Format
@@ -77,8 +77,8 @@ def fields(draw: st.DrawFn) -> FieldSpec:
     return FieldSpec("x", kind, nullable=draw(st.booleans()), **rules)  # fmt: skip
 
 
-def contract(field: FieldSpec, name: str) -> ContractSpec:
-    return ContractSpec(name, "1.0.0", (field,))
+def contract(field: FieldSpec, name: str, coercion: Coercion = Coercion.SAFE) -> ContractSpec:
+    return ContractSpec(name, "1.0.0", (field,), coercion=coercion)
 
 
 def read_back(batch: pa.RecordBatch, form: Format) -> pa.RecordBatch:
@@ -101,7 +101,8 @@ def read_back(batch: pa.RecordBatch, form: Format) -> pa.RecordBatch:
 def test_no_row_passes_where_contracts_are_said_not_to_fit(
     ours: FieldSpec, theirs: FieldSpec, by: Format | None, data: st.DataObject
 ) -> None:
-    writer, reader = contract(ours, "Writer"), contract(theirs, "Reader")
+    writer = contract(ours, "Writer")
+    reader = contract(theirs, "Reader", data.draw(st.sampled_from(Coercion)))
     if not fit(writer, reader, by=by).misfits:
         return
     values = data.draw(st.lists(st.one_of(VALUES[ours.kind], st.none()), max_size=12))
