@@ -7,8 +7,9 @@
     unique, allow_inf_nan      which of the two says less
     pattern, format            equal, there or gone; two of them cannot be compared, unless the other side has choices: those are tried one by one
 
-A kind may take all that another kind took, as in Avro, where a value becomes of the new kind without loss: int → float, int → decimal with room for it,
-date → datetime (its first moment), str → bytes.  No other one does.
+A kind may take all that another kind took, as in Avro, where a value becomes of the new kind without loss: int → float as far as floats are whole numbers (2^53),
+int → decimal with room for it, date → datetime (its first moment), str → bytes.  No other one does, and none where a policy is strict (it takes no other kinds) or lenient (it takes
+what is cut to fit, and the other kind does not cut it).
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from fractions import Fraction
 from typing import Any, Final
 
 from runink.contracts.changes import Change, Effect, Sort, Value, effect_of
-from runink.contracts.fields import FieldSpec, Kind
+from runink.contracts.fields import Coercion, FieldSpec, Kind
 from runink.contracts.values import DIGITS_MAX, INT64_MAX, SCALE_DEFAULT, comparable
 
 EXACT_MAX: Final = 1 << 53  # up to here every whole number is a float of its own
+_Policies = tuple[Coercion, Coercion]  # of the old field and of the new one
 _WIDENS: Final = {
     (Kind.INT, Kind.FLOAT),
     (Kind.INT, Kind.DECIMAL),
@@ -34,9 +36,14 @@ _WIDENS: Final = {
 _SHOWN_MAX: Final = 8  # choices in a sentence
 
 
-def type_effect(old: FieldSpec, new: FieldSpec, *, is_strict: bool) -> Effect:
-    """Return what another kind does, without the constraints. Where a policy is strict, no kind takes values of another."""
-    if is_strict:
+def widens(narrow: Kind, wide: Kind) -> bool:
+    """Say whether one kind's values are the other's as well, where there is room for them."""
+    return narrow is wide or (narrow, wide) in _WIDENS
+
+
+def type_effect(old: FieldSpec, new: FieldSpec, policies: _Policies) -> Effect:
+    """Return what another kind does, without the constraints."""
+    if policies != (Coercion.SAFE, Coercion.SAFE):
         return Effect.OTHER
     if (old.kind, new.kind) in _WIDENS and _has_room(old, new):
         return Effect.WIDER
@@ -47,14 +54,15 @@ def type_effect(old: FieldSpec, new: FieldSpec, *, is_strict: bool) -> Effect:
 
 def _has_room(narrow: FieldSpec, wide: FieldSpec) -> bool:
     """Say whether the wider kind holds every value of the narrower one."""
-    if wide.kind is Kind.DECIMAL:
+    if narrow.kind is Kind.INT:
+        ends = (_end(narrow, "ge", "gt"), _end(narrow, "le", "lt"))
+        largest = max(abs(end[0]) if end else INT64_MAX for end in ends)
+        if narrow.choices:
+            largest = min(largest, max(abs(int(choice)) for choice in narrow.choices))
+        if wide.kind is Kind.FLOAT:
+            return bool(largest <= EXACT_MAX)
         digits, scale = digits_of(wide)
-        lows, highs = _end(narrow, "ge", "gt"), _end(narrow, "le", "lt")
-        largest = max(abs(end[0]) if end else INT64_MAX for end in (lows, highs))
         return bool(largest < 10 ** (digits - scale))
-    if wide.kind is Kind.FLOAT:
-        open_ends = [one for one in (wide.gt, wide.lt) if one is not None]
-        return all(abs(float(end)) < EXACT_MAX for end in open_ends)
     # Characters are counted in text and bytes in bytes, so lengths do not say the same.
     return wide.min_length is None and wide.max_length is None
 
@@ -66,10 +74,14 @@ def digits_of(field: FieldSpec) -> tuple[int, int]:
     return field.digits, field.scale
 
 
-def constraint_changes(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
+def constraint_changes(
+    old: FieldSpec, new: FieldSpec, path: str, policies: _Policies
+) -> Iterator[Change]:
     """Yield the changes of two fields' constraints, one for each thing that is bounded."""
     for judge in _JUDGES:
         yield from judge(old, new, path)
+    if old.kind is new.kind is Kind.DECIMAL:
+        yield from _digits(old, new, path, policies)
 
 
 def _change(path: str, what: str, shown: tuple[str, str], pair: tuple[Value, Value], effect: Effect) -> Change:  # fmt: skip
@@ -209,12 +221,12 @@ def _difference(old: FieldSpec, new: FieldSpec) -> str:
     return ", ".join(parts)
 
 
-def _digits(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
-    if old.kind is not Kind.DECIMAL or new.kind is not Kind.DECIMAL:
-        return
+def _digits(old: FieldSpec, new: FieldSpec, path: str, policies: _Policies) -> Iterator[Change]:
     before, after = digits_of(old), digits_of(new)
     if before != after:
         effect = effect_of(backward=_holds(after, before), forward=_holds(before, after))
+        if before[1] != after[1] and Coercion.LENIENT in policies:
+            effect = Effect.OTHER  # what is rounded to another place may fall behind another bound
         shown = tuple(
             f"{digits} with {scale} behind the point" for digits, scale in (before, after)
         )
@@ -270,7 +282,6 @@ _JUDGES: Final[tuple[Callable[[FieldSpec, FieldSpec, str], Iterator[Change]], ..
     _lengths,
     _texts,
     _choices,
-    _digits,
     _multiples,
     _flags,
 )

@@ -26,7 +26,8 @@ _FREEDOM: Final = (Coercion.STRICT, Coercion.SAFE, Coercion.LENIENT)
 
 def diff(old: ContractSpec, new: ContractSpec) -> Diff:
     """Return what differs. It never fails: any two contracts can be compared."""
-    changes = (*_whole(old, new), *_fields(old.fields, new.fields, "", (old, new)))
+    policies = (old.coercion, new.coercion)
+    changes = (*_whole(old, new), *_fields(old.fields, new.fields, "", policies))
     return Diff(new.name, old.version, new.version, old.hash, new.hash, changes, _renames(old, new))
 
 
@@ -36,7 +37,7 @@ def _whole(old: ContractSpec, new: ContractSpec) -> Iterator[Change]:
     if set(old.key) != set(new.key):
         yield _key(old, new)
     if old.coercion is not new.coercion:
-        inherited = any(map(_inherits, (*old.fields, *new.fields)))
+        inherited = any(field.coercion is None for field in (*old.fields, *new.fields))
         text = f"coercion: {old.coercion.value} → {new.coercion.value}"
         effect = _coercion(old.coercion, new.coercion) if inherited else Effect.SAME
         yield Change("", Sort.COERCION, "coercion", text, effect, old=old.coercion.value, new=new.coercion.value)  # fmt: skip
@@ -59,11 +60,6 @@ def _key(old: ContractSpec, new: ContractSpec) -> Change:
     )
     text = f"key: {', '.join(old.key) or 'none'} → {', '.join(new.key) or 'none'}"
     return Change("", Sort.KEY, "key", text, effect, Bump.MAJOR, old=old.key, new=new.key)
-
-
-def _inherits(field: FieldSpec) -> bool:
-    inner = (*field.fields, *((field.items,) if field.items else ()))
-    return field.coercion is None or any(map(_inherits, inner))
 
 
 def _coercion(old: Coercion, new: Coercion) -> Effect:
@@ -101,9 +97,9 @@ def _fields(
     old: tuple[FieldSpec, ...],
     new: tuple[FieldSpec, ...],
     within: str,
-    specs: tuple[ContractSpec, ContractSpec],
+    policies: tuple[Coercion, Coercion],
 ) -> Iterator[Change]:
-    """Compare two lists of fields, of the contract or of a record; `within` is the path before their names."""
+    """Compare two lists of fields, of the contract or of a record; `within` is the path before their names, `policies` are those around them."""
     before, after = {field.name: field for field in old}, {field.name: field for field in new}
     common = [name for name in before if name in after]
     moved = [name for name in after if name in before]
@@ -117,53 +113,57 @@ def _fields(
         if was is None:
             yield _added(field, within)
         else:
-            yield from _field(was, field, within + field.name, specs)
+            yield from _field(was, field, within + field.name, policies)
     for field in old:
         if field.name not in after:
             yield _removed(field, within)
 
 
 def _added(field: FieldSpec, within: str) -> Change:
-    how = "optional" if field.has_default else "required"
+    is_optional = "missing" in _takes(field, is_inner=bool(within))
+    how = "optional" if is_optional else "required"
     text = f"{within}{field.name} was added: {field.kind.value}, {how}"
     # Who reads by the old version drops the column, and needs it no more than before.
-    effect = Effect.SAME if field.has_default else Effect.NARROWER
+    effect = Effect.SAME if is_optional else Effect.NARROWER
     return Change(within + field.name, Sort.ADDED, "field", text, effect, new=field.kind.value)
 
 
 def _removed(field: FieldSpec, within: str) -> Change:
-    how = "optional" if field.has_default else "required"
+    is_optional = "missing" in _takes(field, is_inner=bool(within))
+    how = "optional" if is_optional else "required"
     text = f"{within}{field.name} was removed: {field.kind.value}, {how}"
-    effect = Effect.SAME if field.has_default else Effect.WIDER
+    effect = Effect.SAME if is_optional else Effect.WIDER
     return Change(
         within + field.name, Sort.REMOVED, "field", text, effect, Bump.MAJOR, old=field.kind.value
     )
 
 
 def _field(
-    old: FieldSpec, new: FieldSpec, path: str, specs: tuple[ContractSpec, ContractSpec]
+    old: FieldSpec, new: FieldSpec, path: str, around: tuple[Coercion, Coercion]
 ) -> Iterator[Change]:
-    coercions = (old.coercion or specs[0].coercion, new.coercion or specs[1].coercion)
+    """Compare one field; what is inside a record or a list goes by its policy, if it has one."""
+    policies = (old.coercion or around[0], new.coercion or around[1])
     if old.kind is not new.kind:
-        effect = type_effect(old, new, is_strict=Coercion.STRICT in coercions)
+        effect = type_effect(old, new, policies)
         text = f"{path}: {old.kind.value} → {new.kind.value}"
         yield Change(path, Sort.TYPE, "type", text, effect, Bump.MAJOR, old.kind.value, new.kind.value)  # fmt: skip
     yield from _optionality(old, new, path)
     if old.coercion is not new.coercion:
         before, after = (one.value if one else None for one in (old.coercion, new.coercion))
-        text = f"{path}: coercion: {before or 'as the contract'} → {after or 'as the contract'}"
-        yield Change(path, Sort.COERCION, "coercion", text, _coercion(*coercions), old=before, new=after)  # fmt: skip
-    yield from constraint_changes(old, new, path)
+        text = f"{path}: coercion: {before or 'as around it'} → {after or 'as around it'}"
+        yield Change(path, Sort.COERCION, "coercion", text, _coercion(*policies), old=before, new=after)  # fmt: skip
+    yield from constraint_changes(old, new, path, policies)
     if old.kind is new.kind is Kind.RECORD:
-        yield from _fields(old.fields, new.fields, f"{path}.", specs)
+        yield from _fields(old.fields, new.fields, f"{path}.", policies)
     if old.items is not None and new.items is not None:
-        yield from _field(old.items, new.items, f"{path}[]", specs)
+        yield from _field(old.items, new.items, f"{path}[]", policies)
     yield from _annotations(old, new, path)
 
 
 def _optionality(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
     """A null and a missing column are two things that a field takes or does not."""
-    before, after = _takes(old), _takes(new)
+    is_inner = "." in path or "[" in path
+    before, after = _takes(old, is_inner=is_inner), _takes(new, is_inner=is_inner)
     effect = effect_of(backward=before <= after, forward=after <= before)
     if (old.nullable, old.has_default) != (new.nullable, new.has_default):
         text = f"{path}: {_optional(old)} → {_optional(new)}"
@@ -173,9 +173,11 @@ def _optionality(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
         yield Change(path, Sort.DEFAULT, "default", text, effect, old=old.default, new=new.default)
 
 
-def _takes(field: FieldSpec) -> set[str]:
-    takes = {"missing"} if field.has_default else set()
-    return takes | ({"null"} if field.nullable or field.default is not None else set())
+def _takes(field: FieldSpec, *, is_inner: bool) -> set[str]:
+    """Return what a field does without. Inside a record what is missing is nothing; a column is missing for a whole file, so it needs a default."""
+    takes_null = field.nullable or field.default is not None
+    takes = {"null"} if takes_null else set()
+    return takes | ({"missing"} if (takes_null if is_inner else field.has_default) else set())
 
 
 def _optional(field: FieldSpec) -> str:

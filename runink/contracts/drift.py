@@ -9,7 +9,7 @@
 
 What leaves the contract is acted upon by the edge's policy (`OnDrift`); what does not is told, like all of it.  Text is no drift where it comes from a format that has nothing
 else (CSV, JSON); in JSON a field that nobody writes stands as nothing in every row, so there it is the rows' matter.  A column of Arrow's null type has no type yet.
-Types differ as kinds do between versions (`constraints.py`): whole numbers for a float field, a date for an instant are no drift, text for a whole number is.
+Types differ as kinds do between versions (`constraints.py`): whole numbers for a float field, a date for an instant are no drift, floats for whole numbers are.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec.structs import replace
 
 from runink.contracts.casting import plain
-from runink.contracts.constraints import type_effect
+from runink.contracts.constraints import widens
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind, OnDrift
 from runink.contracts.reasons import REASON, REASONS, Rejected
 
@@ -103,9 +102,7 @@ def _missing(field: FieldSpec, policy: OnDrift) -> Drift:
 
 def _type(field: FieldSpec, came: pa.DataType, *, is_typed: bool) -> Drift | None:
     kind = kind_of(came)
-    if kind is None or kind is field.kind or (kind is Kind.STR and not is_typed):
-        return None
-    if type_effect(FieldSpec("", kind), replace(field, ge=None, gt=None, le=None, lt=None), is_strict=False).keeps_backward:  # fmt: skip
+    if kind is None or widens(kind, field.kind) or (kind is Kind.STR and not is_typed):
         return None
     return Drift(field.name, Departure.TYPE, f"{field.name} is {came}, not {field.kind.value}")
 

@@ -71,8 +71,9 @@ def rule(text, limit=0, name="positive"):
         (A, with_(A, unique=True), "a: unique: no → yes", Effect.NARROWER),
         (F, with_(F, allow_inf_nan=True), "f: allow_inf_nan: no → yes", Effect.WIDER),
         # types
-        (A, FieldSpec("a", Kind.FLOAT), "a: int → float", Effect.WIDER),
-        (FieldSpec("a", Kind.FLOAT), A, "a: float → int", Effect.NARROWER),
+        (with_(A, ge=-9, le=1 << 53), FieldSpec("a", Kind.FLOAT, ge=-9.0), "a: int → float", Effect.WIDER),
+        (FieldSpec("a", Kind.FLOAT), with_(A, choices=(1, 2)), "a: float → int", Effect.NARROWER),
+        (A, FieldSpec("a", Kind.FLOAT), "a: int → float", Effect.OTHER),
         (A, FieldSpec("a", Kind.DECIMAL, digits=5, scale=0), "a: int → decimal", Effect.OTHER),
         (with_(A, ge=-9, le=9), FieldSpec("a", Kind.DECIMAL, digits=1, scale=0, ge="-9", le="9"), "a: int → decimal", Effect.WIDER),
         (A, FieldSpec("a", Kind.STR), "a: int → str", Effect.OTHER),
@@ -92,17 +93,51 @@ def rule(text, limit=0, name="positive"):
         (record(A), record(A, S), "r.s was added: str, required", Effect.NARROWER),
         (many(with_(A, le=1)), many(with_(A, le=2)), "l[]: maximum: at most 1 → at most 2", Effect.WIDER),
         (many(record(A)), many(record(A, with_(S, nullable=True, has_default=True))), "l[].s was added: str, optional", Effect.SAME),
+        (record(A), record(A, with_(S, nullable=True)), "r.s was added: str, optional", Effect.SAME),
+        (record(A, with_(S, has_default=True, default="x")), record(A), "r.s was removed: str, optional", Effect.SAME),
+        (A, with_(S, name="a"), "a: int → str", Effect.OTHER),
         # annotations
         (with_(A, pii="age"), A, "a: pii: age → none", Effect.SAME),
         (A, with_(A, tags={"layer": "gold"}), "a: tag layer: nothing → 'gold'", Effect.SAME),
         (with_(A, unit="s"), with_(A, unit="ms"), "a: unit: s → ms", Effect.OTHER),
-        (A, with_(A, coercion=Coercion.STRICT), "a: coercion: as the contract → strict", Effect.NARROWER),
+        (A, with_(A, coercion=Coercion.STRICT), "a: coercion: as around it → strict", Effect.NARROWER),
         (A, with_(A, description="x"), "a: description is worded anew", Effect.SAME),
     ],
 )  # fmt: skip
 def test_a_change_of_a_field_is_told_with_its_effect(old, new, text, effect):
     changes = diff(spec(old), spec(new)).changes
     assert (text, effect) in [(change.text, change.effect) for change in changes]
+
+
+@pytest.mark.parametrize("coercion", [Coercion.STRICT, Coercion.LENIENT])
+def test_only_a_safe_policy_takes_values_of_another_kind_without_loss(coercion):
+    """A strict one takes none, a lenient one cuts 12.7 to 12, which is not what another kind makes of it."""
+    pair = [
+        replace(one, coercion=coercion)
+        for one in (
+            spec(with_(A, ge=0, le=12)),
+            spec(FieldSpec("a", Kind.DECIMAL, ge="0", le="12")),
+        )
+    ]
+    assert diff(*pair).effect is Effect.OTHER
+    assert diff(*(replace(one, coercion=Coercion.SAFE) for one in pair)).effect is Effect.WIDER
+
+
+def test_another_place_of_rounding_may_fall_behind_a_bound():
+    old, new = with_(D, le="1.26"), with_(D, digits=8, scale=3, le="1.26")
+    assert diff(spec(old), spec(new)).effect is Effect.WIDER
+    lenient = [spec(one, coercion=Coercion.LENIENT) for one in (old, new)]
+    assert diff(*lenient).effect is Effect.OTHER
+
+
+def test_what_is_inside_goes_by_the_policy_around_it():
+    def within(policy):
+        return spec(with_(record(with_(A, ge=0, le=9)), coercion=policy), coercion=Coercion.SAFE)
+
+    changed = spec(with_(record(FieldSpec("a", Kind.FLOAT, ge=0, le=9)), coercion=Coercion.STRICT))
+    assert diff(within(Coercion.STRICT), changed).effect is Effect.OTHER
+    free = spec(record(FieldSpec("a", Kind.FLOAT, ge=0, le=9)))
+    assert diff(within(None), free).effect is Effect.WIDER
 
 
 def test_choices_are_tried_one_by_one_where_a_rule_cannot_be_compared():
