@@ -31,6 +31,7 @@ Constraints are read by the names of their attributes, so what Pydantic (`Field`
     C018   rules that are no dict of texts and no list of Rule, or two of one name
     C019   a rule whose expression cannot be read or does not fit the fields
     C020   a record's class with rules of its own, which hold for whole rows only
+    C021   an on_drift that is not known
 """
 
 from __future__ import annotations

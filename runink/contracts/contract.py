@@ -30,7 +30,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from runink.contracts.annotations import COERCION, FIELDS, RULES, Field, FieldReader, Mistake
-from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, OnDrift
 from runink.contracts.fitting import is_tags, policy_of
 from runink.contracts.row_rules import Rule, read_rules
 from runink.errors import Finding, Invalid, Span
@@ -38,6 +38,7 @@ from runink.errors import Finding, Invalid, Span
 __all__ = ["Contract", "Field", "Rule", "spec_of"]
 
 SPEC: Final = "__runink_contract__"  # where a class keeps its spec
+DRIFT: Final = "__runink_on_drift__"  # and what it does about drift, likewise
 TAGS: Final = "__runink_tags__"  # and its tags, for the classes below it
 RULE_MARK: Final = "\0"  # no attribute has it in its name
 VERSION_DEFAULT: Final = "1.0.0"
@@ -47,8 +48,8 @@ _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Z
 class Contract:
     """What rows must be like. Subclass it, annotate the fields; `key` names those that identify a row, `rules` are about several fields of one row.
 
-    `version` is like 1.0.0, `coercion` what values may go through (`strict`, `safe`, `lenient`), `tags` are for people and for governance. Making the class raises
-    Invalid with all findings if it does not hold together; what is wrong with the expressions of rules is told when it is loaded.
+    `version` is like 1.0.0, `coercion` what values may go through (`strict`, `safe`, `lenient`), `tags` are for people and for governance, `on_drift` is what
+    becomes of input of another shape (`note`, `fail`, `deadletter`, `evolve`) where an edge does not say. Making the class raises Invalid with all findings if it does not hold together; what is wrong with the expressions of rules is told when it is loaded.
     """
 
     key: ClassVar[tuple[str, ...]] = ()
@@ -60,10 +61,11 @@ class Contract:
         version: str = VERSION_DEFAULT,
         coercion: str | Coercion | None = None,
         tags: dict[str, str] | None = None,
+        on_drift: str | OnDrift | None = None,
         **others: Any,
     ) -> None:
         super().__init_subclass__(**others)
-        _ClassReader(cls, version).read(coercion, tags)
+        _ClassReader(cls, version).read(coercion, tags, on_drift)
 
 
 def spec_of(contract: type[Contract]) -> ContractSpec:
@@ -91,7 +93,12 @@ class _ClassReader:
         self._version = version
         self._mistakes: list[tuple[str, Mistake]] = []
 
-    def read(self, coercion: str | Coercion | None, tags: dict[str, str] | None) -> None:
+    def read(
+        self,
+        coercion: str | Coercion | None,
+        tags: dict[str, str] | None,
+        on_drift: str | OnDrift | None,
+    ) -> None:
         """Keep in the class what it means. Raises Invalid with all that is wrong."""
         fields = self._inherited()
         own = inspect.get_annotations(self._class)
@@ -105,6 +112,7 @@ class _ClassReader:
             self._wrong("", "C009", text, "major.minor.patch, each a number")
         policy = self._policy(coercion)
         all_tags = self._tags(tags)
+        drift = self._drift(on_drift)
         rules = self._rules(fields)
         if self._mistakes:
             raise invalid(self._class, self._mistakes)
@@ -116,8 +124,10 @@ class _ClassReader:
             inspect.cleandoc(vars(self._class).get("__doc__") or ""),
             coercion=policy or Coercion.SAFE,
             tags=all_tags,
+            on_drift=drift,
         )
-        kept = {SPEC: spec, FIELDS: fields, COERCION: policy, TAGS: all_tags, RULES: rules}
+        kept = {SPEC: spec, FIELDS: fields, COERCION: policy, TAGS: all_tags, DRIFT: drift}
+        kept[RULES] = rules
         for name, value in kept.items():
             setattr(self._class, name, value)
 
@@ -129,6 +139,19 @@ class _ClassReader:
         if said is None:
             return getattr(self._class, COERCION, None)
         return policy_of(said, lambda code, text, hint="": self._wrong("", code, text, hint))
+
+    def _drift(self, said: str | OnDrift | None) -> OnDrift:
+        """Return what the class states, or the nearest class above it."""
+        if said is None:
+            found: OnDrift = getattr(self._class, DRIFT, OnDrift.NOTE)
+            return found
+        words = {policy.value: policy for policy in OnDrift}
+        known = said if isinstance(said, OnDrift) else words.get(said)
+        if known is None:
+            near = difflib.get_close_matches(str(said), words, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(words)}"
+            self._wrong("", "C021", f"on_drift {said!r} is not known", hint)
+        return known or OnDrift.NOTE
 
     def _tags(self, said: dict[str, str] | None) -> dict[str, str]:
         if said is not None and not is_tags(said):

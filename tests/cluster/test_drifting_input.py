@@ -120,6 +120,14 @@ def test_text_for_a_number_is_drift_where_the_format_has_types(project: Project)
     assert project.run().error["code"] == "contract_drift"
 
 
+def test_the_class_says_what_an_edge_does_not(project: Project):
+    project.write("d.csv", "n,seat,gate\n1,1A,A\n")
+    for options, code in (("", 1), (", on_drift=note", 0)):
+        ticket(project, options)
+        project.contract(CONTRACT.replace('"1.2.0"', '"1.2.0", on_drift="fail"'))
+        assert project.run().code == code
+
+
 def test_an_edge_says_which_version_it_speaks(project: Project):
     ticket(project, ', version="1.2"')
     project.write("d.csv", "n,seat\n1,1A\n")

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from runink import Contract
+from runink.contracts.contract import spec_of
 from runink.contracts.drift import (
     OWN,
     Departure,
@@ -19,7 +21,7 @@ from runink.contracts.drift import (
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind, OnDrift
 from runink.contracts.leeway import enforced, parsed_by
 from runink.contracts.plan import compile_plan
-from runink.errors import Refused
+from runink.errors import Invalid, Refused
 from runink.pipes.dead_letter import COLUMNS
 
 SPEC = ContractSpec(
@@ -182,3 +184,25 @@ def test_a_batch_without_rows_does_not_decide_which_columns_go_on():
 )
 def test_any_column_has_a_text(column, text):
     assert as_text(column).to_pylist() == text
+
+
+def test_a_class_says_what_becomes_of_drift_and_those_below_it_inherit():
+    class Base(Contract, on_drift="fail"):
+        n: int
+
+    class Below(Base):
+        m: int
+
+    class Other(Base, on_drift=OnDrift.EVOLVE):
+        m: int
+
+    assert [spec_of(one).on_drift for one in (Base, Below, Other)] == [
+        OnDrift.FAIL,
+        OnDrift.FAIL,
+        OnDrift.EVOLVE,
+    ]
+    with pytest.raises(Invalid) as caught:
+        type("C", (Contract,), {"__annotations__": {"n": int}}, on_drift="fial")
+    assert [(one.code, one.hint) for one in caught.value.findings] == [
+        ("C021", "did you mean fail?")
+    ]
