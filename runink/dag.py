@@ -236,12 +236,16 @@ class SliceSpec(msgspec.Struct, frozen=True):
         return (EGRESS,) if self.network is Network.EGRESS else ()
 
 
-class Assertion(msgspec.Struct, frozen=True):
-    """What must be true of a scenario's figures (`records`, `rejected`, `rejected_ratio`) before its run publishes."""
+class Assertion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What must be true of a scenario's figures (`records`, `rejected`, `rejected_ratio`) before its run publishes.
+
+    `of` are the nodes whose rows together are the stream that figures of fields (`null_ratio(x)`) are about, if there are such figures.
+    """
 
     scenario: str
     text: str
     expression: Expression
+    of: tuple[str, ...] = ()
 
 
 class Prose(msgspec.Struct, frozen=True, omit_defaults=True):

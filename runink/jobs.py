@@ -76,6 +76,24 @@ class Prepared(msgspec.Struct, frozen=True):
     extra: dict[str, Any] = {}
 
 
+class Watched(msgspec.Struct, frozen=True):
+    """A field of a node's rows that an assertion asks about: always how many have no value, and where that is asked how many differ, or which is the newest."""
+
+    field: str
+    distinct: bool = False
+    newest: bool = False
+
+
+class FieldFacts(msgspec.Struct, frozen=True):
+    """What a node's rows hold in one field. `distinct` is nothing where there were more values than are counted; `newest_us` is since 1970, nothing where there is none."""
+
+    field: str
+    rows: int
+    nulls: int
+    distinct: int | None = 0
+    newest_us: int | None = None
+
+
 class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
     """Run these nodes, in this order. `links` are all that touch them; `inputs` and `outputs` those from and to other slices.
 
@@ -101,6 +119,7 @@ class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
     )
     memory_is_limit: bool = False  # and it is ended if it takes more
     environment: str = ""
+    watched: dict[str, tuple[Watched, ...]] = {}  # by node
 
 
 class PublishJob(msgspec.Struct, frozen=True, tag="publish", omit_defaults=True):
@@ -142,6 +161,7 @@ class NodeFacts(msgspec.Struct, frozen=True):
     bytes: int = 0
     busy_s: float = 0.0
     drifted: int = 0
+    fields: tuple[FieldFacts, ...] = ()
 
 
 class EdgeFacts(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ The language is `runink/expressions`; here stand the names that a condition may 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from runink.contracts.scopes import fields_of
@@ -14,7 +15,7 @@ from runink.expressions import Expression
 from runink.expressions.parsing import parse
 from runink.expressions.typing import UNKNOWN, Scope, Sort
 
-__all__ = ["FIGURES", "UNKNOWN", "Scope", "condition", "fields_of"]
+__all__ = ["FIGURES", "UNKNOWN", "Scope", "condition", "fields_of", "figures_of"]
 
 FIGURES: Final = Scope(
     {
@@ -22,7 +23,13 @@ FIGURES: Final = Scope(
         "rejected_ratio": Sort.NUMBER,
     },
     what="figure",
+    stream=UNKNOWN,
 )
+
+
+def figures_of(fields: Scope) -> Scope:
+    """Return the names of a scenario's figures, over a stream with these fields."""
+    return replace(FIGURES, stream=fields)
 
 
 def condition(text: Text, scope: Scope, findings: Findings) -> Expression | None:

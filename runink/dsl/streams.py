@@ -28,7 +28,6 @@ from runink.contracts.versions import is_within
 from runink.dag import (
     MAIN,
     REJECTED,
-    Assertion,
     Check,
     Format,
     Link,
@@ -38,6 +37,7 @@ from runink.dag import (
     Source,
 )
 from runink.dsl.actions import Actions, Scene
+from runink.dsl.assertions import assertion_of
 from runink.dsl.chain import UNREAD, Chain, Stream
 from runink.dsl.checker import unique
 from runink.dsl.clauses import (
@@ -54,7 +54,7 @@ from runink.dsl.clauses import (
 )
 from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
-from runink.dsl.expressions import FIGURES, UNKNOWN, condition, fields_of
+from runink.dsl.expressions import UNKNOWN, condition, fields_of
 from runink.dsl.ordering import ordered
 from runink.dsl.parts import Parts, check_ends
 from runink.dsl.promises import check_golden, golden_of, path_of, sinks_of
@@ -102,6 +102,7 @@ class _Builder:
         order = ordered(self._outline.clauses, self._findings)
         dead = next((one for one in order.clauses if isinstance(one, DeadLetterClause)), None)
         goldens: list[tuple[GoldenClause, str | None]] = []
+        asserts: list[AssertClause] = []
         self._sources()
         self._chain.circling, self._chain.below = order.circling, order.names
         for clause in order.clauses:
@@ -120,7 +121,7 @@ class _Builder:
                 case RequiresClause() | AffinityClause():
                     self._wish(clause)
                 case AssertClause():
-                    self._assert(clause)
+                    asserts.append(clause)  # of the stream as it is at the end
                 case GoldenClause():
                     goldens.append((clause, "" if clause.of_scenario else self._last_end))
                 case MetaClause():
@@ -130,6 +131,8 @@ class _Builder:
         letter = self._dead_letter(dead) if dead is not None else ""
         for golden, sink in goldens:
             self._golden(golden, letter if sink is None else sink)
+        for one in asserts:
+            self._assert(one)
         self._parse_by_contract()
         if not self._outline.is_broken and not order.circling:
             check_ends(self.parts, self._chain, self._findings)
@@ -355,10 +358,9 @@ class _Builder:
             self.parts.default = wish
 
     def _assert(self, clause: AssertClause) -> None:
-        expression = condition(clause.condition, FIGURES, self._findings)
-        if expression is not None:
-            text = clause.condition.value
-            self.parts.assertions.append(Assertion(self._outline.id, text, expression))
+        found = assertion_of(clause, self._outline.id, self._chain.main, self._findings)
+        if found is not None:
+            self.parts.assertions.append(found)
 
     def _golden(self, clause: GoldenClause, holder: str) -> None:
         found = sinks_of(holder, self.parts.nodes, self.parts.links)

@@ -41,6 +41,7 @@ from runink.expressions.tree import (
     Call,
     Choice,
     Expression,
+    Figure,
     Function,
     Index,
     Items,
@@ -92,6 +93,8 @@ def evaluated(batch: pa.RecordBatch, expression: Expression) -> Value:
             return _is_in(evaluated(batch, left), values, expression)
         case Binary():
             return _binary(batch, expression)
+        case Figure():
+            raise refused(f"{said(expression)} is of a whole stream, not of a row")
         case Items():
             raise refused("a list stands only behind `in`")
 

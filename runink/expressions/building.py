@@ -8,16 +8,19 @@ from typing import Any, Final
 
 from runink.expressions import reading
 from runink.expressions.calling import call
+from runink.expressions.functions import BY_NAME
 from runink.expressions.mistakes import Mistakes, Typed
 from runink.expressions.tree import (
     Binary,
     Call,
     Choice,
     Expression,
+    Figure,
     Function,
     Index,
     Items,
     Literal,
+    Measure,
     Member,
     Name,
     Not,
@@ -25,7 +28,9 @@ from runink.expressions.tree import (
     Scalar,
 )
 from runink.expressions.typing import (
+    INSTANTS,
     NUMBERS,
+    SIMPLE,
     ListOf,
     Mistake,
     RecordOf,
@@ -306,14 +311,39 @@ class Builder:
 
     def _call(self, tree: Any) -> Typed:
         token, _, *arguments = tree.children
-        return self._called(tree, token, [self._value(one) for one in arguments], is_method=False)
+        if str(token) in _MEASURES:
+            return self._figure(tree, token, arguments)
+        return self._called(tree, token, arguments, is_method=False)
+
+    def _figure(self, tree: Any, token: Any, arguments: list[Any]) -> Typed:
+        """Build what is asked of a field over a whole stream; the field's name is one of the stream's."""
+        measure = _MEASURES[str(token)]
+        gives, takes = MEASURED[measure]
+        stream = self._scope.stream
+        if stream is None:
+            hint = 'it stands in @assert, as in @assert("null_ratio(tailnum) < 0.1")'
+            self.mistakes.wrong("D061", f"{token}() is of a whole stream", token, hint)
+            return self._typed(tree, Literal(None), Sort.UNKNOWN)
+        outer, self._scope = self._scope, stream
+        fields = [self._value(one) for one in arguments]
+        self._scope = outer
+        field = fields[0].expression if len(fields) == 1 else None
+        if not isinstance(field, Name):
+            self.mistakes.wrong("D063", f"{token}() takes the name of one field", token)
+            return self._typed(tree, Literal(None), gives)
+        shape = fields[0].shape
+        if takes is not None and shape not in takes:
+            text = f"{token}() does not take {told(shape)}; {self.mistakes.said(fields[0])} is that"
+            self.mistakes.wrong("D063", text, fields[0])
+        return self._typed(tree, Figure(measure, field.name), gives)
 
     def _method(self, tree: Any) -> Typed:
         operand, token, _, *arguments = tree.children
-        values = [self._value(one) for one in (operand, *arguments)]
-        return self._called(tree, token, values, is_method=True)
+        return self._called(tree, token, [operand, *arguments], is_method=True)
 
-    def _called(self, tree: Any, token: Any, arguments: list[Typed], *, is_method: bool) -> Typed:
+    def _called(self, tree: Any, token: Any, given: list[Any], *, is_method: bool) -> Typed:
+        # Of a function that there is not, nobody knows what its arguments would be.
+        arguments = [self._value(one) for one in given] if str(token) in BY_NAME else []
         function, values, shape = call(self, token, arguments, is_method=is_method)
         if function is None:
             return self._typed(tree, Literal(None), Sort.UNKNOWN)
@@ -328,6 +358,13 @@ class _Alone:
         self.meta = token
 
 
+_MEASURES: Final = {one.value: one for one in Measure}
+# What each gives, and of which sorts the field may be.
+MEASURED: Final[dict[Measure, tuple[Sort, frozenset[Shape] | None]]] = {
+    Measure.NULL_RATIO: (Sort.NUMBER, None),
+    Measure.DISTINCT: (Sort.INT, frozenset(SIMPLE | {Sort.UNKNOWN})),
+    Measure.FRESHNESS: (Sort.DURATION, frozenset(INSTANTS | {Sort.UNKNOWN})),
+}
 _LITERALS: Final = {
     "INTEGER": Sort.INT,
     "FLOAT": Sort.NUMBER,

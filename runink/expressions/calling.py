@@ -8,7 +8,7 @@ from runink.expressions import times
 from runink.expressions.functions import BY_NAME, FOREIGN, SIGNATURES, Signature
 from runink.expressions.mistakes import Mistakes, Typed
 from runink.expressions.patterns import PatternError, program
-from runink.expressions.tree import Expression, Function, Index, Literal, Member, Name
+from runink.expressions.tree import Expression, Function, Index, Literal, Measure, Member, Name
 from runink.expressions.typing import ListOf, Shape, Sort, listed, near, told
 
 
@@ -47,7 +47,11 @@ def call(
 def _unknown(mistakes: Mistakes, token: Any) -> None:
     name = str(token)
     instead = FOREIGN.get(name.lower())
-    hint = f"write {instead}" if instead else near(name, BY_NAME) or listed(BY_NAME)
+    hint = (
+        f"write {instead}"
+        if instead
+        else near(name, [*BY_NAME, *(one.value for one in Measure)]) or listed(BY_NAME)
+    )
     mistakes.wrong("D061", f"there is no function {name}", token, hint)
 
 

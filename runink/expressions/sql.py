@@ -25,6 +25,7 @@ from runink.expressions.tree import (
     Call,
     Choice,
     Expression,
+    Figure,
     Function,
     Index,
     Items,
@@ -126,6 +127,8 @@ class _Writer:
                 return Sql(text, Sort.BOOLEAN)
             case Binary():
                 return self._binary(expression)
+            case Figure():
+                raise _invalid(f"{said(expression)} is of a whole stream, not of a row")
             case Items():
                 raise _invalid("a list stands only to the right of `in`")
 

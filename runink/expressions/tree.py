@@ -62,6 +62,14 @@ class Function(Enum):
     MILLISECONDS = "getMilliseconds"
 
 
+class Measure(Enum):
+    """What can be asked of a field over a whole stream, in `@assert`: which part has no value, how many values differ, how old the newest is."""
+
+    NULL_RATIO = "null_ratio"
+    DISTINCT = "distinct"
+    FRESHNESS = "freshness"
+
+
 class Literal(msgspec.Struct, frozen=True, tag="literal"):
     value: Scalar
 
@@ -117,7 +125,14 @@ class Choice(msgspec.Struct, frozen=True, tag="choice"):
     no: Expression
 
 
-Expression = Literal | Name | Items | Not | Binary | Member | Index | Call | Choice
+class Figure(msgspec.Struct, frozen=True, tag="figure"):
+    """A measure of a field: `null_ratio(tailnum)`."""
+
+    measure: Measure
+    field: str
+
+
+Expression = Literal | Name | Items | Not | Binary | Member | Index | Call | Choice | Figure
 
 
 def parts(expression: Expression) -> tuple[Expression, ...]:
@@ -147,6 +162,12 @@ def nodes(expression: Expression) -> Iterator[tuple[Expression, int]]:
 def names_in(expression: Expression) -> frozenset[str]:
     """Return every name that the expression mentions; of `user.country` it is `user`."""
     return frozenset(node.name for node, _ in nodes(expression) if isinstance(node, Name))
+
+
+def figures_in(expression: Expression) -> tuple[Figure, ...]:
+    """Return every measure of a field that the expression asks for, once, in a stable order."""
+    found = {said(node): node for node, _ in nodes(expression) if isinstance(node, Figure)}
+    return tuple(found[name] for name in sorted(found))
 
 
 # Said to people, and read again to the same tree.
@@ -188,6 +209,8 @@ def said(expression: Expression) -> str:
             return f"{_operand(condition)} ? {_operand(yes)} : {_operand(no)}"
         case Call(function, arguments):
             return _call(function, arguments)
+        case Figure(measure, field):
+            return f"{measure.value}({_name(field)})"
 
 
 def _call(function: Function, arguments: tuple[Expression, ...]) -> str:

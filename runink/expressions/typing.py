@@ -54,11 +54,15 @@ Shape = Sort | ListOf | RecordOf
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The names that an expression may use. Where `sorts` is nothing they are not known, and any may be there."""
+    """The names that an expression may use. Where `sorts` is nothing they are not known, and any may be there.
+
+    `stream` are the fields that figures of a whole stream may ask about (`null_ratio(x)`), where there are any.
+    """
 
     sorts: Mapping[str, Shape] | None = None
     what: str = "field"
     whose: str = ""
+    stream: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ UNKNOWN: Final = Scope()
 NUMBERS: Final = frozenset({Sort.INT, Sort.NUMBER})
 INSTANTS: Final = frozenset({Sort.DATE, Sort.TIME})
 TIMES: Final = INSTANTS | {Sort.CLOCK}
-_COMPARABLE: Final = NUMBERS | TIMES | {Sort.TEXT, Sort.BOOLEAN, Sort.DURATION}
+SIMPLE: Final = NUMBERS | TIMES | {Sort.TEXT, Sort.BOOLEAN, Sort.DURATION}
 COMPARE: Final = frozenset(
     {Operator.EQ, Operator.NE, Operator.LT, Operator.LE, Operator.GT, Operator.GE}
 )
@@ -101,7 +105,7 @@ def fits(shape: Shape, wanted: Iterable[Shape]) -> bool:
 def comparable(left: Shape, right: Shape) -> bool:
     """Say whether two values can be compared; nothing compares with everything, and gives nothing."""
     known = {one for one in (left, right) if one not in {Sort.UNKNOWN, Sort.NOTHING}}
-    return known <= _COMPARABLE and (len(known) < 2 or known <= NUMBERS or known <= INSTANTS)
+    return known <= SIMPLE and (len(known) < 2 or known <= NUMBERS or known <= INSTANTS)
 
 
 def reckoned(operator: Operator, left: Shape, right: Shape) -> Shape | None:

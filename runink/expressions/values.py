@@ -21,6 +21,7 @@ from runink.expressions.tree import (
     Call,
     Choice,
     Expression,
+    Figure,
     Function,
     Index,
     Items,
@@ -70,6 +71,8 @@ def evaluate(expression: Expression, values: Mapping[str, Value]) -> Value:
             return _both(operator, _truth(left, values), _truth(right, values))
         case Binary():
             return _applied(expression, values)
+        case Figure():
+            return _looked_up(said(expression), values)
         case Items():
             raise _invalid("a list stands only to the right of `in`")
 

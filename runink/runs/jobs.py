@@ -28,6 +28,7 @@ from runink.jobs import (
     transport_between,
 )
 from runink.networks import Network
+from runink.runs.assertions import watched
 from runink.runs.records import RunRecord, RunState, SliceRecord, Task
 from runink.runs.traces import span_of
 
@@ -123,6 +124,7 @@ def chain_plan(
         memory_bytes=record.resources.memory_bytes,
         memory_is_limit=record.limits.memory is not None,
         environment=folders.environment,
+        watched=watched(dag, mine),
     )
     uses_scratch = any(link.spool for link in job.links) or any(
         isinstance(node, Step) and isinstance(node.action, Sql) for node in nodes

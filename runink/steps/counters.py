@@ -8,7 +8,7 @@ Waiting (for a pipe, a channel, side inputs) is nobody's time.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -16,8 +16,9 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from runink.dag import Link
-from runink.jobs import Drifted, EdgeFacts, NodeFacts, Rejections, Transport
+from runink.jobs import Drifted, EdgeFacts, NodeFacts, Rejections, Transport, Watched
 from runink.pipes.batch import Batch
+from runink.steps.field_figures import FieldFigures
 
 Clock = Callable[[], float]
 DRIFTS_MAX: Final = 100  # of a check: more departures than that are another contract
@@ -26,8 +27,9 @@ DRIFTS_MAX: Final = 100  # of a check: more departures than that are another con
 class Counter:
     """One node's figures. Written by its strand, read by the main thread for progress, where a figure may be a batch old."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, watched: Iterable[Watched] = ()) -> None:
         self.node = node
+        self._fields = [FieldFigures(one) for one in watched]
         self.rows_in = 0
         self.rows_out = 0
         self.rejected = 0
@@ -49,8 +51,15 @@ class Counter:
     def went(self, batch: Batch) -> None:
         self.rows_out += batch.data.num_rows
         self.batches_out += 1
+        for field in self._fields:
+            field.take(batch.data)
         if not self.columns:
             self.columns = columns_of(batch.data.schema)
+
+    def ended(self) -> None:
+        """Say that the node has given all its rows."""
+        for field in self._fields:
+            field.end()
 
     def waited(self, seconds: float) -> None:
         """Take off a wait that happened in a thread of an engine's, which no watch sees."""
@@ -84,6 +93,7 @@ class Counter:
             self.bytes,
             round(busy_s, 6),
             self.drifted,
+            tuple(field.facts() for field in self._fields),
         )
 
     def rejections(self) -> tuple[Rejections, ...]:

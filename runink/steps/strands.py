@@ -88,6 +88,8 @@ class Stage(Iterator[Batch]):
             self._place.hand_on(batch, self.outlets, node=self.node)
         except StopIteration:
             self._ended = True
+            if self._counter is not None:
+                self._counter.ended()
             self._end()
             raise
         except BaseException as error:

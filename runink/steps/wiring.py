@@ -88,7 +88,7 @@ class Wiring:
         """Open pipes and sinks, load functions, and return the strands. Raises what opening or loading raises."""
         layout = self.layout
         for node in self._job.nodes:
-            layout.counters[node.id] = Counter(node.id)
+            layout.counters[node.id] = Counter(node.id, self._job.watched.get(node.id, ()))
         pipes = {port.link: self._pipe(port) for port in self._job.outputs}
         for node in self._job.nodes:
             layout.building = node.id

@@ -248,3 +248,10 @@ def test_no_sink_lies_below_another() -> None:
 def test_a_name_that_nothing_uses_is_no_mistake_where_the_stream_flows_on() -> None:
     assert compile_lines(SOURCE, '@step("plain", as=a)', SINK).nodes
     assert codes(SOURCE, '@step("plain", as=a)', '@step("plain", from=a, as=b)') == ["D054"]
+
+
+def test_an_assertion_about_a_field_is_of_the_stream_at_the_scenarios_end() -> None:
+    asked = '@assert("records > 0 && distinct(n) > 1")'
+    dag = compile_lines(asked, SOURCE, '@contract("contracts/x.py:X")', '@step("plain")', SINK)
+    assert dag.assertions[0].of == ("s.plain",)
+    assert compile_lines(SOURCE, '@assert("records > 0")', SINK).assertions[0].of == ()
