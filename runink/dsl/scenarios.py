@@ -25,7 +25,7 @@ from runink.dsl.clauses import (
 from runink.dsl.diagnostics import Findings
 from runink.dsl.inline import contract_of
 from runink.dsl.later import tell_inner
-from runink.dsl.sentences import Read, Sentences, contract_clause, mentioned
+from runink.dsl.sentences import Read, Sentences, contract_clause, doubt
 from runink.dsl.syntax import Annotation, Block, Entry, ScenarioBlock, Step, Text
 from runink.dsl.vocabulary import ANNOTATIONS
 from runink.errors import Span
@@ -84,6 +84,9 @@ class ScenarioReader:
                         self._annotation(item)
                 case Step():
                     self._step(item)
+                case Block(entries=[]):
+                    hint = "write its lines below it, indented, or take it away"
+                    self._findings.add("D014", f"{item.keyword}: says nothing", item.span, hint)
                 case Block(keyword="Properties" | "properties"):
                     inline.append(item)
                 case Block():
@@ -160,10 +163,8 @@ class ScenarioReader:
     def _sentence(self, text: Text, told: str, line: int) -> None:
         found = self._sentences.read(text)
         self._took(found, told, line)
-        if found is None:
-            for figure in mentioned(text):
-                note = f"line {line} promises something of {figure}, which is no figure: nothing keeps it"
-                self.said.notes.append(note)
+        if found is None and (said := doubt(text)):
+            self.said.notes.append(f"line {line} {said}: nothing keeps it")
 
     def _took(self, found: Read | None, told: str, line: int) -> None:
         self.said.lines.append((told, line, "" if found is None else found.became))
@@ -225,15 +226,15 @@ class ScenarioReader:
         if contract is not None:
             self._add(contract_clause(contract, version))
             return
-        own = [one for one in self.said.clauses if isinstance(one, ContractClause)]
         if version is None or has_inline:
             return
+        clauses = self.said.clauses
+        own = [one for one in clauses if isinstance(one, ContractClause) and one.on is None]
         if not own:
             hint = "write contract: beside it"
             self._findings.add("D014", "contract_version goes with a contract", version.span, hint)
             return
-        place = self.said.clauses.index(own[0])
-        self.said.clauses[place] = replace(own[0], version=version)
+        clauses[clauses.index(own[0])] = self._of_version(own[0], version)
 
     # The whole.
 
@@ -287,12 +288,21 @@ class ScenarioReader:
 
     def _one_of(self, stated: ContractClause, other: ContractClause) -> ContractClause:
         """Return one contract that is said twice; two different ones are told."""
-        if _named(stated.path) != _named(other.path):
+        if _named(stated.path) != _named(other.path) or stated.spec != other.spec:
             told = f"the scenario has a contract already: {_named(stated.path)}"
             hint = "a scenario's sources keep one contract; put others below its steps"
             labels = [(stated.span, "here")]
             self._findings.add("D016", told, other.span, hint, labels=labels)
-        return replace(stated, version=stated.version or other.version)
+        return self._of_version(stated, other.version)
+
+    def _of_version(self, clause: ContractClause, version: Text | None) -> ContractClause:
+        first = clause.version
+        if first is None or version is None:
+            return replace(clause, version=first or version)
+        if first.value != version.value:
+            told = f"the contract is to be of version {first.value} and {version.value}"
+            self._findings.add("D016", told, version.span, labels=[(first.span, "here")])
+        return clause
 
 
 def _named(path: Text) -> str:

@@ -14,7 +14,6 @@ An operator is a sign or one of `OPERATORS`; a number may be a percentage.  A pa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,6 +79,7 @@ _MUST: Final = re.compile(
     r"(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(?P<percent>%)?\s*\.?$",
     re.IGNORECASE,
 )
+_BEGUN: Final = re.compile(r"(?:the\s+)?(?P<figure>\w+(?:\s\w+)?)\s+must\s+be\s", re.IGNORECASE)
 _CALL: Final = re.compile(r"[A-Za-z_]\w*\([\w., ]*\)")
 _DRIFT: Final = re.compile(r"no schema drift must be detected\s*\.?$", re.IGNORECASE)
 _ALERT: Final = re.compile(
@@ -221,11 +221,15 @@ def part(text: Text, start: int, end: int) -> Text:
     )
 
 
-def mentioned(text: Text) -> Iterator[str]:
-    """Yield what a sentence for people seems to promise, though nothing keeps it: figures that there are not."""
+def doubt(text: Text) -> str:
+    """Return what is to be noted of a sentence for people that seems to promise something; nothing if it does not."""
     found = _must(text.value)
     if found is not None and _figure(found["figure"]) is None:
-        yield found["figure"]
+        return f"promises something of {found['figure']}, which is no figure"
+    begun = _BEGUN.match(text.value[:CHARACTERS_MAX])
+    if begun is not None and (figure := _figure(begun["figure"])) is not None:
+        return f"says what {figure} must be, but not by an operator and a number"
+    return ""
 
 
 def _must(value: str) -> re.Match[str] | None:

@@ -76,6 +76,16 @@ def test_a_contract_must_be_of_the_version_that_is_said() -> None:
     assert codes(*stated) == ["D043"]
 
 
+def test_a_contract_is_said_to_be_of_one_version_and_written_out_once() -> None:
+    stated = (SOURCE, '@contract("contracts/x.py:X", version="1")', SINK)
+    assert compile_lines(*stated, "Metadata:", '  contract_version: "1"').nodes
+    assert codes(*stated, "Metadata:", "  contract_version: 1.0.0") == ["D016"]
+    assert codes(*stated, "Metadata:", "  contract: X", "  contract_version: 1.0.0") == ["D016"]
+    two = ("Properties:", "  id: int", "Given this", "Properties:", "  id: str")
+    assert codes(*LINES, *two) == ["D016"]
+    assert codes(*LINES, "Given the contract: X", *two[:2]) == ["D016"]
+
+
 @pytest.mark.parametrize(
     ("head", "lines"),
     [
@@ -119,6 +129,11 @@ def test_assertions_are_sentences_or_expressions_and_nothing_else() -> None:
     assert codes(*LINES, "Assertions:", "  - all is well") == ["D027"]
     assert codes(*LINES, "Assertions:", "  - latency must be below 5") == ["D027"]
     assert codes(*LINES, "Assertions:", "  - recrds > 5") == ["D061"]
+
+
+def test_a_block_that_says_nothing_is_told() -> None:
+    for keyword in ("Assertions:", "GoldenTest:", "Properties:"):
+        assert codes(*LINES, keyword) == ["D014"]
 
 
 def test_notifications_are_not_there_yet() -> None:

@@ -203,3 +203,15 @@ def test_a_very_long_line_costs_no_more_than_its_length(line: str) -> None:
 def test_a_sentence_that_is_too_long_to_be_read_is_prose() -> None:
     dag = compile_lines(SOURCE, SINK, "Then records must be at least 1" + " " * 2_000 + "000")
     assert not dag.assertions
+
+
+@pytest.mark.parametrize(
+    "sentence", ["records must be complete", "The rejected ratio must be at least some"]
+)
+def test_a_figure_that_must_be_nothing_that_can_be_kept_is_noted(sentence: str) -> None:
+    text = f"Feature: F\nScenario: S\n{SOURCE}\n{SINK}\nThen {sentence}"
+    compilation = compile_text(text)
+    assert not compilation.dag.assertions
+    (note,) = compilation.notes
+    assert "must be, but not by an operator and a number: nothing keeps it" in note
+    assert not compile_text(text.replace("must be", "is")).notes
