@@ -14,9 +14,9 @@ _UNSEEN: Final = re.compile(
 )
 
 
-def check_characters(text: str, findings: Findings) -> None:
+def check_characters(text: str, findings: Findings, *, first: int = 1) -> None:
     """Tell characters that cannot be seen, one for each line, up to MISTAKES_MAX."""
-    line, at, told = 1, 0, 0
+    line, at, told = first, 0, 0
     for found in _UNSEEN.finditer(text):
         between = text.count("\n", at, found.start())
         line, at = line + between, found.start()

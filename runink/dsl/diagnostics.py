@@ -34,8 +34,10 @@ NEAR_RATIO: Final = 0.6  # how like a word must be to be suggested
 class Findings:
     """Collects the mistakes in one text, with the lines that they stand on."""
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, text: str, *, first: int = 1) -> None:
+        """`first` is the number of the text's first line in its file."""
         self._file = file
+        self._first = first
         self._lines = text.split("\n")
         self._found: list[Finding] = []
 
@@ -61,9 +63,10 @@ class Findings:
 
     def line(self, number: int) -> str:
         """Return the text of a line, without its end."""
-        if not 1 <= number <= len(self._lines):
+        at = number - self._first
+        if not 0 <= at < len(self._lines):
             return ""
-        return self._lines[number - 1].rstrip("\r")[:LINE_KEPT_MAX]
+        return self._lines[at].rstrip("\r")[:LINE_KEPT_MAX]
 
     def take(self, findings: Iterable[Finding]) -> None:
         """Add findings that others have made, about other files."""

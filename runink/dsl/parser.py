@@ -4,15 +4,14 @@ Who an annotation belongs to is decided by `decorations.py`.
 
 from __future__ import annotations
 
-import re
-from typing import Final
+import msgspec
 
 from runink.dsl.annotations import read_annotations
 from runink.dsl.characters import MISTAKES_MAX, check_characters
 from runink.dsl.decorations import Pending, above_first, above_next
-from runink.dsl.diagnostics import Findings, near
+from runink.dsl.diagnostics import Findings
 from runink.dsl.entries import Tree, free_text
-from runink.dsl.statements import KEYWORDS, Kind, Statement, statements
+from runink.dsl.statements import Kind, Statement, statements
 from runink.dsl.syntax import (
     OUTLINES,
     Annotation,
@@ -28,15 +27,13 @@ from runink.dsl.syntax import (
     Table,
 )
 from runink.dsl.tables import add_row, doc_string, row
-from runink.dsl.vocabulary import ANNOTATIONS
-
-_CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
+from runink.dsl.unknown_lines import is_call, is_misspelt, tell_unknown
 
 
 def parsed(text: str, findings: Findings) -> Document:
     """Return the tree of a file. It holds all that could be read; `findings` gets the rest, up to MISTAKES_MAX."""
     check_characters(text, findings)
-    assembly = _Assembly(findings)
+    assembly = Assembly(findings)
     for statement in statements(text, findings):
         assembly.add(statement)
         if len(findings) > MISTAKES_MAX:
@@ -46,7 +43,16 @@ def parsed(text: str, findings: Findings) -> Document:
     return assembly.document
 
 
-class _Assembly:
+class Seam(msgspec.Struct):
+    """Where an assembly stands between two lines: what it reads, and what may belong to what comes next."""
+
+    section: Background | ScenarioBlock | None
+    pending: list[Pending]
+    is_cut: bool
+    is_apart: bool
+
+
+class Assembly:
     """Puts statements together: what belongs to the file, and what to which scenario."""
 
     def __init__(self, findings: Findings) -> None:
@@ -97,7 +103,21 @@ class _Assembly:
         self._is_apart = False
 
     def finish(self) -> None:
+        """Settle what no header came for."""
         self._settle()
+
+    @property
+    def rule(self) -> RuleBlock | None:
+        return self._rule
+
+    def seam(self) -> Seam:
+        return Seam(self._section, self._pending, self._is_cut, self._is_apart)
+
+    def resume(self, seam: Seam) -> None:
+        """Go on as if all up to there had been added here."""
+        self._leave()
+        self._section, self._pending = seam.section, seam.pending
+        self._is_cut, self._is_apart = seam.is_cut, seam.is_apart
 
     # Where things go.
 
@@ -148,7 +168,7 @@ class _Assembly:
             self._pending.append(Pending(one, is_apart=self._is_apart))
             self._is_apart = False
 
-    def _decorations(self, header: Header) -> list[Annotation]:
+    def decorations(self, header: Header) -> list[Annotation]:
         """Take the annotations above a header that belong to it; the others stay where they stand."""
         if self._is_cut:
             own = [one.annotation for one in self._pending]
@@ -184,7 +204,7 @@ class _Assembly:
             case "Background":
                 self._background(header)
             case "Rule":
-                mine = self._decorations(header)
+                mine = self.decorations(header)
                 self._leave()
                 self._rule = RuleBlock(header, mine)
                 self._section = None
@@ -192,7 +212,7 @@ class _Assembly:
             case "Examples" | "Scenarios":
                 self._begin_examples(header)
             case _:
-                mine = self._decorations(header)
+                mine = self.decorations(header)
                 self._leave()
                 self._section = ScenarioBlock(header, mine, rule=self._rule)
                 scenarios = self.document.scenarios
@@ -209,6 +229,7 @@ class _Assembly:
         elif self.document.scenarios or self.document.background or self.document.rules:
             self._findings.add("D013", "Feature: stands above all scenarios", header.span)
         self.document.feature = self.document.feature or header
+        self._section = None
 
     def _background(self, header: Header) -> None:
         self._is_cut = False
@@ -288,7 +309,7 @@ class _Assembly:
 
     def _entry(self, statement: Statement) -> None:
         is_bullet = statement.kind is Kind.BULLET
-        if self._header is not None and (is_bullet or not self._is_misspelt(statement)):
+        if self._header is not None and (is_bullet or not is_misspelt(statement)):
             self._describe(statement)
         elif self._block is None and not (is_bullet and self._step is not None):
             self._below_nothing(statement)
@@ -346,9 +367,7 @@ class _Assembly:
     # Free text.
 
     def _free(self, statement: Statement) -> None:
-        call = _CALL.match(statement.text.strip())
-        is_annotation = call is not None and call[1] in ANNOTATIONS
-        if self._header is not None and not is_annotation:
+        if self._header is not None and not is_call(statement):
             self._describe(statement)
         else:
             self._unknown(statement)
@@ -357,23 +376,6 @@ class _Assembly:
         assert self._header is not None, "the caller has looked"
         self._header.description.append(free_text(statement, 1, self._findings))
 
-    def _is_misspelt(self, statement: Statement) -> bool:
-        return bool(near(statement.word, [one for one in KEYWORDS if one.endswith(":")]))
-
     def _unknown(self, statement: Statement) -> None:
-        bare = statement.text.strip()
-        word = re.match(r"[^\s(:]+:?", bare)
-        said = word[0] if word else bare[:1]
-        span = self._findings.span(statement.line, statement.column, len(said))
-        self._findings.add("D001", f"a line cannot begin with {said}", span, self._hint(said, bare))
+        tell_unknown(statement, self._block, self._findings)
         self._mark_broken()
-
-    def _hint(self, said: str, line: str) -> str:
-        if re.match(r"[a-z]+\(", line):
-            return f"an annotation begins with @: @{said}"
-        if self._block is not None:
-            return f"a line of {self._block.keyword}: is `- text` or `key: value`"
-        return (
-            near(said, KEYWORDS)
-            or "a line is an annotation (@…), a header, Given/When/Then, or a note that begins with #"
-        )

@@ -119,14 +119,17 @@ class Statement(msgspec.Struct, gc=False):
 
 def statements(text: str, findings: Findings, *, first: int = 1) -> Iterator[Statement]:
     """Yield the statements of a text that begins at line `first` of its file; what is none becomes a finding and a BROKEN statement."""
-    return _Cutter(text, findings, first).cut()
+    return Cutter(text, findings, first).cut()
 
 
-class _Cutter:
+class Cutter:
+    """Cuts a text; `is_open` says afterwards that a text or a doc string in it was never closed, so that more text might have closed it."""
+
     def __init__(self, text: str, findings: Findings, first: int) -> None:
         self._lines = text.split("\n")
         self._findings = findings
         self._first = first
+        self.is_open = False
         self._at = 0  # how many lines are read
         # Brackets that are open: line and column, 1-based, and which.
         self._opened: list[tuple[int, int, str]] = []
@@ -245,6 +248,7 @@ class _Cutter:
 
     def _unclosed(self, first: int) -> Statement:
         if self._long is not None:
+            self.is_open = True
             line, column, mark = *self._long, '"""'
             self._at = line - self._first + 1  # it would take the rest of the file along
             self._skip_text()
@@ -284,6 +288,7 @@ class _Cutter:
             if kept[-1].strip() == mark:
                 text = "\n".join(kept)
                 return Statement(Kind.DOC, first, text, column, mark, len(kept))
+        self.is_open = True
         self._at = first - self._first + 1
         self._skip_text()
         self._tell_unclosed(first, column, mark, f"a line with {mark}")
