@@ -8,7 +8,7 @@
     No schema drift must be detected             on_drift=fail on the scenario's contracts
     On EVENT, emit alert to "T"                  not there yet
 
-An operator is a sign or one of `OPERATORS`; a number may be a percentage.  A path whose ending says the format needs no scheme here: `out/x.csv` is `csv://out/x.csv`.
+An operator is a sign or one of `OPERATORS`; a number may be a percentage or, of a duration, an amount of time.  A path whose ending says the format needs no scheme here: `out/x.csv` is `csv://out/x.csv`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _SINK: Final = re.compile(
 )
 _MUST: Final = re.compile(
     rf"(?:the\s+)?(?P<figure>\S(?:.*?\S)?)\s+must\s+be\s+(?P<operator>{'|'.join(map(re.escape, OPERATORS))})\s*"
-    r"(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(?P<percent>%)?\s*\.?$",
+    r"(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(?P<unit>%|d|h|m|s|ms|us)?\s*\.?$",
     re.IGNORECASE,
 )
 _BEGUN: Final = re.compile(r"(?:the\s+)?(?P<figure>\w+(?:\s\w+)?)\s+must\s+be\s", re.IGNORECASE)
@@ -128,14 +128,10 @@ class Sentences:
         figure = None if found is None else _figure(found["figure"])
         if found is None or figure is None:
             return None
-        number = found["number"]
-        if found["percent"]:
-            number = f"{float(number) / 100:g}"
+        number = _number(found)
         promised = f"{figure} {OPERATORS[found['operator'].lower()]} {number}"
         place = text.at(0, len(text.value))
-        clause = AssertClause(
-            place, Text(promised, place, (Place(0, place.line, place.column, is_fixed=True),))
-        )
+        clause = AssertClause(place, Text(promised, place))
         return Read((clause,), f"nothing is published unless {promised}")
 
     def _later(self, text: Text, what: str, hint: str) -> Read:
@@ -236,6 +232,17 @@ def _must(value: str) -> re.Match[str] | None:
     return _MUST.match(value) if len(value) <= CHARACTERS_MAX else None
 
 
+def _number(found: re.Match[str]) -> str:
+    """Return the number of a sentence as an expression has it: a percentage as a part of one, an amount of time as a duration."""
+    match found["unit"]:
+        case None:
+            return found["number"]
+        case "%":
+            return f"{float(found['number']) / 100:g}"
+        case unit:
+            return f"duration('{found['number']}{unit.lower()}')"
+
+
 def _figure(words: str) -> str | None:
     """Return the figure that people mean: `rejected ratio` is `rejected_ratio`, and `null_ratio(id)` itself where there is such a figure."""
     name = re.sub(r"\s+", "_", words.strip().lower())
@@ -243,7 +250,7 @@ def _figure(words: str) -> str | None:
         return name
     if _CALL.fullmatch(words.strip()):
         trial = Findings("", "")
-        condition(Text(f"{words} >= 0", trial.span(1, 1)), FIGURES, trial)
+        condition(Text(f"{words} == {words}", trial.span(1, 1)), FIGURES, trial)
         return None if len(trial) else words.strip()
     return None
 

@@ -27,6 +27,8 @@ def became(dag: Dag) -> dict[str, str]:
         ("rejected_ratio must be at most 0.001", "rejected_ratio <= 0.001"),
         ("rows out must be exactly 100", "rows_out == 100"),
         ("ROWS IN MUST BE OVER 1", "rows_in > 1"),
+        ("null_ratio(id) must be below 5%", "null_ratio(id) < 0.05"),
+        ("distinct(name) must be at least 3", "distinct(name) >= 3"),
     ],
 )
 @pytest.mark.parametrize("keyword", ["Given", "Then", "*", "  -"])
@@ -215,3 +217,18 @@ def test_a_figure_that_must_be_nothing_that_can_be_kept_is_noted(sentence: str) 
     (note,) = compilation.notes
     assert "must be, but not by an operator and a number: nothing keeps it" in note
     assert not compile_text(text.replace("must be", "is")).notes
+
+
+def test_how_old_rows_may_be_is_said_in_units_of_time() -> None:
+    properties = ("Properties:", "  at: datetime")
+    dag = compile_lines(SOURCE, SINK, *properties, "Then freshness(at) must be below 36 h")
+    assert [said(one.expression) for one in dag.assertions] == ["freshness(at) < duration('36h')"]
+
+
+def test_a_field_that_there_is_not_is_told_at_its_sentence() -> None:
+    with pytest.raises(Invalid) as caught:
+        compile_lines(SOURCE, SINK, "Properties:", "  id: int", "Then distinct(idd) must be over 3")
+    (finding,) = caught.value.findings
+    assert (finding.code, finding.hint) == ("D061", "did you mean id?")
+    assert finding.span is not None
+    assert (finding.span.line, finding.span.length) == (7, len("distinct(idd) must be over 3"))
