@@ -1,7 +1,8 @@
-"""The text files that people write: read whole, with the place of what is no text."""
+"""The text files that people write: read whole, with the place of what is no text, and written whole or not at all."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,22 @@ def decoded(content: bytes, shown: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         raise _undecodable(content, error, shown) from None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a text into a file's place: old or new is there, never half of one. A link keeps pointing to it."""
+    real = path.resolve()
+    mode = real.stat().st_mode & 0o7777
+    aside = real.with_name(f".{real.name}.{os.getpid()}.new")
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.chmod(mode)
+        aside.replace(real)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _unreadable(text: str, hint: str) -> Invalid:

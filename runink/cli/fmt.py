@@ -15,7 +15,7 @@ import msgspec
 from runink.cli.exits import ExitCode
 from runink.dsl.formatting import formatted
 from runink.errors import Finding, Invalid
-from runink.textfiles import FILE_BYTES_MAX, decoded, read_text
+from runink.textfiles import FILE_BYTES_MAX, decoded, read_text, replace_text
 
 STANDARD: Final = "-"
 FILES_MAX: Final = 10_000  # found below a folder; more is no project
@@ -107,7 +107,7 @@ class _Work:
             return
         made = self._made(str(path), text)
         if made is not None and made != text and not self._is_dry:
-            _replace(path, made)
+            replace_text(path, made)
 
     def _made(self, name: str, text: str) -> str | None:
         self.seen += 1
@@ -140,19 +140,3 @@ def _difference(text: str, made: str, name: str) -> Iterator[str]:
     ours, theirs = text.splitlines(keepends=True), made.splitlines(keepends=True)
     for line in difflib.unified_diff(ours, theirs, name, f"{name} as written"):
         yield line if line.endswith("\n") else f"{line}\n\\ no end of line\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put a text into a file's place: old or new is there, never half of one. A link keeps pointing to it."""
-    real = path.resolve()
-    mode = real.stat().st_mode & 0o7777
-    aside = real.with_name(f".{real.name}.{os.getpid()}.new")
-    try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.chmod(mode)
-        aside.replace(real)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from runink.dsl.linting import ROUNDS_MAX, Lint, fixed, linted
 from runink.errors import Finding, Invalid, NotFound
 from runink.projects import compile_file, find_root
 from runink.quantities import counted
+from runink.textfiles import replace_text
 
 FORMATS: Final = ("text", "json", "github", "sarif")
 _LEVELS: Final = {
@@ -130,7 +131,7 @@ def _mended(file: Path, chosen: _Chosen) -> tuple[tuple[Lint, ...], int]:
         text = _text(file)
         if text is None or not any(one.edits for one in found):
             break
-        file.write_bytes(fixed(text, found).encode())
+        replace_text(file, fixed(text, found))
         found = chosen.of(_found(file))
     return found, max(len(first) - len(found), 0)
 

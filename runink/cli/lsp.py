@@ -17,7 +17,7 @@ def lsp(*, stdio: bool) -> None:  # noqa: ARG001 - the way it is anyhow
     An editor starts it and speaks the Language Server Protocol with it; docs/editors.md says how to set one up.
     """
     try:
-        from runink.lsp.server import serve  # noqa: PLC0415 - an extra, and half a second
+        from runink.lsp.serving import serve  # noqa: PLC0415 - an extra, and half a second
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith(("pygls", "lsprotocol")):
             raise

@@ -7,9 +7,12 @@
     python_files.py steps and contracts as they stand in Python files: where, with which words
     project.py      what a page's project offers: steps, contracts, files
     contract_reader.py   a process of its own that imports contracts: they are users' code
+    contracts.py    asks that process, and remembers
     analysis.py     all findings about a page
     completion.py hover.py definition.py naming.py symbols.py actions.py    one answer each
-    server.py       the language server: it keeps pages and passes questions on
+    server.py       the pages that an editor has open, and what is wrong with them
+    answers.py      the questions of an editor, passed on
+    serving.py      the process
 
-All but the last three are functions of values, and know nothing of the protocol but its types.
+All but `contracts.py` and the last three are functions of values, and know nothing of the protocol but its types.
 """

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runink.dag import Dag
 from runink.dsl.compiler import SourceText, compiled
+from runink.dsl.linting import Lint, linted
 from runink.errors import Finding, Invalid, RuninkError
 from runink.lsp.contract_reader import Answer
 from runink.lsp.project import Offers
@@ -16,10 +18,19 @@ from runink.lsp.project import Offers
 class Analysis:
     """What was found, with spans in this file or others of the project; `missing` are contracts that must be read first."""
 
+    text: str
     file: str
     root: Path
-    findings: tuple[Finding, ...]
+    found: tuple[Lint, ...]
     missing: frozenset[str] = frozenset()
+
+    def told_of(self, file: str) -> list[Lint]:
+        """Return what was found in a file."""
+        return [
+            one
+            for one in self.found
+            if one.finding.span is not None and one.finding.span.file == file
+        ]
 
 
 def analysed(text: str, file: Path, answers: Mapping[str, Answer]) -> Analysis:
@@ -28,14 +39,16 @@ def analysed(text: str, file: Path, answers: Mapping[str, Answer]) -> Analysis:
     path = _within(file, offers.root)
     source = SourceText(text, path, path, str(offers.root))
     findings: tuple[Finding, ...] = ()
+    dag: Dag | None = None
     try:
-        compiled(source, {}, offers)
+        dag = compiled(source, {}, offers).dag
     except Invalid as error:
         findings = error.findings or (Finding(error.code, error.text, None, error.hint),)
     except RuninkError as error:
         findings = (Finding(error.code, error.text, None, error.hint),)
     missing = frozenset(offers.asked) - answers.keys()
-    return Analysis(path, offers.root, tuple(_judged(findings)), missing)
+    found = linted(text, path, dag, _judged(findings))
+    return Analysis(text, path, offers.root, found, missing)
 
 
 def _judged(findings: Iterable[Finding]) -> Iterable[Finding]:

@@ -1,4 +1,4 @@
-"""The language server: it keeps the pages that are open, and passes an editor's questions on.
+"""The pages that an editor has open, and what is wrong with them.
 
     a change        the page is read anew at once; what is wrong with it is looked for in a thread, one look at a time for each page: a change
                     in the middle of one means one more behind it, however many changes there were
@@ -12,7 +12,6 @@ become another one.  What goes wrong in one question spoils no other.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,17 +23,14 @@ from pygls.protocol import LanguageServerProtocol
 from pygls.uris import from_fs_path, to_fs_path
 
 from runink import __version__
-from runink.errors import Finding, Refused, Span
+from runink.dsl.lint_codes import Severity
+from runink.dsl.linting import Lint
+from runink.errors import Span
 from runink.lsp.analysis import Analysis, analysed
-from runink.lsp.completion import TRIGGERS, completions
 from runink.lsp.contracts import Contracts
-from runink.lsp.definition import Here, There, origins
-from runink.lsp.hover import told_at
-from runink.lsp.naming import renamed, same
 from runink.lsp.page import Page
 from runink.lsp.positions import Positions
 from runink.lsp.project import Offers
-from runink.lsp.symbols import Symbol, symbols
 from runink.projects import find_root
 
 ROUNDS_MAX: Final = 3  # of reading contracts for one look: what is named by a contract that was just read comes in the next
@@ -132,6 +128,13 @@ class PipelineServer(LanguageServer):
         finally:
             self._looking.discard(uri)
 
+    async def current(self, page: OpenPage) -> Analysis:
+        """Return what is known of a page as it is now."""
+        known = self.analyses.get(page.uri)
+        if known is not None and known.text == page.page.text:
+            return known
+        return await self._analysis(page)
+
     async def _analysis(self, page: OpenPage) -> Analysis:
         root = find_root(page.file)
         answers = await anyio.to_thread.run_sync(self.contracts.known, root)
@@ -145,12 +148,13 @@ class PipelineServer(LanguageServer):
     def _tell(self, page: OpenPage, analysis: Analysis) -> None:
         own: list[lsp.Diagnostic] = []
         others: dict[str, list[lsp.Diagnostic]] = {}
-        for finding in analysis.findings:
-            if finding.span is None or finding.span.file == analysis.file:
-                own.append(_diagnostic(finding, page, analysis))
+        for one in analysis.found:
+            span = one.finding.span
+            if span is None or span.file == analysis.file:
+                own.append(_diagnostic(one, page, analysis))
             else:
-                uri = _uri(analysis.root / finding.span.file)
-                others.setdefault(uri, []).append(_diagnostic(finding, None, analysis))
+                uri = uri_of(analysis.root / span.file)
+                others.setdefault(uri, []).append(_diagnostic(one, None, analysis))
         before = self._told.get(page.uri, set())
         self._told[page.uri] = {page.uri, *others}
         self._publish(page.uri, own, page.version)
@@ -162,30 +166,38 @@ class PipelineServer(LanguageServer):
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, found, version))
 
 
-def _uri(path: Path) -> str:
+def uri_of(path: Path) -> str:
     return from_fs_path(str(path)) or path.as_uri()
 
 
-def _diagnostic(finding: Finding, page: OpenPage | None, analysis: Analysis) -> lsp.Diagnostic:
+_SEVERITIES: Final = {
+    Severity.ERROR: lsp.DiagnosticSeverity.Error,
+    Severity.WARNING: lsp.DiagnosticSeverity.Warning,
+    Severity.NOTE: lsp.DiagnosticSeverity.Information,
+}
+
+
+def _diagnostic(one: Lint, page: OpenPage | None, analysis: Analysis) -> lsp.Diagnostic:
+    finding = one.finding
     text = f"{finding.text}\n{finding.hint}" if finding.hint else finding.text
     related = [
         lsp.DiagnosticRelatedInformation(
-            lsp.Location(_uri(analysis.root / label.span.file), _range(label.span, page)),
+            lsp.Location(uri_of(analysis.root / label.span.file), range_of(label.span, page)),
             label.text,
         )
         for label in finding.labels
     ]
     return lsp.Diagnostic(
-        range=_range(finding.span, page),
+        range=range_of(finding.span, page),
         message=text,
-        severity=lsp.DiagnosticSeverity.Error,
+        severity=_SEVERITIES[one.severity],
         code=finding.code,
         source="runink",
         related_information=related or None,
     )
 
 
-def _range(span: Span | None, page: OpenPage | None) -> lsp.Range:
+def range_of(span: Span | None, page: OpenPage | None) -> lsp.Range:
     """Return a span as an editor says it; of a file that is not open, its columns are characters."""
     if span is None:
         return lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0))
@@ -195,15 +207,13 @@ def _range(span: Span | None, page: OpenPage | None) -> lsp.Range:
     return lsp.Range(start, lsp.Position(span.line - 1, span.column - 1 + span.length))
 
 
-# Questions.
+# What the editor does.
 
 
 def made() -> PipelineServer:
-    """Return a server that answers all that it can."""
+    """Return a server that keeps pages, and answers nothing yet."""
     server = PipelineServer()
     _keep_pages(server)
-    _answer_words(server)
-    _answer_names(server)
     return server
 
 
@@ -254,124 +264,3 @@ def _keep_pages(server: PipelineServer) -> None:
 async def _look_at_all(server: PipelineServer) -> None:
     for uri in list(server.pages):
         await server.look(uri)
-
-
-def _answer_words(server: PipelineServer) -> None:
-    @server.feature(
-        lsp.TEXT_DOCUMENT_COMPLETION, lsp.CompletionOptions(trigger_characters=TRIGGERS)
-    )
-    def completion(params: lsp.CompletionParams) -> lsp.CompletionList:
-        page = server.page(params.text_document.uri)
-        offset = page.positions.offset(params.position)
-        found = completions(page.page, offset, server.offers(page))
-        has_snippets = _has_snippets(server)
-        items = [
-            lsp.CompletionItem(
-                label=one.label,
-                kind=one.kind,
-                detail=one.detail or None,
-                documentation=lsp.MarkupContent(lsp.MarkupKind.Markdown, one.about)
-                if one.about
-                else None,
-                sort_text=f"{place:04}",
-                filter_text=one.text if not one.is_snippet else one.label,
-                insert_text_format=lsp.InsertTextFormat.Snippet
-                if one.is_snippet and has_snippets
-                else lsp.InsertTextFormat.PlainText,
-                text_edit=lsp.TextEdit(
-                    page.range(one.start, one.end),
-                    one.text if has_snippets or not one.is_snippet else _plain(one.text),
-                ),
-            )
-            for place, one in enumerate(found)
-        ]
-        return lsp.CompletionList(is_incomplete=False, items=items)
-
-    @server.feature(lsp.TEXT_DOCUMENT_HOVER)
-    def hover(params: lsp.HoverParams) -> lsp.Hover | None:
-        page = server.page(params.text_document.uri)
-        offset = page.positions.offset(params.position)
-        told = told_at(page.page, offset, server.offers(page))
-        if told is None:
-            return None
-        text = lsp.MarkupContent(lsp.MarkupKind.Markdown, told.text)
-        return lsp.Hover(text, page.range(told.start, told.end))
-
-    @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
-    def outline(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
-        page = server.page(params.text_document.uri)
-        return [_symbol(one, page) for one in symbols(page.page)]
-
-
-def _has_snippets(server: PipelineServer) -> bool:
-    text = server.client_capabilities.text_document
-    item = text.completion.completion_item if text and text.completion else None
-    return bool(item and item.snippet_support)
-
-
-def _plain(snippet: str) -> str:
-    return snippet.replace("$1", "").replace("$0", "")
-
-
-def _symbol(one: Symbol, page: OpenPage) -> lsp.DocumentSymbol:
-    return lsp.DocumentSymbol(
-        name=one.name,
-        kind=one.kind,
-        range=page.range(one.start, one.end),
-        selection_range=page.range(one.name_start, one.name_end),
-        detail=one.detail or None,
-        children=[_symbol(child, page) for child in one.children],
-    )
-
-
-def _answer_names(server: PipelineServer) -> None:
-    @server.feature(lsp.TEXT_DOCUMENT_DEFINITION)
-    def definition(params: lsp.DefinitionParams) -> list[lsp.Location]:
-        page = server.page(params.text_document.uri)
-        offset = page.positions.offset(params.position)
-        offers = server.offers(page)
-        return [_location(one, page, offers) for one in origins(page.page, offset, offers)]
-
-    @server.feature(lsp.TEXT_DOCUMENT_REFERENCES)
-    def references(params: lsp.ReferenceParams) -> list[lsp.Location]:
-        page = server.page(params.text_document.uri)
-        found = same(page.page, page.positions.offset(params.position))
-        return [
-            lsp.Location(page.uri, page.range(one.start, one.end))
-            for one in found
-            if params.context.include_declaration or not one.is_definition
-        ]
-
-    @server.feature(lsp.TEXT_DOCUMENT_PREPARE_RENAME)
-    def prepare_rename(params: lsp.PrepareRenameParams) -> lsp.Range | None:
-        page = server.page(params.text_document.uri)
-        name = page.page.name_at(page.positions.offset(params.position))
-        return page.range(name.start, name.end) if name is not None else None
-
-    @server.feature(lsp.TEXT_DOCUMENT_RENAME, lsp.RenameOptions(prepare_provider=True))
-    def rename(params: lsp.RenameParams) -> lsp.WorkspaceEdit:
-        page = server.page(params.text_document.uri)
-        offset = page.positions.offset(params.position)
-        try:
-            edits = renamed(page.page, offset, params.new_name, server.offers(page))
-        except Refused as error:
-            raise JsonRpcInvalidParams(error.text) from None
-        changes = [lsp.TextEdit(page.range(one.start, one.end), one.text) for one in edits]
-        return lsp.WorkspaceEdit(changes={page.uri: changes})
-
-
-def _location(origin: Here | There, page: OpenPage, offers: Offers) -> lsp.Location:
-    if isinstance(origin, Here):
-        return lsp.Location(page.uri, page.range(origin.start, origin.end))
-    span = Span(origin.file, origin.line, origin.column + 1, max(origin.length, 1))
-    return lsp.Location(_uri(offers.root / origin.file), _range(span, None))
-
-
-def serve() -> int:
-    """Speak on standard input and output until the editor ends it or is gone; return the exit code that the protocol demands."""
-    server = made()
-    # The editor's line is put aside: whatever else writes to standard output must not end up in the middle of a message.
-    editor = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    server.start_io(stdout=editor)
-    return server.exit_code

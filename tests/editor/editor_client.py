@@ -49,7 +49,7 @@ Feature: On time
     @source("csv://data/planes.csv", as=planes)
     @contract("contracts/flights.py:Flight")
     @step("clean", as=cleaned)
-    @sink("parquet://out/bronze/flights.parquet", when "dep_delay > 15")
+    @sink("parquet://out/bronze/flights.parquet", from=cleaned, when "dep_delay > 15")
     @deadletter("jsonl://out/dead/flights.jsonl")
     @assert("rejected_ratio <= 0.03")
 
@@ -61,6 +61,7 @@ Feature: On time
     @source("csv://data/airlines.csv", as=airlines)
     @step(sql="SELECT airlines.name, count(*) AS flights FROM input JOIN airlines USING (carrier) GROUP BY ALL")
     @sink("parquet://out/gold/flights.parquet")
+    @golden("golden/flights.csv", key=["name"])
 """
 
 
@@ -104,6 +105,7 @@ class Editor:
         self.write("steps/flights.py", STEPS)
         self.write("contracts/flights.py", CONTRACTS)
         self.write("herds/analytics.toml", '[herd]\nid = "analytics"\n')
+        self.write("golden/flights.csv", "name,flights\n")
         self.write("data/planes.csv", "tailnum\n")
         self.write("data/airlines.csv", "carrier,name\n")
 

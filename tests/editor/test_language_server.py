@@ -6,6 +6,7 @@ import pytest
 from editor_client import PIPELINE, Editor
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
+from runink.dsl.formatting import formatted
 
 pytestmark = pytest.mark.anyio
 
@@ -148,7 +149,7 @@ async def test_what_is_chosen_replaces_what_was_begun(shared: Editor) -> None:
         ("dep_de|lay > 15", "late when more than 0"),
         ("rejected_r|atio", "by records"),
         ("${da|y}", '@param("day"'),
-        ('"parquet://out/bronze/fli|ghts.parquet", when', "read by *By airline*"),
+        ('"parquet://out/bronze/fli|ghts.parquet", from', "read by *By airline*"),
     ],
 )
 async def test_what_is_under_the_mouse_is_told(shared: Editor, around: str, told: str) -> None:
@@ -245,3 +246,87 @@ async def test_the_outline_has_scenarios_and_what_is_in_them(shared: Editor) -> 
         "@sink",
         "@deadletter",
     ]
+
+
+def changed(text: str, edits: list[lsp.TextEdit]) -> str:
+    """Do an editor's edits, the last first."""
+    lines = text.split("\n")
+    for edit in sorted(edits, key=lambda one: one.range.start, reverse=True):
+        start, end = edit.range.start, edit.range.end
+        head = lines[start.line].encode("utf-16-le")[: start.character * 2].decode("utf-16-le")
+        tail = lines[end.line].encode("utf-16-le")[end.character * 2 :].decode("utf-16-le")
+        lines[start.line : end.line + 1] = (head + edit.new_text + tail).split("\n")
+    return "\n".join(lines)
+
+
+async def actions(shared: Editor, uri: str, around: str, *only: str) -> dict[str, str]:
+    """Return what is offered at a place, and the page behind it."""
+    place = shared.place(uri, around)
+    found = await shared.client.text_document_code_action_async(
+        lsp.CodeActionParams(
+            lsp.TextDocumentIdentifier(uri),
+            lsp.Range(place, place),
+            lsp.CodeActionContext([], only=list(only) or None),
+        )
+    )
+    made = {}
+    for one in found or []:
+        assert isinstance(one, lsp.CodeAction)
+        assert one.edit is not None
+        assert one.edit.changes is not None
+        made[one.title] = changed(shared.text(uri), list(one.edit.changes[uri]))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("wrong", "around", "title"),
+    [
+        ('@stp("clean"', "@st|p(", "Change to @step"),
+        ('@step("cleen"', '"cl|een"', "Change to clean"),
+    ],
+)
+async def test_what_was_meant_is_offered_in_place_of_what_is_wrong(
+    shared: Editor, wrong: str, around: str, title: str
+) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE.replace('@step("clean"', wrong))
+    await shared.told(uri)
+    found = await actions(shared, uri, around)
+    assert found[title] == PIPELINE
+
+
+async def test_what_lint_finds_is_told_and_mended(shared: Editor) -> None:
+    text = PIPELINE.replace("as=airlines)", 'as=airlines, delimiter=",")').replace(
+        '"csv://data/airlines', '"csv:./data/airlines'
+    )
+    uri = shared.open("features/flights.dsl", "# 🐎\n" + text)
+    told = {one.code: one.severity for one in await shared.told(uri)}
+    assert told["L013"] is told["L006"] is lsp.DiagnosticSeverity.Information
+    found = await actions(shared, uri, "deli|miter")
+    assert found["L013: take it away"] == shared.text(uri).replace(', delimiter=","', "")
+    whole = await actions(shared, uri, "|Feature", "source.fixAll")
+    assert list(whole) == ["Mend all that lint can mend"]
+    assert '@source("csv://data/airlines.csv", as=airlines)' in next(iter(whole.values()))
+
+
+async def test_a_page_is_formatted_and_one_that_cannot_be_read_is_left(shared: Editor) -> None:
+    ugly = PIPELINE.replace("    @step(", "  @step( ").replace("\n\n", "\n\n\n")
+    uri = shared.open("features/flights.dsl", ugly)
+    params = lsp.DocumentFormattingParams(
+        lsp.TextDocumentIdentifier(uri), lsp.FormattingOptions(2, insert_spaces=True)
+    )
+    edits = await shared.client.text_document_formatting_async(params)
+    assert edits
+    assert changed(ugly, list(edits)) == formatted(PIPELINE, "x.dsl")
+    shared.change(uri, formatted(PIPELINE, "x.dsl"))
+    assert not await shared.client.text_document_formatting_async(params)
+    shared.change(uri, "@source(")
+    assert not await shared.client.text_document_formatting_async(params)
+
+
+async def test_all_places_of_a_name_are_lit(shared: Editor) -> None:
+    uri = shared.open("features/flights.dsl", PIPELINE)
+    found = await shared.client.text_document_document_highlight_async(
+        lsp.DocumentHighlightParams(**shared.at(uri, "flights-${d|ay}"))
+    )
+    assert found is not None
+    assert [shared.within(uri, one.range) for one in found] == ["day", "day"]
