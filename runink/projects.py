@@ -7,12 +7,13 @@ Compiling imports the contracts' files, which are the project's own code; steps'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from runink.contracts.fields import ContractSpec
+from runink.contracts.references import ODCS_SUFFIXES, is_odcs
 from runink.dag import Dag
 from runink.environments.lock import read_lock
 from runink.errors import Finding, Invalid, NotFound, Refused, Span
@@ -66,7 +67,7 @@ def compile_file(file: Path, *, parameters: Mapping[str, str], text: str | None 
     read_lock(root)  # what is wrong there is told before anything runs
     compilation = compiled(SourceText(text, str(file), path, str(root)), parameters, files)
     herd, notes = files.herd(compilation.dag.herd)
-    return Compiled(compilation.dag, root, herd, (*compilation.notes, *notes))
+    return Compiled(compilation.dag, root, herd, (*compilation.notes, *files.notes, *notes))
 
 
 def contract_at(file: Path, name: str) -> ContractSpec:
@@ -74,12 +75,16 @@ def contract_at(file: Path, name: str) -> ContractSpec:
 
     Raises NotFound if there is no such file or contract, Invalid for what is wrong in it or where the file has several and none is named.
     """
-    from runink.contracts.loading import contract_names, load_contract  # noqa: PLC0415 - as below
+    return contract_told_at(file, name)[0]
 
+
+def contract_told_at(file: Path, name: str) -> tuple[ContractSpec, tuple[str, ...]]:
+    """Return the contract as `contract_at` does, and what a person should know of it."""
     root = find_root(file)
     path = file.absolute().relative_to(root).as_posix()
-    if not name:
-        names = contract_names(root, path)
+    files = Files(root)
+    if not name and not is_odcs(path):
+        names = files.contract_names(path)
         if len(names) != 1:
             has = f"has {', '.join(names)}" if names else "has none"
             raise Invalid(
@@ -88,18 +93,17 @@ def contract_at(file: Path, name: str) -> ContractSpec:
                 hint=f"write {file}:{names[0] if names else 'NAME'}",
             )
         name = names[0]
-    return load_contract(root, f"{path}:{name}")
+    spec = files.contract(f"{path}:{name}" if name else path)
+    return spec, files.notes
 
 
 def project_contracts(root: Path) -> tuple[list[ContractSpec], list[str]]:
     """Return the contracts in the project's `contracts/`, and what is wrong with the files that cannot be read."""
-    from runink.contracts.loading import contract_names, load_contract  # noqa: PLC0415 - as below
-
+    files = Files(root)
     specs, broken = [], []
-    for path in sorted((root / "contracts").rglob("*.py"))[:CONTRACT_FILES_MAX]:
-        file = path.relative_to(root).as_posix()
+    for path in files.contract_files():
         try:
-            specs += [load_contract(root, f"{file}:{name}") for name in contract_names(root, file)]
+            specs += [files.contract(f"{path}:{name}") for name in files.contract_names(path)]
         except Refused as error:
             broken.append(error.text)
     return specs, broken
@@ -110,6 +114,12 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._notes: list[str] = []
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the files that were asked for."""
+        return tuple(self._notes)
 
     def step_files(self) -> tuple[str, ...]:
         found = sorted((self._root / "steps").glob("*.py"))
@@ -124,23 +134,54 @@ class Files:
     def exists(self, path: str) -> bool:
         return (self._root / path).is_file()
 
+    def contract_files(self) -> tuple[str, ...]:
+        """Return the files below `contracts/` that may hold some, by their paths."""
+        found = sorted(
+            path
+            for suffix in (".py", *ODCS_SUFFIXES)
+            for path in (self._root / "contracts").rglob(f"*{suffix}")
+        )
+        return tuple(path.relative_to(self._root).as_posix() for path in found[:CONTRACT_FILES_MAX])
+
     def contract_references(self) -> tuple[str, ...]:
         from runink.dsl.contractfiles import contract_classes  # noqa: PLC0415 - not every pipeline asks
 
         found: list[str] = []
-        for file in sorted((self._root / "contracts").glob("**/*.py"))[:CONTRACT_FILES_MAX]:
-            path = file.relative_to(self._root).as_posix()
+        for path in self.contract_files():
             try:
-                text = self.read(path)
+                names: Iterable[str] = (
+                    self.contract_names(path)
+                    if is_odcs(path)
+                    else contract_classes(self.read(path) or "")
+                )
             except Invalid:
                 continue  # told by whoever names it
-            found += [f"{path}:{name}" for name in contract_classes(text or "")]
+            found += [f"{path}:{name}" for name in names]
         return tuple(found)
 
     def contract(self, reference: str) -> ContractSpec:
-        from runink.contracts.loading import load_contract  # noqa: PLC0415 - not every pipeline has one
+        path, _, name = reference.partition(":")
+        if not is_odcs(path):
+            from runink.contracts.loading import load_contract  # noqa: PLC0415 - not every pipeline has one
 
-        return load_contract(self._root, reference)
+            return load_contract(self._root, reference)
+        from runink.contracts.odcs_text import read_odcs  # noqa: PLC0415 - as above, and YAML
+
+        found = read_odcs(read_text(self._root / path, path), file=path, name=name)
+        self._notes += [
+            f"{path}:{note.span.line if note.span else 1}: {note.text}" for note in found.notes
+        ]
+        return found.spec
+
+    def contract_names(self, path: str) -> tuple[str, ...]:
+        """Return the contracts of a file. Raises NotFound without the file, Invalid for what is wrong in it."""
+        if is_odcs(path):
+            from runink.contracts.odcs_text import odcs_names  # noqa: PLC0415 - as above
+
+            return odcs_names(read_text(self._root / path, path), file=path)
+        from runink.contracts.loading import contract_names  # noqa: PLC0415 - as above
+
+        return contract_names(self._root, path)
 
     def check_herd(self, name: HerdName) -> None:
         self.herd(name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runink.contracts.fields import ContractSpec
+from runink.contracts.references import is_odcs
 from runink.dsl.diagnostics import Findings, near_or_all
 from runink.dsl.project import Project
 from runink.dsl.syntax import Text
@@ -31,7 +32,7 @@ class Contracts:
         return self._loaded[reference.value]
 
     def _whole(self, reference: Text) -> Text | None:
-        """Return `FILE:CLASS` for a class's name or a file's alone, looked for below `contracts/`; nothing if there is none or several, which is told."""
+        """Return `FILE:NAME` for a contract's name or a file's alone, looked for below `contracts/`; nothing if there is none or several, which is told."""
         value = reference.value
         is_file = value.endswith(".py")
         if not (is_file or _NAME.fullmatch(value)):
@@ -59,8 +60,10 @@ class Contracts:
 
     def _load(self, reference: Text) -> ContractSpec | None:
         path, colon, name = reference.value.partition(":")
-        if not path.endswith(".py") or not colon or not name:
-            hint = 'file and class, as in "contracts/flights.py:Flight"'
+        is_class = path.endswith(".py") and name
+        is_object = is_odcs(path) and bool(colon) == bool(name)
+        if not is_class and not is_object:
+            hint = 'file and class, as in "contracts/flights.py:Flight", or a file of ODCS, as in "contracts/flights.odcs.yaml"'
             self.findings.add(
                 "D040", f"{reference.value!r} names no contract", reference.span, hint
             )
