@@ -17,6 +17,10 @@ CONTRACT_COMMANDS: Final = {
     "publish": ("runink.cli.contract_registry:publish_contract", "Publish a version in the Barn."),
     "history": ("runink.cli.contract_registry:history", "List the published versions of a contract."),
     "catalog": ("runink.cli.contract_registry:catalog", "List all contracts, with owners, tags and personal data."),
+    "validate": ("runink.cli.contract_validate:validate", "Hold data against a contract."),
+    "infer": ("runink.cli.contract_infer:infer", "Write a first contract for data that has none."),
+    "export": ("runink.cli.contract_export:export", "Write a contract in a form that others read: ODCS, JSON Schema, Arrow, SQL."),
+    "import": ("runink.cli.contract_export:import_", "Write the Python class that a contract of ODCS means."),
 }  # fmt: skip
 
 
