@@ -62,8 +62,8 @@ def ordered(clauses: Sequence[Clause], findings: Findings) -> Order:
         for name in unit.gives:
             givers.setdefault(name, place)
     early = {name: text for unit in units for name, text in unit.early.items()}
-    for name, text in early.items():
-        _tell((name,), text, findings)
+    for text in early.values():
+        _tell((text,), findings)
     names = tuple(str(place) for place in range(len(units)))
     needs = {
         str(place): frozenset(
@@ -133,14 +133,20 @@ def _circle(
         next(text for name, text in units[place].reads.items() if givers.get(name) == behind)
         for place, behind in zip(around, [*around[1:], around[0]], strict=True)
     ]
-    _tell((read[-1].value, *(text.value for text in read[:-1])), read[0], findings)
+    _tell(read, findings)
     left = {int(name) for name in rest}
     return frozenset(
         name for place in left for name in units[place].reads if givers.get(name) in left
     )
 
 
-def _tell(names: tuple[str, ...], place: Text, findings: Findings) -> None:
-    told = " reads from ".join((*names, names[0]))
+def _tell(read: Sequence[Text], findings: Findings) -> None:
+    """Tell that each of these names is read by what the one before it names, and the first by what the last one names."""
+    names = [read[-1].value, *(text.value for text in read)]
+    labels = [
+        (text.span, f"{reader} reads from {text.value}")
+        for reader, text in zip(names[1:], read[1:], strict=False)
+    ]
+    told = f"steps wait for each other in a circle: {' reads from '.join(names)}"
     hint = "one of them must read something else"
-    findings.add("D033", f"steps wait for each other in a circle: {told}", place.span, hint)
+    findings.add("D033", told, read[0].span, hint, labels=labels)
