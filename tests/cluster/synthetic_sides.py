@@ -22,3 +22,12 @@ class Airlines(Contract, version="1.0.0"):
     name: str
 
     key = ("carrier",)
+
+
+class Desks(Contract, version="1.0.0"):
+    """incoming/desks.csv of the trades."""
+
+    desk: Annotated[str, Field(pattern=r"[a-z]+")]
+    city: str
+
+    key = ("desk",)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from runi_project import Project
-from runink.dag import Check, Dag, Sink, Source
+from runink.dag import Check, Dag, OnInvalid, Sink, Source
 from runink.projects import compile_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -28,26 +28,26 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Project, Pa
     return Project(root), root / request.param.relative_to(request.param.parents[1])
 
 
-def contract_of(source: Source, dag: Dag) -> str:
-    """Return the contract that is checked behind a source, or that of its side table."""
+def check_of(source: Source, dag: Dag) -> Check | None:
+    """Return the check that stands behind a source, if one does."""
     behind = [dag.node(link.target) for link in dag.links if link.source == source.id]
-    check = next((node for node in behind if isinstance(node, Check)), None)
-    if check is not None:
-        return f"{check.contract.where}:{check.contract.name}"
-    return f"contracts/sides.py:{Path(source.path).stem.title()}"
+    return next((node for node in behind if isinstance(node, Check)), None)
 
 
 def given(project: Project, dag: Dag, *more: str) -> dict[str, list[dict[str, str]]]:
-    """Make data for every source that the pipeline does not write itself; return what is promised of those that are checked."""
+    """Make data for every source that the pipeline does not write itself, with `more` for those whose broken rows are set aside; return what is promised of these."""
     promised = {}
     for source in [node for node in dag.nodes if isinstance(node, Source) and not node.staged_from]:
-        reference = contract_of(source, dag)
-        is_side = reference.startswith("contracts/sides")
-        words = ["synth", reference, "--rows", "500" if is_side else str(ROWS), "--seed", "7"]
+        check = check_of(source, dag)
+        sets_aside = check is not None and check.on_invalid is OnInvalid.DEAD_LETTER
+        reference = f"contracts/sides.py:{Path(source.path).stem.title()}"
+        if check is not None:
+            reference = f"{check.contract.where}:{check.contract.name}"
+        words = ["synth", reference, "--rows", str(ROWS if sets_aside else 500), "--seed", "7"]
         words += [word for token in source.nulls for word in ("--null", token)]
-        said = project.runi(*words, "-o", source.path, *(() if is_side else more))
+        said = project.runi(*words, "-o", source.path, *(more if sets_aside else ()))
         assert said.code == 0, said
-        if not is_side and more and (project.root / f"{source.path}.reasons.jsonl").exists():
+        if (project.root / f"{source.path}.reasons.jsonl").exists():
             promised[source.path] = project.rows(f"{source.path}.reasons.jsonl")
     return promised
 
