@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "contract": ("runink.cli.contract:contract", "Look at contracts, exchange them, and hold data against them."),
     "eval": ("runink.cli.eval:eval_", "Say what an expression gives on records, to try a condition."),
     "test": ("runink.cli.test:test", "Run pipelines without publishing, and compare with their goldens."),
+    "watch": ("runink.cli.watch:watch", "Compile, test or run pipelines at each save."),
     "synth": ("runink.cli.synth:synth", "Make data from a contract: rows that keep it, edges, and rows that break it."),
     "pipeline": ("runink.cli.pipelines:pipeline", "Publish versions of pipelines, and look at them."),
     "lint": ("runink.cli.lint:lint", "Find what is most likely a slip, or could be said better."),
