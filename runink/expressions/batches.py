@@ -328,7 +328,10 @@ def _wanted(
         return value, pa.array([], value.type)
     if any(type(one) is float for one in present) and kind in NUMBERS:
         return double(value), pa.array([float(one) for one in present], pa.float64())
-    wanted = pa.array(present)
+    try:
+        wanted = pa.array(present)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        raise refused(f"{said(Items(tuple(present)))} holds values of several kinds") from None
     asked = kind_of(wanted.type)
     if kind in {*INSTANTS, Sort.CLOCK} and asked is Sort.TEXT:
         value = _form(value)

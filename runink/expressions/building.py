@@ -305,6 +305,9 @@ class Builder:
             if wider is None:
                 self.mistakes.do_not_go_together(before, branch)
             shape = wider or Sort.UNKNOWN
+        if isinstance(shape, ListOf | RecordOf):
+            text = f"one of several values may be chosen, but not {told(shape)}"
+            self.mistakes.wrong("D063", text, branches[0], "choose what is in it")
         return tuple(_widened(one, shape) for one in branches), shape
 
     # Functions.

@@ -9,7 +9,7 @@ a tree or mistakes: length and depth have limits, and the grammar (LALR) reads a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any, Final
@@ -20,6 +20,7 @@ from runink.expressions.tree import Expression
 from runink.expressions.typing import UNKNOWN, Mistake, Scope, Shape, Sort, told
 
 LENGTH_MAX: Final = 2_000  # characters: a longer expression belongs into a step
+TREES_MAX: Final = 256  # texts that are kept read
 DEPTH_MAX: Final = 50  # brackets and operators within each other: evaluating goes down as deep
 
 
@@ -87,16 +88,17 @@ def _lark() -> Any:
     return Lark(grammar, parser="lalr", lexer="basic", propagate_positions=True)
 
 
+@lru_cache(TREES_MAX)
 def _tree(text: str) -> Any:
-    """Return lark's tree. Raises Wrong."""
-    tokens = _tokens(text)
+    """Return lark's tree, which nobody changes: an editor reads the same conditions at every key. Raises Wrong."""
+    reading = _lark().parse_interactive(text)
+    tokens = _tokens(reading, text)
     if not tokens:
         raise _at("the condition is empty", 0, 1, "as in dep_delay > 15")
     _check_pairs(tokens)
     _check_brackets(tokens)
     from lark.exceptions import UnexpectedToken  # noqa: PLC0415 - see _lark
 
-    reading = _lark().parse_interactive()
     before: Any = None
     try:
         for token in tokens:
@@ -145,11 +147,11 @@ _PAIRS: Final = {
 }
 
 
-def _tokens(text: str) -> list[Any]:
+def _tokens(reading: Any, text: str) -> list[Any]:
     from lark.exceptions import UnexpectedCharacters  # noqa: PLC0415 - see _lark
 
     try:
-        return list(_lark().lex(text))
+        return list(reading.lexer_thread.lex(reading.parser_state))
     except UnexpectedCharacters as error:
         at = error.pos_in_stream
         pair = text[at : at + 2]

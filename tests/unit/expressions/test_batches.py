@@ -7,8 +7,9 @@ from datetime import date
 import pyarrow as pa
 import pytest
 from runink.errors import Refused
-from runink.expressions import Binary, Expression, Items, Literal, Name, Not, Operator
+from runink.expressions import Binary, Expression, Index, Items, Literal, Name, Not, Operator
 from runink.expressions.batches import evaluated, kept
+from runink.expressions.parsing import parse
 
 BATCH = pa.record_batch(
     {
@@ -106,3 +107,108 @@ def test_what_does_not_fit_is_refused_with_both_sides(expression: Expression, to
     with pytest.raises(Refused, match=told) as caught:
         kept(BATCH, expression)
     assert caught.value.code == "expression_failed"
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        pa.array([[1, 2], None, [3, None], [4, 5]], pa.list_(pa.int64())),
+        pa.array([[1, 2], None, [3, None], [4, 5]], pa.large_list(pa.int64())),
+        pa.array([[1, 2], None, [3, None], [4, 5]], pa.list_(pa.int64(), 2)),
+        pa.array([[0], [1, 2], None, [3, None], [4, 5]], pa.list_(pa.int64())).slice(1),
+    ],
+)
+def test_lists_of_every_layout_are_looked_into(lists: pa.Array) -> None:
+    batch = pa.record_batch([lists, pa.array([2, 2, 2, 5])], names=["l", "n"])
+    assert evaluated(batch, Binary(Operator.IN, Name("n"), Name("l"))).to_pylist() == [
+        True,
+        None,
+        None,
+        True,
+    ]
+    assert evaluated(batch, Index(Name("l"), 1)).to_pylist() == [2, None, None, 5]
+    assert evaluated(batch, Index(Name("l"), 2)).to_pylist() == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["UA", None, "b"], pa.large_string()),
+        pa.array(["UA", None, "b"], pa.string_view()),
+        pa.array(["UA", None, "b"]).dictionary_encode(),
+    ],
+)
+def test_text_of_every_layout_is_text(column: pa.Array) -> None:
+    batch = pa.record_batch([column], names=["s"])
+    for text, expected in [
+        ("s == 'UA'", [True, None, False]),
+        ("s in ['UA', 'x']", [True, None, False]),
+        ("s.startsWith('U')", [True, None, False]),
+        ("s.matches('^[A-Z]+$')", [True, None, False]),
+        ("size(s)", [2, None, 1]),
+        ("s + '!'", ["UA!", None, "b!"]),
+        ("s.upper()", ["UA", None, "B"]),
+        ("coalesce(s, '?')", ["UA", "?", "b"]),
+    ]:
+        expression = parse(text).expression
+        assert expression is not None
+        assert evaluated(batch, expression).to_pylist() == expected, text
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("s"),
+        pa.timestamp("ms", "Europe/Berlin"),
+        pa.timestamp("ns", "UTC"),
+        pa.date64(),
+    ],
+)
+def test_times_of_every_unit_and_zone_are_instants(kind: pa.DataType) -> None:
+    at = pa.array([date(2013, 1, 31), None, date(1969, 12, 31)]).cast(pa.timestamp("ms"))
+    column = pa.array(at.cast(pa.int64()), pa.int64())
+    per_ms = {"s": 0.001, "ns": 1_000_000}.get(getattr(kind, "unit", "ms"), 1)
+    ticks = [None if one is None else int(one * per_ms) for one in column.to_pylist()]
+    batch = pa.record_batch([pa.array(ticks, pa.int64()).cast(kind)], names=["at"])
+    for text, expected in [
+        ("at == '2013-01-31'", [True, None, False]),
+        ("at in ['2013-01-31T00:00:00Z']", [True, None, False]),
+        ("at.getFullYear()", [2013, None, 1969]),
+        ("at.getDayOfYear()", [30, None, 364]),
+        ("at - timestamp('2013-01-31') == duration('0s')", [True, None, False]),
+        ("int(at)", [1359590400, None, -86400]),
+    ]:
+        expression = parse(text).expression
+        assert expression is not None
+        assert evaluated(batch, expression).to_pylist() == expected, text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("size(n) > 1", r"size\(\) does not take int8"),
+        ("n.startsWith('a')", r"startsWith\(\) does not take int8"),
+        ("carrier[0] == 'a'", "carrier is string, which has no items"),
+        ("carrier.x == 'a'", "carrier is string, which has no fields"),
+        ("n in carrier", "carrier is string, not a list"),
+        ("(late ? n : carrier) == 1", "int8 and string cannot stand for each other"),
+        ("carrier % 2 == 0", "carrier is string and 2 is int64"),
+        ("x % 2 == 0", "x is double and 2 is int64"),
+        ("at + 1 > at", "at is timestamp"),
+        ("tags in ['a']", "cannot be in a list"),
+        ("timestamp(carrier) > at", "takes a plain text"),
+    ],
+)
+def test_what_a_contract_would_have_told_before_is_refused_by_the_columns(
+    text: str, told: str
+) -> None:
+    parsed = parse(text)
+    assert parsed.expression is not None
+    with pytest.raises(Refused, match=told) as caught:
+        kept(BATCH, parsed.expression)
+    assert caught.value.code == "expression_failed"
+
+
+def test_a_list_that_holds_several_kinds_is_refused() -> None:
+    with pytest.raises(Refused, match="several kinds"):
+        kept(BATCH, op("n", "in", [1, "a"]))
