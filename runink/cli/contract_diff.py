@@ -9,8 +9,9 @@ from typing import Any, Final
 import click
 import msgspec
 
-from runink.cli.contract_against import Held, held_against
+from runink.cli.contract_against import Held, Reading, held_against
 from runink.cli.contract_versions import contract_by
+from runink.cli.data_files import delimiter_option, nulls_option
 from runink.cli.exits import ExitCode
 from runink.cli.options import output_option, state_option
 from runink.cli.wording import echo_json, harmless
@@ -40,6 +41,8 @@ _MEANS: Final = {
 @click.option("--mode", type=click.Choice(MODES), default="backward", show_default=True, help="Who must get along with whom.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Exit code 8 if a change breaks the mode.")
 @click.option("--against", metavar="DATA", help="Say how many rows of this file the new version rejects (csv, jsonl, json, parquet, arrow).")  # fmt: skip
+@nulls_option
+@delimiter_option
 @output_option
 @state_option
 def diff(old: str, new: str | None, output: str, state: Path | None, **options: Any) -> None:
@@ -53,7 +56,8 @@ def diff(old: str, new: str | None, output: str, state: Path | None, **options: 
     before = contract_by(old, state=state, revision=revision or "")
     after = contract_by(new or old, state=state)
     changes, judged_by = compared(before, after), Mode(options["mode"])
-    held = held_against(against, before, after) if against else None
+    reading = Reading(options["nulls"], options["delimiter"])
+    held = held_against(against, before, after, reading) if against else None
     if output == "json":
         echo_json(_document(changes, judged_by, held))
     else:

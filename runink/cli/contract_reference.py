@@ -1,14 +1,15 @@
-"""The contract that a command is about: `FILE:CLASS` or a file of ODCS, with the file as it is seen from here."""
+"""The contract that a command is about: `FILE:CLASS` or a file of ODCS, with the file as it is seen from here; or a published version, `HERD/NAME@1.2.0`."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import msgspec
 
-from runink.cli.options import Decorator
+from runink.cli.options import STATE, Decorator
 from runink.contracts.fields import ContractSpec
 from runink.projects import contract_told_at
 
@@ -16,7 +17,13 @@ contract_argument: Final[Decorator] = click.argument("reference", metavar="FILE:
 
 
 def contract_of(reference: str) -> ContractSpec:
-    """Return the contract. Raises NotFound without such a file or class, Invalid for what is wrong in it."""
+    """Return the contract, of a file or published. Raises NotFound without such a file, class or version, Invalid for what is wrong in it."""
+    from runink.cli.contract_versions import published, published_name  # noqa: PLC0415 - the Barn, which a file does not need
+
+    known = published_name(reference)
+    if known is not None:
+        state = os.environ.get(STATE)
+        return published(known, Path(state) if state else None).spec
     file, colon, name = reference.rpartition(":")
     spec, notes = contract_told_at(Path(file if colon else reference), name if colon else "")
     for note in notes:

@@ -21,6 +21,7 @@ from runink.quantities import parse_bytes, parse_cpu, parse_duration
 NO_ISOLATION: Final = "RUNINK_NO_ISOLATION"  # in the environment: as the option says
 ISOLATION: Final = "RUNINK_ISOLATION"
 BACKENDS: Final = click.Choice([Isolation.CELLS.value, Isolation.BUBBLEWRAP.value])
+STATE: Final = "RUNINK_STATE"  # likewise
 SPAWNER: Final = "RUNINK_SPAWNER"  # likewise
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -30,7 +31,7 @@ output_option: Final[Decorator] = click.option(
 state_option: Final[Decorator] = click.option(
     "--state",
     type=click.Path(path_type=Path),
-    envvar="RUNINK_STATE",
+    envvar=STATE,
     help="The folder of the cluster's state; .runink in the project otherwise.",
 )
 spawner_option: Final[Decorator] = click.option(

@@ -1,8 +1,13 @@
-"""Two versions of a contract, the second made from the first by a few changes, and batches of rows for either of them."""
+"""Two versions of a contract, the second made from the first by a few changes, and batches of rows for either of them.
+
+A flat field comes in its type or as text, a record and a list in their types or as JSON; what may be missing is sometimes left out, inside records as well.
+"""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pyarrow as pa
 from hypothesis import strategies as st
@@ -36,13 +41,17 @@ TEXTS = {
     Kind.INT: st.one_of(st.integers(-25, 25).map(str), st.sampled_from(["1.0", " 7 ", str(2**53), str(2**53 + 1), str(2**63 - 1), "x", ""])),
     Kind.FLOAT: st.one_of(st.integers(-50, 50).map(lambda n: str(n / 2)), st.sampled_from(["nan", "inf", "1e400", "9007199254740992", "x"])),
     Kind.BOOL: st.sampled_from(["true", "no", "1", "x"]),
-    Kind.STR: st.sampled_from(["", "A", "AB", "ABC", "b", "äö", "ABCD", "A\n"]),
+    Kind.STR: st.sampled_from(["", "A", "AB", "ABC", "b", "äö", "ABCD", "A\n", "DE", "2013-02-10"]),
     Kind.BYTES: st.sampled_from(["", "A", "AB", "äö", "ABCD"]),
     Kind.DATE: st.one_of(st.integers(1, 30).map(lambda day: f"2013-02-{day:02}"), st.sampled_from(["2013-02-10T00:00:00Z", "2013-02-10T10:00:00Z", "0000-01-01"])),
     Kind.DATETIME: st.one_of(st.integers(1, 28).map(lambda day: f"2013-02-{day:02}T00:00:00Z"), st.sampled_from(["2013-02-10", "2013-02-10T10:00:00.5Z"])),
     Kind.TIME: st.sampled_from(["00:00", "10:00:00", "23:59:59.5", "x"]),
     Kind.DECIMAL: st.one_of(st.integers(-3000, 3000).map(lambda n: str(n / 100)), st.sampled_from(["123456", "0.125", "1e3", "x"])),
 }  # fmt: skip
+LENGTHS = st.fixed_dictionaries(
+    {},
+    optional={"min_length": st.integers(0, 2), "max_length": st.integers(2, 4)},
+)
 YEAR = (datetime.fromisoformat("2013-01-01"), datetime.fromisoformat("2013-03-01"))
 TYPED = {
     pa.int8(): st.integers(-25, 25),
@@ -79,6 +88,15 @@ def constraints(draw, kind):
         said["max_length"] = draw(st.sampled_from([None, 2, 3, 4, 12]))
     if kind is Kind.STR and draw(st.integers(0, 2)) == 0:
         said["pattern"] = draw(st.sampled_from(PATTERNS))
+    if kind is Kind.STR and draw(st.integers(0, 5)) == 0:
+        said["format"] = draw(st.sampled_from(["iso-country", "date"]))
+    if kind in (Kind.INT, Kind.DECIMAL) and draw(st.integers(0, 3)) == 0:
+        step = draw(st.sampled_from([1, 2, 3, 4, 6]))
+        said["multiple_of"] = step if kind is Kind.INT else str(step / 4)
+    if kind in (Kind.INT, Kind.STR) and draw(st.integers(0, 5)) == 0:
+        said["unique"] = True
+    if draw(st.integers(0, 5)) == 0:
+        said["coercion"] = draw(st.sampled_from(Coercion))
     if kind is Kind.FLOAT:
         said["allow_inf_nan"] = draw(st.booleans())
     if kind is Kind.DECIMAL and draw(st.booleans()):
@@ -90,8 +108,29 @@ def _sortable(kind, bound):
     return float(bound) if kind is Kind.DECIMAL else bound
 
 
+def fields(name):
+    """Any field: most are flat, some have fields or items."""
+    flat = flat_fields(name)
+    return st.one_of(flat, flat, flat, records(name), lists(name))
+
+
 @st.composite
-def fields(draw, name, kinds=KINDS):
+def records(draw, name):
+    inner = tuple(draw(flat_fields(one)) for one in ("x", "y")[: draw(st.integers(1, 2))])
+    policy = draw(st.sampled_from([None, None, None, *Coercion]))
+    return _optional(draw, FieldSpec(name, Kind.RECORD, fields=inner, coercion=policy))
+
+
+@st.composite
+def lists(draw, name):
+    item = draw(st.one_of(flat_fields(""), records("")))
+    item = replace(item, has_default=False, default=None, unique=False)
+    field = FieldSpec(name, Kind.LIST, items=item, **draw(LENGTHS))
+    return _optional(draw, field)
+
+
+@st.composite
+def flat_fields(draw, name, kinds=KINDS):
     kind = draw(st.sampled_from(kinds))
     said = draw(constraints(kind))
     return sound(_optional(draw, FieldSpec(name, kind, **said)))
@@ -107,7 +146,7 @@ def sound(field):
 def _optional(draw, field):
     nullable = draw(st.booleans())
     match draw(st.sampled_from(["none", "null", "value"])):
-        case "value":
+        case "value" if field.kind in DEFAULTS:
             return replace(field, nullable=nullable, has_default=True, default=DEFAULTS[field.kind])
         case "null" if nullable:
             return replace(field, nullable=True, has_default=True, default=None)
@@ -125,6 +164,20 @@ WIDER = {
 @st.composite
 def changed(draw, field):
     """Return the field with some of what is said of it said anew."""
+    if field.kind is Kind.LIST:
+        items = replace(draw(changed(field.items)), has_default=False, default=None, unique=False)
+        field = replace(field, items=items, **draw(LENGTHS))
+        return _optional(draw, field) if draw(st.booleans()) else field
+    if field.kind is Kind.RECORD:
+        inner = [draw(changed(one)) for one in field.fields]
+        if len(inner) > 1 and draw(st.integers(0, 3)) == 0:
+            del inner[0]
+        if draw(st.integers(0, 3)) == 0:
+            inner.append(draw(flat_fields("z")))
+        field = replace(field, fields=tuple(inner))
+        if draw(st.integers(0, 5)) == 0:
+            field = replace(field, coercion=draw(st.sampled_from([None, *Coercion])))
+        return _optional(draw, field) if draw(st.booleans()) else field
     for _ in range(draw(st.integers(0, 2))):
         match draw(st.sampled_from(["constraints", "one", "optional", "kind"])):
             case "constraints":
@@ -175,12 +228,56 @@ def written(draw, spec):
     for field in spec.fields:
         if field.has_default and draw(st.integers(0, 3)) == 0:
             continue
-        kind = pa.string() if draw(st.booleans()) else physical_type(field)
-        values = TEXTS[field.kind] if kind == pa.string() else TYPED.get(kind)
-        if values is None:  # a decimal
-            kind, values = pa.string(), TEXTS[field.kind]
-        chance = st.one_of(values, values, values, st.none())
-        drawn = draw(st.lists(chance, min_size=rows, max_size=rows))
-        columns[field.name] = pa.array(drawn, kind)
+        columns[field.name] = draw(_column(field, rows))
     columns = columns or {"": pa.nulls(rows)}
     return pa.record_batch(list(columns.values()), names=list(columns))
+
+
+@st.composite
+def _column(draw, field, rows):
+    if draw(st.booleans()):
+        if field.kind in TEXTS:
+            values, kind = TEXTS[field.kind], pa.string()
+        else:
+            values, kind = (
+                values_of(field).map(lambda one: json.dumps(one, default=str)),
+                pa.string(),
+            )
+    else:
+        shape = draw(shapes(field))
+        values, kind = values_of(shape), physical_type(shape)
+    chance = st.one_of(values, values, values, st.none())
+    return pa.array(draw(st.lists(chance, min_size=rows, max_size=rows)), kind)
+
+
+@st.composite
+def shapes(draw, field):
+    """Return a field whose type the data may have: records lack some of what they may lack."""
+    if field.kind is Kind.LIST:
+        return replace(field, items=draw(shapes(field.items)))
+    if field.kind is Kind.RECORD:
+        kept = [
+            one
+            for one in field.fields
+            if not (one.nullable or one.default is not None) or draw(st.integers(0, 3))
+        ]
+        return replace(field, fields=tuple(kept)) if kept else field
+    return field
+
+
+def values_of(field):
+    """Values that the field's type holds, whether or not the field takes them."""
+    if field.kind is Kind.LIST:
+        inner = values_of(field.items)
+        return st.lists(st.one_of(inner, inner, inner, st.none()), max_size=4)
+    if field.kind is Kind.RECORD:
+        inside = {}
+        for one in field.fields:
+            inner = values_of(one)
+            inside[one.name] = st.one_of(inner, inner, inner, st.none())
+        return st.fixed_dictionaries(inside)
+    if field.kind is Kind.DECIMAL:
+        kind = physical_type(field)
+        largest = min(10 ** (kind.precision - kind.scale) - 1, 50)
+        return st.decimals(-largest, largest, places=min(kind.scale, 2)).map(Decimal)
+    return TYPED[physical_type(field)]

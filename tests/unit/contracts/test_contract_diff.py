@@ -295,3 +295,24 @@ def test_a_required_field_that_was_added_is_missed():
     found = witness(change, old, new)
     assert found is not None
     assert found.reasons == ("s is not there",)
+
+
+def test_a_witness_is_found_inside_records_and_lists():
+    old = spec(record(with_(A, le=10), S), many(record(with_(S, max_length=5))))
+    new = spec(record(with_(A, le=9), S), many(record(with_(S, max_length=4))))
+    inside, in_list = (witness(change, old, new) for change in diff(old, new).changes)
+    assert inside is not None
+    assert inside.row == {"r": {"a": 10}}
+    assert in_list is not None
+    assert in_list.reasons == ("l[0].s is 'aaaaa', not at most 4 characters long",)
+
+
+def test_a_witness_is_found_against_a_rule():
+    both = (with_(A, ge=0, le=5), FieldSpec("b", Kind.INT))
+    said = RuleSpec("ordered", "a <= b", Binary(Operator.LE, Name("a"), Name("b")))
+    old, new = spec(*both), spec(*both, rules=(said,))
+    (change,) = diff(old, new).changes
+    found = witness(change, old, new)
+    assert found is not None
+    assert found.row["a"] > found.row["b"]
+    assert witness(change, new, old) is None
