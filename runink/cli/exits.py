@@ -22,6 +22,7 @@ from runink.errors import (
     NotFound,
     Refused,
     RuninkError,
+    Span,
     TimedOut,
     Unavailable,
 )
@@ -132,12 +133,19 @@ def error_json(error: RuninkError, *, command: str) -> str:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    span = finding.span
     return {
         "code": finding.code,
         "text": finding.text,
         "hint": finding.hint,
+        **_place(finding.span),
+        "labels": [{"text": one.text, **_place(one.span)} for one in finding.labels],
+    }
+
+
+def _place(span: Span | None) -> dict[str, Any]:
+    return {
         "file": span.file if span else "",
         "line": span.line if span else 0,
         "column": span.column if span else 0,
+        "length": span.length if span else 0,
     }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
 
 from runink.cli.options import file_argument, output_option, param_option, parameters_of
+from runink.dsl.codes import told_at_length
 from runink.dsl.drawing import as_svg
 from runink.dsl.explain import explained
 from runink.dsl.pictures import as_dot, as_mermaid
 from runink.projects import Compiled, compile_file
 from runink.quantities import counted
+
+_CODE: Final = re.compile(r"[A-Za-z]\d{3}")
 
 
 def _compiled(file: Path, params: tuple[str, ...]) -> Compiled:
@@ -42,10 +47,13 @@ def compile_(file: Path, params: tuple[str, ...], output: str) -> None:
 
 
 @click.command()
-@file_argument
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.dsl|CODE")
 @param_option
 def explain(file: Path, params: tuple[str, ...]) -> None:
-    """Say what a pipeline does, and what of its text is not enforced."""
+    """Say what a pipeline does, and what of its text is not enforced; or what a CODE of a mistake means (D010)."""
+    if _CODE.fullmatch(str(file)) and not file.exists():
+        click.echo(told_at_length(str(file)))
+        return
     click.echo(explained(_compiled(file, params).dag))
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 
 import pytest
+from msgspec.structs import replace as changed
 from runink.cli.exits import (
     ExitCode,
     error_json,
@@ -23,6 +24,7 @@ from runink.errors import (
     Forbidden,
     Invalid,
     InvariantBroken,
+    Label,
     LinkLost,
     NotFound,
     NotLeader,
@@ -115,7 +117,18 @@ def test_findings_are_told_with_their_place_and_counted():
         "file": "p.dsl",
         "line": 3,
         "column": 5,
+        "length": 4,
+        "labels": [],
     }
+
+
+def test_the_other_places_of_a_finding_are_told_to_programs():
+    label = Label(Span("p.dsl", 1, 2, 3), "opened here", "  abc")
+    one = changed(FINDING, labels=(label,))
+    document = json.loads(error_json(Invalid("x", findings=(one,)), command="compile"))
+    assert document["error"]["findings"][0]["labels"] == [
+        {"text": "opened here", "file": "p.dsl", "line": 1, "column": 2, "length": 3}
+    ]
 
 
 def test_one_finding_that_says_it_all_is_not_said_twice():
