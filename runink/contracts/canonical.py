@@ -22,12 +22,14 @@ from msgspec.structs import replace
 
 from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, RuleSpec, Scalar
 from runink.contracts.values import DIGITS_MAX, SCALE_DEFAULT, comparable
+from runink.expressions import Literal, said
 
+NOTHING: Final = Literal(None)  # in the place of a tree
 _VALUES: Final = ("ge", "gt", "le", "lt", "multiple_of", "default")
 
 
 def canonical(spec: ContractSpec) -> ContractSpec:
-    """Return the contract that stands for all that mean the same as this one."""
+    """Return what stands for all contracts that mean the same as this one. It is no contract itself: its rules are text."""
     return replace(
         spec,
         version="",
@@ -45,7 +47,8 @@ def content_hash(spec: ContractSpec) -> str:
 
 
 def _rule(rule: RuleSpec) -> RuleSpec:
-    return replace(rule, text="", description="")
+    """Keep a rule as its tree says it, in text: what a tree is made of may change from one release to the next, what it says does not."""
+    return replace(rule, text=said(rule.expression), description="", expression=NOTHING)
 
 
 def _field(field: FieldSpec, coercion: Coercion) -> FieldSpec:

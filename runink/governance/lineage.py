@@ -183,7 +183,7 @@ def rendered(lineage: Lineage) -> list[str]:
             if edge.target == stage.node
         )
         lines.extend(
-            f"    drift: {drift.text}, {counted(drift.rows, 'row')}, first in {drift.origin}"
+            f"    {'shape' if drift.is_allowed else 'drift'}: {drift.text}, {counted(drift.rows, 'row')}, first in {drift.origin}"
             for drift in stage.drifts
         )
         if stage.staged_from:
