@@ -221,10 +221,7 @@ class Writer:
         """Return rows as they are written: bytes as text where there are only texts, whole numbers wide where a column has one type."""
         if self._kind is Format.PARQUET:
             return rows.cast(self._wide)
-        columns = [
-            column.cast(pa.string()) if pa.types.is_binary(column.type) else column
-            for column in rows.columns
-        ]
+        columns = [column.cast(_texts(column.type)) for column in rows.columns]
         return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)
 
     def _told(self, mistake: Mistake) -> None:
@@ -236,3 +233,14 @@ class Writer:
 def _wide(field: FieldSpec) -> pa.DataType:
     """Return a type that also holds whole numbers which the field does not take."""
     return pa.int64() if field.kind is Kind.INT else physical_type(field)
+
+
+def _texts(kind: pa.DataType) -> pa.DataType:
+    """Return the type with text for bytes, which are ASCII here: a sink would write base64, and a contract reads the text as it stands."""
+    if pa.types.is_binary(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_texts(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(one.name, _texts(one.type)) for one in kind])
+    return kind

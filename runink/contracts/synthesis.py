@@ -78,6 +78,7 @@ class Synthesis:
         self._plan: Plan = compile_plan(spec)
         self._schema = physical_schema(spec)
         self._distinct = _Distinct(spec)
+        self._seen = self._plan.seen()  # of unique fields, also of those inside records
         self._makers = {field.name: self._maker(field) for field in spec.fields}
         self._whys: Counter[tuple[str, str]] = Counter()
 
@@ -141,7 +142,7 @@ class Synthesis:
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _checked(self, candidates: pa.RecordBatch) -> pa.RecordBatch:
-        checked = self._plan.check(candidates)
+        checked = self._plan.check(candidates, self._seen)
         if checked.rejected is not None:
             self._whys.update(checked.rejected.counts)
         return checked.good
@@ -179,7 +180,7 @@ class Synthesis:
             rows = self._candidates(len(edges)).set_column(
                 place, self._schema.field(place), pa.array(edges, kind)
             )
-            found.append(self._distinct.of(self._plan.check(rows).good, len(edges)))
+            found.append(self._distinct.of(self._checked(rows), len(edges)))
         return pa.Table.from_batches(found, self._schema).combine_chunks().to_batches()[0]
 
     # Rows that break it.

@@ -54,9 +54,21 @@ class Form(Enum):
             case Form.TEXT:
                 return value is None or text_of(value) not in {"", *nulls}
             case Form.VALUES:
-                return not isinstance(value, float) or math.isfinite(value)
+                return _is_json(value)
             case _:
                 return True
+
+
+def _is_json(value: Any) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_is_json, value.values()))
+        case list():
+            return all(map(_is_json, value))
+        case _:
+            return True
 
 
 class Reading(Protocol):

@@ -10,6 +10,7 @@ from itertools import count as numbers
 from typing import Any, Final
 
 from runink.contracts.fields import FieldSpec
+from runink.contracts.formats import FORMATS
 from runink.contracts.text_patterns import Chance, Unreadable, text_maker
 from runink.errors import Invalid
 
@@ -51,8 +52,9 @@ def texts_of(field: FieldSpec, words: Words, *, spread: int = 0) -> Make:
     pool = list(words(field))
     if pool:
         return _numbered(pool) if spread else pooled(pool)
-    if field.pattern is not None:
-        return _patterned(field, field.pattern, spread)
+    pattern = field.pattern if field.pattern is not None else FORMATS.get(field.format)
+    if pattern is not None:
+        return _patterned(field, pattern, spread)
     return plain_words(field, spread=spread)
 
 
