@@ -101,15 +101,21 @@ def fit(
         policy = wanted.coercion or reader.coercion
         why = "" if policy is Coercion.LENIENT else _kinds(field, wanted, by)
         why = why or _values(field, wanted)
-        if why and not (field.nullable and (wanted.nullable or wanted.has_default)):
+        is_optional = field.nullable or _may_vanish(field, by)
+        if why and not (is_optional and (wanted.nullable or wanted.has_default)):
             misfits.append(Misfit(wanted.name, f"{wanted.name} is {why}"))
         elif why:
             doubts.append(f"{wanted.name} is {why}, so only rows without it pass")
-        elif field.nullable and not wanted.nullable and not wanted.has_default:
+        elif is_optional and not wanted.nullable and not wanted.has_default:
             doubts.append(f"{wanted.name} may be missing")
         elif doubt := _may_leave(field, wanted):
             doubts.append(f"{wanted.name} {doubt}")
     return Fit(tuple(misfits), tuple(doubts))
+
+
+def _may_vanish(field: FieldSpec, by: Format | None) -> bool:
+    """Say whether a value may be there before a file and nothing behind it: JSON has no word for nan and infinity."""
+    return field.allow_inf_nan and by in {Format.JSON, Format.JSONL}
 
 
 def _kinds(field: FieldSpec, wanted: FieldSpec, by: Format | None) -> str:

@@ -77,6 +77,13 @@ def test_a_file_of_text_lets_pass_what_arrow_does_not() -> None:
     assert fit(ours, theirs, by=Format.PARQUET).misfits
 
 
+def test_json_has_no_word_for_nan_so_what_may_be_nan_may_be_missing() -> None:
+    ours, theirs = of(x(Kind.FLOAT, allow_inf_nan=True)), of(x(Kind.BOOL, nullable=True))
+    assert fit(ours, theirs, by=Format.PARQUET).misfits
+    assert not fit(ours, theirs, by=Format.JSONL).misfits
+    assert "x may be missing" in fit(ours, of(x(Kind.FLOAT)), by=Format.JSONL).doubted()
+
+
 def test_a_lenient_contract_and_a_masked_field_are_given_the_benefit_of_the_doubt() -> None:
     ours = x(Kind.BOOL)
     assert not fit(of(ours), of(x(Kind.INT), coercion=Coercion.LENIENT)).misfits
