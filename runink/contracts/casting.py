@@ -17,13 +17,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from runink.contracts.digits import text_bytes
 from runink.contracts.scalars import Failed
 
 Cast = Callable[[pa.Array], pa.Array]
 Forms = tuple[tuple[Cast, Cast], ...]  # which values have a form, and how those are cast
 ROWS_TRIED: Final = 16  # of a column before all of it: see cast_whole
 ROWS_GUESSED: Final = 1024  # of a column, to guess how often its values repeat
-LONG_BYTES: Final = 8  # shorter texts are cast faster than they are told apart
+ROWS_PARSED: Final = 64  # so few are given to Python at once: a pattern that is made ready costs more
 FEW: Final = 4  # up to a fourth of a column: picking them out costs less than looking at all
 _NOT_CAST: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
@@ -81,12 +82,7 @@ def has_some(column: pa.Array) -> bool:
 
 def highest_byte(column: pa.Array) -> int:
     """Return the highest byte among a text column's characters (a null's too, which costs a slower way and nothing else)."""
-    _, offsets, data = column.buffers()
-    if data is None or not len(column):
-        return 0
-    ends = pa.Array.from_buffers(pa.int32(), len(column) + 1, [None, offsets], offset=column.offset)
-    begin, end = ends[0].as_py(), ends[-1].as_py()
-    every = pa.Array.from_buffers(pa.uint8(), end - begin, [None, data], offset=begin)
+    every, _ = text_bytes(column)
     return pc.max(every).as_py() or 0
 
 
@@ -126,7 +122,7 @@ def in_pieces(
     target: pa.DataType,
 ) -> Coerced:
     """Cast the usual forms together (each says which values have it, and how they are cast) and give the others to `parse`."""
-    if usual and _repeats(column):
+    if usual and repeats(column):
         return _each_once(column, usual, parse, target)
     return _by_form(column, usual, parse, target)
 
@@ -137,24 +133,42 @@ def _by_form(
     parse: Callable[[Any], Any],
     target: pa.DataType,
 ) -> Coerced:
-    values = pa.nulls(len(column), target)
+    values: pa.Array | None = None
     left = column.is_valid()
-    for has_form, cast in usual:
-        having = _where(has_form, column, left)
+    for at, (has_form, cast) in enumerate(usual if len(column) > ROWS_PARSED else ()):
+        if left.true_count <= len(column) // FEW:
+            return _apart(column, left, values, (usual[at:], parse, target))
+        having = pc.and_(left, pc.fill_null(has_form(column), False))
         if having.true_count:
-            cast_ones = cast(pc.if_else(having, column, pa.scalar(None, column.type)))
-            values = pc.coalesce(values, cast_ones)
+            ones = cast(pc.if_else(having, column, pa.scalar(None, column.type)))
+            values = ones if values is None else pc.coalesce(values, ones)
             left = pc.and_not(left, having)
+    values = pa.nulls(len(column), target) if values is None else values
     return _parsed(column, left, parse, values) if left.true_count else Coerced(values)
 
 
-def _repeats(column: pa.Array) -> bool:
-    """Guess from the first rows whether the column has few different long texts, as days and hours in a log are."""
-    head = column.slice(0, ROWS_GUESSED)
+def _apart(
+    column: pa.Array,
+    left: pa.Array,
+    values: pa.Array | None,
+    ways: tuple[Forms, Callable[[Any], Any], pa.DataType],
+) -> Coerced:
+    """Take the few values that are left out of the column, go on with them alone, and put the results where they were."""
+    values = pa.nulls(len(column), ways[2]) if values is None else values
+    if not left.true_count:
+        return Coerced(values)
+    few = _by_form(column.filter(left), *ways)
+    if has_some(few.values):
+        values = pc.replace_with_mask(values, left, few.values)
+    failures = [Failure(one.rule, _spread(one.mask, left)) for one in few.failures]
+    return Coerced(values, tuple(failures))
+
+
+def repeats(column: pa.Array) -> bool:
+    """Guess from the first rows whether the column has few different texts, as days and hours in a log are: telling them apart costs half of a cast."""
     if len(column) <= ROWS_GUESSED or not pa.types.is_string(column.type):
         return False
-    long = (pc.max(pc.binary_length(head)).as_py() or 0) >= LONG_BYTES
-    return long and len(head.unique()) <= ROWS_GUESSED // FEW
+    return len(column.slice(0, ROWS_GUESSED).unique()) <= ROWS_GUESSED // FEW
 
 
 def _each_once(
@@ -166,18 +180,15 @@ def _each_once(
     """Take each different value for the kind once, then put the results where the values are."""
     encoded = column.dictionary_encode()
     once = _by_form(encoded.dictionary, usual, parse, target)
+    values = once.values.take(encoded.indices)
+    if len(once.failures) == 1:  # nothing is where nothing was, and where it failed
+        failed = pc.and_(values.is_null(), column.is_valid())
+        return Coerced(values, (Failure(once.failures[0].rule, failed),))
     failures = [
         Failure(one.rule, pc.fill_null(one.mask.take(encoded.indices), False))
         for one in once.failures
     ]
-    return Coerced(once.values.take(encoded.indices), tuple(failures))
-
-
-def _where(has_form: Cast, column: pa.Array, left: pa.Array) -> pa.Array:
-    """Say where, among the values that are left, the form is; where few are left the others are not looked at."""
-    if left.true_count > len(column) // FEW:
-        return pc.and_(left, pc.fill_null(has_form(column), False))
-    return _spread(has_form(column.filter(left)), left)
+    return Coerced(values, tuple(failures))
 
 
 def _parsed(

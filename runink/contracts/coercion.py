@@ -31,9 +31,11 @@ from runink.contracts.casting import (
     instant_bounds,
     matching,
     only,
+    repeats,
     to,
     within,
 )
+from runink.contracts.digits import DIGITS_MAX, whole_numbers
 from runink.contracts.fields import Coercion, Kind
 from runink.contracts.physical import INSTANT
 from runink.contracts.scalars import Failed
@@ -42,13 +44,12 @@ from runink.contracts.strictness import sieved
 _DAY: Final = r"[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
 _HOUR: Final = r"(?:[01][0-9]|2[0-3])"
 _CLOCK: Final = rf"[T ]{_HOUR}:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?"
-USUAL_INT: Final = r"\A-[0-9]{1,18}\z"  # with the sign: the others are found without it
+USUAL_INT: Final = r"\A-[0-9]{1,18}\z"  # with the sign: the others are found without a pattern
 USUAL_WHOLE: Final = r"\A-?[0-9]{1,15}\.0*\z"  # as pandas writes numbers beside missing ones; a double holds so many digits
 USUAL_FLOAT: Final = r"\A[+-]?[0-9]+(?:\.[0-9]+)?\z"
 USUAL_DATE: Final = rf"\A{_DAY}\z"
 USUAL_INSTANT: Final = rf"\A{_DAY}{_CLOCK}(?:Z|[+-]{_HOUR}:?[0-5][0-9])\z"
 USUAL_NAIVE: Final = rf"\A{_DAY}(?:{_CLOCK})?\z"
-DIGITS_MAX: Final = 18  # any number of so many digits fits in 64 bits
 EXACT_INT_MAX: Final = 1 << 53  # a double holds every integer up to it
 ASCII_END: Final = 128
 # No character of a whole number has a higher code; every letter of a hexadecimal has.
@@ -102,8 +103,11 @@ def _int(column: pa.Array, target: pa.DataType, policy: Coercion) -> Coerced | N
     return None
 
 
-def _is_digits(column: pa.Array) -> pa.Array:
-    """Say which texts are short and of ASCII digits alone: what nearly all are, at a fifth of a regular expression's cost."""
+def _is_number(column: pa.Array) -> pa.Array:
+    """Say which texts are short whole numbers: what nearly all are, at a fifth of a regular expression's cost."""
+    mask = whole_numbers(column)
+    if mask is not None:
+        return mask
     mask = pc.and_(pc.utf8_is_decimal(column), pc.less_equal(pc.binary_length(column), DIGITS_MAX))
     return mask if highest_byte(column) < ASCII_END else pc.and_(mask, pc.string_is_ascii(column))
 
@@ -113,7 +117,7 @@ def _by_double(column: pa.Array) -> pa.Array:
 
 
 _USUAL_INTS: Final[Forms] = (
-    (_is_digits, to(pa.int64())),
+    (_is_number, to(pa.int64())),
     (matching(USUAL_INT), to(pa.int64())),
     (matching(USUAL_WHOLE), _by_double),
 )
@@ -229,7 +233,7 @@ def _date(column: pa.Array, target: pa.DataType, policy: Coercion) -> Coerced | 
         midnight = pc.equal(days.cast(naive.type, safe=False), naive)
         return also_within(only(days, midnight), DATES)
     if types.is_string(kind):
-        whole = cast_whole(column, target)
+        whole = None if repeats(column) else cast_whole(column, target)
         if whole is not None:
             return within(whole, DATES)
         usual = ((matching(USUAL_DATE), to(target)),)
@@ -246,9 +250,10 @@ def _datetime(column: pa.Array, target: pa.DataType, policy: Coercion) -> Coerce
     if types.is_date(kind):
         return _instants(column.cast(pa.date32()).cast(pa.timestamp("s")), lenient=lenient)
     if types.is_string(kind):
-        whole = cast_whole(column, target)
-        if whole is None:
-            whole = cast_whole(column, pa.timestamp("us"))
+        whole = None
+        if not repeats(column):
+            whole = cast_whole(column, target)
+            whole = cast_whole(column, pa.timestamp("us")) if whole is None else whole
         if whole is not None:
             return within(whole.cast(target), INSTANTS)
         usual = ((matching(USUAL_INSTANT), to(target)), (matching(USUAL_NAIVE), _naive))

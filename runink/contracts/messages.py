@@ -28,6 +28,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from runink.contracts.digits import text_bytes
 from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.physical import digits_of
 from runink.contracts.values import article
@@ -35,6 +36,10 @@ from runink.contracts.values import article
 SHOWN_CHARACTERS_MAX: Final = (
     40  # of a value: enough to know it again, short enough for a line of a log
 )
+FIRST_PRINTED, DELETE = (
+    0x20,
+    0x7F,
+)  # bytes of ASCII: what is below the one, and the other, is not shown
 CHOICES_SHOWN_MAX: Final = 10  # more choices than this are counted, not listed
 HIDDEN: Final = "a value"
 CODES: Final = (
@@ -60,19 +65,20 @@ def shown(values: pa.Array) -> pa.Array:
         text = values.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return constant(f"of type {kind}", len(values))
-    quoted = pa.types.is_string(text.type) and not _is_plain(kind)
-    text = pc.replace_substring_regex(text, r"[[:cntrl:]]+", " ")
-    if (pc.max(pc.utf8_length(text)).as_py() or 0) > SHOWN_CHARACTERS_MAX:
+    if pa.types.is_primitive(kind):  # numbers, booleans and times: short, and without quotes
+        return text
+    every, _ = text_bytes(text)
+    if len(every) and (
+        pc.min(every).as_py() < FIRST_PRINTED or pc.index(every, DELETE).as_py() >= 0
+    ):
+        text = pc.replace_substring_regex(text, r"[[:cntrl:]]+", " ")
+    if (pc.max(pc.binary_length(text)).as_py() or 0) > SHOWN_CHARACTERS_MAX:
         long = pc.greater(pc.utf8_length(text), SHOWN_CHARACTERS_MAX)
         cut = pc.utf8_slice_codeunits(text, 0, SHOWN_CHARACTERS_MAX)
         text = pc.if_else(long, pc.binary_join_element_wise(cut, "…", ""), text)
-    return pc.binary_join_element_wise("'", text, "'", "") if quoted else text
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    """Numbers, booleans and times need no quotes."""
-    types = pa.types
-    return bool(types.is_primitive(kind) or types.is_decimal(kind))
+    if pa.types.is_decimal(kind):
+        return text
+    return pc.binary_join_element_wise("'", text, "'", "")
 
 
 def wanted_by(field: FieldSpec, rule: str) -> str:

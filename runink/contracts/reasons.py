@@ -9,6 +9,7 @@ message   a sentence for people
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -33,6 +34,8 @@ REASONS: Final = pa.list_(REASON)
 _OF_SOURCE: Final = frozenset(
     {"type", "overflow", "precision", "digits", "scale"}
 )  # rules about the value as it came
+PLACES_FEW: Final = 500  # places that are told apart faster one by one
+_SOME: Final = re.compile(rb"[^\0]")
 Key = tuple[str, str]  # (path, rule): a list's places are [] there, so that there are few
 
 
@@ -64,7 +67,7 @@ class Broken:
         return self.spot.path, self.rule
 
     def places(self) -> pa.Array:
-        return pc.indices_nonzero(self.mask).cast(pa.int64())
+        return places_of(self.mask)
 
     def rows(self, places: pa.Array) -> pa.Array:
         return self.spot.rows(places)
@@ -99,7 +102,7 @@ class BrokenRule:
         return "", RULE_PREFIX + self.rule.name
 
     def places(self) -> pa.Array:
-        return pc.indices_nonzero(self.mask).cast(pa.int64())
+        return places_of(self.mask)
 
     def rows(self, places: pa.Array) -> pa.Array:
         return places
@@ -158,6 +161,22 @@ def rejected(batch: pa.RecordBatch, broken: Sequence[Reason]) -> Rejected:
         counts[one.key] = counts.get(one.key, 0) + one.rows_broken
         examples.setdefault(one.key, one.messages[0].as_py())
     return Rejected(rows, kept, reasons, counts, examples)
+
+
+def places_of(mask: pa.Array) -> pa.Array:
+    """Return where a mask is true, ascending. Few places are found in its bits: Arrow looks at each."""
+    few = mask.true_count
+    if few > PLACES_FEW:
+        return pc.indices_nonzero(mask).cast(pa.int64())
+    bits = memoryview(mask.buffers()[1]) if few else b""
+    first, last = mask.offset, mask.offset + len(mask)
+    found = [
+        at - first
+        for match in _SOME.finditer(bits)
+        for at in range(8 * match.start(), 8 * match.start() + 8)
+        if first <= at < last and match[0][0] >> (at % 8) & 1
+    ]
+    return pa.array(found, pa.int64())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runink.contracts.casting import Failure
+from runink.contracts.casting import Failure, repeats
 from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.formats import FORMATS
 from runink.contracts.multiples import rule_of_multiples
@@ -133,10 +133,16 @@ class _Pattern:
         pc.match_substring_regex(pa.array([""]), self._pattern)
 
     def __call__(self, values: pa.Array) -> list[Failure]:
-        matching = pc.match_substring_regex(values, self._pattern)
+        matching = self._matching(values)
         if matching.true_count + values.null_count == len(values):
             return []
         return [Failure(self._rule, pc.fill_null(pc.invert(matching), False))]
+
+    def _matching(self, values: pa.Array) -> pa.Array:
+        if not repeats(values):
+            return pc.match_substring_regex(values, self._pattern)
+        encoded = values.dictionary_encode()
+        return pc.match_substring_regex(encoded.dictionary, self._pattern).take(encoded.indices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from contract_checking import outcomes
-from runink.contracts import annotations
+from runink.contracts import annotations, drift
 from runink.contracts.annotations import KINDS, Field
 from runink.contracts.fields import Coercion, Kind
 from runink.contracts.fitting import FIT
@@ -48,7 +48,7 @@ def test_every_type_is_described():
 
 def test_every_reason_is_described():
     described = [code for row in rows("Reasons") for code in codes(row[0])]
-    assert described == [*CODES, "rule:NAME"]
+    assert described == [*CODES, "rule:NAME", drift.RULE]
 
 
 def test_every_format_is_described_with_its_example():

@@ -104,3 +104,23 @@ def test_a_dead_letter_goes_into_parquet():
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_batches([data]), buffer)
     assert pq.read_table(io.BytesIO(buffer.getvalue())).to_pylist() == data.to_pylist()
+
+
+def test_reasons_name_the_way_into_records_and_show_nothing_of_personal_data():
+    inner = (FieldSpec("zip", Kind.STR, max_length=4), FieldSpec("ssn", Kind.INT, pii="ssn"))
+    items = FieldSpec("item", Kind.INT, le=5)
+    spec = ContractSpec("Order", "1.0.0", (FieldSpec("to", Kind.RECORD, fields=inner), FieldSpec("n", Kind.LIST, items=items)))  # fmt: skip
+    data = pa.record_batch({"to": [{"zip": "01500", "ssn": "secret"}], "n": [[1, 7]]})
+    rejected = compile_plan(spec).check(data).rejected
+    assert rejected is not None
+    check = Check("bronze.check", "bronze", spec)
+    letter = dead_batch(rejected, batch=Batch(data, "in", 0), check=check, ticket=TICKET)
+    (row,) = letter.data.to_pylist()
+    assert [(one["field"], one["rule"]) for one in row["dead_reasons"]] == [
+        ("to.zip", "max_length"),
+        ("to.ssn", "type"),
+        ("n[1]", "le"),
+    ]
+    assert "secret" not in str(row["dead_reasons"])
+    assert row["to"] == {"zip": "01500", "ssn": "secret"}, "the row itself is kept as it came"
+    assert set(rejected.counts) == {("to.zip", "max_length"), ("to.ssn", "type"), ("n[]", "le")}
