@@ -1,8 +1,10 @@
-"""Contracts: the flights through the example's contract, against Pydantic on the same rows.
+"""Contracts: the flights through the example's contract, against Pydantic and against hand-written Polars expressions on the same rows.
 
 Ours takes batches of 65,536 rows and gives typed good rows and rejected rows with all their reasons; the reference is `TypeAdapter.validate_python`
 per record with the same rules, all errors kept.  Text input has 2 % of its rows corrupted, each in one field.  They take turns in one run, the best of
-each counts, and both must reject the same number of rows.  Rows per second of processor time: what one core does, whatever else the machine is at.  `--json` prints the list of figures that `make bench` gathers.
+each counts, and all must reject the same number of rows.  Polars (`contract_polars.py`) makes
+the good rows and the bad ones with the codes of their rules, no messages; it is taken a second time with rules of each newer sort on: a step, a form, and a rule over two fields.  What a unique field
+costs stands beside it.  Rows per second of processor time: what one core does, whatever else the machine is at.  `--json` prints the list of figures that `make bench` gathers.
 """
 
 from __future__ import annotations
@@ -14,13 +16,17 @@ from pathlib import Path
 from random import Random
 from typing import Annotated, Any, Literal
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pydantic
-from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from msgspec.structs import replace
+from runink.contracts.fields import ContractSpec, FieldSpec, Kind, RuleSpec
 from runink.contracts.loading import load_contract
 from runink.contracts.plan import Plan, column_types, compile_plan
+from runink.contracts.scopes import rule
 
+from contract_polars import Handwritten, frames
 from figures import Figure, main
 
 PROJECT = Path(__file__).parents[1] / "examples/flights"
@@ -28,8 +34,11 @@ FLIGHTS = PROJECT / "data/flights.csv"
 BATCH_ROWS = 65_536
 CORRUPTED = 0.02
 TURNS = 3
+POLARS_TURNS = 5
 SEED = 2013
 TEXT_ROWS_MUST, TYPED_ROWS_MUST, RATIO_MUST = 1.5e6, 5e6, 10
+POLARS_RATIO_MUST = 0.5  # within twice the time of expressions that nobody would want to write
+ACROSS = "air_time < distance * 5"
 GARBAGE = {
     Kind.INT: ("abc", "12.5", "-99999", "99999999", "1e3", "#N/A"),
     Kind.STR: ("?", "much too long", "x\ny"),
@@ -78,10 +87,27 @@ def _annotation(field: FieldSpec) -> Any:
     return Annotated[kinds[field.kind], pydantic.Field(**rules)] if rules else kinds[field.kind]
 
 
+def with_more(spec: ContractSpec) -> ContractSpec:
+    """The contract with a step, a form and a rule over two fields, which all flights keep."""
+    more = {"year": {"multiple_of": 3}, "tailnum": {"format": "hostname"}}
+    fields = tuple(replace(field, **more.get(field.name, {})) for field in spec.fields)
+    found = rule(ACROSS, fields, whose=spec.name)
+    assert found.expression is not None, found.mistakes
+    return replace(spec, fields=fields, rules=(RuleSpec("fast", ACROSS, found.expression),))
+
+
+def with_unique(spec: ContractSpec, table: pa.Table) -> tuple[ContractSpec, pa.Table]:
+    """The contract with a field that numbers the rows, as text of 12 digits, and the flights with it."""
+    field = FieldSpec("id", Kind.STR, unique=True)
+    ids = pa.array([f"{number:012}" for number in range(table.num_rows)])
+    return replace(spec, fields=(*spec.fields, field)), table.append_column("id", ids)
+
+
 def ours(plan: Plan, batches: Batches) -> int:
     rejected = 0
+    seen = plan.seen()
     for batch in batches:
-        checked = plan.check(batch)
+        checked = plan.check(batch, seen)
         if checked.rejected is not None:
             rejected += len(checked.rejected.rows)
             assert len(checked.rejected.reasons) == len(checked.rejected.rows)
@@ -126,13 +152,55 @@ def figures(kind: str, table: pa.Table, spec: ContractSpec, must: float) -> list
     return found
 
 
+def beside_polars(kind: str, table: pa.Table, spec: ContractSpec, more: Any) -> Figure:
+    """The same rules by hand."""
+    plan = compile_plan(spec)
+    batches = table.to_batches(max_chunksize=BATCH_ROWS)
+    others = frames(batches)
+    by_hand = Handwritten(spec, others[0].schema, more)
+    best_ours = best_theirs = 0.0
+    for _ in range(POLARS_TURNS):
+        seconds, rejected = timed(lambda: ours(plan, batches))
+        best_ours = max(best_ours, table.num_rows / seconds)
+        seconds, same = timed(lambda: sum(by_hand.check(frame)[1].height for frame in others))
+        best_theirs = max(best_theirs, table.num_rows / seconds)
+        assert rejected == same, f"we reject {rejected} rows, Polars {same}"
+    ratio = best_ours / best_theirs
+    name = f"contract on {kind} input against Polars by hand, rows/s on one core"
+    shown = (round(best_ours), round(best_theirs), round(ratio, 2))
+    return Figure(name, *shown, f">= {POLARS_RATIO_MUST} x", ratio >= POLARS_RATIO_MUST)
+
+
+def beside_itself(name: str, table: pa.Table, spec: ContractSpec, wider: tuple[ContractSpec, pa.Table]) -> Figure:  # fmt: skip
+    """What more a contract costs than a smaller one."""
+    plans = [compile_plan(spec), compile_plan(wider[0])]
+    inputs = [one.to_batches(max_chunksize=BATCH_ROWS) for one in (table, wider[1])]
+    best = [0.0, 0.0]
+    for _ in range(POLARS_TURNS):
+        for at in (0, 1):
+            seconds, _ = timed(lambda at=at: ours(plans[at], inputs[at]))
+            best[at] = max(best[at], table.num_rows / seconds)
+    ratio = best[1] / best[0]
+    return Figure(name, round(best[1]), round(best[0]), round(ratio, 2), "none", met=True)
+
+
 def measure(_: argparse.Namespace) -> list[Figure]:
     pa.set_cpu_count(1)
     spec = load_contract(PROJECT, "contracts/flights.py:Flight")
     names = [field.name for field in spec.fields]
     text = messy(flights(dict.fromkeys(names, pa.string())), spec)
+    typed = flights(column_types(spec))
     found = figures("text", text, spec, TEXT_ROWS_MUST)
-    return found + figures("typed", flights(column_types(spec)), spec, TYPED_ROWS_MUST)
+    found += figures("typed", typed, spec, TYPED_ROWS_MUST)
+    more = with_more(spec)
+    for kind, table, suffix in (("text", text, ":"), ("typed", typed, "")):
+        found.append(beside_polars(kind, table, spec, {}))
+        across = pl.col(f"air_time{suffix}") >= pl.col(f"distance{suffix}") * 5
+        by_hand = {"fast": across.fill_null(value=False)}
+        found.append(beside_polars(f"{kind}, with a step, a form and a rule over two fields,", table, more, by_hand))  # fmt: skip
+    name = "typed input with a unique field of text, rows/s on one core, beside the same without it"
+    found.append(beside_itself(name, typed, spec, with_unique(spec, typed)))
+    return found
 
 
 if __name__ == "__main__":

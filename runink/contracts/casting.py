@@ -24,7 +24,7 @@ Cast = Callable[[pa.Array], pa.Array]
 Forms = tuple[tuple[Cast, Cast], ...]  # which values have a form, and how those are cast
 ROWS_TRIED: Final = 16  # of a column before all of it: see cast_whole
 ROWS_GUESSED: Final = 1024  # of a column, to guess how often its values repeat
-ROWS_PARSED: Final = 64  # so few are given to Python at once: a pattern that is made ready costs more
+ROWS_PARSED: Final = 64  # so few go to Python at once: to make a pattern ready costs more
 FEW: Final = 4  # up to a fourth of a column: picking them out costs less than looking at all
 _NOT_CAST: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 

@@ -62,7 +62,7 @@ def test_every_mask_is_described():
 
 def test_every_mistake_is_described_as_the_code_does():
     table = dict(re.findall(r"^    (C\d{3})   (.*)$", annotations.__doc__, re.MULTILINE))
-    assert {row[0].strip("`"): row[1] for row in rows("Mistakes")} == table
+    assert {row[0].strip("`"): row[1].replace("`", "") for row in rows("Mistakes")} == table
 
 
 EXAMPLE_ROWS = [row for row in rows("What a value is taken for") if len(row) == 5 and "`" in row[1]]
