@@ -22,6 +22,7 @@ from msgspec.structs import replace as changed
 from runink.capabilities import EGRESS
 from runink.contracts.expected import Golden
 from runink.contracts.fields import ContractSpec, OnDrift
+from runink.contracts.hidden import Clearance
 from runink.expressions import Expression
 from runink.names import HerdName, PipelineName
 from runink.networks import Network
@@ -150,6 +151,7 @@ class Function(msgspec.Struct, frozen=True, tag="function", omit_defaults=True):
     """A Python function of the bundle: file relative to the project, its name there, and what it is given at a time.
 
     `parameters` are the names of its arguments behind the first: side inputs by their alias. `takes_input` is false for a step without a first argument.
+    `maps` says of which columns each column that it gives is made (`*`: all others are passed on as they come), where the function says so.
     """
 
     file: str
@@ -157,6 +159,7 @@ class Function(msgspec.Struct, frozen=True, tag="function", omit_defaults=True):
     each: Each
     parameters: tuple[str, ...] = ()
     takes_input: bool = True
+    maps: dict[str, tuple[str, ...]] | None = None
 
 
 class Sql(msgspec.Struct, frozen=True, tag="sql"):
@@ -182,7 +185,10 @@ class Step(msgspec.Struct, frozen=True, tag="step", omit_defaults=True):
 
 
 class Sink(msgspec.Struct, frozen=True, tag="sink", omit_defaults=True):
-    """Where rows go. `when` keeps only rows for which it is true; `dead_letter` marks the one that takes rejected rows."""
+    """Where rows go. `when` keeps only rows for which it is true; `dead_letter` marks the one that takes rejected rows.
+
+    `clearance` is nothing where all that comes may be written as it is.
+    """
 
     id: str
     scenario: str
@@ -193,6 +199,7 @@ class Sink(msgspec.Struct, frozen=True, tag="sink", omit_defaults=True):
     when: Expression | None = None
     dead_letter: bool = False
     contract: ContractSpec | None = None
+    clearance: Clearance | None = None
 
 
 Node = Source | Check | Step | Sink
@@ -294,7 +301,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is to be known of a node before it runs: for admission, placement and governance.
 
     `resources`, `labels` and `network` are its process's. `secrets` are the names of those it refers to. `clearances` are the kinds of personal data that may
-    reach it: those of the contracts on the way to it; a step passes everything on. `inputs` and `outputs` are datasets by their URIs at the pipeline's ends,
+    reach it. `inputs` and `outputs` are datasets by their URIs at the pipeline's ends,
     nodes by their ids within it. `code` is the file and function of a step (`steps/x.py:clean`), the program, or `sql`; `meta` what `@meta` says.
     """
 

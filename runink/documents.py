@@ -4,6 +4,7 @@
     job          what to do: nodes with their contracts and actions, ports, folders, places of descriptors (`jobs.py`)
     context      what its steps may know: who they are, the pipeline's parameters, the trace, what they are held to
     stores       how to reach the object stores that its sources and sinks need, with their keys; steps are not shown them
+    masking_key  the herd's key, of a slice whose sinks have masks that are made with it; steps are not shown it
 
 Written as MessagePack, by the agent for one slice, when it is launched.  It stands in no record, no log and no environment, and hides in every
 `repr`, because it may hold keys.
@@ -18,6 +19,7 @@ from msgspec import Meta
 
 from runink.errors import Broken, Refused
 from runink.jobs import SliceJob
+from runink.masking_keys import NO_KEY, MaskingKey
 from runink.names import HerdName, RunId, SliceId
 from runink.networks import Network
 from runink.stores import NO_STORES, Stores
@@ -65,6 +67,7 @@ class SliceDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     job: SliceJob
     context: SliceContext
     stores: Stores = NO_STORES
+    masking_key: MaskingKey = NO_KEY
 
 
 class _Versioned(msgspec.Struct):

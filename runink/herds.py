@@ -3,7 +3,8 @@
     [herd]       id, domain, description
     [quotas]     cpu, memory, slices, runs                   enforced
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
-    [masking]    default, fields                             checked; nothing enforces it yet
+    [masking]    default, fields                             how personal data is masked whose contract does not say it
+    [[clearances]] sink, pii                                 which sinks may hold which kinds of personal data unmasked
     [network]    internet, allow                             what steps with network="egress" reach
     [isolation]  allow_missing, require                      what slices may do without on nodes that have not got it, and what they may not
     [contracts]  compatibility, breaking_majors              which new version of a contract is taken by `runi contract publish`
@@ -21,14 +22,15 @@ from typing import Any, Final
 import msgspec
 
 from runink.capabilities import CLOSING_OFF, IsolationPolicy
+from runink.clearances import ClearancePolicy, SinkClearance
 from runink.contracts.compatibility import ContractPolicy, Mode
+from runink.contracts.masks import KINDS_OF
 from runink.errors import Finding, Invalid, Span
 from runink.names import HerdName, herd_name
 from runink.networks import NetworkPolicy, allowed, policy_of
 from runink.quantities import parse_bytes, parse_cpu
 
 VERBS: Final = ("get", "list", "watch", "create", "update", "delete", "run", "cancel")
-MASKS: Final = ("hash", "redact", "keep")
 FILE_BYTES_MAX: Final = 1 << 20  # a hand-written file
 
 
@@ -44,16 +46,18 @@ class HerdFile(msgspec.Struct, frozen=True):
     runs: int = 0
     network: NetworkPolicy = NetworkPolicy()
     isolation: IsolationPolicy = IsolationPolicy()
+    clearances: ClearancePolicy = ClearancePolicy()
     unenforced: tuple[str, ...] = ()
     contracts: ContractPolicy = ContractPolicy()
 
 
 _KEYS: Final = {
-    "": ("herd", "quotas", "roles", "masking", "network", "isolation", "contracts"),
+    "": ("herd", "quotas", "roles", "masking", "clearances", "network", "isolation", "contracts"),
     "herd": ("id", "domain", "description"),
     "quotas": ("cpu", "memory", "slices", "runs"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
+    "clearances": ("sink", "pii"),
     "network": ("internet", "allow"),
     "isolation": ("allow_missing", "require"),
     "contracts": ("compatibility", "breaking_majors"),
@@ -88,9 +92,8 @@ class _Reader:
         self._known("", document)
         herd = self._table(document, "herd")
         quotas = self._table(document, "quotas")
-        for role in self._roles(document):
+        for role in self._tables(document, "roles"):
             self._role(role)
-        self._masking(self._table(document, "masking"))
         return HerdFile(
             herd=self._name(herd),
             domain=self._text(herd, "domain"),
@@ -101,8 +104,9 @@ class _Reader:
             runs=self._count(quotas, "runs"),
             network=self._network(self._table(document, "network")),
             isolation=self._isolation(self._table(document, "isolation")),
+            clearances=self._clearances(document),
             contracts=self._contracts(self._table(document, "contracts")),
-            unenforced=tuple(part for part in ("roles", "masking") if part in document),
+            unenforced=tuple(part for part in ("roles",) if part in document),
         )
 
     def _mistake(self, text: str, key: str, hint: str = "") -> None:
@@ -129,12 +133,14 @@ class _Reader:
         self._known(name, found)
         return found
 
-    def _roles(self, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        roles = document.get("roles", [])
-        if not isinstance(roles, list) or not all(isinstance(role, dict) for role in roles):
-            self._mistake("roles is a list of tables", "roles", "write [[roles]]")
+    def _tables(self, document: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
+        tables = document.get(name, [])
+        if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+            self._mistake(f"{name} is a list of tables", name, f"write [[{name}]]")
             return
-        yield from roles
+        for table in tables:
+            self._known(name, table)
+            yield table
 
     def _name(self, herd: dict[str, Any]) -> HerdName:
         try:
@@ -222,7 +228,6 @@ class _Reader:
         return tuple(dict.fromkeys(found))
 
     def _role(self, role: dict[str, Any]) -> None:
-        self._known("roles", role)
         if not isinstance(role.get("name"), str):
             self._mistake("a role has a name", "[[roles]]")
         for key in ("verbs", "resources"):
@@ -234,13 +239,43 @@ class _Reader:
                 if verb not in (*VERBS, "*"):
                     self._mistake(f"there is no verb {verb}", verb, f"there are {', '.join(VERBS)}")
 
-    def _masking(self, masking: dict[str, Any]) -> None:
+    def _clearances(self, document: dict[str, Any]) -> ClearancePolicy:
+        masking = self._table(document, "masking")
         fields = masking.get("fields", {})
         if not isinstance(fields, dict):
-            self._mistake("masking.fields is a table", "fields")
+            self._mistake(
+                "masking.fields is a table", "fields", 'as in fields = { email = "hash" }'
+            )
             fields = {}
-        for value in (masking.get("default", "hash"), *fields.values()):
-            if value not in MASKS:
-                self._mistake(
-                    f"there is no mask {value}", str(value), f"there are {', '.join(MASKS)}"
-                )
+        return ClearancePolicy(
+            self._mask(masking.get("default", ""), "default"),
+            {name: self._mask(mask, name) for name, mask in fields.items()},
+            tuple(self._clearance(one) for one in self._tables(document, "clearances")),
+        )
+
+    def _mask(self, found: Any, key: str) -> str:
+        """Return a mask's text; whether it is one for a field's kind, the compiler knows."""
+        if found == "keep":
+            hint = 'which sinks may hold it is said so: [[clearances]] sink = "…", pii = ["…"]'
+            self._mistake("to keep personal data as it is, is no mask", "keep", hint)
+        elif not isinstance(found, str):
+            self._mistake(f"{key} is a mask's name", key, 'as in default = "hash"')
+        elif found and found.partition("(")[0].strip() not in KINDS_OF:
+            self._mistake(f"there is no mask {found}", found, f"there are {', '.join(KINDS_OF)}")
+        else:
+            return found
+        return ""
+
+    def _clearance(self, table: dict[str, Any]) -> SinkClearance:
+        sink, pii = table.get("sink"), table.get("pii")
+        if not isinstance(sink, str) or not sink:
+            hint = 'as in sink = "parquet://out/secure/*"'
+            self._mistake("a clearance names its sinks by their URI", "[[clearances]]", hint)
+            sink = ""
+        if isinstance(pii, str):
+            pii = [pii]
+        if not isinstance(pii, list) or not pii or not all(isinstance(one, str) for one in pii):
+            hint = 'as in pii = ["email"]; "*" are all'
+            self._mistake("a clearance names kinds of personal data", "[[clearances]]", hint)
+            pii = []
+        return SinkClearance(sink, tuple(dict.fromkeys(pii)))

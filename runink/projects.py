@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
 from runink.contracts.references import ODCS_SUFFIXES, is_odcs
 from runink.dag import Dag
@@ -183,8 +184,8 @@ class Files:
 
         return contract_names(self._root, path)
 
-    def check_herd(self, name: HerdName) -> None:
-        self.herd(name)
+    def check_herd(self, name: HerdName) -> ClearancePolicy:
+        return self.herd(name)[0].clearances
 
     def herd(self, name: HerdName) -> tuple[HerdRecord, tuple[str, ...]]:
         """Return the herd's limits and what is to be told of them. Raises Invalid for what is wrong in its file."""
@@ -224,6 +225,7 @@ def _record(file: HerdFile) -> HerdRecord:
         runs=file.runs,
         network=file.network,
         isolation=file.isolation,
+        clearances=file.clearances,
     )
 
 

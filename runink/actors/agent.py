@@ -38,10 +38,10 @@ from runink.actors.launching import (
     Launch,
     Launching,
     Workplace,
+    check_cleared,
     drop_scratch,
     gang_descriptors,
     launches_of,
-    network_policy,
     process_name,
 )
 from runink.actors.limiting import begun, held_to
@@ -255,7 +255,7 @@ class Agent(Actor[AgentMessage]):
         for one in wanted:
             self._records.take(one)
         herds = pages.pages[2].items
-        launching.policy = network_policy(herds)
+        launching.heed(herds)
         records = [held_to(one.value, herds) for one in wanted]
         if await self._announce(launching, records):
             slices = {str(one.value.slice): one.value for one in found}
@@ -286,6 +286,7 @@ class Agent(Actor[AgentMessage]):
     ) -> None:
         try:
             dag = await self._pipelines.of(run)
+            check_cleared(dag, records, launching.clearances)
             with await self._packages.ready(dag, run, records, launching) as packages:
                 launches = launches_of(
                     dag, run, records, slices, self._workplace, packages.environment

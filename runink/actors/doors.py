@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from runink.connectors.publishing import discard, leftovers, publish
 from runink.connectors.sinks import open_sink
 from runink.connectors.sources import open_source
-from runink.contracts.fields import ContractSpec
+from runink.contracts.fields import ContractSpec, FieldSpec
+from runink.contracts.hiding import hidden
 from runink.contracts.plan import compile_plan
 from runink.dag import Check, Sink, Source
 from runink.jobs import Port, Prepared, Ticket, Transport
@@ -21,10 +24,11 @@ from runink.stores import NO_STORES, Stores
 
 
 class RealDoors:
-    """See `steps.doors.Doors`. Sources and sinks in object stores are reached by `stores`."""
+    """See `steps.doors.Doors`. Sources and sinks in object stores are reached by `stores`; `masking_key` is the herd's, for masks that need it."""
 
-    def __init__(self, stores: Stores = NO_STORES) -> None:
+    def __init__(self, stores: Stores = NO_STORES, masking_key: bytes = b"") -> None:
         self._stores = stores
+        self._masking_key = masking_key
 
     @property
     def neighbour_failures(self) -> tuple[type[BaseException], ...]:
@@ -37,6 +41,9 @@ class RealDoors:
 
     def sink(self, node: Sink, *, root: Path, ticket: Ticket, stdout_fd: int | None) -> SinkWriter:
         return open_sink(node, root=root, ticket=ticket, stdout_fd=stdout_fd, stores=self._stores)
+
+    def hidden(self, data: pa.RecordBatch, fields: tuple[FieldSpec, ...]) -> pa.RecordBatch:
+        return hidden(data, fields, self._masking_key)
 
     def publish(self, prepared: Prepared) -> None:
         publish(prepared, stores=self._stores)

@@ -20,11 +20,13 @@ import msgspec
 from runink.actors.limiting import limits_of, showing
 from runink.actors.shown import Shown, shown_to
 from runink.barn.keyvalue import KeyValue
+from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.clients.barn import decode_value
-from runink.dag import Dag, Link, Step
+from runink.dag import Dag, Link, Sink, Step
 from runink.documents import DocumentBytes, SliceDocument, encode_document
 from runink.errors import Overloaded, Refused, Unavailable
 from runink.jobs import CompareJob, Port, PublishJob, Transport
+from runink.masking_keys import NO_KEY, MaskingKey, masking_key
 from runink.networks import Network, NodeNetwork, granted
 from runink.pipes.open import open_pipe, open_slots
 from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job, context_of
@@ -82,8 +84,16 @@ class Launching:
 
     keys: frozenset[str]
     policy: str = ""  # what its herd's network reaches
+    clearances: ClearancePolicy = NO_CLEARANCES
     unwanted: set[str] = field(default_factory=set)
     taken_back: anyio.Event = field(default_factory=anyio.Event)  # set with the first of them
+
+    def heed(self, herds: Sequence[KeyValue]) -> None:
+        """Take what the herd's record says, if it has one: what its network reaches, as the spawner takes it, and what its sinks may hold now."""
+        if herds:
+            record = decode_value(herds[0], HerdRecord).value
+            self.policy = msgspec.json.encode(record.network).decode()
+            self.clearances = record.clearances
 
     def take_back(self, key: str) -> None:
         self.unwanted.add(key)
@@ -115,6 +125,7 @@ def launches_of(
                 job=plan.job,
                 context=context_of(dag, run, record, network),
                 stores=workplace.stores.needed_for(spec.reaches),
+                masking_key=_masking_key(plan, record, workplace),
             )
             found.append(_chain(_launch(run, record, document), run, plan))
         else:
@@ -128,6 +139,21 @@ def launches_of(
             )
             found.append(_launch(run, record, document))
     return found
+
+
+def _masking_key(plan: ChainPlan, record: SliceRecord, workplace: Workplace) -> MaskingKey:
+    """Return the herd's key for a slice that needs it. Raises Refused."""
+    sinks = (node for node in plan.job.nodes if isinstance(node, Sink))
+    if not any(one.clearance is not None and one.clearance.needs_key for one in sinks):
+        return NO_KEY
+    try:
+        return masking_key(workplace.state, record.herd)
+    except OSError as error:
+        raise Refused(
+            f"the key for the masks of herd {record.herd} cannot be read: {error}",
+            code="mask_key",
+            hint="look at the folder keys/ of the node's state",
+        ) from error
 
 
 def _places(job: PublishJob | CompareJob) -> list[str]:
@@ -169,11 +195,19 @@ def _chain(launch: Launch, run: RunRecord, plan: ChainPlan) -> Launch:
     )
 
 
-def network_policy(herds: Sequence[KeyValue]) -> str:
-    """Return what a herd's network reaches, as the spawner takes it, from the herd's record; nothing where there is none."""
-    if not herds:
-        return ""
-    return msgspec.json.encode(decode_value(herds[0], HerdRecord).value.network).decode()
+def check_cleared(dag: Dag, records: Iterable[SliceRecord], policy: ClearancePolicy) -> None:
+    """Raise Refused where a sink of these slices relies on a clearance that its herd has taken back since the pipeline was compiled."""
+    mine = {record.slice for record in records}
+    names = {name for spec in dag.slices if spec.id in mine for name in spec.nodes}
+    for node in dag.nodes:
+        if isinstance(node, Sink) and node.id in names and node.clearance is not None:
+            lacking = policy.lacks(node.uri, node.clearance.cleared)
+            if lacking:
+                raise Refused(
+                    f"{node.uri} is not cleared for {', '.join(lacking)} any more",
+                    code="not_cleared",
+                    hint=f"the file of herd {dag.herd} cleared it when the pipeline was compiled: compile it again",
+                )
 
 
 def slice_wanted(

@@ -61,7 +61,7 @@ def _report(data: bytes, channel: BlockingChannel, descriptors: list[int]) -> Do
 def _done(
     document: SliceDocument, channel: BlockingChannel, descriptors: list[int]
 ) -> Done | Failed:
-    job, doors = document.job, RealDoors(document.stores)
+    job, doors = document.job, RealDoors(document.stores, document.masking_key.data)
     match job:
         case ChainJob():
             return run_chain(job, descriptors, channel.send, doors=doors)

@@ -77,7 +77,9 @@ class Actions:
             return Acting(name, (), None)
         sides = self._sides(found, clause.name, scene)
         each = found.function.each
-        function = Function(found.file.path, found.function.name, each, sides, scene.has_input)
+        maps = found.function.maps
+        name_there = found.function.name
+        function = Function(found.file.path, name_there, each, sides, scene.has_input, maps)
         return Acting(name, sides, Step("", scene.scenario, function, found.file.modules))
 
     def _check_reached(self, query: Text) -> None:

@@ -17,9 +17,11 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
+from runink.clearances import ClearancePolicy
 from runink.dag import Dag, Link, Node, Scenario, Sink, SliceSpec, Source, topological
 from runink.dsl.actions import Actions
 from runink.dsl.checker import Outline, named, outlined
+from runink.dsl.clearing import cleared
 from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
 from runink.dsl.dialects import without_dialects
@@ -72,9 +74,13 @@ def compiled(source: SourceText, parameters: Mapping[str, str], project: Project
     document = parsed(text, findings)
     outline = outlined(expanded(document, findings), parameters, findings)
     means = Means(Actions(project, findings), Contracts(project, findings), findings)
-    _check_herd(outline, project, findings)
+    policy = _policy(outline, project, findings)
     parts = [built(one, means) for one in outline.scenarios]
     joined = _joined(source, outline, parts, findings)
+    if joined is not None and policy is not None:
+        dag, doubts = joined
+        spans = {name: one.text.span for part in parts for name, one in part.locations.items()}
+        joined = cleared(dag, policy, spans, findings), doubts
     if findings or joined is None:
         raise _invalid(source, findings)
     dag, doubts = joined
@@ -93,14 +99,16 @@ def _invalid(source: SourceText, findings: Findings) -> Invalid:
     return Invalid(f"{source.file}: {count}", findings=told, code="pipeline_invalid")
 
 
-def _check_herd(outline: Outline, project: Project, findings: Findings) -> None:
+def _policy(outline: Outline, project: Project, findings: Findings) -> ClearancePolicy | None:
+    """Return what the herd's sinks may hold; nothing where its file is wrong, which is told."""
     try:
-        project.check_herd(outline.herd)
+        return project.check_herd(outline.herd)
     except Invalid as error:
         if error.findings:
             findings.take(error.findings)
         else:
             findings.add("D024", error.text, None, error.hint)
+        return None
 
 
 def _joined(

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from runink.contracts.expected import Golden
-from runink.contracts.fields import ContractSpec, OnDrift
+from runink.contracts.fields import ContractSpec, FieldSpec, OnDrift
+from runink.contracts.hidden import Clearance
 from runink.dag import (
     MAIN,
     REJECTED,
@@ -245,10 +246,24 @@ def _needs(dag: Dag) -> Iterable[str]:
                 yield f"  {need.verb.value} {need.resource.value} {need.name}"
         if facts.secrets:
             yield f"  secrets {', '.join(facts.secrets)}: {facts.node}"
-    reached = [
-        (facts.node, facts.clearances)
-        for facts in dag.facts
-        if facts.clearances and isinstance(dag.node(facts.node), Sink)
-    ]
-    for node, kinds in reached:
-        yield f"  personal data may reach {node}: {', '.join(kinds)}"
+    for node in dag.nodes:
+        if isinstance(node, Sink) and node.clearance is not None:
+            yield f"  personal data at {node.id}: {_cleared(node.clearance)}"
+
+
+def _cleared(clearance: Clearance) -> str:
+    masked = [f"{name} by {mask}" for field in clearance.masked for name, mask in _masks(field)]
+    parts = [f"as it is: {', '.join(clearance.cleared)}"] if clearance.cleared else []
+    return "; ".join([*parts, f"masked: {', '.join(masked)}"] if masked else parts)
+
+
+def _masks(field: FieldSpec, within: str = "") -> Iterable[tuple[str, str]]:
+    """Yield what of a field is masked, by its path, and how."""
+    path = f"{within}{field.name}"
+    if field.mask:
+        yield path, field.mask
+        return
+    for inner in field.fields:
+        yield from _masks(inner, f"{path}.")
+    if field.items is not None:
+        yield from _masks(field.items, f"{path}[]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from runink.contracts.fields import ContractSpec, FieldSpec
+from runink.contracts.fields import ContractSpec
 from runink.dag import (
     Check,
     Dag,
@@ -24,8 +24,7 @@ from runink.dag import (
 
 
 def facts_of(dag: Dag, meta: Mapping[str, Mapping[str, str]]) -> tuple[Facts, ...]:
-    """Return the facts of each node, in the order of the nodes; `meta` is what people have said of some."""
-    personal = _personal(dag)
+    """Return the facts of each node, in the order of the nodes; `meta` is what people have said of some. Where personal data goes is `clearing.py`'s."""
     before: dict[str, list[str]] = {node.id: [] for node in dag.nodes}
     behind: dict[str, list[str]] = {node.id: [] for node in dag.nodes}
     for source, target in _ways(dag):
@@ -44,7 +43,6 @@ def facts_of(dag: Dag, meta: Mapping[str, Mapping[str, str]]) -> tuple[Facts, ..
                 labels=spec.labels,
                 network=spec.network,
                 needs=_needs(dag, node),
-                clearances=tuple(sorted(personal[node.id])),
                 inputs=(uri,) if is_source else tuple(dict.fromkeys(before[node.id])),
                 outputs=(uri,) if is_sink else tuple(dict.fromkeys(behind[node.id])),
                 contract=_contract(node),
@@ -96,37 +94,3 @@ def _ways(dag: Dag) -> Iterator[tuple[str, str]]:
     for node in dag.nodes:
         if isinstance(node, Source) and node.staged_from:
             yield node.staged_from, node.id
-
-
-def _personal(dag: Dag) -> dict[str, set[str]]:
-    """Return the kinds of personal data that may reach each node.
-
-    Ends, because a node's kinds only grow, and there are finitely many.
-    """
-    found = {node.id: set(_own(node)) for node in dag.nodes}
-    ways = list(_ways(dag))
-    behind: dict[str, list[str]] = {}
-    for source, target in ways:
-        behind.setdefault(source, []).append(target)
-    waiting = [name for name, kinds in found.items() if kinds]
-    while waiting:
-        name = waiting.pop()
-        for target in behind.get(name, ()):
-            if not found[name] <= found[target]:
-                found[target] |= found[name]
-                waiting.append(target)
-    return found
-
-
-def _own(node: Node) -> Iterator[str]:
-    if not isinstance(node, Step) and node.contract is not None:
-        for field in node.contract.fields:
-            yield from _kinds(field)
-
-
-def _kinds(field: FieldSpec) -> Iterator[str]:
-    """Yield the kinds of personal data in a field and in what it holds."""
-    if field.pii:
-        yield field.pii
-    for inner in (*field.fields, *((field.items,) if field.items is not None else ())):
-        yield from _kinds(inner)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
 from runink.names import HerdName
 
@@ -26,5 +27,5 @@ class Project(Protocol):
     def contract_references(self) -> tuple[str, ...]:
         """Return the contracts that Python files below `contracts/` define, `contracts/x.py:Name` each, sorted. No file is imported for that."""
 
-    def check_herd(self, name: HerdName) -> None:
-        """Raise Invalid for what is wrong in the herd's file; a herd without one has no limits."""
+    def check_herd(self, name: HerdName) -> ClearancePolicy:
+        """Return what the herd's sinks may hold. Raises Invalid for what is wrong in its file; a herd without one has no limits, and clears no sink."""

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from runink.column_maps import column_maps
 from runink.dag import Each
 from runink.dsl.diagnostics import Findings, near_or_all
-from runink.errors import Finding, Span
+from runink.errors import Finding, Invalid, Span
 
 FILE_CHARACTERS_MAX: Final = 1 << 20  # a hand-written file
 PRELOADABLE: Final = (
@@ -46,6 +47,7 @@ class StepFunction:
     each: Each
     arguments: tuple[Argument, ...]
     line: int
+    maps: dict[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,28 @@ class _Scan:
                 hint,
             )
             return
+        maps = self._maps(name, keywords.get("maps"), decorator)
         self.functions[name] = StepFunction(
-            name, _EACH[said], _arguments(function), function.lineno
+            name, _EACH[said], _arguments(function), function.lineno, maps
         )
+
+    def _maps(
+        self, name: str, said: ast.expr | None, decorator: ast.expr
+    ) -> dict[str, tuple[str, ...]] | None:
+        """Return of which columns the function makes which; nothing where it does not say."""
+        try:
+            found = None if said is None else ast.literal_eval(said)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            hint = 'write it out: maps={"delay": ["dep_delay"], "*": "*"}'
+            self._mistake(name, "D052", f"step {name}: maps= is no plain dict", decorator, hint)
+            return None
+        if found is None:
+            return None
+        try:
+            return column_maps(found, name)
+        except Invalid as error:
+            self._mistake(name, "D052", error.text, decorator, error.hint)
+            return None
 
     def _constant(self, node: ast.expr | None) -> str:
         return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

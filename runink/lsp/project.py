@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
 from runink.errors import Refused, RuninkError
 from runink.lsp.contract_reader import Answer
@@ -64,8 +65,8 @@ class Offers:
             raise Refused(f"{reference} is not read yet", code=NOT_READ)
         return answer.raised()
 
-    def check_herd(self, name: HerdName) -> None:
-        self._files.check_herd(name)
+    def check_herd(self, name: HerdName) -> ClearancePolicy:
+        return self._files.check_herd(name)
 
     # As an editor asks.
 

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from runink.capabilities import IsolationPolicy
+from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.contracts.differences import GoldenResult
 from runink.dag import UNLIMITED, Dag, Limits, Resources
 from runink.errors import WireError
@@ -247,6 +248,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     runs: int = 0
     network: NetworkPolicy = NetworkPolicy()
     isolation: IsolationPolicy = IsolationPolicy()
+    clearances: ClearancePolicy = NO_CLEARANCES
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from runink.contracts.fields import ContractSpec
+from runink.contracts.fields import ContractSpec, FieldSpec
 from runink.dag import Check, Sink, Source
 from runink.jobs import Port, Prepared, Ticket
 from runink.pipes.batch import Batch
@@ -81,6 +81,7 @@ class Doors(Protocol):
     def sink(
         self, node: Sink, *, root: Path, ticket: Ticket, stdout_fd: int | None
     ) -> SinkWriter: ...
+    def hidden(self, data: pa.RecordBatch, fields: tuple[FieldSpec, ...]) -> pa.RecordBatch: ...
     def publish(self, prepared: Prepared) -> None: ...
     def discard(self, prepared: Prepared) -> None: ...
     def leftovers(self, node: Sink, *, root: Path, ticket: Ticket) -> None: ...

@@ -7,16 +7,23 @@ Outlets write in the strand of the node they belong to; a sink that several stra
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from typing import Protocol
 
+import pyarrow as pa
+
+from runink.contracts.fields import FieldSpec
 from runink.dag import Sink
+from runink.errors import Refused
 from runink.expressions.batches import kept
 from runink.jobs import Prepared
 from runink.pipes.batch import Batch
 from runink.steps.channels import Inbox
 from runink.steps.counters import Counter, EdgeCounter, Watch
 from runink.steps.doors import PipeWriter, SinkWriter
+
+Hide = Callable[[pa.RecordBatch, tuple[FieldSpec, ...]], pa.RecordBatch]
 
 
 class Outlet(Protocol):
@@ -93,8 +100,9 @@ class PipeOutlet:
 class SinkOutlet:
     """To a sink. The first batch is written even if it holds no rows: it brings the columns."""
 
-    def __init__(self, node: Sink, writer: SinkWriter, counter: Counter) -> None:
+    def __init__(self, node: Sink, writer: SinkWriter, counter: Counter, hide: Hide) -> None:
         self.node = node
+        self._hide = hide
         self.node_id = node.id
         self.counter = counter
         self.closed = False
@@ -109,9 +117,26 @@ class SinkOutlet:
             data = batch.data if self.node.when is None else kept(batch.data, self.node.when)
             if data.num_rows or not self._begun:
                 self._begun = True
+                data = self._cleared(data)
                 written = batch if data is batch.data else Batch(data, batch.origin, batch.row)
                 self._writer.write(written)
                 self.counter.went(written)
+
+    def _cleared(self, data: pa.RecordBatch) -> pa.RecordBatch:
+        """Return what of a batch the sink may have. Raises Refused for a column that nobody knew of when the sink was cleared."""
+        clearance = self.node.clearance
+        if clearance is None:
+            return data
+        if clearance.columns is not None:
+            known = {name.lower() for name in clearance.columns}
+            unknown = [name for name in data.schema.names if name.lower() not in known]
+            if unknown:
+                raise Refused(
+                    f"{self.node.uri} is not cleared for column {unknown[0]}: that personal data is in it could not be ruled out",
+                    code="not_cleared",
+                    hint="a step gives it without saying so: name it in maps= of the step; or let a @contract in front of the @sink say what there is",
+                )
+        return self._hide(data, clearance.masked) if clearance.masked else data
 
     def end(self) -> None:
         """A sink ends when the whole slice has: see `prepare`."""

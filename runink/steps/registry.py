@@ -15,13 +15,14 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from runink.column_maps import column_maps
 from runink.dag import Each, Function
 from runink.errors import Invalid, NotFound, Refused, RuninkError
 from runink.tracebacks import import_hint, own_lines
@@ -43,6 +44,7 @@ class Registered(msgspec.Struct, frozen=True):
     function: Callable[..., Any]
     file: str
     line: int
+    maps: dict[str, tuple[str, ...]] | None = None
 
     @property
     def place(self) -> str:
@@ -50,11 +52,18 @@ class Registered(msgspec.Struct, frozen=True):
 
 
 def step(
-    function: Any = None, *, each: str = "", name: str | None = None
+    function: Any = None,
+    *,
+    each: str = "",
+    name: str | None = None,
+    maps: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Callable[[AnyFunction], AnyFunction]:
     """Offer a function to pipelines as a step. `each` says what it is given, `name` how pipelines call it (its own name by default).
 
-    Raises Invalid (when the file is imported) if `each` is missing or unknown, or if the file has another step of that name.
+    `maps` says of which columns each column that it gives is made: `{"delay": ["dep_delay"], "*": "*"}`, where `*` are all others, passed on as they come. Personal
+    data is followed by it; without it, all that goes in may be in anything that comes out.
+
+    Raises Invalid (when the file is imported) if `each` is missing or unknown, if `maps` is no such thing, or if the file has another step of that name.
     """
     if function is not None:
         label = getattr(function, "__name__", repr(function))
@@ -64,13 +73,16 @@ def step(
         raise Invalid(f"a @step {said}", code="step_each_missing", hint=CHOICES)
 
     def register(decorated: AnyFunction) -> AnyFunction:
-        _add(decorated, Each(each), name or decorated.__name__)
+        label = name or decorated.__name__
+        _add(decorated, Each(each), label, None if maps is None else column_maps(maps, label))
         return decorated
 
     return register
 
 
-def _add(function: Callable[..., Any], each: Each, name: str) -> None:
+def _add(
+    function: Callable[..., Any], each: Each, name: str, maps: dict[str, tuple[str, ...]] | None
+) -> None:
     code = getattr(function, "__code__", None)
     if code is None:
         raise Invalid(
@@ -78,7 +90,7 @@ def _add(function: Callable[..., Any], each: Each, name: str) -> None:
             code="step_not_a_function",
             hint="put @step above a def, as the first decorator",
         )
-    added = Registered(name, each, function, code.co_filename, code.co_firstlineno)
+    added = Registered(name, each, function, code.co_filename, code.co_firstlineno, maps)
     table: dict[str, Registered] = function.__globals__.setdefault(TABLE, {})
     other = table.get(name)
     if other is not None and other.place != added.place:
@@ -108,9 +120,10 @@ def load_function(bundle: Path, function: Function) -> Callable[..., Any]:
     found = table.get(function.name)
     if found is None:
         raise _no_such_step(function, table)
-    if found.each is not function.each:
+    if found.each is not function.each or found.maps != function.maps:
+        now, then = (f"each={one.each.value!r}, maps={one.maps!r}" for one in (found, function))
         raise Refused(
-            f"step {function.name} in {function.file} says each={found.each.value!r}, the pipeline was compiled with {function.each.value!r}",
+            f"step {function.name} in {function.file} says {now}, the pipeline was compiled with {then}",
             code="step_changed",
             hint="compile the pipeline again",
         )

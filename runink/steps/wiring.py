@@ -130,7 +130,7 @@ class Wiring:
         writer = self._doors.sink(
             node, root=Path(job.project), ticket=job.ticket, stdout_fd=stdout_fd
         )
-        outlet = SinkOutlet(node, writer, self.layout.counters[node.id])
+        outlet = SinkOutlet(node, writer, self.layout.counters[node.id], self._doors.hidden)
         self.layout.sinks.append(outlet)
 
     def _begin_source(self, node: Source) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.dsl.compiler import Compilation, SourceText, compiled
 from runink.errors import Invalid, NotFound
@@ -18,6 +19,7 @@ class MemoryProject:
     files: Mapping[str, str] = field(default_factory=dict)
     contracts: Mapping[str, ContractSpec] = field(default_factory=dict)
     wrong_herds: Mapping[str, Invalid] = field(default_factory=dict)
+    clearances: ClearancePolicy = NO_CLEARANCES
 
     def step_files(self) -> tuple[str, ...]:
         return tuple(
@@ -40,9 +42,10 @@ class MemoryProject:
             raise NotFound(f"there is no contract {reference}", code="contract_missing")
         return self.contracts[reference]
 
-    def check_herd(self, name: HerdName) -> None:
+    def check_herd(self, name: HerdName) -> ClearancePolicy:
         if name in self.wrong_herds:
             raise self.wrong_herds[name]
+        return self.clearances
 
 
 def contract_of(reference: str, fields: Mapping[str, str]) -> ContractSpec:

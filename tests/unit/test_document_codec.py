@@ -22,6 +22,7 @@ from runink.documents import (
 )
 from runink.errors import Broken, Refused
 from runink.jobs import ChainJob, CompareJob, PublishJob, SliceJob, Ticket
+from runink.masking_keys import MaskingKey
 from runink.names import HerdName, RunId, SliceId
 from runink.networks import Network
 from runink.stores import Keys, S3Store, Stores
@@ -44,7 +45,10 @@ CONTEXT = changed(
     parameters={"day": "2013-07-04"},
     settings=SliceSettings(Network.EGRESS, 500, 1 << 30, 0, 64 << 20, 0, 4000, 8 << 30),
 )
-DOCUMENT = SliceDocument(job=CHAIN, context=CONTEXT, stores=STORES)
+HERD_KEY = b"the herd's key, which nobody sees"
+DOCUMENT = SliceDocument(
+    job=CHAIN, context=CONTEXT, stores=STORES, masking_key=MaskingKey(HERD_KEY)
+)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,8 @@ def test_another_version_is_refused_whatever_else_it_holds() -> None:
 
 
 def wrong(**fields: object) -> bytes:
-    return msgspec.msgpack.encode({**msgspec.to_builtins(DOCUMENT), **fields})
+    plain = msgspec.to_builtins(DOCUMENT, builtin_types=(bytes,))
+    return msgspec.msgpack.encode({**plain, **fields})
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,9 @@ def test_nothing_that_shows_a_document_shows_its_keys(tmp_path: Path) -> None:
     for text in shown:
         assert SECRET not in text
         assert "AKIAEXAMPLE" not in text
+        assert HERD_KEY.decode() not in text
     assert SECRET.encode() in data
+    assert HERD_KEY in data
     assert "s3.example.org" in repr(STORES)
 
 

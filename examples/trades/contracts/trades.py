@@ -17,14 +17,14 @@ class TradeEvent(Contract, version="1.0.0"):
     side: Literal["buy", "sell"]
     quantity: Annotated[int, Field(gt=0)]
     price: Annotated[Decimal, Field(digits=12, scale=4, gt=0)]
-    trader: Annotated[str, Field(min_length=1, pii="name")]
-    mail: Annotated[str | None, Field(pattern=r"[^@]+@[^@]+", pii="email")] = None
+    trader: Annotated[str, Field(min_length=1, pii="name", mask="truncate(1)")]
+    mail: Annotated[str | None, Field(pattern=r"[^@]+@[^@]+", pii="email", mask="hash")] = None
 
     key = ("id",)
 
 
 class SafeTrade(Contract, version="1.0.0"):
-    """A trade without the person: of the name the first letter is left."""
+    """A trade without the person: of the name a sink that is not cleared for it gets the first letter."""
 
     id: int
     at: datetime
@@ -32,6 +32,6 @@ class SafeTrade(Contract, version="1.0.0"):
     symbol: str
     side: Literal["buy", "sell"]
     notional: Annotated[float, Field(gt=0, unit="dollars")]
-    trader: Annotated[str, Field(max_length=2)]
+    trader: Annotated[str, Field(pii="name", mask="truncate(1)")]
 
     key = ("id",)

@@ -39,10 +39,10 @@ Feature: Trade events
     @source("parquet:out/intake/trades.parquet", as=events)
     @source("csv:incoming/desks.csv", as=desks)
 
-    # The graph: both sides of the split read the masked trades, and the totals join them again.
-    @step("masked", id=safe, after=events)
+    # The graph: both sides of the split read what trades are worth, and the totals join them again.
+    @step("valued", id=safe, after=events)
     @requires(cpu="250m", memory=256Mi, network="none")
-    @meta(reviewed="2026-11", mask="truncate")
+    @meta(reviewed="2026-11")
     @contract("SafeTrade")
     @sink("sf:markets.safe")
     @golden(

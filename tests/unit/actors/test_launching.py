@@ -17,10 +17,13 @@ from runink.actors import launching
 from runink.actors.launching import (
     Launch,
     Workplace,
+    check_cleared,
     gang_descriptors,
     launches_of,
     slice_wanted,
 )
+from runink.clearances import ClearancePolicy, SinkClearance
+from runink.contracts.hidden import Clearance
 from runink.dag import Dag, Limit, Limits, Resources, Sink, Source
 from runink.documents import SliceDocument, SliceSettings, decode_document
 from runink.errors import Overloaded, Refused
@@ -261,3 +264,46 @@ def test_nothing_of_the_agents_environment_is_asked_for(
     wanted = slice_wanted(launch, [], [], is_plain=False, policy="")
     assert wanted.environment == {}
     assert b"5ecret" not in launch.document
+
+
+def clearing(dag: Dag, **said: Any) -> Dag:
+    nodes = tuple(
+        changed(node, clearance=Clearance(**said)) if isinstance(node, Sink) else node
+        for node in dag.nodes
+    )
+    return changed(dag, nodes=nodes)
+
+
+def test_only_a_slice_with_a_mask_that_needs_the_herds_key_is_given_it(tmp_path: Path) -> None:
+    plain = staged_dag("a")
+    (without,) = launches(plain, run_of(plain), tmp_path, "a")
+    assert decode_document(without.document).masking_key.data == b""
+    assert not (tmp_path / "keys").exists()
+    keyed = clearing(plain, needs_key=True)
+    (first,) = launches(keyed, run_of(keyed), tmp_path, "a")
+    (again,) = launches(keyed, run_of(keyed), tmp_path, "a")
+    keys = {decode_document(one.document).masking_key.data for one in (first, again)}
+    assert len(keys) == 1
+    assert keys == {bytes.fromhex((tmp_path / "keys/default.key").read_text())}
+
+
+def test_a_key_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("no folder")
+    dag = clearing(staged_dag("a"), needs_key=True)
+    with pytest.raises(Refused) as caught:
+        launches(dag, run_of(dag), tmp_path, "a")
+    assert caught.value.code == "mask_key"
+
+
+def test_a_sink_that_relies_on_a_clearance_which_is_gone_is_not_launched() -> None:
+    dag = clearing(staged_dag("a", "b"), cleared=("email",))
+    check_cleared(
+        dag, [record("a")], ClearancePolicy(sinks=(SinkClearance("csv://a", ("email",)),))
+    )
+    for policy in (
+        ClearancePolicy(),
+        ClearancePolicy(sinks=(SinkClearance("csv://a", ("name",)),)),
+    ):
+        with pytest.raises(Refused, match="csv://a is not cleared for email any more") as caught:
+            check_cleared(dag, [record("a")], policy)
+        assert caught.value.code == "not_cleared"

@@ -187,6 +187,7 @@ def test_properties_are_a_contract_of_the_sources() -> None:
         "    type: string",
         "    required: false",
         "    pii: email",
+        "    mask: hash",
         "    max_length: 50",
         "  - name: price",
         "    type: decimal",
@@ -201,7 +202,15 @@ def test_properties_are_a_contract_of_the_sources() -> None:
     assert isinstance(check, Check)
     assert check.contract.fields == (
         FieldSpec("id", Kind.INT),
-        FieldSpec("mail", Kind.STR, nullable=True, has_default=True, pii="email", max_length=50),
+        FieldSpec(
+            "mail",
+            Kind.STR,
+            nullable=True,
+            has_default=True,
+            pii="email",
+            mask="hash",
+            max_length=50,
+        ),
         FieldSpec("price", Kind.DECIMAL, ge="0.5"),
         FieldSpec("day", Kind.DATE),
         FieldSpec("kind", Kind.STR, choices=("a", "b"), has_default=True, default="a"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsl_world import SINK, SOURCE, compile_lines
+from runink.clearances import ClearancePolicy, SinkClearance
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.dag import Dag, Facts, Need, Resource, Resources, Verb
 from runink.testing.projects import MemoryProject, compile_text
@@ -18,7 +19,11 @@ PERSON = ContractSpec(
     where="contracts/p.py",
 )
 STEPS = 'from runink import step\n@step(each="batch")\ndef clean(rows, extra=None): ...\n'
-PROJECT = MemoryProject({"steps/s.py": STEPS}, {"contracts/p.py:Person": PERSON})
+PROJECT = MemoryProject(
+    {"steps/s.py": STEPS},
+    {"contracts/p.py:Person": PERSON},
+    clearances=ClearancePolicy(sinks=(SinkClearance("*", ("*",)),)),
+)
 TEXT = """@herd("crm")
 Feature: People
   Scenario: One
@@ -70,16 +75,15 @@ def test_personal_data_reaches_all_that_is_behind_its_contract_and_nothing_else(
     dag = compile_text(TEXT, project=PROJECT).dag
     reached = {one.node for one in dag.facts if one.clearances == ("address", "email")}
     assert reached == {
-        "one.source",
         "one.contract",
         "one.clean",
         "one.sink",
         "one.deadletter",
         "two.source",
         "two.sql",
-        "two.sink",
     }
-    assert facts(dag, "apart.sink").clearances == ()
+    for free in ("one.source", "two.sink", "apart.sink"):  # a count shows nothing of what it counts
+        assert facts(dag, free).clearances == ()
 
 
 def test_a_node_says_what_it_asks_for_what_it_runs_and_what_it_stands_between() -> None:

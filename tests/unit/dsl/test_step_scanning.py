@@ -142,3 +142,16 @@ def test_what_the_scan_finds_is_what_the_import_gives() -> None:
     assert {name: one.each for name, one in table.items()} == {
         name: one.each for name, one in scan(text).functions.items()
     }
+
+
+def test_what_a_step_says_of_its_columns_is_read_from_the_text() -> None:
+    found = scan('from runink import step\n@step(each="batch", maps={"a": "b", "c": ["d"]})\ndef f(rows): ...\n')  # fmt: skip
+    assert found.functions["f"].maps == {"a": ("b",), "c": ("d",)}
+    assert scan('from runink import step\n@step(each="batch")\ndef f(rows): ...\n').functions["f"].maps is None  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ["MAPS", "dict(a=1)", "[1]", '{"a": "*"}', "{**x}"])
+def test_what_a_step_says_of_its_columns_without_writing_it_out_is_a_mistake(said: str) -> None:
+    found = scan(f'from runink import step\n@step(each="batch", maps={said})\ndef f(rows): ...\n')
+    assert [one.code for one in found.mistakes] == ["D052"]
+    assert "f" in found.broken

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from runink.contracts.hiding import hidden
 from runink.dag import (
     MAIN,
     Check,
@@ -39,6 +40,7 @@ from runink.steps.chain import run_chain
 
 TICKET = Ticket(RunId("0" * 26), SliceId("silver"), 1)
 ENDED = object()
+KEY = bytes(range(32))
 
 
 class ProducerFailed(Exception):
@@ -191,6 +193,9 @@ class World:
 
     def writer(self, descriptor: int, *, port: Port, memory_bytes: int) -> MemoryPipe:
         return self.pipes[descriptor]
+
+    def hidden(self, data: pa.RecordBatch, fields: tuple[FieldSpec, ...]) -> pa.RecordBatch:
+        return hidden(data, fields, KEY)
 
     def publish(self, prepared: Prepared) -> None:
         self.published.append(prepared.sink)

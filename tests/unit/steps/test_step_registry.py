@@ -153,3 +153,26 @@ def test_the_decorator_imports_no_data_library() -> None:
     code = "import sys; from runink import step; print([m for m in ('pyarrow', 'polars', 'duckdb') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_step_keeps_what_it_says_of_its_columns(bundle: Path) -> None:
+    write(
+        bundle,
+        'from runink import step\n@step(each="batch", maps={"a": "b", "*": "*"})\ndef f(rows): ...\n',
+    )
+    maps = {"a": ("b",), "*": ("*",)}
+    assert load_function(bundle, Function("steps/flights.py", "f", Each.BATCH, maps=maps))
+    for other in (None, {"a": ("c",), "*": ("*",)}):
+        with pytest.raises(Refused) as caught:
+            load_function(bundle, Function("steps/flights.py", "f", Each.BATCH, maps=other))
+        assert caught.value.code == "step_changed"
+
+
+@pytest.mark.parametrize(
+    "maps", ["a", ["a"], {1: "a"}, {"a": 1}, {"a": [1]}, {"*": "a"}, {"a": "*"}, {"a": ["*", "b"]}]
+)
+def test_what_a_step_says_of_its_columns_is_a_dict_of_names(maps) -> None:
+    with pytest.raises(Invalid) as caught:
+        step(each="batch", maps=maps)(wanted)
+    assert caught.value.code == "step_maps"
+    assert "maps=" in caught.value.hint

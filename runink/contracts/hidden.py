@@ -1,0 +1,38 @@
+"""What fields are once they are hidden: each by its mask, and within records and lists only the parts that have one. `hiding.py` does it to columns."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace as changed
+
+from runink.contracts.fields import FieldSpec
+from runink.contracts.masks import masked_field, read_mask
+
+
+class Clearance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a sink may hold of personal data that comes its way: it relies on being `cleared` for these kinds, and gets the `masked` fields as their masks leave them.
+
+    Of a row it takes these `columns` and no other; nothing stands for any, where what else comes holds nothing that it is not cleared for.
+    `needs_key` says that a mask among them is made with the herd's key.
+    """
+
+    cleared: tuple[str, ...] = ()
+    masked: tuple[FieldSpec, ...] = ()
+    columns: tuple[str, ...] | None = None
+    needs_key: bool = False
+
+
+def is_keyed(field: FieldSpec) -> bool:
+    """Say whether hiding the field, or a part of it, needs the herd's key."""
+    if field.mask:
+        return read_mask(field.mask, field.kind).is_keyed
+    parts = (*field.fields, *((field.items,) if field.items is not None else ()))
+    return any(is_keyed(one) for one in parts)
+
+
+def hidden_field(field: FieldSpec) -> FieldSpec:
+    """Return what a field is once it is hidden."""
+    if field.mask:
+        return masked_field(field)
+    items = None if field.items is None else hidden_field(field.items)
+    return changed(field, fields=tuple(hidden_field(one) for one in field.fields), items=items)

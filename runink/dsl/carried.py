@@ -1,0 +1,140 @@
+"""Which fields of contracts the columns of a stream may hold: where personal data goes, as far as it can be known before a row is read.
+
+    Origin    a field of a contract that says `pii=`
+    Held      what one column may hold: origins, and the field whose values it has, where it has them as they are
+    Carried   what a stream holds, by column; `rest` is what any other column may hold
+
+A column is followed by the text of what makes it (a query, what a step says of itself), never by its name alone.  Where that cannot be read, every
+column that comes out may hold everything that went in: `rest`, and no columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace as changed
+
+from runink.contracts.fields import ContractSpec, FieldSpec
+
+
+class Origin(NamedTuple):
+    """A field with personal data: `path` is `address.email` within a record."""
+
+    contract: str
+    path: str
+    pii: str
+
+    def __str__(self) -> str:
+        return f"{self.contract}.{self.path}"
+
+
+Origins = frozenset[Origin]
+NONE: Final[Origins] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """`field` is nothing where the column was made of values, and does not have them as they are."""
+
+    origins: Origins = NONE
+    field: FieldSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """`columns` is nothing where they are not known; `why` says what made it so."""
+
+    columns: Mapping[str, Held] | None = None
+    rest: Origins = NONE
+    why: str = ""
+
+    def of(self, column: str) -> Held:
+        found = (self.columns or {}).get(column)
+        return Held(self.rest) if found is None else found
+
+    @property
+    def origins(self) -> Origins:
+        """All that is in it."""
+        return self.rest.union(*(held.origins for held in (self.columns or {}).values()))
+
+
+NOTHING: Final = Carried()
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What comes to a step: its stream, and its side inputs by name."""
+
+    main: Carried
+    sides: Mapping[str, Carried] = field(default_factory=dict)
+
+    @property
+    def all(self) -> tuple[Carried, ...]:
+        return (self.main, *self.sides.values())
+
+
+def origins_of(contract: str, spec: FieldSpec, *, within: str = "") -> Iterator[Origin]:
+    """Yield the origins that a field is, and those within a record or the items of a list."""
+    path = f"{within}.{spec.name}" if within else spec.name
+    if spec.pii:
+        yield Origin(contract, path, spec.pii)
+    for inner in spec.fields:
+        yield from origins_of(contract, inner, within=path)
+    if spec.items is not None:
+        for one in origins_of(contract, changed(spec.items, name="")):
+            yield one._replace(path=f"{path}[]{one.path}")
+
+
+def checked(before: Carried, contract: ContractSpec) -> Carried:
+    """Return what is behind a check: the contract's columns. What came in under a column's name is still in it, with the mask that it had if the contract names no other."""
+    columns: dict[str, Held] = {}
+    for spec in contract.fields:
+        came = before.of(spec.name)
+        mask = spec.mask or (came.field.mask if came.field is not None else "")
+        own = frozenset(origins_of(contract.name, spec))
+        columns[spec.name] = Held(came.origins | own, changed(spec, mask=mask))
+    return Carried(columns, why=before.why)
+
+
+def merged(streams: Iterable[Carried]) -> Carried:
+    """Return what flows where streams come together, row under row."""
+    found = list(streams)
+    if not found:
+        return NOTHING
+    if len(found) == 1:
+        return found[0]
+    rest = frozenset[Origin]().union(*(one.rest for one in found))
+    if any(one.columns is None for one in found):
+        everything = rest.union(*(one.origins for one in found))
+        return Carried(None, everything, next(one.why for one in found if one.columns is None))
+    names = dict.fromkeys(name for one in found for name in one.columns or {})
+    return Carried({name: either([one.of(name) for one in found]) for name in names}, rest)
+
+
+def either(held: list[Held]) -> Held:
+    """Return what a column holds that is one of these in each row."""
+    fields = [one.field for one in held]
+    is_one = all(one is not None and one == fields[0] for one in fields)
+    return Held(NONE.union(*(one.origins for one in held)), fields[0] if is_one else None)
+
+
+def opaque(inputs: Inputs, why: str) -> Carried:
+    """Return what comes out of something that cannot be looked into: any column may hold everything."""
+    return Carried(None, NONE.union(*(one.origins for one in inputs.all)), why)
+
+
+def mapped(inputs: Inputs, maps: Mapping[str, tuple[str, ...]], why: str) -> Carried:
+    """Return what comes out of a step that says which columns it makes of which: `*` stands for all columns of its stream that it passes on as they are."""
+    if inputs.main.columns is None and "*" in maps and inputs.main.rest:
+        return opaque(inputs, why)
+    passed = dict(inputs.main.columns or {}) if "*" in maps else {}
+    made = {
+        name: Held(
+            NONE.union(*(one.of(source).origins for source in sources for one in inputs.all))
+        )
+        for name, sources in maps.items()
+        if name != "*"
+    }
+    return Carried(passed | made)
