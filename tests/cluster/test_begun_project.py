@@ -34,6 +34,12 @@ def test_the_tests_of_a_new_project_pass_at_once_and_its_pipeline_runs(shop: Pro
     assert shop.read("out/customers.csv").count("\n") == 5
 
 
+def test_it_is_written_as_runi_fmt_writes_and_lint_finds_nothing(shop: Project):
+    assert shop.runi("fmt", "--check").code == 0
+    said = shop.runi("lint")
+    assert (said.code, said.out) == (0, "1 file: nothing to tell\n")
+
+
 def test_its_goldens_are_as_an_update_writes_them(shop: Project):
     said = shop.runi("test", "--update")
     assert said.out.splitlines()[-1] == "3 unchanged"
