@@ -126,6 +126,8 @@ class _Reading:
         check_characters(text, self._findings, first=first)
         for statement in cutter.cut():
             self._assembly.add(statement)
+            if len(self._findings) > MISTAKES_MAX:
+                return False
         self._part(section)
         return not cutter.is_open
 
@@ -150,13 +152,15 @@ class _Reading:
         return True
 
     def _read(self, text: str, first: int) -> Piece | None:
-        """Read a scenario by itself, or return nothing if a text is open at its end."""
+        """Read a scenario by itself, or return nothing if a text is open at its end or there are too many mistakes."""
         findings = Findings(self._file, text, first=first)
         assembly = Assembly(findings)
         cutter = Cutter(text, findings, first)
         check_characters(text, findings, first=first)
         for statement in cutter.cut():
             assembly.add(statement)
+            if len(findings) > MISTAKES_MAX:
+                return None
         (scenario,) = assembly.document.scenarios
         if cutter.is_open:
             return None

@@ -225,7 +225,8 @@ class Assembly:
         self._leave()
         if self.document.feature is not None:
             hint = "put the other one into a file of its own"
-            self._findings.add("D016", "a file has one Feature:", header.span, hint)
+            label = (self.document.feature.span, "the first one")
+            self._findings.add("D016", "a file has one Feature:", header.span, hint, labels=[label])
         elif self.document.scenarios or self.document.background or self.document.rules:
             self._findings.add("D013", "Feature: stands above all scenarios", header.span)
         self.document.feature = self.document.feature or header
@@ -377,5 +378,8 @@ class Assembly:
         self._header.description.append(free_text(statement, 1, self._findings))
 
     def _unknown(self, statement: Statement) -> None:
-        tell_unknown(statement, self._block, self._findings)
+        block, tree = self._block, self._tree
+        tell_unknown(statement, block, self._findings)
         self._mark_broken()
+        if block is not None:
+            self._block, self._tree = block, tree

@@ -123,7 +123,7 @@ def statements(text: str, findings: Findings, *, first: int = 1) -> Iterator[Sta
 
 
 class Cutter:
-    """Cuts a text; `is_open` says afterwards that a text or a doc string in it was never closed, so that more text might have closed it."""
+    """Cuts a text; `is_open` says afterwards that something was open at its end or is a text that is never closed, so that more lines would have been read otherwise."""
 
     def __init__(self, text: str, findings: Findings, first: int) -> None:
         self._lines = text.split("\n")
@@ -247,6 +247,7 @@ class Cutter:
         return line if found is None else f'{line[: found.start()]}"{line[found.end() :]}'
 
     def _unclosed(self, first: int) -> Statement:
+        self.is_open |= self._at >= len(self._lines)
         if self._long is not None:
             self.is_open = True
             line, column, mark = *self._long, '"""'
@@ -259,10 +260,17 @@ class Cutter:
         return self._broken(first)
 
     def _tell_unclosed(self, line: int, column: int, mark: str, closing: str) -> None:
+        """Tell it where it opens, and show where reading goes on."""
         span = self._findings.span(line, column, len(mark))
-        self._findings.add(
-            "D003", f"this {mark} is never closed", span, f"put {closing} where it ends"
-        )
+        hint = f"put {closing} where it ends"
+        labels = []
+        if self._at < len(self._lines) and (found := BEGINS.match(self._lines[self._at])):
+            place = self._findings.span(
+                self._number + 1, found.start(1) + 1, len(found[1].rstrip())
+            )
+            labels.append((place, "the next statement begins here"))
+        text = f"this {mark} is never closed"
+        self._findings.add("D003", text, span, hint, labels=labels)
 
     def _skip_text(self) -> None:
         while self._at < len(self._lines) and not BEGINS.match(self._lines[self._at]):

@@ -50,7 +50,7 @@ def add_row(table: Table, one: Row, findings: Findings) -> bool:
         return True
     text = f"this row has {len(one.cells)} cells, and the first has {len(first.cells)}"
     hint = "a table has equally many in each row"
-    findings.add("D018", text, one.span, hint)
+    findings.add("D018", text, one.span, hint, labels=[(first.span, "the first row")])
     return False
 
 

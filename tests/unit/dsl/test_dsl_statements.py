@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from runink.dsl.characters import MISTAKES_MAX
 from runink.dsl.diagnostics import LINE_SHOWN_MAX, Findings, rendered
+from runink.dsl.incremental import Incremental
 from runink.dsl.parser import parsed
 from runink.dsl.syntax import Document, Items, Number, Text, Word
 from runink.errors import Finding, Invalid, Span
@@ -131,6 +132,33 @@ def test_a_quote_that_is_never_closed_costs_one_statement() -> None:
 def test_reading_ends_where_nobody_reads_further() -> None:
     _, told = read("x\n" * 10 * MISTAKES_MAX)
     assert len(told) == MISTAKES_MAX + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Scenario: A\nGiven " + "x" * 10_000_000, set()),
+        ('@a("' + "x" * 10_000_000 + '")', set()),
+        ('@a("' + "x" * 10_000_000, {"D004"}),
+        ("@a(" + "\u201c" * 1_000_000, {"D006"}),
+        ("@a(" + "(" * 10_000, {"D003"}),
+        ("@a(" * 10_000 + ")" * 10_000, {"D002"}),
+        ("@a(" + "[" * 10_000 + "]" * 10_000 + ")", {"D002"}),
+        ('@a("' + "\\" * 1_000_001 + '")', {"D004"}),
+        ("Scenario: A\nMetadata:\n  k: [" + '"a' * 100_000, {"D003"}),
+        ("Scenario: A\nMetadata:\n" + "\n".join(" " * n + "- x" for n in range(400)), {"D002"}),
+        ('@a("""\n@a\n' * 1_000, {"D003"}),
+    ],
+    ids=range(11),
+)
+def test_a_text_that_nobody_wrote_is_read_or_told_and_never_hangs(
+    text: str, codes: set[str]
+) -> None:
+    document, told = read(text)
+    assert {one.code for one in told} == codes
+    again, findings = Incremental("x.dsl").parse(text)
+    assert list(again.scenarios) == list(document.scenarios)
+    assert findings.told() == told
 
 
 def findings_of(text: str) -> list[tuple[str, str]]:
