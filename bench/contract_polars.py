@@ -51,16 +51,17 @@ class Handwritten:
         codes = [pl.when(pl.col(f"rule {at}")).then(pl.lit(f"rule {at}")) for at in range(len(self._masks))]  # fmt: skip
         self._codes = pl.concat_list(codes).list.drop_nulls()
 
-    def check(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return the good rows in their types, and the bad ones as they came with their codes."""
+    def check(self, frame: pl.DataFrame, *, lists: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the good rows in their types, and the bad ones as they came with their masks, or with `lists` of codes."""
         made = [one for one in self._cast if one.meta.output_name().endswith(":")]
         typed = frame.with_columns(made) if made else frame
         judged = typed.select(self._masks)
         bad = judged.select(pl.any_horizontal(pl.all())).to_series()
         if not bad.any():
             return typed.select(self._taken), frame.clear()
-        dead = frame.filter(bad).with_columns(
-            reasons=judged.filter(bad).select(self._codes).to_series()
+        dead, broken = frame.filter(bad), judged.filter(bad)
+        dead = (
+            dead.with_columns(broken.select(reasons=self._codes)) if lists else dead.hstack(broken)
         )
         return typed.select(self._taken).filter(~bad), dead
 

@@ -6,6 +6,7 @@ the row that it spoils.  Where a column has as many minuses as texts that begin 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from typing import Final
 
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 ODD_BYTES_MAX: Final = 256  # more are found row by row, which is done better by others
 DIGITS_MAX: Final = 18  # any number of so many digits fits in 64 bits
+_SOME: Final = re.compile(rb"[^\0]")
 _ZERO: Final = pa.scalar(ord("0"), pa.uint8())
 _NINE: Final = pa.scalar(9, pa.uint8())
 _MINUS: Final = pa.scalar(ord("-"), pa.uint8())
@@ -27,6 +29,19 @@ def text_bytes(column: pa.Array) -> tuple[pa.Array, int]:
     ends = pa.Array.from_buffers(pa.int32(), len(column) + 1, [None, offsets], offset=column.offset)
     begin, end = ends[0].as_py(), ends[-1].as_py()
     return pa.Array.from_buffers(pa.uint8(), end - begin, [None, data], offset=begin), begin
+
+
+def true_places(mask: pa.Array) -> list[int]:
+    """Return the few places where a mask is true, ascending, by its bits."""
+    if not mask.true_count:
+        return []
+    first, last = mask.offset, mask.offset + len(mask)
+    return [
+        at - first
+        for match in _SOME.finditer(memoryview(mask.buffers()[1]))
+        for at in range(8 * match.start(), 8 * match.start() + 8)
+        if first <= at < last and match[0][0] >> (at % 8) & 1
+    ]
 
 
 def whole_numbers(column: pa.Array) -> pa.Array | None:

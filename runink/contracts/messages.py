@@ -23,6 +23,7 @@ Text is shown in quotes, without line ends, and cut. Of a field with `pii`, and 
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import pyarrow as pa
@@ -40,6 +41,8 @@ FIRST_PRINTED, DELETE = (
     0x20,
     0x7F,
 )  # bytes of ASCII: what is below the one, and the other, is not shown
+VALUES_FEW: Final = 500  # values that are told faster one by one
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 CHOICES_SHOWN_MAX: Final = 10  # more choices than this are counted, not listed
 HIDDEN: Final = "a value"
 CODES: Final = (
@@ -79,6 +82,26 @@ def shown(values: pa.Array) -> pa.Array:
     if pa.types.is_decimal(kind):
         return text
     return pc.binary_join_element_wise("'", text, "'", "")
+
+
+def told_few(name: str, values: pa.Array, wanted: str) -> pa.Array | None:
+    """Return the same sentences for a few texts or whole numbers, one by one: so few are told before Arrow has begun. Nothing for others."""
+    types, kind = pa.types, values.type
+    if len(values) > VALUES_FEW:
+        return None
+    if types.is_string(kind):
+        texts = [_quoted(value) for value in values.to_pylist()]
+    elif types.is_integer(kind):
+        texts = values.to_pylist()
+    else:
+        return None
+    return pa.array([f"{name} is {text}, not {wanted}" for text in texts], pa.string())
+
+
+def _quoted(value: str) -> str:
+    text = _CONTROL.sub(" ", value)
+    cut = len(text) > SHOWN_CHARACTERS_MAX
+    return f"'{text[:SHOWN_CHARACTERS_MAX]}…'" if cut else f"'{text}'"
 
 
 def wanted_by(field: FieldSpec, rule: str) -> str:

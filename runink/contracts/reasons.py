@@ -9,7 +9,6 @@ message   a sentence for people
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runink.contracts.casting import plain
+from runink.contracts.digits import true_places
 from runink.contracts.fields import FieldSpec, Kind, RuleSpec
 from runink.contracts.messages import (
     HIDDEN,
@@ -25,6 +25,7 @@ from runink.contracts.messages import (
     constant,
     shown,
     told,
+    told_few,
     wanted_by,
 )
 from runink.contracts.spots import Spot
@@ -35,7 +36,6 @@ _OF_SOURCE: Final = frozenset(
     {"type", "overflow", "precision", "digits", "scale"}
 )  # rules about the value as it came
 PLACES_FEW: Final = 500  # places that are told apart faster one by one
-_SOME: Final = re.compile(rb"[^\0]")
 Key = tuple[str, str]  # (path, rule): a list's places are [] there, so that there are few
 
 
@@ -76,6 +76,9 @@ class Broken:
         return self.spot.names(places)
 
     def messages(self, places: pa.Array) -> pa.Array:
+        few = self._few(places)
+        if few is not None:
+            return few
         names = self.names(places)
         if self.rule == "missing":
             return pc.binary_join_element_wise(names, " is missing", "")
@@ -87,6 +90,16 @@ class Broken:
             lengths = pc.list_value_length(column.take(places)).cast(pa.string())
             return told(names, lengths, wanted)
         return told(names, shown(column.take(places)), wanted)
+
+    def _few(self, places: pa.Array) -> pa.Array | None:
+        """Return the messages of a few plain values of a column, nothing for others."""
+        if self.spot.items is not None or self.hides or self.rule == "missing":
+            return None
+        if self.field.kind is Kind.LIST:
+            return None
+        column = self.source if self.rule in _OF_SOURCE else self.values
+        wanted = wanted_by(self.field, self.rule)
+        return told_few(self.spot.tail, column.take(places), wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +157,13 @@ def rejected(batch: pa.RecordBatch, broken: Sequence[Reason]) -> Rejected:
     every = pa.concat_arrays([one.rows for one in gathered])
     order = pc.sort_indices(every)  # stable: the reasons of a row stay in the order of the fields
     by_row = every.take(order)
-    listed = [
-        pa.concat_arrays([getattr(one, name) for one in gathered]).take(order)
-        for name in ("fields", "rules", "messages")
-    ]
+    which = pa.array(
+        [at for at, one in enumerate(gathered) for _ in range(len(one.rows))], pa.int32()
+    )
+    rules = pa.array([one.key[1] for one in gathered], pa.string()).take(which.take(order))
+    fields = pa.concat_arrays([one.fields for one in gathered]).take(order)
+    messages = pa.concat_arrays([one.messages for one in gathered]).take(order)
+    listed = [fields, rules, messages]
     starts = _starts(by_row)
     rows = by_row.take(starts)
     offsets = pa.concat_arrays([starts, pa.array([len(by_row)], pa.int32())])
@@ -165,18 +181,9 @@ def rejected(batch: pa.RecordBatch, broken: Sequence[Reason]) -> Rejected:
 
 def places_of(mask: pa.Array) -> pa.Array:
     """Return where a mask is true, ascending. Few places are found in its bits: Arrow looks at each."""
-    few = mask.true_count
-    if few > PLACES_FEW:
+    if mask.true_count > PLACES_FEW:
         return pc.indices_nonzero(mask).cast(pa.int64())
-    bits = memoryview(mask.buffers()[1]) if few else b""
-    first, last = mask.offset, mask.offset + len(mask)
-    found = [
-        at - first
-        for match in _SOME.finditer(bits)
-        for at in range(8 * match.start(), 8 * match.start() + 8)
-        if first <= at < last and match[0][0] >> (at % 8) & 1
-    ]
-    return pa.array(found, pa.int64())
+    return pa.array(true_places(mask), pa.int64())
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +193,6 @@ class _Gathered:
     key: Key
     rows: pa.Array
     fields: pa.Array
-    rules: pa.Array
     messages: pa.Array
     rows_broken: int
 
@@ -198,7 +204,6 @@ class _Gathered:
             broken.key,
             rows,
             broken.names(places),
-            constant(broken.key[1], len(places)),
             broken.messages(places),
             len(rows) if rows is places else pc.count_distinct(rows).as_py(),
         )
