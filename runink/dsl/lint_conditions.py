@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from runink.errors import Invalid
 from runink.expressions import Binary, Expression, Literal, Name, Operator, evaluate, names_in, said
 from runink.expressions.parsing import parse
 
+VERDICTS_MAX: Final = (
+    1_000  # that are remembered: a file is looked at again and again while it is written
+)
 _TURNED: Final = {
     Operator.LT: Operator.GT,
     Operator.LE: Operator.GE,
@@ -20,6 +24,7 @@ _TURNED: Final = {
 _COMPARES: Final = frozenset({*_TURNED, Operator.NE})
 
 
+@lru_cache(maxsize=VERDICTS_MAX)
 def verdict(condition: str) -> str:
     """Say why a condition is the same for every row; nothing if it is not, or cannot be read."""
     expression = parse(condition).expression if "${" not in condition else None

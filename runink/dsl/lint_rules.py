@@ -96,27 +96,13 @@ def unchecked_source(subject: Subject) -> Iterator[Hit]:
     if subject.dag is None:
         return
     checked = {node.scenario for node in subject.dag.nodes if isinstance(node, Check)}
-    for scenario in subject.document.scenarios:
-        for annotation in scenario.annotations:
-            source = _node_at(subject.dag, annotation, Source)
-            if not isinstance(source, Source) or source.alias or source.staged_from:
-                continue
-            if source.format in _TEXTS and source.scenario not in checked:
-                hint = 'write @contract("contracts/x.py:Name") below it'
-                text = "no contract checks what comes in here"
-                yield Hit("L003", text, annotation.span, hint)
-
-
-def _node_at(dag: Dag, annotation: Annotation, kind: type[Source | Sink]) -> Source | Sink | None:
-    """Return the node that an annotation made, by its URI; nothing where that is not sure."""
-    if annotation.name != kind.__name__.lower():
-        return None
-    value = first(annotation, "uri")
-    location = located(value, is_sink=kind is Sink) if isinstance(value, Text) else None
-    if not isinstance(location, Location):
-        return None
-    found = [node for node in dag.nodes if isinstance(node, kind) and node.uri == location.uri]
-    return found[0] if len(found) == 1 else None
+    for annotation, source in _nodes(subject, subject.dag, Source):
+        if not isinstance(source, Source) or source.alias or source.staged_from:
+            continue
+        if source.format in _TEXTS and source.scenario not in checked:
+            hint = 'write @contract("contracts/x.py:Name") below it'
+            text = "no contract checks what comes in here"
+            yield Hit("L003", text, annotation.span, hint)
 
 
 def unpromised_sink(subject: Subject) -> Iterator[Hit]:
@@ -124,12 +110,27 @@ def unpromised_sink(subject: Subject) -> Iterator[Hit]:
         return
     read = {node.staged_from for node in subject.dag.nodes if isinstance(node, Source)}
     known = {golden.sink for golden in subject.dag.goldens} | read
-    for annotation in subject.annotations():
-        sink = _node_at(subject.dag, annotation, Sink)
-        if sink is not None and sink.id not in known:
+    for annotation, sink in _nodes(subject, subject.dag, Sink):
+        if sink.id not in known:
             text = "no golden says what this must give"
             hint = 'write @golden("golden/x.csv") below it'
             yield Hit("L004", text, annotation.span, hint)
+
+
+def _nodes(
+    subject: Subject, dag: Dag, kind: type[Source | Sink]
+) -> Iterator[tuple[Annotation, Source | Sink]]:
+    """Yield annotations with the nodes that they made, found by their URIs; those are left out of which it is not sure."""
+    by_uri: dict[str, list[Source | Sink]] = {}
+    for node in dag.nodes:
+        if isinstance(node, kind):
+            by_uri.setdefault(node.uri, []).append(node)
+    for annotation in subject.annotations():
+        value = first(annotation, "uri") if annotation.name == kind.__name__.lower() else None
+        location = located(value, is_sink=kind is Sink) if isinstance(value, Text) else None
+        found = by_uri.get(location.uri, []) if isinstance(location, Location) else []
+        if len(found) == 1:
+            yield annotation, found[0]
 
 
 def idle_request(subject: Subject) -> Iterator[Hit]:

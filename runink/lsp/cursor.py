@@ -104,7 +104,7 @@ def _inside(page: Page, extent: Extent, offset: int) -> Cursor:
     if part.nested is not None:
         return _word(Kind.ANNOTATION, page, offset, page.text[part.start : offset])
     value = page.text[part.value_start : offset]
-    if part.name and offset < part.value_start:
+    if part.name and offset <= part.start + len(part.name):
         return _named(page, extent, part, offset)
     is_bare_word = not part.name and re.fullmatch(r"[A-Za-z_]\w*", value) is not None
     if is_bare_word:

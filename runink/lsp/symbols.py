@@ -49,15 +49,16 @@ def _section(page: Page, section: Section) -> Symbol:
     is_feature = section.keyword == "Feature"
     end = section.start + len(page.text[section.start : section.end].rstrip())
     name_end = section.title_start + len(section.title)
+    children = _annotations(page, section)  # the first may stand above the header
     return Symbol(
         section.title or section.keyword,
         SymbolKind.Module if is_feature else SymbolKind.Class,
-        section.start,
-        max(end, name_end),
+        min([section.start, *(one.start for one in children)]),
+        max([end, name_end, *(one.end for one in children)]),
         section.title_start,
         name_end,
         section.keyword,
-        _annotations(page, section),
+        children,
     )
 
 

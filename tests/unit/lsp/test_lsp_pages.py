@@ -9,6 +9,7 @@ from runink.lsp.cursor import Kind, at_cursor
 from runink.lsp.page import Page, Sort
 from runink.lsp.positions import Positions
 from runink.lsp.python_files import contracts_of, steps_of
+from runink.lsp.symbols import symbols
 from runink.lsp.vocabulary import ANNOTATIONS, PARAMETERS, about
 
 BUILT = [kind for kind in vocabulary.ANNOTATIONS.values() if not kind.later]
@@ -32,6 +33,7 @@ def cursor(text: str) -> tuple[Kind, str, str, str]:
         ("@source(|)", (Kind.ARGUMENT, "", "source", "")),
         ('@source("a", a|', (Kind.ARGUMENT, "a", "source", "")),
         ('@source("a", as=|', (Kind.VALUE, "", "source", "as")),
+        ('@source("a", as=| x)', (Kind.VALUE, "", "source", "as")),
         ('@source("a", as=pl|)', (Kind.VALUE, "pl", "source", "as")),
         ('@source("csv|"', (Kind.VALUE, "csv", "source", "uri")),
         ('@golden("x", key=["a", "b|', (Kind.VALUE, "b", "golden", "key")),
@@ -57,6 +59,11 @@ def test_what_stands_above_the_first_scenario_is_its_own() -> None:
     assert [one.name for one in page.sections[2].extents] == ["source", "sink"]
     definition, use = page.names
     assert definition.is_same(use)
+
+
+def test_a_scenario_of_the_outline_holds_what_stands_above_its_header() -> None:
+    (one,) = symbols(Page("@source(\nScenario: y\n"))
+    assert (one.start, one.children[0].start) == (0, 0)
 
 
 def test_streams_are_known_in_their_scenario_and_parameters_everywhere() -> None:
