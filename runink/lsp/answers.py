@@ -9,8 +9,10 @@ from pygls.exceptions import JsonRpcInternalError, JsonRpcInvalidParams
 
 from runink.dsl.edits import Edit
 from runink.dsl.formatting import formatted
+from runink.dsl.lint_codes import LINT_CODES
 from runink.errors import Broken, Invalid, Refused, Span
 from runink.lsp.actions import Action, actions_at, every_fix
+from runink.lsp.analysis import Analysis
 from runink.lsp.completion import TRIGGERS, Offer, completions
 from runink.lsp.definition import Here, There, origins
 from runink.lsp.hover import told_at
@@ -48,15 +50,30 @@ def _answer_words(server: PipelineServer) -> None:
         page = server.page(params.text_document.uri)
         offset = page.positions.offset(params.position)
         told = told_at(page.page, offset, server.offers(page))
-        if told is None:
+        codes = _codes_at(server.analyses.get(page.uri), page, offset)
+        if told is None and not codes:
             return None
-        text = lsp.MarkupContent(lsp.MarkupKind.Markdown, told.text)
-        return lsp.Hover(text, page.range(told.start, told.end))
+        texts = [told.text] if told is not None else []
+        text = lsp.MarkupContent(lsp.MarkupKind.Markdown, "\n\n".join([*texts, *codes]))
+        return lsp.Hover(text, page.range(told.start, told.end) if told is not None else None)
 
     @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
     def outline(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
         page = server.page(params.text_document.uri)
         return [_symbol(one, page) for one in symbols(page.page)]
+
+
+def _codes_at(analysis: Analysis | None, page: OpenPage, offset: int) -> list[str]:
+    """Return at length what lint has found at a place, if the page is still what it was then."""
+    if analysis is None or analysis.text != page.page.text:
+        return []
+    found = []
+    for one in analysis.told_of(analysis.file):
+        code, span = LINT_CODES.get(one.finding.code), one.finding.span
+        start, end = page.page.offsets.range(span) if span is not None else (0, -1)
+        if code is not None and start <= offset <= end:
+            found.append(f"**{code.code}** {code.text}")
+    return list(dict.fromkeys(found))
 
 
 def _item(one: Offer, place: int, page: OpenPage, *, has_snippets: bool) -> lsp.CompletionItem:

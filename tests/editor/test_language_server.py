@@ -301,6 +301,13 @@ async def test_what_lint_finds_is_told_and_mended(shared: Editor) -> None:
     uri = shared.open("features/flights.dsl", "# 🐎\n" + text)
     told = {one.code: one.severity for one in await shared.told(uri)}
     assert told["L013"] is told["L006"] is lsp.DiagnosticSeverity.Information
+    hover = await shared.client.text_document_hover_async(
+        lsp.HoverParams(**shared.at(uri, "deli|miter"))
+    )
+    assert hover is not None
+    assert isinstance(hover.contents, lsp.MarkupContent)
+    assert "the one character between values" in hover.contents.value
+    assert "**L013** It can be left away" in hover.contents.value
     found = await actions(shared, uri, "deli|miter")
     assert found["L013: take it away"] == shared.text(uri).replace(', delimiter=","', "")
     whole = await actions(shared, uri, "|Feature", "source.fixAll")
