@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from runink.dsl.diagnostics import near
+from runink.dsl.lint_codes import LINT_CODES
 from runink.errors import NotFound
 
 _KINDS: Final = {
@@ -50,9 +51,12 @@ def codes() -> dict[str, Code]:
 
 def told_at_length(name: str) -> str:
     """Return the long text of a code. Raises NotFound if there is none of that name."""
+    lint = LINT_CODES.get(name.upper())
+    if lint is not None:
+        return f"{lint.code}: {lint.title}\n\n{lint.text}"
     code = codes().get(name.upper())
     if code is None:
-        hint = near(name, codes()) or f"there are {', '.join(codes())}"
+        hint = near(name, (*codes(), *LINT_CODES)) or f"there are {', '.join(codes())}"
         raise NotFound(f"there is no code {name}", code="code_missing", hint=hint)
     parts = [f"{name.upper()}: {code.title}", code.means, f"To mend it: {code.mend}"]
     if code.example:

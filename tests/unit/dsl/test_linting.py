@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from runink.dsl.codes import told_at_length
 from runink.dsl.lint_codes import LINT_CODES, Severity
 from runink.dsl.lint_conditions import verdict
 from runink.testing.linting import GOOD, judged, mended, pipeline
@@ -202,3 +203,11 @@ def test_the_page_shows_how_to_silence() -> None:
     page = (Path(__file__).parents[3] / "docs/linting.md").read_text()
     (block,) = re.findall(r"```dsl\n(.*?)```", page, re.DOTALL)
     assert judged(block).codes == ["L004"]
+
+
+@pytest.mark.parametrize("code", LINT_CODES)
+def test_a_code_is_explained_at_length(code: str) -> None:
+    assert (
+        told_at_length(code.lower())
+        == f"{code}: {LINT_CODES[code].title}\n\n{LINT_CODES[code].text}"
+    )
