@@ -33,6 +33,8 @@ def texts_of(column: pa.Array) -> pa.Array:
         return column
     if types.is_floating(kind):
         return _floats(column)
+    if types.is_decimal(kind):
+        return _decimals(column)
     if types.is_timestamp(kind):
         return _instants(column)
     if types.is_time(kind) and kind.unit != "s":
@@ -54,6 +56,18 @@ def _floats(column: pa.Array) -> pa.Array:
     if not pc.any(is_whole).as_py():
         return text
     return pc.if_else(is_whole, pc.binary_join_element_wise(text, ".0", ""), text)
+
+
+def _decimals(column: pa.Array) -> pa.Array:
+    """Write out what Arrow writes with an exponent: a zero, and what is next to it, of seven digits and more behind the point."""
+    text = column.cast(pa.string())
+    has_exponent = pc.match_substring(text, "E")
+    if not pc.any(has_exponent).as_py():
+        return text
+    odd = column.filter(has_exponent).to_pylist()
+    return pc.replace_with_mask(
+        text, pc.fill_null(has_exponent, False), pa.array([f"{one:f}" for one in odd], pa.string())
+    )
 
 
 def _instants(column: pa.Array) -> pa.Array:

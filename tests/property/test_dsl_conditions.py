@@ -30,6 +30,11 @@ numbers_plain = st.one_of(
     st.integers(0, 2**63 - 1),
     st.floats(0, 1e300, allow_nan=False, allow_infinity=False),
 )
+# A list with a fraction in it is one of fractions.
+number_lists = st.one_of(
+    st.lists(st.integers(0, 2**63 - 1), max_size=4),
+    st.lists(numbers_plain.map(float), max_size=4),
+)
 texts_plain = st.text(max_size=8)
 numbers = st.recursive(
     st.one_of(numbers_plain.map(Literal), st.sampled_from([Name("a"), Name("b")])),
@@ -49,7 +54,7 @@ comparisons = st.one_of(
         Binary,
         st.just(Operator.IN),
         numbers,
-        st.lists(numbers_plain, max_size=4).map(tuple).map(Items),
+        number_lists.map(tuple).map(Items),
     ),
     st.builds(
         Binary, st.just(Operator.IN), texts, st.lists(texts_plain, max_size=4).map(tuple).map(Items)

@@ -35,6 +35,11 @@ def written(values: Any, kind: pa.DataType | None = None) -> str:
         ([0.1, 3.0], pa.float32(), "0.1 3.0"),
         ([NOTHING, float("inf"), -float("inf"), None], None, "null null null null"),
         ([Decimal("1.50"), None], None, '"1.50" null'),
+        (
+            [Decimal("0"), Decimal("-1e-9"), Decimal("12"), None],
+            pa.decimal128(38, 9),
+            '"0.000000000" "-0.000000001" "12.000000000" null',
+        ),
         ([0, None], pa.date32(), '"1970-01-01" null'),
         ([86_400_000], pa.date64(), '"1970-01-02"'),
         ([18_900], pa.time32("s"), '"05:15:00"'),
