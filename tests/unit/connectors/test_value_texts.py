@@ -36,7 +36,7 @@ def written(values: Any, kind: pa.DataType | None = None) -> str:
         ([NOTHING, float("inf"), -float("inf"), None], None, "null null null null"),
         ([Decimal("1.50"), None], None, '"1.50" null'),
         (
-            [Decimal("0"), Decimal("-1e-9"), Decimal("12"), None],
+            [Decimal(0), Decimal("-1e-9"), Decimal(12), None],
             pa.decimal128(38, 9),
             '"0.000000000" "-0.000000001" "12.000000000" null',
         ),
