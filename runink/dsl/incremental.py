@@ -124,12 +124,14 @@ class _Reading:
         section = self._rejoined()
         cutter = Cutter(text, self._findings, first)
         check_characters(text, self._findings, first=first)
+        before = len(self._assembly.document.scenarios)
         for statement in cutter.cut():
             self._assembly.add(statement)
             if len(self._findings) > MISTAKES_MAX:
                 return False
         self._part(section)
-        return not cutter.is_open
+        has_begun = len(self._assembly.document.scenarios) > before  # by a misspelt header
+        return not (cutter.is_open or has_begun)
 
     def _scenario(self, text: str, first: int) -> bool:
         piece = self._known.get(text) or self.kept.get(text)
@@ -152,7 +154,7 @@ class _Reading:
         return True
 
     def _read(self, text: str, first: int) -> Piece | None:
-        """Read a scenario by itself, or return nothing if a text is open at its end or there are too many mistakes."""
+        """Read a scenario by itself, or return nothing if a text is open at its end, a misspelt header begins another one, or there are too many mistakes."""
         findings = Findings(self._file, text, first=first)
         assembly = Assembly(findings)
         cutter = Cutter(text, findings, first)
@@ -161,8 +163,8 @@ class _Reading:
             assembly.add(statement)
             if len(findings) > MISTAKES_MAX:
                 return None
-        (scenario,) = assembly.document.scenarios
-        if cutter.is_open:
+        scenario, *begun = assembly.document.scenarios
+        if cutter.is_open or begun:
             return None
         is_broken = assembly.document.is_broken
         return Piece(first, assembly.seam(), scenario, findings.told(), is_broken)

@@ -27,7 +27,7 @@ from runink.dsl.syntax import (
     Table,
 )
 from runink.dsl.tables import add_row, doc_string, row
-from runink.dsl.unknown_lines import is_call, is_misspelt, tell_unknown
+from runink.dsl.unknown_lines import is_call, is_misspelt, meant_scenario, tell_unknown
 
 
 def parsed(text: str, findings: Findings) -> Document:
@@ -380,6 +380,17 @@ class Assembly:
     def _unknown(self, statement: Statement) -> None:
         block, tree = self._block, self._tree
         tell_unknown(statement, block, self._findings)
+        if block is None and meant_scenario(statement):
+            self._begin_broken(statement)
+            return
         self._mark_broken()
         if block is not None:
             self._block, self._tree = block, tree
+
+    def _begin_broken(self, statement: Statement) -> None:
+        """Begin the scenario that a misspelt header was meant to, so that what stands below it belongs to no other."""
+        span = self._findings.span(statement.line, statement.column, len(statement.word))
+        self._leave_section(Header("Scenario", "", span))
+        self._leave()
+        assert self._section is not None, "it has just begun"
+        self._section.is_broken = True

@@ -25,6 +25,11 @@ def is_misspelt(statement: Statement) -> bool:
     return bool(near(statement.word, _HEADS))
 
 
+def meant_scenario(statement: Statement) -> bool:
+    """Say whether a line like `Scenaro: x` was meant to begin a scenario: what stands below it is that one's."""
+    return near(statement.word, _HEADS).endswith(("Scenario:?", "Scenario Outline:?", "Example:?"))
+
+
 def tell_unknown(statement: Statement, block: Block | None, findings: Findings) -> None:
     """Tell a line that begins with nothing that there is; `block` is the one that it stands in."""
     bare = statement.text.strip()

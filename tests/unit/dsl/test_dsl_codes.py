@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from runink.cli.commands import called
 from runink.contracts.loading import load_contract
 from runink.dsl.codes import Code, codes, reference
+from runink.dsl.diagnostics import rendered
 from runink.errors import Invalid
 from runink.herds import read_herd
 from runink.projects import compile_file
 
 ROOT = Path(__file__).parents[3]
+TRANSCRIPT = ROOT / "tests/transcripts/codes.txt"
+NEWLINE = "\n"
 STEPS = """from runink import step
 
 @step(each="batch")
@@ -60,11 +65,15 @@ def project(tmp_path: Path, own_modules: None) -> Path:
     return tmp_path
 
 
-def given(code: Code, project: Path) -> set[str]:
-    """Do what the example says, and return the codes that come of it."""
+def refused(code: Code, project: Path) -> Invalid:
+    """Do what the example says, and return what comes of it."""
     with pytest.raises(Invalid) as caught:
         _try(code.kind, code.example.strip("\n"), project)
-    return {finding.code for finding in caught.value.findings}
+    return caught.value
+
+
+def given(code: Code, project: Path) -> set[str]:
+    return {finding.code for finding in refused(code, project).findings}
 
 
 def _try(kind: str, text: str, project: Path) -> None:
@@ -77,7 +86,7 @@ def _try(kind: str, text: str, project: Path) -> None:
         load_contract(project, "contracts/x.py:X")
     else:
         file = project / "features/x.dsl"
-        file.parent.mkdir()
+        file.parent.mkdir(exist_ok=True)
         whole = text if kind == "file" else f"Feature: F\nScenario: S\n{lines}\n"
         file.write_text(whole, encoding="latin-1" if kind == "latin" else "utf-8")
         compile_file(file, parameters={})
@@ -86,6 +95,23 @@ def _try(kind: str, text: str, project: Path) -> None:
 @pytest.mark.parametrize("name", [name for name, code in codes().items() if code.example])
 def test_an_example_gives_its_code(name: str, project: Path) -> None:
     assert name in given(codes()[name], project)
+
+
+def test_what_a_person_reads_of_every_code(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RUNINK_REWRITE=1 accepts what comes out now."""
+    told = []
+    for name, code in codes().items():
+        if code.example:
+            monkeypatch.setitem(sys.modules, "contracts.x", None)
+            findings = [one for one in refused(code, project).findings if one.code == name]
+            text = rendered(findings).replace(f"{project}/", "").rstrip()
+            told.append(
+                f"=== {name} {code.title}\n{code.example.strip(NEWLINE)}\n--- told\n{text}\n"
+            )
+    whole = "\n".join(told)
+    if os.environ.get("RUNINK_REWRITE"):
+        TRANSCRIPT.write_text(whole)
+    assert TRANSCRIPT.read_text() == whole
 
 
 def test_a_wrong_herd_is_told_with_the_code_that_has_no_example_here(project: Path) -> None:

@@ -255,3 +255,10 @@ def test_an_assertion_about_a_field_is_of_the_stream_at_the_scenarios_end() -> N
     dag = compile_lines(asked, SOURCE, '@contract("contracts/x.py:X")', '@step("plain")', SINK)
     assert dag.assertions[0].of == ("s.plain",)
     assert compile_lines(SOURCE, '@assert("records > 0")', SINK).assertions[0].of == ()
+
+
+def test_what_stands_below_a_misspelt_scenario_belongs_to_no_other_one() -> None:
+    misspelt = ("Scenaro: x", '@source("csv://b.csv")', '@sink("csv://out/x.csv")')
+    behind = ("Scenario: T", '@source("csv://c.csv")', '@sink("csv://out/y.csv")')
+    assert codes(SOURCE, SINK, *misspelt, *behind) == ["D001"]
+    assert codes(SOURCE, SINK, *misspelt) == ["D001"]
