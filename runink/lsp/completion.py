@@ -13,6 +13,8 @@ from runink.dag import Format
 from runink.dsl import vocabulary
 from runink.dsl.statements import BLOCKS, HEADERS, STEPS
 from runink.dsl.vocabulary import AnnotationKind, Where
+from runink.expressions.functions import SIGNATURES
+from runink.expressions.tree import Measure
 from runink.lsp.cursor import Cursor, Kind, at_cursor
 from runink.lsp.fields import contract_at, field_text, kind_of
 from runink.lsp.page import Page
@@ -26,7 +28,11 @@ FIGURES: Final = {
     "rows_out": "rows at the end of the chain",
     "rejected": "rows that the scenario's contracts have rejected",
     "rejected_ratio": "rejected, by records",
+    Measure.NULL_RATIO.value: "null_ratio(field): which part of the stream's rows has no value",
+    Measure.DISTINCT.value: "distinct(field): how many values differ",
+    Measure.FRESHNESS.value: "freshness(field): how old the newest is",
 }
+_MEASURES: Final = {one.value for one in Measure}
 _PATHS: Final = {("golden", "path"): "golden/", ("step", "file"): "steps/", ("step", "run"): "bin/"}
 _URI: Final = re.compile(r"(?P<scheme>[a-z]\w*://)(?P<folder>(?:[^/\s\"]+/)*)[^/\s\"]*\Z")
 _NUMBER: Final = re.compile(r"\d+")
@@ -238,7 +244,8 @@ def _paths(cursor: Cursor, home: str, offers: Offers) -> Iterator[tuple[str, str
 def _conditions(page: Page, cursor: Cursor, offers: Offers) -> Iterator[Offer]:
     if cursor.annotation == "assert":
         for figure, detail in FIGURES.items():
-            yield _offer(cursor, figure, CompletionItemKind.Variable, detail=detail)
+            text = f"{figure}(" if figure in _MEASURES else figure
+            yield _offer(cursor, figure, CompletionItemKind.Variable, text=text, detail=detail)
     found = contract_at(page, cursor.extent, offers) if cursor.extent is not None else None
     for field in found[1].fields if found is not None else ():
         yield _offer(
@@ -248,6 +255,11 @@ def _conditions(page: Page, cursor: Cursor, offers: Offers) -> Iterator[Offer]:
             detail=kind_of(field),
             about=field_text(found[1], field) if found is not None else "",
         )
+    for function, signature in SIGNATURES.items():
+        name = function.value
+        of = "x." if signature.is_method else ""
+        detail = f"{of}{name}(…) is {signature.gives.value}"
+        yield _offer(cursor, name, CompletionItemKind.Function, text=f"{name}(", detail=detail)
 
 
 def _holes(page: Page, cursor: Cursor) -> Iterator[Offer]:
