@@ -24,9 +24,7 @@ def mistakes_of(field: FieldSpec, *, path: str = "") -> tuple[Mistake, ...]:
     said = {name: getattr(field, attribute) for name, attribute in _ATTRIBUTES.items()}
     usual = FieldSpec("", field.kind)
     said = {
-        name: tuple(_own(field.kind, one) for one in value)
-        if name == "choices"
-        else _own(field.kind, value)
+        name: tuple(_own(field.kind, one) for one in value) if name == "choices" else value
         for name, value in said.items()
         if value != getattr(usual, _ATTRIBUTES[name])
     }

@@ -73,7 +73,6 @@ class Editor:
         self.client = LanguageClient("tests", "1")
         self.diagnostics: dict[str, lsp.PublishDiagnosticsParams] = {}
         self.messages: list[str] = []
-        self.published = 0
         self._texts: dict[str, str] = {}
         self._versions: dict[str, int] = {}
         self._news = asyncio.Condition()
@@ -83,7 +82,6 @@ class Editor:
         async def publish(params: lsp.PublishDiagnosticsParams) -> None:
             async with self._news:
                 self.diagnostics[params.uri] = params
-                self.published += 1
                 self._news.notify_all()
 
         @self.client.feature(lsp.WINDOW_SHOW_MESSAGE)

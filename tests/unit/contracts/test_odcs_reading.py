@@ -68,6 +68,7 @@ def notes(properties: str, **others: str) -> list[tuple[int, str]]:
         ("logicalType: string, required: true, classification: PII", FieldSpec("x", Kind.STR, pii="personal")),
         ("logicalType: string, required: true, classification: restricted, criticalDataElement: true, tags: [a, b=c]", FieldSpec("x", Kind.STR, tags={"a": "", "b": "c", "classification": "restricted", "criticalDataElement": "true"})),
         ("logicalType: string, required: true, unique: true, description: d, transformDescription: t", FieldSpec("x", Kind.STR, unique=True, description="d", lineage="t")),
+        ("logicalType: string, physicalType: bytea, required: true, description: d, customProperties: [{property: runinkMask, value: redact}]", FieldSpec("x", Kind.BYTES, description="d", mask="redact")),
         ("logicalType: string, required: true, enum: [{value: a}, b]", FieldSpec("x", Kind.STR, choices=("a", "b"))),
     ],
 )  # fmt: skip
