@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 FLIGHTS := examples/flights
 BENCHES := actors contracts dsl evolution expressions edges pipeline runs launch barn
 
-.PHONY: setup demo test unit check fmt bench coverage editors lock upgrade fresh clean
+.PHONY: setup demo test unit laws check fmt bench coverage editors lock upgrade fresh clean
 
 # The environment: uv in a venv, and exactly what requirements.lock names.
 
@@ -34,7 +34,10 @@ test: setup $(FLIGHTS)/data/flights.csv
 	$(BIN)/python -m pytest
 
 unit: setup
-	$(BIN)/python -m pytest tests/style tests/unit tests/property
+	$(BIN)/python -m pytest tests/style tests/unit
+
+laws: setup
+	$(BIN)/python -m pytest tests/property
 
 check: setup
 	$(BIN)/ruff format --check --quiet .
