@@ -14,6 +14,7 @@ from runink.cli.contract_reference import contract_of
 from runink.cli.options import output_option
 from runink.cli.wording import echo_json, harmless
 from runink.contracts.fields import ContractSpec
+from runink.dsl.diagnostics import near_or_all
 from runink.errors import Finding, Invalid, Refused, Span
 from runink.expressions import Expression, evaluate, names_in
 from runink.expressions.parsing import parse
@@ -46,7 +47,14 @@ def eval_(expression: str, reference: str | None, output: str) -> None:
     """
     spec = contract_of(reference) if reference is not None else None
     tree = _parsed(expression, spec)
-    found = [_evaluated(tree, record, place) for place, record in _records(tree, spec)]
+    missing, known, found = set(names_in(tree)), set[str](), []
+    for place, record in _records(tree, spec):
+        missing -= record.keys()
+        known |= record.keys()
+        found.append(_evaluated(tree, record, place))
+    for name in sorted(missing) if found else ():
+        hint = near_or_all(name, sorted(known))
+        click.echo(harmless(f"note: no record has {name}, so it is nothing; {hint}"), err=True)
     if output == "json":
         echo_json({"expression": expression, "values": [_json(one) for one in found]})
         return

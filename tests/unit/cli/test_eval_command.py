@@ -94,3 +94,13 @@ def test_a_contract_types_the_records_and_the_expression(tmp_path: Path, monkeyp
     assert run(monkeypatch, capsys, given, "at.getHours()", *words)[1] == "6\n"
     assert "did you mean delay?" in run(monkeypatch, capsys, given, "dealy > 1", *words)[2]
     assert "breaks Flight" in run(monkeypatch, capsys, '{"delay": "x"}', "delay > 1", *words)[2]
+
+
+def test_a_name_that_no_record_has_is_noted(monkeypatch, capsys):
+    code, out, err = run(monkeypatch, capsys, '{"delay": 20}{"carrier": "UA"}', "dely > 15")
+    assert (code, out) == (0, "null\nnull\n")
+    assert err == "note: no record has dely, so it is nothing; did you mean delay?\n"
+    _, _, err = run(
+        monkeypatch, capsys, '{"delay": 20}{"carrier": "UA"}', "delay > 15 && has(carrier)"
+    )
+    assert err == ""
