@@ -29,29 +29,10 @@ from pygments.token import (
     _TokenType,
 )
 
+from runink.keywords import BLOCKS, HEADERS, STEPS
+
 Piece = tuple[int, _TokenType, str]
 
-HEADERS: Final = (
-    "Feature",
-    "Background",
-    "Rule",
-    "Scenario Outline",
-    "Scenario Template",
-    "Scenario",
-    "Scenarios",
-    "Examples",
-    "Example",
-)
-BLOCKS: Final = (
-    "Metadata",
-    "Assertions",
-    "GoldenTest",
-    "Notifications",
-    "Properties",
-    "properties",
-    "Then",
-)
-SENTENCES: Final = ("Given", "When", "Then", "And", "But", "Do")
 CLAUSES: Final = ("when", "with", "where", "on")
 FUNCTIONS: Final = (
     *("has", "size", "matches", "startsWith", "endsWith", "contains", "lower", "upper", "trim"),
@@ -115,7 +96,7 @@ class RuninkLexer(RegexLexer):  # type: ignore[misc] # Pygments has no types
                 bygroups(Whitespace, Keyword.Namespace, Punctuation),
             ),
             (
-                rf"^([ \t]*)({_either(*SENTENCES)}|\*)(?=[ \t])",
+                rf"^([ \t]*)({_either(*STEPS)}|\*)(?=[ \t])",
                 bygroups(Whitespace, Keyword),
                 "prose",
             ),

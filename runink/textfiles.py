@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from runink.dsl.diagnostics import LINE_KEPT_MAX, near
+from runink.dsl.diagnostics import LINE_KEPT_MAX
 from runink.errors import Finding, Invalid, NotFound, Span
+from runink.suggestions import near
 
 FILE_BYTES_MAX: Final = 1 << 20  # of any text that people write
 

@@ -14,11 +14,11 @@ from runink.cli.contract_reference import contract_of
 from runink.cli.options import output_option
 from runink.cli.wording import echo_json, harmless
 from runink.contracts.fields import ContractSpec
-from runink.dsl.diagnostics import near_or_all
 from runink.errors import Finding, Invalid, Refused, Span
 from runink.expressions import Expression, evaluate, names_in
 from runink.expressions.parsing import parse
 from runink.expressions.typing import UNKNOWN, Mistake, Scope
+from runink.suggestions import near_or_all
 
 RECORDS_BYTES_MAX: Final = 64 << 20  # of standard input: to try an expression, not to run one
 WHERE: Final = "expression"  # what its findings give in place of a file

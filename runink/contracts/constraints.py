@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from runink.contracts.changes import Change, Effect, Sort, Value, effect_of
 from runink.contracts.fields import Coercion, FieldSpec, Kind
-from runink.contracts.values import DIGITS_MAX, INT64_MAX, SCALE_DEFAULT, comparable
+from runink.contracts.values import INT64_MAX, comparable, digits_of
 
 EXACT_MAX: Final = 1 << 53  # up to here every whole number is a float of its own
 _Policies = tuple[Coercion, Coercion]  # of the old field and of the new one
@@ -65,13 +65,6 @@ def _has_room(narrow: FieldSpec, wide: FieldSpec) -> bool:
         return bool(largest < 10 ** (digits - scale))
     # Characters are counted in text and bytes in bytes, so lengths do not say the same.
     return wide.min_length is None and wide.max_length is None
-
-
-def digits_of(field: FieldSpec) -> tuple[int, int]:
-    """Return all digits of a decimal field and those behind its point."""
-    if field.digits is None or field.scale is None:
-        return DIGITS_MAX, SCALE_DEFAULT
-    return field.digits, field.scale
 
 
 def constraint_changes(

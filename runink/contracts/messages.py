@@ -31,8 +31,7 @@ import pyarrow.compute as pc
 
 from runink.contracts.digits import text_bytes
 from runink.contracts.fields import FieldSpec, Kind
-from runink.contracts.physical import digits_of
-from runink.contracts.values import article
+from runink.contracts.values import article, digits_of
 
 SHOWN_CHARACTERS_MAX: Final = (
     40  # of a value: enough to know it again, short enough for a line of a log

@@ -22,8 +22,7 @@ import pyarrow.compute as pc
 
 from runink.contracts.casting import Failure
 from runink.contracts.fields import FieldSpec, Kind
-from runink.contracts.physical import digits_of
-from runink.contracts.values import is_multiple
+from runink.contracts.values import digits_of, is_multiple
 
 Rule = Callable[[pa.Array], list[Failure]]
 EXACT_MAX: Final = 1e15  # below it, whatever has 15 digits is a double of its own

@@ -9,17 +9,16 @@ record    struct of its fields      list   list of its items
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
 from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
-from runink.contracts.values import DIGITS_MAX, SCALE_DEFAULT
+from runink.contracts.values import bits_of, digits_of
 
 INSTANT: Final = pa.timestamp("us", "UTC")
-_INTEGERS: Final = ((7, pa.int8()), (15, pa.int16()), (31, pa.int32()))
+_INTEGERS: Final = ((7, pa.int8()), (15, pa.int16()), (31, pa.int32()), (63, pa.int64()))
 _TYPES: Final = {
-    Kind.INT: pa.int64(),
     Kind.FLOAT: pa.float64(),
     Kind.BOOL: pa.bool_(),
     Kind.STR: pa.string(),
@@ -36,13 +35,6 @@ PREFIXES_MAX: Final = 20_000  # two more; in a block of 4 MB more of them are no
 ZERO: Final = ord("0")
 
 
-def digits_of(field: FieldSpec) -> tuple[int, int]:
-    """Return all digits of a decimal field and those behind its point."""
-    if field.digits is None or field.scale is None:
-        return DIGITS_MAX, SCALE_DEFAULT
-    return field.digits, field.scale
-
-
 def physical_type(field: FieldSpec) -> pa.DataType:
     """Return the type that the field's column has behind a check."""
     if field.kind is Kind.RECORD:
@@ -53,15 +45,7 @@ def physical_type(field: FieldSpec) -> pa.DataType:
     if field.kind is Kind.DECIMAL:
         return pa.decimal128(*digits_of(field))
     if field.kind is Kind.INT:
-        low: Any = field.ge if field.ge is not None else field.gt
-        high: Any = field.le if field.le is not None else field.lt
-        if field.choices:
-            numbers: Any = field.choices
-            low, high = min(numbers), max(numbers)
-        if low is not None and high is not None:
-            for bits, kind in _INTEGERS:
-                if -(1 << bits) <= low and high < 1 << bits:
-                    return kind
+        return next(kind for bits, kind in _INTEGERS if bits >= bits_of(field))
     return _TYPES[field.kind]
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind, Scalar
 from runink.contracts.formats import FORMATS
-from runink.contracts.values import DIGITS_MAX, SCALE_DEFAULT
+from runink.contracts.values import bits_of, digits_of
 
 
 class Dialect(Enum):
@@ -39,7 +39,7 @@ _TYPES: Final = {
     Kind.TIME: ("TIME", "time"),
     Kind.DATETIME: ("TIMESTAMPTZ", "timestamptz"),
 }
-_INTEGERS: Final = ((15, "SMALLINT"), (31, "INTEGER"))
+_INTEGERS: Final = ((15, "SMALLINT"), (31, "INTEGER"), (63, "BIGINT"))
 _SIGNS: Final = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
 _QUOTED: Final = {Kind.DATE: "DATE", Kind.TIME: "TIME", Kind.DATETIME: "TIMESTAMPTZ"}
 
@@ -156,11 +156,11 @@ def column_type(field: FieldSpec, dialect: Dialect) -> str:
     is_duckdb = dialect is Dialect.DUCKDB
     match field.kind:
         case Kind.INT:
-            return _integer(field)
+            return next(word for bits, word in _INTEGERS if bits >= bits_of(field))
         case Kind.DECIMAL:
             word = "DECIMAL" if is_duckdb else "numeric"
-            digits = DIGITS_MAX if field.digits is None else field.digits
-            return f"{word}({digits}, {SCALE_DEFAULT if field.scale is None else field.scale})"
+            digits, scale = digits_of(field)
+            return f"{word}({digits}, {scale})"
         case Kind.RECORD:
             inner = ", ".join(
                 f"{quoted(one.name)} {column_type(one, dialect)}" for one in field.fields
@@ -172,15 +172,3 @@ def column_type(field: FieldSpec, dialect: Dialect) -> str:
             return of if of == "jsonb" else f"{of}[]"
         case _:
             return _TYPES[field.kind][0 if is_duckdb else 1]
-
-
-def _integer(field: FieldSpec) -> str:
-    low: Any = field.ge if field.ge is not None else field.gt
-    high: Any = field.le if field.le is not None else field.lt
-    if field.choices:
-        low, high = min(field.choices), max(field.choices)
-    if low is not None and high is not None:
-        for bits, word in _INTEGERS:
-            if -(1 << bits) <= low and high < 1 << bits:
-                return word
-    return "BIGINT"

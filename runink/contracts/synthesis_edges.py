@@ -21,7 +21,6 @@ from fractions import Fraction
 from typing import Any, Final
 
 from runink.contracts.fields import FieldSpec, Kind
-from runink.contracts.physical import digits_of
 from runink.contracts.synthesis_texts import Words
 from runink.contracts.synthesis_values import (
     EPOCH,
@@ -34,7 +33,7 @@ from runink.contracts.synthesis_values import (
     step_of,
 )
 from runink.contracts.text_patterns import Chance
-from runink.contracts.values import INT64_MAX, INT64_MIN, comparable
+from runink.contracts.values import INT64_MAX, INT64_MIN, comparable, digits_of
 
 LONG: Final = 1_000  # characters of a long text where nothing bounds it
 MANY: Final = 100  # items of a long list where nothing bounds it

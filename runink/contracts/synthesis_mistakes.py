@@ -30,11 +30,11 @@ import msgspec
 import pyarrow as pa
 
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
-from runink.contracts.physical import digits_of, physical_type
+from runink.contracts.physical import physical_type
 from runink.contracts.plan import compile_plan
 from runink.contracts.synthesis_texts import Make
 from runink.contracts.text_patterns import Chance
-from runink.contracts.values import comparable
+from runink.contracts.values import comparable, digits_of
 
 VALUES_MAX: Final = 20  # that break one rule, used in turn
 SAMPLES: Final = 5  # ordinary values that candidates are made from

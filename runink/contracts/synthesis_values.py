@@ -22,10 +22,9 @@ from fractions import Fraction
 from typing import Any, Final
 
 from runink.contracts.fields import FieldSpec, Kind
-from runink.contracts.physical import digits_of
 from runink.contracts.synthesis_texts import Make, Words, plain_words, pooled, texts_of
 from runink.contracts.text_patterns import Chance
-from runink.contracts.values import BOUNDS, INT64_MAX, INT64_MIN, comparable
+from runink.contracts.values import BOUNDS, INT64_MAX, INT64_MIN, comparable, digits_of
 
 SPAN: Final = 10_000  # of numbers that only one side bounds, or none
 ITEMS: Final = 3  # of a list that nothing bounds

@@ -135,3 +135,22 @@ def broken_rule(spec: FieldSpec, value: Scalar) -> str | None:
     if spec.min_length is not None and length < spec.min_length:
         return "min_length"
     return "max_length" if spec.max_length is not None and length > spec.max_length else None
+
+
+def digits_of(field: FieldSpec) -> tuple[int, int]:
+    """Return all digits of a decimal field and those behind its point."""
+    if field.digits is None or field.scale is None:
+        return DIGITS_MAX, SCALE_DEFAULT
+    return field.digits, field.scale
+
+
+def bits_of(field: FieldSpec) -> int:
+    """Return how many bits beside the sign hold each whole number that the field takes: 7, 15, 31 or 63."""
+    low: Any = field.ge if field.ge is not None else field.gt
+    high: Any = field.le if field.le is not None else field.lt
+    if field.choices:
+        numbers: Any = field.choices
+        low, high = min(numbers), max(numbers)
+    if low is None or high is None:
+        return 63
+    return next((bits for bits in (7, 15, 31) if -(1 << bits) <= low and high < 1 << bits), 63)

@@ -11,11 +11,12 @@ from typing import Final
 from runink.dag import Executable, Function, Sql, Step
 from runink.dsl.checker import named
 from runink.dsl.clauses import StepClause
-from runink.dsl.diagnostics import Findings, near, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.dsl.project import Project
 from runink.dsl.stepfiles import StepFile, StepFunction, scanned
 from runink.dsl.syntax import Text
 from runink.errors import Refused
+from runink.suggestions import near, near_or_all
 
 LISTED_MAX: Final = 10  # names in a hint: more are not read
 _READS_INPUT: Final = re.compile(r"\b(?:FROM|JOIN)\s+input\b", re.IGNORECASE)

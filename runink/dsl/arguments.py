@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.dsl.syntax import (
     Absent,
     Annotation,
@@ -26,6 +26,7 @@ from runink.dsl.syntax import (
 from runink.dsl.uris import Mistake
 from runink.dsl.vocabulary import CLAUSES_LATER, PARAMETERS_NOT_YET, AnnotationKind
 from runink.errors import Invalid, Span
+from runink.suggestions import near_or_all
 
 _HOLE: Final = re.compile(r"\$\$\{|\$\{([^}\"]*)(\}?)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -14,10 +14,11 @@ from typing import Final
 
 from runink.dsl.arguments import Parameters
 from runink.dsl.clauses import AssertClause, Clause, GoldenClause
-from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.dsl.expressions import FIGURES, condition
 from runink.dsl.sentences import FORMS, NOTIFICATIONS_LATER, Read, Sentences
 from runink.dsl.syntax import Block, Entry, Items, Text, Value
+from runink.suggestions import near_or_all
 
 LAYER_KEYS: Final = {
     "layer": "layer",

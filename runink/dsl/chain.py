@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from runink.contracts.fields import ContractSpec
-from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.dsl.syntax import Text
+from runink.suggestions import near_or_all
 
 UNREAD: Final = "unread"  # stands for a node that could not be had, which is told
 

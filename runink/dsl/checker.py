@@ -19,13 +19,14 @@ from runink.dag import Prose
 from runink.dsl.arguments import Arguments, Parameters
 from runink.dsl.blocks import Metadata
 from runink.dsl.clauses import MetaClause, clause_of
-from runink.dsl.diagnostics import Findings, near
+from runink.dsl.diagnostics import Findings
 from runink.dsl.later import tell_later
 from runink.dsl.scenarios import ScenarioOutline, ScenarioReader
 from runink.dsl.syntax import Annotation, Document, ScenarioBlock, Text
 from runink.dsl.vocabulary import ANNOTATIONS, ELSEWHERE, Where
 from runink.errors import Invalid, Span
 from runink.names import HerdName, herd_name
+from runink.suggestions import near
 
 DEFAULT_HERD: Final = HerdName("default")
 NAME_MAX: Final = 63

@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
-from runink.dsl.diagnostics import near
 from runink.dsl.lint_codes import LINT_CODES
 from runink.errors import NotFound
+from runink.suggestions import near
 
 _KINDS: Final = {
     "lines": "in a scenario",

@@ -9,10 +9,11 @@ from typing import Final
 
 from runink.contracts.fields import ContractSpec
 from runink.contracts.references import is_odcs
-from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.dsl.project import Project
 from runink.dsl.syntax import Text
 from runink.errors import Invalid, Refused
+from runink.suggestions import near_or_all
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
 

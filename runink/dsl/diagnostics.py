@@ -19,7 +19,6 @@ Codes of the language are stable (`docs/reference/dsl.md` lists them):
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 from runink.errors import FINDINGS_SHOWN_MAX, Finding, Label, Span
@@ -28,7 +27,6 @@ LINE_KEPT_MAX: Final = 2_000  # characters of a source line that a finding carri
 LINE_SHOWN_MAX: Final = (
     160  # characters of it that a frame shows: more wraps, and the caret is lost
 )
-NEAR_RATIO: Final = 0.6  # how like a word must be to be suggested
 
 
 class Findings:
@@ -82,21 +80,6 @@ class Findings:
             return (2, "", 0, 0, finding.code)
         is_other = int(span.file != self._file)
         return (is_other, span.file, span.line, span.column, finding.code)
-
-
-def near(word: str, among: Iterable[str], *, prefix: str = "") -> str:
-    """Return `did you mean …?` for the name that is most like `word`, or nothing."""
-    names = {name.lower(): name for name in among}
-    found = get_close_matches(word.lower(), names, 1, NEAR_RATIO)
-    return f"did you mean {prefix}{names[found[0]]}?" if found else ""
-
-
-def near_or_all(word: str, among: Iterable[str], *, prefix: str = "") -> str:
-    """Return the nearest name, or else all there are."""
-    names = list(among)
-    listed = ", ".join(f"{prefix}{name}" for name in names)
-    verb = "are" if len(names) > 1 else "is"
-    return near(word, names, prefix=prefix) or (f"there {verb} {listed}" if names else "")
 
 
 def rendered(findings: Iterable[Finding]) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, OnDrift
 from runink.dag import Format
-from runink.dsl.diagnostics import near
+from runink.suggestions import near
 
 DOUBTS_MAX: Final = 5  # in one note: more are not read
 _NUMBERS: Final = frozenset({Kind.INT, Kind.FLOAT, Kind.DECIMAL})

@@ -22,9 +22,10 @@ from runink.dsl.characters import MISTAKES_MAX, check_characters
 from runink.dsl.decorations import Pending, above_next
 from runink.dsl.diagnostics import Findings
 from runink.dsl.parser import Assembly, Seam, parsed
-from runink.dsl.statements import HEADERS, Cutter
+from runink.dsl.statements import Cutter
 from runink.dsl.syntax import Annotation, Document, Header, Place, RuleBlock, ScenarioBlock
 from runink.errors import Finding, Span
+from runink.keywords import HEADERS
 
 _OF_SCENARIOS: Final = ("Scenario", "Example", "Scenario Outline", "Scenario Template")
 _PIECES: Final = re.compile(

@@ -21,8 +21,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
-from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.dsl.syntax import Block, Entry, Items, Text
+from runink.suggestions import near_or_all
 
 VERSION: Final = "1.0.0"  # of a contract that has none: what changes it changes the pipeline
 _TYPES: Final = {

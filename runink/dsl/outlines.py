@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.dsl.syntax import (
     Background,
     Document,
@@ -27,6 +27,7 @@ from runink.dsl.syntax import (
     kept_places,
 )
 from runink.errors import Span
+from runink.suggestions import near_or_all
 
 SCENARIOS_MAX: Final = 500  # that an outline may become: as many as a file may have
 

@@ -20,8 +20,9 @@ from runink.contracts.expected import GOLDEN_ENDINGS, Golden, GoldenInput
 from runink.contracts.fields import ContractSpec
 from runink.dag import REJECTED, Link, Node, Sink, Source, Step
 from runink.dsl.clauses import GoldenClause
-from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.dsl.syntax import Text
+from runink.suggestions import near_or_all
 
 READABLE: Final = (".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
 

@@ -28,28 +28,8 @@ from typing import Final
 import msgspec
 
 from runink.dsl.diagnostics import Findings
+from runink.keywords import BLOCKS, HEADERS, STEPS
 
-HEADERS: Final = (
-    "Feature",
-    "Background",
-    "Rule",
-    "Scenario Outline",
-    "Scenario Template",
-    "Scenarios",
-    "Scenario",
-    "Examples",
-    "Example",
-)
-BLOCKS: Final = (
-    "Metadata",
-    "Assertions",
-    "GoldenTest",
-    "Notifications",
-    "Properties",
-    "properties",
-    "Then",
-)
-STEPS: Final = ("Given", "When", "Then", "And", "But", "Do")
 KEYWORDS: Final = (*(f"{one}:" for one in (*HEADERS, *BLOCKS)), *STEPS)
 TYPOGRAPHIC: Final = "\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019"
 TYPOGRAPHIC_TOLD_MAX: Final = 20  # of a line; what has more was never meant to be read by a program

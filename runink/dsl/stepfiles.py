@@ -14,8 +14,9 @@ from typing import Final
 
 from runink.column_maps import column_maps
 from runink.dag import Each
-from runink.dsl.diagnostics import Findings, near_or_all
+from runink.dsl.diagnostics import Findings
 from runink.errors import Finding, Invalid, Span
+from runink.suggestions import near_or_all
 
 FILE_CHARACTERS_MAX: Final = 1 << 20  # a hand-written file
 PRELOADABLE: Final = (

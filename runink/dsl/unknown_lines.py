@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from runink.dsl.diagnostics import Findings, near
+from runink.dsl.diagnostics import Findings
 from runink.dsl.statements import KEYWORDS, Statement
 from runink.dsl.syntax import Block
 from runink.dsl.vocabulary import ANNOTATIONS
+from runink.suggestions import near
 
 _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _HEADS: Final = tuple(one for one in KEYWORDS if one.endswith(":"))

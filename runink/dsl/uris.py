@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from runink.dag import Format
-from runink.dsl.diagnostics import near_or_all
 from runink.dsl.syntax import Text
+from runink.suggestions import near_or_all
 
 STANDARD: Final = "-"
 STATE_FOLDER: Final = ".runink"  # what belongs to the cluster is no place for data

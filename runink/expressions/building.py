@@ -37,12 +37,11 @@ from runink.expressions.typing import (
     Scope,
     Shape,
     Sort,
-    listed,
-    near,
     reckoned,
     told,
     united,
 )
+from runink.suggestions import listed, near
 
 NULL_HINTS: Final = {"==": "write !has({})", "!=": "write has({})"}
 ITEM_INDEX_MAX: Final = 1_000_000

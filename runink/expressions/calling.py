@@ -9,7 +9,8 @@ from runink.expressions.functions import BY_NAME, FOREIGN, SIGNATURES, Signature
 from runink.expressions.mistakes import Mistakes, Typed
 from runink.expressions.patterns import PatternError, program
 from runink.expressions.tree import Expression, Function, Index, Literal, Measure, Member, Name
-from runink.expressions.typing import ListOf, Shape, Sort, listed, near, told
+from runink.expressions.typing import ListOf, Shape, Sort, told
+from runink.suggestions import listed, near
 
 
 class Builder(Protocol):

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from typing import Final
 
 from runink.expressions.tree import Operator
-
-NEAR_RATIO: Final = 0.6  # as elsewhere: below it a suggestion misleads more than it helps
 
 
 class Sort(Enum):
@@ -164,17 +161,3 @@ def united(left: Shape, right: Shape) -> Shape | None:
         if {left, right} <= pair:
             return wider
     return Sort.UNKNOWN if Sort.UNKNOWN in {left, right} else None
-
-
-def near(word: str, among: Iterable[str]) -> str:
-    """Return `did you mean …?` for the name that is most like `word`, or nothing."""
-    names = {name.lower(): name for name in among}
-    found = get_close_matches(word.lower(), names, 1, NEAR_RATIO)
-    return f"did you mean {names[found[0]]}?" if found else ""
-
-
-def listed(among: Iterable[str]) -> str:
-    """Return `there are …`, or nothing if there are none."""
-    names = list(among)
-    verb = "are" if len(names) > 1 else "is"
-    return f"there {verb} {', '.join(names)}" if names else ""

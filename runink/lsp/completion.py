@@ -11,10 +11,10 @@ from lsprotocol.types import CompletionItemKind
 
 from runink.dag import Format
 from runink.dsl import vocabulary
-from runink.dsl.statements import BLOCKS, HEADERS, STEPS
 from runink.dsl.vocabulary import AnnotationKind, Where
 from runink.expressions.functions import SIGNATURES
 from runink.expressions.tree import Measure
+from runink.keywords import BLOCKS, HEADERS, STEPS
 from runink.lsp.cursor import Cursor, Kind, at_cursor
 from runink.lsp.fields import contract_at, field_text, kind_of
 from runink.lsp.page import Page

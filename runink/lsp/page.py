@@ -19,8 +19,8 @@ from typing import Final
 
 from runink.dsl.edits import Offsets
 from runink.dsl.extents import Extent, Part, extents
-from runink.dsl.statements import HEADERS
 from runink.dsl.vocabulary import ANNOTATIONS, Where
+from runink.keywords import HEADERS
 
 _LINE: Final = re.compile(
     rf"^[ \t]*(?:(?P<at>@)|(?P<header>{'|'.join(HEADERS)}):[ \t]*(?P<title>[^\r\n]*))", re.MULTILINE

@@ -103,6 +103,8 @@ class SinkOutlet:
     def __init__(self, node: Sink, writer: SinkWriter, counter: Counter, hide: Hide) -> None:
         self.node = node
         self._hide = hide
+        columns = node.clearance.columns if node.clearance is not None else None
+        self._known = None if columns is None else frozenset(name.lower() for name in columns)
         self.node_id = node.id
         self.counter = counter
         self.closed = False
@@ -127,9 +129,8 @@ class SinkOutlet:
         clearance = self.node.clearance
         if clearance is None:
             return data
-        if clearance.columns is not None:
-            known = {name.lower() for name in clearance.columns}
-            unknown = [name for name in data.schema.names if name.lower() not in known]
+        if self._known is not None:
+            unknown = [name for name in data.schema.names if name.lower() not in self._known]
             if unknown:
                 raise Refused(
                     f"{self.node.uri} is not cleared for column {unknown[0]}: that personal data is in it could not be ruled out",

@@ -1,0 +1,31 @@
+"""What somebody probably meant: the name that is most like a word, or all there are. Said in every hint of the project in these words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+NEAR_RATIO: Final = (
+    0.6  # how like a word must be: below it a suggestion misleads more than it helps
+)
+
+
+def near(word: str, among: Iterable[str], *, prefix: str = "") -> str:
+    """Return `did you mean …?` for the name that is most like `word`, or nothing."""
+    names = {name.lower(): name for name in among}
+    found = get_close_matches(word.lower(), names, 1, NEAR_RATIO)
+    return f"did you mean {prefix}{names[found[0]]}?" if found else ""
+
+
+def listed(among: Iterable[str], *, prefix: str = "") -> str:
+    """Return `there are …`, or nothing if there are none."""
+    names = list(among)
+    verb = "are" if len(names) > 1 else "is"
+    return f"there {verb} {', '.join(f'{prefix}{name}' for name in names)}" if names else ""
+
+
+def near_or_all(word: str, among: Iterable[str], *, prefix: str = "") -> str:
+    """Return the nearest name, or else all there are."""
+    names = list(among)
+    return near(word, names, prefix=prefix) or listed(names, prefix=prefix)
