@@ -24,6 +24,7 @@ import msgspec
 
 from runink.contracts.fields import ContractSpec, FieldSpec, RuleSpec
 from runink.contracts.odcs_fields import in_order
+from runink.contracts.odcs_levels import tell_levels
 from runink.contracts.odcs_objects import ReadObject, RuleText, read_object, written_object
 from runink.contracts.odcs_parts import Part, Told
 from runink.contracts.odcs_words import DOCUMENT_KEYS, KIND, READ, WRITTEN
@@ -114,8 +115,7 @@ def _check(document: Part) -> None:
     if kind and kind != KIND:
         text = f"{kind} is no kind of document that holds a contract"
         document.wrong("O008", text, "kind", hint=f"kind: {KIND}")
-    if document.value.get("slaProperties"):
-        document.note("service levels (slaProperties) are not enforced", "slaProperties")
+    tell_levels(document)
 
 
 def _version(document: Part) -> str:

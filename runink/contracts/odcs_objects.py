@@ -8,6 +8,7 @@ description     description
 tags            tags, as `name` or `name=value`
 rules           quality rules of type custom with engine `runink`
 coercion        the custom property runinkCoercion, where it is not the usual one
+on_drift        the custom property runinkOnDrift, likewise
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from runink.contracts.odcs_properties import read_tags, written_tags
 from runink.contracts.odcs_quality import expression_rule, is_ours, tell_object_quality
 from runink.contracts.odcs_words import OBJECT_KEYS
 
-_CUSTOM: Final = {custom_name(name): name for name in ("coercion", "tags")}
+_CUSTOM: Final = {custom_name(name): name for name in ("coercion", "tags", "on_drift")}
 _OWN: Final = frozenset({"description", "tags", "properties", "quality", "customProperties"})
 
 

@@ -25,6 +25,12 @@ from runink.contracts.searching import whole
 _MILD: Final = frozenset({"info", "information", "low", "minor", "warn", "warning"})
 NESTED: Final = frozenset({Kind.RECORD, Kind.LIST})
 _EMPTY: Final = (None, "")
+# What checks the like of it in a run, where something does.
+_ADVICE: Final = {
+    "rowCount": '; @assert("records >= 1") in a pipeline checks numbers of rows',
+    "nullValues": '; @assert("null_ratio(field) < 0.05") in a pipeline checks how many have no value',
+    "duplicateValues": '; @assert("distinct(field) >= 1") in a pipeline checks how many differ',
+}
 
 
 @dataclass(slots=True)
@@ -131,8 +137,7 @@ def _tell(rule: Part) -> None:
     metric = metric_of(rule.value)
     name = rule.value.get("name") or rule.value.get("id") or ""
     called = f" {name}" if name else ""
-    rows = '; @assert("records >= 1") in a pipeline checks numbers of rows'
-    advice = rows if metric == "rowCount" else ""
+    advice = _ADVICE.get(metric, "")
     what = {
         "text": "is prose",
         "sql": "is SQL of a server",

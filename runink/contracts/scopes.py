@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from runink.expressions.measures import MARK
 from runink.expressions.parsing import Parsed, parse
 from runink.expressions.typing import ListOf, RecordOf, Scope, Shape, Sort
 
@@ -32,7 +33,9 @@ def fields_of(contract: ContractSpec) -> Scope:
 
 def scope_of(fields: Iterable[FieldSpec], *, whose: str) -> Scope:
     """Return the scope of a row with these fields; `whose` they are is said where a name is not among them."""
-    return Scope({field.name: shape_of(field) for field in fields}, whose=whose)
+    known = tuple(fields)
+    marked = tuple(field.name for field in known if MARK in field.tags)
+    return Scope({field.name: shape_of(field) for field in known}, whose=whose, event_times=marked)
 
 
 def shape_of(field: FieldSpec) -> Shape:

@@ -11,7 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, Scalar
+from runink.contracts.fields import (
+    Coercion,
+    ContractSpec,
+    FieldSpec,
+    Kind,
+    OnDrift,
+    Scalar,
+)
 
 LINE_MAX: Final = 100  # characters, as the formatter's
 _TYPES: Final = {
@@ -103,6 +110,8 @@ class _Writer:
         arguments = [f'version="{spec.version}"']
         if spec.coercion is not Coercion.SAFE:
             arguments.append(f'coercion="{spec.coercion.value}"')
+        if spec.on_drift is not OnDrift.NOTE:
+            arguments.append(f'on_drift="{spec.on_drift.value}"')
         if spec.tags:
             arguments.append(f"tags={_text(spec.tags)}")
         lines = [f"class {name}(Contract, {', '.join(arguments)}):"]

@@ -6,6 +6,7 @@ sentences of the file are enforced by nothing.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -16,6 +17,7 @@ from runink.contracts.hidden import Clearance
 from runink.dag import (
     MAIN,
     REJECTED,
+    Assertion,
     Check,
     Dag,
     Executable,
@@ -34,10 +36,11 @@ from runink.dag import (
     Step,
 )
 from runink.dsl.uris import STANDARD
-from runink.expressions import said
+from runink.expressions import Measure, figures_in, said
 from runink.jobs import Seat, Transport, transport_between
 from runink.networks import Network
 
+_UNNAMED: Final = re.compile(r"\bfreshness\b(?!\s*\()")
 _MODES: Final = {
     Mode.OVERWRITE: "replaces what is there",
     Mode.APPEND: "adds a part beside what is there",
@@ -113,13 +116,23 @@ def _scenario(dag: Dag, scenario: Scenario) -> Iterable[str]:
             yield f"  {'':<{width}}  {name}: {value}"
     for assertion in dag.assertions:
         if assertion.scenario == scenario.id:
-            yield f"  nothing is published unless {assertion.text}"
+            yield f"  nothing is published unless {assertion.text}{_goes_by(assertion)}"
     for golden in dag.goldens:
         if golden.scenario == scenario.id:
             yield f"  {_golden(golden)}"
     for spec in dag.slices:
         if spec.scenario == scenario.id:
             yield from _slice(spec)
+
+
+def _goes_by(assertion: Assertion) -> str:
+    """Say which field `freshness` goes by where the text names none."""
+    if not _UNNAMED.search(assertion.text):
+        return ""
+    figures = [one for one in figures_in(assertion.expression) if one.measure is Measure.FRESHNESS]
+    named = [one for one in figures if said(one) in assertion.text]
+    fields = [one.field for one in figures if one not in named or figures == named]
+    return f" (freshness goes by {fields[0]})"
 
 
 def _short(node_id: str) -> str:

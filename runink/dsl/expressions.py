@@ -11,20 +11,13 @@ from typing import Final
 from runink.contracts.scopes import fields_of
 from runink.dsl.diagnostics import Findings
 from runink.dsl.syntax import Text
-from runink.expressions import Expression
+from runink.expressions import Expression, measures
 from runink.expressions.parsing import parse
 from runink.expressions.typing import UNKNOWN, Scope, Sort
 
 __all__ = ["FIGURES", "UNKNOWN", "Scope", "condition", "fields_of", "figures_of"]
 
-FIGURES: Final = Scope(
-    {
-        **dict.fromkeys(("records", "rows_in", "rows_out", "rejected"), Sort.INT),
-        "rejected_ratio": Sort.NUMBER,
-    },
-    what="figure",
-    stream=UNKNOWN,
-)
+FIGURES: Final = Scope(measures.FIGURES, what="figure", stream=UNKNOWN)
 
 
 def figures_of(fields: Scope) -> Scope:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from runink.expressions import reading
 from runink.expressions.calling import call
 from runink.expressions.functions import BY_NAME
+from runink.expressions.measures import FIGURES, MEASURED, MEASURES, event_time
 from runink.expressions.mistakes import Mistakes, Typed
 from runink.expressions.tree import (
     Binary,
@@ -28,9 +29,7 @@ from runink.expressions.tree import (
     Scalar,
 )
 from runink.expressions.typing import (
-    INSTANTS,
     NUMBERS,
-    SIMPLE,
     ListOf,
     Mistake,
     RecordOf,
@@ -104,7 +103,9 @@ class Builder:
 
     def _name(self, tree: Any) -> Typed:
         token = tree.children[0]
-        name = _bare(token)
+        name = reading.bare(token)
+        if self._scope.stream is not None and name == Measure.FRESHNESS.value:
+            return self._typed(tree, self._freshness(token, self._scope.stream), Sort.DURATION)
         shape: Shape = Sort.UNKNOWN
         if self._scope.sorts is not None:
             found = self._scope.sorts.get(name)
@@ -113,11 +114,21 @@ class Builder:
             shape = found if found is not None else Sort.UNKNOWN
         return self._typed(tree, Name(name), shape)
 
+    def _freshness(self, token: Any, stream: Scope) -> Expression:
+        """Return how old the newest of a stream is, by its event time."""
+        field = event_time(stream)
+        if isinstance(field, str):
+            return Figure(Measure.FRESHNESS, field)
+        self.mistakes.wrong("D064", field.text, token, field.hint)
+        return Literal(None)
+
     def _unknown_name(self, token: Any, name: str) -> None:
         scope = self._scope
         assert scope.sorts is not None
         whose = f"{scope.whose} has" if scope.whose else "there is"
         hint = near(name, scope.sorts) or listed(scope.sorts)
+        if scope.stream is None and name in FIGURES:
+            hint = f'the figure of a whole run stands in @assert("{name} …")'
         self.mistakes.wrong("D061", f"{whose} no {scope.what} {name}", token, hint)
 
     def _member(self, tree: Any) -> Typed:
@@ -126,7 +137,7 @@ class Builder:
             found = self._name(_Alone(token))
             return self._typed(tree, found.expression, found.shape)
         operand = self._value(inner)
-        name = _bare(token)
+        name = reading.bare(token)
         shape: Shape = Sort.UNKNOWN
         match operand.shape:
             case RecordOf(fields, whose):
@@ -313,13 +324,13 @@ class Builder:
 
     def _call(self, tree: Any) -> Typed:
         token, _, *arguments = tree.children
-        if str(token) in _MEASURES:
+        if str(token) in MEASURES:
             return self._figure(tree, token, arguments)
         return self._called(tree, token, arguments, is_method=False)
 
     def _figure(self, tree: Any, token: Any, arguments: list[Any]) -> Typed:
         """Build what is asked of a field over a whole stream; the field's name is one of the stream's."""
-        measure = _MEASURES[str(token)]
+        measure = MEASURES[str(token)]
         gives, takes = MEASURED[measure]
         stream = self._scope.stream
         if stream is None:
@@ -360,13 +371,6 @@ class _Alone:
         self.meta = token
 
 
-_MEASURES: Final = {one.value: one for one in Measure}
-# What each gives, and of which sorts the field may be.
-MEASURED: Final[dict[Measure, tuple[Sort, frozenset[Shape] | None]]] = {
-    Measure.NULL_RATIO: (Sort.NUMBER, None),
-    Measure.DISTINCT: (Sort.INT, frozenset(SIMPLE | {Sort.UNKNOWN})),
-    Measure.FRESHNESS: (Sort.DURATION, frozenset(INSTANTS | {Sort.UNKNOWN})),
-}
 _LITERALS: Final = {
     "INTEGER": Sort.INT,
     "FLOAT": Sort.NUMBER,
@@ -376,10 +380,6 @@ _LITERALS: Final = {
     "FALSE": Sort.BOOLEAN,
     "NULL": Sort.NOTHING,
 }
-
-
-def _bare(token: Any) -> str:
-    return str(token).strip("`")
 
 
 def _is_beyond(expression: Expression) -> bool:

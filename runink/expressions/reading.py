@@ -49,6 +49,11 @@ def raw_text(written: str) -> str:
     return _within(written[1:])
 
 
+def bare(written: str) -> str:
+    """Return a name without the backticks that it may stand in."""
+    return str(written).strip("`")
+
+
 def text(written: str) -> str:
     """Return what a text in quotes says, with CEL's escapes. Raises Unreadable."""
     inside = _within(written)

@@ -53,13 +53,15 @@ Shape = Sort | ListOf | RecordOf
 class Scope:
     """The names that an expression may use. Where `sorts` is nothing they are not known, and any may be there.
 
-    `stream` are the fields that figures of a whole stream may ask about (`null_ratio(x)`), where there are any.
+    `stream` are the fields that figures of a whole stream may ask about (`null_ratio(x)`), where there are any; `event_times` are those of these fields that their
+    contract marks as the time of what a row tells (`measures.py`).
     """
 
     sorts: Mapping[str, Shape] | None = None
     what: str = "field"
     whose: str = ""
     stream: Scope | None = None
+    event_times: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

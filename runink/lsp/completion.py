@@ -12,6 +12,7 @@ from lsprotocol.types import CompletionItemKind
 from runink.dag import Format
 from runink.dsl import vocabulary
 from runink.dsl.vocabulary import AnnotationKind, Where
+from runink.expressions import measures
 from runink.expressions.functions import SIGNATURES
 from runink.expressions.tree import Measure
 from runink.keywords import BLOCKS, HEADERS, STEPS
@@ -30,9 +31,8 @@ FIGURES: Final = {
     "rejected_ratio": "rejected, by records",
     Measure.NULL_RATIO.value: "null_ratio(field): which part of the stream's rows has no value",
     Measure.DISTINCT.value: "distinct(field): how many values differ",
-    Measure.FRESHNESS.value: "freshness(field): how old the newest is",
+    Measure.FRESHNESS.value: "how old the newest row is, by the contract's event time or its only timestamp; of another field freshness(field)",
 }
-_MEASURES: Final = {one.value for one in Measure}
 _PATHS: Final = {("golden", "path"): "golden/", ("step", "file"): "steps/", ("step", "run"): "bin/"}
 _URI: Final = re.compile(r"(?P<scheme>[a-z]\w*://)(?P<folder>(?:[^/\s\"]+/)*)[^/\s\"]*\Z")
 _NUMBER: Final = re.compile(r"\d+")
@@ -244,8 +244,13 @@ def _paths(cursor: Cursor, home: str, offers: Offers) -> Iterator[tuple[str, str
 def _conditions(page: Page, cursor: Cursor, offers: Offers) -> Iterator[Offer]:
     if cursor.annotation == "assert":
         for figure, detail in FIGURES.items():
-            text = f"{figure}(" if figure in _MEASURES else figure
-            yield _offer(cursor, figure, CompletionItemKind.Variable, text=text, detail=detail)
+            if figure in measures.FIGURES:
+                yield _offer(cursor, figure, CompletionItemKind.Variable, detail=detail)
+            if figure in measures.MEASURES:
+                label = f"{figure}(field)" if figure in measures.FIGURES else figure
+                yield _offer(
+                    cursor, label, CompletionItemKind.Function, text=f"{figure}(", detail=detail
+                )
     found = contract_at(page, cursor.extent, offers) if cursor.extent is not None else None
     for field in found[1].fields if found is not None else ():
         yield _offer(

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from runink.contracts.fields import ContractSpec
+from runink.contracts.scopes import fields_of
 from runink.dsl import vocabulary
 from runink.dsl.extents import Extent, Part
+from runink.expressions.measures import event_time
+from runink.expressions.tree import Measure
 from runink.lsp.completion import FIGURES
 from runink.lsp.cursor import CONDITIONS
 from runink.lsp.fields import contract_at, contract_text, field_text
 from runink.lsp.page import Page, Sort, inner, word_at
 from runink.lsp.project import Offers
 from runink.lsp.vocabulary import ANNOTATIONS, about, choices
+
+_FRESHNESS: Final = Measure.FRESHNESS.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +141,18 @@ def _field(page: Page, extent: Extent, offset: int, offers: Offers) -> Told | No
     if span is None:
         return None
     word = page.text[span[0] : span[1]]
-    if extent.name == "assert" and word in FIGURES:
-        return Told(f"`{word}`: {FIGURES[word]}", *span)
     found = contract_at(page, extent, offers)
+    if extent.name == "assert" and word in FIGURES:
+        goes_by = _event_time(found[1]) if found is not None and word == _FRESHNESS else ""
+        return Told(f"`{word}`: {FIGURES[word]}{goes_by}", *span)
     if found is None:
         return None
     field = next((one for one in found[1].fields if one.name == word), None)
     return Told(field_text(found[1], field), *span) if field is not None else None
+
+
+def _event_time(spec: ContractSpec) -> str:
+    """Say which field of a contract freshness goes by where none is named, or why there is none."""
+    field = event_time(fields_of(spec))
+    said = f"by `{field}`" if isinstance(field, str) else f"{field.text}; {field.hint}"
+    return f"\n\n{spec.name}: {said}"

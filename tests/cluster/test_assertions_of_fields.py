@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from runi_project import Project
 
@@ -19,6 +21,13 @@ class Order(Contract):
     id: int
     customer: str | None = None
     at: datetime
+"""
+MARKED = """
+from datetime import datetime
+class Order(Contract):
+    id: int
+    at: datetime
+    seen: Annotated[datetime | None, Field(tags={"event_time": ""})]
 """
 ROWS = "id,customer,at\n1,ann,2013-01-31T06:00:00Z\n2,,2013-01-31T07:00:00Z\n3,ann,2013-01-30T07:00:00Z\nx,bo,2013-01-30T07:00:00Z\n"
 
@@ -47,6 +56,22 @@ def test_a_run_publishes_only_what_its_assertions_say_of_fields(
         assert not (project.root / "out/o.jsonl").exists()
     else:
         assert len(project.rows("out/o.jsonl")) == 3
+
+
+def test_freshness_goes_by_when_the_run_is_made_and_by_the_field_that_is_marked(
+    project: Project,
+) -> None:
+    # No step stands behind the contract: what a query gives, no contract describes.
+    now = datetime.now(UTC).isoformat()
+    project.write("in.csv", f"id,at,seen\n1,2013-01-31T06:00:00Z,{now}\n2,2013-01-30T06:00:00Z,\n")
+    project.contract(MARKED)
+    pipeline = PIPELINE.replace("{step}", "").replace("{condition}", "freshness < duration('1h')")
+    assert project.run(project.pipeline(pipeline)).code == 0
+    project.write("in.csv", "id,at,seen\n1,2013-01-31T06:00:00Z,2013-01-31T06:00:00Z\n")
+    said = project.run(project.pipeline(pipeline))
+    assert said.error["code"] == "assertion_failed"
+    assert "freshness(seen) is " in said.error["text"]
+    assert len(project.rows("out/o.jsonl")) == 2  # what the first run has published stays
 
 
 def test_a_field_that_there_is_not_is_told_when_it_is_compiled(project: Project) -> None:

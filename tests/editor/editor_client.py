@@ -26,7 +26,7 @@ def clean(flights, planes):
     return flights
 '''
 CONTRACTS = '''"""Contracts."""
-
+from datetime import datetime
 from typing import Annotated
 
 from runink import Contract, Field
@@ -38,6 +38,7 @@ class Flight(Contract, version="1.2.0"):
     carrier: Annotated[str, Field(pattern="[A-Z]{2}")]
     dep_delay: Annotated[int, Field(ge=-120, unit="minutes", description="late when more than 0")]
     tailnum: str | None = None
+    planned: datetime | None = None
 '''
 PIPELINE = """@herd("analytics")
 @param("day", default="2013-01-01")

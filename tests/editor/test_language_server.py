@@ -107,7 +107,10 @@ async def test_annotations_are_offered_where_they_may_stand(shared: Editor) -> N
             ["dep_delay", "carrier", "startsWith", "has"],
         ),
         ('@golden("golden/x.csv", key=["|"])', ["dep_delay", "carrier"]),
-        ('@assert("|")', ["records", "rejected_ratio", "null_ratio"]),
+        (
+            '@assert("|")',
+            ["records", "rejected_ratio", "null_ratio", "freshness", "freshness(field)"],
+        ),
         ("@requires(memory=5|)", ["5Mi", "5Gi"]),
         ("@requires(cpu=|)", ["1", "250m"]),
         ("@requires(network=|)", ["egress", "none"]),
@@ -162,6 +165,17 @@ async def test_what_is_under_the_mouse_is_told(shared: Editor, around: str, told
     assert hover is not None
     assert isinstance(hover.contents, lsp.MarkupContent)
     assert told in hover.contents.value
+
+
+async def test_freshness_says_which_field_of_the_contract_it_goes_by(shared: Editor) -> None:
+    text = PIPELINE.replace("rejected_ratio <= 0.03", "freshness < duration('36h')")
+    uri = shared.open("features/flights.dsl", text)
+    await shared.told(uri)
+    place = shared.at(uri, "fresh|ness <")
+    hover = await shared.client.text_document_hover_async(lsp.HoverParams(**place))
+    assert hover is not None
+    assert isinstance(hover.contents, lsp.MarkupContent)
+    assert "Flight: by `planned`" in hover.contents.value
 
 
 @pytest.mark.parametrize(

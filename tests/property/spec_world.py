@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, OnDrift
 from runink.contracts.values import scalar
 
 # Making contracts of every shape takes longer on a busy machine than hypothesis allows a case; how many cases there are bounds it.
@@ -182,6 +182,7 @@ def contract_specs(draw: st.DrawFn, depth: int = 2) -> ContractSpec:
         tuple(key),
         draw(PROSE),
         coercion=draw(st.sampled_from(Coercion)),
+        on_drift=draw(st.sampled_from(OnDrift)),
         tags=draw(
             st.dictionaries(st.sampled_from(["pii", "owner", "classification"]), PROSE, max_size=2)
         ),

@@ -125,6 +125,32 @@ def test_rules_of_the_whole_and_service_levels_are_told():
     assert "service levels (slaProperties) are not enforced" in said
 
 
+@pytest.mark.parametrize(
+    ("level", "assertion"),
+    [
+        ("{property: latency, value: 4, unit: d, element: orders.at}", "freshness(at) <= duration('4d')"),
+        ("{property: freshness, value: 36, unit: Hours}", "freshness <= duration('36h')"),
+        ("{property: latency, value: 0.5, unit: d, element: 'order at'}", "freshness(`order at`) <= duration('0.5d')"),
+        ("{property: latency, value: 1, unit: y}", ""),
+        ("{property: latency, value: four, unit: d}", ""),
+        ("{property: retention, value: 3, unit: d}", ""),
+        ("latency", ""),
+    ],
+)  # fmt: skip
+def test_a_level_of_how_old_rows_may_be_names_the_assertion_that_checks_it(
+    level: str, assertion: str
+):
+    behind = f"slaProperties:\n  - {level}\n"
+    said = notes("- {name: a, logicalType: string}\n", behind=behind)
+    told = [f'@assert("{assertion}") in a pipeline' in text for line, text in said if line == 11]
+    assert told == ([True] if assertion else [])
+
+
+def test_a_field_that_is_tagged_as_the_event_time_comes_so_from_a_document():
+    found = field("- {name: at, logicalType: timestamp, tags: [event_time]}\n")
+    assert found.tags == {"event_time": ""}
+
+
 def test_records_and_lists_hold_fields_of_their_own():
     text = """\
     - name: at

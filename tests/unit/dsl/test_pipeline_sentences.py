@@ -219,9 +219,10 @@ def test_a_figure_that_must_be_nothing_that_can_be_kept_is_noted(sentence: str) 
     assert not compile_text(text.replace("must be", "is")).notes
 
 
-def test_how_old_rows_may_be_is_said_in_units_of_time() -> None:
+@pytest.mark.parametrize("figure", ["freshness(at)", "freshness", "The Freshness"])
+def test_how_old_rows_may_be_is_said_in_units_of_time(figure: str) -> None:
     properties = ("Properties:", "  at: datetime")
-    dag = compile_lines(SOURCE, SINK, *properties, "Then freshness(at) must be below 36 h")
+    dag = compile_lines(SOURCE, SINK, *properties, f"Then {figure} must be below 36 h")
     assert [said(one.expression) for one in dag.assertions] == ["freshness(at) < duration('36h')"]
 
 
