@@ -23,6 +23,7 @@ _BYTES: Final = {
     "Gi": 2**30,
     "Ti": 2**40,
 }
+_SIZES: Final = {**_BYTES, **{f"{unit}B": factor for unit, factor in _BYTES.items()}}
 _MILLISECONDS: Final = {
     "ms": 1,
     "s": 1_000,
@@ -55,8 +56,7 @@ def _parse(text: str, units: dict[str, int], what: str, examples: str) -> int:
 
 def parse_bytes(text: str) -> int:
     """Return a size in bytes: `512Mi`, `2G`, `100` (also with a final B: `2GiB`). Raises Invalid."""
-    bare = text.strip()
-    return _parse(bare.removesuffix("B"), _BYTES, "a size in bytes", "512Mi, 2Gi or 100M")
+    return _parse(text, _SIZES, "a size in bytes", "512Mi, 2Gi or 100M")
 
 
 def parse_cpu(text: str) -> int:

@@ -11,11 +11,17 @@ NEAR_RATIO: Final = (
 )
 
 
+def nearest(word: str, among: Iterable[str], *, ratio: float = NEAR_RATIO) -> str:
+    """Return the name that is most like `word`, without regard to case, or nothing."""
+    names = {name.lower(): name for name in among}
+    found = get_close_matches(word.lower(), names, 1, ratio)
+    return names[found[0]] if found else ""
+
+
 def near(word: str, among: Iterable[str], *, prefix: str = "") -> str:
     """Return `did you mean …?` for the name that is most like `word`, or nothing."""
-    names = {name.lower(): name for name in among}
-    found = get_close_matches(word.lower(), names, 1, NEAR_RATIO)
-    return f"did you mean {prefix}{names[found[0]]}?" if found else ""
+    found = nearest(word, among)
+    return f"did you mean {prefix}{found}?" if found else ""
 
 
 def listed(among: Iterable[str], *, prefix: str = "") -> str:

@@ -8,7 +8,7 @@ give the same nodes is a law (`tests/property/test_dsl_grammar.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
@@ -75,7 +75,7 @@ def thoroughly(statement: Statement, findings: Findings) -> list[Annotation] | N
     """Read a statement with lark, or say what is wrong with it."""
     from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - see _lark
 
-    if _too_deep(statement.text):
+    if _depths(statement.text)[1] > NESTED_MAX:  # before lark's tree is walked by recursion
         findings.add("D002", "brackets within brackets", findings.span(statement.line, 1))
         return None
     try:
@@ -332,13 +332,13 @@ def long_text(raw: str, line: int, column: int, span: Span) -> Text:
 # Mistakes within a statement.
 
 
-def _too_deep(text: str) -> bool:
-    """Say whether brackets are nested deeper than anything in the language, before lark's tree is walked by recursion."""
+def _depths(text: str) -> tuple[int, int]:
+    """Return how many brackets are open at the end of a text, and how many were at most."""
     depth = deepest = 0
     for char in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
         depth += (char in "([") - (char in ")]")
         deepest = max(deepest, depth)
-    return deepest > NESTED_MAX
+    return depth, deepest
 
 
 def _tell(error: Any, statement: Statement, findings: Findings) -> None:
@@ -353,9 +353,10 @@ def _tell(error: Any, statement: Statement, findings: Findings) -> None:
         said = str(token) if token is not None else _run(lines[error.line - 1], error.column - 1)
     shown = said.split("\n", 1)[0]
     what = f"{shown[:40]} does not belong here" if said else "the line ends too early"
-    findings.add(
-        "D002", what, findings.span(line, column, len(shown)), _expectation(said, expected)
-    )
+    above = lines[: line - statement.line]
+    before = "\n".join((*above, lines[line - statement.line][: column - 1]))
+    hint = _expectation(said, expected, is_within=_depths(before)[0] > 0)
+    findings.add("D002", what, findings.span(line, column, len(shown)), hint)
 
 
 def _run(line: str, at: int) -> str:
@@ -364,30 +365,35 @@ def _run(line: str, at: int) -> str:
     return found[0] if found else ""
 
 
-def _expectation(said: str, expected: Iterable[str]) -> str:
+def _expectation(said: str, expected: Iterable[str], *, is_within: bool) -> str:
+    """Return how to mend it that `said` stands where one of `expected` belongs; `is_within` brackets or behind an annotation."""
     names = set(expected)
-    for fits, hint in _SPECIAL:
-        if fits(said, names):
+    for pattern, hint in _IN_PLACE_OF_A_VALUE if is_within else _BEHIND:
+        if re.match(pattern, said):
             return hint
+    if is_within and "COMMA" in names and said[:1] not in {"", ")", "]", "="}:
+        return "put a comma between arguments"
     listed = list(dict.fromkeys(told for name, told in _TERMINALS.items() if name in names))
     if not listed:
         return ""
     return f"expected {' or '.join((', '.join(listed[:-1]), listed[-1]) if len(listed) > 1 else listed)}"
 
 
-_SPECIAL: Final[tuple[tuple[Callable[[str, set[str]], bool], str], ...]] = (
-    (lambda said, _: said.startswith("'"), 'text stands in double quotes: "…"'),
-    (
-        lambda said, _: said[:1] in {":", "/", "*", "$", "{", "."},
-        'text stands in quotes: "csv://data/x.csv"',
-    ),
-    (
-        lambda said, _: said.startswith("@"),
-        "an annotation stands in brackets, as a value of its own",
-    ),
-    (
-        lambda said, names: "COMMA" in names and said[:1] not in {"", ")", "]", "="},
-        "put a comma between arguments",
-    ),
-    (lambda said, _: said in {")", "]"}, "there is one bracket too many, or nothing before it"),
+# What people write, and what they should.
+_IN_PLACE_OF_A_VALUE: Final = (
+    ("'", 'text stands in double quotes: "…"'),
+    ("@$", "the annotation's name stands right behind @"),
+    ("@", "an annotation stands in brackets, as a value of its own"),
+    (r"<[^<>]+>$", 'put it in quotes: "<name>"'),
+    (r"[:/*${.]", 'text stands in quotes: "csv://data/x.csv"'),
+    (r"[<>=!&|+%]", 'a condition stands in quotes: "records > 0"'),
+    (r"[0-9]+[^0-9]", "a number is digits, with its unit right behind it"),
+    (r"[)\]]", "there is one bracket too many, or nothing before it"),
+)
+_BEHIND: Final = (
+    ("@$", "the annotation's name stands right behind @"),
+    (r"[)\]]", "there is one bracket too many, or nothing before it"),
+    (r"#|//", "put a blank before the note"),
+    (r"@.", "a name begins with a letter from A to Z"),
+    (r".", "behind an annotation stands another one, or a note that begins with #"),
 )

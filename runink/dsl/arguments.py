@@ -30,6 +30,7 @@ from runink.suggestions import near_or_all
 
 _HOLE: Final = re.compile(r"\$\$\{|\$\{([^}\"]*)(\}?)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NUMBER: Final = r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"  # 0 or more, as people write it
 _QUOTING: Final = re.compile(r"['\"\\;\x00-\x1f\x7f]|--|/\*")
 
 
@@ -323,11 +324,8 @@ class Arguments:
         text = self.text(name)
         if text is None or not text.value:
             return 0.0
-        try:
-            found = float(text.value)
-        except ValueError:
-            found = -1.0
-        if not 0 <= found < float("inf"):
+        found = float(text.value) if re.fullmatch(NUMBER, text.value) else float("inf")
+        if found == float("inf"):
             self.unfit(name, f"{name} must be a number, 0 or more")
             return 0.0
         return found

@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from runink.dsl.arguments import Parameters
+from runink.dsl.arguments import NUMBER, Parameters
 from runink.dsl.clauses import AssertClause, Clause, GoldenClause
 from runink.dsl.diagnostics import Findings
+from runink.dsl.entries import check_texts
 from runink.dsl.expressions import FIGURES, condition
+from runink.dsl.outlines import with_texts
 from runink.dsl.sentences import FORMS, NOTIFICATIONS_LATER, Read, Sentences
 from runink.dsl.syntax import Block, Entry, Items, Text, Value
 from runink.suggestions import near_or_all
@@ -49,18 +51,38 @@ _OF_SCENARIO: Final = (
 _GOLDEN_KEYS: Final = (
     "input", "output", "validation", "key", "ignore", "tolerance", "relative", "ordered",
 )  # fmt: skip
-_EXACT: Final = re.compile(r"(exact|strict)( match.*)?$", re.IGNORECASE)
 _EXPRESSION: Final = re.compile(r"[=!<>]=|[<>]|&&|\|\|")
-_COUNT: Final = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?")
+_COUNT: Final = re.compile(NUMBER), "a number, 0 or more"
+# What is one value, what that looks like, and in words.
+_ONES: Final[dict[str, tuple[re.Pattern[str], str]]] = {
+    "output": (re.compile(".+", re.DOTALL), "a file"),
+    "validation": (
+        re.compile(r"(exact|strict)( match.*)?", re.IGNORECASE),
+        "exact: leave it away, or say key, ignore, tolerance, ordered",
+    ),
+    "tolerance": _COUNT,
+    "relative": _COUNT,
+    "ordered": (re.compile("true|false"), "true or false"),
+}
+
+
+def with_parameters(block: Block, parameters: Parameters, findings: Findings) -> Block:
+    """Return a block with the values of parameters in its texts; in conditions they stay the values that they are."""
+    is_code = block.keyword == "Assertions"
+
+    def fill(text: Text) -> Text:
+        return parameters.filled(text, findings, is_code=is_code) or text
+
+    filled: Block = with_texts(block, fill)
+    return filled
 
 
 class Metadata:
     """What `Metadata:` says: values as texts by their keys, each once."""
 
-    def __init__(self, findings: Findings, parameters: Parameters) -> None:
+    def __init__(self, findings: Findings) -> None:
         self.texts: dict[str, Text] = {}
         self._findings = findings
-        self._parameters = parameters
 
     def take(self, block: Block, *, is_file: bool) -> None:
         known = _OF_FILE if is_file else _OF_SCENARIO
@@ -87,10 +109,10 @@ class Metadata:
         self._findings.add("D016", text, entry.span, labels=[(first, "here")])
 
     def _take(self, entry: Entry) -> None:
-        text = self._text(entry)
-        if text is None:
-            return
-        if not text.value:
+        text = _text(entry)
+        if entry.value is not None and entry.entries:
+            check_texts(entry, self._findings)
+        elif not text.value:
             hint = f"write it behind the colon, or take {entry.key} away"
             self._findings.add("D014", f"{entry.key} has no value", entry.span, hint)
         elif entry.key == "lineage_tracking" and text.value not in {"true", "on", "yes"}:
@@ -99,10 +121,11 @@ class Metadata:
         else:
             self.texts[entry.key] = text
 
-    def _text(self, entry: Entry) -> Text | None:
-        if isinstance(entry.value, Text):
-            return self._parameters.filled(entry.value, self._findings)
-        return Text(" · ".join(_told(entry.value, entry.entries)), entry.span)
+
+def _text(entry: Entry) -> Text:
+    if isinstance(entry.value, Text):
+        return entry.value
+    return Text(" · ".join(_told(entry.value, entry.entries)), entry.span)
 
 
 def _told(value: Value | None, entries: Sequence[Entry]) -> Iterator[str]:
@@ -160,59 +183,36 @@ def golden(block: Block, findings: Findings) -> tuple[Clause, ...]:
             labels = [(said[entry.key].span, "here")]
             findings.add("D016", f"{entry.key} is said already", entry.span, labels=labels)
         else:
+            check_texts(entry, findings)
             said[entry.key] = entry
-    output = _texts(said.get("output"))
-    if len(output) != 1 and len(findings) == before:
+    if "output" not in said and len(findings) == before:
         hint = 'as in output: "golden/x.csv"'
         findings.add("D014", "GoldenTest: names no output", block.span, hint)
-    _check_validation(said.get("validation"), findings)
-    numbers = {name: _number(said.get(name), findings) for name in ("tolerance", "relative")}
-    ordered = _texts(said.get("ordered"))
-    if ordered and ordered[0].value not in {"true", "false"}:
-        findings.add("D015", "ordered must be true or false", ordered[0].span)
+    for name, (form, wanted) in _ONES.items():
+        if name in said:
+            _check_one(said[name], form, wanted, findings)
     if len(findings) > before:
         return ()
+    texts = {name: entry.texts for name, entry in said.items()}
     return (
         GoldenClause(
             span=block.span,
-            path=output[0],
-            inputs=_texts(said.get("input")),
-            key=_texts(said.get("key")),
-            ignore=_texts(said.get("ignore")),
-            tolerance=numbers["tolerance"],
-            relative=numbers["relative"],
-            ordered=bool(ordered) and ordered[0].value == "true",
+            path=texts["output"][0],
+            inputs=texts.get("input", ()),
+            key=texts.get("key", ()),
+            ignore=texts.get("ignore", ()),
+            tolerance=float(texts["tolerance"][0].value) if "tolerance" in texts else 0.0,
+            relative=float(texts["relative"][0].value) if "relative" in texts else 0.0,
+            ordered="ordered" in texts and texts["ordered"][0].value == "true",
             of_scenario=True,
         ),
     )
 
 
-def _texts(entry: Entry | None) -> tuple[Text, ...]:
-    """Return the texts behind a key or below it."""
-    if entry is None:
-        return ()
-    match entry.value:
-        case Text():
-            return (entry.value,)
-        case Items(values):
-            return tuple(one for one in values if isinstance(one, Text))
-        case _:
-            return tuple(one.text for one in entry.entries)
-
-
-def _number(entry: Entry | None, findings: Findings) -> float:
-    texts = _texts(entry)
-    if not texts:
-        return 0.0
-    if not _COUNT.fullmatch(texts[0].value):
-        assert entry is not None, "it has a text"
-        findings.add("D015", f"{entry.key} must be a number, 0 or more", texts[0].span)
-        return 0.0
-    return float(texts[0].value)
-
-
-def _check_validation(entry: Entry | None, findings: Findings) -> None:
-    for text in _texts(entry):
-        if not _EXACT.match(text.value):
-            hint = "exact is what there is: leave it away, or say key, ignore, tolerance, ordered"
-            findings.add("D015", f"validation cannot be {text.value}", text.span, hint)
+def _check_one(entry: Entry, form: re.Pattern[str], wanted: str, findings: Findings) -> None:
+    first, *others = entry.texts or (None,)
+    if others:
+        findings.add("D015", f"{entry.key} is one value", entry.span)
+    elif first is not None and not form.fullmatch(first.value):
+        text = f"{entry.key} cannot be {first.value}"
+        findings.add("D015", text, first.span, f"it must be {wanted}")

@@ -8,9 +8,11 @@ from typing import Final
 from runink.dsl.diagnostics import Findings
 
 MISTAKES_MAX: Final = 500  # a file of more is no pipeline, and nobody reads that far
-# Control characters but for the tab, ends of lines that are none here, and marks that turn the direction of writing.
+# Control characters but for the tab, ends of lines that are none here, marks that turn the direction of writing, and what has no width.
+# What joins letters and emojis (U+200C, U+200D, U+FE0F) shows in how they look, and is left.
 _UNSEEN: Final = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|\r(?!\n|\Z)"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+    r"|\r(?!\n|\Z)"
 )
 
 
@@ -25,6 +27,7 @@ def check_characters(text: str, findings: Findings, *, first: int = 1) -> None:
         told = line
         column = found.start() - text.rfind("\n", 0, found.start())
         what = f"a character that cannot be seen (U+{ord(found[0]):04X})"
-        findings.add("D007", what, findings.span(line, column), "take it away")
+        hint = "lines end in LF or CRLF" if found[0] == "\r" else "take it away"
+        findings.add("D007", what, findings.span(line, column), hint)
         if len(findings) > MISTAKES_MAX:
             return

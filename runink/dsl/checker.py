@@ -17,10 +17,11 @@ from typing import Final
 
 from runink.dag import Prose
 from runink.dsl.arguments import Arguments, Parameters
-from runink.dsl.blocks import Metadata
-from runink.dsl.clauses import MetaClause, clause_of
+from runink.dsl.blocks import Metadata, with_parameters
+from runink.dsl.clauses import MetaClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.later import tell_later
+from runink.dsl.reading import clause_of
 from runink.dsl.scenarios import ScenarioOutline, ScenarioReader
 from runink.dsl.syntax import Annotation, Document, ScenarioBlock, Text
 from runink.dsl.vocabulary import ANNOTATIONS, ELSEWHERE, Where
@@ -116,10 +117,10 @@ class _Checker:
         self._check_given(given)
         for annotation in mine:
             self._of_file(annotation)
-        metadata = Metadata(self._findings, self.parameters)
+        metadata = Metadata(self._findings)
         for block in document.blocks:
             if block.keyword == "Metadata":
-                metadata.take(block, is_file=True)
+                metadata.take(with_parameters(block, self.parameters, self._findings), is_file=True)
             else:
                 hint = "put it below a Scenario:"
                 text = f"{block.keyword}: stands in a scenario"

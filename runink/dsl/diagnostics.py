@@ -9,7 +9,7 @@
 
 Another place that a mistake speaks of has a frame of its own below, marked by `-`, with what is there.
 
-Codes of the language are stable (`docs/reference/dsl.md` lists them):
+Codes of the language are stable (`codes.toml` says them at length):
 
     D00x  text and statements        D03x  URIs, and what flows where      D06x  expressions
     D01x  annotations, blocks        D04x  contracts and fields            D07x  parameters
@@ -57,7 +57,8 @@ class Findings:
         """Add a finding; `labels` are other places of this text that it speaks of, and what is there."""
         line = self.line(span.line) if span is not None else ""
         others = tuple(Label(place, told, self.line(place.line)) for place, told in labels)
-        self._found.append(Finding(code, text, span, hint, line, others))
+        kept, said = text[:LINE_KEPT_MAX], hint[:LINE_KEPT_MAX]  # they quote the file
+        self._found.append(Finding(code, kept, span, said, line, others))
 
     def line(self, number: int) -> str:
         """Return the text of a line, without its end."""
@@ -94,7 +95,7 @@ def rendered(findings: Iterable[Finding]) -> str:
 
 def _frame(finding: Finding) -> str:
     span = finding.span
-    lines = [f"error[{finding.code}]: {finding.text}"]
+    lines = [f"error[{finding.code}]: {_printable(finding.text)}"]
     margin = " " * 3
     if span is not None:
         others = [one.span.line for one in finding.labels]
@@ -105,7 +106,7 @@ def _frame(finding: Finding) -> str:
         for label in finding.labels:
             lines.extend(_labelled(label, span, margin))
     if finding.hint:
-        lines.append(f"{margin}= help: {finding.hint}")
+        lines.append(f"{margin}= help: {_printable(finding.hint)}")
     return "\n".join(lines) + "\n"
 
 
@@ -115,9 +116,9 @@ def _labelled(label: Label, main: Span, margin: str) -> list[str]:
     is_elsewhere = place.file != main.file
     head = [f"{margin[:-1]}::: {place.file}:{place.line}:{place.column}"] if is_elsewhere else []
     if not label.source_line:
-        return [*head, f"{margin}= note: line {place.line}: {label.text}"]
+        return [*head, f"{margin}= note: line {place.line}: {_printable(label.text)}"]
     lines = _excerpt(label.source_line, place, margin, mark="-")
-    return [*head, *lines[:-1], f"{lines[-1]} {label.text}"]
+    return [*head, *lines[:-1], f"{lines[-1]} {_printable(label.text)}"]
 
 
 def _excerpt(source_line: str, span: Span, margin: str, mark: str = "^") -> list[str]:
@@ -148,5 +149,6 @@ def _window(length: int, at: int) -> tuple[int, int]:
 def _printable(text: str) -> str:
     """A file from somewhere may hold escape sequences; a terminal shall not obey them."""
     return "".join(
-        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+        char if char.isprintable() or char in "\t\n" else "\N{REPLACEMENT CHARACTER}"
+        for char in text
     )

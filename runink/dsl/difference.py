@@ -1,11 +1,10 @@
 """What differs between two compiled pipelines, and what of it breaks somebody.
 
     breaking     who reads the outputs, starts the pipeline or relies on what it promises must look: a sink is gone or elsewhere, its rows are chosen
-                 differently, a contract in front of it promises less or something else, a promise is gone, a parameter must be given
+                 differently, a contract in front of it promises less or something else, a promise or a parameter is gone
     compatible   anything else, a changed step, too: what it may give is what the contract behind it says
 
-Nodes are found again by what they are (a sink by its URI, a contract by its name, a function by its file and name) and then by their ids, so that a line
-put in above renames nothing.  Formatting, notes, prose and the numbers of lines are no difference.
+What belongs together is found by `counterparts.py`.  Formatting, notes, prose and the numbers of lines are no difference.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace as changed
 
+from runink import dag
 from runink.contracts.changes import Sort
 from runink.contracts.diff import diff as compared
 from runink.contracts.fields import ContractSpec, OnDrift
@@ -32,6 +33,7 @@ from runink.dag import (
     Sql,
     Step,
 )
+from runink.dsl.counterparts import matched, nodes_again, scenarios_again
 from runink.expressions import said
 from runink.quantities import format_cpu, format_memory
 
@@ -50,63 +52,26 @@ class Change(msgspec.Struct, frozen=True, order=True):
 
 def difference(old: Dag, new: Dag) -> tuple[Change, ...]:
     """Return what has changed from one to the other: nothing for equal meaning."""
-    pairs = _paired(old, new)
+    homes = scenarios_again(old, new)
+    pairs = nodes_again(old, new, homes)
     return (
         *_head(old, new),
+        *_renamed(homes),
         *_nodes(old, new, pairs),
         *_links(old, new, pairs),
-        *_promises(old, new, pairs),
+        *_assertions(old, new, homes),
+        *_goldens(old, new, pairs),
         *_slices(old, new, pairs),
     )
 
 
-# Which node is which.
-
-
-def _paired(old: Dag, new: Dag) -> dict[str, str]:
-    """Map nodes of the old pipeline to those of the new one that they have become."""
-    found: dict[str, str] = {}
-    left, right = list(old.nodes), list(new.nodes)
-    for key in (_whole, _essence, _identity):
-        taken: dict[Any, list[Node]] = {}
-        for node in right:
-            taken.setdefault(key(node), []).append(node)
-        for node in list(left):
-            others = taken.get(key(node))
-            if others:
-                other = others.pop(0)
-                found[node.id] = other.id
-                left.remove(node)
-                right.remove(other)
-    return found
-
-
-def _whole(node: Node) -> Any:
-    return type(node), node.id, _essence(node)
-
-
-def _essence(node: Node) -> Any:
-    match node:
-        case Source():
-            what: Any = (node.uri, node.alias)
-        case Check():
-            what = node.contract.name
-        case Sink():
-            what = node.uri
-        case Step(action=Function(file, name)):
-            what = (file, name)
-        case Step(action=Sql(query)):
-            what = " ".join(query.split())
-        case Step(action=Executable(command)):
-            what = command
-    return type(node), node.scenario, what
-
-
-def _identity(node: Node) -> Any:
-    return type(node), node.id
-
-
 # What has changed.
+
+
+def _renamed(homes: Mapping[str, str]) -> Iterator[Change]:
+    for was, name in homes.items():
+        if was != name:
+            yield Change("scenario", name, "changed", f"{was} is now called {name}")
 
 
 def _head(old: Dag, new: Dag) -> Iterator[Change]:
@@ -242,6 +207,12 @@ def _details(old: Step, new: Step) -> str:
 def _sink(old: Sink, new: Sink) -> Iterator[tuple[str, bool]]:
     if old.uri != new.uri:
         yield f"{old.uri} is now {new.uri}", True
+    if old.dead_letter is not new.dead_letter:
+        what = ("what the contracts reject", "rows of the stream")
+        text = f"it held {what[not old.dead_letter]} and holds {what[not new.dead_letter]}"
+        yield f"{new.uri}: {text}", True
+    if old.clearance != new.clearance:
+        yield f"{new.uri}: what of personal data it holds is not what it was", True
     if old.mode is not new.mode:
         breaking = Mode.OVERWRITE in {old.mode, new.mode}
         yield f"{new.uri}: mode {old.mode.value} is now {new.mode.value}", breaking
@@ -264,14 +235,27 @@ def _links(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
         for one in new.links
         if one.source in back and one.target in back
     }
-    for source, target, _ in sorted(before - now):
-        yield Change("order", target, "removed", f"{target} reads no longer from {source}")
-    for source, target, _ in sorted(now - before):
-        yield Change("order", target, "added", f"{target} reads from {source}")
+    for source, target, role in sorted(before - now):
+        text = f"{target} reads no longer from {source}{_role(role)}"
+        yield Change("order", target, "removed", text)
+    for source, target, role in sorted(now - before):
+        yield Change("order", target, "added", f"{target} reads from {source}{_role(role)}")
 
 
-def _promises(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
-    before = {(one.scenario, said(one.expression)) for one in old.assertions}
+def _role(role: str) -> str:
+    match role:
+        case dag.MAIN:
+            return ""
+        case dag.REJECTED:
+            return " what it rejects"
+        case _:
+            return f" as {role}"
+
+
+def _assertions(old: Dag, new: Dag, homes: Mapping[str, str]) -> Iterator[Change]:
+    before = {
+        (homes.get(one.scenario, one.scenario), said(one.expression)) for one in old.assertions
+    }
     now = {(one.scenario, said(one.expression)) for one in new.assertions}
     for scenario, text in sorted(before - now):
         told = f"{text} is promised no longer"
@@ -280,18 +264,34 @@ def _promises(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
         yield Change(
             "assertion", scenario, "added", f"{text} must be true, or nothing is published"
         )
-    goldens = {pairs.get(one.sink, one.sink): one for one in old.goldens}
-    new_goldens = {one.sink: one for one in new.goldens}
-    for sink in sorted(goldens.keys() | new_goldens.keys()):
-        was, one = goldens.get(sink), new_goldens.get(sink)
-        if was is None and one is not None:
-            yield Change("golden", sink, "added", f"{one.path} is compared")
-        elif one is None and was is not None:
-            yield Change("golden", sink, "removed", f"{was.path} is compared no longer")
-        elif was is not None and one is not None:
-            parts = [name for name in _differing(was, one) if name not in {"sink", "scenario"}]
-            if parts:
-                yield Change("golden", sink, "changed", f"{one.path}: {', '.join(parts)} changed")
+
+
+def _goldens(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
+    """Yield what differs between goldens: those of one sink and path are one, and then those of one sink."""
+    before = [
+        changed(
+            one,
+            sink=pairs.get(one.sink, one.sink),
+            inputs=tuple(
+                changed(given, source=pairs.get(given.source, given.source)) for given in one.inputs
+            ),
+        )
+        for one in old.goldens
+    ]
+    keys = (
+        lambda one: (one.sink, one.path, one.inputs),
+        lambda one: (one.sink, one.path),
+        lambda one: one.sink,
+    )
+    found, gone, come = matched(before, new.goldens, keys)
+    for one in gone:
+        yield Change("golden", one.sink, "removed", f"{one.path} is compared no longer")
+    for one in come:
+        yield Change("golden", one.sink, "added", f"{one.path} is compared")
+    for was, one in found:
+        parts = [name for name in _differing(was, one) if name != "scenario"]
+        if parts:
+            yield Change("golden", one.sink, "changed", f"{one.path}: {', '.join(parts)} changed")
 
 
 def _slices(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:

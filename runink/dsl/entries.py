@@ -45,11 +45,31 @@ def _text_at(value: str, line: int, column: int, findings: Findings) -> Text:
     return Text(value, findings.span(line, column, len(value)), (Place(0, line, column),))
 
 
+def check_texts(entry: Entry, findings: Findings) -> None:
+    """Tell what stands below a key that says its texts already, or below it and is no text; and a key that says none."""
+    for one in entry.entries:
+        if entry.value is not None:
+            hint = f"write it behind {entry.key}: or below it, not both"
+            findings.add("D011", f"{entry.key} has a value already", one.span, hint)
+        elif not one.is_bullet or one.entries:
+            hint = f"below {entry.key}: stands - text, a line each"
+            findings.add("D011", f"this is no text of {entry.key}", one.span, hint)
+    if not entry.texts:
+        hint = f"write it behind the colon, or take {entry.key} away"
+        findings.add("D014", f"{entry.key} has no value", entry.span, hint)
+
+
+def _agree(indent: str, other: str) -> bool:
+    """Say whether one of two indentations goes on where the other ends: else which is deeper depends on how wide a tab is."""
+    return indent.startswith(other) or other.startswith(indent)
+
+
 class Level(msgspec.Struct):
-    """Entries that stand equally deep."""
+    """Entries that stand equally deep; `indent` is that of the line which began them."""
 
     column: int
     entries: list[Entry]
+    indent: str
 
 
 class Tree:
@@ -85,12 +105,16 @@ class Tree:
         return Entry(text, span, entries=[pair], is_bullet=True) if is_bullet else pair
 
     def _hang(self, statement: Statement, entry: Entry, text: Text) -> None:
-        column = statement.column
+        column, indent = statement.column, statement.text[: statement.column - 1]
+        if not all(_agree(indent, level.indent) for level in self._levels):
+            hint = "indent it by the same tabs or blanks as the lines around it"
+            told = "it is not clear how deep this line stands"
+            self._findings.add("D013", told, self._findings.span(statement.line, 1, column), hint)
         while self._levels and self._levels[-1].column > column:
             self._levels.pop()
         if not self._levels or self._levels[-1].column < column:
             above = self._levels[-1].entries[-1].entries if self._levels else self._root
-            self._levels.append(Level(column, above))
+            self._levels.append(Level(column, above, indent))
             if len(self._levels) > DEPTH_MAX:
                 hint = "say it with fewer levels"
                 self._findings.add("D002", "lines within lines", entry.span, hint)
@@ -99,7 +123,7 @@ class Tree:
         self._levels[-1].entries.append(entry)
         if entry.is_bullet and entry.entries:
             # `- name: id`, and `type: integer` below `name`
-            self._levels.append(Level(text.span.column, entry.entries))
+            self._levels.append(Level(text.span.column, entry.entries, indent))
 
     def _value(self, raw: str, line: int, column: int, *, is_free: bool) -> Value | None:
         """Read what stands behind a key; what a bullet says is free, so it may be no value at all."""

@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.dsl.diagnostics import Findings
-from runink.dsl.syntax import Block, Entry, Items, Text
+from runink.dsl.entries import check_texts
+from runink.dsl.syntax import Block, Entry, Text
 from runink.suggestions import near_or_all
 
 VERSION: Final = "1.0.0"  # of a contract that has none: what changes it changes the pipeline
@@ -81,10 +82,9 @@ def contract_of(block: Block, name: str, version: str, findings: Findings) -> Co
 def _described(block: Block, findings: Findings) -> Iterator[tuple[Entry, str, dict[str, Entry]]]:
     """Yield each field's entry, its name, and what is said of it."""
     for entry in block.entries:
-        below = {one.key: one for one in entry.entries if one.key}
+        below = _keyed(entry, findings)
         if entry.key:
-            said = {**below, "type": entry} if entry.value is not None else below
-            yield entry, entry.key, said
+            yield entry, entry.key, below
         elif entry.is_bullet and isinstance(getattr(below.get("name"), "value", None), Text):
             named = below.pop("name").value
             assert isinstance(named, Text), "the line above has looked"
@@ -92,6 +92,22 @@ def _described(block: Block, findings: Findings) -> Iterator[tuple[Entry, str, d
         else:
             hint = "write its name and its type: id: int"
             findings.add("D011", "this is no field", entry.span, hint)
+
+
+def _keyed(entry: Entry, findings: Findings) -> dict[str, Entry]:
+    """Return what is said of a field, by its keys; what stands behind its name is its type."""
+    said = {"type": entry} if entry.key and entry.value is not None else {}
+    for one in entry.entries:
+        if not one.key:
+            hint = "as in required: false"
+            findings.add("D011", "this says nothing of the field", one.span, hint)
+        elif one.key in said:
+            labels = [(said[one.key].span, "here")]
+            findings.add("D016", f"{one.key} is said already", one.span, labels=labels)
+        else:
+            said[one.key] = one
+            check_texts(one, findings)
+    return said
 
 
 def _field(
@@ -151,21 +167,19 @@ def _word(entry: Entry) -> str:
 def _value(attribute: str, entry: Entry, kind: Kind, findings: Findings) -> Any:
     """Return a rule's value in the form that a contract keeps it in; nothing if it is none, which is told."""
     parse = _parser(attribute, kind)
-    values = entry.value.values if isinstance(entry.value, Items) else (entry.value,)
-    texts = [one for one in values if isinstance(one, Text)]
     found = []
-    for text in texts:
+    for text in entry.texts:
         try:
             found.append(parse(text.value))
         except (ValueError, ArithmeticError, re.error):
             findings.add("D015", f"{entry.key} cannot be {text.value}", text.span)
             return None
     if attribute == "choices":
-        return tuple(found) or None
-    if len(found) != 1:
+        return tuple(found)
+    if len(found) > 1:
         findings.add("D015", f"{entry.key} is one value", entry.span)
         return None
-    return found[0]
+    return found[0] if found else None
 
 
 def _parser(attribute: str, kind: Kind) -> Callable[[str], Any]:

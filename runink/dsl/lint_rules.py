@@ -22,9 +22,9 @@ _TEXTS: Final = frozenset({Format.CSV, Format.JSONL, Format.JSON})
 _LOWER: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _HOLE: Final = re.compile(r"(?<!\$)\$\{(\w+)\}")
 _LIKE: Final = (
-    (re.compile(r"\bmust (?:not )?be\b.*\d|\bmust be\b", re.IGNORECASE), '"records must be at least 100"'),
-    (re.compile(r"\(\s*(?:sink|deadletter|dead letter|source)\b", re.IGNORECASE), '"flights" (sink: out/x.csv)'),
-    (re.compile(r"\bcontract\s*:", re.IGNORECASE), "the contract: contracts/x.py:Name"),
+    (re.compile(r"\bmust (?:not |never |always )?be\b|\b(?:shall|should)\b.*\d", re.IGNORECASE), '"records must be at least 100"'),
+    (re.compile(r"\(\s*(?:sinks?|dead[- ]?letters?|sources?)\b", re.IGNORECASE), '"flights" (sink: out/x.csv)'),
+    (re.compile(r"\bcontract\s*:|^\w+ (?:the|a|this) contract (?:is )?\w+$", re.IGNORECASE), "the contract: contracts/x.py:Name"),
     (re.compile(r"\bsource\b.*\bfrom\b", re.IGNORECASE), 'source stream "x" from "csv://data/x.csv"'),
     (re.compile(r"\bschema drift\b", re.IGNORECASE), "No schema drift must be detected"),
 )  # fmt: skip

@@ -17,7 +17,6 @@ from runink.dsl.clauses import (
     Clause,
     ContractClause,
     GoldenClause,
-    MetaClause,
     SinkClause,
     StepClause,
 )
@@ -92,7 +91,7 @@ def _units(clauses: Sequence[Clause]) -> list[_Unit]:
             case SinkClause() if clause.inputs:
                 aside = _Unit()
                 units.append(aside)
-            case GoldenClause() | MetaClause() if aside is not None:
+            case GoldenClause() if aside is not None:
                 pass
             case _:
                 aside = None

@@ -20,6 +20,7 @@ from runink.dsl.syntax import (
     Background,
     Document,
     Examples,
+    Header,
     Item,
     Place,
     ScenarioBlock,
@@ -27,7 +28,7 @@ from runink.dsl.syntax import (
     kept_places,
 )
 from runink.errors import Span
-from runink.suggestions import near_or_all
+from runink.suggestions import near, near_or_all
 
 SCENARIOS_MAX: Final = 500  # that an outline may become: as many as a file may have
 
@@ -66,17 +67,17 @@ def _plain(scenario: ScenarioBlock, findings: Findings) -> list[ScenarioBlock]:
     if not scenario.is_outline:
         return [scenario]
     before = len(findings)
-    rows = [values for examples in scenario.examples for values in _rows(examples, findings)]
+    rows = [(one, values) for one in scenario.examples for values in _rows(one, findings)]
     if not scenario.examples and not scenario.is_broken:
         hint = "write Examples: below it, and a table: names in the first row, values below"
         text = f"{scenario.header.keyword}: has no examples"
         findings.add("D019", text, scenario.header.span, hint)
     if rows:
-        _check_names(scenario, rows[0], findings)
+        _check_names(scenario, rows[0][1], findings)
     if len(findings) > before or not rows:
         header = msgspec.structs.replace(scenario.header, keyword="Scenario")
         return [msgspec.structs.replace(scenario, header=header, is_broken=True)]
-    return [_filled(scenario, values) for values in rows[: SCENARIOS_MAX + 1]]
+    return [_filled(scenario, values, of) for of, values in rows[: SCENARIOS_MAX + 1]]
 
 
 def _rows(examples: Examples, findings: Findings) -> list[dict[str, str]]:
@@ -103,22 +104,27 @@ def _check_names(scenario: ScenarioBlock, values: Mapping[str, str], findings: F
         for hole in _HOLE.finditer(text.value):
             name = hole[1]
             used.add(name)
-            if name not in values and " " not in name:
+            # What has a blank in it may be a comparison of SQL, if it is like no column.
+            if name not in values and (" " not in name or near(name, values)):
                 hint = near_or_all(name, values)
                 place = text.at(hole.start(), len(hole[0]))
                 findings.add("D019", f"the examples have no column {name}", place, hint)
         return text
 
     with_texts(_outline_of(scenario), look)
-    for examples in scenario.examples:
-        for cell in examples.table.rows[0].cells if examples.table else ():
-            if cell.value and cell.value not in used:
-                text = f"no line asks for {cell.value}"
-                hint = f"write <{cell.value}> where its value goes, or take the column away"
-                findings.add("D019", text, cell.span, hint)
+    for head in [one.table.rows[0] for one in scenario.examples if one.table is not None]:
+        names = {cell.value for cell in head.cells}
+        for name in sorted(values.keys() - names):
+            text = f"these examples have no column {name}, and the first have"
+            findings.add("D019", text, head.span, "all have the same columns")
+        for cell in head.cells:
             if cell.value and cell.value not in values:
                 text = f"the first examples have no column {cell.value}"
                 findings.add("D019", text, cell.span, "all have the same columns")
+            elif cell.value and cell.value not in used:
+                text = f"no line asks for {cell.value}"
+                hint = f"write <{cell.value}> where its value goes, or take the column away"
+                findings.add("D019", text, cell.span, hint)
 
 
 def _outline_of(scenario: ScenarioBlock) -> ScenarioBlock:
@@ -126,13 +132,24 @@ def _outline_of(scenario: ScenarioBlock) -> ScenarioBlock:
     return msgspec.structs.replace(scenario, examples=[], rule=None)
 
 
-def _filled(scenario: ScenarioBlock, values: Mapping[str, str]) -> ScenarioBlock:
+def _filled(
+    scenario: ScenarioBlock, values: Mapping[str, str], examples: Examples
+) -> ScenarioBlock:
+    """Return the scenario of a row; what stands above its table describes it, too."""
     made: ScenarioBlock = with_texts(_outline_of(scenario), lambda text: _with_values(text, values))
     title = made.header.title_text
     header = msgspec.structs.replace(
-        made.header, keyword="Scenario", title=title.value if title is not None else ""
+        made.header,
+        keyword="Scenario",
+        title=title.value if title is not None else "",
+        description=[*made.header.description, *_told(examples.header)],
     )
     return msgspec.structs.replace(made, header=header, rule=scenario.rule)
+
+
+def _told(header: Header) -> list[Text]:
+    title = [header.title_text] if header.title_text is not None and header.title else []
+    return [*title, *header.description]
 
 
 def _with_values(text: Text, values: Mapping[str, str]) -> Text:

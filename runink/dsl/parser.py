@@ -27,7 +27,8 @@ from runink.dsl.syntax import (
     Table,
 )
 from runink.dsl.tables import add_row, doc_string, row
-from runink.dsl.unknown_lines import is_call, is_misspelt, meant_scenario, tell_unknown
+from runink.dsl.unknown_lines import is_call, meant, tell_unknown
+from runink.keywords import BLOCKS
 
 
 def parsed(text: str, findings: Findings) -> Document:
@@ -310,8 +311,8 @@ class Assembly:
 
     def _entry(self, statement: Statement) -> None:
         is_bullet = statement.kind is Kind.BULLET
-        if self._header is not None and (is_bullet or not is_misspelt(statement)):
-            self._describe(statement)
+        if self._header is not None and (is_bullet or not meant(statement)):
+            self._header.description.append(free_text(statement, 1, self._findings))
         elif self._block is None and not (is_bullet and self._step is not None):
             self._below_nothing(statement)
         else:
@@ -368,22 +369,22 @@ class Assembly:
     # Free text.
 
     def _free(self, statement: Statement) -> None:
-        if self._header is not None and not is_call(statement):
-            self._describe(statement)
+        if self._header is not None and not is_call(statement) and not meant(statement):
+            self._header.description.append(free_text(statement, 1, self._findings))
         else:
             self._unknown(statement)
-
-    def _describe(self, statement: Statement) -> None:
-        assert self._header is not None, "the caller has looked"
-        self._header.description.append(free_text(statement, 1, self._findings))
 
     def _unknown(self, statement: Statement) -> None:
         block, tree = self._block, self._tree
         tell_unknown(statement, block, self._findings)
-        if block is None and meant_scenario(statement):
+        head = meant(statement) if block is None else ""
+        if head.startswith(("Scenario", "Example:")):
             self._begin_broken(statement)
             return
         self._mark_broken()
+        if head.removesuffix(":") in BLOCKS:
+            block = Block(head, self._findings.span(statement.line, statement.column))
+            tree = Tree(block.entries, self._findings)
         if block is not None:
             self._block, self._tree = block, tree
 

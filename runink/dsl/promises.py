@@ -32,6 +32,9 @@ def check_golden(clause: GoldenClause, contract: ContractSpec | None, findings: 
     _check_path(clause.path, clause.path.value, GOLDEN_ENDINGS, "compared", findings)
     for one in clause.inputs:
         _check_path(one, _split(one)[1], READABLE, "read in a source's place", findings)
+    for name in (*clause.key, *clause.ignore):
+        if not name.value:
+            findings.add("D014", "this names no field", name.span, 'as in key=["id"]')
     for name in clause.ignore:
         if name.value in {key.value for key in clause.key}:
             text = f"{name.value} is ignored, and rows are told apart by it"

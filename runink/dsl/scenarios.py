@@ -17,14 +17,14 @@ from runink.dsl.clauses import (
     Clause,
     ContractClause,
     MetaClause,
-    SinkClause,
+    NodeClause,
     SourceClause,
     StepClause,
-    clause_of,
 )
 from runink.dsl.diagnostics import Findings
 from runink.dsl.inline import contract_of
 from runink.dsl.later import tell_inner
+from runink.dsl.reading import clause_of
 from runink.dsl.sentences import Read, Sentences, contract_clause, doubt
 from runink.dsl.syntax import Annotation, Block, Entry, ScenarioBlock, Step, Text
 from runink.dsl.vocabulary import ANNOTATIONS
@@ -67,16 +67,16 @@ class ScenarioReader:
         self._parameters = parameters
         self._findings = findings
         self._sentences = Sentences(parameters, findings)
-        self._metadata = blocks.Metadata(findings, parameters)
+        self._metadata = blocks.Metadata(findings)
         self._seen: dict[str, Annotation] = {}
         self._no_drift: Span | None = None
+        self._inline: list[Block] = []  # contracts that stand in the file
 
     def read(self, scenario: ScenarioBlock, known: Sequence[Annotation]) -> Said:
         """Return what the scenario says; annotations that are not `known` have been told."""
         usable = {id(one) for one in known}
         for line in scenario.header.description:
             self.said.lines.append((line.value, line.span.line, ""))
-        inline: list[Block] = []
         for item in (*scenario.decorations, *scenario.items):
             match item:
                 case Annotation():
@@ -87,12 +87,10 @@ class ScenarioReader:
                 case Block(entries=[]):
                     hint = "write its lines below it, indented, or take it away"
                     self._findings.add("D014", f"{item.keyword}: says nothing", item.span, hint)
-                case Block(keyword="Properties" | "properties"):
-                    inline.append(item)
                 case Block():
                     self._block(item)
-        self._keep_metadata(has_inline=bool(inline))
-        for block in inline:
+        self._keep_metadata()
+        for block in self._inline:
             self._properties(block)
         self.said.clauses = self._arranged()
         if self._no_drift is not None:
@@ -126,23 +124,29 @@ class ScenarioReader:
                     self._add(meta)
 
     def _module(self, arguments: Arguments) -> None:
-        for name in arguments.kind.parameters:
+        if not arguments.names and arguments.is_usable:
+            arguments.lacks("something to say", f"as in {arguments.kind.example}")
+        for name in arguments.names:
             text = arguments.text(name)
-            if text is not None and text.value and name == "herd":
+            if text is None:
+                continue
+            if not text.value and arguments.is_usable:
+                arguments.unfit(name, f"{name} has no value", f"leave {name} away", "D014")
+            elif name == "herd":
                 self.said.herds.append(text)
-            elif text is not None and text.value:
+            else:
                 self.said.module[name] = text
 
-    def _add(self, clause: Clause) -> None:
-        """Take a clause; what is said before anything is done is said of the scenario."""
-        is_begun = any(
-            isinstance(one, SourceClause | ContractClause | StepClause | SinkClause)
-            for one in self.said.clauses
-        )
-        if isinstance(clause, MetaClause) and not is_begun:
-            self.said.metadata |= clause.values
-        else:
+    def _add(self, clause: Clause | MetaClause) -> None:
+        """Take a clause; what people say of the line above is said of the scenario where there is none."""
+        if not isinstance(clause, MetaClause):
             self.said.clauses.append(clause)
+            return
+        for at, one in reversed([*enumerate(self.said.clauses)]):
+            if isinstance(one, NodeClause):
+                self.said.clauses[at] = replace(one, meta={**one.meta, **clause.values})
+                return
+        self.said.metadata |= clause.values
 
     # Sentences.
 
@@ -177,6 +181,8 @@ class ScenarioReader:
     # Blocks.
 
     def _block(self, block: Block) -> None:
+        if block.keyword != "Then":  # sentences know themselves where parameters go
+            block = blocks.with_parameters(block, self._parameters, self._findings)
         match block.keyword:
             case "Metadata":
                 self._metadata.take(block, is_file=False)
@@ -190,6 +196,8 @@ class ScenarioReader:
             case "Notifications":
                 for entry in _flat(block.entries):
                     blocks.notification(entry, self._findings)
+            case "Properties" | "properties":
+                self._inline.append(block)
             case _:
                 self._bullets(block.entries)
 
@@ -202,7 +210,7 @@ class ScenarioReader:
             path = Text(f"{block.keyword}:", block.span)
             self._add(replace(contract_clause(path), spec=spec))
 
-    def _keep_metadata(self, *, has_inline: bool) -> None:
+    def _keep_metadata(self) -> None:
         texts = dict(self._metadata.texts)
         for key, name in blocks.LAYER_KEYS.items():
             text = texts.pop(key, None)
@@ -215,18 +223,14 @@ class ScenarioReader:
             self.said.module.setdefault(name, text)
         if "herd" in texts:
             self.said.herds.append(texts.pop("herd"))
-        self._keep_contract(
-            texts.pop("contract", None), texts.pop("contract_version", None), has_inline=has_inline
-        )
+        self._keep_contract(texts.pop("contract", None), texts.pop("contract_version", None))
         self.said.metadata |= {name: text.value for name, text in texts.items()}
 
-    def _keep_contract(
-        self, contract: Text | None, version: Text | None, *, has_inline: bool
-    ) -> None:
+    def _keep_contract(self, contract: Text | None, version: Text | None) -> None:
         if contract is not None:
             self._add(contract_clause(contract, version))
             return
-        if version is None or has_inline:
+        if version is None or self._inline:
             return
         clauses = self.said.clauses
         own = [one for one in clauses if isinstance(one, ContractClause) and one.on is None]
@@ -265,8 +269,6 @@ class ScenarioReader:
         if not sources:
             return [first, *rest]
         place = sources[-1] + 1
-        while place < len(rest) and isinstance(rest[place], MetaClause):
-            place += 1
         return [*rest[:place], first, *rest[place:]]
 
     def _forbid_drift(self, span: Span) -> None:
@@ -293,7 +295,7 @@ class ScenarioReader:
             hint = "a scenario's sources keep one contract; put others below its steps"
             labels = [(stated.span, "here")]
             self._findings.add("D016", told, other.span, hint, labels=labels)
-        return self._of_version(stated, other.version)
+        return self._of_version(replace(stated, meta={**stated.meta, **other.meta}), other.version)
 
     def _of_version(self, clause: ContractClause, version: Text | None) -> ContractClause:
         first = clause.version

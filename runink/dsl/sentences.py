@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from runink.dag import Format, Mode
@@ -71,7 +72,7 @@ _SOURCE: Final = re.compile(
     re.IGNORECASE,
 )
 _SINK: Final = re.compile(
-    r"\"(?P<name>[^\"]*)\"\s*\(\s*(?P<kind>sink|deadletter|dead letter)\s*:\s*(?P<uri>[^()]*?)\s*\)",
+    r"\"(?P<name>[^\"]*)\"\s*\(\s*(?P<kind>sink|dead[- ]?letter)\s*:\s*(?P<uri>[^()]*?)\s*\)",
     re.IGNORECASE,
 )
 _MUST: Final = re.compile(
@@ -117,7 +118,9 @@ class Sentences:
             return Read((), told, no_drift=text.at(0, len(value)))
         if _ALERT.match(value):
             return self._later(text, "an alert", NOTIFICATIONS_LATER)
-        if (found := _must(value)) and _figure(found["figure"]) is not None:
+        if "${" in value and (begun := _BEGUN.match(value)) and _figure(begun["figure"]):
+            text = self._parameters.filled(text, self._findings, is_code=True) or text
+        if (found := _must(text.value)) and _figure(found["figure"]) is not None:
             return self.promise(text)
         sinks = list(_SINK.finditer(value))
         return self._sinks(text, sinks) if sinks else None
@@ -159,7 +162,7 @@ class Sentences:
             DEFAULT_NULLS,
             ",",
             isolate=False,
-            title=found["name"],
+            meta=_title(found),
         )
         return Read((clause,), f"rows are read from {location.uri}")
 
@@ -174,12 +177,12 @@ class Sentences:
             if found["kind"].lower() == "sink":
                 clauses.append(
                     SinkClause(
-                        span, location, Mode.OVERWRITE, None, (), isolate=False, title=found["name"]
+                        span, location, Mode.OVERWRITE, None, (), isolate=False, meta=_title(found)
                     )
                 )
                 told.append(f"all rows of the stream are written to {location.uri}")
             else:
-                clauses.append(DeadLetterClause(span, location, Mode.OVERWRITE))
+                clauses.append(DeadLetterClause(span, location, Mode.OVERWRITE, meta=_title(found)))
                 told.append(f"rows that break a contract are written to {location.uri}")
         return Read(tuple(clauses), " and ".join(told))
 
@@ -207,6 +210,10 @@ def contract_clause(path: Text, version: Text | None = None) -> ContractClause:
     return ContractClause(
         path.span, path, None, None, isolate=False, of_scenario=True, version=version
     )
+
+
+def _title(found: re.Match[str]) -> dict[str, str]:
+    return {"title": found["name"]} if found["name"] else {}
 
 
 def part(text: Text, start: int, end: int) -> Text:
@@ -238,7 +245,10 @@ def _number(found: re.Match[str]) -> str:
         case None:
             return found["number"]
         case "%":
-            return f"{float(found['number']) / 100:g}"
+            number, _, exponent = found["number"].lower().partition("e")
+            if exponent:
+                return f"{number}e{int(exponent) - 2}"
+            return f"{Decimal(number).scaleb(-2):f}".rstrip("0").rstrip(".")
         case unit:
             return f"duration('{found['number']}{unit.lower()}')"
 

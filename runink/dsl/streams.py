@@ -10,7 +10,6 @@ The lines of a scenario are a chain, read from top to bottom:
     @deadletter …       takes what the scenario's contracts reject
     @requires, @affinity    of the step above; of the whole scenario before its first step
     @golden             of the sink or the dead letter above; below a step, of the sink that it feeds; above all of them, of the scenario's one sink
-    @meta               of the line above
 
 A name means the stream as it is behind all contracts on it.
 """
@@ -46,7 +45,7 @@ from runink.dsl.clauses import (
     ContractClause,
     DeadLetterClause,
     GoldenClause,
-    MetaClause,
+    NodeClause,
     RequiresClause,
     SinkClause,
     SourceClause,
@@ -61,7 +60,6 @@ from runink.dsl.promises import check_golden, golden_of, path_of, sinks_of
 from runink.dsl.scenarios import ScenarioOutline
 from runink.dsl.slicing import Wish
 from runink.dsl.syntax import Text
-from runink.errors import Span
 
 _TYPED: Final = frozenset({Format.PARQUET, Format.ARROW})  # where text is text
 
@@ -95,8 +93,6 @@ class _Builder:
         self._last_end: str | None = (
             ""  # a step or a sink; nothing: the dead letter, which is made at the end
         )
-        self._last_node = ""
-        self._source_ids: dict[int, str] = {}  # of the clauses
 
     def build(self) -> None:
         order = ordered(self._outline.clauses, self._findings)
@@ -108,8 +104,7 @@ class _Builder:
         for clause in order.clauses:
             match clause:
                 case SourceClause():
-                    # Made already: a side input may stand below the step that reads it.
-                    self._last_node = self._source_ids[id(clause)]
+                    pass  # made already: a side input may stand below the step that reads it
                 case ContractClause():
                     self._contract(clause, has_dead_letter=dead is not None)
                 case StepClause():
@@ -124,8 +119,6 @@ class _Builder:
                     asserts.append(clause)  # of the stream as it is at the end
                 case GoldenClause():
                     goldens.append((clause, "" if clause.of_scenario else self._last_end))
-                case MetaClause():
-                    self.parts.meta.setdefault(self._last_node, {}).update(clause.values)
                 case _:
                     assert_never(clause)
         letter = self._dead_letter(dead) if dead is not None else ""
@@ -143,11 +136,12 @@ class _Builder:
         prefix = f"{self._outline.id}."
         return unique(f"{prefix}{name}", self.parts.nodes)
 
-    def _add(self, node: Node, span: Span, *, isolate: bool = False) -> None:
+    def _add(self, node: Node, clause: NodeClause) -> None:
         self.parts.nodes[node.id] = node
-        self.parts.spans[node.id] = span
-        self._last_node = node.id
-        if isolate:
+        self.parts.spans[node.id] = clause.span
+        if clause.meta:
+            self.parts.meta[node.id] = clause.meta
+        if not isinstance(clause, DeadLetterClause) and clause.isolate:
             self.parts.wishes[node.id] = replace(self._wish_of(node.id), isolate=True)
 
     def _wish_of(self, node: str) -> Wish:
@@ -190,11 +184,8 @@ class _Builder:
             nulls=clause.nulls,
             delimiter=clause.delimiter,
         )
-        self._add(node, clause.span, isolate=clause.isolate)
+        self._add(node, clause)
         self.parts.locations[node.id] = location
-        self._source_ids[id(clause)] = node.id
-        if clause.title:
-            self.parts.meta[node.id] = {"title": clause.title}
         return node.id
 
     def _contract(self, clause: ContractClause, *, has_dead_letter: bool) -> None:
@@ -238,7 +229,7 @@ class _Builder:
         node = Check(
             self._name("contract"), self._outline.id, spec, policy, drift, self._is_typed(stream)
         )
-        self._add(node, clause.span, isolate=clause.isolate)
+        self._add(node, clause)
         self._link(stream, node.id)
         if sets_aside:
             self._rejecting.append(node.id)
@@ -268,7 +259,7 @@ class _Builder:
         node_id = self._name(acting.name)
         self._link(stream, node_id)
         if acting.step is not None:
-            self._add(changed(acting.step, id=node_id), clause.span, isolate=clause.isolate)
+            self._add(changed(acting.step, id=node_id), clause)
             for side in acting.sides:
                 self._chain.unread.pop(side, None)
                 self._link(self._chain.named[side], node_id, side)
@@ -304,12 +295,10 @@ class _Builder:
                 clause.span,
                 "put it below a @source or a @step",
             )
-        self._add(node, clause.span, isolate=clause.isolate)
+        self._add(node, clause)
         self._link(stream, node.id)
         self.parts.locations[node.id] = location
         self._last_end = node.id
-        if clause.title:
-            self.parts.meta[node.id] = {"title": clause.title}
 
     def _dead_letter(self, clause: DeadLetterClause) -> str:
         """Add the sink of rejected rows and return its id."""
@@ -330,7 +319,7 @@ class _Builder:
                 clause.span,
                 "it takes the rows that break a @contract of the scenario",
             )
-        self._add(node, clause.span)
+        self._add(node, clause)
         self._link(Stream(tuple(self._rejecting)), node.id, REJECTED)
         self.parts.locations[node.id] = location
         return node.id
@@ -346,6 +335,10 @@ class _Builder:
                     self._findings.add("D016", text, clause.span, hint)
                     return
                 wish = wish.requiring(limits, network, default=self.parts.default)
+            case AffinityClause(labels=()) if not (self._last_step and self.parts.default.labels):
+                text = f"@affinity names no label for {whose}"
+                self._findings.add("D014", text, clause.span, 'as in @affinity(label="gpu")')
+                return
             case AffinityClause(labels=labels):
                 if wish.labels is not None:
                     text = f"@affinity stands for {whose} already"

@@ -164,6 +164,17 @@ class Entry(msgspec.Struct):
     entries: list[Entry] = []
     is_bullet: bool = False
 
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """The texts behind its key, or on the bullets below it."""
+        match self.value:
+            case Text():
+                return (self.value,)
+            case Items(values):
+                return tuple(one for one in values if isinstance(one, Text))
+            case _:
+                return tuple(one.text for one in self.entries)
+
 
 class Step(msgspec.Struct):
     """A Given/When/Then line, with what stands below it. `span` is that of the keyword."""

@@ -9,9 +9,12 @@ from runink.dsl.diagnostics import Findings
 from runink.dsl.statements import KEYWORDS, Statement
 from runink.dsl.syntax import Block
 from runink.dsl.vocabulary import ANNOTATIONS
-from runink.suggestions import near
+from runink.suggestions import near, nearest
 
+SAID_MAX: Final = 80  # characters of a word that is shown: it may be as long as a file
 _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_WORDS: Final = re.compile(r"([A-Za-z ]{1,24}):")
+_ALIKE_RATIO: Final = 0.9  # of words before a colon: a description may hold some, too
 _HEADS: Final = tuple(one for one in KEYWORDS if one.endswith(":"))
 
 
@@ -21,14 +24,13 @@ def is_call(statement: Statement) -> bool:
     return found is not None and found[1] in ANNOTATIONS
 
 
-def is_misspelt(statement: Statement) -> bool:
-    """Say whether a line like `Scenaro: x` looks like a header: it must not pass for a description."""
-    return bool(near(statement.word, _HEADS))
-
-
-def meant_scenario(statement: Statement) -> bool:
-    """Say whether a line like `Scenaro: x` was meant to begin a scenario: what stands below it is that one's."""
-    return near(statement.word, _HEADS).endswith(("Scenario:?", "Scenario Outline:?", "Example:?"))
+def meant(statement: Statement) -> str:
+    """Return the head that a line like `Scenaro: x` or `scenario outline: x` was meant to be, or nothing: it must not pass for a description."""
+    if statement.word:
+        return nearest(statement.word, _HEADS)
+    words = _WORDS.match(statement.text.strip())
+    plain = " ".join(words[1].split()) if words else ""
+    return nearest(f"{plain}:", _HEADS, ratio=_ALIKE_RATIO) if plain else ""
 
 
 def tell_unknown(statement: Statement, block: Block | None, findings: Findings) -> None:
@@ -37,13 +39,15 @@ def tell_unknown(statement: Statement, block: Block | None, findings: Findings) 
     word = re.match(r"[^\s(:]+:?", bare)
     said = word[0] if word else bare[:1]
     span = findings.span(statement.line, statement.column, len(said))
-    text = f"a line cannot begin with {said}"
+    text = f"a line cannot begin with {said[:SAID_MAX]}"
     findings.add("D001", text, span, _hint(said, bare, block))
 
 
 def _hint(said: str, line: str, block: Block | None) -> str:
     if re.match(r"[a-z]+\(", line):
         return f"an annotation begins with @: @{said}"
+    if re.match(r"-[^\s-]", line):
+        return "a bullet has a blank behind its -"
     if block is not None:
         return f"a line of {block.keyword}: is `- text` or `key: value`"
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from runink.dsl.characters import MISTAKES_MAX
-from runink.dsl.diagnostics import LINE_SHOWN_MAX, Findings, rendered
+from runink.dsl.diagnostics import LINE_KEPT_MAX, LINE_SHOWN_MAX, Findings, rendered
 from runink.dsl.incremental import Incremental
 from runink.dsl.parser import parsed
 from runink.dsl.syntax import Document, Items, Number, Text, Word
@@ -48,6 +48,26 @@ def test_text_over_several_lines_knows_where_each_of_its_characters_stands() -> 
     assert text.value == "one\n  two\nthree"
     assert text.at(text.value.index("two"), 3) == Span("x.dsl", 2, 3, 3)
     assert text.at(0) == Span("x.dsl", 1, 7)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("@a(x=1) extra", "behind an annotation stands another one, or a note that begins with #"),
+        ("@a(x=1)# note", "put a blank before the note"),
+        ("@a(x=<m>)", 'put it in quotes: "<name>"'),
+        ("@a(x=1_000)", "a number is digits, with its unit right behind it"),
+        ("@a(records > 1)", 'a condition stands in quotes: "records > 0"'),
+        ("@ a", "the annotation's name stands right behind @"),
+        ("@\u00e9", "a name begins with a letter from A to Z"),
+        ("@a(x)) @b", "there is one bracket too many, or nothing before it"),
+        ("@a([1 2])", "put a comma between arguments"),
+        ("@a(csv://x)", 'text stands in quotes: "csv://data/x.csv"'),
+        ("-bullet", "a bullet has a blank behind its -"),
+    ],
+)
+def test_a_hint_says_how_to_mend_what_is_there(line: str, hint: str) -> None:
+    assert [one.hint for one in read(line)[1]] == [hint]
 
 
 def test_escapes_do_not_shift_what_stands_behind_them() -> None:
@@ -188,14 +208,29 @@ def test_line_ends_and_a_byte_order_mark_mean_nothing() -> None:
 
 @pytest.mark.parametrize(
     "char",
-    ["\x00", "\x1b", "\x0b", "\x0c", "\x7f", "\x85", "\u2028", "\u202e", "\u2066", "\ufeff", "\r"],
-)
+    ["\x00", "\x1b", "\x0b", "\x0c", "\x7f", "\x85", "\u2028", "\u202e", "\u2066", "\ufeff", "\r",
+     "\u200b", "\u200f", "\u2060", "\xad", "\u3164", "\U000e0041"],
+)  # fmt: skip
 def test_a_character_that_cannot_be_seen_is_refused(char: str) -> None:
     text = f'Feature: F\nScenario: S{char}x\n@source("csv://a.csv")\n@sink("csv://b.csv")\n'
     assert [code for code, _ in findings_of(text)] == ["D007"]
 
 
+def test_letters_and_emojis_may_be_joined() -> None:
+    text = 'Feature: \u0645\u06cc\u200c\u062e \U0001f468\u200d\U0001f4bb \u2764\ufe0f\nScenario: S\n@source("csv://a")\n@sink("csv://b")\n'
+    assert compile_text(text).dag.nodes
+
+
 # Frames.
+
+
+def test_a_message_shows_nothing_that_a_terminal_would_obey_and_has_an_end() -> None:
+    text = "\x1b[31mred" + "x" * 100_000
+    findings = Findings("x.dsl", text)
+    parsed(text, findings)
+    shown = rendered(findings.told())
+    assert "\x1b" not in shown
+    assert len(shown) < 2 * LINE_KEPT_MAX
 
 
 def test_a_caret_stands_below_its_word_behind_tabs_too() -> None:

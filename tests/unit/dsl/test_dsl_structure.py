@@ -304,6 +304,47 @@ def test_a_part_in_the_wrong_place_is_told_where_it_is(
     assert (span.line, span.column) == (line, column)
 
 
+@pytest.mark.parametrize("lines", ["      a:\n\t\tb: 1", "\ta:\n        b: 1", "  - a: b\n\tc: d"])
+def test_tabs_and_blanks_that_do_not_say_how_deep_a_line_stands_are_a_mistake(lines: str) -> None:
+    _, told = read(f"Scenario: A\nMetadata:\n{lines}\n")
+    assert [one.code for one in told] == ["D013"]
+
+
+def test_tabs_alone_and_blanks_behind_tabs_say_how_deep_a_line_stands() -> None:
+    document, told = read("Scenario: A\nMetadata:\n\ta:\n\t  b: 1\n\t  c: 2\n\td: 3\n")
+    assert not told
+    assert [one.key for one in document.scenarios[0].blocks[0].entries] == ["a", "d"]
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("metadata:", "purpose: x"),
+        ("Assertion:", "- records > 1"),
+        ("METADATA:", "layer: gold"),
+        ("GoldenTests:", "output: g.csv"),
+    ],
+)
+def test_a_misspelt_block_is_one_mistake_whatever_it_holds(head: str, line: str) -> None:
+    document, told = read(f"Scenario: A\n{head}\n  {line}\n@x")
+    assert [(one.code, one.span and one.span.line) for one in told] == [("D001", 2)]
+    assert [one.name for one in document.scenarios[0].annotations] == ["x"]
+
+
+@pytest.mark.parametrize("head", ["scenario outline: B", "Scenario outline: B", "Scenario : B"])
+def test_a_header_of_two_words_that_is_misspelt_is_no_description(head: str) -> None:
+    document, told = read(f"Feature: F\n{head}\n@x")
+    assert [(one.code, one.span and one.span.line) for one in told] == [("D001", 2)]
+    assert [one.name for one in document.scenarios[0].annotations] == ["x"]
+
+
+def test_a_description_may_have_a_colon() -> None:
+    document, told = read("Feature: F\nScenarios are: many\nIn short: few\n")
+    assert not told
+    assert document.feature is not None
+    assert len(document.feature.description) == 2
+
+
 def test_lines_within_lines_have_an_end() -> None:
     text = "Scenario: A\nMetadata:\n" + "\n".join(f"{' ' * depth}a:" for depth in range(100))
     document, told = read(text)

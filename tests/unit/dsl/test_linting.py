@@ -41,6 +41,30 @@ def test_a_pipeline_in_order_has_nothing_to_be_told() -> None:
     assert judged(pipeline(*GOOD)).codes == []
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Given contract: X",
+        "Given the contract is X",
+        'Then late ones go to "late" (sinks: out/x.csv)',
+        'Then wrong ones go to "wrong" (dead-letters: out/x.csv)',
+        "Then records should be at least 10",
+        "Then freshness must be below 36 hours",
+        "Then no schema drift is detected",
+        'Given source "flights" from data/x.csv',
+    ],
+)
+def test_a_sentence_that_is_almost_one_that_is_enforced_is_told(sentence: str) -> None:
+    assert judged(pipeline(*GOOD, sentence)).codes == ["L005"]
+
+
+@pytest.mark.parametrize(
+    "sentence", ["Then somebody should be told", "Given the contract of last year"]
+)
+def test_a_sentence_for_people_is_left_alone(sentence: str) -> None:
+    assert judged(pipeline(*GOOD, sentence)).codes == []
+
+
 def test_every_code_has_a_case() -> None:
     assert CASES.keys() == LINT_CODES.keys()
 

@@ -106,6 +106,44 @@ def test_a_line_put_in_above_renames_nothing() -> None:
     assert not any(one.breaking for one in found)
 
 
+def test_a_scenario_with_another_title_is_still_the_same() -> None:
+    assert changes("Scenario: One", "Scenario: Another") == [("scenario", "changed", False)]
+    before = TEXT.replace("Scenario: One", "Scenario: Another").replace(
+        'g.csv"', 'g.csv", input="h.csv"'
+    )
+    after = TEXT.replace('g.csv"', 'g.csv", input="h.csv"').replace(
+        "rejected <= 3", "rejected <= 4"
+    )
+    found = difference(compiled(before), compiled(after))
+    told = [(one.what, one.where, one.how) for one in found]
+    assert told == [
+        ("scenario", "one", "changed"),
+        ("assertion", "one", "removed"),
+        ("assertion", "one", "added"),
+    ]
+
+
+def test_a_sink_may_have_several_goldens_and_each_is_compared_with_its_own() -> None:
+    golden = '    @golden("g.csv")\n'
+    two = TEXT.replace(golden, f'{golden}    @golden("h.csv", input="g.csv")\n')
+    found = difference(compiled(two), compiled(TEXT))
+    assert [(one.what, one.how, one.text) for one in found] == [
+        ("golden", "removed", "h.csv is compared no longer")
+    ]
+    other = two.replace('h.csv", input="g.csv"', 'h.csv", input="h.csv"')
+    found = difference(compiled(two), compiled(other))
+    assert [(one.how, one.text) for one in found] == [("changed", "h.csv: inputs changed")]
+
+
+def test_a_dead_letter_that_becomes_a_sink_holds_something_else() -> None:
+    found = difference(compiled(TEXT), compiled(TEXT.replace("@deadletter", "@sink")))
+    (sink,) = [one for one in found if one.what == "sink"]
+    assert sink.breaking
+    assert "reads no longer from one.contract what it rejects" in {
+        one.text.partition(" ")[2] for one in found
+    }
+
+
 def test_a_sink_that_is_gone_breaks_its_readers() -> None:
     lines = [line for line in TEXT.split("\n") if "@golden" not in line]
     text = "\n".join(lines)

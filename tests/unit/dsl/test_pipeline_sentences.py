@@ -25,6 +25,8 @@ def became(dag: Dag) -> dict[str, str]:
         ("rejected must be fewer than 3", "rejected < 3"),
         ("rejected ratio must be below 5%", "rejected_ratio < 0.05"),
         ("rejected_ratio must be at most 0.001", "rejected_ratio <= 0.001"),
+        ("rejected_ratio must be below 3.1234567%", "rejected_ratio < 0.031234567"),
+        ("rejected_ratio must be at most 100%", "rejected_ratio <= 1"),
         ("rows out must be exactly 100", "rows_out == 100"),
         ("ROWS IN MUST BE OVER 1", "rows_in > 1"),
         ("null_ratio(id) must be below 5%", "null_ratio(id) < 0.05"),
@@ -224,6 +226,10 @@ def test_how_old_rows_may_be_is_said_in_units_of_time(figure: str) -> None:
     properties = ("Properties:", "  at: datetime")
     dag = compile_lines(SOURCE, SINK, *properties, f"Then {figure} must be below 36 h")
     assert [said(one.expression) for one in dag.assertions] == ["freshness(at) < duration('36h')"]
+
+
+def test_a_percentage_beyond_all_numbers_is_a_mistake() -> None:
+    assert codes(SOURCE, SINK, "Then rejected_ratio must be below 1e99999999999%") == ["D060"]
 
 
 def test_a_field_that_there_is_not_is_told_at_its_sentence() -> None:
