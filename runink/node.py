@@ -1,12 +1,10 @@
 """The composition root: which actors a node runs, in which order they start and stop, and how others reach them.
 
-    embedded (role `all`)            embedded (role `store`)       connected
-      barn                             barn                          over the socket of either
-      run controller                   governance
-      scheduler
-      governance
-        spawner                      A command that only looks needs no more than the store.
-          agent
+    embedded (role `all`)               embedded (role `store`)       connected
+      barn                                barn                          over the socket of either
+      the control plane (control.py)      governance
+        spawner
+          agent                         A command that only looks needs no more than the store.
             the socket
 
 Inner ones start last and stop first: nobody is asked who is not there any more.  The Barn's lock on the state folder is what makes the
@@ -18,14 +16,12 @@ from __future__ import annotations
 import logging
 import os
 import resource
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import anyio
 import anyio.abc
@@ -38,24 +34,17 @@ from runink.actors.governance import Governance
 from runink.actors.launching import Workplace
 from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import switch_threads_soon
-from runink.actors.runs import RunController
-from runink.actors.scheduler import Scheduler
 from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
-from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
-from runink.clients.run_requests import GovernanceRequest, RunRequest
 from runink.config import NodeSettings
+from runink.control import ControlPlane, now_ms, start, start_control
 from runink.errors import Broken, LinkLost, Unavailable
 from runink.machine_reading import read_machine, user_text
-from runink.names import NodeId
 from runink.networks import NodeNetwork, endpoints_of, own_addresses
 from runink.runs.records import NodeRecord
-from runink.runtime.actor import Actor
 from runink.runtime.connections import connect_unix, serve_unix
-from runink.runtime.directory import Directory
-from runink.runtime.ref import LocalRef
-from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
+from runink.runtime.supervisor import Supervisor, supervise
 from runink.sandbox.bubblewrap import INSTALL
 from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
@@ -65,16 +54,13 @@ from runink.stores import Stores, read_stores
 ENTRY: Final = "runink.actors.slice:main"
 PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs
 SPAWNERS_MAX: Final = 5  # of one start; who loses more has a machine that ends processes
-SCHEDULER: Final = "scheduler"
+ALONE: Final = "member-1"  # its name in the office of a cluster that has no other
 AGENT: Final = "agent"
 STATE_MODE: Final = 0o700
 PRIVATE_FOLDERS: Final = (
     "bundles",
     "runs",
 )  # code, logs and rows, also in a state folder that was there and is open to others
-MESSAGES_MAX: Final = 1024  # hundreds of slices write and tell at once
-
-M = TypeVar("M")
 
 _log = logging.getLogger(__name__)
 
@@ -84,11 +70,6 @@ class Role(Enum):
 
     ALL = "all"
     STORE = "store"
-
-
-def now_ms() -> int:
-    """The wall clock, milliseconds of the Unix epoch."""
-    return time.time_ns() // 1_000_000
 
 
 @asynccontextmanager
@@ -124,29 +105,6 @@ async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
         yield Cluster(BarnClient(peer.ref(BARN)), peer.ref(GOVERNANCE), peer.ref(RUNS))
 
 
-@dataclass(frozen=True, slots=True)
-class ControlPlane:
-    """The control plane's actors. There is no run controller where only the store runs."""
-
-    barn: LocalRef[Any]
-    governance: LocalRef[Any]
-    runs: LocalRef[Any] | None
-    session: str
-
-    @property
-    def cluster(self) -> Cluster:
-        return Cluster(BarnClient(self.barn), self.governance, self.runs, self.session)
-
-    def directory(self, node: NodeId) -> Directory:
-        """Return what others may reach, and with which messages."""
-        assert self.runs is not None, "only a whole cluster is served"
-        directory = Directory(node)
-        directory.serve(self.barn, BarnRequest)
-        directory.serve(self.governance, GovernanceRequest)
-        directory.serve(self.runs, RunRequest)
-        return directory
-
-
 @asynccontextmanager
 async def control_plane(
     settings: NodeSettings, *, session: str, role: Role = Role.ALL
@@ -157,24 +115,16 @@ async def control_plane(
         (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
     switch_threads_soon()
     async with supervise() as supervisor:
-        barn = await _start(
+        barn = await start(
             supervisor, BARN, lambda: Barn(partial(RealDisk, settings.barn), new_id=new_client_id)
         )
-        governance = await _start(supervisor, GOVERNANCE, lambda: Governance(BarnClient(barn)))
         if role is Role.STORE:
+            governance = await start(supervisor, GOVERNANCE, lambda: Governance(BarnClient(barn)))
             yield ControlPlane(barn, governance, None, session)
             return
-        runs = await _start(
-            supervisor,
-            RUNS,
-            lambda: RunController(BarnClient(barn), session=session, now_ms=now_ms),
-        )
-        await _start(supervisor, SCHEDULER, lambda: Scheduler(BarnClient(barn), now_ms=now_ms))
-        yield ControlPlane(barn, governance, runs, session)
-
-
-async def _start(supervisor: Supervisor, address: str, make: Callable[[], Actor[M]]) -> LocalRef[M]:
-    return await supervisor.start(ChildSpec(address, make, messages_max=MESSAGES_MAX))
+        control, seat = await start_control(supervisor, barn, member=ALONE, session=session)
+        await seat.wait_taken()
+        yield control
 
 
 @asynccontextmanager
@@ -349,7 +299,7 @@ async def _start_agent(
         metrics=metrics,
         look=partial(_looked, settings.state),
     )
-    await _start(worker, AGENT, lambda: agent(BarnClient(control.barn)))
+    await start(worker, AGENT, lambda: agent(BarnClient(control.barn)))
 
 
 def _network(settings: NodeSettings, stores: Stores) -> NodeNetwork:

@@ -18,30 +18,33 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import msgspec
 
 from runink.actors.barn import Barn
 from runink.actors.group import Group
+from runink.actors.office import TERM_S, Reached, Seat
 from runink.actors.offload import switch_threads_soon
-from runink.actors.peers import Connect, PeerMessages, PeerRef, SnapshotChunk
+from runink.actors.peers import PeerMessages, PeerRef, SnapshotChunk
 from runink.barn.keys import member_key
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN
 from runink.config import IDENTITY, Address, Identity, ServerSettings, read_identity
+from runink.control import RUNS_INNER, start_control
 from runink.errors import Forbidden, Refused, RuninkError
-from runink.runtime.connections import connect_tcp, serve_tcp, serve_unix
+from runink.names import NodeId
+from runink.runtime.connections import Peer, connect_tcp, serve_tcp, serve_unix
 from runink.runtime.directory import Directory
-from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.storage.disk import RealDisk
 from runink.storage.wal import SERVER_SEGMENT_BYTES
 from runink.wire.messages import Hello
 from runink.wire.tls import accepting_context, connecting_context
 
+MEMBER: Final = "member-"
 MESSAGES_MAX: Final = 4096  # of clients and members: a thousand clients ask at once
 SECRET_BYTES_MIN: Final = 16  # shorter ones can be tried out
 SECRET_BYTES_MAX: Final = 1024
@@ -51,10 +54,11 @@ ADVERTISE_PAUSE_S: Final = 1.0  # until it is tried again to say where we listen
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A member that runs, and where it listens."""
+    """A member that runs, and where it listens. `seat` says where the run controller is that acts for the cluster."""
 
     barn: BarnClient
     address: Address
+    seat: Seat
 
 
 @asynccontextmanager
@@ -72,7 +76,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
         cluster=settings.cluster,
         member=settings.member,
         voters=() if settings.joins else tuple(sorted(settings.addresses)),
-        connect=trust.connect(settings),
+        connect=partial(_barn_of, trust, settings),
         random=secrets.randbelow,
         segment_bytes=SERVER_SEGMENT_BYTES,
     )
@@ -80,21 +84,30 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     async with supervise() as supervisor:
         make = partial(Barn, partial(RealDisk, settings.barn), group=group, new_id=new_client_id)
         barn = await supervisor.start(ChildSpec(BARN, make, messages_max=MESSAGES_MAX))
+        client = BarnClient(barn)
+        control, seat = await start_control(
+            supervisor,
+            barn,
+            member=name_of(settings.member),
+            term_s=TERM_S,
+            reach=partial(_runs_of, trust, settings, client),
+        )
+        messages = BarnRequest | PeerMessages | SnapshotChunk
+        name = NodeId(name_of(settings.member))
         async with (
             serve_tcp(
                 ours.host,
                 ours.port,
-                _directory(settings, barn, BarnRequest | PeerMessages | SnapshotChunk),
+                control.directory(name, messages),
                 admit=trust.admit,
                 tls=trust.accepting,
             ) as port,
-            serve_unix(settings.socket, _directory(settings, barn, BarnRequest)),
+            serve_unix(settings.socket, control.directory(name)),
             anyio.create_task_group() as tasks,
         ):
-            client = BarnClient(barn)
             tasks.start_soon(_advertise, client, settings.member, str(ours))
             try:
-                yield Served(client, Address(ours.host, port))
+                yield Served(client, Address(ours.host, port), seat)
             finally:
                 tasks.cancel_scope.cancel()
 
@@ -129,15 +142,28 @@ def _check_identity(settings: ServerSettings) -> None:
         )
 
 
-def _directory(settings: ServerSettings, barn: LocalRef[Any], messages: Any) -> Directory:
-    directory = Directory(name_of(settings.member))
-    directory.serve(barn, messages)
-    return directory
-
-
 def name_of(member: int) -> str:
     """Return the name under which a member is a node."""
-    return f"member-{member}"
+    return f"{MEMBER}{member}"
+
+
+@asynccontextmanager
+async def _barn_of(
+    trust: _Trust, settings: ServerSettings, member: int, known: str
+) -> AsyncIterator[PeerRef]:
+    async with trust.connected(settings, member, known) as peer:
+        yield peer.ref(BARN)
+
+
+@asynccontextmanager
+async def _runs_of(
+    trust: _Trust, settings: ServerSettings, barn: BarnClient, name: str
+) -> AsyncIterator[Reached]:
+    """Reach the run controller of the member with this name, for who is asked here."""
+    member = int(name.removeprefix(MEMBER))
+    found = await barn.get(member_key(member), str)
+    async with trust.connected(settings, member, found.value if found else "") as peer:
+        yield Reached(peer.ref(RUNS_INNER), peer.link.wait_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +182,11 @@ class _Trust:
                 hint="all members are given the same --secret file",
             )
 
-    def connect(self, settings: ServerSettings) -> Connect:
-        return partial(self._connected, settings)
-
     @asynccontextmanager
-    async def _connected(
+    async def connected(
         self, settings: ServerSettings, member: int, known: str
-    ) -> AsyncIterator[PeerRef]:
+    ) -> AsyncIterator[Peer]:
+        """Connect to a member, where the Barn says that it listens (`known`) or our settings do. Raises Refused (`no_address`), LinkLost."""
         address = Address.parse(known) if known else settings.addresses.get(member)
         if address is None:
             raise Refused(f"nobody says where member {member} listens", code="no_address")
@@ -173,7 +197,7 @@ class _Trust:
             credentials=self.secret,
             tls=self.connecting,
         ) as peer:
-            yield peer.ref(BARN)
+            yield peer
 
 
 def _trust_of(settings: ServerSettings) -> _Trust:

@@ -7,6 +7,7 @@
     /runs/H/RUN                      a run and its state
     /slices/H/RUN/SLICE              a slice and its state
     /members/NUMBER                  where a member of the Barn listens
+    /offices/OFFICE                  which member acts for the cluster, attached to its lease
     /nodes/N                         a worker node, attached to its lease
     /placements/N/RUN/SLICE          what node N is to run
     /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
@@ -65,6 +66,7 @@ CONTRACTS: Final = Keys("contracts", 3)
 RUNS: Final = Keys("runs", 2)
 SLICES: Final = Keys("slices", 3)
 MEMBERS: Final = Keys("members", 1)
+OFFICES: Final = Keys("offices", 1)
 NODES: Final = Keys("nodes", 1)
 PLACEMENTS: Final = Keys("placements", 3)
 PUBLISHING: Final = Keys("publishing", 1)
@@ -82,6 +84,7 @@ OWN_ROOTS: Final = (
     "lineage",
     "members",
     "nodes",
+    "offices",
     "pipelines",
     "placements",
     "publishing",

@@ -52,6 +52,7 @@ class Link:
         self._session = session
         self._handler = handler
         self._settled = anyio.Event()  # it is open, or over
+        self._ended = anyio.Event()
         self._traffic = Traffic(session, self._on_event)
         self._asks = anyio.Semaphore(0, fast_acquire=True)
         self._tells = anyio.Semaphore(0, fast_acquire=True)
@@ -83,6 +84,10 @@ class Link:
             assert self.error is not None
             raise self.error
         return self.peer
+
+    async def wait_over(self) -> None:
+        """Return when the connection is over, for whatever reason."""
+        await self._ended.wait()
 
     def close(self, error: RuninkError) -> None:
         """End the connection and tell the peer why."""
@@ -246,6 +251,7 @@ class Link:
             for _ in range(places.statistics().tasks_waiting):
                 places.release()
         self._settled.set()
+        self._ended.set()
         self._traffic.written()
 
     def _lost(self, number: int, error: RuninkError) -> RuninkError:

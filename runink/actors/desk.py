@@ -1,0 +1,92 @@
+"""The desk of a member: takes what people and agents ask of the run controller, and hands it on to the one that acts, here or at another member.
+
+While nobody acts, requests wait for HAND_S at most; those that were under way when a member was lost are asked again at the next one.  That does no harm:
+all of them may be asked twice (`run_requests.py`).  What is only told is lost where nobody takes it: how far slices are is told again in a second.
+
+A desk hands on to desks that are `inner`: these take what is for a run controller of their own member, and refuse the rest.  Two members that each believe
+the other to act would else pass it to and fro.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+import anyio
+
+from runink.actors.office import Seat
+from runink.clients.fenced import DEPOSED
+from runink.clients.run_requests import RunRequest
+from runink.errors import Overloaded, RuninkError, Unavailable
+from runink.runtime.actor import Actor, Context, Later, Request
+from runink.runtime.ref import Ref
+
+HAND_S: Final = 75.0  # longer than anybody asks to wait for news of a run
+PAUSE_S: Final = 0.05
+IN_HAND_MAX: Final = 4096  # requests that wait for their answer
+NOBODY: Final = "no_control"
+_PASSING: Final = frozenset({DEPOSED, NOBODY, "link_lost", "outcome_unknown", "stopping"})
+
+
+class Desk(Actor[RunRequest]):
+    """Two for a member: one for everybody, and an `inner` one for the desks of other members."""
+
+    def __init__(self, seat: Seat, *, is_inner: bool = False) -> None:
+        self._seat = seat
+        self._is_inner = is_inner
+        self._in_hand = 0
+        self._context: Context[RunRequest]
+
+    async def started(self, context: Context[RunRequest]) -> None:
+        self._context = context
+
+    async def receive(self, message: RunRequest) -> Later | None:
+        if not isinstance(message, Request):
+            self._tell(message)
+            return None
+        if self._in_hand >= IN_HAND_MAX:
+            raise Overloaded("too much is asked of the control plane at once", hint="try again")
+        later = Later()
+        self._in_hand += 1
+        self._context.spawn(partial(self._hand_on, message, later))
+        return later
+
+    def _runs(self) -> Ref[RunRequest] | None:
+        return self._seat.runs if self._seat.is_here or not self._is_inner else None
+
+    def _tell(self, message: RunRequest) -> None:
+        runs = self._runs()
+        try:
+            if runs is not None:
+                runs.tell_nowait(message)
+        except Unavailable:
+            return  # it is told again
+
+    async def _hand_on(self, request: Request[Any], later: Later) -> None:
+        try:
+            later.answer(await self._answer(request))
+        except RuninkError as error:
+            later.fail(error)
+        finally:
+            self._in_hand -= 1
+
+    async def _answer(self, request: Request[Any]) -> Any:
+        until_s = anyio.current_time() + HAND_S
+        while True:  # ends with an answer, or with the time
+            runs, changed = self._runs(), self._seat.changed
+            left_s = until_s - anyio.current_time()
+            try:
+                if runs is None:
+                    raise nobody()
+                return await runs.ask(request, within=left_s)
+            except Unavailable as error:
+                if self._is_inner or error.code not in _PASSING or left_s <= PAUSE_S:
+                    raise
+            # That a member is lost is known to the office a moment later than to who asks it.
+            with anyio.move_on_after(left_s if runs is None else PAUSE_S):
+                await changed.wait()
+
+
+def nobody() -> Unavailable:
+    """Return the error of who asks while no member acts."""
+    return Unavailable("nobody acts for the cluster at the moment", code=NOBODY, hint="try again")

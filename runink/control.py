@@ -1,0 +1,123 @@
+"""The control plane of one member of the Barn: what is there on each, and what acts on one of them at a time.
+
+    on each member                            on the one in office (`actors/office.py`)
+      barn          (node.py, server.py)        run controller
+      governance                                scheduler
+      office
+      runs          the desk, for everybody
+      runs-inner    the desk, for other members
+
+A cluster of one member is no special case: it takes the office as soon as its Barn is there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NoReturn, TypeVar
+
+from runink.actors.desk import Desk
+from runink.actors.governance import Governance
+from runink.actors.office import TERM_ALONE_S, NewClient, Office, Reach, Seat
+from runink.actors.runs import RunController
+from runink.actors.scheduler import Scheduler
+from runink.clients.barn import BarnClient
+from runink.clients.barn_requests import BarnRequest
+from runink.clients.cluster import GOVERNANCE, RUNS, Cluster
+from runink.clients.fenced import FencedBarn
+from runink.clients.run_requests import GovernanceRequest, RunRequest
+from runink.errors import LinkLost
+from runink.names import NodeId
+from runink.runtime.actor import Actor
+from runink.runtime.directory import Directory
+from runink.runtime.ref import LocalRef
+from runink.runtime.supervisor import ChildSpec, Supervisor
+
+SCHEDULER: Final = "scheduler"
+OFFICE: Final = "office"
+RUNS_INNER: Final = "runs-inner"
+MESSAGES_MAX: Final = 1024  # hundreds of slices write and tell at once
+
+M = TypeVar("M")
+
+
+def now_ms() -> int:
+    """The wall clock, milliseconds of the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """A member's actors, as others reach them. There are no `runs` where only the store is open."""
+
+    barn: LocalRef[Any]
+    governance: LocalRef[Any]
+    runs: LocalRef[Any] | None
+    session: str = ""
+    runs_inner: LocalRef[Any] | None = None
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster(BarnClient(self.barn), self.governance, self.runs, self.session)
+
+    def directory(self, node: NodeId, barn_messages: Any = BarnRequest) -> Directory:
+        """Return what others may reach, and with which messages."""
+        assert self.runs is not None, "only a whole cluster is served"
+        directory = Directory(node)
+        directory.serve(self.barn, barn_messages)
+        directory.serve(self.governance, GovernanceRequest)
+        directory.serve(self.runs, RunRequest)
+        if self.runs_inner is not None:
+            directory.serve(self.runs_inner, RunRequest)
+        return directory
+
+
+def nobody_else(member: str) -> NoReturn:
+    """Reach no other member, because there is none."""
+    raise LinkLost(f"there is no member {member}", hint="try again")
+
+
+async def start_control(
+    supervisor: Supervisor,
+    barn: LocalRef[Any],
+    *,
+    member: str,
+    session: str = "",
+    term_s: float = TERM_ALONE_S,
+    reach: Reach = nobody_else,
+) -> tuple[ControlPlane, Seat]:
+    """Start what stands beside a member's Barn. The seat says where the run controller is that acts.
+
+    `session` names this start of an embedded cluster (`RunController`).
+    """
+    seat = Seat()
+    governance = await start(supervisor, GOVERNANCE, lambda: Governance(BarnClient(barn)))
+    office = partial(
+        Office,
+        seat=seat,
+        member=member,
+        begin=partial(_begin, session),
+        reach=reach,
+        fenced=partial(FencedBarn, barn),
+        now_ms=now_ms,
+        term_s=term_s,
+    )
+    await start(supervisor, OFFICE, lambda: office(BarnClient(barn)))
+    runs = await start(supervisor, RUNS, lambda: Desk(seat))
+    inner = await start(supervisor, RUNS_INNER, lambda: Desk(seat, is_inner=True))
+    return ControlPlane(barn, governance, runs, session, inner), seat
+
+
+async def _begin(session: str, supervisor: Supervisor, client: NewClient) -> LocalRef[Any]:
+    runs = await start(
+        supervisor, RUNS, lambda: RunController(client(), session=session, now_ms=now_ms)
+    )
+    await start(supervisor, SCHEDULER, lambda: Scheduler(client(), now_ms=now_ms))
+    return runs
+
+
+async def start(supervisor: Supervisor, address: str, make: Callable[[], Actor[M]]) -> LocalRef[M]:
+    """Start an actor of a node, with room for what hundreds of slices tell at once."""
+    return await supervisor.start(ChildSpec(address, make, messages_max=MESSAGES_MAX))
