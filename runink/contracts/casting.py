@@ -1,9 +1,10 @@
 """Tools of coercion: whole columns cast where Arrow can, the rest picked apart by form, and the last of it value by value.
 
-Three steps, cheapest first; what each of them takes is what `scalars.py` takes:
+Four steps, cheapest first; what each of them takes is what `scalars.py` takes:
 1. Arrow casts the whole column where it can;
-2. where it cannot, because of some of the values, the usual forms are picked out and cast together;
-3. what is left goes to Python, each different value once.
+2. of a column of numbers, all texts but the few that are none by their bytes (`digits.py`);
+3. where it cannot, because of some of the values, the usual forms are picked out and cast together;
+4. what is left goes to Python, each different value once.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ from runink.contracts.scalars import Failed
 
 Cast = Callable[[pa.Array], pa.Array]
 Forms = tuple[tuple[Cast, Cast], ...]  # which values have a form, and how those are cast
+Ways = tuple[
+    Forms, Callable[[Any], Any], pa.DataType
+]  # of one kind: forms, what parses the others, the type of both
 ROWS_TRIED: Final = 16  # of a column before all of it: see cast_whole
 ROWS_GUESSED: Final = 1024  # of a column, to guess how often its values repeat
 ROWS_PARSED: Final = 64  # so few go to Python at once: to make a pattern ready costs more
+ASCII_END: Final = 128
+OFFSET_BYTES: Final = 4  # of a text's beginning in its column
 FEW: Final = 4  # up to a fourth of a column: picking them out costs less than looking at all
 _NOT_CAST: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
@@ -80,6 +86,23 @@ def has_some(column: pa.Array) -> bool:
     return bool(column.null_count < len(column))
 
 
+def all_true(mask: pa.Array) -> bool:
+    return bool(mask.true_count == len(mask))
+
+
+def without_nulls(column: pa.Array) -> pa.Array:
+    """Return a column as if it had no nulls: of use where those are not looked at. Others than plain numbers and times stay as they are."""
+    if not column.null_count or not pa.types.is_primitive(column.type):
+        return column
+    _, held = column.buffers()
+    return pa.Array.from_buffers(column.type, len(column), [None, held], offset=column.offset)
+
+
+def is_ascii(column: pa.Array) -> bool:
+    """Say whether a text column holds ASCII alone."""
+    return highest_byte(column) < ASCII_END
+
+
 def highest_byte(column: pa.Array) -> int:
     """Return the highest byte among a text column's characters (a null's too, which costs a slower way and nothing else)."""
     every, _ = text_bytes(column)
@@ -100,6 +123,22 @@ def cast_whole(column: pa.Array, target: pa.DataType) -> pa.Array | None:
         return column.cast(target)
     except _NOT_CAST:
         return None
+
+
+def cast_nearly_whole(column: pa.Array, odd: pa.Array, ways: Ways) -> Coerced | None:
+    """Cast all texts at once but the `odd` ones, which go their own ways; nothing if there are others that Arrow does not cast."""
+    values = cast_whole(_without(column, odd), ways[2])
+    left = pc.and_(column.is_valid(), odd)
+    return None if values is None else _apart(column, left, values, ways)
+
+
+def _without(column: pa.Array, odd: pa.Array) -> pa.Array:
+    """Return a column of text with nothing where `odd` is true. No byte of text is copied."""
+    there = pc.and_not(column.is_valid(), odd)
+    assert there.offset == 0, "what a kernel has made begins with its first bit"
+    _, offsets, data = column.buffers()
+    offsets = offsets.slice(column.offset * OFFSET_BYTES)
+    return pa.Array.from_buffers(column.type, len(column), [there.buffers()[1], offsets, data])
 
 
 def to(target: pa.DataType) -> Cast:
@@ -151,7 +190,7 @@ def _apart(
     column: pa.Array,
     left: pa.Array,
     values: pa.Array | None,
-    ways: tuple[Forms, Callable[[Any], Any], pa.DataType],
+    ways: Ways,
 ) -> Coerced:
     """Take the few values that are left out of the column, go on with them alone, and put the results where they were."""
     values = pa.nulls(len(column), ways[2]) if values is None else values
@@ -160,15 +199,18 @@ def _apart(
     few = _by_form(column.filter(left), *ways)
     if has_some(few.values):
         values = pc.replace_with_mask(values, left, few.values)
-    failures = [Failure(one.rule, _spread(one.mask, left)) for one in few.failures]
+    failures = [
+        Failure(one.rule, left if all_true(one.mask) else _spread(one.mask, left))
+        for one in few.failures
+    ]
     return Coerced(values, tuple(failures))
 
 
-def repeats(column: pa.Array) -> bool:
-    """Guess from the first rows whether the column has few different texts, as days and hours in a log are: telling them apart costs half of a cast."""
+def repeats(column: pa.Array, *, share: float = 1 / FEW) -> bool:
+    """Guess from the first rows, of which at most this share is different, whether the column has few different texts, as days and hours in a log are: telling them apart costs half of a cast."""
     if len(column) <= ROWS_GUESSED or not pa.types.is_string(column.type):
         return False
-    return len(column.slice(0, ROWS_GUESSED).unique()) <= ROWS_GUESSED // FEW
+    return len(column.slice(0, ROWS_GUESSED).unique()) <= ROWS_GUESSED * share
 
 
 def _each_once(
@@ -196,7 +238,10 @@ def _parsed(
 ) -> Coerced:
     """Give each different value that is left to `parse`, and put what it makes of them among `values`."""
     encoded = column.filter(left).dictionary_encode()
-    outcomes = [parse(value) for value in encoded.dictionary.to_pylist()]
+    outcomes = list(map(parse, encoded.dictionary.to_pylist()))
+    first = outcomes[0]
+    if isinstance(first, Failed) and outcomes.count(first) == len(outcomes):
+        return Coerced(values, (Failure(first.value, left),))
     parsed = [None if isinstance(outcome, Failed) else outcome for outcome in outcomes]
     if any(value is not None for value in parsed):
         ones = pa.array(parsed, values.type).take(encoded.indices)
@@ -204,9 +249,7 @@ def _parsed(
     failures = []
     for member in Failed:
         failing = [outcome is member for outcome in outcomes]
-        if all(failing):
-            failures.append(Failure(member.value, left))
-        elif any(failing):
+        if any(failing):
             failed = pa.array(failing).take(encoded.indices)
             failures.append(Failure(member.value, _spread(failed, left)))
     return Coerced(values, tuple(failures))

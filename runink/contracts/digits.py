@@ -1,24 +1,30 @@
-"""Which texts of a column are whole numbers, by their bytes: a look at all bytes at once costs a tenth of a look at each text.
+"""Which texts of a column are certainly no numbers of the usual form, by their bytes: one look at all bytes at once costs a fifth of a cast.
 
-Nearly all texts of a column of numbers hold digits alone, some with a minus before them.  So the bytes that are neither are looked for; they are few, and each tells
-the row that it spoils.  Where a column has as many minuses as texts that begin with one, each of these has its only one in front.
+Nearly all texts of a column of numbers hold digits, some with a minus before them.  So the bytes that stand in no such number are looked for; they are few, and each
+tells the row that it spoils.  What is left need not be a number yet (`5-5` is not): that is for Arrow's cast to say, which then has few reasons to say no.
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ODD_BYTES_MAX: Final = 256  # more are found row by row, which is done better by others
 DIGITS_MAX: Final = 18  # any number of so many digits fits in 64 bits
-_SOME: Final = re.compile(rb"[^\0]")
-_ZERO: Final = pa.scalar(ord("0"), pa.uint8())
-_NINE: Final = pa.scalar(9, pa.uint8())
-_MINUS: Final = pa.scalar(ord("-"), pa.uint8())
+ODD_FEW: Final = 16  # so many spoilt rows are few in any column
+ODD_SHARE: Final = 64  # and one of so many in a long one; more are found by other means for less
+_ODD: Final = b"\1"
+Classes = bytes  # 256 of them, one for each byte: 1 where it stands in no number
+
+
+def _all_but(usual: bytes) -> Classes:
+    return bytes(byte not in usual for byte in range(256))
+
+
+WHOLE: Final = _all_but(b"0123456789-")
+FRACTIONAL: Final = _all_but(b"0123456789-+.eE")
 
 
 def text_bytes(column: pa.Array) -> tuple[pa.Array, int]:
@@ -31,60 +37,46 @@ def text_bytes(column: pa.Array) -> tuple[pa.Array, int]:
     return pa.Array.from_buffers(pa.uint8(), end - begin, [None, data], offset=begin), begin
 
 
-def true_places(mask: pa.Array) -> list[int]:
-    """Return the few places where a mask is true, ascending, by its bits."""
-    if not mask.true_count:
-        return []
-    first, last = mask.offset, mask.offset + len(mask)
-    return [
-        at - first
-        for match in _SOME.finditer(memoryview(mask.buffers()[1]))
-        for at in range(8 * match.start(), 8 * match.start() + 8)
-        if first <= at < last and match[0][0] >> (at % 8) & 1
-    ]
+def odd_texts(column: pa.Array, classes: Classes, bytes_max: int | None = None) -> pa.Array | None:
+    """Return a mask of the texts that have an odd byte, none at all or too many; nothing if odd bytes spoil more than a few.
 
-
-def whole_numbers(column: pa.Array) -> pa.Array | None:
-    """Say which texts are a minus or none, and up to 18 digits; nothing if the column is too odd to be told by its bytes."""
-    every, begin = text_bytes(column)
-    is_odd = pc.greater(pc.subtract(every, _ZERO), _NINE)  # what is below 0 wraps around
-    if is_odd.true_count > ODD_BYTES_MAX:
-        is_minus = pc.equal(every, _MINUS)
-        minuses = is_minus.true_count
-        if is_odd.true_count - minuses > ODD_BYTES_MAX or not _is_in_front(column, minuses):
-            return None
-        is_odd = pc.and_not(is_odd, is_minus)
-    spoilt = _rows_of(column, pc.indices_nonzero(is_odd).to_pylist(), begin)
-    mask = _without(len(column), spoilt)
+    Nulls may be among them.
+    """
+    rows = _spoilt(column, classes)
+    if rows is None:
+        return None
+    mask = _marked(len(column), rows)
     lengths = pc.binary_length(column)
     extremes = pc.min_max(lengths).as_py()
-    if (extremes["max"] or 0) > DIGITS_MAX:
-        mask = pc.and_(mask, pc.less_equal(lengths, DIGITS_MAX))
-    if (extremes["min"] or 0) < 1 + len("-"):
-        mask = pc.and_(mask, pc.and_(pc.greater(lengths, 0), pc.not_equal(column, "-")))
+    if (extremes["min"] or 0) < 1:
+        mask = pc.or_(mask, pc.fill_null(pc.equal(lengths, 0), False))
+    if bytes_max is not None and (extremes["max"] or 0) > bytes_max:
+        mask = pc.or_(mask, pc.fill_null(pc.greater(lengths, bytes_max), False))
     return mask
 
 
-def _is_in_front(column: pa.Array, minuses: int) -> bool:
-    """Say whether there are as many minuses as texts that begin with one."""
-    return bool(pc.starts_with(column, "-").true_count == minuses)
-
-
-def _rows_of(column: pa.Array, places: list[int], begin: int) -> list[int]:
-    """Return the rows that hold the bytes at these places."""
-    if not places:
-        return []
-    offset, length = column.offset, len(column)
+def _spoilt(column: pa.Array, classes: Classes) -> list[int] | None:
+    """Return the rows that hold an odd byte, ascending, nothing if they are many."""
+    every, begin = text_bytes(column)
+    rows: list[int] = []
+    if not len(every):
+        return rows
+    looked = every.buffers()[1].slice(begin, len(every)).to_pybytes().translate(classes)
+    place, row, end = looked.find(_ODD), column.offset, column.offset + len(column)
+    rows_max = max(ODD_FEW, len(column) // ODD_SHARE)
     with memoryview(column.buffers()[1]) as raw, raw.cast("i") as ends:
-        return [
-            bisect_right(ends, place + begin, offset, offset + length + 1) - 1 - offset
-            for place in places
-        ]
+        while place >= 0:
+            if len(rows) == rows_max:
+                return None
+            row = bisect_right(ends, begin + place, row, end + 1)
+            rows.append(row - 1 - column.offset)
+            place = looked.find(_ODD, ends[row] - begin)
+    return rows
 
 
-def _without(rows: int, some: list[int]) -> pa.Array:
-    marks = bytearray(b"\1") * rows
+def _marked(rows: int, some: list[int]) -> pa.Array:
+    """Return a mask that is true in some rows."""
+    bits = bytearray((rows + 7) // 8)
     for row in some:
-        marks[row] = 0
-    ones = pa.Array.from_buffers(pa.uint8(), rows, [None, pa.py_buffer(marks)])
-    return pc.equal(ones, pa.scalar(1, pa.uint8()))
+        bits[row >> 3] |= 1 << (row & 7)
+    return pa.Array.from_buffers(pa.bool_(), rows, [None, pa.py_buffer(bits)])

@@ -22,6 +22,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from runink.contracts.casting import without_nulls
 from runink.contracts.columns import Column, filled
 from runink.contracts.compiling import column_of, uniques
 from runink.contracts.fields import ContractSpec
@@ -81,7 +82,16 @@ class Plan:
         if not broken:
             return Checked(good, None)
         bad = bad_rows(broken, batch.num_rows)
-        return Checked(good.filter(pc.invert(bad)), rejected(batch, broken))
+        return Checked(self._kept(good, bad), rejected(batch, broken, bad))
+
+    def _kept(self, values: pa.RecordBatch, bad: pa.Array) -> pa.RecordBatch:
+        """Return the good rows. What must be there is there in each of them, so its nulls are all among the others: without them a column is gone through at once."""
+        is_good = pc.invert(bad)
+        kept = [
+            (found if column.field.nullable else without_nulls(found)).filter(is_good)
+            for column, found in zip(self._columns, values.columns, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(kept, schema=self.schema)
 
     def _repeats(
         self, good: pa.RecordBatch, broken: list[Reason], seen: Seen | None

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runink.contracts.casting import plain
-from runink.contracts.digits import true_places
 from runink.contracts.fields import FieldSpec, Kind, RuleSpec
 from runink.contracts.messages import (
     HIDDEN,
@@ -35,16 +34,17 @@ REASONS: Final = pa.list_(REASON)
 _OF_SOURCE: Final = frozenset(
     {"type", "overflow", "precision", "digits", "scale"}
 )  # rules about the value as it came
-PLACES_FEW: Final = 500  # places that are told apart faster one by one
 Key = tuple[str, str]  # (path, rule): a list's places are [] there, so that there are few
 
 
 class Reason(Protocol):
-    """One rule, where it is broken. `places` are elements of its own column, ascending."""
+    """One rule, where it is broken (`mask`). `places` are elements of its own column, ascending; `bad` are all rows with a reason."""
 
     @property
     def key(self) -> Key: ...
-    def places(self) -> pa.Array: ...
+    @property
+    def mask(self) -> pa.Array: ...
+    def places(self, bad: pa.Array) -> pa.Array: ...
     def rows(self, places: pa.Array) -> pa.Array: ...
     def names(self, places: pa.Array) -> pa.Array: ...
     def messages(self, places: pa.Array) -> pa.Array: ...
@@ -66,8 +66,8 @@ class Broken:
     def key(self) -> Key:
         return self.spot.path, self.rule
 
-    def places(self) -> pa.Array:
-        return places_of(self.mask)
+    def places(self, bad: pa.Array) -> pa.Array:
+        return places_of(self.mask) if self.spot.items else _places_among(bad, self.mask)
 
     def rows(self, places: pa.Array) -> pa.Array:
         return self.spot.rows(places)
@@ -114,8 +114,8 @@ class BrokenRule:
     def key(self) -> Key:
         return "", RULE_PREFIX + self.rule.name
 
-    def places(self) -> pa.Array:
-        return places_of(self.mask)
+    def places(self, bad: pa.Array) -> pa.Array:
+        return _places_among(bad, self.mask)
 
     def rows(self, places: pa.Array) -> pa.Array:
         return places
@@ -151,9 +151,10 @@ class Rejected:
     examples: dict[Key, str]
 
 
-def rejected(batch: pa.RecordBatch, broken: Sequence[Reason]) -> Rejected:
-    """Gather all that is wrong with a batch, by row. There must be something."""
-    gathered = [_Gathered.of(one) for one in broken]
+def rejected(batch: pa.RecordBatch, broken: Sequence[Reason], bad: pa.Array) -> Rejected:
+    """Gather all that is wrong with a batch, by row. There must be something; `bad` is the mask of `bad_rows`."""
+    places = places_of(bad)
+    gathered = [_Gathered.of(one, places) for one in broken]
     every = pa.concat_arrays([one.rows for one in gathered])
     order = pc.sort_indices(every)  # stable: the reasons of a row stay in the order of the fields
     by_row = every.take(order)
@@ -180,10 +181,13 @@ def rejected(batch: pa.RecordBatch, broken: Sequence[Reason]) -> Rejected:
 
 
 def places_of(mask: pa.Array) -> pa.Array:
-    """Return where a mask is true, ascending. Few places are found in its bits: Arrow looks at each."""
-    if mask.true_count > PLACES_FEW:
-        return pc.indices_nonzero(mask).cast(pa.int64())
-    return pa.array(true_places(mask), pa.int64())
+    """Return where a mask is true, ascending."""
+    return pc.indices_nonzero(mask).cast(pa.int64())
+
+
+def _places_among(rows: pa.Array, mask: pa.Array) -> pa.Array:
+    """Return where a mask of all rows is true, which is in some of these: they are few, so the other rows are not looked at again."""
+    return rows.filter(mask.take(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +201,8 @@ class _Gathered:
     rows_broken: int
 
     @classmethod
-    def of(cls, broken: Reason) -> _Gathered:
-        places = broken.places()
+    def of(cls, broken: Reason, bad: pa.Array) -> _Gathered:
+        places = broken.places(bad)
         rows = broken.rows(places)
         return cls(
             broken.key,
@@ -221,7 +225,7 @@ def bad_rows(broken: Sequence[Reason], rows: int) -> pa.Array:
 def _row_mask(broken: Reason, rows: int) -> pa.Array:
     if isinstance(broken, BrokenRule) or (isinstance(broken, Broken) and broken.spot.items is None):
         return broken.mask
-    wrong = broken.rows(broken.places())
+    wrong = broken.rows(places_of(broken.mask))
     return pc.is_in(pa.array(range(rows), pa.int64()), wrong)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runink.contracts.casting import Failure, repeats
+from runink.contracts.casting import Failure, is_ascii, repeats
 from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.formats import FORMATS
 from runink.contracts.multiples import rule_of_multiples
@@ -27,6 +27,9 @@ _BROKEN_BY: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {
     "le": ("max", lambda value, bound: value > bound),
     "lt": ("max", lambda value, bound: value >= bound),
 }
+REPEATING: Final = (
+    7 / 8
+)  # of some texts are different: to match one costs more than to know it again
 Rule = Callable[[pa.Array], list[Failure]]
 
 
@@ -115,11 +118,11 @@ class _Lengths:
 
 
 def _lengths(values: pa.Array) -> pa.Array:
-    if pa.types.is_string(values.type):
+    if pa.types.is_string(values.type) and not is_ascii(values):
         return pc.utf8_length(values)
     return (
         pc.binary_length(values)
-        if pa.types.is_binary(values.type)
+        if pa.types.is_string(values.type) or pa.types.is_binary(values.type)
         else pc.list_value_length(values)
     )
 
@@ -133,16 +136,19 @@ class _Pattern:
         pc.match_substring_regex(pa.array([""]), self._pattern)
 
     def __call__(self, values: pa.Array) -> list[Failure]:
-        matching = self._matching(values)
-        if matching.true_count + values.null_count == len(values):
-            return []
-        return [Failure(self._rule, pc.fill_null(pc.invert(matching), False))]
+        if repeats(values, share=REPEATING):
+            mask = self._broken_by_some(values)
+        else:
+            matching = pc.match_substring_regex(values, self._pattern)
+            mask = pc.fill_null(pc.invert(matching), False)
+        return [Failure(self._rule, mask)] if mask is not None and mask.true_count else []
 
-    def _matching(self, values: pa.Array) -> pa.Array:
-        if not repeats(values):
-            return pc.match_substring_regex(values, self._pattern)
-        encoded = values.dictionary_encode()
-        return pc.match_substring_regex(encoded.dictionary, self._pattern).take(encoded.indices)
+    def _broken_by_some(self, values: pa.Array) -> pa.Array | None:
+        """Look at each different text once; where one is wrong, look for it, which costs little where few are."""
+        different = values.unique()
+        matching = pc.match_substring_regex(different, self._pattern)
+        wrong = different.filter(pc.invert(matching))
+        return pc.is_in(values, wrong) if len(wrong) else None
 
 
 @dataclass(frozen=True, slots=True)
