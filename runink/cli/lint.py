@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 import msgspec
 
-from runink import __version__
 from runink.cli.exits import ExitCode
+from runink.cli.sarif import LEVELS, sarif
 from runink.dag import Dag
 from runink.dsl.diagnostics import rendered
 from runink.dsl.lint_codes import LINT_CODES, Severity
@@ -21,13 +21,7 @@ from runink.quantities import counted
 from runink.textfiles import replace_text
 
 FORMATS: Final = ("text", "json", "github", "sarif")
-_LEVELS: Final = {
-    Severity.ERROR: "error",
-    Severity.WARNING: "warning",
-    Severity.NOTE: "note",
-}
-_COMMANDS: Final = {**_LEVELS, Severity.NOTE: "notice"}  # GitHub's word
-_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_COMMANDS: Final = {**LEVELS, Severity.NOTE: "notice"}  # GitHub's word
 
 
 @click.command()
@@ -144,7 +138,7 @@ def _as_text(told: list[tuple[Path, tuple[Lint, ...]]]) -> str:
     for _, found in told:
         for one in found:
             frame = rendered([one.finding])
-            frames.append(frame.replace("error", _LEVELS[one.severity], 1))
+            frames.append(frame.replace("error", LEVELS[one.severity], 1))
     return "\n".join(frames) + ("\n" if frames else "")
 
 
@@ -171,7 +165,7 @@ def _as_json(told: list[tuple[Path, tuple[Lint, ...]]]) -> str:
         {
             "file": str(file),
             "code": one.finding.code,
-            "severity": _LEVELS[one.severity],
+            "severity": LEVELS[one.severity],
             "text": one.finding.text,
             "hint": one.finding.hint,
             "span": one.finding.span,
@@ -207,53 +201,9 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _as_sarif(told: list[tuple[Path, tuple[Lint, ...]]]) -> str:
-    every = [(file, one) for file, found in told for one in found]
-    codes = sorted({one.finding.code for _, one in every})
-    driver = {"name": "runi lint", "version": __version__, "rules": [_rule(code) for code in codes]}
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_result(file, one) for file, one in every],
-    }
-    document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-
-
-def _rule(code: str) -> dict[str, Any]:
-    known = LINT_CODES.get(code)
-    if known is None:
-        return {"id": code}
-    return {
-        "id": code,
-        "shortDescription": {"text": known.title},
-        "fullDescription": {"text": known.text},
-        "defaultConfiguration": {"level": _LEVELS[known.severity]},
-    }
-
-
-def _result(file: Path, one: Lint) -> dict[str, Any]:
-    span = one.finding.span
-    uri = span.file if span is not None else str(file)
-    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
-    if span is not None:
-        physical["region"] = {
-            "startLine": span.line,
-            "startColumn": span.column,
-            "endColumn": span.column + span.length,
-        }
-    text = "\n".join(part for part in (one.finding.text, one.finding.hint) if part)
-    return {
-        "ruleId": one.finding.code,
-        "level": _LEVELS[one.severity],
-        "message": {"text": text},
-        "locations": [{"physicalLocation": physical}],
-    }
-
-
 _PRINTERS: Final = {
     "text": _as_text,
     "json": _as_json,
     "github": _as_github,
-    "sarif": _as_sarif,
+    "sarif": sarif,
 }

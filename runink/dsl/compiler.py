@@ -1,6 +1,6 @@
 """From a pipeline's text to its Dag.
 
-    text --parser--> Document --checker--> Outline --streams--> nodes and links --slicing--> slices and gangs
+    text --parser--> Reading --checker--> Outline --streams--> nodes and links --slicing--> slices and gangs
 
 Everything is looked at before anything is refused, so that a person mends all mistakes at once.  A Dag is only made where there is none.
 The compiler is pure: files and contracts come in through a `Project`, parameters as text, and equal ones give an equal Dag.
@@ -10,7 +10,7 @@ Formatting and comments change no byte of it but the numbers of lines, and those
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -35,8 +35,9 @@ from runink.dsl.promises import with_inputs
 from runink.dsl.slicing import sliced
 from runink.dsl.spooling import spooled
 from runink.dsl.streams import Means, built
+from runink.dsl.syntax import Document
 from runink.dsl.uris import Location
-from runink.errors import Invalid
+from runink.errors import Finding, Invalid
 from runink.names import pipeline_name
 
 TEXT_CHARACTERS_MAX: Final = 1 << 20  # a hand-written file
@@ -54,6 +55,18 @@ class SourceText:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the parser made of a file, without any knowledge of its project, and all mistakes that it found. No document: it was not read at all."""
+
+    source: SourceText
+    document: Document | None
+    mistakes: tuple[Finding, ...]
+
+
+Parse = Callable[[str, Findings], Document]
+
+
+@dataclass(frozen=True, slots=True)
 class Compilation:
     """A Dag, and what a person should know about it without its being wrong."""
 
@@ -63,15 +76,28 @@ class Compilation:
 
 def compiled(source: SourceText, parameters: Mapping[str, str], project: Project) -> Compilation:
     """Compile a pipeline. Raises Invalid with all findings."""
+    return compiled_from(read(source), parameters, project)
+
+
+def read(source: SourceText, parse: Parse = parsed) -> Reading:
+    """Read a pipeline's text. `parse` may know what it has read before, and gives what `parsed` would."""
     findings = Findings(source.file, source.text)
     if len(source.text) > TEXT_CHARACTERS_MAX:
         text = f"{source.file} is larger than a pipeline may be ({TEXT_CHARACTERS_MAX >> 20} MiB)"
         findings.add("D005", text, None, "is it a pipeline, or data?")
-        raise _invalid(source, findings)
+        return Reading(source, None, findings.told())
     text = without_dialects(source.text.removeprefix("\ufeff"), findings)
-    if findings and not text:
+    document = None if findings and not text else parse(text, findings)
+    return Reading(source, document, findings.told())
+
+
+def compiled_from(reading: Reading, parameters: Mapping[str, str], project: Project) -> Compilation:
+    """Compile what was read. Raises Invalid with all findings, those of reading among them."""
+    source, document = reading.source, reading.document
+    findings = Findings(source.file, source.text)
+    findings.take(reading.mistakes)
+    if document is None:
         raise _invalid(source, findings)
-    document = parsed(text, findings)
     outline = outlined(expanded(document, findings), parameters, findings)
     means = Means(Actions(project, findings), Contracts(project, findings), findings)
     policy = _policy(outline, project, findings)

@@ -24,7 +24,7 @@ from runink.dsl.lint_spelling import SPELLING
 from runink.dsl.lint_subject import Hit, Subject
 from runink.dsl.parser import parsed
 from runink.dsl.statements import TYPOGRAPHIC
-from runink.dsl.syntax import Absent
+from runink.dsl.syntax import Absent, Document
 from runink.errors import Finding, Span
 
 ROUNDS_MAX: Final = 10  # of mending: what is mended may bare something else, but not for ever
@@ -42,12 +42,18 @@ class Lint(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...] = ()
 
 
-def linted(text: str, file: str, dag: Dag | None, mistakes: Iterable[Finding]) -> tuple[Lint, ...]:
-    """Return all that is to be told about a file, by place. `mistakes` are the compiler's, without any there is a `dag`."""
+def linted(
+    text: str,
+    file: str,
+    dag: Dag | None,
+    mistakes: Iterable[Finding],
+    document: Document | None = None,
+) -> tuple[Lint, ...]:
+    """Return all that is to be told about a file, by place. `mistakes` are the compiler's, without any there is a `dag`; `document` is the text's tree, for who has it."""
     mark, text = text[: text.startswith("\ufeff")], text.removeprefix("\ufeff")
     offsets = Offsets(text)
     findings = Findings(file, text)
-    document = parsed(text, Findings(file, text))
+    document = document or parsed(text, Findings(file, text))
     subject = Subject(text, file, document, dag, offsets)
     found = [_mistake(one, subject) for one in mistakes]
     hits = [hit for rule in (*RULES, *SPELLING) for hit in rule(subject)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec.structs import replace as changed
@@ -20,6 +21,9 @@ from runink.dsl.carried import NONE, Carried, Held, Inputs, either, merged, opaq
 INPUT: Final = "input"  # what a query calls its stream
 _UNNAMED: Final = re.compile(r"_col_[0-9]+$|\*?$")  # as sqlglot calls what has no name
 QUERY_NODES_MAX: Final = 5_000  # more is no query that a person wrote
+SCOPES_KEPT_MAX: Final = (
+    256  # queries that need not be read again, a millisecond each: an editor asks at each key
+)
 
 
 def queried(inputs: Inputs, query: str) -> Carried:
@@ -54,46 +58,16 @@ class _Query:
         self._found: dict[int, dict[str, Held]] = {}  # by scope
 
     def read(self, query: str) -> Carried:
-        from sqlglot import exp, parse_one  # noqa: PLC0415 - a third of a second, for pipelines with personal data alone
-        from sqlglot.errors import SqlglotError  # noqa: PLC0415 - as above
-        from sqlglot.optimizer.qualify import qualify  # noqa: PLC0415 - as above
-        from sqlglot.optimizer.scope import build_scope  # noqa: PLC0415 - as above
+        from sqlglot import exp  # noqa: PLC0415 - a third of a second, for pipelines with personal data alone
 
-        try:
-            tree = parse_one(query, dialect="duckdb")
-            self._check(tree, exp)
-            named = qualify(tree, schema=self._schema(), dialect="duckdb")
-            scope = build_scope(named)
-        except (SqlglotError, RecursionError, ValueError, KeyError) as error:
-            raise _Opaque(str(error).partition("\n")[0][:200]) from None
-        if scope is None:
-            raise _Opaque("it is no SELECT")
-        return Carried(self._columns(scope, exp))
-
-    def _check(self, tree: Any, exp: Any) -> None:
-        """Raise _Opaque for what is not followed."""
-        if sum(1 for _ in tree.walk()) > QUERY_NODES_MAX:
-            raise _Opaque("it is too long")
-        if not isinstance(tree, exp.Query):
-            raise _Opaque("it is no SELECT")
-        known = {one.alias_or_name.lower() for one in tree.find_all(exp.CTE)} | self._tables.keys()
-        if any(one.args.get("recursive") for one in tree.find_all(exp.With)):
-            raise _Opaque("it is recursive")
-        for kind in (exp.Pivot, exp.Lateral, exp.Unnest, exp.Columns, exp.Lambda, exp.Values):
-            if (found := tree.find(kind)) is not None:
-                raise _Opaque(f"it has {found.sql(dialect='duckdb')[:40]}")
-        if any(one.columns for one in tree.find_all(exp.TableAlias)):
-            raise _Opaque("it gives other names to a table's columns")
-        for table in tree.find_all(exp.Table):
-            if not isinstance(table.this, exp.Identifier) or table.name.lower() not in known:
-                raise _Opaque(f"{table.sql(dialect='duckdb')[:40]} is none of its inputs")
-
-    def _schema(self) -> dict[str, object]:
-        return {
-            name: dict.fromkeys(one.columns, "unknown")
+        known = tuple(
+            (name, None if one.columns is None else tuple(one.columns))
             for name, one in self._tables.items()
-            if one.columns is not None
-        }
+        )
+        scope = _scope(query, known)
+        if isinstance(scope, str):
+            raise _Opaque(scope)
+        return Carried(self._columns(scope, exp))
 
     def _columns(self, scope: Any, exp: Any) -> dict[str, Held]:
         """Return the columns that a SELECT gives, or several that are joined by UNION and its like. Each is looked at once."""
@@ -161,3 +135,44 @@ class _Query:
         if column.name not in columns:
             raise _Opaque(f"it is not known what {column.name} is")
         return columns[column.name]
+
+
+@lru_cache(SCOPES_KEPT_MAX)
+def _scope(query: str, tables: tuple[tuple[str, tuple[str, ...] | None], ...]) -> Any:
+    """Return the query as sqlglot's optimizer knows it, or why it is not followed. `tables` are its inputs with the columns that are known."""
+    from sqlglot import exp, parse_one  # noqa: PLC0415 - as above
+    from sqlglot.errors import SqlglotError  # noqa: PLC0415 - as above
+    from sqlglot.optimizer.qualify import qualify  # noqa: PLC0415 - as above
+    from sqlglot.optimizer.scope import build_scope  # noqa: PLC0415 - as above
+
+    schema: dict[str, object] = {
+        name: dict.fromkeys(columns, "unknown") for name, columns in tables if columns is not None
+    }
+    try:
+        tree = parse_one(query, dialect="duckdb")
+        _check(tree, {name for name, _ in tables}, exp)
+        scope = build_scope(qualify(tree, schema=schema, dialect="duckdb"))
+    except _Opaque as reason:
+        return str(reason)
+    except (SqlglotError, RecursionError, ValueError, KeyError) as error:
+        return str(error).partition("\n")[0][:200]
+    return "it is no SELECT" if scope is None else scope
+
+
+def _check(tree: Any, tables: set[str], exp: Any) -> None:
+    """Raise _Opaque for what is not followed."""
+    if sum(1 for _ in tree.walk()) > QUERY_NODES_MAX:
+        raise _Opaque("it is too long")
+    if not isinstance(tree, exp.Query):
+        raise _Opaque("it is no SELECT")
+    known = {one.alias_or_name.lower() for one in tree.find_all(exp.CTE)} | tables
+    if any(one.args.get("recursive") for one in tree.find_all(exp.With)):
+        raise _Opaque("it is recursive")
+    for kind in (exp.Pivot, exp.Lateral, exp.Unnest, exp.Columns, exp.Lambda, exp.Values):
+        if (found := tree.find(kind)) is not None:
+            raise _Opaque(f"it has {found.sql(dialect='duckdb')[:40]}")
+    if any(one.columns for one in tree.find_all(exp.TableAlias)):
+        raise _Opaque("it gives other names to a table's columns")
+    for table in tree.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier) or table.name.lower() not in known:
+            raise _Opaque(f"{table.sql(dialect='duckdb')[:40]} is none of its inputs")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from runink.column_maps import column_maps
@@ -19,6 +20,9 @@ from runink.errors import Finding, Invalid, Span
 from runink.suggestions import near_or_all
 
 FILE_CHARACTERS_MAX: Final = 1 << 20  # a hand-written file
+FILES_KEPT_MAX: Final = (
+    64  # that are read again only when their text is another: an editor asks at each key
+)
 PRELOADABLE: Final = (
     "numpy",
     "pyarrow",
@@ -62,6 +66,7 @@ class StepFile:
     broken: frozenset[str] = frozenset()  # names of functions that are steps but for a mistake
 
 
+@lru_cache(FILES_KEPT_MAX)
 def scanned(text: str, path: str) -> StepFile:
     """Return what the file offers. Never raises: a file that is no Python offers nothing and says why."""
     findings = Findings(path, text)

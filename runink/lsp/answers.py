@@ -6,19 +6,21 @@ from collections.abc import Sequence
 
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcInternalError, JsonRpcInvalidParams
+from pygls.uris import from_fs_path
 
 from runink.dsl.edits import Edit
 from runink.dsl.formatting import formatted
 from runink.dsl.lint_codes import LINT_CODES
-from runink.errors import Broken, Invalid, Refused, Span
+from runink.errors import Broken, Invalid, Refused
 from runink.lsp.actions import Action, actions_at, every_fix
 from runink.lsp.analysis import Analysis
 from runink.lsp.completion import TRIGGERS, Offer, completions
 from runink.lsp.definition import Here, There, origins
 from runink.lsp.hover import told_at
 from runink.lsp.naming import renamed, same
+from runink.lsp.open_page import OpenPage
 from runink.lsp.project import Offers
-from runink.lsp.server import OpenPage, PipelineServer, range_of, uri_of
+from runink.lsp.server import PipelineServer
 from runink.lsp.symbols import Symbol, symbols
 
 FIX_ALL = f"{lsp.CodeActionKind.SourceFixAll.value}.runink"
@@ -65,7 +67,7 @@ def _answer_words(server: PipelineServer) -> None:
 
 def _codes_at(analysis: Analysis | None, page: OpenPage, offset: int) -> list[str]:
     """Return at length what lint has found at a place, if the page is still what it was then."""
-    if analysis is None or analysis.text != page.page.text:
+    if analysis is None or analysis.text != page.text:
         return []
     found = []
     for one in analysis.told_of(analysis.file):
@@ -163,8 +165,10 @@ def _answer_names(server: PipelineServer) -> None:
 def _location(origin: Here | There, page: OpenPage, offers: Offers) -> lsp.Location:
     if isinstance(origin, Here):
         return lsp.Location(page.uri, page.range(origin.start, origin.end))
-    span = Span(origin.file, origin.line, origin.column + 1, max(origin.length, 1))
-    return lsp.Location(uri_of(offers.root / origin.file), range_of(span, None))
+    path = offers.root / origin.file
+    start = lsp.Position(origin.line - 1, origin.column)
+    end = lsp.Position(origin.line - 1, origin.column + max(origin.length, 1))
+    return lsp.Location(from_fs_path(str(path)) or path.as_uri(), lsp.Range(start, end))
 
 
 def _changed(page: OpenPage, edits: Sequence[Edit]) -> lsp.WorkspaceEdit:
@@ -177,12 +181,12 @@ def _answer_edits(server: PipelineServer) -> None:
     def formatting(params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit]:
         page = server.page(params.text_document.uri)
         try:
-            made = formatted(page.page.text, page.file.name)
+            made = formatted(page.text, page.file.name) if page.is_readable else page.text
         except Invalid:
             return []  # what is wrong with it is told already
         except Broken as error:
             raise JsonRpcInternalError(error.text) from None
-        is_same = made == page.page.text
+        is_same = made == page.text
         return [] if is_same else [lsp.TextEdit(page.positions.whole(), made)]
 
     kinds = lsp.CodeActionOptions([lsp.CodeActionKind.QuickFix, FIX_ALL])
@@ -191,6 +195,8 @@ def _answer_edits(server: PipelineServer) -> None:
     async def code_action(params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
         page = server.page(params.text_document.uri)
         found = await server.current(page)
+        if found is None:
+            return []  # the page has changed: the editor asks again
         start = page.positions.offset(params.range.start)
         end = page.positions.offset(params.range.end)
         only = params.context.only or []

@@ -1,9 +1,13 @@
-"""Contracts of a project, read in a process of their own and remembered while no Python file beside them changes."""
+"""Contracts of a project, read in a process of their own and remembered while no Python file beside them changes.
+
+Of what has changed the last answers are kept too: a question that cannot wait is answered by them.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,32 +26,51 @@ PROJECTS_MAX: Final = 20  # that are remembered
 Stamp = tuple[tuple[str, int, int], ...]
 
 
+@dataclass(slots=True)
+class _Shelf:
+    """What is known of one project, and how its files stood when it was asked for. One asks at a time."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    stamp: Stamp = ()
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+
+
 class Contracts:
     """The answers by project. One that was asked for before is asked for again when a file changes."""
 
     def __init__(self) -> None:
-        self._answers: dict[Path, dict[str, Answer]] = {}
-        self._stamps: dict[Path, Stamp] = {}
+        self._shelves: dict[Path, _Shelf] = {}
+
+    def last(self, root: Path) -> dict[str, Answer]:
+        """Return the last answers, without a look at any file."""
+        shelf = self._shelves.get(root)
+        return shelf.answers if shelf is not None else {}
 
     def known(self, root: Path) -> dict[str, Answer]:
         """Return the answers that still hold."""
-        answers = self._answers.get(root, {})
-        if answers and self._stamps[root] != stamp(root, answers):
-            self._answers.pop(root)
-            return {}
-        return answers
+        answers = self.last(root)
+        return answers if answers and self._shelves[root].stamp == stamp(root, answers) else {}
 
     async def read(self, root: Path, references: Iterable[str]) -> dict[str, Answer]:
         """Read contracts in addition to those that are known, and return all."""
-        known = await anyio.to_thread.run_sync(self.known, root)
-        wanted = sorted({*references, *known})
-        before = await anyio.to_thread.run_sync(stamp, root, wanted)
-        found = {one.reference: one for one in await _asked(root, wanted)}
-        if len(self._answers) >= PROJECTS_MAX:
-            self._answers.pop(next(iter(self._answers)))
-        self._answers[root] = found
-        self._stamps[root] = before
-        return found
+        shelf = self._shelf(root)
+        async with shelf.lock:
+            known = await anyio.to_thread.run_sync(self.known, root)
+            wanted = sorted({*references, *known})
+            if known.keys() >= set(wanted):
+                return known  # another page wanted them, too
+            before = await anyio.to_thread.run_sync(stamp, root, wanted)
+            found = {one.reference: one for one in await _asked(root, wanted)}
+            shelf.answers, shelf.stamp = found, before
+            return found
+
+    def _shelf(self, root: Path) -> _Shelf:
+        shelf = self._shelves.get(root)
+        if shelf is None:
+            if len(self._shelves) >= PROJECTS_MAX:
+                self._shelves.pop(next(iter(self._shelves)))
+            shelf = self._shelves[root] = _Shelf()
+        return shelf
 
 
 async def _asked(root: Path, references: list[str]) -> list[Answer]:

@@ -11,25 +11,23 @@ It reads the text by itself and not by the parser: a tree is of a text that can 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Final
 
 from runink.dsl.edits import Offsets
-from runink.dsl.extents import Extent, Part, extents
-from runink.dsl.vocabulary import ANNOTATIONS, Where
-from runink.keywords import HEADERS
+from runink.dsl.extents import Extent, Part
+from runink.dsl.vocabulary import ANNOTATIONS
+from runink.lsp.sections import Section, sections
 
-_LINE: Final = re.compile(
-    rf"^[ \t]*(?:(?P<at>@)|(?P<header>{'|'.join(HEADERS)}):[ \t]*(?P<title>[^\r\n]*))", re.MULTILINE
-)
 _TEXT: Final = re.compile(r'"""([\s\S]*?)(?:"""|\Z)|"((?:[^"\\\n]|\\.)*)"?')
 _NAMED: Final = re.compile(r'"((?:[^"\\\n]|\\.)*)"?|([A-Za-z_][\w.-]*)')
 _HOLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_]\w*)\}")
+_PARAM: Final = re.compile(r"@param\b")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
-_SCENARIOS: Final = ("Scenario", "Scenario Outline", "Scenario Template", "Example")
 DEFINES: Final = (("source", "as"), ("step", "as"), ("step", "id"))
 NAMES: Final = (
     ("contract", "on"),
@@ -60,34 +58,20 @@ class Name:
         return (self.sort, self.text, self.section) == (other.sort, other.text, other.section)
 
 
-@dataclass(slots=True)
-class Section:
-    """From a header to the next. The file's head has no keyword."""
-
-    keyword: str
-    title: str
-    start: int
-    end: int = 0
-    title_start: int = 0
-    extents: list[Extent] = field(default_factory=list)
-
-    @property
-    def is_scenario(self) -> bool:
-        return self.keyword in _SCENARIOS
-
-
 class Page:
-    """One text, read once."""
+    """One text, read once, as far as somebody asks."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.offsets = Offsets(text)
-        self.sections = _sections(text)
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        return sections(self.text)
 
     def section_at(self, offset: int) -> int:
         """Return the number of the section that a place is in."""
-        found = [number for number, section in enumerate(self.sections) if section.start <= offset]
-        return found[-1]
+        return bisect_right(self.sections, offset, key=lambda section: section.start) - 1
 
     def extent_at(self, offset: int) -> Extent | None:
         """Return the innermost annotation that a place is in: on its name, between its brackets, or right behind it."""
@@ -102,32 +86,50 @@ class Page:
     @cached_property
     def names(self) -> tuple[Name, ...]:
         """All names of streams and parameters, by their place."""
-        found = [
-            name
-            for number, section in enumerate(self.sections)
-            for extent in section.extents
-            for name in (*self._streams(number, extent), *self._declared(extent))
-        ]
-        found.extend(
-            Name(Sort.PARAMETER, hole[1], hole.start(1), hole.end(1), 0)
-            for hole in _HOLE.finditer(self.text)
-            if hole[1]
-        )
+        found = [name for number in range(len(self.sections)) for name in self.names_in(number)]
+        found.extend(self._holes(0, len(self.text)))
         return tuple(sorted(found, key=lambda name: name.start))
 
+    def names_in(self, section: int) -> list[Name]:
+        """Return the names in the annotations of a section."""
+        return [
+            name
+            for extent in self.sections[section].extents
+            for name in (*self._streams(section, extent), *self._declared(extent))
+        ]
+
     def name_at(self, offset: int) -> Name | None:
-        return next((one for one in self.names if one.start <= offset <= one.end), None)
+        line, _ = self.offsets.line(offset)
+        around = self._around([self.section_at(offset)])
+        found = [*around, *self._holes(*self.offsets.line_range(line))]
+        found.sort(key=lambda name: name.start)
+        return next((one for one in found if one.start <= offset <= one.end), None)
+
+    def _around(self, sections: Iterable[int]) -> list[Name]:
+        """Return the names of annotations in these sections, wherever they belong: to the header below them, or to the first scenario."""
+        first = next((at for at, one in enumerate(self.sections) if one.is_scenario), 0)
+        numbers = {first}.union(*((one, one + 1) for one in sections))
+        known = (one for one in sorted(numbers) if one < len(self.sections))
+        return [name for number in known for name in self.names_in(number)]
 
     def streams(self, section: int) -> list[Name]:
         """Return the streams that have a name in a section."""
-        return [
-            one
-            for one in self.names
-            if one.sort is Sort.STREAM and one.is_definition and one.section == section
-        ]
+        found = self.names_in(section)
+        return sorted(
+            (one for one in found if one.sort is Sort.STREAM and one.is_definition),
+            key=lambda name: name.start,
+        )
 
     def parameters(self) -> list[Name]:
-        return [one for one in self.names if one.sort is Sort.PARAMETER and one.is_definition]
+        """Return the parameters that the page declares."""
+        declared = {self.section_at(one.start()) for one in _PARAM.finditer(self.text)}
+        found = self._around(declared) if declared else []
+        return [one for one in found if one.sort is Sort.PARAMETER and one.is_definition]
+
+    def _holes(self, start: int, end: int) -> Iterator[Name]:
+        for hole in _HOLE.finditer(self.text, start, end):
+            if hole[1]:
+                yield Name(Sort.PARAMETER, hole[1], hole.start(1), hole.end(1), 0)
 
     def value(self, extent: Extent, name: str) -> str:
         """Return an argument's value without its quotes; the first parameter may go without its name. Nothing if it is not there."""
@@ -191,39 +193,3 @@ def word_at(text: str, offset: int) -> tuple[int, int] | None:
         if offset <= found.end():
             return found.span()
     return None
-
-
-def _sections(text: str) -> list[Section]:
-    sections = [Section("", "", 0)]
-    at = 0
-    while line := _LINE.search(text, at):
-        if line["at"]:
-            found = extents(text, line.start("at"))
-            sections[-1].extents.extend(found)
-            at = max(found[0].end, *(one.end for one in found), line.end())
-            continue
-        start = line.start("header")
-        sections[-1].end = start
-        sections.append(
-            Section(line["header"], line["title"].strip(), start, title_start=line.start("title"))
-        )
-        at = line.end()
-    sections[-1].end = len(text)
-    _hand_down(sections)
-    return sections
-
-
-def _hand_down(sections: list[Section]) -> None:
-    """Give the first scenario what stands above it and is not the file's."""
-    first = next((one for one in sections if one.is_scenario), None)
-    if first is None:
-        return
-    for section in sections[: sections.index(first)]:
-        own = [one for one in section.extents if not _is_of_file(one)]
-        first.extents[:0] = own
-        section.extents = [one for one in section.extents if _is_of_file(one)]
-
-
-def _is_of_file(extent: Extent) -> bool:
-    kind = ANNOTATIONS.get(extent.name)
-    return kind is None or kind.where is Where.FILE

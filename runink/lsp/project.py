@@ -1,12 +1,13 @@
 """What a page's project offers: its steps, contracts, herds and files, read when asked, with limits.
 
-`Offers` is what the compiler knows as a project (`runink.dsl.project.Project`): contracts come from the answers of `contract_reader.py`,
-and what was asked for and not answered yet is in `asked`: then it is read, and the page looked at again.
+`Offers` is what the compiler knows as a project (`runink.dsl.project.Project`): contracts in Python come from the answers of
+`contract_reader.py`, and what was asked for and not answered yet is in `asked`: then it is read, and the page looked at again.
+A compiler that nobody waits for any more finds that out when it asks for the next thing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -15,6 +16,7 @@ from typing import Final
 
 from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
+from runink.contracts.references import is_odcs
 from runink.errors import Refused, RuninkError
 from runink.lsp.contract_reader import Answer
 from runink.lsp.python_files import ClassCode, StepCode, contracts_of, steps_of
@@ -27,18 +29,28 @@ NOT_READ: Final = "contract_not_read"
 HIDDEN: Final = frozenset({".git", ".runink", ".venv", "__pycache__", "node_modules"})
 
 
+class Superseded(Exception):
+    """The page has changed: nobody wants to know any more."""
+
+
 @dataclass
 class Offers:
     """A project at a moment; a new one is made for each look at it, so that nothing is remembered too long."""
 
     root: Path
     answers: Mapping[str, Answer] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)  # contracts that the compiler wanted
+    is_stale: Callable[[], bool] = lambda: False
+    asked: set[str] = field(default_factory=set)  # contracts in Python that the compiler wanted
 
     @classmethod
     def of(cls, file: Path, answers: Mapping[str, Answer]) -> Offers:
         """Return the project of a pipeline file."""
         return cls(find_root(file), answers)
+
+    def check_wanted(self) -> None:
+        """Raise Superseded if nobody waits any more."""
+        if self.is_stale():
+            raise Superseded
 
     @cached_property
     def _files(self) -> Files:
@@ -47,9 +59,15 @@ class Offers:
     # As the compiler asks.
 
     def step_files(self) -> tuple[str, ...]:
+        self.check_wanted()
+        return self._step_files
+
+    @cached_property
+    def _step_files(self) -> tuple[str, ...]:
         return self._files.step_files()
 
     def read(self, path: str) -> str | None:
+        self.check_wanted()
         return self._files.read(path)
 
     def exists(self, path: str) -> bool:
@@ -59,6 +77,9 @@ class Offers:
         return self._files.contract_references()
 
     def contract(self, reference: str) -> ContractSpec:
+        self.check_wanted()
+        if is_odcs(reference.partition(":")[0]):
+            return self._files.contract(reference)  # a text, which runs nothing
         self.asked.add(reference)
         answer = self.answers.get(reference)
         if answer is None:
@@ -72,17 +93,25 @@ class Offers:
 
     def spec(self, reference: str) -> ContractSpec | None:
         """Return a contract if it can be had; also by its class alone, where there is one of that name."""
+        if is_odcs(reference.partition(":")[0]):
+            return self._odcs(reference)
         answer = self.answers.get(self._whole(reference))
         return answer.spec if answer is not None else None
+
+    def _odcs(self, reference: str) -> ContractSpec | None:
+        try:
+            return self._files.contract(reference) if _is_inside(reference) else None
+        except RuninkError:
+            return None  # the compiler says what is wrong with it
 
     @cached_property
     def steps(self) -> tuple[StepCode, ...]:
         """All steps of `steps/*.py`, by file and line."""
         return tuple(step for path in self.step_files() for step in self.steps_of(path))
 
-    def steps_of(self, path: str) -> list[StepCode]:
+    def steps_of(self, path: str) -> tuple[StepCode, ...]:
         text = self._text(path)
-        return steps_of(text, path) if text is not None else []
+        return steps_of(text, path) if text is not None else ()
 
     @cached_property
     def classes(self) -> tuple[ClassCode, ...]:
@@ -92,9 +121,9 @@ class Offers:
         ]
         return tuple(one for path in paths for one in self.classes_of(path))
 
-    def classes_of(self, path: str) -> list[ClassCode]:
+    def classes_of(self, path: str) -> tuple[ClassCode, ...]:
         text = self._text(path)
-        return contracts_of(text, path) if text is not None else []
+        return contracts_of(text, path) if text is not None else ()
 
     def class_of(self, reference: str) -> ClassCode | None:
         """Return where a contract is written, by `FILE:CLASS` or its class alone."""

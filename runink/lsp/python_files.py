@@ -6,11 +6,13 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from runink.dsl.stepfiles import scanned
 
 CHARACTERS_MAX: Final = 1 << 20  # a hand-written file
+FILES_KEPT_MAX: Final = 64  # that are read again only when their text is another
 _BASE: Final = re.compile(r"(\w+\.)*Contract")
 
 
@@ -40,12 +42,13 @@ class ClassCode:
     fields: dict[str, int] = field(default_factory=dict)
 
 
-def steps_of(text: str, path: str) -> list[StepCode]:
+@lru_cache(FILES_KEPT_MAX)
+def steps_of(text: str, path: str) -> tuple[StepCode, ...]:
     """Return the steps of a file; none of one that is not Python."""
     functions = scanned(text, path).functions
     tree = _tree(text)
     if not functions or tree is None:
-        return []
+        return ()
     lines = {step.line: step for step in functions.values()}
     found = []
     for node in ast.walk(tree):
@@ -64,7 +67,7 @@ def steps_of(text: str, path: str) -> list[StepCode]:
                     ast.get_docstring(node) or "",
                 )
             )
-    return sorted(found, key=lambda one: one.line)
+    return tuple(sorted(found, key=lambda one: one.line))
 
 
 def _bare(node: ast.FunctionDef) -> ast.FunctionDef:
@@ -81,11 +84,12 @@ def _bare(node: ast.FunctionDef) -> ast.FunctionDef:
     )
 
 
-def contracts_of(text: str, path: str) -> list[ClassCode]:
+@lru_cache(FILES_KEPT_MAX)
+def contracts_of(text: str, path: str) -> tuple[ClassCode, ...]:
     """Return the classes of a file that are contracts, directly or by a base class of the same file; none of one that is not Python."""
     tree = _tree(text)
     if tree is None:
-        return []
+        return ()
     found: dict[str, ClassCode] = {}
     for node in _classes(tree):
         bases = [ast.unparse(base) for base in node.bases]
@@ -105,7 +109,7 @@ def contracts_of(text: str, path: str) -> list[ClassCode]:
             ast.get_docstring(node) or "",
             fields,
         )
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _classes(node: ast.AST) -> Iterator[ast.ClassDef]:

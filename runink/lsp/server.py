@@ -1,7 +1,6 @@
 """The pages that an editor has open, and what is wrong with them.
 
-    a change        the page is read anew at once; what is wrong with it is looked for in a thread, one look at a time for each page: a change
-                    in the middle of one means one more behind it, however many changes there were
+    a change        the page is looked at in a thread, when and how often `looking.py` says; what is found is told with the version that it is of
     contracts       are imported by a process of its own (`contracts.py`), and are waited for
     a question      is answered from the page as it is, within milliseconds; what it needs of contracts is what was read last
     a refusal       is an answer: the editor shows its text
@@ -12,7 +11,7 @@ become another one.  What goes wrong in one question spoils no other.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
 import anyio.to_thread
@@ -20,39 +19,29 @@ from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol
-from pygls.uris import from_fs_path, to_fs_path
 
 from runink import __version__
-from runink.dsl.lint_codes import Severity
-from runink.dsl.linting import Lint
-from runink.errors import Span
-from runink.lsp.analysis import Analysis, analysed
+from runink.dsl.compiler import Reading
+from runink.lsp.analysis import Analysis, Reader, analysed, early
 from runink.lsp.contracts import Contracts
-from runink.lsp.page import Page
-from runink.lsp.positions import Positions
-from runink.lsp.project import Offers
+from runink.lsp.looking import Looking
+from runink.lsp.open_page import OpenPage
+from runink.lsp.project import Offers, Superseded
+from runink.lsp.telling import Board, told_of
 from runink.projects import find_root
 
 ROUNDS_MAX: Final = 3  # of reading contracts for one look: what is named by a contract that was just read comes in the next
-WATCHED: Final = ("**/*.py", "**/herds/*.toml", "**/golden/*")
-
-
-class OpenPage:
-    """A page that an editor has open: its text, and what it was when last looked at."""
-
-    def __init__(self, uri: str, text: str, version: int | None, positions: Positions) -> None:
-        self.uri = uri
-        self.version = version
-        self.page = Page(text)
-        self.positions = positions
-        self.file = Path(to_fs_path(uri) or uri)
-
-    def range(self, start: int, end: int) -> lsp.Range:
-        return self.positions.range(start, end)
+WATCHED: Final = (
+    "**/*.py",
+    "**/herds/*.toml",
+    "**/golden/*",
+    "**/contracts/**/*.{yaml,yml}",
+    "**/runink.toml",
+)
 
 
 class _Protocol(LanguageServerProtocol):
-    """Answers a question of the wrong shape too: pygls tells the person and leaves the editor waiting."""
+    """Answers a question of the wrong shape too: pygls tells the person and leaves the editor waiting.  And forgets what is done, which pygls keeps."""
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         try:
@@ -61,6 +50,11 @@ class _Protocol(LanguageServerProtocol):
             if "id" in data and "method" in data:
                 self._send_response(data["id"], error=error.to_response_error())
             raise
+
+    def _handle_notification(self, method_name: str, params: Any) -> None:
+        for number in [one for one, future in self._request_futures.items() if future.done()]:
+            del self._request_futures[number]
+        super()._handle_notification(method_name, params)
 
 
 class PipelineServer(LanguageServer):
@@ -78,18 +72,15 @@ class PipelineServer(LanguageServer):
         self.analyses: dict[str, Analysis] = {}
         self.is_done = False  # the editor has said that it will leave
         self.exit_code = 0
-        self._looking: set[str] = set()  # pages that are looked at
-        self._stale: set[str] = set()  # pages that have changed since
-        self._told: dict[str, set[str]] = {}  # of a page, the files that diagnostics were given for
-
-    # Pages.
+        self._sight = _Sight(self)
+        self.looking = Looking(self._sight)
+        self.board = Board()
 
     def opened(self, uri: str) -> OpenPage:
         """Read a page as it is now."""
         document = self.workspace.get_text_document(uri)
         encoding = self.server_capabilities.position_encoding or lsp.PositionEncodingKind.Utf16
-        positions = Positions(document.source, lsp.PositionEncodingKind(encoding))
-        page = OpenPage(uri, document.source, document.version, positions)
+        page = OpenPage(uri, document.source, document.version, lsp.PositionEncodingKind(encoding))
         self.pages[uri] = page
         return page
 
@@ -101,110 +92,83 @@ class PipelineServer(LanguageServer):
         return page
 
     def offers(self, page: OpenPage) -> Offers:
-        return Offers.of(page.file, self.contracts.known(find_root(page.file)))
+        return Offers.of(page.file, self.contracts.last(find_root(page.file)))
 
     def closed(self, uri: str) -> None:
         self.pages.pop(uri, None)
         self.analyses.pop(uri, None)
-        for one in self._told.pop(uri, set()):
-            self._publish(one, [], None)
+        self._sight.forget(uri)
+        for one, found in self.board.take(uri).items():
+            self._publish(one, found, None)
 
-    # Diagnostics.
-
-    async def look(self, uri: str) -> None:
-        """Find what is wrong with a page and tell the editor; when it changes meanwhile, once more."""
-        self._stale.add(uri)
-        if uri in self._looking:
-            return
-        self._looking.add(uri)
-        try:
-            while uri in self._stale and uri in self.pages:
-                self._stale.discard(uri)
-                page = self.pages[uri]
-                analysis = await self._analysis(page)
-                if uri in self.pages:
-                    self.analyses[uri] = analysis
-                    self._tell(page, analysis)
-        finally:
-            self._looking.discard(uri)
-
-    async def current(self, page: OpenPage) -> Analysis:
-        """Return what is known of a page as it is now."""
+    async def current(self, page: OpenPage) -> Analysis | None:
+        """Wait until the page has been looked at, and return what was found; nothing if it is another one by then."""
+        await self.looking.seen(page.uri)
         known = self.analyses.get(page.uri)
-        if known is not None and known.text == page.page.text:
-            return known
-        return await self._analysis(page)
+        return known if known is not None and known.text == page.text else None
 
-    async def _analysis(self, page: OpenPage) -> Analysis:
-        root = find_root(page.file)
-        answers = await anyio.to_thread.run_sync(self.contracts.known, root)
-        for _ in range(ROUNDS_MAX):
-            found = await anyio.to_thread.run_sync(analysed, page.page.text, page.file, answers)
-            if not found.missing:
-                break
-            answers = await self.contracts.read(root, {*found.missing, *answers})
-        return found
-
-    def _tell(self, page: OpenPage, analysis: Analysis) -> None:
-        own: list[lsp.Diagnostic] = []
-        others: dict[str, list[lsp.Diagnostic]] = {}
-        for one in analysis.found:
-            span = one.finding.span
-            if span is None or span.file == analysis.file:
-                own.append(_diagnostic(one, page, analysis))
-            else:
-                uri = uri_of(analysis.root / span.file)
-                others.setdefault(uri, []).append(_diagnostic(one, None, analysis))
-        before = self._told.get(page.uri, set())
-        self._told[page.uri] = {page.uri, *others}
-        self._publish(page.uri, own, page.version)
-        for uri in sorted(before | others.keys()):
-            if uri != page.uri:
-                self._publish(uri, others.get(uri, []), None)
+    def tell(self, page: OpenPage, analysis: Analysis) -> None:
+        """Tell the editor what was found in a page and the files that it depends on."""
+        for uri, found in self.board.put(page.uri, told_of(analysis, page)).items():
+            self._publish(uri, found, page.version if uri == page.uri else None)
 
     def _publish(self, uri: str, found: list[lsp.Diagnostic], version: int | None) -> None:
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, found, version))
 
 
-def uri_of(path: Path) -> str:
-    return from_fs_path(str(path)) or path.as_uri()
+class _Sight:
+    """How the server looks at its pages (`looking.Sight`)."""
 
+    def __init__(self, server: PipelineServer) -> None:
+        self._server = server
+        self._readers: dict[str, Reader] = {}
+        self._readings: dict[str, Reading] = {}
 
-_SEVERITIES: Final = {
-    Severity.ERROR: lsp.DiagnosticSeverity.Error,
-    Severity.WARNING: lsp.DiagnosticSeverity.Warning,
-    Severity.NOTE: lsp.DiagnosticSeverity.Information,
-}
+    def forget(self, uri: str) -> None:
+        self._readers.pop(uri, None)
+        self._readings.pop(uri, None)
 
+    def is_open(self, uri: str) -> bool:
+        return uri in self._server.pages
 
-def _diagnostic(one: Lint, page: OpenPage | None, analysis: Analysis) -> lsp.Diagnostic:
-    finding = one.finding
-    text = f"{finding.text}\n{finding.hint}" if finding.hint else finding.text
-    related = [
-        lsp.DiagnosticRelatedInformation(
-            lsp.Location(uri_of(analysis.root / label.span.file), range_of(label.span, page)),
-            label.text,
-        )
-        for label in finding.labels
-    ]
-    return lsp.Diagnostic(
-        range=range_of(finding.span, page),
-        message=text,
-        severity=_SEVERITIES[one.severity],
-        code=finding.code,
-        source="runink",
-        related_information=related or None,
-    )
+    def is_long(self, uri: str) -> bool:
+        return self._server.pages[uri].is_long
 
+    async def read(self, uri: str) -> None:
+        page = self._server.pages[uri]
+        last = self._server.analyses.get(uri) or Analysis("", "", page.file, ())
+        reading = await self._reading(page)
+        found = await anyio.to_thread.run_sync(early, reading, last)
+        if self.is_open(uri):
+            self._server.tell(page, found)
 
-def range_of(span: Span | None, page: OpenPage | None) -> lsp.Range:
-    """Return a span as an editor says it; of a file that is not open, its columns are characters."""
-    if span is None:
-        return lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0))
-    if page is not None:
-        return page.range(*page.page.offsets.range(span))
-    start = lsp.Position(span.line - 1, span.column - 1)
-    return lsp.Range(start, lsp.Position(span.line - 1, span.column - 1 + span.length))
+    async def judge(self, uri: str, is_stale: Callable[[], bool]) -> None:
+        page = self._server.pages[uri]
+        reading = await self._reading(page)
+        root = find_root(page.file)
+        contracts = self._server.contracts
+        answers = await anyio.to_thread.run_sync(contracts.known, root)
+        for _ in range(ROUNDS_MAX):
+            offers = Offers(root, answers, is_stale)
+            found = await anyio.to_thread.run_sync(analysed, reading, offers)
+            if not found.missing:
+                break
+            answers = await contracts.read(root, {*found.missing, *answers})
+        if is_stale():
+            raise Superseded
+        if self.is_open(uri):
+            self._server.analyses[uri] = found
+            self._server.tell(page, found)
+
+    async def _reading(self, page: OpenPage) -> Reading:
+        """Return the page as the parser knows it, which it reads once."""
+        known = self._readings.get(page.uri)
+        if known is None or known.source.text != page.text:
+            reader = self._readers.setdefault(page.uri, Reader(page.file))
+            known = await anyio.to_thread.run_sync(reader.read, page.text)
+            if self.is_open(page.uri):
+                self._readings[page.uri] = known
+        return known
 
 
 # What the editor does.
@@ -221,12 +185,12 @@ def _keep_pages(server: PipelineServer) -> None:
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
     async def did_open(params: lsp.DidOpenTextDocumentParams) -> None:
         server.opened(params.text_document.uri)
-        await server.look(params.text_document.uri)
+        await server.looking.look(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     async def did_change(params: lsp.DidChangeTextDocumentParams) -> None:
         server.opened(params.text_document.uri)
-        await server.look(params.text_document.uri)
+        await server.looking.look(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
     async def did_save(_: lsp.DidSaveTextDocumentParams) -> None:
@@ -262,5 +226,6 @@ def _keep_pages(server: PipelineServer) -> None:
 
 
 async def _look_at_all(server: PipelineServer) -> None:
-    for uri in list(server.pages):
-        await server.look(uri)
+    async with anyio.create_task_group() as group:
+        for uri in list(server.pages):
+            group.start_soon(server.looking.look, uri)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from lsprotocol.types import SymbolKind
 
-from runink.lsp.page import Page, Section
+from runink.lsp.page import Page
+from runink.lsp.sections import Section
 
 _SHOWN = {
     "source": (SymbolKind.File, "uri"),

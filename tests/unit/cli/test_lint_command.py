@@ -119,17 +119,6 @@ def test_github_gets_commands(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_code_scanning_gets_sarif(capsys: pytest.CaptureFixture[str]) -> None:
-    document = json.loads(linted(capsys, MISTAKE + "# lint: ignore\n", "-o", "sarif")[1])
-    (run,) = document["runs"]
-    rules = {one["id"] for one in run["tool"]["driver"]["rules"]}
-    results = {(one["ruleId"], one["level"]) for one in run["results"]}
-    assert results >= {("D010", "error"), ("L015", "warning")}
-    assert {code for code, _ in results} == rules
-    region = run["results"][0]["locations"][0]["physicalLocation"]["region"]
-    assert set(region) == {"startLine", "startColumn", "endColumn"}
-
-
 def test_a_file_that_is_no_text_is_a_mistake_and_the_others_are_read(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

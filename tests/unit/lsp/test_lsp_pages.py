@@ -133,7 +133,7 @@ def test_steps_are_found_with_their_words_and_a_broken_file_has_none() -> None:
         "Do.",
     )
     assert text.split("\n")[2][found.column :].startswith("f(")
-    assert steps_of("def f(:", "steps/x.py") == []
+    assert steps_of("def f(:", "steps/x.py") == ()
 
 
 def test_contracts_are_found_with_the_lines_of_their_fields() -> None:
@@ -141,4 +141,4 @@ def test_contracts_are_found_with_the_lines_of_their_fields() -> None:
     first, second = contracts_of(text, "contracts/x.py")
     assert (first.name, first.doc, first.fields) == ("A", "One.", {"x": 3})
     assert second.fields == {"x": 3, "y": 5}
-    assert contracts_of("class A(:", "x.py") == []
+    assert contracts_of("class A(:", "x.py") == ()
