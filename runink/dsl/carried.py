@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace as changed
 
-from runink.contracts.fields import ContractSpec, FieldSpec
+from runink.contracts.fields import ContractSpec, FieldSpec, Kind, OnDrift
 
 
 class Origin(NamedTuple):
@@ -44,11 +44,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """`columns` is nothing where they are not known; `why` says what made it so."""
+    """`columns` is nothing where they are not known; `why` says what made it so. `is_open` where others may come beside those that are known."""
 
     columns: Mapping[str, Held] | None = None
     rest: Origins = NONE
     why: str = ""
+    is_open: bool = False
 
     def of(self, column: str) -> Held:
         found = (self.columns or {}).get(column)
@@ -87,15 +88,33 @@ def origins_of(contract: str, spec: FieldSpec, *, within: str = "") -> Iterator[
             yield one._replace(path=f"{path}[]{one.path}")
 
 
-def checked(before: Carried, contract: ContractSpec) -> Carried:
-    """Return what is behind a check: the contract's columns. What came in under a column's name is still in it, with the mask that it had if the contract names no other."""
+def checked(before: Carried, contract: ContractSpec, on_drift: OnDrift = OnDrift.NOTE) -> Carried:
+    """Return what is behind a check: the contract's columns, and under EVOLVE all others as text.
+
+    What came in under a column's name is still in it, with the mask that it had if the contract names no other.
+    """
     columns: dict[str, Held] = {}
     for spec in contract.fields:
         came = before.of(spec.name)
         mask = spec.mask or (came.field.mask if came.field is not None else "")
         own = frozenset(origins_of(contract.name, spec))
         columns[spec.name] = Held(came.origins | own, changed(spec, mask=mask))
-    return Carried(columns, why=before.why)
+    if on_drift is not OnDrift.EVOLVE:
+        return Carried(columns, why=before.why)
+    others = {
+        name: Held(held.origins, as_text(held.field))
+        for name, held in (before.columns or {}).items()
+        if name not in columns
+    }
+    return Carried(columns | others, before.rest, before.why, is_open=True)
+
+
+def as_text(field: FieldSpec | None) -> FieldSpec | None:
+    """Return the field where its values are text, as they came. A bucket of text is none, so it is hidden whole."""
+    if field is None:
+        return None
+    mask = "redact" if field.mask.startswith("generali") else field.mask
+    return FieldSpec(field.name, Kind.STR, nullable=True, pii=field.pii, mask=mask)
 
 
 def merged(streams: Iterable[Carried]) -> Carried:
@@ -110,7 +129,9 @@ def merged(streams: Iterable[Carried]) -> Carried:
         everything = rest.union(*(one.origins for one in found))
         return Carried(None, everything, next(one.why for one in found if one.columns is None))
     names = dict.fromkeys(name for one in found for name in one.columns or {})
-    return Carried({name: either([one.of(name) for one in found]) for name in names}, rest)
+    is_open = any(one.is_open for one in found)
+    columns = {name: either([one.of(name) for one in found]) for name in names}
+    return Carried(columns, rest, is_open=is_open)
 
 
 def either(held: list[Held]) -> Held:
@@ -127,9 +148,9 @@ def opaque(inputs: Inputs, why: str) -> Carried:
 
 def mapped(inputs: Inputs, maps: Mapping[str, tuple[str, ...]], why: str) -> Carried:
     """Return what comes out of a step that says which columns it makes of which: `*` stands for all columns of its stream that it passes on as they are."""
-    if inputs.main.columns is None and "*" in maps and inputs.main.rest:
+    main = inputs.main if "*" in maps else Carried({})
+    if main.columns is None and main.rest:
         return opaque(inputs, why)
-    passed = dict(inputs.main.columns or {}) if "*" in maps else {}
     made = {
         name: Held(
             NONE.union(*(one.of(source).origins for source in sources for one in inputs.all))
@@ -137,4 +158,4 @@ def mapped(inputs: Inputs, maps: Mapping[str, tuple[str, ...]], why: str) -> Car
         for name, sources in maps.items()
         if name != "*"
     }
-    return Carried(passed | made)
+    return Carried({**(main.columns or {}), **made}, main.rest, main.why, is_open=main.is_open)

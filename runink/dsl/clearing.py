@@ -42,6 +42,7 @@ from runink.dsl.carried import (
     Inputs,
     Origin,
     Origins,
+    as_text,
     checked,
     mapped,
     merged,
@@ -144,7 +145,7 @@ class _Walk:
                 return self._carried[node.staged_from] if node.staged_from else NOTHING
             case Check():
                 self._check_masked(node)
-                return checked(self._main(node), node.contract)
+                return checked(self._main(node), node.contract, node.on_drift)
             case Step():
                 return _done(node, self._inputs(node))
             case Sink(dead_letter=True):
@@ -171,14 +172,12 @@ class _Walk:
             check = checks[link.source]
             came = self._main(check)
             behind = checked(came, check.contract).columns or {}
-            as_text = {
-                name: Held(held.origins, _as_text(held.field)) for name, held in behind.items()
-            }
+            named = {name: Held(held.origins, as_text(held.field)) for name, held in behind.items()}
             # Columns that the contract does not name are set aside, too.
             others = {
                 name: held for name, held in (came.columns or {}).items() if name not in behind
             }
-            found.append(Carried(others | as_text, came.rest))
+            found.append(Carried(others | named, came.rest))
         return merged(found)
 
     def _check_masked(self, check: Check) -> None:
@@ -219,14 +218,15 @@ class _Walk:
                 kept = held.origins - found.lacking(held.origins)
                 behind[name] = Held(kept, hidden_field(field))
         self._tell(came, found)
-        is_open = came.columns is None or node.dead_letter
+        is_open = came.columns is None or came.is_open or node.dead_letter
         found.clearance = Clearance(
             tuple(sorted(relied)),
             tuple(masked),
             None if is_open else tuple(behind),
             any(is_keyed(field) for field in masked),
         )
-        return Carried(behind if came.columns is not None else None, came.rest, came.why)
+        columns = behind if came.columns is not None else None
+        return Carried(columns, came.rest, came.why, is_open=is_open)
 
     def _masked(self, name: str, held: Held, found: _Found) -> FieldSpec | None:
         """Return the field that says how a column is masked, nothing where it need not be; what cannot be masked is told."""
@@ -297,14 +297,6 @@ def _done(node: Step, inputs: Inputs) -> Carried:
             return opaque(inputs, f"step {name} does not say which columns it makes of which")
         case Executable(command=command):
             return opaque(inputs, f"{command[0]} is a program, which nobody can look into")
-
-
-def _as_text(field: FieldSpec | None) -> FieldSpec | None:
-    """Return the field as a dead letter has it: text, as it came. A bucket of text is none, so it is hidden whole."""
-    if field is None:
-        return None
-    mask = "redact" if field.mask.startswith("generali") else field.mask
-    return FieldSpec(field.name, Kind.STR, nullable=True, pii=field.pii, mask=mask)
 
 
 def _listed(origins: Origins) -> str:

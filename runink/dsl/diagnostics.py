@@ -148,6 +148,8 @@ def _window(length: int, at: int) -> tuple[int, int]:
 
 def _printable(text: str) -> str:
     """A file from somewhere may hold escape sequences; a terminal shall not obey them."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in "\t\n" else "\N{REPLACEMENT CHARACTER}"
         for char in text

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -31,8 +32,14 @@ def queried(inputs: Inputs, query: str) -> Carried:
     tables = {INPUT: inputs.main, **inputs.sides}
     if not any(one.origins for one in tables.values()):
         return Carried(None)  # nothing to be followed
+    is_open = any(one.is_open for one in tables.values())
+    # Where other columns may hold something, * would not say what.
+    followed = {
+        name: Carried(None, one.origins, one.why) if one.rest else one
+        for name, one in tables.items()
+    }
     try:
-        return _Query(tables).read(query)
+        return replace(_Query(followed).read(query), is_open=is_open)
     except _Opaque as reason:
         return opaque(inputs, f"its query cannot be followed: {reason}")
 
@@ -79,6 +86,8 @@ class _Query:
     def _selected(self, scope: Any, exp: Any) -> dict[str, Held]:
         if scope.set_operation_scopes:
             parts = [self._columns(one, exp) for one in scope.set_operation_scopes]
+            if scope.expression.args.get("by_name"):
+                return dict(merged([Carried(part) for part in parts]).columns or {})
             if len({len(part) for part in parts}) != 1:
                 raise _Opaque("its parts have columns of different names")
             names = list(parts[0])
@@ -116,11 +125,19 @@ class _Query:
         if isinstance(tree, exp.Query):
             raise _Opaque("a query stands among its columns")
         # Not among them: what stands for a column by its number, or for a whole row.
-        known = (exp.Condition, exp.Func, exp.DataType, exp.DataTypeParam, exp.Identifier, exp.Var)
+        known = (exp.Condition, exp.Func, exp.DataType, exp.DataTypeParam, exp.Var)
         around = (exp.Order, exp.Ordered, exp.WindowSpec, exp.Where, exp.Distinct, exp.Interval)
         if not isinstance(tree, (*known, *around, exp.Alias, exp.PropertyEQ, exp.Slice, exp.Tuple)):
             raise _Opaque(f"it has {tree.sql(dialect='duckdb')[:40]}")
-        return [one for part in tree.iter_expressions() for one in self._made_of(part, exp)]
+        # Where else than as these a bare name stands it is a column, as in name.upper().
+        names = {exp.PropertyEQ: "this", exp.Alias: "alias", exp.Window: "alias"}
+        names[exp.Dot] = "expression"
+        parts = [
+            one
+            for one in tree.iter_expressions()
+            if not (isinstance(one, exp.Identifier) and one.arg_key == names.get(type(tree)))
+        ]
+        return [one for part in parts for one in self._made_of(part, exp)]
 
     def _source(self, column: Any, scope: Any, exp: Any) -> Held:
         source = scope.sources.get(column.table)

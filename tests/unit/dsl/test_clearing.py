@@ -191,6 +191,35 @@ def test_a_contract_that_says_nothing_of_it_does_not_take_personal_data_away():
     assert "Person.email" in finding.text
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT id, email.upper() AS key FROM input",
+        "SELECT id, input.email.length().upper() AS key FROM input",
+        "SELECT id AS x, id AS y FROM input UNION ALL BY NAME SELECT id AS y, email AS x FROM input",
+    ],
+)
+def test_what_a_query_takes_another_way_is_followed_too(query):
+    policy = clear("name")
+    refused(SOURCE, check("Person"), f'@step(sql="{query}")', SINK, policy=policy)
+
+
+@pytest.mark.parametrize("step", ['@step(sql="SELECT * FROM input")', '@step("passed")'])
+def test_a_contract_that_takes_columns_on_takes_their_personal_data_on(step):
+    lines = (SOURCE, check("Person"), step, '@contract("c.py:Plain", on_drift=evolve)')
+    refused(*lines, SINK)
+    dag = compile_lines(*lines, SINK, policy=ClearancePolicy(default="redact"))
+    assert masks(dag) == {"email": "hash", "name": "redact"}
+    (found,) = clearances(dag)
+    assert found is not None
+    assert found.columns is None, "columns that nobody has named may come"
+    opaque = (SOURCE, check("Person"), '@step("hidden")', lines[-1], SINK)
+    refused(*opaque, policy=ClearancePolicy(default="redact"))
+    again = (*opaque[:-1], '@step(sql="SELECT * FROM input")', SINK)
+    refused(*again, policy=ClearancePolicy(default="redact"))
+    refused(*opaque[:-1], '@step("passed")', SINK, policy=ClearancePolicy(default="redact"))
+
+
 def test_a_step_that_says_nothing_passes_everything_on():
     (finding,) = refused(SOURCE, check("Hashed"), '@step("hidden")', SINK)
     assert "Hashed.email" in finding.text
