@@ -358,6 +358,8 @@ def _is_in_lists(value: Value, lists: Value, expression: Binary) -> Value:
     items, _, lengths = opened(lists)
     items = plain(items)
     rows = pc.list_parent_indices(lists)
+    if lists.null_count:  # a list that is nothing may have items below it
+        rows = rows.filter(lists.is_valid().take(rows))
     sought = value if is_scalar(value) else value.take(rows)
     equal = pc.equal(*_comparable(sought, items, expression))
     places = pc.subtract(pc.cumulative_sum(pa.repeat(pa.scalar(1), len(lists))), 1)

@@ -11,12 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runink.errors import Refused
+from runink.expressions.reading import INT_MAX
 from runink.expressions.typing import Sort
 
 Value = Any  # an Arrow array or scalar: compute functions take and give either
 INSTANT: Final = pa.timestamp("us", "UTC")
 DURATION: Final = pa.duration("us")
 CLOCK: Final = pa.time64("us")
+EXACT_MAX: Final = 1 << 53  # up to here every whole number is a double of its own
+_EXACT_SCALES: Final = range(
+    23
+)  # and every power of ten, so that a quotient of both is rounded once
+_INT_MAX: Final = pa.scalar(INT_MAX, pa.uint64())
+_NO_NUMBER: Final = pa.scalar(None, pa.uint64())
 
 
 def refused(text: str, *, hint: str = "") -> Refused:
@@ -52,19 +59,33 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def plain(value: Value) -> Value:
-    """Return a column in a form that Arrow's functions take: no dictionary, no view, no decimal, no NaN."""
+    """Return a column in a form that Arrow's functions take: no dictionary, no view, no decimal, no NaN; nothing for a whole number of more than 64 bits."""
     kind = value.type
     if pa.types.is_dictionary(kind):
         return plain(pc.cast(value, kind.value_type))
     if pa.types.is_string_view(kind):
         return pc.cast(value, pa.string())
     if pa.types.is_decimal(kind):
-        return pc.cast(value, pa.float64(), safe=False)
+        return _double_of_decimal(value)
     if pa.types.is_floating(kind):
         return without_nan(value)
     if pa.types.is_uint64(kind):
-        return wide(value)
+        return pc.cast(pc.if_else(pc.greater(value, _INT_MAX), _NO_NUMBER, value), pa.int64())
     return value
+
+
+def _double_of_decimal(value: Value) -> Value:
+    """Return the doubles next to decimals. Arrow's own cast multiplies by a power of ten that is rounded itself, and misses one in four by a bit."""
+    kind = value.type
+    if pa.types.is_decimal128(kind) and kind.scale in _EXACT_SCALES:
+        digits = pa.decimal128(kind.precision, 0)
+        whole = pa.Array.from_buffers(
+            digits, len(value), value.buffers(), value.null_count, value.offset
+        )
+        ends = pc.min_max(whole).as_py()
+        if ends["min"] is None or -EXACT_MAX <= ends["min"] <= ends["max"] <= EXACT_MAX:
+            return pc.divide(pc.cast(whole, pa.float64(), safe=False), 10.0**kind.scale)
+    return pc.cast(pc.cast(value, pa.string()), pa.float64())
 
 
 def without_nan(value: Value) -> Value:
@@ -76,13 +97,8 @@ def without_nan(value: Value) -> Value:
 
 
 def wide(value: Value) -> Value:
-    """Return whole numbers in 64 bits. Raises Refused for one beyond."""
-    if pa.types.is_int64(value.type):
-        return value
-    try:
-        return pc.cast(value, pa.int64())
-    except pa.ArrowInvalid as error:
-        raise refused(f"a whole number has more than 64 bits: {error}") from None
+    """Return whole numbers in 64 bits."""
+    return value if pa.types.is_int64(value.type) else pc.cast(value, pa.int64())
 
 
 def double(value: Value) -> Value:
@@ -142,7 +158,10 @@ def item_of(value: Value, at: int, what: str) -> Value:
 
 
 def opened(value: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Return the items of all lists one behind the other, where each list's begin, and how many each has (nothing where there is no list)."""
+    """Return the items of all lists one behind the other, where each list's begin, and how many each has (nothing where there is no list).
+
+    What stands below a list that is nothing is no item of it.
+    """
     lengths = pc.cast(pc.list_value_length(value), pa.int64())
     items = pc.list_flatten(value)
     known = pc.fill_null(lengths, 0)

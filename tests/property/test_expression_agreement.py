@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -17,7 +18,7 @@ from runink.expressions.typing import ListOf, RecordOf, Scope, Sort
 
 SCHEMA = pa.schema(
     {
-        "a": pa.int64(), "b": pa.int64(), "n": pa.int8(), "x": pa.float64(), "f": pa.float32(), "s": pa.string(), "r": pa.string(),
+        "a": pa.int64(), "b": pa.int64(), "n": pa.int8(), "x": pa.float64(), "f": pa.float32(), "price": pa.decimal128(10, 2), "share": pa.decimal128(38, 30), "s": pa.string(), "r": pa.string(),
         "t": pa.bool_(), "d": pa.date32(), "at": pa.timestamp("us", "UTC"), "since": pa.timestamp("us", "UTC"), "lasts": pa.duration("us"),
         "clock": pa.time64("us"), "tags": pa.list_(pa.string()), "nums": pa.list_(pa.float64()), "counts": pa.list_(pa.int64()),
         "days": pa.list_(pa.date32()), "user": pa.struct({"country": pa.string(), "age": pa.int64(), "rate": pa.float64()}),
@@ -26,7 +27,7 @@ SCHEMA = pa.schema(
 USER = RecordOf({"country": Sort.TEXT, "age": Sort.INT, "rate": Sort.NUMBER}, "user")
 SCOPE = Scope(
     {
-        "a": Sort.INT, "b": Sort.INT, "n": Sort.INT, "x": Sort.NUMBER, "f": Sort.NUMBER, "s": Sort.TEXT, "r": Sort.TEXT, "t": Sort.BOOLEAN,
+        "a": Sort.INT, "b": Sort.INT, "n": Sort.INT, "x": Sort.NUMBER, "f": Sort.NUMBER, "price": Sort.NUMBER, "share": Sort.NUMBER, "s": Sort.TEXT, "r": Sort.TEXT, "t": Sort.BOOLEAN,
         "d": Sort.DATE, "at": Sort.TIME, "since": Sort.TIME, "lasts": Sort.DURATION, "clock": Sort.CLOCK, "tags": ListOf(Sort.TEXT),
         "nums": ListOf(Sort.NUMBER), "counts": ListOf(Sort.INT), "days": ListOf(Sort.DATE), "user": USER,
     }
@@ -41,6 +42,8 @@ FLOATS = st.one_of(
     st.floats(),
     st.sampled_from([0.0, -0.0, 0.1, 0.5, 1.0, -2.0, 2.0**53, 2.0**63, 1e308, 5e-324]),
 )
+PRICES = st.integers(-(10**10) + 1, 10**10 - 1).map(lambda cents: Decimal(cents).scaleb(-2))
+SHARES = st.decimals(-(10**8) + 1, 10**8 - 1, places=30)
 TEXTS = st.one_of(
     st.text("aAbßé€ \t\0'%_0.1", max_size=4),
     st.text(max_size=3),
@@ -62,7 +65,7 @@ ROWS = st.fixed_dictionaries(
     {
         name: st.none() | values
         for name, values in {
-            "a": INTS, "b": INTS, "n": st.integers(-128, 127), "x": FLOATS, "f": st.floats(width=32), "s": TEXTS, "r": TEXTS,
+            "a": INTS, "b": INTS, "n": st.integers(-128, 127), "x": FLOATS, "f": st.floats(width=32), "price": PRICES, "share": SHARES, "s": TEXTS, "r": TEXTS,
             "t": st.booleans(), "d": DAYS, "at": INSTANTS, "since": INSTANTS, "lasts": DURATIONS, "clock": st.times(),
             "tags": st.lists(st.none() | TEXTS, max_size=3), "nums": st.lists(st.none() | FLOATS, max_size=3),
             "counts": st.lists(st.none() | INTS, max_size=3), "days": st.lists(st.none() | DAYS, max_size=3),
@@ -92,7 +95,7 @@ LITERALS = {
 }
 FIELDS = {
     "int": ["a", "b", "n", "user.age", "counts[0]", "counts[2]"],
-    "number": ["x", "f", "user.rate", "nums[1]"],
+    "number": ["x", "f", "price", "share", "user.rate", "nums[1]"],
     "text": ["s", "r", "user.country", "tags[0]"],
     "bool": ["t"],
     "time": ["at", "since", "d", "days[0]"],

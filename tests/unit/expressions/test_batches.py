@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -212,3 +213,31 @@ def test_what_a_contract_would_have_told_before_is_refused_by_the_columns(
 def test_a_list_that_holds_several_kinds_is_refused() -> None:
     with pytest.raises(Refused, match="several kinds"):
         kept(BATCH, op("n", "in", [1, "a"]))
+
+
+def test_a_decimal_is_the_double_next_to_it() -> None:
+    for kind, written in (
+        (pa.decimal128(10, 2), ["0.10", "56834724.12", "-0.07", None]),
+        (pa.decimal128(38, 30), ["0.1", "3e-30", "0.123456789012345678901234567890", None]),
+        (pa.decimal256(40, 2), ["0.10", "56834724.12", "-0.07", None]),
+    ):
+        numbers = [None if one is None else Decimal(one) for one in written]
+        batch = pa.record_batch({"amount": pa.array([None, *numbers], kind)}).slice(1)
+        for number in numbers[:-1]:
+            found = kept(batch, op(Name("amount"), "==", float(number)))
+            assert found.column(0).to_pylist() == [number]
+            assert kept(batch, op(Name("amount"), "in", [float(number)])).num_rows == 1
+        assert kept(batch.slice(0, 0), op(Name("amount"), ">", 1)).num_rows == 0
+
+
+def test_what_stands_below_a_list_that_is_nothing_is_no_item() -> None:
+    hidden = pa.array([True, False, False])
+    lists = pa.ListArray.from_arrays(pa.array([0, 2, 4, 5]), pa.array([1, 2, 3, 4, 1]), mask=hidden)
+    batch = pa.record_batch({"tags": lists})
+    assert evaluated(batch, op(1, "in", Name("tags"))).to_pylist() == [None, False, True]
+    assert evaluated(batch, Index(Name("tags"), 1)).to_pylist() == [None, 4, None]
+
+
+def test_a_whole_number_of_more_than_64_bits_is_nothing() -> None:
+    batch = pa.record_batch({"n": pa.array([2**64 - 1, 2**63 - 1, None], pa.uint64())})
+    assert evaluated(batch, op("n", ">", 1)).to_pylist() == [None, True, None]
