@@ -3,9 +3,9 @@
     counts                                              does not count
     name; fields with their order, kinds, rules,        version: it names a meaning, it is none
     defaults and units; key; rules' names and trees;    description of the contract, its fields and its rules; lineage; where it stands
-    coercion; tags, pii, access, masks                  the order of choices, roles, tags and rules; how a rule's text is set
+    coercion; on_drift; tags, pii, access, masks        the order of choices, roles, tags and rules; how a rule's text is set
                                                         what is said and holds anyway (`min_length=0`, 38 digits with 9 behind the point, the contract's own coercion)
-                                                        how a bound is written (`1.50` and `1.5` of a decimal, `1` and `1.0` of a float)
+                                                        how a bound or a choice is written (`1.50` and `1.5` of a decimal, `1` and `1.0` of a float)
 
 The order of fields counts: it is the order of the columns that come out, and a pipe whose ends agree on a hash must agree on those.  The unit counts: 5 minutes are
 not 5 seconds.  A key's order does not: rows are told apart by all of it.
@@ -59,7 +59,7 @@ def _field(field: FieldSpec, coercion: Coercion) -> FieldSpec:
     return replace(
         field,
         **values,
-        choices=tuple(sorted(field.choices, key=lambda one: (str(type(one)), one))),
+        choices=_choices(field),
         min_length=field.min_length or None,
         digits=digits,
         scale=scale,
@@ -70,6 +70,12 @@ def _field(field: FieldSpec, coercion: Coercion) -> FieldSpec:
         fields=tuple(_field(inner, coercion) for inner in field.fields),
         items=None if field.items is None else _field(field.items, coercion),
     )
+
+
+def _choices(field: FieldSpec) -> tuple[Scalar, ...]:
+    written = {_value(field.kind, choice) for choice in field.choices}
+    choices = [choice for choice in written if choice is not None]
+    return tuple(sorted(choices, key=lambda one: (str(type(one)), one)))
 
 
 def _value(kind: Kind, value: Scalar | None) -> Scalar | None:

@@ -12,16 +12,16 @@ from runink.contracts.columns import Column, Plain
 from runink.contracts.fields import Coercion, FieldSpec, Kind
 from runink.contracts.nested import List, Record
 from runink.contracts.physical import physical_type
-from runink.contracts.re2 import BadPattern
 from runink.contracts.rules import Rule, rules_of
 from runink.contracts.spots import Spot
 from runink.contracts.values import comparable
+from runink.expressions.patterns import PatternError
 
 
 def column_of(field: FieldSpec, around: Coercion, *, hides: bool = False) -> Column:
     """Return the column of a field; `around` is the policy where it states none, `hides` if it is inside personal data.
 
-    Raises BadPattern if a pattern is not RE2, or if the default breaks it.
+    Raises PatternError if a pattern is not RE2, or if the default breaks it.
     """
     policy = around if field.coercion is None else field.coercion
     hides = hides or bool(field.pii)
@@ -45,7 +45,7 @@ def _rules(field: FieldSpec) -> tuple[Rule, ...]:
         return rules_of(field)
     except pa.ArrowInvalid as error:
         text = f"pattern {field.pattern!r} of {field.name} cannot be read: {error}"
-        raise BadPattern(text) from None
+        raise PatternError(text, 0) from None
 
 
 def _default(field: FieldSpec, kind: pa.DataType) -> pa.Scalar | None:
@@ -61,7 +61,8 @@ def _check_default(column: Plain) -> None:
         return
     (matches,) = rules_of(FieldSpec(field.name, field.kind, pattern=field.pattern))
     if matches(pa.array([field.default], column.type)):
-        raise BadPattern(f"the default {field.default!r} of {field.name} breaks its own pattern")
+        text = f"the default {field.default!r} of {field.name} breaks its own pattern"
+        raise PatternError(text, 0)
 
 
 @dataclass(frozen=True, slots=True)

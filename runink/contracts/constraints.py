@@ -14,7 +14,6 @@ what is cut to fit, and the other kind does not cut it).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -23,7 +22,9 @@ from typing import Any, Final
 
 from runink.contracts.changes import Change, Effect, Sort, Value, effect_of
 from runink.contracts.fields import Coercion, FieldSpec, Kind
-from runink.contracts.values import INT64_MAX, comparable, digits_of
+from runink.contracts.formats import FORMATS
+from runink.contracts.patterns import is_match
+from runink.contracts.values import INT64_MAX, broken_rule, comparable, digits_of
 
 EXACT_MAX: Final = 1 << 53  # up to here every whole number is a float of its own
 _Policies = tuple[Coercion, Coercion]  # of the old field and of the new one
@@ -63,8 +64,8 @@ def _has_room(narrow: FieldSpec, wide: FieldSpec) -> bool:
             return bool(largest <= EXACT_MAX)
         digits, scale = digits_of(wide)
         return bool(largest < 10 ** (digits - scale))
-    # Characters are counted in text and bytes in bytes, so lengths do not say the same.
-    return wide.min_length is None and wide.max_length is None
+    # Characters are counted in text and bytes in bytes, so lengths do not say the same, and neither do choices.
+    return wide.min_length is None and wide.max_length is None and not wide.choices
 
 
 def constraint_changes(
@@ -189,7 +190,9 @@ def _texts(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
 
 
 def _choices(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
-    before, after = set(old.choices), set(new.choices)
+    before, after = (
+        {comparable(field.kind, choice) for choice in field.choices} for field in (old, new)
+    )
     if before == after:
         return
     effect = effect_of(
@@ -282,28 +285,19 @@ _JUDGES: Final[tuple[Callable[[FieldSpec, FieldSpec, str], Iterator[Change]], ..
 
 def _all_keep(field: FieldSpec, other: FieldSpec, names: tuple[str, ...]) -> bool:
     """Say whether every choice of a field keeps these constraints of another; not if it has none, or if that cannot be told here."""
-    if not field.choices or field.kind is not other.kind or "format" in names:
+    if not field.choices or field.kind is not other.kind:
         return False
     return all(_keeps(other, choice, name) for choice in field.choices for name in names)
 
 
 def _keeps(field: FieldSpec, choice: Any, name: str) -> bool:
     bound: Any = getattr(field, name)
-    if bound is None:
-        return True
-    match name:
-        case "pattern":
-            return re.fullmatch(bound, str(choice)) is not None
-        case "min_length":
-            return bool(len(str(choice)) >= bound)
-        case "max_length":
-            return bool(len(str(choice)) <= bound)
-        case _:
-            value, end = comparable(field.kind, choice), comparable(field.kind, bound)
-            keeps: dict[str, bool] = {
-                "ge": value >= end,
-                "gt": value > end,
-                "le": value <= end,
-                "lt": value < end,
-            }
-            return keeps[name]
+    if name in _PATTERN_OF:
+        return not bound or is_match(_PATTERN_OF[name](bound), str(choice)) is True
+    return broken_rule(FieldSpec(field.name, field.kind, **{name: bound}), choice) is None
+
+
+_PATTERN_OF: Final[dict[str, Callable[[str], str]]] = {
+    "pattern": str,
+    "format": FORMATS.__getitem__,
+}

@@ -19,7 +19,6 @@ import ast
 import difflib
 import inspect
 import linecache
-import re
 import sys
 import types
 import typing
@@ -33,6 +32,7 @@ from runink.contracts.annotations import COERCION, FIELDS, RULES, Field, FieldRe
 from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, OnDrift
 from runink.contracts.fitting import is_tags, policy_of
 from runink.contracts.row_rules import Rule, read_rules
+from runink.contracts.versions import is_version
 from runink.errors import Finding, Invalid, Span
 
 __all__ = ["Contract", "Field", "Rule", "spec_of"]
@@ -42,7 +42,6 @@ DRIFT: Final = "__runink_on_drift__"  # and what it does about drift, likewise
 TAGS: Final = "__runink_tags__"  # and its tags, for the classes below it
 RULE_MARK: Final = "\0"  # no attribute has it in its name
 VERSION_DEFAULT: Final = "1.0.0"
-_VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 
 
 class Contract:
@@ -107,7 +106,7 @@ class _ClassReader:
                 fields[name] = self._field(name, annotation)
         self._check_names(fields, own)
         key = self._key(fields)
-        if not isinstance(self._version, str) or not _VERSION.fullmatch(self._version):
+        if not isinstance(self._version, str) or not is_version(self._version):
             text = f"version {self._version!r} is not like 1.0.0"
             self._wrong("", "C009", text, "major.minor.patch, each a number")
         policy = self._policy(coercion)
@@ -219,7 +218,9 @@ class _ClassReader:
                 "key", "C010", f"key = {said!r} is no tuple", 'write key = ("one", "other")'
             )
             return ()
-        for name in said:
+        for place, name in enumerate(said):
+            if name in said[:place]:
+                self._wrong("key", "C010", f"key names {name!r} twice")
             if name not in fields:
                 near = difflib.get_close_matches(str(name), fields, n=1)
                 hint = f"did you mean {near[0]}?" if near else ""

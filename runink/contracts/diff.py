@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from runink.contracts.changes import Bump, Change, Diff, Effect, Rename, Sort, Value, effect_of
 from runink.contracts.constraints import constraint_changes, type_effect
 from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, RuleSpec
+from runink.expressions import names_in
 
 RENAME_LIKENESS_MIN: Final = 0.55
 RENAMES_COMPARED_MAX: Final = 200  # removed fields: more of them are another contract
@@ -26,9 +28,25 @@ _FREEDOM: Final = (Coercion.STRICT, Coercion.SAFE, Coercion.LENIENT)
 
 def diff(old: ContractSpec, new: ContractSpec) -> Diff:
     """Return what differs. It never fails: any two contracts can be compared."""
-    policies = (old.coercion, new.coercion)
-    changes = (*_whole(old, new), *_fields(old.fields, new.fields, "", policies))
+    around = _Around((old.coercion, new.coercion), _ruled(old) & _ruled(new))
+    changes = (*_whole(old, new), *_fields(old.fields, new.fields, "", around))
     return Diff(new.name, old.version, new.version, old.hash, new.hash, changes, _renames(old, new))
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What holds for a field by what is around it: the policies of both versions, and whether rules of both look at it.
+
+    What such a field is taken for counts, too: a row may keep a rule by one default, and break it by another.
+    """
+
+    policies: tuple[Coercion, Coercion]
+    ruled: frozenset[str]
+    is_ruled: bool = False
+
+
+def _ruled(spec: ContractSpec) -> frozenset[str]:
+    return frozenset(name for rule in spec.rules for name in names_in(rule.expression))
 
 
 def _whole(old: ContractSpec, new: ContractSpec) -> Iterator[Change]:
@@ -97,9 +115,9 @@ def _fields(
     old: tuple[FieldSpec, ...],
     new: tuple[FieldSpec, ...],
     within: str,
-    policies: tuple[Coercion, Coercion],
+    around: _Around,
 ) -> Iterator[Change]:
-    """Compare two lists of fields, of the contract or of a record; `within` is the path before their names, `policies` are those around them."""
+    """Compare two lists of fields, of the contract or of a record; `within` is the path before their names."""
     before, after = {field.name: field for field in old}, {field.name: field for field in new}
     common = [name for name in before if name in after]
     moved = [name for name in after if name in before]
@@ -113,7 +131,9 @@ def _fields(
         if was is None:
             yield _added(field, within)
         else:
-            yield from _field(was, field, within + field.name, policies)
+            is_ruled = around.is_ruled or (not within and field.name in around.ruled)
+            here = replace(around, is_ruled=is_ruled)
+            yield from _field(was, field, within + field.name, here)
     for field in old:
         if field.name not in after:
             yield _removed(field, within)
@@ -138,37 +158,39 @@ def _removed(field: FieldSpec, within: str) -> Change:
     )
 
 
-def _field(
-    old: FieldSpec, new: FieldSpec, path: str, around: tuple[Coercion, Coercion]
-) -> Iterator[Change]:
+def _field(old: FieldSpec, new: FieldSpec, path: str, around: _Around) -> Iterator[Change]:
     """Compare one field; what is inside a record or a list goes by its policy, if it has one."""
-    policies = (old.coercion or around[0], new.coercion or around[1])
+    policies = (old.coercion or around.policies[0], new.coercion or around.policies[1])
     if old.kind is not new.kind:
-        effect = type_effect(old, new, policies)
+        effect = Effect.OTHER if around.is_ruled else type_effect(old, new, policies)
         text = f"{path}: {old.kind.value} → {new.kind.value}"
         yield Change(path, Sort.TYPE, "type", text, effect, Bump.MAJOR, old.kind.value, new.kind.value)  # fmt: skip
-    yield from _optionality(old, new, path)
+    yield from _optionality(old, new, path, is_ruled=around.is_ruled)
     if old.coercion is not new.coercion:
         before, after = (one.value if one else None for one in (old.coercion, new.coercion))
         text = f"{path}: coercion: {before or 'as around it'} → {after or 'as around it'}"
         yield Change(path, Sort.COERCION, "coercion", text, _coercion(*policies), old=before, new=after)  # fmt: skip
     yield from constraint_changes(old, new, path, policies)
+    inside = replace(around, policies=policies)
     if old.kind is new.kind is Kind.RECORD:
-        yield from _fields(old.fields, new.fields, f"{path}.", policies)
+        yield from _fields(old.fields, new.fields, f"{path}.", inside)
     if old.items is not None and new.items is not None:
-        yield from _field(old.items, new.items, f"{path}[]", policies)
+        yield from _field(old.items, new.items, f"{path}[]", inside)
     yield from _annotations(old, new, path)
 
 
-def _optionality(old: FieldSpec, new: FieldSpec, path: str) -> Iterator[Change]:
+def _optionality(old: FieldSpec, new: FieldSpec, path: str, *, is_ruled: bool) -> Iterator[Change]:
     """A null and a missing column are two things that a field takes or does not."""
     is_inner = "." in path or "[" in path
     before, after = _takes(old, is_inner=is_inner), _takes(new, is_inner=is_inner)
     effect = effect_of(backward=before <= after, forward=after <= before)
+    is_other = (old.default, type(old.default)) != (new.default, type(new.default))
+    if is_other and is_ruled:
+        effect = Effect.OTHER
     if (old.nullable, old.has_default) != (new.nullable, new.has_default):
         text = f"{path}: {_optional(old)} → {_optional(new)}"
         yield Change(path, Sort.OPTIONALITY, "optional", text, effect, old=_optional(old), new=_optional(new))  # fmt: skip
-    elif (old.default, type(old.default)) != (new.default, type(new.default)):
+    elif is_other:
         text = f"{path}: default: {_shown(old.default)} → {_shown(new.default)}"
         yield Change(path, Sort.DEFAULT, "default", text, effect, old=old.default, new=new.default)
 

@@ -15,7 +15,7 @@ import msgspec
 from runink.contracts.fields import Coercion, FieldSpec, Kind
 from runink.contracts.formats import FORMATS
 from runink.contracts.masks import BadMask, read_mask
-from runink.contracts.re2 import BadPattern, Untranslatable, compiled
+from runink.contracts.patterns import check_pattern
 from runink.contracts.values import (
     BOUNDS,
     DIGITS_MAX,
@@ -25,6 +25,7 @@ from runink.contracts.values import (
     comparable,
     scalar,
 )
+from runink.expressions.patterns import PatternError
 
 ORDERED: Final = frozenset(
     {Kind.INT, Kind.FLOAT, Kind.DATE, Kind.DATETIME, Kind.TIME, Kind.DECIMAL}
@@ -54,6 +55,7 @@ FIT: Final[dict[str, frozenset[Kind]]] = {
     "tags": frozenset(Kind),
 }
 CHOICES_MAX: Final = 10_000  # a longer list is reference data, to be joined with
+PATTERN_SHOWN_MAX: Final = 100  # characters of one in a mistake
 _ROLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}")
 
 Wrong = Callable[..., None]  # (code, text, hint="")
@@ -126,14 +128,14 @@ def _pattern(_: Kind, name: str, value: Any, wrong: Wrong) -> dict[str, Any]:
         wrong("C007", f"pattern {text!r} is no text")
         return {}
     try:
-        compiled(text)
-    except Untranslatable:
-        pass  # RE2 takes it, which is what counts.
-    except BadPattern as error:
+        check_pattern(text)
+    except PatternError as error:
+        shown = text if len(text) <= PATTERN_SHOWN_MAX else text[:PATTERN_SHOWN_MAX] + "…"
         wrong(
             "C007",
-            f"pattern {text!r} cannot be read: {error}",
-            "patterns are RE2's and match the whole text already: neither ^ nor $ nor look-arounds are needed",
+            f"pattern {shown!r} cannot be read: {error.text}",
+            error.hint
+            or "patterns are RE2's and match the whole text already: neither ^ nor $ nor look-arounds are needed",
         )
         return {}
     return {name: text}
@@ -168,12 +170,22 @@ def _choices(kind: Kind, name: str, value: Any, wrong: Wrong) -> dict[str, Any]:
             f"{len(choices):,} choices are more than {CHOICES_MAX:,}",
             "a longer list is reference data: join with it in a step",
         )
-    elif len(set(choices)) < len(choices):
-        twice = next(one for one in choices if choices.count(one) > 1)
+    elif (twice := _twice(kind, choices)) is not None:
         wrong("C008", f"{twice!r} stands among its choices twice")
     else:
         return {name: choices}
     return {}
+
+
+def _twice(kind: Kind, choices: tuple[Any, ...]) -> Any:
+    """Return the first choice that is equal to one before it (1.50 and 1.5 are one decimal), or nothing."""
+    seen = set()
+    for choice in choices:
+        value = comparable(kind, choice)
+        if value in seen:
+            return choice
+        seen.add(value)
+    return None
 
 
 def _coerce(_: Kind, __: str, value: Any, wrong: Wrong) -> dict[str, Any]:

@@ -27,12 +27,12 @@ from runink.contracts.columns import Column, filled
 from runink.contracts.compiling import column_of, uniques
 from runink.contracts.fields import ContractSpec
 from runink.contracts.physical import column_types, may_hold_hexadecimal, physical_schema
-from runink.contracts.re2 import BadPattern
 from runink.contracts.reasons import Broken, Reason, Rejected, bad_rows, rejected
 from runink.contracts.row_checks import row_rules
 from runink.contracts.spots import Spot
 from runink.contracts.uniqueness import Seen
 from runink.errors import Invalid, Refused
+from runink.expressions.patterns import PatternError
 
 __all__ = ["Checked", "Plan", "Rejected", "column_types", "compile_plan", "may_hold_hexadecimal"]
 
@@ -158,7 +158,7 @@ def compile_plan(spec: ContractSpec) -> Plan:
     for field in spec.fields:
         try:
             columns.append(column_of(field, spec.coercion))
-        except BadPattern as error:
+        except PatternError as error:
             raise Invalid(
                 f"contract {spec.name}: {error}",
                 code="contract_invalid",

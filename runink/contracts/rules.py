@@ -17,6 +17,7 @@ from runink.contracts.casting import Failure, is_ascii, repeats
 from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.formats import FORMATS
 from runink.contracts.multiples import rule_of_multiples
+from runink.contracts.patterns import whole
 from runink.contracts.physical import physical_type
 from runink.contracts.values import BOUNDS, comparable
 
@@ -55,12 +56,17 @@ def rules_of(field: FieldSpec) -> tuple[Rule, ...]:
         rules.append(_Pattern("format", FORMATS[field.format]))
     if field.choices:
         choices = [comparable(field.kind, choice) for choice in field.choices]
-        rules.append(_Choices(pa.array(choices, _wide(field))))
+        rules.append(_Choices(_unsigned_zero(pa.array(choices, _wide(field)))))
     return tuple(rules)
 
 
 def _wide(field: FieldSpec) -> pa.DataType:
     return pa.int64() if field.kind is Kind.INT else physical_type(field)
+
+
+def _unsigned_zero(values: pa.Array) -> pa.Array:
+    """Return floats with 0.0 for -0.0, which Arrow looks up as another number."""
+    return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values
 
 
 def _finite(values: pa.Array) -> list[Failure]:
@@ -132,7 +138,7 @@ class _Pattern:
 
     def __init__(self, rule: str, pattern: str) -> None:
         self._rule = rule
-        self._pattern = rf"\A(?:{pattern})\z"
+        self._pattern = whole(pattern)
         pc.match_substring_regex(pa.array([""]), self._pattern)
 
     def __call__(self, values: pa.Array) -> list[Failure]:
@@ -156,7 +162,7 @@ class _Choices:
     choices: pa.Array
 
     def __call__(self, values: pa.Array) -> list[Failure]:
-        chosen = pc.is_in(values, self.choices)
+        chosen = pc.is_in(_unsigned_zero(values), self.choices)
         if chosen.true_count + values.null_count == len(values):
             return []
         return [Failure("choices", pc.and_not(values.is_valid(), chosen))]

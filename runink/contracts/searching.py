@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from runink.expressions.patterns import PatternError, tree
 
 ANYTHING: Final = "(?s:.*)"
 
@@ -48,8 +49,8 @@ def _bare(pattern: str) -> str:
 
 def _compiles(pattern: str) -> bool:
     try:
-        re.compile(pattern)
-    except re.error:
+        tree(pattern)
+    except PatternError:
         return False
     return True
 

@@ -10,6 +10,7 @@ from itertools import count as numbers
 from typing import Any, Final
 
 from runink.contracts.fields import FieldSpec
+from runink.contracts.fitting import PATTERN_SHOWN_MAX
 from runink.contracts.formats import FORMATS
 from runink.contracts.text_patterns import Chance, Unreadable, text_maker
 from runink.errors import Invalid
@@ -105,23 +106,32 @@ def _patterned(field: FieldSpec, pattern: str, spread: int) -> Make:
     try:
         one = text_maker(pattern)
     except Unreadable as error:
-        raise Invalid(
-            f"no text can be made for {field.name}: its pattern {pattern!r} has {error}",
-            code="synth_impossible",
-            hint="give the field choices, or make its rows by hand",
-        ) from None
+        raise _impossible(field, pattern, error) from None
 
     def text(chance: Chance) -> str:
         """Return a text of the pattern, of a length that fits if one is found soon."""
         made = ""
         for attempt in range(TEXT_TRIES):
             more = LENGTH_TRIES[min(attempt // 4 + 1, len(LENGTH_TRIES) - 1)] if attempt else 5
-            made = one(chance, more if field.max_length is None else min(more, field.max_length))
+            more = more if field.max_length is None else min(more, field.max_length)
+            try:
+                made = one(chance, more)
+            except Unreadable as error:
+                raise _impossible(field, pattern, error) from None
             if (field.min_length or 0) <= len(made) <= (field.max_length or len(made)):
                 break
         return made
 
     return _again(text, spread)
+
+
+def _impossible(field: FieldSpec, pattern: str, error: Unreadable) -> Invalid:
+    shown = pattern if len(pattern) <= PATTERN_SHOWN_MAX else pattern[:PATTERN_SHOWN_MAX] + "…"
+    return Invalid(
+        f"no text can be made for {field.name} by its pattern {shown!r}: {error}",
+        code="synth_impossible",
+        hint="give the field choices, or make its rows by hand",
+    )
 
 
 def plain_words(field: FieldSpec, *, spread: int = 0) -> Make:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from runink.contracts.fields import FieldSpec, Kind, Scalar
 from runink.contracts.formats import FORMATS
-from runink.contracts.re2 import Untranslatable, compiled
+from runink.contracts.patterns import is_match
 
 BOUNDS: Final = ("ge", "gt", "le", "lt")
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
@@ -93,16 +93,8 @@ def is_multiple(kind: Kind, value: Any, step: Scalar) -> bool:
     return (exact / Fraction(str(step))).denominator == 1
 
 
-def _matches(pattern: str, text: str) -> bool:
-    """Say whether all of the text matches; yes, where only RE2 can tell (a plan does, when it is made)."""
-    try:
-        return compiled(pattern).fullmatch(text) is not None
-    except Untranslatable:
-        return True
-
-
 def broken_rule(spec: FieldSpec, value: Scalar) -> str | None:
-    """Name the first rule of the field that a value in the spec's form breaks."""
+    """Name the first rule of the field that a value in the spec's form breaks. A pattern that only RE2 can read is none: a plan looks at it when it is made."""
     own = comparable(spec.kind, value)
     length = len(own) if isinstance(own, (str, bytes)) else 0
     bounds = {
@@ -128,9 +120,9 @@ def broken_rule(spec: FieldSpec, value: Scalar) -> str | None:
         return "multiple_of"
     if spec.choices and own not in [comparable(spec.kind, choice) for choice in spec.choices]:
         return "choices"
-    if spec.pattern is not None and not _matches(spec.pattern, str(own)):
+    if spec.pattern is not None and is_match(spec.pattern, str(own)) is False:
         return "pattern"
-    if spec.format and not _matches(FORMATS[spec.format], str(own)):
+    if spec.format and is_match(FORMATS[spec.format], str(own)) is False:
         return "format"
     if spec.min_length is not None and length < spec.min_length:
         return "min_length"

@@ -18,14 +18,15 @@ from runink.expressions.patterns import (
     NESTING_MAX,
     REPEATS_MAX,
     At,
+    BeyondReader,
     Chain,
     Char,
     Either,
     Part,
     PatternError,
     Place,
+    Range,
     Repeat,
-    Test,
 )
 
 _PLACES: Final = {
@@ -56,7 +57,6 @@ class Reader:
         self._pattern = pattern
         self._at = 0
         self._flags = _Flags()
-        self._names: set[str] = set()
         self._nesting = 0
 
     def whole(self) -> Part:
@@ -91,6 +91,9 @@ class Reader:
             part = self._atom()
             if part is not None:
                 parts.append(self._repeated(part))
+            elif parts and self._times() is not None:
+                text = "flags stand between a repetition and what it repeats"
+                raise BeyondReader(text, self._at, "put the flags first")
         return Chain(tuple(parts))
 
     def _quoted(self) -> list[Part]:
@@ -140,31 +143,32 @@ class Reader:
 
     def _atom(self) -> Part | None:
         begin = self._at
+        if self._times() is not None:
+            text = f"there is nothing that {self._pattern[begin : self._at]} could repeat"
+            raise PatternError(text, begin, f"write \\{self._pattern[begin]} for the character")
         character = self._take()
         match character:
             case "(":
                 return self._group(begin)
             case "[":
-                return Char(self._class(begin))
+                return self._class(begin)
             case ".":
                 return Char(_any if self._flags.dot_takes_all else _any_but_line_end)
             case "^":
                 return At(Place.LINE_BEGIN if self._flags.lines else Place.TEXT_BEGIN)
             case "$":
                 return At(Place.LINE_END if self._flags.lines else Place.TEXT_END)
-            case "*" | "+" | "?":
-                text = f"there is nothing that {character} could repeat"
-                raise PatternError(text, begin, f"write \\{character} for the character")
             case "\\":
                 return self._escape(begin)
             case _:
                 return self._char(character)
 
     def _char(self, character: str) -> Char:
+        likely = (_only(character),)
         if self._flags.blind:
             sought = folded(character)
-            return Char(lambda one: folded(one) == sought)
-        return Char(lambda one: one == character)
+            return Char(lambda one: folded(one) == sought, likely)
+        return Char(lambda one: one == character, likely)
 
     def _group(self, begin: int) -> Part | None:
         outer = self._flags
@@ -176,7 +180,7 @@ class Reader:
                 return None  # (?i): from here on
         self._nesting += 1
         if self._nesting > NESTING_MAX:
-            raise PatternError(f"there are {NESTING_MAX} groups within each other at most", begin)
+            raise BeyondReader(f"there are {NESTING_MAX} groups within each other at most", begin)
         inside = self._either()
         self._nesting -= 1
         if self._peek() != ")":
@@ -193,9 +197,10 @@ class Reader:
         if self._peek() in {"=", "!"}:
             raise PatternError("RE2 does not look behind", begin)
         name, closing, _ = self._pattern[self._at :].partition(">")
-        if not closing or not name or not set(name) <= WORD or name in self._names:
-            raise PatternError("this is no name of a group, or there are two of it", begin)
-        self._names.add(name)
+        if not closing or not name or not {one for one in name if one.isascii()} <= WORD:
+            raise PatternError("this is no name of a group", begin, "as in (?P<year>…)")
+        if not name.isascii():
+            raise BeyondReader("names of groups are of plain letters", begin)
         self._at += len(name) + 1
 
     def _group_flags(self, begin: int) -> bool:
@@ -225,15 +230,14 @@ class Reader:
     def _escape(self, begin: int) -> Part:
         if self._peek() in _PLACES:
             return At(_PLACES[self._take()])
-        test = self._set(begin)
-        return Char(test) if test is not None else self._char(self._escaped(begin))
+        return self._set(begin) or self._char(self._escaped(begin))
 
-    def _set(self, begin: int) -> Test | None:
+    def _set(self, begin: int) -> Char | None:
         r"""Read what stands for many characters behind a backslash: `\d`, `\W`, `\pL`; nothing if it is none of these."""
         letter = self._peek()
         if letter.lower() in SETS:
             self._at += 1
-            return self._test(SETS[letter.lower()], is_negated=letter.isupper())
+            return self._among(SETS[letter.lower()], is_negated=letter.isupper())
         if letter not in {"p", "P"}:
             return None
         self._at += 1
@@ -242,21 +246,21 @@ class Reader:
         if name == "{":
             name, closing, _ = self._pattern[self._at :].partition("}")
             self._at += len(name) + 1
-            name = name if closing else ""
+            if not closing:
+                raise PatternError("this { is never closed", begin, r"as in \p{Lu}")
         is_negated = (letter == "P") != name.startswith("^")
         test = of_category(name.removeprefix("^"))
         if test is None or self._flags.blind:
             hint = r"general categories are there, and where case counts: \pL, \p{Lu}"
-            raise PatternError(f"\\{letter}{{{name}}} is not there", begin, hint)
-        return _inverted(test) if is_negated else test
+            raise BeyondReader(f"\\{letter}{{{name}}} is not there", begin, hint)
+        return _inverted(Char(test)) if is_negated else Char(test)
 
-    def _test(self, among: frozenset[str], *, is_negated: bool) -> Test:
+    def _among(self, among: frozenset[str], *, is_negated: bool) -> Char:
+        char = Char(among.__contains__, tuple(map(_only, sorted(among))))
         if self._flags.blind:
             blind = frozenset(folded(one) for one in among)
-            test: Test = lambda one: folded(one) in blind  # noqa: E731 - one of two, and typed
-        else:
-            test = among.__contains__
-        return _inverted(test) if is_negated else test
+            char = Char(lambda one: folded(one) in blind, char.likely)
+        return _inverted(char) if is_negated else char
 
     def _escaped(self, begin: int) -> str:
         """Return the one character behind a backslash. Raises PatternError."""
@@ -274,6 +278,8 @@ class Reader:
             return chr(int(digits, 8))
         if character in DIGITS:
             raise PatternError("RE2 does not refer back", begin)
+        if character == "C":
+            raise BeyondReader(r"\C is a byte, not a character", begin, "write . instead")
         if (character in WORD and character != "_") or ord(character) >= 128:
             raise PatternError(f"\\{character} means nothing in RE2", begin)
         return character
@@ -293,21 +299,21 @@ class Reader:
 
     # Classes.
 
-    def _class(self, begin: int) -> Test:
+    def _class(self, begin: int) -> Char:
         is_negated = self._peek() == "^"
         self._at += is_negated
-        tests: list[Test] = []
-        is_first = True
-        while self._peek() != "]" or is_first:
+        items: list[Char] = []
+        while self._peek() != "]" or not items:
             if self._at >= len(self._pattern):
                 raise PatternError("this [ is never closed", begin, r"write \[ for the character")
-            tests.append(self._class_item())
-            is_first = False
+            items.append(self._class_item())
         self._at += 1
-        found: Test = lambda one: any(test(one) for test in tests)  # noqa: E731 - it is handed on
+        tests = [item.test for item in items]
+        likely = tuple(one for item in items for one in item.likely)
+        found = Char(lambda one: any(test(one) for test in tests), likely)
         return _inverted(found) if is_negated else found
 
-    def _class_item(self) -> Test:
+    def _class_item(self) -> Char:
         begin = self._at
         if self._peek(2) == "[:" and (named := self._posix(begin)) is not None:
             return named
@@ -333,18 +339,19 @@ class Reader:
             raise PatternError("a range has a character on both sides", begin)
         return self._escaped(begin)
 
-    def _range(self, low: str, high: str, begin: int) -> Test:
+    def _range(self, low: str, high: str, begin: int) -> Char:
         if high < low:
             raise PatternError(f"{low}-{high} ends before it begins", begin)
+        likely = ((ord(low), ord(high)),)
         if not self._flags.blind:
-            return lambda one: low <= one <= high
+            return Char(lambda one: low <= one <= high, likely)
         if ord(high) >= 128:
             text = "a class where case does not count holds plain letters only"
-            raise PatternError(text, begin, "write both cases, without (?i)")
+            raise BeyondReader(text, begin, "write both cases, without (?i)")
         among = frozenset(folded(chr(code)) for code in range(ord(low), ord(high) + 1))
-        return lambda one: folded(one) in among
+        return Char(lambda one: folded(one) in among, likely)
 
-    def _posix(self, begin: int) -> Test | None:
+    def _posix(self, begin: int) -> Char | None:
         inside, closing, _ = self._pattern[self._at + 2 :].partition(":]")
         if not closing:
             return None
@@ -352,7 +359,7 @@ class Reader:
         if name not in POSIX:
             raise PatternError(f"[:{inside}:] is no class", begin, "as in [[:alpha:]]")
         self._at += len(inside) + 4
-        return self._test(POSIX[name], is_negated=name != inside)
+        return self._among(POSIX[name], is_negated=name != inside)
 
 
 def _any(_character: str) -> bool:
@@ -363,8 +370,12 @@ def _any_but_line_end(character: str) -> bool:
     return character != "\n"
 
 
-def _inverted(test: Test) -> Test:
-    return lambda character: not test(character)
+def _inverted(char: Char) -> Char:
+    return Char(lambda character: not char.test(character))
+
+
+def _only(character: str) -> Range:
+    return ord(character), ord(character)
 
 
 def _is_number(text: str) -> bool:

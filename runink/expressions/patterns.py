@@ -1,8 +1,8 @@
 r"""Regular expressions as RE2 reads them, from text to a program; `pattern_matching.py` runs it in linear time.
 
 Arrow and DuckDB bring RE2 itself.  Where a single value is looked at, neither is there, and Python's `re` is another language that can take for ever: so here is
-a reader of RE2's own syntax (github.com/google/re2/wiki/Syntax).  It refuses what RE2 refuses (look-arounds, references back), and a little more, which its
-errors name: `\C`, names of scripts, and what a case-blind class would need whole tables of Unicode for.
+a reader of RE2's own syntax (github.com/google/re2/wiki/Syntax), for conditions and for contracts.  It refuses what RE2 refuses (look-arounds, references back), and a
+little more, which is `BeyondReader`: `\C`, names of scripts, and what a case-blind class would need whole tables of Unicode for.
 
 A program is a list of instructions; `next_at` is where it goes on.
 
@@ -24,6 +24,7 @@ REPEATS_MAX: Final = 1_000  # RE2's own, of repetitions within each other multip
 PROGRAM_MAX: Final = 10_000  # instructions
 
 Test = Callable[[str], bool]
+Range = tuple[int, int]  # of characters, by their numbers, both ends within
 
 
 class PatternError(Exception):
@@ -34,6 +35,10 @@ class PatternError(Exception):
         self.text = text
         self.at = at
         self.hint = hint
+
+
+class BeyondReader(PatternError):
+    """RE2 may take the pattern; this reader does not."""
 
 
 class Place(Enum):
@@ -50,7 +55,10 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Char:
+    """One character that passes. `likely` is where such are, if somebody wants one; nothing where they are all over."""
+
     test: Test
+    likely: tuple[Range, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +115,17 @@ class Found:
 Instruction = One | Fork | Where | Found
 
 
-def program(pattern: str) -> list[Instruction]:
-    """Return the program of a pattern. Raises PatternError."""
+def tree(pattern: str) -> Part:
+    """Return the tree of a pattern. Raises PatternError."""
     from runink.expressions.pattern_reading import Reader  # noqa: PLC0415 - only who asks for patterns reads them
 
-    tree = Reader(pattern).whole()
+    return Reader(pattern).whole()
+
+
+def program(pattern: str) -> list[Instruction]:
+    """Return the program of a pattern. Raises PatternError."""
     written: list[Instruction] = []
-    _write(tree, written, len(pattern))
+    _write(tree(pattern), written, len(pattern))
     written.append(Found())
     return written
 
@@ -121,9 +133,9 @@ def program(pattern: str) -> list[Instruction]:
 def _write(part: Part, written: list[Instruction], at: int) -> None:
     """Append a part's instructions, which go on behind them."""
     if len(written) > PROGRAM_MAX:
-        raise PatternError("this pattern is too large", at, "repeat less")
+        raise BeyondReader("this pattern is too large", at, "repeat less")
     match part:
-        case Char(test):
+        case Char(test, _):
             written.append(One(test, len(written) + 1))
         case At(place):
             written.append(Where(place, len(written) + 1))

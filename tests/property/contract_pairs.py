@@ -12,9 +12,10 @@ from decimal import Decimal
 import pyarrow as pa
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, RuleSpec
 from runink.contracts.physical import physical_type
 from runink.contracts.values import broken_rule
+from runink.expressions.parsing import parse
 
 ROWS_MAX = 12
 KINDS = [kind for kind in Kind if kind not in (Kind.RECORD, Kind.LIST)]
@@ -200,6 +201,23 @@ def changed(draw, field):
 
 
 @st.composite
+def common_rules(draw, old, new):
+    """Return a rule over a field of both versions, or none."""
+    kinds = {field.name: {field.kind} for field in old}
+    for field in new:
+        kinds.setdefault(field.name, set()).add(field.kind)
+    kept = [field.name for field in old if field.name in {one.name for one in new}]
+    if not kept or draw(st.booleans()):
+        return ()
+    name = draw(st.sampled_from(kept))
+    texts = [f"has({name})"]
+    if kinds[name] <= {Kind.INT, Kind.FLOAT, Kind.DECIMAL}:
+        texts += [f"{name} > 0", f"{name} * {name} < 100", f"{name} == 9007199254740993"]
+    text = draw(st.sampled_from(texts))
+    return (RuleSpec("common", text, parse(text).expression),)
+
+
+@st.composite
 def pairs(draw):
     """Return two versions of a contract."""
     names = ["a", "b", "c"][: draw(st.integers(1, 3))]
@@ -213,9 +231,10 @@ def pairs(draw):
         new.append(draw(fields("d")))
     if draw(st.booleans()):
         new.reverse()
+    rules = draw(common_rules(old, new))
     versions = (
-        ContractSpec("T", "1.0.0", tuple(old), coercion=coercion),
-        ContractSpec("T", "1.1.0", tuple(new), coercion=draw(st.one_of(st.just(coercion), coercions))),
+        ContractSpec("T", "1.0.0", tuple(old), coercion=coercion, rules=rules),
+        ContractSpec("T", "1.1.0", tuple(new), coercion=draw(st.one_of(st.just(coercion), coercions)), rules=rules),
     )  # fmt: skip
     return versions if draw(st.booleans()) else versions[::-1]
 

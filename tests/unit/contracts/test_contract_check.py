@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from contract_checking import checked
 from contract_checking import outcomes as values
+from msgspec.structs import replace
 from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind
 from runink.contracts.physical import physical_type
 from runink.contracts.plan import compile_plan
@@ -22,6 +23,12 @@ def spec_with(*fields):
 def messages(column, field):
     rejected = checked({field.name: column}, field).rejected
     return [[reason["message"] for reason in reasons] for reasons in rejected.reasons.to_pylist()]
+
+
+def test_a_choice_of_zero_takes_its_negative():
+    field = FieldSpec("x", Kind.FLOAT, choices=(0.0, 1.0))
+    assert checked({"x": [0.0, -0.0, 1.0, None]}, replace(field, nullable=True)).rejected is None
+    assert checked({"x": ["-0.0"]}, replace(field, choices=(-0.0,))).rejected is None
 
 
 TYPE = ("type",)

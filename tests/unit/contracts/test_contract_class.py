@@ -325,3 +325,37 @@ def test_importing_contracts_stays_light():
     code = "import sys; from runink import Contract, Field; import runink.contracts.loading; print(sorted({'pyarrow', 'pydantic', 'polars', 'numpy', 'duckdb'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "1.0",
+        "1",
+        "v1.0.0",
+        "1.0.0-",
+        "1.0.0-.",
+        "1.0.0-a..b",
+        "01.0.0",
+        f"{10**12}.0.0",
+        "1.0.0+x",
+        1,
+    ],
+)
+def test_a_version_is_one_that_can_be_published(version):
+    with pytest.raises(Invalid) as caught:
+
+        class Odd(Contract, version=version):
+            a: int
+
+    assert [finding.code for finding in caught.value.findings] == ["C009"]
+
+
+def test_a_key_names_each_field_once():
+    with pytest.raises(Invalid, match="key names 'a' twice") as caught:
+
+        class Twice(Contract):
+            a: int
+            key = ("a", "a")
+
+    assert [finding.code for finding in caught.value.findings] == ["C010"]

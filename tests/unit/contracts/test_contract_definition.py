@@ -165,6 +165,25 @@ def test_every_pattern_of_re2_is_taken(pattern):
     assert one(Annotated[str, Field(pattern=pattern)]).pattern == pattern
 
 
+def test_an_equal_choice_is_told():
+    assert codes(Annotated[Decimal, Field(choices=["1.5", "1.50"])]) == ["C008"]
+
+
+def test_a_pattern_that_goes_on_beyond_its_end_is_refused():
+    assert codes(Annotated[str, Field(pattern=r"\Qa.b")]) == ["C007"]
+
+
+def test_a_very_long_pattern_is_not_shown_whole():
+    with pytest.raises(Invalid) as caught:
+        one(Annotated[str, Field(pattern="a" * 20_000)])
+    assert len(caught.value.findings[0].text) < 200
+
+
+def test_no_default_takes_for_ever():
+    assert codes(Annotated[str, Field(pattern="(a+)+b")], "a" * 200 + "!") == ["C006"]
+    assert codes(Annotated[str, Field(pattern="(a|a)*b", choices=["a" * 200])]) == ["C005"]
+
+
 def test_a_default_is_held_against_a_pattern_as_re2_reads_it():
     assert codes(Annotated[str, Field(pattern=r"\d")], "\u0663") == ["C006"]
     assert codes(Annotated[str, Field(pattern="a$")], "a\n") == ["C006"]

@@ -58,6 +58,11 @@ def rule(text, limit=0, name="positive"):
         (with_(S, pattern="[A-Z]+"), S, "s: pattern: [A-Z]+ → any", Effect.WIDER),
         (with_(S, pattern="[A-Z]+"), with_(S, pattern="[A-Z]*"), "s: pattern: [A-Z]+ → [A-Z]*", Effect.OTHER),
         (with_(S, format="uuid"), with_(S, format="email"), "s: format: uuid → email", Effect.OTHER),
+        (with_(S, choices=("é",)), with_(S, choices=("é",), pattern=r"\pL"), "s: pattern: any → \\pL", Effect.SAME),
+        (with_(S, choices=("Ω",)), with_(S, choices=("Ω",), pattern=r"\p{Greek}"), "s: pattern: any → \\p{Greek}", Effect.NARROWER),
+        (with_(S, choices=("1",)), with_(S, choices=("1",), pattern=r"[[:digit:]]\z"), "s: pattern: any → [[:digit:]]\\z", Effect.SAME),
+        (with_(S, choices=("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!",)), with_(S, choices=("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!",), pattern="(a+)+b"), "s: pattern: any → (a+)+b", Effect.NARROWER),
+        (with_(S, choices=("192.0.2.1",)), with_(S, choices=("192.0.2.1",), format="ipv4"), "s: format: any → ipv4", Effect.SAME),
         # choices
         (with_(S, choices=("a", "b")), with_(S, choices=("b",)), "s: choices: without a", Effect.NARROWER),
         (with_(S, choices=("a",)), with_(S, choices=("b", "a")), "s: choices: also b", Effect.WIDER),
@@ -316,3 +321,21 @@ def test_a_witness_is_found_against_a_rule():
     assert found is not None
     assert found.row["a"] > found.row["b"]
     assert witness(change, new, old) is None
+
+
+def test_under_a_rule_it_counts_what_a_field_is_taken_for():
+    """A row without the column keeps the rule by one default, and breaks it by the other; a number keeps it for being beyond 64 bits."""
+    old, new = (with_(A, has_default=True, default=default) for default in (5, -1))
+    assert diff(spec(old), spec(new)).effect is Effect.SAME
+    ruled = [spec(one, rules=(rule("a > 0"),)) for one in (old, new)]
+    assert diff(*ruled).effect is Effect.OTHER
+    bounded = with_(A, ge=0, le=9)
+    wider = FieldSpec("a", Kind.FLOAT, ge=0.0, le=9.0)
+    assert diff(spec(bounded), spec(wider)).effect is Effect.WIDER
+    assert diff(*(spec(one, rules=(rule("a > 0"),)) for one in (bounded, wider))).effect is Effect.OTHER  # fmt: skip
+    assert diff(spec(S, old, rules=(rule("a > 0"),)), spec(with_(S, has_default=True, default="x"), old, rules=(rule("a > 0"),))).effect is Effect.WIDER  # fmt: skip
+
+
+def test_choices_of_text_are_not_those_of_bytes():
+    text, raw = (FieldSpec("s", kind, choices=("é",)) for kind in (Kind.STR, Kind.BYTES))
+    assert diff(spec(text), spec(raw)).effect is Effect.OTHER

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from runink.contracts.canonical import canonical
+from runink.contracts.diff import diff
 from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, RuleSpec
 from runink.expressions import Binary, Literal, Name, Operator
 
@@ -95,3 +96,12 @@ def test_what_means_something_else_has_another(other):
 
 def test_the_canonical_form_of_fields_is_its_own():
     assert canonical(canonical(TICKET)).fields == canonical(TICKET).fields
+
+
+def test_how_a_choice_is_written_does_not_count():
+    one, other = (
+        ContractSpec("T", "1.0.0", (FieldSpec("d", Kind.DECIMAL, choices=choices),))
+        for choices in (("1.50", "2"), ("2.0", "1.5"))
+    )
+    assert one.hash == other.hash
+    assert diff(one, other).changes == ()
