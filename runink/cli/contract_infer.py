@@ -125,8 +125,16 @@ def _head(
                 "\\", "\\\\"
             )
         )
-    return [*lines, *found.left_out]
+    from runink.contracts.hints import one_line  # noqa: PLC0415 - Arrow
+
+    return [one_line(line) for line in (*lines, *found.left_out)]
 
 
 def _listed(found: Inferred) -> list[str]:
-    return [f"{name}: {hint}" for name, hints in found.hints.items() for hint in islice(hints, 3)]
+    from runink.contracts.hints import one_line  # noqa: PLC0415 - Arrow
+
+    return [
+        one_line(f"{name}: {hint}")
+        for name, hints in found.hints.items()
+        for hint in islice(hints, 3)
+    ]

@@ -10,7 +10,7 @@ import click
 from runink.cli.contract_reference import contract_argument, contract_of, document
 from runink.cli.options import output_option
 from runink.cli.wording import columns, echo_json, harmless
-from runink.contracts.fields import ContractSpec, FieldSpec, Kind
+from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, OnDrift
 from runink.contracts.wording import note_texts, rule_texts, type_text
 
 HASH_SHOWN: Final = 12  # characters, as for pipelines
@@ -43,7 +43,9 @@ def hash_(reference: str, output: str) -> None:
 
 def _lines(spec: ContractSpec) -> Iterator[str]:
     key = f", key {', '.join(spec.key)}" if spec.key else ""
-    yield f"{spec.name} {spec.version} {spec.hash[:HASH_SHOWN]}{key}"
+    coercion = "" if spec.coercion is Coercion.SAFE else f", coercion {spec.coercion.value}"
+    drift = "" if spec.on_drift is OnDrift.NOTE else f", on_drift {spec.on_drift.value}"
+    yield f"{spec.name} {spec.version} {spec.hash[:HASH_SHOWN]}{key}{coercion}{drift}"
     if spec.description:
         yield from spec.description.splitlines()
     yield ""

@@ -65,16 +65,10 @@ def judged(
             continue
         verdict.rejected += len(found.rows)
         verdict.reasons.update(found.counts)
-        if not set(found.counts) <= set(verdict.examples):
-            _keep_examples(verdict, found, batch.origin, batch.row)
+        for key, first in found.examples.items():
+            at = f"{batch.origin} row {batch.row + first.row}"
+            verdict.examples.setdefault(key, (first.message, at))
     return verdict
-
-
-def _keep_examples(verdict: Verdict, found: Any, origin: str, first: int) -> None:
-    for place, reasons in zip(found.rows.to_pylist(), found.reasons.to_pylist(), strict=True):
-        for reason in reasons:
-            key = (reason["field"], reason["rule"])
-            verdict.examples.setdefault(key, (reason["message"], f"{origin} row {first + place}"))
 
 
 def _document(spec: ContractSpec, data: str, verdict: Verdict) -> dict[str, Any]:
@@ -102,7 +96,8 @@ def _document(spec: ContractSpec, data: str, verdict: Verdict) -> dict[str, Any]
 def _lines(spec: ContractSpec, verdict: Verdict) -> list[str]:
     rows = f"{verdict.rows:,} {'row' if verdict.rows == 1 else 'rows'}"
     if not verdict.rejected:
-        return [f"{rows} keep {spec.name} {spec.version}"]
+        verb = "keeps" if verdict.rows == 1 else "keep"
+        return [f"{rows} {verb} {spec.name} {spec.version}"]
     share = verdict.rejected / verdict.rows
     shown = f"{share:.2%}" if share >= 0.0001 else "less than 0.01%"
     table = [
@@ -111,7 +106,7 @@ def _lines(spec: ContractSpec, verdict: Verdict) -> list[str]:
     ]
     more = len(verdict.reasons) - len(table)
     return [
-        f"{verdict.rejected:,} of {rows} ({shown}) break {spec.name} {spec.version}",
+        f"{verdict.rejected:,} of {rows} ({shown}) {'breaks' if verdict.rejected == 1 else 'break'} {spec.name} {spec.version}",
         "",
         *columns([("field", "rule", "rows", "for example", "at"), *table]),
         *([f"and {counted(more, 'reason')} more"] if more > 0 else []),

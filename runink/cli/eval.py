@@ -43,7 +43,7 @@ class Record(dict[str, Any]):
 def eval_(expression: str, reference: str | None, output: str) -> None:
     """Print what EXPRESSION says of each record on standard input: a JSON object, several (as in JSON lines), or a list of them.
 
-    An expression without a field needs no record. What a condition keeps is what it says true of.
+    An expression without a field needs no record. What a condition keeps is what it says true of. Write -- before an expression that begins with a minus.
     """
     spec = contract_of(reference) if reference is not None else None
     tree = _parsed(expression, spec)
@@ -142,8 +142,20 @@ def _values(text: str) -> Iterator[Any]:
         except (RecursionError, ValueError) as error:
             told = f"standard input is too deep or has a number that is too long: {error}"
             raise Invalid(told, code="invalid_record") from None
+        if "\\u" in text and not _is_text(value):
+            told = "standard input holds half of a character, which is no text (\\ud800, say)"
+            raise Invalid(told, code="invalid_record")
         yield from value if isinstance(value, list) else [value]
         at = _behind_blanks(text, at)
+
+
+def _is_text(value: Any) -> bool:
+    """Say whether all that is in a value can be stored and sent."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _behind_blanks(text: str, at: int) -> int:
@@ -159,11 +171,13 @@ def _typing(spec: ContractSpec) -> Callable[[dict[str, Any], int], Record]:
     from runink.contracts.plan import compile_plan  # noqa: PLC0415 - as above
 
     plan = compile_plan(spec)
-    names = [field.name for field in spec.fields]
 
     def typed(value: dict[str, Any], place: int) -> Record:
+        # As in a file of JSON: what is missing is nothing, unless a default stands in for it.
+        fields = [field for field in spec.fields if field.name in value or not field.has_default]
+        names = ["", *(field.name for field in fields)]  # one column at least, which has the row
         try:
-            columns = [pa.array([value.get(name)]) for name in names]
+            columns = [pa.nulls(1), *(pa.array([value.get(name)]) for name in names[1:])]
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             text = f"record {place} cannot be read: {error}"
             raise Refused(text, code="invalid_record") from None

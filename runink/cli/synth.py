@@ -108,7 +108,6 @@ def synth(  # noqa: PLR0913 - what may be asked for
     spec = contract_of(reference)
     kind = _format(format_name, target)
     reasons = _reasons_file(broken_ratio, target, reasons)
-    _check_holds(spec, kind)
     wish = Wish(rows, broken_ratio, edges=edges, form=FORMS[kind], nulls=frozenset(nulls))
     words = no_words if plain else _words(spec, seed)
     chunks = Synthesis(spec, wish, random.Random(seed), words).chunks()  # noqa: S311 - chance that can be had again
@@ -144,16 +143,6 @@ def _reasons_file(broken_ratio: float, target: Path | None, reasons: Path | None
             hint="say where that is to stand: --reasons FILE; or write the rows to a file: -o FILE",
         )
     return reasons or (target.with_name(target.name + REASONS) if target else None)
-
-
-def _check_holds(spec: ContractSpec, kind: Format) -> None:
-    nested = [field.name for field in spec.fields if field.kind in (Kind.RECORD, Kind.LIST)]
-    if kind is Format.CSV and nested:
-        raise Invalid(
-            f"CSV cannot hold {', '.join(nested)}: records and lists",
-            code="synth_format",
-            hint="--format jsonl or --format parquet",
-        )
 
 
 def _words(spec: ContractSpec, seed: int) -> Words:

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from runink.contracts.casting import plain
 from runink.contracts.constraints import widens
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind, OnDrift
-from runink.contracts.reasons import REASON, REASONS, Rejected
+from runink.contracts.reasons import REASON, REASONS, Example, Rejected
 
 RULE: Final = "drift"  # of rows that are set aside because of their shape
 COLUMNS_ORDERED_MAX: Final = 8  # of an order that is told
@@ -162,7 +162,7 @@ def set_aside(batch: pa.RecordBatch, drifts: Iterable[Drift]) -> Rejected:
         [plain(column) for column in batch.columns], names=batch.schema.names
     )
     counts = {(one.column, RULE): rows for one in drifts}
-    examples = {(one.column, RULE): one.text for one in reversed(drifts)}
+    examples = {(one.column, RULE): Example(0, one.text) for one in reversed(drifts)}
     return Rejected(pa.array(range(rows), pa.int64()), original, reasons, counts, examples)
 
 

@@ -81,7 +81,7 @@ def _of_text(spec: FieldSpec, there: pa.Array) -> list[str]:
     choices = choices_of(spec, there)
     if choices:
         listed = ", ".join(f'"{one}"' if '"' not in one else repr(one) for one in choices)
-        return [f"{len(there):,} rows hold {len(choices)} values: Literal[{_one_line(listed)}]"]
+        return [f"{len(there):,} rows hold {len(choices)} values: Literal[{one_line(listed)}]"]
     ends = pc.min_max(pc.utf8_length(there)).as_py()
     if ends["min"] == ends["max"] and ends["max"] and len(distinct) > 1:
         return [
@@ -118,9 +118,9 @@ def _key(spec: FieldSpec, values: pa.Array) -> str:
     if spec.kind not in _KEYS or values.null_count or len(values) < ROWS_OF_A_KEY_MIN:
         return ""
     is_unique = pc.count_distinct(values).as_py() == len(values)
-    return f'another value in each row: key = ("{_one_line(spec.name)}",)?' if is_unique else ""
+    return f'another value in each row: key = ("{one_line(spec.name)}",)?' if is_unique else ""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return a text that stays within its comment, whatever the data holds."""
     return "".join(character if character.isprintable() else "�" for character in text)

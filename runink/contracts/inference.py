@@ -72,13 +72,13 @@ class _Guess:
 
 def infer(table: pa.Table, name: str, *, is_text: bool, tight: bool = False) -> Inferred:
     """Return the contract of a table. `is_text` says that its columns come from a format that has text only (CSV)."""
-    columns = {one: _whole(table.column(one)) for one in table.column_names}
+    columns = {one: _whole(table.column(one)) for one in table.column_names if one}
     guesses = {one: _guess(values, one, is_text=is_text) for one, values in columns.items()}
     # What stands for nothing is said once for a whole source, so it holds for columns of text as well.
     nulls = tuple(sorted({word for guess in guesses.values() if guess for word in guess.nulls}))
     fields: list[FieldSpec] = []
     hints: dict[str, tuple[str, ...]] = {}
-    left_out: list[str] = []
+    left_out = ["a column without a name is left out"] if "" in table.column_names else []
     for column, guess in guesses.items():
         values = columns[column]
         if nulls and pa.types.is_string(values.type):

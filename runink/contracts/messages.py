@@ -145,13 +145,8 @@ def wanted_by(field: FieldSpec, rule: str) -> str:
 
 
 def _length(field: FieldSpec, length: int | None) -> str:
-    match field.kind:
-        case Kind.LIST:
-            return f"{length} items long"
-        case Kind.BYTES:
-            return f"{length} bytes long"
-        case _:
-            return f"{length} characters long"
+    unit = {Kind.LIST: "item", Kind.BYTES: "byte"}.get(field.kind, "character")
+    return f"{length} {unit}{'' if length == 1 else 's'} long"
 
 
 def _one_of(field: FieldSpec) -> str:

@@ -28,11 +28,12 @@ from runink.contracts.odcs_levels import tell_levels
 from runink.contracts.odcs_objects import ReadObject, RuleText, read_object, written_object
 from runink.contracts.odcs_parts import Part, Told
 from runink.contracts.odcs_words import DOCUMENT_KEYS, KIND, READ, WRITTEN
+from runink.contracts.versions import is_version
 from runink.contracts.yaml_text import Located
 from runink.errors import Finding, Invalid, NotFound
 
 STATUS: Final = "active"  # of a document that says nothing else
-_VERSION: Final = re.compile(r"v?((?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){0,2})(-[0-9A-Za-z.-]+)?")
+_VERSION: Final = re.compile(r"v?([0-9]+(?:\.[0-9]+){0,2})(-.+)?")
 _EXAMPLES: Final = {
     "apiVersion": WRITTEN,
     "kind": KIND,
@@ -122,13 +123,14 @@ def _version(document: Part) -> str:
     """Return the version as contracts have it: v1.2 is 1.2.0."""
     text = document.text("version")
     match = _VERSION.fullmatch(text)
-    if match is None:
-        if text:
-            hint = "major.minor.patch, each a number"
-            document.wrong("C009", f"version {text!r} is not like 1.0.0", "version", hint=hint)
-        return "1.0.0"
-    numbers = [*match[1].split("."), "0", "0"][:3]
-    return ".".join(numbers) + (match[2] or "")
+    numbers = [*match[1].split("."), "0", "0"][:3] if match else []
+    version = ".".join(numbers) + (match[2] or "" if match else "")
+    if is_version(version):
+        return version
+    if text:
+        hint = "major.minor.patch, each a number"
+        document.wrong("C009", f"version {text!r} is not like 1.0.0", "version", hint=hint)
+    return "1.0.0"
 
 
 def _object(document: Part, name: str, file: str) -> Part | None:

@@ -137,18 +137,26 @@ class BrokenRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """The first of a batch's rows that breaks a rule, and what is said of it."""
+
+    row: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """Rows that break a contract.
 
     `rows` are their places in the batch (int64, ascending), `original` the rows as they came (in plain types), `reasons` why, `counts` how many rows broke which
-    (path, rule), `examples` the first message of each of these.
+    (path, rule), `examples` one of each of these.
     """
 
     rows: pa.Array
     original: pa.RecordBatch
     reasons: pa.Array
     counts: dict[Key, int]
-    examples: dict[Key, str]
+    examples: dict[Key, Example]
 
 
 def rejected(batch: pa.RecordBatch, broken: Sequence[Reason], bad: pa.Array) -> Rejected:
@@ -173,10 +181,10 @@ def rejected(batch: pa.RecordBatch, broken: Sequence[Reason], bad: pa.Array) -> 
     original = [plain(column).take(rows) for column in batch.columns]
     kept = pa.RecordBatch.from_arrays(original, names=batch.schema.names)
     counts: dict[Key, int] = {}
-    examples: dict[Key, str] = {}
+    examples: dict[Key, Example] = {}
     for one in gathered:
         counts[one.key] = counts.get(one.key, 0) + one.rows_broken
-        examples.setdefault(one.key, one.messages[0].as_py())
+        examples.setdefault(one.key, Example(one.rows[0].as_py(), one.messages[0].as_py()))
     return Rejected(rows, kept, reasons, counts, examples)
 
 

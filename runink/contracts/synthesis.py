@@ -167,7 +167,7 @@ class Synthesis:
 
     def _edge_rows(self) -> pa.RecordBatch:
         """Return a row for each edge of each field, as far as the contract takes it."""
-        found: list[pa.RecordBatch] = []
+        found = [pa.RecordBatch.from_pylist([], schema=self._schema)]  # if no edge is taken
         for place, field in enumerate(self._spec.fields):
             kind = self._schema.field(place).type
             edges = [
@@ -181,7 +181,7 @@ class Synthesis:
                 place, self._schema.field(place), pa.array(edges, kind)
             )
             found.append(self._distinct.of(self._checked(rows), len(edges)))
-        return pa.Table.from_batches(found, self._schema).combine_chunks().to_batches()[0]
+        return pa.concat_batches(found)
 
     # Rows that break it.
 

@@ -51,9 +51,9 @@ class Form(Enum):
     def holds(self, value: Any, nulls: frozenset[str]) -> bool:
         """Say whether the value is read back as what it is: an empty text is nothing in a file of texts, like those in `nulls`, and JSON has no nan."""
         match self:
-            case Form.TEXT:
+            case Form.TEXT if not isinstance(value, dict | list):
                 return value is None or text_of(value) not in {"", *nulls}
-            case Form.VALUES:
+            case Form.TEXT | Form.VALUES:  # records and lists stand in a file of texts as JSON
                 return _is_json(value)
             case _:
                 return True

@@ -86,7 +86,7 @@ class Checking:
     def _count(self, rejected: Any, counter: Counter) -> None:
         counter.rejected += len(rejected.rows)
         for (field, rule), rows in rejected.counts.items():
-            counter.reject(field, rule, text=rejected.examples[field, rule], rows=rows)
+            counter.reject(field, rule, text=rejected.examples[field, rule].message, rows=rows)
 
     def _hand_on(self, rejected: Any, batch: Batch, place: Place) -> None:
         if self.rejects:
@@ -96,7 +96,7 @@ class Checking:
     def _broken(self, rejected: Any, batch: Batch) -> Refused:
         contract = self.node.contract
         reasons = [
-            f"  {rejected.examples[key]}: {rows:,} rows"
+            f"  {rejected.examples[key].message}: {rows:,} rows"
             for key, rows in list(rejected.counts.items())[:REASONS_SHOWN_MAX]
         ]
         first = batch.row + rejected.rows[0].as_py()

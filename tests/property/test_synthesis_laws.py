@@ -108,6 +108,7 @@ def specs(draw: st.DrawFn, *, depth: int = 0, policies: Any = Coercion) -> Contr
 LOOSE = [Coercion.SAFE, Coercion.LENIENT]
 CASES = st.one_of(
     st.tuples(specs(), st.just(Format.CSV)),
+    st.tuples(specs(depth=2, policies=LOOSE), st.just(Format.CSV)),
     st.tuples(specs(depth=2, policies=LOOSE), st.just(Format.JSONL)),
 )
 

@@ -258,3 +258,61 @@ def test_data_without_rows_or_columns_is_told(project: Path, capsys: pytest.Capt
     assert "no row has a value here" in capsys.readouterr().out
     (project / "empty.csv").write_text("")
     assert run("infer", "empty.csv") != 0
+
+
+def test_no_name_of_a_column_gets_out_of_its_comment(
+    project: Path, capsys: pytest.CaptureFixture[str]
+):
+    odd = "x\nraise SystemExit('out')\n"
+    nothing = pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))
+    pq.write_table(
+        pa.table({odd: nothing, "": [1], "n\nm": [2], "a": [1]}), project / "odd.parquet"
+    )
+    assert run("infer", "odd.parquet", "--into", "contracts/odd.py") == 0
+    assert "a column without a name is left out" in (project / "contracts/odd.py").read_text()
+    assert run("validate", "contracts/odd.py", "odd.parquet") == 0
+    assert run("infer", "odd.parquet", "--format", "odcs", "--into", "odd.yaml") == 0
+    assert run("validate", "odd.yaml", "odd.parquet") == 0
+
+
+def test_what_is_done_about_drift_is_exported_and_shown(
+    project: Path, capsys: pytest.CaptureFixture[str]
+):
+    text = TEXT.replace('version="1.2.0"', 'version="1.2.0", coercion="strict", on_drift="fail"')
+    (project / "contracts/flights.py").write_text(text)
+    assert run("export", REFERENCE, "--format", "odcs", "--into", "flights.odcs.yaml") == 0
+    assert run("import", "flights.odcs.yaml", "--into", "contracts/again.py") == 0
+    hashes = {
+        hash_of(one, capsys) for one in (REFERENCE, "flights.odcs.yaml", "contracts/again.py")
+    }
+    assert len(hashes) == 1
+    assert run("show", "contracts/again.py") == 0
+    assert (
+        capsys.readouterr().out.splitlines()[0].endswith(", key id, coercion strict, on_drift fail")
+    )
+
+
+def test_what_is_wrong_inside_of_lists_is_told_with_its_row(
+    project: Path, capsys: pytest.CaptureFixture[str]
+):
+    (project / "contracts/lists.py").write_text(
+        "from typing import Annotated\nfrom runink import Contract, Field\n\n\nclass Item:\n    n: Annotated[int | None, Field(ge=0)]\n\n\n"
+        'class L(Contract):\n    l: list[Item | None]\n    b: Annotated[list[int], Field(name="b[0]", max_length=1)]\n'
+    )
+    rows = [
+        {"l": [{"n": 1}, None], "b[0]": []},
+        {"l": [None, {"n": -1}, {"n": -2}], "b[0]": [1, 2]},
+        {"l": [{"n": -3}], "b[0]": []},
+    ]
+    (project / "lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("validate", "contracts/lists.py", "lists.jsonl", "-o", "json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["rejected"] == 2
+    assert [
+        (one["field"], one["rule"], one["rows"], one["example"], one["at"])
+        for one in document["reasons"]
+    ] == [
+        ("l[].n", "ge", 2, "l[1].n is -1, not at least 0", "lists.jsonl row 1"),
+        ("b[0]", "max_length", 1, "b[0] is 2, not at most 1 item long", "lists.jsonl row 1"),
+    ]
+    assert run("validate", "contracts/lists.py", "lists.jsonl") == 1

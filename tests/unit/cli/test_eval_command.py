@@ -74,6 +74,8 @@ def test_a_mistake_is_shown_below_the_expression(monkeypatch, capsys):
         ("\udcff", "a", "not UTF-8: byte 1"),
         ('{"a": ' + "[" * 100_000, "a", "too deep"),
         (f'{{"a": {2**70}}}', "a", "more than 64 bits"),
+        ('{"a": ["\\ud800"]}', "a[0]", "half of a character"),
+        ('{"\\ud800": 1}', "a", "half of a character"),
         ('{"a": 1}', "a in 'x'", "in is followed by a list"),
     ],
 )  # fmt: skip
@@ -94,6 +96,16 @@ def test_a_contract_types_the_records_and_the_expression(tmp_path: Path, monkeyp
     assert run(monkeypatch, capsys, given, "at.getHours()", *words)[1] == "6\n"
     assert "did you mean delay?" in run(monkeypatch, capsys, given, "dealy > 1", *words)[2]
     assert "breaks Flight" in run(monkeypatch, capsys, '{"delay": "x"}', "delay > 1", *words)[2]
+
+
+def test_a_default_stands_in_for_what_a_record_lacks(tmp_path: Path, monkeypatch, capsys):
+    text = CONTRACT.replace("carrier: str\n", 'carrier: str = "XX"\n').replace("= None", "= 7", 1)
+    (tmp_path / "flights.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    words = ("--contract", "flights.py:Flight")
+    given = '{}{"delay": null, "carrier": null}{"delay": 1}'
+    out = run(monkeypatch, capsys, given, "carrier + ':' + string(coalesce(delay, -1))", *words)[1]
+    assert out == "XX:7\nXX:-1\nXX:1\n"
 
 
 def test_a_name_that_no_record_has_is_noted(monkeypatch, capsys):

@@ -125,7 +125,7 @@ def test_what_cannot_be_made_says_why_and_leaves_no_file(here: Path) -> None:
     assert isinstance(few, Invalid)
     assert "more different values than only can hold; 3 were found" in few.text
     odd = error_of("-o", "p.csv", name="Odd")
-    assert "broke rule pattern of letter" in odd.text
+    assert "no text can be made for letter" in odd.text
     assert sorted(path.name for path in here.iterdir()) == ["contracts"]
 
 

@@ -7,6 +7,7 @@ import pytest
 from contract_checking import checked, messages, outcomes, told
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.contracts.plan import compile_plan
+from runink.contracts.reasons import Example
 from runink.errors import Refused
 
 ZIP = FieldSpec("zip", Kind.STR, pattern="[0-9]+")
@@ -52,7 +53,7 @@ def test_a_row_with_many_wrong_items_is_counted_once_a_rule():
     result = checked({"n": [[-1, -2, 3], [-1]]}, NUMBERS)
     assert told(result) == {0: [("n[0]", "ge"), ("n[1]", "ge")], 1: [("n[0]", "ge")]}
     assert result.rejected.counts == {("n[]", "ge"): 2}
-    assert result.rejected.examples == {("n[]", "ge"): "n[0] is -1, not at least 0"}
+    assert result.rejected.examples == {("n[]", "ge"): Example(0, "n[0] is -1, not at least 0")}
 
 
 def test_lists_in_lists_name_both_places():

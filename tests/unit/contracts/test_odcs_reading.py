@@ -222,6 +222,15 @@ def test_versions_are_brought_to_three_numbers(version: str, expected: str):
 
 
 @pytest.mark.parametrize(
+    "version", ["1.0.0-.", "1.0.0-a..b", "'01.0'", "1234567890.0.0", "1.0.0+x", "latest"]
+)
+def test_a_version_that_cannot_be_published_is_a_mistake(version: str):
+    head = HEAD.replace("1.1.0\n", f"{version}\n", 1)
+    found = findings("- {name: a, logicalType: string}\n", head=head)
+    assert [code for code, _, _ in found] == ["C009"]
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("- {name: x}\n", ("O008", 9, "x has no logicalType")),

@@ -116,6 +116,20 @@ def test_edges_come_first_each_of_them_once() -> None:
     assert all(2 <= len(edge) <= 4 for edge in edges)
 
 
+def test_edges_that_no_file_can_hold_are_none() -> None:
+    empty = FieldSpec("e", Kind.STR, max_length=0)  # which is read as nothing in CSV
+    with pytest.raises(Invalid, match="missing"):
+        rows_of(made(ContractSpec("T", "1.0.0", (empty,)), rows=10, edges=True))
+
+
+@pytest.mark.parametrize("pattern", ["a{1000}" * 101, r"\p{Greek}", r"[^\s\S]"])
+def test_a_pattern_that_no_text_is_made_for_is_named(pattern: str) -> None:
+    field = FieldSpec("letter", Kind.STR, pattern=pattern)
+    with pytest.raises(Invalid, match="no text can be made for letter") as caught:
+        rows_of(made(ContractSpec("T", "1.0.0", (field,)), rows=10))
+    assert len(caught.value.text) < 300
+
+
 def test_broken_values_inside_records_and_lists_are_named_by_the_way_to_them() -> None:
     inner = FieldSpec("zip", Kind.STR, pattern="[0-9]{5}")
     fields = (

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pytest
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.contracts.hiding import hidden
+from runink.contracts.reasons import Example
 from runink.dag import (
     MAIN,
     Check,
@@ -138,7 +139,7 @@ class NotNegative:
         original: pa.RecordBatch
         reasons: pa.Array
         counts: dict[tuple[str, str], int]
-        examples: dict[tuple[str, str], str]
+        examples: dict[tuple[str, str], Example]
 
     @dataclass
     class Checked:
@@ -159,7 +160,7 @@ class NotNegative:
             )
             reasons = pa.array([[reason]] * len(rows), kind)
             key = ("n", "ge")
-            counts, examples = {key: len(rows)}, {key: "n is negative"}
+            counts, examples = {key: len(rows)}, {key: Example(rows[0].as_py(), "n is negative")}
             rejected = self.Rejected(rows, batch.take(rows), reasons, counts, examples)
         return self.Checked(batch.filter(pc.invert(bad)), rejected)
 
