@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +28,7 @@ from runink.errors import Finding, Invalid, Span
 from runink.names import HerdName, herd_name
 from runink.networks import NetworkPolicy, allowed, policy_of
 from runink.quantities import parse_bytes, parse_cpu
+from runink.suggestions import near, near_or_all
 
 VERBS: Final = ("get", "list", "watch", "create", "update", "delete", "run", "cancel")
 FILE_BYTES_MAX: Final = 1 << 20  # a hand-written file
@@ -120,9 +120,8 @@ class _Reader:
     def _known(self, table: str, found: dict[str, Any]) -> None:
         for key in found:
             if key not in _KEYS[table]:
-                near = get_close_matches(key, _KEYS[table], 1)
                 where = f"[{table}]" if table else "a herd's file"
-                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(_KEYS[table])}"
+                hint = near(key, _KEYS[table]) or f"it has {', '.join(_KEYS[table])}"
                 self._mistake(f"{where} has no {key}", key, hint)
 
     def _table(self, document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -205,8 +204,7 @@ class _Reader:
     def _contracts(self, table: dict[str, Any]) -> ContractPolicy:
         said, names = table.get("compatibility", Mode.NONE.value), [mode.value for mode in Mode]
         if said not in names:
-            near = get_close_matches(str(said), names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            hint = near_or_all(str(said), names)
             self._mistake(f"there is no compatibility {said}", "compatibility", hint)
             said = Mode.NONE.value
         breaking_majors = table.get("breaking_majors", False)
@@ -222,8 +220,7 @@ class _Reader:
             return ()
         for name in found:
             if name not in CLOSING_OFF:
-                near = get_close_matches(name, CLOSING_OFF, 1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(CLOSING_OFF)}"
+                hint = near_or_all(name, CLOSING_OFF)
                 self._mistake(f"nothing closes slices off by the name of {name}", name or key, hint)
         return tuple(dict.fromkeys(found))
 

@@ -6,7 +6,6 @@ and an exit code; with `-o json` also a document on standard output, so that a p
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from importlib import import_module
@@ -26,6 +25,7 @@ from runink.cli.exits import (
     usage,
 )
 from runink.errors import RuninkError
+from runink.suggestions import nearest
 
 # The name, where it is, and its line in the help: known without importing it.
 COMMANDS: Final = {
@@ -81,11 +81,9 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.table and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.table, n=1)
-            hint = (
-                f" Did you mean {near[0]}?" if near else f" `{ctx.command_path} --help` lists them."
-            )
-            ctx.fail(f"there is no command {args[0]!r}.{hint}")
+            near = nearest(args[0], self.table)
+            hint = f"Did you mean {near}?" if near else f"`{ctx.command_path} --help` lists them."
+            ctx.fail(f"there is no command {args[0]!r}. {hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from runink.connectors.csv_records import Records
 from runink.connectors.inputs import Input
 from runink.contracts.fields import ContractSpec
 from runink.errors import Invalid
+from runink.suggestions import nearest
 
 NAMES_SHOWN_MAX: Final = 8  # of a list of columns in a message
 
@@ -112,9 +112,7 @@ def _not_in(names: Sequence[str], others: Sequence[str]) -> list[str]:
 
 def _near(missing: Sequence[str], names: Sequence[str]) -> str:
     for name in missing:
-        near = difflib.get_close_matches(name.lower(), [other.lower() for other in names], 1)
-        if near:
-            there = next(other for other in names if other.lower() == near[0])
+        if there := nearest(name, names):
             return f"it has {there!r}: is that {name!r}?"
     return ""
 

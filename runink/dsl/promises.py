@@ -21,13 +21,34 @@ from runink.contracts.fields import ContractSpec
 from runink.dag import REJECTED, Link, Node, Sink, Source, Step
 from runink.dsl.clauses import GoldenClause
 from runink.dsl.diagnostics import Findings
+from runink.dsl.parts import Parts
+from runink.dsl.project import Project
 from runink.dsl.syntax import Text
 from runink.suggestions import near_or_all
 
 READABLE: Final = (".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
 
 
-def check_golden(clause: GoldenClause, contract: ContractSpec | None, findings: Findings) -> None:
+def promise(
+    clause: GoldenClause, holder: str, parts: Parts, project: Project, findings: Findings
+) -> None:
+    """Keep a golden for the sink that `holder` says; that there is none, or are several, is told."""
+    found = _sinks_of(holder, parts.nodes, parts.links)
+    if len(found) == 1:
+        _check_golden(clause, found[0].contract, findings)
+        golden = _golden_of(clause, found[0])
+        for path in (golden.path, *(_path_of(one) for one in clause.inputs)):
+            if not project.exists(path):
+                parts.notes.append(f"the golden file {path} is not there yet")
+        parts.goldens.append((golden, clause))
+    elif not parts.outline.is_broken:
+        text = "there is no @sink that this golden could be for"
+        if found:
+            text = f"this golden could be for any of {len(found)} sinks"
+        findings.add("D021", text, clause.span, "put @golden below the @sink that it is for")
+
+
+def _check_golden(clause: GoldenClause, contract: ContractSpec | None, findings: Findings) -> None:
     """Tell what is wrong with a golden's files and, where the sink's contract is known, with the fields that it names."""
     _check_path(clause.path, clause.path.value, GOLDEN_ENDINGS, "compared", findings)
     for one in clause.inputs:
@@ -65,12 +86,12 @@ def _split(text: Text) -> tuple[str, str]:
     return source.strip(), path.strip()
 
 
-def path_of(text: Text) -> str:
+def _path_of(text: Text) -> str:
     """Return the file that an input names, as the project names it."""
     return posixpath.normpath(_split(text)[1])
 
 
-def golden_of(clause: GoldenClause, sink: Sink) -> Golden:
+def _golden_of(clause: GoldenClause, sink: Sink) -> Golden:
     """Return what the clause promises of the sink, still without its inputs."""
     return Golden(
         sink.scenario,
@@ -84,7 +105,7 @@ def golden_of(clause: GoldenClause, sink: Sink) -> Golden:
     )
 
 
-def sinks_of(holder: str, nodes: Mapping[str, Node], links: Sequence[Link]) -> tuple[Sink, ...]:
+def _sinks_of(holder: str, nodes: Mapping[str, Node], links: Sequence[Link]) -> tuple[Sink, ...]:
     """Return the sinks that a golden may be for: the one it stands below, those that its step feeds, or all of the scenario but the dead letter."""
     if not holder:
         return tuple(
@@ -154,7 +175,7 @@ def _inputs(
         for source in stands_for:
             if source.id in found:
                 findings.add("D016", f"{_called(source)} has an input already", text.span)
-            found[source.id] = path_of(text)
+            found[source.id] = _path_of(text)
     return tuple(GoldenInput(source, path) for source, path in sorted(found.items()))
 
 

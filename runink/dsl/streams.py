@@ -16,7 +16,7 @@ A name means the stream as it is behind all contracts on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from msgspec.structs import replace as changed
@@ -56,10 +56,11 @@ from runink.dsl.diagnostics import Findings
 from runink.dsl.expressions import UNKNOWN, condition, fields_of
 from runink.dsl.ordering import ordered
 from runink.dsl.parts import Parts, check_ends
-from runink.dsl.promises import check_golden, golden_of, path_of, sinks_of
+from runink.dsl.promises import promise
 from runink.dsl.scenarios import ScenarioOutline
 from runink.dsl.slicing import Wish
 from runink.dsl.syntax import Text
+from runink.dsl.wishes import ask
 
 _TYPED: Final = frozenset({Format.PARQUET, Format.ARROW})  # where text is text
 
@@ -114,7 +115,7 @@ class _Builder:
                 case DeadLetterClause():
                     self._last_end = None  # made at the end, when all checks are there
                 case RequiresClause() | AffinityClause():
-                    self._wish(clause)
+                    ask(clause, self._last_step, self.parts, self._findings)
                 case AssertClause():
                     asserts.append(clause)  # of the stream as it is at the end
                 case GoldenClause():
@@ -123,7 +124,8 @@ class _Builder:
                     assert_never(clause)
         letter = self._dead_letter(dead) if dead is not None else ""
         for golden, sink in goldens:
-            self._golden(golden, letter if sink is None else sink)
+            holder = letter if sink is None else sink
+            promise(golden, holder, self.parts, self._means.actions.project, self._findings)
         for one in asserts:
             self._assert(one)
         self._parse_by_contract()
@@ -142,10 +144,7 @@ class _Builder:
         if clause.meta:
             self.parts.meta[node.id] = clause.meta
         if not isinstance(clause, DeadLetterClause) and clause.isolate:
-            self.parts.wishes[node.id] = replace(self._wish_of(node.id), isolate=True)
-
-    def _wish_of(self, node: str) -> Wish:
-        return self.parts.wishes.get(node, Wish())
+            self.parts.wishes[node.id] = Wish(isolate=True)
 
     def _link(self, stream: Stream, target: str, role: str = MAIN) -> None:
         self.parts.links.extend(Link(node, target, role) for node in stream.nodes)
@@ -324,53 +323,10 @@ class _Builder:
         self.parts.locations[node.id] = location
         return node.id
 
-    def _wish(self, clause: RequiresClause | AffinityClause) -> None:
-        wish = self._wish_of(self._last_step) if self._last_step else self.parts.default
-        whose = "the step" if self._last_step else "the scenario"
-        match clause:
-            case RequiresClause(limits=limits, network=network):
-                if wish.resources is not None:
-                    text = f"@requires stands for {whose} already"
-                    hint = "write all in one: cpu=…, memory=…, disk=…, network=…"
-                    self._findings.add("D016", text, clause.span, hint)
-                    return
-                wish = wish.requiring(limits, network, default=self.parts.default)
-            case AffinityClause(labels=()) if not (self._last_step and self.parts.default.labels):
-                text = f"@affinity names no label for {whose}"
-                self._findings.add("D014", text, clause.span, 'as in @affinity(label="gpu")')
-                return
-            case AffinityClause(labels=labels):
-                if wish.labels is not None:
-                    text = f"@affinity stands for {whose} already"
-                    self._findings.add("D016", text, clause.span, 'write a list: label=["…", "…"]')
-                    return
-                wish = replace(wish, labels=tuple(sorted(set(labels))))
-        if self._last_step:
-            self.parts.wishes[self._last_step] = wish
-        else:
-            self.parts.default = wish
-
     def _assert(self, clause: AssertClause) -> None:
         found = assertion_of(clause, self._outline.id, self._chain.main, self._findings)
         if found is not None:
             self.parts.assertions.append(found)
-
-    def _golden(self, clause: GoldenClause, holder: str) -> None:
-        found = sinks_of(holder, self.parts.nodes, self.parts.links)
-        sink = found[0] if len(found) == 1 else None
-        if sink is not None:
-            check_golden(clause, sink.contract, self._findings)
-            golden = golden_of(clause, sink)
-            for path in (golden.path, *(path_of(one) for one in clause.inputs)):
-                if not self._means.actions.project.exists(path):
-                    self.parts.notes.append(f"the golden file {path} is not there yet")
-            self.parts.goldens.append((golden, clause))
-        elif not self._outline.is_broken:
-            text = "there is no @sink that this golden could be for"
-            if found:
-                text = f"this golden could be for any of {len(found)} sinks"
-            hint = "put @golden below the @sink that it is for"
-            self._findings.add("D021", text, clause.span, hint)
 
     # The whole.
 

@@ -16,6 +16,7 @@ from runink.dag import Check, Executable, Function, OnInvalid, Sql, Step
 from runink.errors import Refused
 from runink.jobs import ChainJob, Ticket
 from runink.pipes.batch import Batch
+from runink.quantities import counted
 from runink.steps.channels import Collector
 from runink.steps.counters import Counter, Watch
 from runink.steps.doors import Doors, Plan
@@ -96,7 +97,7 @@ class Checking:
     def _broken(self, rejected: Any, batch: Batch) -> Refused:
         contract = self.node.contract
         reasons = [
-            f"  {rejected.examples[key].message}: {rows:,} rows"
+            f"  {rejected.examples[key].message}: {counted(rows, 'row')}"
             for key, rows in list(rejected.counts.items())[:REASONS_SHOWN_MAX]
         ]
         first = batch.row + rejected.rows[0].as_py()

@@ -12,7 +12,6 @@ is refused: guessing `record` where `batch` was meant is a hundred times slower,
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ import msgspec
 from runink.column_maps import column_maps
 from runink.dag import Each, Function
 from runink.errors import Invalid, NotFound, Refused, RuninkError
+from runink.suggestions import near
 from runink.tracebacks import import_hint, own_lines
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -131,9 +131,8 @@ def load_function(bundle: Path, function: Function) -> Callable[..., Any]:
 
 
 def _no_such_step(function: Function, table: dict[str, Registered]) -> NotFound:
-    near = difflib.get_close_matches(function.name, table, n=1)
     offered = f"it has {', '.join(sorted(table))}" if table else "it has none"
-    hint = f"did you mean {near[0]}?" if near else "is @step(each=…) above the function?"
+    hint = near(function.name, table) or "is @step(each=…) above the function?"
     return NotFound(
         f"{function.file} has no step {function.name!r}; {offered}", code="step_missing", hint=hint
     )

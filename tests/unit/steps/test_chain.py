@@ -173,7 +173,7 @@ def test_a_check_that_fails_its_run_says_why_and_where(tmp_path) -> None:
     assert isinstance(result, Failed)
     assert result.error.code == "contract_broken"
     assert "first by row 3 of data/in.csv" in result.error.text
-    assert "n is negative: 1 rows" in result.error.text
+    assert "n is negative: 1 row" in result.error.text
     assert (result.step, result.position) == ("check", "data/in.csv rows 2 to 3")
     assert world.sinks["out"].state == "aborted"
 
