@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,7 +59,7 @@ def pack(project: Path) -> Bundle:
         )
         files.append(file)
     files.sort(key=lambda file: file.path)
-    return Bundle(_hash(files), tuple(files))
+    return Bundle(hash_of(files), tuple(files))
 
 
 def _code_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -86,7 +86,8 @@ def _is_code(entry: os.DirEntry[str]) -> bool:
     return bool(status.st_mode & 0o100) and status.st_size <= PROGRAM_BYTES_MAX
 
 
-def _hash(files: list[BundleFile]) -> BundleHash:
+def hash_of(files: Iterable[BundleFile]) -> BundleHash:
+    """Return the name of a bundle of these files, which are in the order of their paths."""
     digest = hashlib.sha256()
     for file in files:
         facts = f"\0{len(file.content)}\0{int(file.is_executable)}\0".encode()

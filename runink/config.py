@@ -165,6 +165,26 @@ class TlsFiles(msgspec.Struct, frozen=True):
     authority: Path
 
 
+class Servers(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the members of a cluster listen, and what they are shown: certificates, or on loopback a secret. One address is enough; with all of them the loss of a member harms nobody."""
+
+    addresses: tuple[Address, ...]
+    tls: TlsFiles | None = None
+    secret: Path | None = None
+
+    def validate(self) -> None:
+        """Raise Invalid for settings that cannot be meant."""
+        if not self.addresses:
+            text = "nobody says where the cluster's members listen"
+            raise Invalid(text, code="config_invalid", hint="--server HOST:PORT, once for each")
+        if self.tls is None and self.secret is None:
+            raise Invalid(
+                "the members of a cluster want to see a certificate or a secret",
+                code="config_invalid",
+                hint="--certificate, --key and --authority; on one machine --secret FILE will do",
+            )
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one member of a Barn of one, three or five members.
 

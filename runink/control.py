@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from runink.actors.desk import Desk
 from runink.actors.governance import Governance
@@ -32,7 +32,7 @@ from runink.errors import LinkLost
 from runink.names import NodeId
 from runink.runtime.actor import Actor
 from runink.runtime.directory import Directory
-from runink.runtime.ref import LocalRef
+from runink.runtime.ref import LocalRef, Ref
 from runink.runtime.supervisor import ChildSpec, Supervisor
 
 SCHEDULER: Final = "scheduler"
@@ -46,6 +46,16 @@ M = TypeVar("M")
 def now_ms() -> int:
     """The wall clock, milliseconds of the Unix epoch."""
     return time.time_ns() // 1_000_000
+
+
+class Above(Protocol):
+    """What a worker node has above it: a control plane in this process, or members of one elsewhere."""
+
+    @property
+    def barn(self) -> Ref[BarnRequest]: ...
+
+    @property
+    def runs(self) -> Ref[RunRequest] | None: ...
 
 
 @dataclass(frozen=True, slots=True)

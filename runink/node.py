@@ -38,7 +38,7 @@ from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.config import NodeSettings
-from runink.control import ControlPlane, now_ms, start, start_control
+from runink.control import Above, ControlPlane, now_ms, start, start_control
 from runink.errors import Broken, LinkLost, Unavailable
 from runink.machine_reading import read_machine, user_text
 from runink.networks import NodeNetwork, endpoints_of, own_addresses
@@ -129,14 +129,14 @@ async def control_plane(
 
 @asynccontextmanager
 async def worker_node(
-    control: ControlPlane, settings: NodeSettings, *, modules: frozenset[str] = frozenset()
+    above: Above, settings: NodeSettings, *, modules: frozenset[str] = frozenset()
 ) -> AsyncIterator[None]:
     """Run a worker node, spawner and agent, in a task beside the block, up to its end."""
     _allow_descriptors()
     leave = anyio.Event()
     metrics = NodeMetrics()
-    start_agent = partial(_start_agent, control, settings, metrics)
-    async with _metrics_served(control, settings, metrics), anyio.create_task_group() as group:
+    start_agent = partial(_start_agent, above, settings, metrics)
+    async with _metrics_served(above, settings, metrics), anyio.create_task_group() as group:
         await group.start(_work, start_agent, settings, modules, leave)
         try:
             yield
@@ -146,14 +146,14 @@ async def worker_node(
 
 @asynccontextmanager
 async def _metrics_served(
-    control: ControlPlane, settings: NodeSettings, metrics: NodeMetrics
+    above: Above, settings: NodeSettings, metrics: NodeMetrics
 ) -> AsyncIterator[None]:
     """Serve the node's metrics where the settings say, if they do."""
     async with AsyncExitStack() as stack:
         if settings.metrics is not None:
             from runink.actors.metrics_pages import serving_metrics  # noqa: PLC0415 - a megabyte that is not needed otherwise
 
-            serving = serving_metrics(settings.metrics, metrics, control.barn, settings.state)
+            serving = serving_metrics(settings.metrics, metrics, above.barn, settings.state)
             await stack.enter_async_context(serving)
         yield
 
@@ -263,13 +263,13 @@ def _socket(settings: NodeSettings) -> Path:
 
 
 async def _start_agent(
-    control: ControlPlane,
+    above: Above,
     settings: NodeSettings,
     metrics: NodeMetrics,
     worker: Supervisor,
     spawner: Spawner,
 ) -> None:
-    assert control.runs is not None, "a worker has a whole cluster above it"
+    assert above.runs is not None, "a worker has a whole cluster above it"
     if HOST_NETWORK in spawner.found.missing:
         settings = changed(settings, shares_network=False)
     found = told_by_node(spawner.found, is_plain=not settings.is_isolated)
@@ -286,7 +286,7 @@ async def _start_agent(
     stores = read_stores(os.environ)
     agent = partial(
         Agent,
-        runs=control.runs,
+        runs=above.runs,
         spawner=spawner,
         node=node,
         workplace=Workplace(
@@ -299,7 +299,7 @@ async def _start_agent(
         metrics=metrics,
         look=partial(_looked, settings.state),
     )
-    await start(worker, AGENT, lambda: agent(BarnClient(control.barn)))
+    await start(worker, AGENT, lambda: agent(BarnClient(above.barn)))
 
 
 def _network(settings: NodeSettings, stores: Stores) -> NodeNetwork:

@@ -8,16 +8,12 @@ Members connect to each other, each to every other, and show a certificate (mutu
 
 from __future__ import annotations
 
-import hmac
 import os
 import secrets
-import ssl
-import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import anyio
@@ -34,20 +30,17 @@ from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN
 from runink.config import IDENTITY, Address, Identity, ServerSettings, read_identity
 from runink.control import RUNS_INNER, start_control
-from runink.errors import Forbidden, Refused, RuninkError
+from runink.errors import Refused, RuninkError
 from runink.names import NodeId
-from runink.runtime.connections import Peer, connect_tcp, serve_tcp, serve_unix
+from runink.runtime.connections import Peer, serve_tcp, serve_unix
 from runink.runtime.directory import Directory
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.storage.disk import RealDisk
 from runink.storage.wal import SERVER_SEGMENT_BYTES
-from runink.wire.messages import Hello
-from runink.wire.tls import accepting_context, connecting_context
+from runink.trust import Trust, trust_of
 
 MEMBER: Final = "member-"
 MESSAGES_MAX: Final = 4096  # of clients and members: a thousand clients ask at once
-SECRET_BYTES_MIN: Final = 16  # shorter ones can be tried out
-SECRET_BYTES_MAX: Final = 1024
 STATE_MODE: Final = 0o700
 ADVERTISE_PAUSE_S: Final = 1.0  # until it is tried again to say where we listen
 
@@ -70,7 +63,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     settings.validate()
     settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
     _check_identity(settings)
-    trust = _trust_of(settings)
+    trust = trust_of(settings.tls, settings.secret)
     ours = settings.addresses[settings.member]
     group = Group(
         cluster=settings.cluster,
@@ -149,79 +142,28 @@ def name_of(member: int) -> str:
 
 @asynccontextmanager
 async def _barn_of(
-    trust: _Trust, settings: ServerSettings, member: int, known: str
+    trust: Trust, settings: ServerSettings, member: int, known: str
 ) -> AsyncIterator[PeerRef]:
-    async with trust.connected(settings, member, known) as peer:
+    async with _connected(trust, settings, member, known) as peer:
         yield peer.ref(BARN)
 
 
 @asynccontextmanager
 async def _runs_of(
-    trust: _Trust, settings: ServerSettings, barn: BarnClient, name: str
+    trust: Trust, settings: ServerSettings, barn: BarnClient, name: str
 ) -> AsyncIterator[Reached]:
     """Reach the run controller of the member with this name, for who is asked here."""
     member = int(name.removeprefix(MEMBER))
     found = await barn.get(member_key(member), str)
-    async with trust.connected(settings, member, found.value if found else "") as peer:
+    async with _connected(trust, settings, member, found.value if found else "") as peer:
         yield Reached(peer.ref(RUNS_INNER), peer.link.wait_over)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trust:
-    """How members know each other."""
-
-    accepting: ssl.SSLContext | None
-    connecting: ssl.SSLContext | None
-    secret: bytes
-
-    def admit(self, hello: Hello) -> None:
-        if self.secret and not hmac.compare_digest(hello.credentials, self.secret):
-            raise Forbidden(
-                f"{hello.node} does not show the secret of this Barn's members",
-                code="wrong_secret",
-                hint="all members are given the same --secret file",
-            )
-
-    @asynccontextmanager
-    async def connected(
-        self, settings: ServerSettings, member: int, known: str
-    ) -> AsyncIterator[Peer]:
-        """Connect to a member, where the Barn says that it listens (`known`) or our settings do. Raises Refused (`no_address`), LinkLost."""
-        address = Address.parse(known) if known else settings.addresses.get(member)
-        if address is None:
-            raise Refused(f"nobody says where member {member} listens", code="no_address")
-        async with connect_tcp(
-            address.host,
-            address.port,
-            directory=Directory(name_of(settings.member)),
-            credentials=self.secret,
-            tls=self.connecting,
-        ) as peer:
-            yield peer
-
-
-def _trust_of(settings: ServerSettings) -> _Trust:
-    secret = b"" if settings.secret is None else read_secret(settings.secret)
-    files = settings.tls
-    if files is None:
-        return _Trust(None, None, secret)
-    paths = (files.certificate, files.key, files.authority)
-    return _Trust(accepting_context(*paths), connecting_context(*paths), secret)
-
-
-def read_secret(path: Path) -> bytes:
-    """Return what members show each other. Raises Refused (`bad_secret`) for a file that others may read, or that holds too little."""
-    try:
-        mode = path.stat().st_mode
-        secret = path.read_bytes().strip()
-    except OSError as error:
-        raise Refused(f"{path}: {error.strerror}", code="bad_secret") from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise Refused(f"{path} can be read by others", code="bad_secret", hint=f"chmod 600 {path}")
-    if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
-        raise Refused(
-            f"{path} holds {len(secret)} bytes; a secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}",
-            code="bad_secret",
-            hint="openssl rand -hex 32 makes one",
-        )
-    return secret
+def _connected(
+    trust: Trust, settings: ServerSettings, member: int, known: str
+) -> AbstractAsyncContextManager[Peer]:
+    """Connect to a member, where the Barn says that it listens (`known`) or our settings do. Raises Refused (`no_address`), LinkLost."""
+    address = Address.parse(known) if known else settings.addresses.get(member)
+    if address is None:
+        raise Refused(f"nobody says where member {member} listens", code="no_address")
+    return trust.connected(address, Directory(name_of(settings.member)))

@@ -110,7 +110,7 @@ class Agent(Actor[AgentMessage]):
         self._telling = Telling(runs, self._attended, now_ms=now_ms, offload=offload)
         room = Room(workplace.state, node.reserved.disk_bytes) if node.reserved else None
         self._logs = LogKeeping(now_ms=now_ms, offload=offload, room=room)
-        self._packages = Packages(workplace, self._records, now_ms=now_ms)
+        self._packages = Packages(barn, workplace, self._records, now_ms=now_ms)
         self._context: Context[AgentMessage]
 
     async def started(self, context: Context[AgentMessage]) -> None:

@@ -16,8 +16,8 @@ from runink.clients.run_requests import RunView, SliceProgress, SliceUsed
 from runink.errors import Overloaded, RuninkError
 from runink.names import RunId, SliceId
 from runink.runs.figures import figures_of
-from runink.runs.lifecycle import RunView as RunState
 from runink.runs.records import SliceRecord
+from runink.runs.views import RunView as RunState
 from runink.runtime.actor import Later
 
 FOLLOWERS_MAX: Final = 1000  # open requests; a person has one or two

@@ -49,7 +49,11 @@ class Workplace:
         return Folders(str(self.bundle(run)), str(self.run_folder(run.run)), environment)
 
     def bundle(self, run: RunRecord) -> Path:
-        return self.state / "bundles" / run.bundle
+        return self.bundles / run.bundle
+
+    @property
+    def bundles(self) -> Path:
+        return self.state / "bundles"
 
     def run_folder(self, run: str) -> Path:
         return self.state / "runs" / run

@@ -22,8 +22,10 @@ from typing import Final, Self
 import anyio
 from msgspec.structs import replace as changed
 
+from runink.actors.bundles import Bundles
 from runink.actors.launching import Launching, Workplace
 from runink.actors.slice_records import SliceRecords
+from runink.clients.barn import BarnClient
 from runink.dag import Dag, Executable, Function, Step
 from runink.environments.collecting import Policy, collect
 from runink.environments.lock import Lock, read_lock
@@ -79,9 +81,15 @@ class Packages:
     """One for an agent."""
 
     def __init__(
-        self, workplace: Workplace, records: SliceRecords, *, now_ms: Callable[[], int]
+        self,
+        barn: BarnClient,
+        workplace: Workplace,
+        records: SliceRecords,
+        *,
+        now_ms: Callable[[], int],
     ) -> None:
         self._workplace = workplace
+        self._bundles = Bundles(barn, workplace.bundles)
         self._records = records
         self._now_ms = now_ms
         self._folder = workplace.state / FOLDER
@@ -92,7 +100,8 @@ class Packages:
     async def ready(
         self, dag: Dag, run: RunRecord, records: list[SliceRecord], launching: Launching
     ) -> GangPackages:
-        """Return the packages of a gang's slices. Raises TakenBack, Invalid for a lock that cannot be, and what `Environments.ready` does."""
+        """Return the packages of a gang's slices, when its bundle is there too. Raises TakenBack, Invalid for a lock that cannot be, and what `Environments.ready` does."""
+        await self._bundles.ready(run.bundle)
         if not _runs_own_code(dag, records):
             return GangPackages()
         lock = self._lock_of(run)

@@ -27,8 +27,8 @@ from runink.barn.keyvalue import Change
 from runink.clients.barn import Found
 from runink.dag import Dag
 from runink.names import RunId, SliceId
-from runink.runs.lifecycle import RunView, World
 from runink.runs.records import HerdRecord, NodeRecord, RunRecord, RunState, SliceRecord
+from runink.runs.views import RunView, World
 
 PREFIXES = tuple(keys.prefix() for keys in (RUNS, SLICES, PLACEMENTS, NODES, HERDS, PUBLISHING))
 

@@ -8,8 +8,9 @@ from runink.barn.keys import lineage_key, placement_key, publishing_key, run_key
 from runink.clients.barn import Transaction
 from runink.governance.lineage import About, Lineage, lineage_of
 from runink.jobs import Done, Failed
-from runink.runs.lifecycle import Decision, RunView
+from runink.runs.lifecycle import Decision
 from runink.runs.records import RunState, Task
+from runink.runs.views import RunView
 
 
 def transaction_of(

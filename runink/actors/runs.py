@@ -42,8 +42,9 @@ from runink.clients.run_requests import (
 )
 from runink.errors import NotFound, Unavailable
 from runink.names import RunId
-from runink.runs.lifecycle import Decision, RunView, decide
+from runink.runs.lifecycle import Decision, decide
 from runink.runs.records import PipelineRecord, RunRecord, RunState, SliceRecord
+from runink.runs.views import RunView
 from runink.runtime.actor import Actor, Context, Later
 
 FOLLOW_S_MAX: Final = 60.0

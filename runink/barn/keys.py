@@ -12,7 +12,7 @@
     /placements/N/RUN/SLICE          what node N is to run
     /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
     /lineage/H/RUN                   what a run read, did and wrote
-    /bundles/HASH                    a bundle: the project's files of a run
+    /bundles/HASH/PART               a bundle: the project's files of a run, in parts
     /audit/H/ENTRY                   an audit entry, ENTRY sorts by time
 
 A part is never empty and holds no slash, so a key parses in one way only, and the prefix of a herd never matches another's whose name begins alike.
@@ -25,7 +25,7 @@ from typing import Final
 
 from runink.barn.keyvalue import Span, key_prefix
 from runink.errors import Invalid
-from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
+from runink.names import HerdName, NodeId, PipelineName, RunId, SliceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ NODES: Final = Keys("nodes", 1)
 PLACEMENTS: Final = Keys("placements", 3)
 PUBLISHING: Final = Keys("publishing", 1)
 LINEAGE: Final = Keys("lineage", 2)
-BUNDLES: Final = Keys("bundles", 1)
+BUNDLES: Final = Keys("bundles", 2)
 AUDIT: Final = Keys("audit", 2)
 
 # Keys of the design that nothing writes yet are the control plane's too.
@@ -141,10 +141,6 @@ def publishing_key(target_hash: str) -> str:
 
 def lineage_key(herd: HerdName, run: RunId) -> str:
     return LINEAGE.key(herd, run)
-
-
-def bundle_key(bundle: BundleHash) -> str:
-    return BUNDLES.key(bundle)
 
 
 def audit_key(herd: HerdName, entry: str) -> str:

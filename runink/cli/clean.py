@@ -10,11 +10,12 @@ from typing import Final
 
 import click
 
-from runink.barn.keys import PIPELINES, RUNS, SLICES, lineage_key
+from runink.barn.keys import BUNDLES, PIPELINES, RUNS, SLICES, lineage_key
 from runink.cli.options import COUNT, output_option, state_option
 from runink.cli.runs import line_of, with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.barn import Transaction
+from runink.clients.bundle_store import stored_bundles
 from runink.clients.cluster import Cluster
 from runink.contracts.versions import is_version
 from runink.environments.collecting import Policy, collect, keys_of
@@ -95,8 +96,14 @@ async def _sweep(cluster: Cluster, folder: Path) -> None:
             # A submission compares the pipeline's revision: it puts it again where we were faster.
             await cluster.barn.delete(found.key)
     before_s = time.time() - FRESH_S
-    _remove_all_but(folder / "runs", {one.run for one in records}, before_s=before_s)
     bundles: set[str] = {one.bundle for one in records}
+    # A run that is submitted at this moment has no record yet.
+    stored = await stored_bundles(cluster.barn, before_ms=round(before_s * 1000))
+    for name in stored - bundles:
+        await cluster.barn.delete_prefix(BUNDLES.prefix(name))
+    if cluster.is_remote:
+        return  # what is here belongs to a cluster of the project's own, whose runs that one does not know
+    _remove_all_but(folder / "runs", {one.run for one in records}, before_s=before_s)
     _remove_all_but(folder / "bundles", bundles, before_s=before_s)
     kept = keys_of(folder / "bundles", bundles)
     collect(folder / ENVIRONMENTS, Policy(unused_s=FRESH_S, kept=kept))

@@ -21,12 +21,14 @@ from runink.barn.keys import RUNS
 from runink.capabilities import Isolation
 from runink.cli.exits import LOCKED, told
 from runink.cli.options import SliceOptions
+from runink.cli.servers import servers_by_environment
 from runink.cli.settings import tell_settings
 from runink.cli.summary import short
 from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
 from runink.errors import Invalid, NotFound, RuninkError, TimedOut, Unavailable
+from runink.joining import reached_cluster
 from runink.node import Role, connected, embedded
 from runink.runs.records import RunRecord
 
@@ -64,11 +66,19 @@ class Embedding:
 
 @asynccontextmanager
 async def open_cluster(embedding: Embedding) -> AsyncIterator[Cluster]:
-    """Yield the cluster. Raises Unavailable (`storage_locked`) where another process has the state and does not answer, Forbidden or Unavailable for a disk that will not."""
+    """Yield the cluster: the one that the environment names, else this project's.
+
+    Raises Unavailable (`storage_locked`) where another process has the state and does not answer, Forbidden or Unavailable for a disk that will not.
+    """
     warn_on_stderr()
+    servers = servers_by_environment()
     async with AsyncExitStack() as stack:
         try:
-            cluster = await _entered(stack, embedding)
+            cluster = (
+                await _entered(stack, embedding)
+                if servers is None
+                else await stack.enter_async_context(reached_cluster(servers))
+            )
         except (RuninkError, OSError) as error:
             raise told(error, where=embedding.state) from error
         if embedding.role is Role.ALL:

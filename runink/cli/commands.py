@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "run": ("runink.cli.run:run", "Run a pipeline, and show how far it is."),
     "up": ("runink.cli.up:up", "Keep a cluster of one node running, for runs to be submitted to."),
     "spawn": ("runink.cli.spawn:spawn", "Start slices as root for a node that runs as another user."),
+    "agent": ("runink.cli.agent:agent", "Be a worker node of a cluster that runs elsewhere."),
     "server": ("runink.cli.server:server", "Be one member of a Barn of one, three or five."),
     "compile": ("runink.cli.pipeline:compile_", "Check a pipeline and print what it compiles to."),
     "fmt": ("runink.cli.fmt:fmt", "Write pipeline files in the one way in which they are written."),

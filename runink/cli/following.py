@@ -11,7 +11,7 @@ and `runi up` can be stopped or killed at any time.  So whoever loses it looks i
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -40,7 +40,7 @@ TRIES: Final = 3  # clusters that leave while we submit; more is no accident
 
 
 async def run_to_end(
-    embedding: Embedding, request_for: Callable[[Cluster], Submit], shown: Shown
+    embedding: Embedding, request_for: Callable[[Cluster], Awaitable[Submit]], shown: Shown
 ) -> RunView:
     """Run what `request_for` asks of a cluster, always under the same id, and return the run when it is over. Raises Unavailable (`cluster_lost`)."""
     lost: Unavailable | None = None
@@ -48,7 +48,7 @@ async def run_to_end(
         request: Submit | None = None
         try:
             async with open_cluster(embedding) as cluster:
-                request = request_for(cluster)
+                request = await request_for(cluster)
                 return await followed(cluster, request, shown)
         except Unavailable as error:
             if request is None or request.is_bound or error.code not in LEAVING:

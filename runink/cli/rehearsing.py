@@ -240,7 +240,7 @@ class _Tests:
 
     async def _followed(self, cluster: Cluster, state: Path, case: Compiled) -> RunView:
         run = new_run_id()
-        request = submission(case, state, run, cluster=cluster, rehearsal=True)
+        request = await submission(case, state, run, cluster=cluster, rehearsal=True)
         request = msgspec.structs.replace(request, update_goldens=self._how.update)
         await cluster.submit(request)
         self._running.add(run)

@@ -34,6 +34,7 @@ from runink.cli.options import (
 )
 from runink.cli.progress import progress_for
 from runink.cli.summary import WIDTH, document, summary
+from runink.clients.bundle_store import put_bundle
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView, Submit
 from runink.dag import Dag, Sink, Source
@@ -76,8 +77,8 @@ def run(  # noqa: PLR0913 - what may be asked for
 
     run_id = new_run_id()
 
-    def request_for(cluster: Cluster) -> Submit:
-        return submission(compiled, folder, run_id, cluster=cluster, wall_time_s=wall_time_s)
+    async def request_for(cluster: Cluster) -> Submit:
+        return await submission(compiled, folder, run_id, cluster=cluster, wall_time_s=wall_time_s)
 
     async def whole() -> RunView:
         embedding = Embedding(
@@ -122,7 +123,7 @@ def modules_of(dag: Dag) -> frozenset[str]:
     return frozenset(module for node in dag.nodes for module in getattr(node, "modules", ()))
 
 
-def submission(
+async def submission(
     compiled: Compiled,
     state: Path,
     run_id: RunId,
@@ -131,15 +132,18 @@ def submission(
     wall_time_s: float = 0.0,
     rehearsal: bool = False,
 ) -> Submit:
-    """Pack the project and return the request for a run of it. Raises Invalid."""
+    """Pack the project, put it where the cluster's nodes find it, and return the request for a run of it. Raises Invalid, Unavailable."""
     try:
         bundle = pack(compiled.root)
     except OSError as error:
         raise told(error, where=error.filename or compiled.root) from error
-    try:
-        unpack(bundle, state / "bundles")
-    except OSError as error:
-        raise told(error, where=state / "bundles") from error
+    if cluster.is_remote:
+        await put_bundle(cluster.barn, bundle)
+    else:
+        try:
+            unpack(bundle, state / "bundles")
+        except OSError as error:
+            raise told(error, where=state / "bundles") from error
     dag = compiled.dag
     return Submit(
         run=run_id,

@@ -22,6 +22,7 @@ from runink.cli.options import (
     state_folder,
     state_option,
 )
+from runink.cli.servers import servers_by_environment
 from runink.cli.summary import seconds_of, short
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
@@ -51,7 +52,11 @@ def with_cluster(
     """
     folder = state_folder(state, project_here())
     embedding = Embedding(folder, role=role, slices=slices_by_environment())
-    if not makes_state and not embedding.settings.barn.exists():
+    if (
+        not makes_state
+        and servers_by_environment() is None
+        and not embedding.settings.barn.exists()
+    ):
         # A question makes no state: it may be asked in the wrong folder.
         raise NotFound(
             f"nothing has been run here: there is no {folder}",

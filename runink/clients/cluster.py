@@ -38,12 +38,16 @@ FOLLOW_GRACE_S: Final = 5.0  # more than the follower's own time, so that its an
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What clients talk to. There is no `runs` where only the store is open. `session` names this start of an embedded cluster, empty for one elsewhere."""
+    """What clients talk to. There is no `runs` where only the store is open.
+
+    `session` names this start of an embedded cluster, empty for one elsewhere.  One that `is_remote` may not share a disk with us: what its nodes need of us goes through its Barn.
+    """
 
     barn: BarnClient
     governance: Ref[GovernanceRequest]
     runs: Ref[RunRequest] | None
     session: str = ""
+    is_remote: bool = False
 
     @property
     def _controller(self) -> Ref[RunRequest]:

@@ -4,6 +4,7 @@
     Propose, ChangeMembers            the leader, if it is known and connected; else any
     what only reads, and watches      the members in turn
     MoveLeader                        any
+    to an actor `beside` the Barn     the members in turn: each hands on to the one that acts
 
 Members that know of a leader come first: one that does not may be cut off.  What only reads is asked of another member if one does not answer, for as long as there is time.
 A write is not: who asks (`BarnClient`) knows whether it may be sent twice, and when it asks again it comes to another one.  Nor is a watch, which waits for all of its time at one
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 
@@ -22,12 +23,14 @@ from runink.clients.barn_requests import BarnRequest, ChangeMembers, Propose, St
 from runink.errors import LinkLost, Overloaded, RuninkError, Unavailable
 from runink.runtime.envelope import Request
 from runink.runtime.ref import Ref
+from runink.runtime.remote import RemoteRef
 
 PAUSE_S: Final = 0.05  # before the next try to connect; doubled with each
 PAUSE_S_MAX: Final = 1.0
 LOOK_S: Final = 1.0  # between two looks at who leads
 LOOK_WITHIN_S: Final = 2.0
 ASK_S: Final = 1.0  # at least, before another member is asked
+LOST: Final = frozenset({"link_lost", "outcome_unknown", "stopping"})  # of one member, not of all
 
 R = TypeVar("R")
 Connect = Callable[[], AbstractAsyncContextManager[Ref[BarnRequest]]]
@@ -44,6 +47,7 @@ class Members:
         self._led: set[int] = set()  # those that know of a leader
         self._lead = 0
         self._turn = 0
+        self._trouble: RuninkError | None = None  # the last that was in the way of a connection
         self._is_changed = anyio.Event()
 
     @property
@@ -56,10 +60,10 @@ class Members:
         return frozenset(self._refs)
 
     async def tell(self, message: BarnRequest) -> None:
-        await self._next().tell(message)
+        await self.next().tell(message)
 
     def tell_nowait(self, message: BarnRequest) -> None:
-        self._next().tell_nowait(message)
+        self.next().tell_nowait(message)
 
     def flush(self) -> None:
         """Do nothing: it is sent soon."""
@@ -70,7 +74,7 @@ class Members:
         is_write = isinstance(request, (Propose, ChangeMembers))
         is_asked_once = is_write or isinstance(request, WatchFrom)
         while True:  # ends with an answer, or with the time
-            await self._wait_connected(until_s)
+            await self.wait_connected(until_s)
             member = self._lead if is_write and self._lead in self._refs else self._turned()
             left_s = until_s - anyio.current_time()
             # One that is silent must leave time for another.
@@ -85,22 +89,33 @@ class Members:
                     raise
             await anyio.sleep(PAUSE_S)
 
-    async def _wait_connected(self, until_s: float) -> None:
+    def beside(self, name: str) -> Beside:
+        """Return what reaches an actor that each member has beside its Barn."""
+        return Beside(self, name)
+
+    async def wait_connected(self, until_s: float) -> None:
+        """Return when a member is connected. Raises LinkLost when the time is over."""
         with anyio.move_on_at(until_s):
             while not self._refs:  # ends with a connection, or with the time
                 await self._is_changed.wait()
         if not self._refs:
-            raise LinkLost("no member of the Barn can be reached", hint="try again")
+            raise self._unreached()
+
+    def next(self) -> Ref[Any]:
+        """Return the Barn of the member whose turn it is. Raises LinkLost."""
+        if not self._refs:
+            raise self._unreached()
+        return self._refs[self._turned()]
+
+    def _unreached(self) -> LinkLost:
+        why = f": {self._trouble.text}" if self._trouble is not None else ""
+        hint = self._trouble.hint if self._trouble is not None else "try again"
+        return LinkLost(f"no member of the Barn can be reached{why}", hint=hint)
 
     def _turned(self) -> int:
         members = sorted(self._led & self._refs.keys() or self._refs)
         self._turn += 1
         return members[self._turn % len(members)]
-
-    def _next(self) -> Ref[BarnRequest]:
-        if not self._refs:
-            raise LinkLost("no member of the Barn can be reached", hint="try again")
-        return self._refs[self._turned()]
 
     async def keep(self, member: int) -> None:
         """Keep the connection to a member. Ends by being cancelled."""
@@ -110,8 +125,8 @@ class Members:
                 async with self._connects[member]() as ref:
                     pause_s = PAUSE_S
                     await self._use(member, ref)
-            except RuninkError:
-                pass  # it is tried again, for as long as anybody wants the members
+            except RuninkError as error:
+                self._trouble = error  # it is tried again, for as long as anybody wants the members
             finally:
                 self._refs.pop(member, None)
                 self._led.discard(member)
@@ -130,6 +145,43 @@ class Members:
             if status.lead == member or self._lead not in self._refs:
                 self._lead = status.lead
             await anyio.sleep(LOOK_S)
+
+
+class Beside:
+    """An actor that all members have, as if it were one. What it is asked may be asked twice: where a member is lost, another is asked."""
+
+    def __init__(self, members: Members, name: str) -> None:
+        self.address = name
+        self._members = members
+
+    async def tell(self, message: Any) -> None:
+        """Tell one member. Raises LinkLost if none is connected, or the connection ends."""
+        await self._beside(self._members.next()).tell(message)
+
+    def tell_nowait(self, message: Any) -> None:
+        """Tell one member, or raise Overloaded, LinkLost."""
+        self._beside(self._members.next()).tell_nowait(message)
+
+    def flush(self) -> None:
+        """Do nothing: it is sent soon."""
+
+    async def ask(self, request: Request[R], *, within: float) -> R:
+        """Ask one member, and the next if that is lost. Raises LinkLost, TimedOut, and what is answered."""
+        until_s = anyio.current_time() + within
+        while True:  # ends with an answer, or with the time
+            await self._members.wait_connected(until_s)
+            ref = self._beside(self._members.next())
+            try:
+                return await ref.ask(request, within=until_s - anyio.current_time())
+            except Unavailable as error:
+                is_late = anyio.current_time() + PAUSE_S >= until_s
+                if is_late or error.code not in LOST:
+                    raise
+            await anyio.sleep(PAUSE_S)
+
+    def _beside(self, ref: Ref[Any]) -> Ref[Any]:
+        assert isinstance(ref, RemoteRef), "members are reached over a wire"
+        return ref.beside(self.address)
 
 
 @asynccontextmanager

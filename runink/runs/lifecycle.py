@@ -26,11 +26,12 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
-from runink.dag import Dag, Resources, SliceSpec
+from runink.dag import Resources, SliceSpec
 from runink.jobs import Done, Prepared
-from runink.names import NodeId, RunId, SliceId
+from runink.names import SliceId
 from runink.runs.assertions import failed_assertion
 from runink.runs.failures import CANCELLED, CUT, failure_of, is_refusal, may_pass
+from runink.runs.homes import home_of, is_gone
 from runink.runs.records import (
     ATTEMPTS_MAX,
     Failure,
@@ -41,38 +42,12 @@ from runink.runs.records import (
     Task,
 )
 from runink.runs.retries import backoff_ms
+from runink.runs.views import RunView, World
 
 PUBLISH: Final = SliceId("@publish")
 DISCARD: Final = SliceId("@discard")
 COMPARE: Final = SliceId("@compare")
 NOTHING: Final = Resources(0, 0)  # the end of a run takes no room: a full herd must be able to end
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What a run's next state depends on beside itself.
-
-    `session` is this cluster's, `nodes` are there, `claims` are targets that some run publishes to, `placed` are the run's slices that have a placement,
-    `refused` says why the herd cannot take one more run.
-    """
-
-    now_ms: int
-    session: str
-    nodes: frozenset[NodeId]
-    claims: Mapping[str, RunId]
-    placed: frozenset[SliceId] = frozenset()
-    refused: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunView:
-    record: RunRecord
-    dag: Dag
-    slices: Mapping[str, SliceRecord]
-
-    def chains(self, specs: Iterable[SliceSpec]) -> list[SliceRecord]:
-        """Return the records of these slices, of those that have begun."""
-        return [self.slices[SliceId(spec.id)] for spec in specs if spec.id in self.slices]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +76,7 @@ def decide(view: RunView, world: World) -> Decision:
     gone = tuple(
         changed(one, state=SliceState.LOST, ended_ms=world.now_ms)
         for one in view.slices.values()
-        if one.state.is_on_node and one.node not in world.nodes
+        if is_gone(one, view, world)
     )
     if gone:
         return Decision(
@@ -134,15 +109,17 @@ def _admission(view: RunView, world: World) -> Decision:
     if world.refused:
         return Decision(changed(view.record, waits_for=world.refused))
     admitted = changed(view.record, state=RunState.ADMITTED, waits_for="")
-    return Decision(admitted, slices=tuple(_startable(view)))
+    return Decision(admitted, slices=tuple(_startable(view, world)))
 
 
-def _startable(view: RunView) -> Iterable[SliceRecord]:
+def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     """Make the slices of gangs that have not begun and whose needs have prepared their output."""
     gangs = view.dag.gangs()
     done = {name for name, specs in gangs.items() if _has_succeeded(view, specs)}
+    home = home_of(view, world)
     for name, needs in view.dag.gang_needs().items():
-        if needs <= done and not view.chains(gangs[name]):
+        if needs <= done and not view.chains(gangs[name]) and home.takes_more:
+            home = home.after_one()
             for spec in gangs[name]:
                 yield SliceRecord(
                     slice=SliceId(spec.id),
@@ -154,6 +131,7 @@ def _startable(view: RunView) -> Iterable[SliceRecord]:
                     limits=spec.limits,
                     labels=spec.labels,
                     requires=spec.requires,
+                    pin=home.node,
                 )
 
 
@@ -171,17 +149,27 @@ def _advance(view: RunView, world: World) -> Decision:
         for specs in gangs.values()
         if (records := view.chains(specs)) and any(_is_broken(record) for record in records)
     ]
-    if broken:
-        return _mend(view, world, broken)
+    ready = [records for records in broken if not _is_held(view, records)]
+    if ready:
+        return _mend(view, world, ready)
     failure = _failed_assertion(view)
     if failure is not None:
         ending = changed(view.record, ending=RunState.FAILED, failure=failure)
         return _ending(replace(view, record=ending), world)
-    begun = tuple(_startable(view))
+    begun = tuple(_startable(view, world))
     record = _in_step(view, world)
     if begun or not all(_has_succeeded(view, specs) for specs in gangs.values()):
         return Decision(record, slices=begun)
     return _commit(replace(view, record=record), world)
+
+
+def _is_held(view: RunView, records: list[SliceRecord]) -> bool:
+    """Say whether a gang that was lost has to wait until what it reads, which was lost too, is there again."""
+    if not all(record.state.is_over and may_pass(record) for record in records):
+        return False
+    gangs = view.dag.gangs()
+    needs = view.dag.gang_needs()[records[0].gang]
+    return not all(_has_succeeded(view, gangs[name]) for name in needs)
 
 
 def _is_broken(record: SliceRecord) -> bool:
@@ -222,6 +210,7 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
     again: list[SliceRecord] = []
     stop: list[SliceRecord] = []
     wake_ms = 0
+    home = home_of(view, world)
     for records in broken:
         if not all(may_pass(record) for record in records):
             ending = changed(view.record, ending=RunState.FAILED)
@@ -229,11 +218,14 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
         left = [record for record in records if not record.state.is_over]
         stop.extend(record for record in left if record.slice in world.placed)
         again.extend(_cancelled(left, world))
-        if not left:
+        if not left and home.takes_more:
+            home = home.after_one()
             name = f"{view.record.run}/{records[0].gang}"
             attempt = records[0].attempt + 1
             wake_ms = world.now_ms + backoff_ms(name, attempt=attempt)
-            again.extend(_anew(record, not_before_ms=wake_ms) for record in records)
+            again.extend(
+                changed(_anew(record, not_before_ms=wake_ms), pin=home.node) for record in records
+            )
     return Decision(_in_step(view, world), slices=tuple(again), stop=tuple(stop), wake_ms=wake_ms)
 
 
@@ -295,7 +287,7 @@ def _cleared(view: RunView, world: World) -> Decision | None:
         )
         if not needed:
             return None
-        return Decision(view.record, slices=(_closing(view, DISCARD, Task.DISCARD),))
+        return Decision(view.record, slices=(_closing(view, world, DISCARD, Task.DISCARD),))
     if not found.state.is_over:
         return Decision(view.record)
     if found.state is not SliceState.SUCCEEDED and found.attempt < ATTEMPTS_MAX:
@@ -304,9 +296,10 @@ def _cleared(view: RunView, world: World) -> Decision | None:
     return None
 
 
-def _closing(view: RunView, name: SliceId, task: Task) -> SliceRecord:
+def _closing(view: RunView, world: World, name: SliceId, task: Task) -> SliceRecord:
     """Make one of the slices that end a run: where its output is, or anywhere if there is none."""
     nodes = [one.node for one in view.slices.values() if one.node is not None]
+    nodes.sort(key=lambda node: node not in world.nodes)
     return SliceRecord(
         slice=name,
         run=view.record.run,
@@ -356,14 +349,14 @@ def _commit(view: RunView, world: World) -> Decision:
         text = f"run {min(others)} is publishing to the same place"
         return Decision(changed(view.record, waits_for=text))
     record = changed(view.record, state=RunState.COMMITTING, prepared=prepared, waits_for="")
-    return Decision(record, slices=(_closing(view, PUBLISH, Task.PUBLISH),), claims=names)
+    return Decision(record, slices=(_closing(view, world, PUBLISH, Task.PUBLISH),), claims=names)
 
 
 def _compare(view: RunView, world: World) -> Decision:
     """A rehearsal publishes nothing: its output is compared with what was expected, then discarded."""
     found = view.slices.get(COMPARE)
     if found is None:
-        return Decision(view.record, slices=(_closing(view, COMPARE, Task.COMPARE),))
+        return Decision(view.record, slices=(_closing(view, world, COMPARE, Task.COMPARE),))
     if not found.state.is_over:
         return Decision(view.record)
     if found.state is SliceState.SUCCEEDED:

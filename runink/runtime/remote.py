@@ -40,6 +40,11 @@ class RemoteRef(Generic[M]):
     def __repr__(self) -> str:
         return f"RemoteRef({self.address!r})"
 
+    def beside(self, name: str) -> RemoteRef[Any]:
+        """Return what reaches another actor of the same node."""
+        address = f"{self.address.rpartition('/')[0]}/{name}"
+        return RemoteRef(self._link, name, address=address)
+
     async def tell(self, message: M) -> None:
         link = self._link()
         await link.room_for_tell()

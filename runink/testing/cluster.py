@@ -233,12 +233,14 @@ async def simulated_cluster(
     nodes: tuple[str, ...] = ("a",),
     session: str = "",
     launched: Callable[[FakeSlice], object] = lambda _: None,
+    bundle: str = "b",
 ) -> AsyncIterator[SimulatedCluster]:
-    """Run a cluster for as long as the block. `launched` is called with every slice that begins; `folder` is where logs and scratch go.
+    """Run a cluster for as long as the block. `launched` is called with every slice that begins; `folder` is where logs and scratch go, and the runs' `bundle` is.
 
     `session` must be another for every cluster on one disk: clients are named by it.
     """
     cluster = SimulatedCluster(disk, folder, launched, session)
+    Workplace(folder).bundles.joinpath(bundle).mkdir(parents=True, exist_ok=True)
     async with _unless_wanted(), AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(supervise())
         await cluster.start(_Lives(supervisor, cluster.refs))

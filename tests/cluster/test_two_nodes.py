@@ -59,7 +59,7 @@ def piped(project: Project) -> Project:
 
 async def submitted(cluster: Cluster, project: Project) -> str:
     compiled = compile_file(project.root / "features/p.dsl", parameters={})
-    request = submission(compiled, project.root / ".runink", new_run_id(), cluster=cluster)
+    request = await submission(compiled, project.root / ".runink", new_run_id(), cluster=cluster)
     await cluster.submit(request)
     return request.run
 

@@ -20,6 +20,7 @@ from runink.barn.keys import (
 )
 from runink.barn.keyvalue import Change
 from runink.clients.barn import BarnClient
+from runink.jobs import Done
 from runink.runs.lifecycle import PUBLISH, target_hash
 from runink.runs.records import Placement, RunRecord, RunState, SliceRecord, SliceState, Task
 
@@ -132,6 +133,11 @@ class Invariants:
             assert was.state.is_over
             assert now.state is SliceState.PENDING
             return
+        if was.state is SliceState.SUCCEEDED and now.state is SliceState.LOST:
+            assert isinstance(was.report, Done)  # the files went away with their node
+            assert any(one.kind == "file" for one in was.report.prepared)
+            assert run.state is not RunState.COMMITTING
+            was = msgspec.structs.replace(was, state=now.state, ended_ms=now.ended_ms)
         assert not was.state.is_over or now == was, f"{was} was over and became {now}"
         assert now.launched_ms >= was.launched_ms, f"{now} forgets that it was launched"
         if was.state is SliceState.RUNNING and now.state is SliceState.CANCELLED:

@@ -242,6 +242,7 @@ class AgentWorld:
 async def agent_world(folder: Path, disk: FaultyDisk | None = None) -> AsyncIterator[AgentWorld]:
     used = disk or FaultyDisk()
     clock = BarnClock()
+    Workplace(folder).bundles.joinpath("b").mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         spawners: list[FakeSpawner] = []
         stack.callback(lambda: [one.die() for one in spawners])  # when nobody asks them any more

@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace as changed
 from runink.actors.launching import Launching, Workplace, gang_descriptors, launches_of
 from runink.actors.packages import Packages, TakenBack
+from runink.clients.barn import BarnClient
 from runink.dag import Dag, Each, Function, Resources, Sql, Step
 from runink.documents import decode_document
 from runink.environments.holding import is_used, try_lock
@@ -50,7 +51,7 @@ class World:
         self.places = Places(state / "environments")
         self.written = Written()
         self.workplace = Workplace(state)
-        self.packages = Packages(self.workplace, self.written, now_ms=lambda: 7)
+        self.packages = Packages(BarnClient(None), self.workplace, self.written, now_ms=lambda: 7)
         self.launching = Launching(frozenset({"key"}))
         self.bundle = state / "bundles/b"
         self.bundle.mkdir(parents=True)

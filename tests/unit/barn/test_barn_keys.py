@@ -19,7 +19,7 @@ def test_each_builder_makes_the_key_that_the_table_tells():
     assert keys.placement_key(NodeId("n1"), RUN, SLICE) == "/placements/n1/01J/silver.join"
     assert keys.publishing_key("ab12") == "/publishing/ab12"
     assert keys.lineage_key(HERD, RUN) == "/lineage/analytics/01J"
-    assert keys.bundle_key(BundleHash("ff")) == "/bundles/ff"
+    assert keys.BUNDLES.key(BundleHash("ff"), "head") == "/bundles/ff/head"
     assert keys.audit_key(HERD, "01K") == "/audit/analytics/01K"
 
 

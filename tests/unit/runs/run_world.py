@@ -19,8 +19,9 @@ from runink.dag import (
 )
 from runink.jobs import Done, Failed, NodeFacts, Prepared
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
-from runink.runs.lifecycle import Decision, RunView, World, decide, target_hash
+from runink.runs.lifecycle import Decision, decide, target_hash
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState
+from runink.runs.views import RunView, World
 
 RUN = RunId("0" * 26)
 NODE = NodeId("local")

@@ -1,0 +1,43 @@
+"""The composition root of `runi agent`: a worker node whose control plane is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from runink.actors.offload import switch_threads_soon
+from runink.clients.barn import BarnClient
+from runink.clients.cluster import Cluster
+from runink.config import NodeSettings, Servers
+from runink.node import PRIVATE_FOLDERS, STATE_MODE, worker_node
+from runink.runtime.directory import Directory
+from runink.trust import joined
+
+REACHED_S = 15.0  # longer than an election; who reaches nobody for so long has the wrong address
+
+
+@asynccontextmanager
+async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator[None]:
+    """Run a worker node of the cluster that these servers are members of, for as long as the block.
+
+    Raises Invalid, Refused (`bad_certificate`, `bad_secret`), LinkLost where no member can be reached, and what a node raises.
+    """
+    settings.validate()
+    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+    for name in PRIVATE_FOLDERS:
+        (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
+    switch_threads_soon()
+    async with joined(servers, Directory(settings.node)) as above:
+        await above.barn.wait_connected(anyio.current_time() + REACHED_S)
+        async with worker_node(above, settings):
+            yield
+
+
+@asynccontextmanager
+async def reached_cluster(servers: Servers) -> AsyncIterator[Cluster]:
+    """Reach a cluster for a command. Raises as `joined_node`."""
+    async with joined(servers, Directory("client")) as above:
+        await above.barn.wait_connected(anyio.current_time() + REACHED_S)
+        yield Cluster(BarnClient(above.barn), above.governance, above.runs, is_remote=True)

@@ -1,0 +1,81 @@
+"""Where a run's slices may be: files belong to the machine that they lie on, so a run that writes files has a home.
+
+    a run that                                  is placed
+    writes nothing but object stores, streams   each gang wherever there is room
+    writes a file                               all of it on one node: there it is read again by other scenarios, there it is published
+
+The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
+begins anew elsewhere.  What is committed already is not begun anew: its files are published when the node is back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from runink.dag import Dag, Sink
+from runink.jobs import Done
+from runink.names import NodeId
+from runink.runs.records import RunState, SliceRecord, SliceState, Task
+from runink.runs.views import RunView, World
+
+STANDARD: Final = "-"  # the path of standard output
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The node that a run's gangs belong on, nothing where any will do. `takes_more` says whether another gang may wait for a place now."""
+
+    node: NodeId | None = None
+    takes_more: bool = True
+    is_free: bool = True
+
+    def after_one(self) -> Home:
+        """Return what holds when one more gang waits for its place."""
+        return replace(self, takes_more=self.is_free or self.node is not None)
+
+
+def home_of(view: RunView, world: World) -> Home:
+    """Return where the next gangs of a run belong."""
+    if len(world.nodes) < 2 or not writes_files(view.dag):
+        return Home()
+    chains = [one for one in view.slices.values() if one.task is Task.CHAIN]
+    nodes = [one.node for one in chains if one.node in world.nodes and _is_there(one)]
+    if nodes:
+        return Home(nodes[0], is_free=False)
+    waits = any(one.state is SliceState.PENDING for one in chains)
+    return Home(takes_more=not waits, is_free=False)
+
+
+def _is_there(one: SliceRecord) -> bool:
+    return one.state.is_on_node or one.state is SliceState.SUCCEEDED
+
+
+def is_gone(one: SliceRecord, view: RunView, world: World) -> bool:
+    """Say whether a slice, or what it has prepared, went away with its node.
+
+    Where no node is there at all the cluster is being started, and what was prepared will be found again.
+    """
+    if one.state.is_on_node:
+        return one.node not in world.nodes
+    if not world.nodes or view.record.state is RunState.COMMITTING:
+        return False
+    if one.state is SliceState.PENDING:
+        return one.pin is not None and one.pin not in world.nodes
+    return (
+        one.task is Task.CHAIN
+        and one.state is SliceState.SUCCEEDED
+        and view.record.ending is None
+        and one.node is not None
+        and one.node not in world.nodes
+        and isinstance(one.report, Done)
+        and any(prepared.kind == "file" for prepared in one.report.prepared)
+    )
+
+
+def writes_files(dag: Dag) -> bool:
+    """Say whether anything of a pipeline is written to a file of the machine."""
+    return any(
+        isinstance(node, Sink) and node.path != STANDARD and "://" not in node.path
+        for node in dag.nodes
+    )

@@ -1,0 +1,37 @@
+"""What is looked at to decide on a run: the run with its slices, and what of the world it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from runink.dag import Dag, SliceSpec
+from runink.names import NodeId, RunId, SliceId
+from runink.runs.records import RunRecord, SliceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a run's next state depends on beside itself.
+
+    `session` is this cluster's, `nodes` are there, `claims` are targets that some run publishes to, `placed` are the run's slices that have a placement,
+    `refused` says why the herd cannot take one more run.
+    """
+
+    now_ms: int
+    session: str
+    nodes: frozenset[NodeId]
+    claims: Mapping[str, RunId]
+    placed: frozenset[SliceId] = frozenset()
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    record: RunRecord
+    dag: Dag
+    slices: Mapping[str, SliceRecord]
+
+    def chains(self, specs: Iterable[SliceSpec]) -> list[SliceRecord]:
+        """Return the records of these slices, of those that have begun."""
+        return [self.slices[SliceId(spec.id)] for spec in specs if spec.id in self.slices]

@@ -1,0 +1,136 @@
+"""Where a run's slices may be, and what is lost with a node."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace as changed
+from run_world import NODE, RunWorld, prepared, staged_dag
+from runink.dag import Dag, Sink
+from runink.jobs import Done
+from runink.names import NodeId
+from runink.runs.records import RunState, SliceState
+
+OTHER = NodeId("other")
+
+
+def remote(dag: Dag) -> Dag:
+    """Return the pipeline with all that it writes in an object store."""
+    nodes = tuple(
+        changed(node, path=f"s3://bucket/{node.path}") if isinstance(node, Sink) else node
+        for node in dag.nodes
+    )
+    return changed(dag, nodes=nodes)
+
+
+def parted(dag: Dag) -> Dag:
+    """Return the pipeline with no scenario that reads another's output: all gangs may begin at once."""
+    nodes = tuple(
+        node if isinstance(node, Sink) else changed(node, staged_from="") for node in dag.nodes
+    )
+    return changed(dag, nodes=nodes)
+
+
+def two_nodes(dag: Dag) -> RunWorld:
+    return RunWorld(dag, nodes={NODE, OTHER})
+
+
+def test_gangs_that_follow_belong_where_the_first_was_placed() -> None:
+    world = two_nodes(staged_dag("a", "b"))
+    world.go(["a"])
+    assert world.slices["b"].pin == NODE
+
+
+def test_of_gangs_that_may_begin_at_once_the_others_wait_for_the_first_ones_place() -> None:
+    world = two_nodes(parted(staged_dag("a", "b", "c")))
+    world.settle()
+    assert set(world.slices) == {"a"}
+    world.place()
+    world.settle()
+    assert {name: one.pin for name, one in world.slices.items()} == {
+        "a": None,
+        "b": NODE,
+        "c": NODE,
+    }
+
+
+@pytest.mark.parametrize(
+    "dag", [remote(parted(staged_dag("a", "b"))), parted(staged_dag("a", "b"))]
+)
+def test_a_run_is_free_that_writes_no_files_or_has_one_node_only(dag: Dag) -> None:
+    world = RunWorld(dag, nodes={NODE, OTHER} if dag.nodes[1].path.startswith("s3") else {NODE})
+    world.settle()
+    assert {name: one.pin for name, one in world.slices.items()} == {"a": None, "b": None}
+
+
+def test_a_home_that_is_lost_takes_what_was_prepared_there_with_it() -> None:
+    world = two_nodes(staged_dag("a", "b"))
+    world.go(["a"])
+    world.place()
+    world.run("b")
+    world.nodes.remove(NODE)
+    world.nodes.add(NodeId("third"))
+    world.settle()
+    first = world.slices["a"]
+    assert (first.state, first.attempt, first.pin) == (SliceState.PENDING, 2, None)
+    assert world.slices["b"].state is SliceState.LOST
+    world.put("a", state=SliceState.PLACED, node=OTHER)
+    world.run("a")
+    world.settle()
+    assert world.slices["b"].state is SliceState.LOST
+    world.succeed("a")
+    world.settle()
+    assert (world.slices["b"].attempt, world.slices["b"].pin) == (2, OTHER)
+
+
+def test_what_was_prepared_is_there_again_when_the_only_node_comes_back() -> None:
+    world = RunWorld(staged_dag("a", "b"))
+    world.go(["a"])
+    world.nodes.clear()
+    world.settle()
+    assert world.slices["a"].state is SliceState.SUCCEEDED
+    world.nodes.add(NODE)
+    world.settle()
+    assert world.slices["a"].attempt == 1
+
+
+def test_what_lies_in_an_object_store_is_not_lost_with_a_node() -> None:
+    world = two_nodes(remote(staged_dag("a", "b")))
+    world.settle()
+    world.place()
+    world.end("a", Done(prepared=(changed(prepared("a"), kind="multipart"),)))
+    world.settle()
+    world.nodes.remove(NODE)
+    world.settle()
+    assert world.slices["a"].state is SliceState.SUCCEEDED
+
+
+def test_a_pending_gang_does_not_wait_for_a_node_that_is_gone() -> None:
+    world = two_nodes(staged_dag("a", "b"))
+    world.go(["a"])
+    assert world.slices["b"].pin == NODE
+    world.nodes.remove(NODE)
+    world.settle()
+    assert world.slices["a"].attempt == 2
+    assert world.slices["b"].state is SliceState.LOST
+
+
+def test_what_is_committed_waits_for_its_node() -> None:
+    world = two_nodes(staged_dag("a"))
+    world.go(["a"])
+    assert world.record.state is RunState.COMMITTING
+    world.nodes.remove(NODE)
+    world.settle()
+    assert world.record.state is RunState.COMMITTING
+    assert world.slices["@publish"].pin == NODE
+
+
+def test_a_run_that_is_cancelled_ends_though_its_node_is_gone() -> None:
+    world = two_nodes(staged_dag("a", "b"))
+    world.go(["a"])
+    world.place()
+    world.run("b")
+    world.record = changed(world.record, cancel=True)
+    world.nodes.remove(NODE)
+    world.settle()
+    assert world.record.ending is RunState.CANCELLED
+    assert world.slices["@discard"].pin == NODE or world.record.state is RunState.CANCELLED
