@@ -31,16 +31,10 @@ from runink.dag import Resources
 from runink.errors import Unavailable, WireError
 from runink.jobs import Failed
 from runink.names import HerdName, NodeId, RunId
-from runink.placement.cluster import (
-    Amount,
-    HerdView,
-    NodeView,
-    Placed,
-    Plan,
-    Snapshot,
-    Unit,
-    Unplaced,
-)
+from runink.placement.cluster import Amount, HerdView, NodeView
+from runink.placement.demands import Part, Unit
+from runink.placement.labels import label_rules
+from runink.placement.plans import Placed, Plan, Snapshot, Unplaced
 from runink.placement.solver import decide
 from runink.runs.records import (
     HerdRecord,
@@ -154,7 +148,7 @@ class Scheduler(Actor[SchedulerMessage]):
                 _amount(node.value.capacity, node.value.slices_max or NODE_SLICES_MAX),
                 on_nodes.get(node.value.node, Amount()),
                 frozenset(node.value.labels),
-                node.value.missing,
+                missing=node.value.missing,
                 is_plain=node.value.capabilities.get(ISOLATION) == NO_ISOLATION,
             )
             for node in self._nodes
@@ -163,13 +157,13 @@ class Scheduler(Actor[SchedulerMessage]):
         herds = {
             name: HerdView(
                 name,
-                Amount(quota.cpu_m, quota.memory_bytes, quota.slices),
+                Amount(quota.cpu_m, quota.memory_bytes, slices=quota.slices),
                 of_herds.get(name, Amount()),
-                quota.isolation,
+                isolation=quota.isolation,
             )
             for name, quota in quotas.items()
         }
-        return Snapshot(nodes, herds, waiting)
+        return Snapshot(nodes, herds, waiting, now_ms=self._now_ms())
 
     async def _commit(self, plan: Plan, waiting: dict[Unit, Members]) -> None:
         transactions = [_placing(placed, waiting[placed.unit]) for placed in plan.placed]
@@ -194,7 +188,7 @@ class Scheduler(Actor[SchedulerMessage]):
 
 
 def _amount(resources: Resources, slices: int) -> Amount:
-    return Amount(resources.cpu_m, resources.memory_bytes, slices)
+    return Amount(resources.cpu_m, resources.memory_bytes, slices=slices)
 
 
 def _needs(record: SliceRecord) -> Amount:
@@ -204,14 +198,17 @@ def _needs(record: SliceRecord) -> Amount:
 
 def _unit(members: Members) -> Unit:
     first = members[0].value
+    part = Part(
+        needs=sum((_needs(found.value) for found in members), Amount()),
+        labels=label_rules(label for found in members for label in found.value.labels),
+        requires=tuple(sorted({name for found in members for name in found.value.requires})),
+        pin=first.pin,
+    )
     return Unit(
         run=first.run,
         gang=first.gang,
         herd=first.herd,
-        needs=sum((_needs(found.value) for found in members), Amount()),
-        labels=frozenset(label for found in members for label in found.value.labels),
-        requires=frozenset(name for found in members for name in found.value.requires),
-        pin=first.pin,
+        parts=(part,),
         failed_on=frozenset(found.value.lost_on for found in members if found.value.lost_on),
     )
 

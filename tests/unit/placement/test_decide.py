@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from runink.capabilities import EGRESS, LANDLOCK, SECCOMP, IsolationPolicy
 from runink.names import HerdName, NodeId, RunId
-from runink.placement.cluster import Amount, HerdView, NodeView, Snapshot, Unit
+from runink.placement.cluster import Amount, HerdView, NodeView
+from runink.placement.demands import Part, Unit
+from runink.placement.labels import label_rules
+from runink.placement.plans import Snapshot
 from runink.placement.solver import decide
 
 HERD = HerdName("h")
@@ -17,14 +19,26 @@ def node(
     name: str, *, cpu_m: int = 2000, used_m: int = 0, labels: tuple[str, ...] = ()
 ) -> NodeView:
     return NodeView(
-        NodeId(name), Amount(cpu_m, 1024 * MI, 100), Amount(used_m, 0, 0), frozenset(labels)
+        NodeId(name),
+        Amount(cpu_m, 1024 * MI, slices=100),
+        Amount(used_m),
+        frozenset(labels),
     )
 
 
 def unit(
-    gang: str = "g", *, cpu_m: int = 100, memory_bytes: int = 64 * MI, slices: int = 1, **rest
+    gang: str = "g",
+    *,
+    cpu_m: int = 100,
+    memory_bytes: int = 64 * MI,
+    slices: int = 1,
+    labels: tuple[str, ...] = (),
+    failed_on: frozenset[NodeId] = frozenset(),
+    **rest,
 ) -> Unit:
-    return Unit(RunId("0" * 26), gang, HERD, Amount(cpu_m, memory_bytes, slices), **rest)
+    needs = Amount(cpu_m, memory_bytes, slices=slices)
+    part = Part(needs, label_rules(labels), **rest)
+    return Unit(RunId("0" * 26), gang, HERD, (part,), failed_on=failed_on)
 
 
 def placed(snapshot: Snapshot) -> list[tuple[str, str]]:
@@ -87,7 +101,7 @@ def test_more_than_the_quota_allows_is_told_so_for_good() -> None:
 
 
 def test_labels_are_needed_all_of_them() -> None:
-    wants = unit(labels=frozenset({"gpu", "ssd"}))
+    wants = unit(labels=("gpu", "ssd"))
     nodes = (node("a", labels=("gpu",)), node("b", labels=("gpu", "ssd")))
     assert placed(Snapshot(nodes, waiting=(wants,))) == [("g", "b")]
     assert "lacks the label ssd" in decide(Snapshot(nodes[:1], waiting=(wants,))).unplaced[0].text
@@ -138,7 +152,7 @@ def test_what_one_node_lacks_and_another_is_too_small_for_is_no_want_of_a_capabi
 
 def test_a_unit_that_asks_for_a_network_waits_for_no_node_that_makes_none() -> None:
     nodes = (replace(node("a"), missing={EGRESS: "only root"}), node("b", used_m=1950))
-    plan = decide(Snapshot(nodes, waiting=(unit(requires=frozenset({EGRESS})), unit("other"))))
+    plan = decide(Snapshot(nodes, waiting=(unit(requires=(EGRESS,)), unit("other"))))
     assert [(one.unit.gang, one.node) for one in plan.placed] == [("other", "a")]
     assert "a lacks network.egress (only root)" in plan.unplaced[0].text
     assert not plan.unplaced[0].is_final, "b will have room"

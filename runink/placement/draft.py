@@ -1,0 +1,202 @@
+"""A plan in the making: what it has taken of the room so far, what is kept for whom, and how it is all taken back.
+
+A draft works on the planner's own room and ledger, because a copy of thousands of nodes costs more than the plan.  `undo` leaves both as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from runink.names import NodeId
+from runink.placement.cluster import Amount, Numbers
+from runink.placement.demands import Part, Unit, UnitKey
+from runink.placement.ledger import Ledger
+from runink.placement.plans import Policy, Reservation, Running
+from runink.placement.room import Room
+from runink.placement.shapes import Shape
+
+Places = tuple[int, ...]  # nodes by their place in the room, one for each part of a unit
+
+
+class Hold(NamedTuple):
+    """That a node is kept for a unit. `extra` is what will be left beside that then; who ends by `at_ms` is not in its way."""
+
+    owner: UnitKey
+    at_ms: int
+    extra: list[int]
+
+
+class Draft:
+    """Places units and keeps nodes for others. `now_ms` is the snapshot's."""
+
+    def __init__(self, room: Room, ledger: Ledger, policy: Policy, now_ms: int) -> None:
+        self.room = room
+        self.ledger = ledger
+        self.policy = policy
+        self.now_ms = now_ms
+        self.placed: list[tuple[Unit, Places]] = []
+        self.reservations: list[Reservation] = []
+        self.holds: dict[int, list[Hold]] = {}
+        self.kept_before: Mapping[UnitKey, tuple[NodeId, ...]] = {}
+        self._full: set[Shape] = set()
+        self._quotas: list[tuple[Unit, Numbers]] = []
+
+    def place(self, unit: Unit) -> bool:
+        """Place the unit if all of it fits."""
+        needs = unit.needs.numbers
+        if not self.ledger.allows(unit, needs):
+            return False
+        if self._quotas and not self._allowed_beside(unit, needs):
+            return False
+        places = self._fit_new(unit) if len(unit.parts) == 1 else self.fit(unit)
+        if places is None:
+            return False
+        if self.holds:
+            for at, part in zip(places, unit.parts, strict=True):
+                self._use(unit, at, part)
+        self.ledger.charge(unit, needs)
+        self.placed.append((unit, places))
+        return True
+
+    def _fit_new(self, unit: Unit) -> Places | None:
+        """Take the best node, and remember shapes that no node has room for: during a plan room only shrinks, so others of them need not look."""
+        shape = self.shape(unit)
+        if shape in self._full:
+            return None
+        places = self._fit_one(unit, shape)
+        if places is None and self.room.cheapest(shape)[1] < 0:
+            self._full.add(shape)
+        return places
+
+    def _fit_one(self, unit: Unit, shape: Shape) -> Places | None:
+        part = unit.parts[0]
+        at = self.room.best(unit, part, shape, self.barred(unit, part) if self.holds else ())
+        if at < 0:
+            return None
+        self.room.take(at, part)
+        return (at,)
+
+    def fit(self, unit: Unit) -> Places | None:
+        """Take the best nodes for all parts of the unit, or nothing. Its quota is not asked for."""
+        if len(unit.parts) == 1:
+            return self._fit_one(unit, self.shape(unit))
+        # No order of the parts is the right one for all gangs. Two are tried, and no more: a gang that neither fits waits.
+        largest, scarcest = self.largest_first(unit), self._scarcest_first(unit)
+        places = self._fit_in_turn(unit, largest)
+        if places is None and scarcest != largest:
+            places = self._fit_in_turn(unit, scarcest)
+        return places
+
+    def fit_in_part(self, unit: Unit) -> tuple[int, dict[int, int]]:
+        """Take nodes for the parts of a gang until one finds none: return its number, -1 if all do, and what is taken. Who asks gives that back."""
+        return self._take_in_turn(unit, self.largest_first(unit))
+
+    def _fit_in_turn(self, unit: Unit, turn: Places) -> Places | None:
+        number, taken = self._take_in_turn(unit, turn)
+        if number < 0:
+            return tuple(taken[one] for one in range(len(unit.parts)))
+        for one, at in taken.items():
+            self.room.give(at, unit.parts[one])
+        return None
+
+    def _take_in_turn(self, unit: Unit, turn: Places) -> tuple[int, dict[int, int]]:
+        taken: dict[int, int] = {}
+        for number in turn:
+            part = unit.parts[number]
+            barred = self.barred(unit, part) if self.holds else ()
+            at = self.room.best(unit, part, self.shape(unit, number), barred)
+            if at < 0:
+                return number, taken
+            self.room.take(at, part)
+            taken[number] = at
+        return -1, taken
+
+    def shape(self, unit: Unit, number: int = 0) -> Shape:
+        return self.room.shape(unit.parts[number], self.ledger.herd(unit.herd))
+
+    def could_hold(self, unit: Unit) -> bool:
+        """Say whether there are nodes that would hold its parts, one by one, if they were empty."""
+        return all(
+            self.room.could_hold(self.shape(unit, number)) for number in range(len(unit.parts))
+        )
+
+    def largest_first(self, unit: Unit) -> Places:
+        size = self.ledger.size
+        numbers = range(len(unit.parts))
+        return tuple(sorted(numbers, key=lambda one: (-size(unit.parts[one].needs), one)))
+
+    def _scarcest_first(self, unit: Unit) -> Places:
+        numbers = range(len(unit.parts))
+        return tuple(
+            sorted(numbers, key=lambda one: (len(self.shape(unit, one).nature.allowed), one))
+        )
+
+    def release(self, unit: Unit, places: Places) -> None:
+        """Take back what `fit` has taken."""
+        for at, part in zip(places, unit.parts, strict=True):
+            self.room.give(at, part)
+
+    # What is kept.
+
+    def barred(self, unit: Unit, part: Part) -> Collection[int]:
+        """Return the nodes that are kept for others so that the part may not take them."""
+        return [at for at, holds in self.holds.items() if not self._may_use(unit, part, holds)]
+
+    def _may_use(self, unit: Unit, part: Part, holds: list[Hold]) -> bool:
+        return all(
+            hold.owner == unit.key
+            or self._ends_by(unit, hold.at_ms)
+            or (
+                self.policy.backfill
+                and all(
+                    n <= 0 or n <= left
+                    for n, left in zip(part.needs.numbers, hold.extra, strict=True)
+                )
+            )
+            for hold in holds
+        )
+
+    def _ends_by(self, unit: Unit, at_ms: int) -> bool:
+        is_known = self.policy.backfill and unit.estimate_ms > 0
+        return is_known and self.now_ms + unit.estimate_ms <= at_ms
+
+    def _use(self, unit: Unit, at: int, part: Part) -> None:
+        for hold in self.holds.get(at, ()):
+            if hold.owner != unit.key and not self._ends_by(unit, hold.at_ms):
+                for place, number in enumerate(part.needs.numbers):
+                    hold.extra[place] -= number
+
+    def _allowed_beside(self, unit: Unit, needs: Numbers) -> bool:
+        """Say whether its herd's quota has room for it beside those of the herd for which nodes are kept."""
+        for other, others in self._quotas:
+            if other.herd == unit.herd and other.key != unit.key:
+                both = Amount(*needs) + Amount(*others)
+                if not self.ledger.allows(unit, both.numbers):
+                    return False
+        return True
+
+    def keep(
+        self, unit: Unit, places: Places, free_then: list[list[int]], made: Reservation
+    ) -> None:
+        """Keep nodes for the unit. `free_then` is what each will have left when the unit is on it."""
+        for at, extra in dict(zip(places, free_then, strict=True)).items():
+            self.holds.setdefault(at, []).append(Hold(unit.key, made.at_ms, list(extra)))
+        self.reservations.append(made)
+        self._quotas.append((unit, unit.needs.numbers))
+
+    def undo(self) -> None:
+        """Take everything back."""
+        for unit, _ in self.placed:
+            self.ledger.charge(unit, unit.needs.numbers, -1)
+        self.room.give_all(
+            (at, part)
+            for unit, places in self.placed
+            for at, part in zip(places, unit.parts, strict=True)
+        )
+
+
+def places_of(running: Running, room: Room) -> list[tuple[int, Part]]:
+    """Return where the parts of what runs stand, as far as their nodes are there."""
+    pairs = zip(running.nodes, running.unit.parts, strict=True)
+    return [(room.index[node], part) for node, part in pairs if node in room.index]

@@ -1,0 +1,119 @@
+"""The ledger: what herds and runs use, what herds may use, and their shares of the cluster.
+
+A herd's share is that of what it has most of (dominant resource fairness), through its weight; a run's the same without weight.  Both are millionths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from runink.names import HerdName, RunId
+from runink.placement.cluster import NOTHING, Amount, HerdView, Numbers, dominant
+from runink.placement.demands import Unit
+from runink.placement.feasible import Reason, limits, refused_by_quota
+
+_NONE = (0, 0, 0, 0, 0)
+
+
+class Ledger:
+    """Counts what is charged to it. A herd that nobody has described has no limits and the weight 1."""
+
+    def __init__(self, herds: Iterable[HerdView]) -> None:
+        self._views: dict[HerdName, HerdView] = {}
+        self._limits: dict[HerdName, Numbers] = {}
+        self._used: dict[HerdName, list[int]] = {}
+        self._of_runs: dict[RunId, list[int]] = {}
+        self._whole: Numbers = _NONE
+        self._shares: dict[HerdName, int] = {}
+        self._served: dict[RunId, int] = {}
+        self._sizes: dict[Amount, int] = {}
+        for herd in herds:
+            self.describe(herd)
+
+    def describe(self, herd: HerdView) -> None:
+        """Take what is said of a herd, in the place of what was said before."""
+        before = self._views.get(herd.herd, HerdView(herd.herd))
+        used = self._used.setdefault(herd.herd, [0] * 5)
+        for at, (new, old) in enumerate(zip(herd.used.numbers, before.used.numbers, strict=True)):
+            used[at] += new - old
+        self._views[herd.herd] = herd
+        self._limits[herd.herd] = limits(herd.quota).numbers
+        self._shares.pop(herd.herd, None)
+
+    def measure(self, whole: Numbers) -> None:
+        """Take what the cluster has in all, of which shares are told."""
+        if whole != self._whole:
+            self._whole = whole
+            self._shares.clear()
+            self._served.clear()
+            self._sizes.clear()
+
+    def herd(self, name: HerdName) -> HerdView:
+        """Return the herd as it was described, without what is charged."""
+        return self._views.get(name) or HerdView(name)
+
+    def herd_now(self, name: HerdName) -> HerdView:
+        """Return the herd with all that it uses."""
+        herd = self.herd(name)
+        used = Amount(*self._used.get(name, _NONE))
+        return HerdView(name, herd.quota, used, herd.weight, herd.isolation)
+
+    def allows(self, unit: Unit, needs: Numbers) -> bool:
+        """Say whether the quota has room for it. `needs` are the unit's."""
+        most = self._limits.get(unit.herd)
+        if most is None or needs == _NONE:
+            return True
+        used = self._used[unit.herd]
+        for number, taken, limit in zip(needs, used, most, strict=True):
+            if number and taken + number > limit:
+                return False
+        return True
+
+    def refusal(self, unit: Unit, needs: Amount) -> Reason | None:
+        """Say why the quota has no room for it, or nothing if it has."""
+        return None if needs == NOTHING else refused_by_quota(self.herd_now(unit.herd), needs)
+
+    def charge(self, unit: Unit, needs: Numbers, sign: int = 1) -> None:
+        """Count it, or with `sign` -1 no longer."""
+        herd = self._used.get(unit.herd)
+        if herd is None:
+            herd = self._used[unit.herd] = [0] * 5
+        run = self._of_runs.get(unit.run)
+        if run is None:
+            run = self._of_runs[unit.run] = [0] * 5
+        cpu_m, memory, disk, gpus, slices = needs
+        for used in herd, run:
+            used[0] += sign * cpu_m
+            used[1] += sign * memory
+            used[4] += sign * slices
+            if disk or gpus:
+                used[2] += sign * disk
+                used[3] += sign * gpus
+        self._shares.pop(unit.herd, None)
+        self._served.pop(unit.run, None)
+        if sign < 0 and not any(run):
+            del self._of_runs[unit.run]
+
+    def share(self, name: HerdName) -> int:
+        """Return the herd's weighted share, of which the smallest is served first."""
+        share = self._shares.get(name)
+        if share is None:
+            used = self._used.get(name)
+            whole = dominant(used, self._whole) if used else 0
+            share = self._shares[name] = whole * 1000 // max(self.herd(name).weight, 1)
+        return share
+
+    def served(self, run: RunId) -> int:
+        """Return the run's share."""
+        share = self._served.get(run)
+        if share is None:
+            used = self._of_runs.get(run)
+            share = self._served[run] = dominant(used, self._whole) if used else 0
+        return share
+
+    def size(self, needs: Amount) -> int:
+        """Return what share of the cluster the amount is."""
+        size = self._sizes.get(needs)
+        if size is None:
+            size = self._sizes[needs] = dominant(needs.numbers, self._whole)
+        return size

@@ -1,0 +1,156 @@
+"""One revision of the cluster as it is decided on, and what is decided: `Snapshot` and `Plan`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from runink.names import HerdName, NodeId
+from runink.placement.cluster import HerdView, NodeView
+from runink.placement.demands import Unit, UnitKey
+from runink.placement.feasible import Rule
+
+_ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
+
+
+class Weights(Struct, frozen=True):
+    """What counts in the choice among nodes that fit, in thousandths of a node's processors; see `rank.py`."""
+
+    opening: int = 600  # a node that is empty is taken into use
+    gpu_idle: int = 500  # a part without graphics processors takes a node that has some
+    gpu_free: int = 20  # for each of them that is free
+    failure: int = 200  # for each slice that failed there lately
+    failed_here: int = 1_000_000  # the unit itself failed there
+    locality: int = 1000  # all inputs are on the node already
+    crowd: int = 4000  # for each of its group in the same domain
+
+
+class Policy(Struct, frozen=True):
+    """How is decided. It is a part of the snapshot, so that an old decision is made again by the policy of its time.
+
+    `ageing_ms`: for each of these that a unit has waited it is served as if of one priority more (0: never), so that nothing waits for ever.
+    `reserve_after_ms`: a head of the queue whose room nobody can foresee, because what runs has no estimates, has nodes emptied for it when it has waited so long.
+    `grace_ms`: how long what is stopped for others has for its end.
+    """
+
+    version: int = 1
+    ageing_ms: int = 600_000
+    backfill: bool = True
+    preemption: bool = True
+    reserve_after_ms: int = 300_000
+    grace_ms: int = 30_000
+    weights: Weights = Weights()
+
+
+class Running(Struct, frozen=True):
+    """A unit that has nodes, one for each of its parts. `is_leaving`: it is being stopped, so its room will be free soon."""
+
+    unit: Unit
+    nodes: tuple[NodeId, ...]
+    started_ms: int = 0
+    is_leaving: bool = False
+
+
+class Reservation(Struct, frozen=True):
+    """Nodes that are kept for a unit. `at_ms`: when it is expected to fit, 0 if nobody knows; `victims` are stopped for it."""
+
+    unit: UnitKey
+    nodes: tuple[NodeId, ...]
+    at_ms: int = 0
+    victims: tuple[UnitKey, ...] = ()
+
+
+class Snapshot(Struct, frozen=True):
+    """One revision of the cluster. `waiting` may stand in any order; `reservations` are those of the plan before."""
+
+    nodes: tuple[NodeView, ...]
+    herds: dict[HerdName, HerdView] = {}
+    waiting: tuple[Unit, ...] = ()
+    placed: tuple[Running, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    revision: int = 0
+    now_ms: int = 0
+    policy: Policy = Policy()
+
+
+class Placed(Struct, frozen=True):
+    """That a unit goes to these nodes, one for each of its parts."""
+
+    unit: Unit
+    nodes: tuple[NodeId, ...]
+
+    @property
+    def node(self) -> NodeId:
+        """Return the node of a unit that has one part."""
+        (node,) = self.nodes
+        return node
+
+
+class Preempted(Struct, frozen=True):
+    """That a unit is stopped, after `grace_ms`, so that `by` fits."""
+
+    unit: UnitKey
+    by: UnitKey
+    grace_ms: int
+    lost_ms: int
+    why: str
+
+
+class Unplaced(Struct, frozen=True):
+    """Why a unit is not placed: for each rule, on how many nodes it is the first that refuses. `text` says some of them in words.
+
+    `is_final`: it will never fit unless nodes or quotas change.  `lacks` is the capability that every node lacks, if that is why.  `position` is its place among those that
+    wait, from 1; `ahead` are the first of those before it.
+    """
+
+    unit: Unit
+    counts: tuple[tuple[Rule, int], ...]
+    text: str
+    is_final: bool
+    lacks: str = ""
+    position: int = 0
+    ahead: tuple[UnitKey, ...] = ()
+
+
+class Order(Enum):
+    """In which order units of one priority are served; see `queue.py`."""
+
+    FAIR = "fair"
+    SMALL_FIRST = "small first"
+    LARGE_FIRST = "large first"
+
+
+class Plan(Struct, frozen=True):
+    """What is decided on one snapshot. Every unit that waits is in `placed` or `unplaced`, once."""
+
+    placed: tuple[Placed, ...] = ()
+    unplaced: tuple[Unplaced, ...] = ()
+    preempted: tuple[Preempted, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    base_revision: int = 0
+    seed: int = 0
+    policy_version: int = 1
+
+    def packed(self) -> bytes:
+        """Return the plan in its canonical form, as MessagePack: units by their keys, everything in the plan's order."""
+        return _ENCODER.encode(
+            (
+                (self.base_revision, self.seed, self.policy_version),
+                [(one.unit.key, one.nodes) for one in self.placed],
+                [
+                    (one.unit.key, one.counts, one.text, one.is_final, one.lacks, one.ahead)
+                    for one in self.unplaced
+                ],
+                [msgspec.structs.astuple(one) for one in self.preempted],
+                [msgspec.structs.astuple(one) for one in self.reservations],
+            )
+        )
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical form: the same for the same snapshot and seed, in any process."""
+        return sha256(self.packed()).hexdigest()

@@ -1,0 +1,212 @@
+"""Preemption: what is stopped so that a unit of higher priority fits.
+
+Victims are whole units of strictly lower priority that may be stopped, never one that is being stopped already, never on a node that is kept for somebody.  A
+node is made room on by the fewest victims: one that is enough by itself, or else those first that free most of what is lacking.  Between nodes the fewest
+victims decide, then their priority, then the work that is lost.  In the end every victim is tried whether it can be spared, dearest first, so that no victim
+dies for nothing; and if the unit would not fit all the same, none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+from runink.placement.cluster import MILLION, lacking
+from runink.placement.demands import Part, Unit, UnitKey
+from runink.placement.draft import Draft, places_of
+from runink.placement.feasible import MENDABLE
+from runink.placement.plans import Preempted, Reservation, Running
+from runink.placement.standing import Standing
+
+NODES_TRIED_MAX: Final = 64  # for one part: those that lack least
+PREEMPTORS_MAX: Final = (
+    16  # in one plan; the rest are looked at in the next, when room has been made for these
+)
+
+
+class Victims(NamedTuple):
+    """What is to be stopped on a node, and what decides between nodes."""
+
+    number: int
+    priority: int
+    lost_ms: int
+    at: int
+    units: tuple[Running, ...]
+
+
+def preempt(
+    draft: Draft, unit: Unit, standing: Standing, leaving: Collection[UnitKey]
+) -> tuple[Preempted, ...]:
+    """Decide what is stopped for the unit, and keep the nodes for it; nothing if it would not fit all the same. `leaving` is being stopped for others."""
+    stopped: dict[UnitKey, Running] = {}
+    places: dict[int, int] = {}
+    room = draft.room
+    for number in draft.largest_first(unit):
+        part = unit.parts[number]
+        at = _fitting(draft, unit, part)
+        if at < 0:
+            best = _cheapest(draft, unit, part, standing, {*leaving, *stopped})
+            if best is None:
+                break
+            at = best.at
+            for victim in best.units:
+                stopped[victim.unit.key] = victim
+                _move(draft, victim, -1)
+        room.take(at, part)
+        places[number] = at
+    is_whole = len(places) == len(unit.parts)
+    if is_whole:
+        _spare(draft, [(at, unit.parts[number]) for number, at in places.items()], stopped)
+    # A gang that fits without any victim has only been tried in the wrong order.
+    is_enough = is_whole and bool(stopped)
+    if is_enough:
+        ordered = tuple(places[number] for number in range(len(unit.parts)))
+        _keep(draft, unit, ordered, stopped)
+    for number, at in places.items():
+        room.give(at, unit.parts[number])
+    for victim in stopped.values():
+        _move(draft, victim, 1)
+    if not is_enough:
+        return ()
+    return tuple(_told(draft, unit, stopped[key]) for key in sorted(stopped))
+
+
+def _fitting(draft: Draft, unit: Unit, part: Part) -> int:
+    shape = draft.room.shape(part, draft.ledger.herd(unit.herd))
+    return draft.room.best(unit, part, shape, set(draft.holds))
+
+
+def _cheapest(
+    draft: Draft,
+    unit: Unit,
+    part: Part,
+    standing: Standing,
+    stopped: Collection[UnitKey],
+) -> Victims | None:
+    """Return what is to be stopped on the node where that is the smallest harm."""
+    room = draft.room
+    shape = room.shape(part, draft.ledger.herd(unit.herd))
+    crowds = room.crowds(part, shape)
+    candidates: list[tuple[int, int, list[Running]]] = []
+    for at in shape.nature.allowed:
+        if at in draft.holds:
+            continue
+        running = standing.on(room.views[at].node)
+        lower = [one for one in running.values() if _may_stop(one, unit, stopped)]
+        if not lower:
+            continue
+        rule = room.rule(at, part, shape, crowds)
+        # That too little is left is what victims can mend, and nothing else.
+        if rule is None or rule[1] or rule[0] not in MENDABLE:
+            continue
+        if _is_enough(draft, at, part, lower):
+            candidates.append((lacking(part.needs, room.free[at], room.whole[at]), at, lower))
+    candidates.sort(key=lambda one: one[:2])
+    found = [_fewest(draft, at, part, lower) for _, at, lower in candidates[:NODES_TRIED_MAX]]
+    return min(found, key=lambda one: one[:4], default=None)
+
+
+def _may_stop(one: Running, unit: Unit, stopped: Collection[UnitKey]) -> bool:
+    victim = one.unit
+    return (
+        victim.priority < unit.priority
+        and victim.can_be_preempted
+        and not one.is_leaving
+        and victim.key not in stopped
+    )
+
+
+def _amounts(draft: Draft, one: Running, at: int) -> list[int]:
+    freed = [0] * 5
+    for where, part in places_of(one, draft.room):
+        if where == at:
+            for place, number in enumerate(part.needs.numbers):
+                freed[place] += number
+    return freed
+
+
+def _is_enough(draft: Draft, at: int, part: Part, victims: list[Running]) -> bool:
+    left = list(draft.room.free[at])
+    for one in victims:
+        for place, number in enumerate(_amounts(draft, one, at)):
+            left[place] += number
+    return all(n <= 0 or n <= have for n, have in zip(part.needs.numbers, left, strict=True))
+
+
+def _fewest(draft: Draft, at: int, part: Part, lower: list[Running]) -> Victims:
+    """Choose among the victims of a node: the one that is enough, or those that free most of what lacks, less whom that spares."""
+    cheap = sorted(lower, key=_harm)
+    for one in cheap:
+        if _is_enough(draft, at, part, [one]):
+            return _weighed(at, [one])
+    whole = draft.room.whole[at]
+    short = [max(n - f, 0) for n, f in zip(part.needs.numbers, draft.room.free[at], strict=True)]
+
+    def freed(one: Running) -> int:
+        shares = zip(_amounts(draft, one, at), short, whole, strict=True)
+        return sum(min(amount, lack) * MILLION // max(most, 1) for amount, lack, most in shares)
+
+    chosen: list[Running] = []
+    for one in sorted(cheap, key=lambda one: -freed(one)):
+        chosen.append(one)
+        if _is_enough(draft, at, part, chosen):
+            break
+    for one in sorted(chosen, key=_harm, reverse=True):
+        others = [other for other in chosen if other is not one]
+        if _is_enough(draft, at, part, others):
+            chosen = others
+    return _weighed(at, chosen)
+
+
+def _harm(one: Running) -> tuple[int, int, UnitKey]:
+    return (one.unit.priority, one.unit.lost_ms, one.unit.key)
+
+
+def _weighed(at: int, units: list[Running]) -> Victims:
+    priority = max(one.unit.priority for one in units)
+    return Victims(len(units), priority, sum(one.unit.lost_ms for one in units), at, tuple(units))
+
+
+def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, Running]) -> None:
+    """Let those live that fit beside what is placed now, dearest first."""
+    for one in sorted(stopped.values(), key=_harm, reverse=True):
+        parts = places_of(one, draft.room)
+        if any(a == b and _collide(part, other) for a, part in new for b, other in parts):
+            continue
+        if any(
+            part.spread and part.spread.group in other.groups
+            for _, part in new
+            for _, other in parts
+        ):
+            continue
+        _move(draft, one, 1)
+        if any(min(draft.room.free[at]) < 0 for at, _ in parts):
+            _move(draft, one, -1)
+        else:
+            # It stands where it stood, so there is nothing to put back in the end.
+            del stopped[one.unit.key]
+
+
+def _collide(part: Part, other: Part) -> bool:
+    anti, others_anti = set(part.anti), set(other.anti)
+    return bool(anti.intersection(other.groups) or others_anti.intersection(part.groups))
+
+
+def _keep(
+    draft: Draft, unit: Unit, places: tuple[int, ...], stopped: Mapping[UnitKey, Running]
+) -> None:
+    free_then = [list(draft.room.free[at]) for at in places]
+    nodes = tuple(draft.room.views[at].node for at in places)
+    at_ms = draft.now_ms + draft.policy.grace_ms
+    draft.keep(unit, places, free_then, Reservation(unit.key, nodes, at_ms, tuple(sorted(stopped))))
+
+
+def _move(draft: Draft, one: Running, sign: int) -> None:
+    for at, part in places_of(one, draft.room):
+        draft.room.take(at, part, sign)
+
+
+def _told(draft: Draft, unit: Unit, one: Running) -> Preempted:
+    victim = one.unit
+    why = f"{unit.gang} of {unit.run} has priority {unit.priority}, it has {victim.priority}"
+    return Preempted(victim.key, unit.key, draft.policy.grace_ms, victim.lost_ms, why)

@@ -1,0 +1,121 @@
+"""Why a unit is not placed, as the plan leaves the cluster: counts by rule for machines, some nodes in words for people."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from runink.placement.cluster import NodeView
+from runink.placement.demands import Part, Unit, UnitKey
+from runink.placement.draft import Draft
+from runink.placement.feasible import Reason, Rule
+from runink.placement.plans import Unplaced
+from runink.placement.shapes import Shape, Tally
+
+REASONS_SHOWN_MAX: Final = 3  # of nodes; the rest is counted
+NODES_READ_MAX: Final = 16  # for these: a reason that most nodes share is found among so many
+AHEAD_SHOWN_MAX: Final = 3
+
+
+class Told(NamedTuple):
+    """What `Unplaced` says, but for the queue."""
+
+    counts: tuple[tuple[Rule, int], ...]
+    text: str
+    is_final: bool
+    lacks: str = ""
+
+
+class Reasons:
+    """Tells reasons; those of alike units are worked out once."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._known: dict[object, Told] = {}
+
+    def of(self, unit: Unit, position: int, ahead: tuple[UnitKey, ...]) -> Unplaced:
+        told = self._told(unit)
+        return Unplaced(unit, told.counts, told.text, told.is_final, told.lacks, position, ahead)
+
+    def _told(self, unit: Unit) -> Told:
+        draft = self._draft
+        quota = draft.ledger.refusal(unit, unit.needs)
+        if quota is not None:
+            return _by_quota(quota, len(draft.room.views))
+        if len(unit.parts) == 1:
+            return self._of_part(unit, 0)
+        return self._of_gang(unit)
+
+    def _of_gang(self, unit: Unit) -> Told:
+        """Tell of the first part that finds no node, beside those of its gang that do."""
+        draft = self._draft
+        number, taken = draft.fit_in_part(unit)
+        told = self._of_part(unit, max(number, 0))
+        for other, at in taken.items():
+            draft.room.give(at, unit.parts[other])
+        if number < 0:
+            return _kept(told, len(draft.room.views))
+        return told
+
+    def _of_part(self, unit: Unit, number: int) -> Told:
+        draft = self._draft
+        part = unit.parts[number]
+        shape = draft.room.shape(part, draft.ledger.herd(unit.herd))
+        # A gang's other parts stand in the room, so what is said of one holds for no other.
+        is_alone = len(unit.parts) == 1
+        key = (shape, part.pin, part.anti, part.groups, part.spread)
+        if is_alone and key in self._known:
+            return self._known[key]
+        told = self._worked_out(unit, part, shape)
+        if is_alone:
+            self._known[key] = told
+        return told
+
+    def _worked_out(self, unit: Unit, part: Part, shape: Shape) -> Told:
+        room = self._draft.room
+        tally = room.tally(part, shape)
+        count = len(room.views)
+        is_final = count > 0 and tally.finals == count
+        lacks = _capability(shape, tally, count) if is_final else ""
+        counts = tuple((rule, tally.counts[rule]) for rule in Rule if rule in tally.counts)
+        return Told(counts, self._text(unit, part, shape), is_final, lacks)
+
+    def _text(self, unit: Unit, part: Part, shape: Shape) -> str:
+        room = self._draft.room
+        herd = self._draft.ledger.herd(unit.herd)
+        texts: dict[str, None] = {}
+        read = 0
+        for at in range(min(len(room.views), NODES_READ_MAX)):
+            reason = room.reason(at, part, herd, shape)
+            text = reason.text if reason else _for_whom(self._draft, at, room.views[at])
+            if text not in texts and len(texts) == REASONS_SHOWN_MAX:
+                break
+            texts[text] = None
+            read += 1
+        # A cluster without nodes is starting, or cut off: that passes.
+        shown = "; ".join(texts) or "no node is ready"
+        more = len(room.views) - read
+        return f"{shown}; and {more} more nodes" if more else shown
+
+
+def _for_whom(draft: Draft, at: int, view: NodeView) -> str:
+    owners = sorted({f"{hold.owner[1]} of {hold.owner[0]}" for hold in draft.holds.get(at, ())})
+    if owners:
+        return f"{view.node} is kept for {', '.join(owners)}"
+    return f"{view.node} has room that is kept for others of its herd"
+
+
+def _by_quota(reason: Reason, nodes: int) -> Told:
+    counts = ((Rule.QUOTA, nodes),) if nodes else ()
+    return Told(counts, reason.text, reason.is_final)
+
+
+def _kept(told: Told, nodes: int) -> Told:
+    return Told(((Rule.RESERVED, nodes),), told.text, is_final=False)
+
+
+def _capability(shape: Shape, tally: Tally, count: int) -> str:
+    """Return the one capability that every node lacks, empty if there is none."""
+    if tally.counts.get(Rule.CAPABILITY) != count:
+        return ""
+    names = {nature.what for nature in shape.nature.reasons if nature is not None}
+    return names.pop() if len(names) == 1 else ""

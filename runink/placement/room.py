@@ -1,0 +1,352 @@
+"""The room: what is free on each node while a plan is made, and which node is best for a part.
+
+Nodes stand in the order of their names and are known by their place in it.  What differs between parts that are alike to a node but
+for its company is kept apart:
+
+    a kind     what nodes have in common by nature (labels, dedication, sight, capabilities): rules about these are asked once for a kind
+    a shape    what parts have in common: what they need, and what they ask of a node's nature; solvers keep what they have worked out by shape
+    odd nodes  those where a rule or a cost is this part's alone: it failed there, its inputs are there, a group stands there.  They are few
+               and looked at one by one; among the others the shape decides.
+
+A room is changed by `take` and back by `give`; what was taken and given back leaves no trace.  `Room` looks through all nodes, one after the
+other; `columns.Columns` gives the same answers by arithmetic over columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from runink.names import HerdName
+from runink.placement.cluster import Amount, HerdView, NodeState, NodeView, Numbers, lacking
+from runink.placement.companies import Companies, Crowds
+from runink.placement.demands import Part, Unit
+from runink.placement.feasible import AMOUNTS, MENDABLE, Reason, Rule, feasible, refused_by_nature
+from runink.placement.plans import Weights
+from runink.placement.rank import (
+    NEVER,
+    POINT,
+    crowd_cost,
+    failure_cost,
+    gpu_cost,
+    locality_gain,
+    pace,
+    worst,
+)
+from runink.placement.shapes import Nature, NatureKey, Shape, Tally, keep, kinds_of
+
+_NOBODY: Final[frozenset[int]] = frozenset()
+
+
+class Room:
+    """The nodes and what is free on them. The plain loop: honest, and the faster one where nodes are few."""
+
+    def __init__(self, nodes: Iterable[NodeView], weights: Weights, turn: int = 0) -> None:
+        self.views = sorted(nodes, key=lambda view: view.node)
+        self.index = {view.node: at for at, view in enumerate(self.views)}
+        assert len(self.index) == len(self.views)
+        assert worst(weights) < NEVER
+        self.weights = weights
+        self.turn = turn % len(self.views) if self.views else 0
+        self.whole = [view.capacity.numbers for view in self.views]
+        self.free = [list(view.free.numbers) for view in self.views]
+        self._empty = [list(whole) for whole in self.whole]
+        self._opening = weights.opening << POINT
+        self._failing = [failure_cost(view.failures, weights) for view in self.views]
+        self.ready = [view.state is NodeState.READY for view in self.views]
+        self.companies = Companies(self.views)
+        self._paces = [(pace(whole[0]), pace(whole[1])) for whole in self.whole]
+        self._kinds, self._examples = kinds_of(self.views)
+        self._dedicated = {herd for view in self.views for herd in view.dedicated_to}
+        self._natures: dict[NatureKey, Nature] = {}
+        self._shapes: dict[tuple[Amount, NatureKey], Shape] = {}
+        self._bases = [[0] * len(self.views), [0] * len(self.views)]
+        for at in range(len(self.views)):
+            self._weigh(at)
+
+    # What changes.
+
+    def take(self, at: int, part: Part, sign: int = 1) -> None:
+        """Put the part on the node, or with `sign` -1 take it away again."""
+        self._move(at, part, sign)
+        self._weigh(at)
+
+    def give(self, at: int, part: Part) -> None:
+        self.take(at, part, -1)
+
+    def give_all(self, parts: Iterable[tuple[int, Part]]) -> None:
+        """Take many away, and work out what nodes cost when all of them are."""
+        changed = set()
+        for at, part in parts:
+            self._move(at, part, -1)
+            changed.add(at)
+        for at in changed:
+            self._weigh(at)
+
+    def _move(self, at: int, part: Part, sign: int) -> None:
+        free, needs = self.free[at], part.needs
+        free[0] -= sign * needs.cpu_m
+        free[1] -= sign * needs.memory_bytes
+        free[4] -= sign * needs.slices
+        if needs.disk_bytes:
+            free[2] -= sign * needs.disk_bytes
+        if needs.gpus:
+            free[3] -= sign * needs.gpus
+        if part.groups or part.anti:
+            self.companies.join(at, part, sign)
+
+    def restate(self, view: NodeView) -> bool:
+        """Take a node's new state, failures or use. Returns False if anything else of it differs: then the room has to be made anew."""
+        at = self.index.get(view.node, -1)
+        if at < 0:
+            return False
+        old = self.views[at]
+        if replace(view, state=old.state, failures=old.failures, used=old.used) != old:
+            return False
+        for place, (new, before) in enumerate(
+            zip(view.used.numbers, old.used.numbers, strict=True)
+        ):
+            self.free[at][place] -= new - before
+        self.views[at] = view
+        self.ready[at] = view.state is NodeState.READY
+        self._failing[at] = failure_cost(view.failures, self.weights)
+        self._weigh(at)
+        return True
+
+    def _weigh(self, at: int) -> None:
+        """Work out what the node costs whoever comes, without and with use for graphics processors."""
+        free, paces = self.free[at], self._paces[at]
+        cost = free[0] * paces[0] + free[1] * paces[1] + self._failing[at]
+        if free == self._empty[at]:
+            cost += self._opening
+        gpus = self.whole[at][3]
+        if gpus:
+            weights = self.weights
+            self._bases[0][at] = cost + gpu_cost(gpus, free[3], weights, uses_gpus=False)
+            self._bases[1][at] = cost + gpu_cost(gpus, free[3], weights, uses_gpus=True)
+        else:
+            self._bases[0][at] = self._bases[1][at] = cost
+
+    # What is asked.
+
+    def view(self, at: int, part: Part) -> NodeView:
+        """Return the node with all that is on it now, of its company what matters to the part."""
+        view = self.views[at]
+        groups, shunned = self.companies.on(at, part)
+        used = view.capacity - Amount(*self.free[at])
+        return replace(view, used=used, groups=groups, shunned=shunned)
+
+    def shape(self, part: Part, herd: HerdView) -> Shape:
+        # To nodes all herds are alike that none is dedicated to.
+        name = herd.herd if herd.herd in self._dedicated else HerdName("")
+        asked = (part.labels, part.requires, part.sees, name, herd.isolation)
+        key = (part.needs, asked)
+        shape = self._shapes.get(key)
+        if shape is None:
+            nature = self._natures.get(asked)
+            if nature is None:
+                reasons = [refused_by_nature(view, part, herd) for view in self._examples]
+                nature = self._new_nature(reasons)
+                keep(self._natures, asked, nature)
+            shape = self._new_shape(part.needs.numbers, nature)
+            keep(self._shapes, key, shape)
+        return shape
+
+    def _new_nature(self, reasons: list[Reason | None]) -> Nature:
+        return Nature(reasons, self._kinds)
+
+    def _new_shape(self, needs: Numbers, nature: Nature) -> Shape:
+        return Shape(needs, nature)
+
+    def best(self, unit: Unit, part: Part, shape: Shape, barred: Collection[int] = ()) -> int:
+        """Return the cheapest node that fits, -1 if none does. `barred` are kept for others."""
+        if part.pin is not None:
+            at = self.index.get(part.pin, -1)
+            if at < 0 or at in barred:
+                return -1
+            return at if self.rule(at, part, shape, self.crowds(part, shape)) is None else -1
+        odd = self._odd(unit, part)
+        if barred:
+            odd = odd.union(barred)
+        crowds = self.crowds(part, shape)
+        if not odd and crowds is None:
+            return self.cheapest(shape)[1]
+        cost, best = self.cheapest(shape, odd, crowds)
+        for at in sorted(odd.difference(barred)):
+            own = self._own_cost(at, unit, part, shape, crowds)
+            if own < NEVER and (own, self._turned(at)) < (cost, self._turned(best)):
+                cost, best = own, at
+        return best
+
+    def cheapest(
+        self, shape: Shape, odd: Collection[int] = _NOBODY, crowds: Crowds | None = None
+    ) -> tuple[int, int]:
+        """Return the cheapest fitting node that is not odd, with its cost; NEVER and -1 if there is none."""
+        cpu_m, memory, _, _, _ = shape.needs
+        least_cpu_m, least_memory, disk, gpus, slices = shape.floors
+        bases, paces, frees, ready = (
+            self._bases[shape.uses_gpus],
+            self._paces,
+            self.free,
+            self.ready,
+        )
+        best, cheapest, turn = -1, NEVER, self.turn
+        for at in shape.nature.allowed:
+            free = frees[at]
+            if (
+                free[0] < least_cpu_m
+                or free[1] < least_memory
+                or free[4] < slices
+                or free[2] < disk
+                or free[3] < gpus
+                or not ready[at]
+            ):
+                continue
+            own, memory_own = paces[at]
+            cost = bases[at] - cpu_m * own - memory * memory_own
+            if cost > cheapest:
+                continue
+            if odd and at in odd:
+                continue
+            if crowds is not None:
+                count = crowds.count(at)
+                if count < 0:
+                    continue
+                cost += crowd_cost(count, self.weights)
+                if cost > cheapest:
+                    continue
+            if cost < cheapest or (best < turn <= at):
+                best, cheapest = at, cost
+        return cheapest, best
+
+    def _own_base(self, at: int, shape: Shape) -> int:
+        """Return what the node costs by its shape alone, NEVER if it does not fit by that."""
+        if not shape.nature.allows[at] or not self.ready[at]:
+            return NEVER
+        cpu_m, memory, disk, gpus, slices = shape.floors
+        free, needs = self.free[at], shape.needs
+        if (
+            free[0] < cpu_m
+            or free[1] < memory
+            or free[4] < slices
+            or free[2] < disk
+            or free[3] < gpus
+        ):
+            return NEVER
+        own, memory_own = self._paces[at]
+        return self._bases[shape.uses_gpus][at] - needs[0] * own - needs[1] * memory_own
+
+    def _own_cost(
+        self, at: int, unit: Unit, part: Part, shape: Shape, crowds: Crowds | None
+    ) -> int:
+        cost = self._own_base(at, shape)
+        if cost == NEVER or self.companies.parts(at, part):
+            return NEVER
+        view = self.views[at]
+        if crowds is not None:
+            count = crowds.count(at)
+            if count < 0:
+                return NEVER
+            cost += crowd_cost(count, self.weights)
+        if view.node in unit.failed_on:
+            cost += self.weights.failed_here << POINT
+        return cost - locality_gain(view.held, part.inputs, self.weights)
+
+    def _odd(self, unit: Unit, part: Part) -> set[int] | frozenset[int]:
+        if not (unit.failed_on or part.anti or part.groups or part.inputs):
+            return _NOBODY
+        odd = {self.index[node] for node in unit.failed_on if node in self.index}
+        odd.update(self.companies.around(part))
+        for name, _ in part.inputs:
+            odd.update(self.companies.holders(name))
+        return odd
+
+    def crowds(self, part: Part, shape: Shape) -> Crowds | None:
+        if part.spread is None:
+            return None
+        spread = part.spread
+        reached = self._reached(shape, spread.key) if spread.is_hard else ()
+        return self.companies.crowds(spread, reached)
+
+    def _reached(self, shape: Shape, key: str) -> set[int]:
+        """Return the domains of the nodes that are ready and allowed."""
+        codes = self.companies.domains(key).codes
+        return {codes[at] for at in shape.nature.allowed if self.ready[at]}
+
+    def _turned(self, at: int) -> int:
+        return (at - self.turn) % len(self.views)
+
+    def could_hold(self, shape: Shape) -> bool:
+        """Say whether any node would hold the shape if it were empty."""
+        floors = shape.floors
+        return any(
+            self.ready[at]
+            and all(n <= most for n, most in zip(floors, self.whole[at], strict=True))
+            for at in shape.nature.allowed
+        )
+
+    # Why not.
+
+    def rule(
+        self, at: int, part: Part, shape: Shape, crowds: Crowds | None = None
+    ) -> tuple[Rule, bool] | None:
+        """Return the first rule by which the node refuses, as `feasible` says, and whether for ever."""
+        nature = shape.nature.reasons[self._kinds[at]]
+        if nature is not None:
+            return nature.rule, True
+        view = self.views[at]
+        is_ending = part.pin == view.node and view.state is not NodeState.SUSPECT
+        if not self.ready[at] and not is_ending:
+            return Rule.STATE, False
+        if part.pin is not None and part.pin != view.node:
+            return Rule.PIN, False
+        if self.companies.parts(at, part):
+            return Rule.APART, False
+        if crowds is not None and crowds.count(at) < 0:
+            return Rule.SPREAD, not crowds.has_domain(at)
+        for needs_of, is_final in ((self.whole[at], True), (self.free[at], False)):
+            for place, rule, _ in AMOUNTS:
+                if shape.floors[place] > needs_of[place]:
+                    return rule, is_final
+        return None
+
+    def tally(self, part: Part, shape: Shape) -> Tally:
+        """Count by which rule each node refuses; those that fit are under RESERVED, because there is nothing else that could keep them."""
+        crowds = self.crowds(part, shape)
+        counts: dict[Rule, int] = {}
+        finals = 0
+        for at in range(len(self.views)):
+            rule, is_final = self.rule(at, part, shape, crowds) or (Rule.RESERVED, False)
+            counts[rule] = counts.get(rule, 0) + 1
+            finals += is_final
+        return Tally(counts, finals)
+
+    def reason(self, at: int, part: Part, herd: HerdView, shape: Shape) -> Reason | None:
+        """Say why the node does not fit, by `feasible`, the one function that knows."""
+        crowds = self.crowds(part, shape)
+        crowding = crowds.crowding(at) if crowds is not None else 0
+        return feasible(self.view(at, part), part, herd, crowding=crowding)
+
+    def fitting(self, unit: Unit, part: Part, shape: Shape, most: int) -> list[tuple[int, int]]:
+        """Return the cheapest nodes that fit with what they cost, the cheapest first."""
+        crowds = self.crowds(part, shape)
+        if part.pin is not None:
+            at = self.best(unit, part, shape)
+            return [(0, at)] if at >= 0 else []
+        costs = [
+            (self._own_cost(at, unit, part, shape, crowds), self._turned(at), at)
+            for at in shape.nature.allowed
+        ]
+        return [(cost, at) for cost, _, at in sorted(costs)[:most] if cost < NEVER]
+
+    def nearest(self, part: Part, shape: Shape, most: int) -> list[int]:
+        """Return the nodes where only amounts are short, and would not be if they were empty; those first that lack least."""
+        crowds = self.crowds(part, shape)
+        found = []
+        for at in shape.nature.allowed:
+            rule, is_final = self.rule(at, part, shape, crowds) or (Rule.RESERVED, False)
+            if rule in MENDABLE and not is_final:
+                found.append((lacking(part.needs, self.free[at], self.whole[at]), at))
+        return [at for _, at in sorted(found)[:most]]

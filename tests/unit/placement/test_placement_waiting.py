@@ -1,0 +1,158 @@
+"""What becomes of a unit that does not fit: nodes are kept for it, others are stopped for it, or it waits."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from placement_world import NOW_MS, node, part, placed, running, unit, waits
+from runink.names import NodeId
+from runink.placement.feasible import Rule
+from runink.placement.plans import Policy, Reservation, Running, Snapshot
+from runink.placement.solver import decide
+
+CALM = Policy(preemption=False)
+
+
+def cluster(*waiting, standing=(), nodes=("a",), cpu_m=1000, policy=CALM, **rest) -> Snapshot:
+    views = tuple(node(name, cpu_m) for name in nodes)
+    return Snapshot(views, {}, waiting, tuple(standing), now_ms=NOW_MS, policy=policy, **rest)
+
+
+def test_the_head_is_told_when_and_where_it_will_fit() -> None:
+    standing = (
+        running("long", "a", cpu_m=600, estimate_ms=900),
+        running("short", "b", cpu_m=600, estimate_ms=500),
+    )
+    head = unit("head", cpu_m=800)
+    plan = decide(cluster(head, standing=standing, nodes=("a", "b")))
+    assert plan.reservations == (Reservation(head.key, (NodeId("b"),), NOW_MS + 500),)
+
+
+def test_who_is_done_before_the_head_begins_may_go_before_it() -> None:
+    standing = (running("old", "a", cpu_m=600, estimate_ms=500),)
+    head = unit("head", cpu_m=800, rank=9)
+    quick, slow = (
+        unit(name, cpu_m=300, estimate_ms=ms) for name, ms in (("quick", 500), ("slow", 501))
+    )
+    plan = decide(cluster(head, quick, standing=standing))
+    assert placed(plan) == {"quick": ("a",)}
+    plan = decide(cluster(head, slow, standing=standing))
+    assert waits(plan) == ["head", "slow"]
+    assert plan.unplaced[1].counts == ((Rule.RESERVED, 1),)
+    assert plan.unplaced[1].text == f"a is kept for head of {head.run}"
+
+
+def test_who_fits_beside_the_head_may_go_before_it_for_as_long_as_it_likes() -> None:
+    standing = (running("old", "a", cpu_m=600, estimate_ms=500),)
+    head = unit("head", cpu_m=800, rank=9)
+    beside = [unit(f"beside{number}", cpu_m=100) for number in range(3)]
+    plan = decide(cluster(head, *beside, standing=standing))
+    assert set(placed(plan)) == {"beside0", "beside1"}
+
+
+def test_what_is_kept_is_not_shared_where_the_policy_says_so() -> None:
+    standing = (running("old", "a", cpu_m=600, estimate_ms=500),)
+    head, small = unit("head", cpu_m=800, rank=9), unit("small", cpu_m=100)
+    strict = replace(CALM, backfill=False)
+    assert waits(decide(cluster(head, small, standing=standing, policy=strict))) == [
+        "head",
+        "small",
+    ]
+
+
+def test_without_estimates_a_node_is_emptied_for_who_has_waited_long() -> None:
+    standing = (running("old", "a", cpu_m=600),)
+    small = unit("small", cpu_m=300)
+    for waited_ms, goes in ((1000, ["small"]), (300_000, [])):
+        head = unit("head", cpu_m=800, rank=9, waiting_since_ms=NOW_MS - waited_ms)
+        plan = decide(cluster(head, small, standing=standing))
+        assert list(placed(plan)) == goes
+        kept = (Reservation(head.key, (NodeId("a"),)),)
+        assert plan.reservations == (() if goes else kept)
+
+
+def test_the_node_that_is_being_emptied_stays_the_same() -> None:
+    standing = (running("one", "a", cpu_m=600), running("two", "b", cpu_m=700))
+    head = unit("head", cpu_m=800, waiting_since_ms=1)
+    before = (Reservation(head.key, (NodeId("b"),)),)
+    first = decide(cluster(head, standing=standing, nodes=("a", "b")))
+    assert first.reservations[0].nodes == ("a",)
+    again = decide(cluster(head, standing=standing, nodes=("a", "b"), reservations=before))
+    assert again.reservations == before
+
+
+def test_something_that_will_never_fit_keeps_nothing() -> None:
+    standing = (running("old", "a", cpu_m=600, estimate_ms=500),)
+    giant, head = unit("giant", cpu_m=5000, rank=9), unit("head", cpu_m=800)
+    plan = decide(cluster(giant, head, standing=standing))
+    assert [one.unit for one in plan.reservations] == [head.key]
+
+
+def test_what_should_have_ended_is_given_as_long_again() -> None:
+    late = running("late", "a", cpu_m=600, estimate_ms=100, started_ms=NOW_MS - 250)
+    head = unit("head", cpu_m=800)
+    plan = decide(cluster(head, standing=(late,)))
+    assert plan.reservations[0].at_ms == NOW_MS + 150, "four times its estimate from its start"
+
+
+def test_a_gang_is_reserved_for_whole() -> None:
+    standing = (
+        running("one", "a", cpu_m=600, estimate_ms=500),
+        running("two", "b", cpu_m=600, estimate_ms=900),
+    )
+    gang = unit("gang", part(800), part(800))
+    plan = decide(cluster(gang, standing=standing, nodes=("a", "b")))
+    (kept,) = plan.reservations
+    assert (sorted(kept.nodes), kept.at_ms) == (["a", "b"], NOW_MS + 900)
+
+
+def test_the_fewest_of_lower_priority_are_stopped() -> None:
+    standing = (
+        running("small1", "a", cpu_m=300),
+        running("small2", "a", cpu_m=300),
+        running("large", "b", cpu_m=700),
+    )
+    urgent = unit("urgent", cpu_m=800, priority=2)
+    plan = decide(cluster(urgent, standing=standing, nodes=("a", "b"), policy=Policy(grace_ms=7)))
+    (told,) = plan.preempted
+    assert (told.unit[1], told.by, told.grace_ms) == ("large", urgent.key, 7)
+    assert told.why == f"urgent of {urgent.run} has priority 2, it has 0"
+    (kept,) = plan.reservations
+    assert (kept.nodes, kept.at_ms, kept.victims) == (("b",), NOW_MS + 7, (told.unit,))
+
+
+def test_nobody_is_stopped_for_an_equal_nor_who_may_not_be_nor_for_nothing() -> None:
+    urgent = unit("urgent", cpu_m=800, priority=2)
+    for stubborn in (
+        running("equal", "a", cpu_m=700, priority=2),
+        running("never", "a", cpu_m=700, can_be_preempted=False),
+    ):
+        assert decide(cluster(urgent, standing=(stubborn,), policy=Policy())).preempted == ()
+    weak = running("weak", "a", cpu_m=100)
+    strong = running("strong", "a", cpu_m=700, priority=9)
+    plan = decide(cluster(urgent, standing=(weak, strong), policy=Policy()))
+    assert plan.preempted == (), "it would not fit all the same"
+
+
+def test_a_gang_is_stopped_whole_and_counts_once() -> None:
+    gang = Running(unit("gang", part(500), part(500)), (NodeId("a"), NodeId("b")), 1)
+    urgent = unit("urgent", part(900), part(900), priority=1)
+    plan = decide(cluster(urgent, standing=(gang,), nodes=("a", "b"), policy=Policy()))
+    assert [one.unit[1] for one in plan.preempted] == ["gang"]
+    assert sorted(plan.reservations[0].nodes) == ["a", "b"]
+
+
+def test_while_victims_end_their_room_is_nobody_elses_and_no_others_are_stopped() -> None:
+    victim = running("victim", "a", cpu_m=700)
+    urgent = unit("urgent", cpu_m=800, priority=1)
+    first = decide(cluster(urgent, standing=(victim,), policy=Policy()))
+    leaving = replace(victim, is_leaving=True)
+    late = unit("late", cpu_m=300, priority=1)
+    second = cluster(
+        urgent, late, standing=(leaving,), policy=Policy(), reservations=first.reservations
+    )
+    plan = decide(second)
+    assert plan.preempted == ()
+    assert plan.reservations == first.reservations
+    assert waits(plan) == ["urgent", "late"]
+    gone = replace(second, placed=())
+    assert placed(decide(gone)) == {"urgent": ("a",)}, "it comes before its equals"
