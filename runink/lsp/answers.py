@@ -21,7 +21,7 @@ from runink.lsp.naming import renamed, same
 from runink.lsp.open_page import OpenPage
 from runink.lsp.project import Offers
 from runink.lsp.server import PipelineServer
-from runink.lsp.symbols import Symbol, symbols
+from runink.lsp.views import answer_views
 
 FIX_ALL = f"{lsp.CodeActionKind.SourceFixAll.value}.runink"
 
@@ -31,6 +31,7 @@ def answer_all(server: PipelineServer) -> None:
     _answer_words(server)
     _answer_names(server)
     _answer_edits(server)
+    answer_views(server)
 
 
 def _answer_words(server: PipelineServer) -> None:
@@ -58,11 +59,6 @@ def _answer_words(server: PipelineServer) -> None:
         texts = [told.text] if told is not None else []
         text = lsp.MarkupContent(lsp.MarkupKind.Markdown, "\n\n".join([*texts, *codes]))
         return lsp.Hover(text, page.range(told.start, told.end) if told is not None else None)
-
-    @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
-    def outline(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
-        page = server.page(params.text_document.uri)
-        return [_symbol(one, page) for one in symbols(page.page)]
 
 
 def _codes_at(analysis: Analysis | None, page: OpenPage, offset: int) -> list[str]:
@@ -103,17 +99,6 @@ def _has_snippets(server: PipelineServer) -> bool:
 
 def _plain(snippet: str) -> str:
     return snippet.replace("$1", "").replace("$0", "")
-
-
-def _symbol(one: Symbol, page: OpenPage) -> lsp.DocumentSymbol:
-    return lsp.DocumentSymbol(
-        name=one.name,
-        kind=one.kind,
-        range=page.range(one.start, one.end),
-        selection_range=page.range(one.name_start, one.name_end),
-        detail=one.detail or None,
-        children=[_symbol(child, page) for child in one.children],
-    )
 
 
 def _answer_names(server: PipelineServer) -> None:

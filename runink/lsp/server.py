@@ -16,9 +16,15 @@ from typing import Any, Final
 
 import anyio.to_thread
 from lsprotocol import types as lsp
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+from pygls.exceptions import (
+    JsonRpcException,
+    JsonRpcInvalidParams,
+    JsonRpcInvalidRequest,
+    JsonRpcServerNotInitialized,
+)
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol
+from pygls.protocol.json_rpc import RPCRequest
 
 from runink import __version__
 from runink.dsl.compiler import Reading
@@ -41,7 +47,10 @@ WATCHED: Final = (
 
 
 class _Protocol(LanguageServerProtocol):
-    """Answers a question of the wrong shape too: pygls tells the person and leaves the editor waiting.  And forgets what is done, which pygls keeps."""
+    """Answers a question of the wrong shape too: pygls tells the person and leaves the editor waiting.  Refuses, as the protocol demands, what comes before the beginning and behind the end.  And forgets what is done, which pygls keeps."""
+
+    _has_begun = False
+    _is_over = False
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         try:
@@ -50,6 +59,23 @@ class _Protocol(LanguageServerProtocol):
             if "id" in data and "method" in data:
                 self._send_response(data["id"], error=error.to_response_error())
             raise
+
+    def handle_message(self, message: Any) -> None:
+        refused = self._refused(message) if isinstance(message, RPCRequest) else None
+        if refused is None:
+            super().handle_message(message)
+        else:
+            self._send_response(message.id, error=refused.to_response_error())
+
+    def _refused(self, message: RPCRequest) -> JsonRpcException | None:
+        begins = message.method == lsp.INITIALIZE
+        if self._is_over or (begins and self._has_begun):
+            return JsonRpcInvalidRequest()
+        if not (begins or self._has_begun):
+            return JsonRpcServerNotInitialized()
+        self._has_begun = True
+        self._is_over = message.method == lsp.SHUTDOWN
+        return None
 
     def _handle_notification(self, method_name: str, params: Any) -> None:
         for number in [one for one, future in self._request_futures.items() if future.done()]:

@@ -124,24 +124,14 @@ async def test_a_contract_that_ends_its_process_ends_no_server(editor: Editor) -
 
 async def test_questions_are_answered_while_a_contract_is_imported(editor: Editor) -> None:
     editor.write_project()
-    held = editor.root / "held"
-    text = f"import os\nos.mkfifo({str(held)!r})\nopen({str(held)!r}).read()\n"
-    contract = (editor.root / "contracts/flights.py").read_text()
-    editor.write("contracts/flights.py", text + contract)
+    held = editor.hold_contract()
     uri = editor.open("features/flights.dsl", PIPELINE)
     offered = await editor.completed(uri, "\n    @|sink(")
     assert "@sink" in offered
     assert uri not in editor.diagnostics
     with anyio.fail_after(WITHIN_S):
-        await anyio.to_thread.run_sync(_release, held)
+        await anyio.to_thread.run_sync(held.release)
     assert await editor.told(uri) == []
-
-
-def _release(held: Path) -> None:
-    """Let a reader of the pipe go on, once it is there."""
-    while not held.exists():
-        pass
-    held.open("w").close()
 
 
 async def test_a_page_that_is_closed_has_nothing_wrong_any_more(editor: Editor) -> None:
