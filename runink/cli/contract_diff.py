@@ -92,13 +92,20 @@ def _witness_lines(
     found = witness(change, writer, reader)
     if found is None:
         return
+    called = _called(specs[0].version, specs[1].version)
+    one, other = called if is_backward else called[::-1]
     # What it looks like is shown by the reason, which knows what may be shown.
-    yield f"      {writer.version} takes what {reader.version} rejects: {'; '.join(found.reasons)}"
+    yield f"      {one} takes what {other} rejects: {'; '.join(found.reasons)}"
+
+
+def _called(old: str, new: str) -> tuple[str, str]:
+    """Return what two versions are called: their numbers, where these tell them apart."""
+    return ("the old one", "the new one") if old == new else (old, new)
 
 
 def _verdict_lines(changes: Diff, mode: Mode) -> Iterator[str]:
     asked, broken = bump_of(changes, mode), breaking(changes, mode)
-    yield f"{changes.new_version} {_MEANS[changes.effect]}"
+    yield f"{_called(changes.old_version, changes.new_version)[1]} {_MEANS[changes.effect]}"
     if mode is not Mode.NONE:
         yield f"{mode.value}: {'compatible' if not broken else counted(len(broken), 'breaking change')}"
     if asked is not Bump.NONE:
@@ -108,14 +115,12 @@ def _verdict_lines(changes: Diff, mode: Mode) -> Iterator[str]:
 def _held_lines(held: Held | None) -> Iterator[str]:
     if held is None:
         return
-    yield (
-        f"{held.file}: {counted(held.rows, 'row')}"
-        if not held.refused
-        else f"{held.file}: {held.new_version} refuses all of it: {held.refused}"
-    )
+    old, new = _called(held.old_version, held.new_version)
     if held.refused:
+        yield f"{held.file}: {new} refuses all of it: {held.refused}"
         return
-    yield f"  {held.old_version} rejects {held.rejected_by_old:,}, {held.new_version} rejects {held.rejected_by_new:,}"
+    yield f"{held.file}: {counted(held.rows, 'row')}"
+    yield f"  {old} rejects {held.rejected_by_old:,}, {new} rejects {held.rejected_by_new:,}"
     for reason in held.reasons:
         yield f"    {reason.rows:>12,}  {reason.text}"
 

@@ -160,7 +160,8 @@ def show(name: str, output: str, state: Path | None) -> None:
     click.echo(harmless(f"{found.reference}  {found.hash}"))
     click.echo(harmless(f"{found.dag.file}, {origin_text(found.origin)}"))
     click.echo("")
-    click.echo(harmless(explained(found.dag)))
+    for line in explained(found.dag).splitlines():
+        click.echo(harmless(line))
 
 
 @click.command()

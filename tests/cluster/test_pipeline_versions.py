@@ -83,7 +83,9 @@ def test_pipelines_are_listed_and_shown(capsys: pytest.CaptureFixture[str]):
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["version"], row["versions"]) == ("1.5.0", ["1.0.0", "1.5.0"])
     assert called(["pipeline", "show", "sales/tickets@1.0.0"]) == 0
-    assert "checks Ticket 1.2.0" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "checks Ticket 1.2.0" in shown
+    assert "\\x0a" not in shown  # which a line's end would be, were it no line's end
     assert called(["pipeline", "show", "tickets", "-o", "json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["version"], shown["dag"]["pipeline"]) == ("1.5.0", "tickets")
