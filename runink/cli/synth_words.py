@@ -118,13 +118,13 @@ def faker_words(spec: ContractSpec, seed: int) -> Words:
     """Return what gives a field values that look real, or none. Raises ImportError without Faker."""
     from faker import Faker  # noqa: PLC0415 - 0.2 s, and not everybody has it
 
+    faker = Faker(LATIN, use_weighting=False)  # making one takes milliseconds
     made: dict[str, Sequence[Any]] = {}
 
     def words(field: FieldSpec) -> Sequence[Any]:
         # Fields of one name in different records have different rules.
         key = msgspec.json.encode(field, order="sorted").decode()
         if key not in made:
-            faker = Faker(LATIN, use_weighting=False)
             faker.seed_instance(f"{seed} {field.name}")
             made[key] = _taken(spec, field, _values(faker, field))
         return made[key]

@@ -148,14 +148,14 @@ class Synthesis:
         return checked.good
 
     def _impossible(self, wanted: int, found: int, tried: int) -> Invalid:
-        if not self._whys:
+        [((field, rule), count)] = self._whys.most_common(1) or [(("", ""), 0)]
+        if self._distinct.repeated >= count:
             names = ", ".join(self._distinct.names)
             return Invalid(
                 f"{self._spec.name}: {wanted:,} rows need more different values than {names} can hold; {found:,} were found",
                 code="synth_impossible",
                 hint="ask for fewer rows, or widen what the field takes",
             )
-        [((field, rule), count)] = self._whys.most_common(1)
         what = f"rule {rule} of {field}" if field else rule
         return Invalid(
             f"{self._spec.name}: only {found:,} of {wanted:,} rows were found among {tried:,}: {count:,} broke {what}",
@@ -273,6 +273,7 @@ class _Distinct:
         ]
         self._keys = [*([spec.key] if spec.key else []), *fields]
         self._seen: list[set[object]] = [set() for _ in self._keys]
+        self.repeated = 0  # rows that were taken out
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -293,6 +294,7 @@ class _Distinct:
                 value != (None,) and value in seen
                 for value, seen in zip(values, self._seen, strict=True)
             ):
+                self.repeated += 1
                 continue
             for value, seen in zip(values, self._seen, strict=True):
                 seen.add(value)

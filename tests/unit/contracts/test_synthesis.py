@@ -116,6 +116,12 @@ def test_edges_come_first_each_of_them_once() -> None:
     assert all(2 <= len(edge) <= 4 for edge in edges)
 
 
+def test_a_key_that_has_too_few_values_is_named_before_a_rule_that_many_rows_break() -> None:
+    spec = ruled("low <= high", LOW, HIGH, key=("low",))
+    with pytest.raises(Invalid, match="500 rows need more different values than low can hold"):
+        rows_of(made(spec, rows=500))
+
+
 def test_edges_that_no_file_can_hold_are_none() -> None:
     empty = FieldSpec("e", Kind.STR, max_length=0)  # which is read as nothing in CSV
     with pytest.raises(Invalid, match="missing"):
