@@ -84,10 +84,14 @@ class _Bounds:
         # A decimal's bound may have more digits than the field: it keeps its own type.
         kind = None if field.kind is Kind.DECIMAL else _wide(field)
         self._scalars = {name: pa.scalar(bound, kind) for name, bound in bounds.items()}
+        self._is_instant = field.kind is Kind.DATETIME
+        if self._is_instant:
+            self._bounds = {name: _ticks(one).as_py() for name, one in self._scalars.items()}
         self._has_nan = field.allow_inf_nan
 
     def __call__(self, values: pa.Array) -> list[Failure]:
-        extremes = pc.min_max(values).as_py()
+        # Instants in Python need a database of time zones, even UTC: a small machine may have none.
+        extremes = pc.min_max(_ticks(values) if self._is_instant else values).as_py()
         nan = pc.is_nan(values) if self._has_nan else None
         has_nan = nan is not None and nan.true_count > 0
         failures = []
@@ -101,6 +105,11 @@ class _Bounds:
                 mask = pc.or_(mask, nan)
             failures.append(Failure(name, pc.fill_null(mask, False)))
         return failures
+
+
+def _ticks(instants: Any) -> Any:
+    """Return instants as microseconds since 1970."""
+    return pc.cast(instants, pa.int64())
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,10 +335,10 @@ def _wanted(
     asked = kind_of(wanted.type)
     if kind in {*INSTANTS, Sort.CLOCK} and asked is Sort.TEXT:
         value = _form(value)
-        read = [
-            _form(_time(one, Sort.TIME if kind in INSTANTS else kind)).as_py() for one in present
-        ]
-        return value, pa.array(read, value.type)
+        sought = Sort.TIME if kind in INSTANTS else kind
+        # As whole numbers: an instant in Python needs a database of time zones, which a small machine does not have.
+        read = [pc.cast(_form(_time(one, sought)), pa.int64()).as_py() for one in present]
+        return value, pc.cast(pa.array(read, pa.int64()), value.type)
     if kind is None or asked is None or not goes_with(kind, asked):
         text = f"{said(expression.left)} ({value.type}) cannot be in a list of {wanted.type}"
         raise refused(text)
