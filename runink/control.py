@@ -3,7 +3,7 @@
     on each member                            on the one in office (`actors/office.py`)
       barn          (node.py, server.py)        run controller
       governance                                scheduler
-      office
+      office                                    keeper of schedules, if the cluster stays
       runs          the desk, for everybody
       runs-inner    the desk, for other members
 
@@ -23,6 +23,7 @@ from runink.actors.governance import Governance
 from runink.actors.office import TERM_ALONE_S, NewClient, Office, Reach, Seat
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
+from runink.actors.schedules import ScheduleKeeper
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import GOVERNANCE, RUNS, Cluster
@@ -36,6 +37,7 @@ from runink.runtime.ref import LocalRef, Ref
 from runink.runtime.supervisor import ChildSpec, Supervisor
 
 SCHEDULER: Final = "scheduler"
+KEEPER: Final = "keeper"
 OFFICE: Final = "office"
 RUNS_INNER: Final = "runs-inner"
 MESSAGES_MAX: Final = 1024  # hundreds of slices write and tell at once
@@ -125,6 +127,10 @@ async def _begin(session: str, supervisor: Supervisor, client: NewClient) -> Loc
         supervisor, RUNS, lambda: RunController(client(), session=session, now_ms=now_ms)
     )
     await start(supervisor, SCHEDULER, lambda: Scheduler(client(), now_ms=now_ms))
+    if (
+        not session
+    ):  # a cluster that ends with its command makes no runs that it would have to stay for
+        await start(supervisor, KEEPER, lambda: ScheduleKeeper(client(), now_ms=now_ms))
     return runs
 
 

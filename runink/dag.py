@@ -19,6 +19,7 @@ from enum import Enum
 import msgspec
 from msgspec.structs import replace as changed
 
+from runink.calendars import Schedule
 from runink.capabilities import EGRESS
 from runink.contracts.expected import Golden
 from runink.contracts.fields import ContractSpec, OnDrift
@@ -320,7 +321,10 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Dag(msgspec.Struct, frozen=True):
-    """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it. `facts` has one for each node, in their order."""
+    """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it. `facts` has one for each node, in their order.
+
+    `schedule` is unset where the file has none, so that the bytes of such a pipeline say nothing of it.
+    """
 
     pipeline: PipelineName
     herd: HerdName
@@ -336,6 +340,7 @@ class Dag(msgspec.Struct, frozen=True):
     parameters: dict[str, str] = {}
     facts: tuple[Facts, ...] = ()
     metadata: dict[str, str] = {}
+    schedule: Schedule | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def hash(self) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from runink.calendars import next_tick
 from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
 from runink.contracts.references import ODCS_SUFFIXES, is_odcs
@@ -21,7 +22,12 @@ from runink.errors import Finding, Invalid, NotFound, Refused, Span
 from runink.herds import HerdFile, read_herd
 from runink.names import HerdName, herd_name
 from runink.runs.records import HerdRecord
+from runink.runs.schedules import filled_in, occasion_of
 from runink.textfiles import read_text
+
+if TYPE_CHECKING:
+    from runink.dsl.compiler import Compilation, SourceText
+    from runink.dsl.recipes import Recipe
 
 MARK: Final = "runink.toml"
 FOLDERS: Final = ("contracts", "steps", "features", "herds")
@@ -58,17 +64,50 @@ def compile_file(file: Path, *, parameters: Mapping[str, str], text: str | None 
 
     Raises Invalid with all findings: of the file, its contracts, its steps and its herd, or of its lock; NotFound without the file.
     """
-    from runink.dsl.compiler import SourceText, compiled  # noqa: PLC0415 - a fifth of a second that questions about runs do without
+    from runink.dsl.compiler import compiled  # noqa: PLC0415 - a fifth of a second that questions about runs do without
+
+    source, files = _opened(file, text)
+    return _whole(compiled(source, parameters, files), files)
+
+
+def compile_scheduled(
+    file: Path, *, given: Mapping[str, str], now_ms: int
+) -> tuple[Compiled, Recipe | None]:
+    """Compile a pipeline as its next tick would run it, and return what the others are compiled from; nothing where all are the same.
+
+    Raises as `compile_file`, and Invalid (`no_schedule`) for a pipeline that is never due any more.
+    """
+    from runink.dsl.recorded import compiled_and_recorded, looked_through  # noqa: PLC0415 - as above
+
+    source, files = _opened(file, None)
+    schedule, names = looked_through(source, given)
+    tick_ms = next_tick(schedule, now_ms) if schedule is not None else None
+    filled: dict[str, str] = {}
+    if schedule is not None and tick_ms is not None:
+        values = filled_in(schedule, occasion_of(schedule, tick_ms))
+        filled = {name: values[name] for name in values if name in names and name not in given}
+    compilation, recipe = compiled_and_recorded(source, given, filled, files)
+    if tick_ms is None:
+        lacks = "is over: its end has come" if schedule is not None else "has no @schedule"
+        hint = 'write one above Feature:, as in @schedule("0 6 * * *", tz="Europe/Berlin")'
+        raise Invalid(f"{file} {lacks}", code="no_schedule", hint=hint)
+    return _whole(compilation, files), recipe if filled else None
+
+
+def _opened(file: Path, text: str | None) -> tuple[SourceText, Files]:
+    from runink.dsl.compiler import SourceText  # noqa: PLC0415 - as above
 
     if text is None:
         text = read_text(file, str(file))
     root = find_root(file)
-    files = Files(root)
     path = file.absolute().relative_to(root).as_posix()
     read_lock(root)  # what is wrong there is told before anything runs
-    compilation = compiled(SourceText(text, str(file), path, str(root)), parameters, files)
+    return SourceText(text, str(file), path, str(root)), Files(root)
+
+
+def _whole(compilation: Compilation, files: Files) -> Compiled:
     herd, notes = files.herd(compilation.dag.herd)
-    return Compiled(compilation.dag, root, herd, (*compilation.notes, *files.notes, *notes))
+    return Compiled(compilation.dag, files.root, herd, (*compilation.notes, *files.notes, *notes))
 
 
 def contract_at(file: Path, name: str) -> ContractSpec:
@@ -114,7 +153,7 @@ class Files:
     """The project's files, as the compiler asks for them."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._notes: list[str] = []
 
     @property
@@ -123,26 +162,26 @@ class Files:
         return tuple(self._notes)
 
     def step_files(self) -> tuple[str, ...]:
-        found = sorted((self._root / "steps").glob("*.py"))
-        return tuple(path.relative_to(self._root).as_posix() for path in found[:STEP_FILES_MAX])
+        found = sorted((self.root / "steps").glob("*.py"))
+        return tuple(path.relative_to(self.root).as_posix() for path in found[:STEP_FILES_MAX])
 
     def read(self, path: str) -> str | None:
         try:
-            return read_text(self._root / path, path)
+            return read_text(self.root / path, path)
         except NotFound:
             return None
 
     def exists(self, path: str) -> bool:
-        return (self._root / path).is_file()
+        return (self.root / path).is_file()
 
     def contract_files(self) -> tuple[str, ...]:
         """Return the files below `contracts/` that may hold some, by their paths."""
         found = sorted(
             path
             for suffix in (".py", *ODCS_SUFFIXES)
-            for path in (self._root / "contracts").rglob(f"*{suffix}")
+            for path in (self.root / "contracts").rglob(f"*{suffix}")
         )
-        return tuple(path.relative_to(self._root).as_posix() for path in found[:CONTRACT_FILES_MAX])
+        return tuple(path.relative_to(self.root).as_posix() for path in found[:CONTRACT_FILES_MAX])
 
     def contract_references(self) -> tuple[str, ...]:
         from runink.dsl.contractfiles import contract_classes  # noqa: PLC0415 - not every pipeline asks
@@ -165,10 +204,10 @@ class Files:
         if not is_odcs(path):
             from runink.contracts.loading import load_contract  # noqa: PLC0415 - not every pipeline has one
 
-            return load_contract(self._root, reference)
+            return load_contract(self.root, reference)
         from runink.contracts.odcs_text import read_odcs  # noqa: PLC0415 - as above, and YAML
 
-        found = read_odcs(read_text(self._root / path, path), file=path, name=name)
+        found = read_odcs(read_text(self.root / path, path), file=path, name=name)
         self._notes += [
             f"{path}:{note.span.line if note.span else 1}: {note.text}" for note in found.notes
         ]
@@ -179,10 +218,10 @@ class Files:
         if is_odcs(path):
             from runink.contracts.odcs_text import odcs_names  # noqa: PLC0415 - as above
 
-            return odcs_names(read_text(self._root / path, path), file=path)
+            return odcs_names(read_text(self.root / path, path), file=path)
         from runink.contracts.loading import contract_names  # noqa: PLC0415 - as above
 
-        return contract_names(self._root, path)
+        return contract_names(self.root, path)
 
     def check_herd(self, name: HerdName) -> ClearancePolicy:
         return self.herd(name)[0].clearances
@@ -210,7 +249,7 @@ class Files:
 
     def herds(self) -> tuple[HerdName, ...]:
         """Return the herds that have a file, by name."""
-        files = sorted((self._root / "herds").glob("*.toml"))
+        files = sorted((self.root / "herds").glob("*.toml"))
         return tuple(herd_name(path.stem) for path in files)
 
 

@@ -74,6 +74,12 @@ def parse_duration(text: str) -> int:
     return _parse(text, _MILLISECONDS, "a duration", "250ms, 30s, 5m or 1h")
 
 
+def format_duration(duration_ms: int) -> str:
+    """Render a duration the way it is written in a pipeline, in the largest unit that fits: `90m`, `1d`, `250ms`."""
+    unit = next(name for name, size in reversed(_MILLISECONDS.items()) if duration_ms % size == 0)
+    return f"{duration_ms // _MILLISECONDS[unit]}{unit}"
+
+
 def format_seconds(seconds: float) -> str:
     """Say how long something was allowed to take: `60 s`, `0.25 s`, `5,400 s`; a millisecond is the finest that can be asked for."""
     return f"{seconds:,.3f}".rstrip("0").rstrip(".") + " s"

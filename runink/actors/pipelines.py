@@ -5,12 +5,26 @@ from __future__ import annotations
 from typing import Final
 
 from runink.barn.keys import pipeline_key, run_key
-from runink.clients.barn import BarnClient
+from runink.barn.keyvalue import one_key
+from runink.clients.barn import BarnClient, Transaction
 from runink.dag import Dag
 from runink.errors import Broken
 from runink.runs.records import PipelineRecord, RunRecord, SliceRecord
 
 KEPT_MAX: Final = 100  # of some tens of kilobytes each; a cluster has a few at a time
+
+
+async def with_run(
+    barn: BarnClient, transaction: Transaction, run: RunRecord, dag: Dag
+) -> Transaction:
+    """Return the transaction that puts a run as well, and its pipeline where that is not there. It fails if there is such a run."""
+    key = run_key(run.herd, run.run)
+    transaction = transaction.if_absent(key).put(key, run)
+    at = pipeline_key(run.herd, run.pipeline, run.version)
+    items = (await barn.read(one_key(at))).pages[0].items
+    if items:
+        return transaction.if_revision(at, items[0].mod_revision)
+    return transaction.if_absent(at).put(at, PipelineRecord(dag))
 
 
 class Pipelines:

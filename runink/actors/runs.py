@@ -24,12 +24,12 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from runink.actors.followers import Follower, Followers
-from runink.actors.pipelines import Pipelines
+from runink.actors.pipelines import Pipelines, with_run
 from runink.actors.run_sight import PREFIXES, RunSight
 from runink.actors.run_writes import transaction_of
 from runink.actors.tables import Loaded, Seen, follow, load
 from runink.barn.history import Watched
-from runink.barn.keys import SLICES, herd_key, pipeline_key, run_key
+from runink.barn.keys import SLICES, herd_key, run_key
 from runink.barn.keyvalue import key_prefix, one_key
 from runink.clients.barn import BarnClient, Found, Transaction, decode_value
 from runink.clients.run_requests import (
@@ -43,7 +43,7 @@ from runink.clients.run_requests import (
 from runink.errors import NotFound, Unavailable
 from runink.names import RunId
 from runink.runs.lifecycle import Decision, decide
-from runink.runs.records import PipelineRecord, RunRecord, RunState, SliceRecord
+from runink.runs.records import RunRecord, RunState, SliceRecord
 from runink.runs.views import RunView
 from runink.runtime.actor import Actor, Context, Later
 
@@ -161,16 +161,11 @@ class RunController(Actor[RunsMessage]):
 
     async def _submission(self, record: RunRecord, message: Submit) -> Transaction:
         """Return the transaction that puts a run, with its herd and pipeline where they are not there as they should be."""
-        key = run_key(record.herd, record.run)
-        transaction = Transaction().if_absent(key).put(key, record)
+        transaction = Transaction()
         known = self._sight.herds.get(herd_key(record.herd))
         if known is None or known.value != message.herd:
             transaction = transaction.put(herd_key(record.herd), message.herd)
-        at = pipeline_key(record.herd, record.pipeline, record.version)
-        items = (await self._barn.read(one_key(at))).pages[0].items
-        if items:
-            return transaction.if_revision(at, items[0].mod_revision)
-        return transaction.if_absent(at).put(at, PipelineRecord(message.dag))
+        return await with_run(self._barn, transaction, record, message.dag)
 
     async def _stored(self, key: str, run: RunId) -> RunRecord:
         found = await self._barn.get(key, RunRecord)

@@ -4,6 +4,9 @@
     /herds/H                         a herd's settings and quotas
     /pipelines/H/NAME/VERSION        a compiled pipeline: of runs under its hash, as published under a version (1.2.0)
     /contracts/H/NAME/VERSION        a published contract
+    /deployments/H/NAME              a pipeline that is in force, with all that its runs are made of
+    /schedules/H/NAME                when that is due, and how far it has come
+    /backfills/H/NAME/ID             ticks of the past that it is to run for
     /runs/H/RUN                      a run and its state
     /slices/H/RUN/SLICE              a slice and its state
     /members/NUMBER                  where a member of the Barn listens
@@ -63,6 +66,9 @@ def _checked(parts: tuple[str, ...]) -> tuple[str, ...]:
 HERDS: Final = Keys("herds", 1)
 PIPELINES: Final = Keys("pipelines", 3)
 CONTRACTS: Final = Keys("contracts", 3)
+DEPLOYMENTS: Final = Keys("deployments", 2)
+SCHEDULES: Final = Keys("schedules", 2)
+BACKFILLS: Final = Keys("backfills", 3)
 RUNS: Final = Keys("runs", 2)
 SLICES: Final = Keys("slices", 3)
 MEMBERS: Final = Keys("members", 1)
@@ -77,9 +83,11 @@ AUDIT: Final = Keys("audit", 2)
 # Keys of the design that nothing writes yet are the control plane's too.
 OWN_ROOTS: Final = (
     "audit",
+    "backfills",
     "bindings",
     "bundles",
     "contracts",
+    "deployments",
     "herds",
     "lineage",
     "members",
@@ -89,6 +97,7 @@ OWN_ROOTS: Final = (
     "placements",
     "publishing",
     "runs",
+    "schedules",
     "secrets",
     "slices",
 )
@@ -117,6 +126,18 @@ def pipeline_key(herd: HerdName, name: PipelineName, version: str) -> str:
 
 def contract_key(herd: HerdName, name: str, version: str) -> str:
     return CONTRACTS.key(herd, name, version)
+
+
+def deployment_key(herd: HerdName, name: PipelineName) -> str:
+    return DEPLOYMENTS.key(herd, name)
+
+
+def schedule_key(herd: HerdName, name: PipelineName) -> str:
+    return SCHEDULES.key(herd, name)
+
+
+def backfill_key(herd: HerdName, name: PipelineName, backfill: str) -> str:
+    return BACKFILLS.key(herd, name, backfill)
 
 
 def run_key(herd: HerdName, run: RunId) -> str:

@@ -10,7 +10,16 @@ from typing import Final
 
 import click
 
-from runink.barn.keys import BUNDLES, PIPELINES, RUNS, SLICES, lineage_key
+from runink.barn.keys import (
+    BACKFILLS,
+    BUNDLES,
+    DEPLOYMENTS,
+    PIPELINES,
+    RUNS,
+    SLICES,
+    lineage_key,
+)
+from runink.cli.client import age_of
 from runink.cli.options import COUNT, output_option, state_option
 from runink.cli.runs import line_of, with_cluster
 from runink.cli.wording import echo_json
@@ -22,6 +31,7 @@ from runink.environments.collecting import Policy, collect, keys_of
 from runink.environments.store import FOLDER as ENVIRONMENTS
 from runink.quantities import counted
 from runink.runs.records import RunRecord
+from runink.runs.schedule_records import BackfillRecord, DeploymentRecord
 
 KEPT: Final = 20
 FRESH_S: Final = 3600.0  # between packing a project and submitting its run lies a second
@@ -53,6 +63,7 @@ def clean(
             for record in gone:
                 await _forget(cluster, record, folder)
             await _sweep(cluster, folder)
+            await _forget_backfills(cluster)
         return gone
 
     gone = with_cluster(state, ask)
@@ -66,7 +77,7 @@ def clean(
 
 def forgettable(records: Iterable[RunRecord], *, keep: int) -> list[RunRecord]:
     """Return the runs that are over, oldest first, but for the `keep` newest of them."""
-    over = sorted((one for one in records if one.state.is_over), key=lambda one: one.run)
+    over = sorted((one for one in records if one.state.is_over), key=age_of)
     return over[: max(len(over) - keep, 0)]
 
 
@@ -83,7 +94,7 @@ async def _forget(cluster: Cluster, record: RunRecord, folder: Path) -> None:
 
 
 async def _sweep(cluster: Cluster, folder: Path) -> None:
-    """Take away what no run needs any more: pipelines (published versions stay), bundles, environments, folders of runs that are not known.
+    """Take away what no run needs any more: pipelines (published versions stay), bundles (those of what is deployed stay), environments, folders of runs that are not known.
 
     A run that is submitted at this moment may have its folders before its record: what is younger than FRESH_S stays.
     """
@@ -96,7 +107,9 @@ async def _sweep(cluster: Cluster, folder: Path) -> None:
             # A submission compares the pipeline's revision: it puts it again where we were faster.
             await cluster.barn.delete(found.key)
     before_s = time.time() - FRESH_S
+    deployed = await cluster.barn.range(DEPLOYMENTS.prefix(), DeploymentRecord)
     bundles: set[str] = {one.bundle for one in records}
+    bundles |= {found.value.bundle for found in deployed.items}
     # A run that is submitted at this moment has no record yet.
     stored = await stored_bundles(cluster.barn, before_ms=round(before_s * 1000))
     for name in stored - bundles:
@@ -107,6 +120,13 @@ async def _sweep(cluster: Cluster, folder: Path) -> None:
     _remove_all_but(folder / "bundles", bundles, before_s=before_s)
     kept = keys_of(folder / "bundles", bundles)
     collect(folder / ENVIRONMENTS, Policy(unused_s=FRESH_S, kept=kept))
+
+
+async def _forget_backfills(cluster: Cluster) -> None:
+    """Forget backfills that make no run any more."""
+    for found in (await cluster.barn.range(BACKFILLS.prefix(), BackfillRecord)).items:
+        if found.value.is_done:
+            await cluster.barn.delete(found.key)
 
 
 def _remove_all_but(folder: Path, kept: set[str], *, before_s: float) -> None:

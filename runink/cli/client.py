@@ -190,9 +190,14 @@ async def find_run(cluster: Cluster, beginning: str) -> RunRecord:
     return chosen_run((found.value for found in listing.items), beginning)
 
 
+def age_of(record: RunRecord) -> tuple[int, str]:
+    """Return what runs are sorted by, the oldest first: one for a tick of the past is as new as it is, whatever its id says."""
+    return record.submitted_ms, record.run
+
+
 def chosen_run(records: Iterable[RunRecord], beginning: str) -> RunRecord:
     """Return the one that is meant. Raises as `find_run`."""
-    listed = sorted(records, key=lambda record: record.run)
+    listed = sorted(records, key=age_of)
     if not listed:
         raise NotFound("there are no runs yet", code="no_runs", hint="runi run FILE.dsl makes one")
     if beginning == LAST:

@@ -46,6 +46,8 @@ COMMANDS: Final = {
     "watch": ("runink.cli.watch:watch", "Compile, test or run pipelines at each save."),
     "synth": ("runink.cli.synth:synth", "Make data from a contract: rows that keep it, edges, and rows that break it."),
     "pipeline": ("runink.cli.pipelines:pipeline", "Publish versions of pipelines, and look at them."),
+    "deploy": ("runink.cli.deploy:deploy", "Put a pipeline in force, to be run whenever it is due."),
+    "schedule": ("runink.cli.schedule:schedule", "Look at what is due, pause it, and run for ticks of the past."),
     "lint": ("runink.cli.lint:lint", "Find what is most likely a slip, or could be said better."),
     "lsp": ("runink.cli.lsp:lsp", "Answer an editor: mistakes, completion, definitions."),
     "status": ("runink.cli.status:status", "Say whether a cluster runs here, and what it does."),

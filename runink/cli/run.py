@@ -39,7 +39,7 @@ from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView, Submit
 from runink.dag import Dag, Sink, Source
 from runink.errors import Invalid
-from runink.names import RunId
+from runink.names import BundleHash, RunId
 from runink.names import run_id as made_run_id
 from runink.projects import Compiled, compile_file
 from runink.runs.records import RunState
@@ -133,30 +133,35 @@ async def submission(
     rehearsal: bool = False,
 ) -> Submit:
     """Pack the project, put it where the cluster's nodes find it, and return the request for a run of it. Raises Invalid, Unavailable."""
-    try:
-        bundle = pack(compiled.root)
-    except OSError as error:
-        raise told(error, where=error.filename or compiled.root) from error
-    if cluster.is_remote:
-        await put_bundle(cluster.barn, bundle)
-    else:
-        try:
-            unpack(bundle, state / "bundles")
-        except OSError as error:
-            raise told(error, where=state / "bundles") from error
     dag = compiled.dag
     return Submit(
         run=run_id,
         dag=dag,
         herd=compiled.herd,
         project=str(compiled.root),
-        bundle=bundle.hash,
+        bundle=await bundled(compiled.root, state, cluster),
         is_bound=bool(cluster.session),
         rehearsal=rehearsal,
         wall_time_s=wall_time_s,
         stdin=_standard(0, any(isinstance(n, Source) and n.path == STANDARD for n in dag.nodes)),
         stdout=_standard(1, any(isinstance(n, Sink) and n.path == STANDARD for n in dag.nodes)),
     )
+
+
+async def bundled(project: Path, state: Path, cluster: Cluster) -> BundleHash:
+    """Pack a project, put it where the cluster's nodes find it, and return its hash. Raises Invalid, Unavailable."""
+    try:
+        bundle = pack(project)
+    except OSError as error:
+        raise told(error, where=error.filename or project) from error
+    if cluster.is_remote:
+        await put_bundle(cluster.barn, bundle)
+        return bundle.hash
+    try:
+        unpack(bundle, state / "bundles")
+    except OSError as error:
+        raise told(error, where=state / "bundles") from error
+    return bundle.hash
 
 
 def new_run_id() -> RunId:

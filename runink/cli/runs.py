@@ -11,7 +11,7 @@ import anyio
 import click
 
 from runink.barn.keys import RUNS
-from runink.cli.client import LEAVING, Embedding, find_run, open_cluster
+from runink.cli.client import LEAVING, Embedding, age_of, find_run, open_cluster
 from runink.cli.exits import ExitCode
 from runink.cli.options import (
     COUNT,
@@ -102,7 +102,7 @@ def runs(limit: int, output: str, state: Path | None) -> None:
 
     async def ask(cluster: Cluster, _: Path) -> list[RunRecord]:
         listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
-        return sorted((found.value for found in listing.items), key=lambda one: one.run)
+        return sorted((found.value for found in listing.items), key=age_of)
 
     found = known_to(state, ask)
     shown = found[::-1][:limit]
@@ -121,6 +121,9 @@ def line_of(record: RunRecord) -> str:
     took = f"{seconds_of(record):.1f} s" if record.ended_ms else ""
     why = record.failure.error.code if record.failure and record.state is RunState.FAILED else ""
     more = f"  {why or record.waits_for}" if why or record.waits_for else ""
+    if record.occasion is not None:
+        tick = datetime.fromtimestamp(record.occasion.tick_ms / 1000, UTC).astimezone()
+        more = f" · tick {tick:%Y-%m-%d %H:%M}{more}"
     return (
         f"{short(record.run)}  {at:%Y-%m-%d %H:%M:%S}  {record.state.value:<10} {took:>8}  "
         f"{record.pipeline} · {record.herd} · {record.file}{more}"
@@ -136,6 +139,7 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "state": record.state.value,
         "submitted_ms": record.submitted_ms,
         "seconds": round(seconds_of(record), 3),
+        "tick_ms": record.occasion.tick_ms if record.occasion else None,
         "waits_for": record.waits_for,
         "error": record.failure.error.code if record.failure else None,
     }

@@ -1,7 +1,7 @@
 """What a file says as a whole: its parts are there, once, in their place, and have names.
 
     Outline
-      title, herd, parameters
+      title, herd, parameters, schedule
       scenarios   each as `scenarios.py` reads it, with its id
 
 Within a scenario that could not be read in part nothing is called missing: what is missing may stand in that part.
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from runink.calendars import Schedule
 from runink.dag import Prose
 from runink.dsl.arguments import Arguments, Parameters
 from runink.dsl.blocks import Metadata, with_parameters
@@ -23,6 +24,7 @@ from runink.dsl.diagnostics import Findings
 from runink.dsl.later import tell_later
 from runink.dsl.reading import clause_of
 from runink.dsl.scenarios import ScenarioOutline, ScenarioReader
+from runink.dsl.scheduling import schedule_of
 from runink.dsl.syntax import Annotation, Document, ScenarioBlock, Text
 from runink.dsl.vocabulary import ANNOTATIONS, ELSEWHERE, Where
 from runink.errors import Invalid, Span
@@ -42,6 +44,7 @@ class Outline:
     parameters: Parameters
     prose: tuple[Prose, ...] = ()  # of the file, and of its rules
     metadata: dict[str, str] = field(default_factory=dict)
+    schedule: Schedule | None = None
 
 
 def outlined(document: Document, given: Mapping[str, str], findings: Findings) -> Outline:
@@ -60,6 +63,7 @@ def outlined(document: Document, given: Mapping[str, str], findings: Findings) -
         checker.parameters,
         _file_prose(document),
         checker.metadata,
+        checker.schedule,
     )
 
 
@@ -102,6 +106,7 @@ class _Checker:
         self.name: Text | None = None  # what `@feature` calls the file
         self._findings = findings
         self._herd: tuple[HerdName, Span] | None = None
+        self._schedule: tuple[Schedule, Span] | None = None
         self._seen: dict[str, Span] = {}
         self._ids: list[str] = []
 
@@ -146,6 +151,9 @@ class _Checker:
             case "feature":
                 herd = arguments.text("herd")
                 self.name = arguments.text("name")
+            case "schedule":
+                herd = None
+                self._say_schedule(schedule_of(arguments), annotation.span)
             case _:
                 herd = None
                 clause = clause_of(arguments)
@@ -201,6 +209,22 @@ class _Checker:
             labels = [(self._herd[1], f"{self._herd[0]} is named here")]
             self._findings.add("D026", told, text.span, "name one of them", labels=labels)
 
+    def _say_schedule(self, schedule: Schedule | None, span: Span) -> None:
+        """Take a schedule that is said somewhere: what is due is the whole pipeline, so it has one."""
+        if schedule is None:
+            return
+        if self._schedule is None:
+            self._schedule = schedule, span
+        elif self._schedule[0] != schedule:
+            told = "a pipeline has one schedule, and this is another"
+            labels = [(self._schedule[1], "it is said here")]
+            hint = "what is due at another time is a pipeline of its own"
+            self._findings.add("D016", told, span, hint, labels=labels)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        return None if self._schedule is None else self._schedule[0]
+
     @property
     def herd(self) -> HerdName:
         return DEFAULT_HERD if self._herd is None else self._herd[0]
@@ -248,6 +272,8 @@ class _Checker:
         said = reader.read(block, known)
         for herd in said.herds:
             self._say_herd(herd)
+        if said.schedule is not None:
+            self._say_schedule(*said.schedule)
         module = {name: text.value for name, text in said.module.items()}
         identity = unique(named(module.get("layer") or block.header.title, "scenario"), self._ids)
         self._ids.append(identity)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace as changed
 
 from runink.clearances import ClearancePolicy
@@ -188,6 +189,7 @@ def _dag(
         prose=(*outline.prose, *(line for part in parts for line in part.outline.prose)),
         parameters={name: value or "" for name, value in outline.parameters.values.items()},
         metadata=outline.metadata,
+        schedule=msgspec.UNSET if outline.schedule is None else outline.schedule,
     )
     meta = {name: said for part in parts for name, said in part.meta.items()}
     return changed(dag, facts=facts_of(dag, meta))

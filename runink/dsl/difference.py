@@ -34,6 +34,7 @@ from runink.dag import (
     Step,
 )
 from runink.dsl.counterparts import matched, nodes_again, scenarios_again
+from runink.dsl.scheduling import schedule_told
 from runink.expressions import said
 from runink.quantities import format_cpu, format_memory
 
@@ -88,6 +89,9 @@ def _head(old: Dag, new: Dag) -> Iterator[Change]:
         if now[name] != before[name]:
             text = f"parameter {name}: {before[name]!r} is now {now[name]!r}"
             yield Change("parameter", name, "changed", text)
+    if old.schedule != new.schedule:
+        text = f"schedule: {schedule_told(old.schedule)}, and now {schedule_told(new.schedule)}"
+        yield Change("schedule", "", "changed", text)
 
 
 def _nodes(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:

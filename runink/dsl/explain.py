@@ -35,6 +35,7 @@ from runink.dag import (
     Sql,
     Step,
 )
+from runink.dsl.scheduling import schedule_told
 from runink.dsl.uris import STANDARD
 from runink.expressions import Measure, figures_in, said
 from runink.jobs import Seat, Transport, transport_between
@@ -77,6 +78,8 @@ def explained(dag: Dag) -> str:
         lines.append(
             f"parameters: {', '.join(f'{name}={value}' for name, value in dag.parameters.items())}"
         )
+    if dag.schedule:
+        lines.append(f"schedule: {schedule_told(dag.schedule)}; runi deploy puts it in force")
     lines += [f"{name}: {value} (kept, not enforced)" for name, value in dag.metadata.items()]
     for scenario in dag.scenarios:
         lines += ["", *_scenario(dag, scenario)]

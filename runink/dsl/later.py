@@ -16,29 +16,6 @@ COUNT_MAX: Final = 1_000  # of whole numbers: more tries than this is a slip
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w./+-]*")
 _COUNT: Final = re.compile(r"\d{1,9}")
-_MONTHS: Final = (
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "may",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "oct",
-    "nov",
-    "dec",
-)
-_DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-# The fields of a line of cron: what it is, its least and its greatest number, and names that stand for numbers.
-_FIELDS: Final[tuple[tuple[str, int, int, tuple[str, ...]], ...]] = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day", 1, 31, ()),
-    ("month", 1, 12, _MONTHS),
-    ("weekday", 0, 7, _DAYS),
-)
 
 
 def tell_later(
@@ -96,34 +73,6 @@ def _check_duration(arguments: Arguments, name: str) -> None:
     arguments.quantity(name, parse_duration)
 
 
-def _check_cron(arguments: Arguments, name: str) -> None:
-    text = arguments.text(name)
-    if text is None:
-        return
-    told = text.value.split()
-    if len(told) != len(_FIELDS):
-        hint = "minute, hour, day, month, weekday, as in 0 1 * * *"
-        arguments.unfit(name, f"{name} has {len(told)} fields, and needs {len(_FIELDS)}", hint)
-        return
-    for part, (what, least, most, names) in zip(told, _FIELDS, strict=True):
-        if not all(_is_cron(one, least, most, names) for one in part.lower().split(",")):
-            hint = f"a {what} is {least} to {most}, *, a range like {least}-{most}, or a list of these; */5 is every fifth"
-            arguments.unfit(name, f"{part} is no {what}", hint)
-
-
-def _is_cron(part: str, least: int, most: int, names: tuple[str, ...]) -> bool:
-    span, _, step = part.partition("/")
-    if step and not (_COUNT.fullmatch(step) and 1 <= int(step) <= most):
-        return False
-    if span == "*":
-        return "/" not in part or bool(step)
-    ends = [
-        names.index(end) + least if end in names else int(end) if _COUNT.fullmatch(end) else -1
-        for end in span.split("-")
-    ]
-    return len(ends) <= 2 and all(least <= end <= most for end in ends) and ends == sorted(ends)
-
-
 _CHECKS: Final[dict[Type, Callable[[Arguments, str], object]]] = {
     Type.TEXT: Arguments.text,
     Type.TEXTS: Arguments.texts,
@@ -131,5 +80,4 @@ _CHECKS: Final[dict[Type, Callable[[Arguments, str], object]]] = {
     Type.FLAG: Arguments.flag,
     Type.COUNT: _check_count,
     Type.DURATION: _check_duration,
-    Type.CRON: _check_cron,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from runink.calendars import Schedule
 from runink.contracts.fields import OnDrift
 from runink.dag import Prose
 from runink.dsl import blocks
@@ -25,6 +26,7 @@ from runink.dsl.diagnostics import Findings
 from runink.dsl.inline import contract_of
 from runink.dsl.later import tell_inner
 from runink.dsl.reading import clause_of
+from runink.dsl.scheduling import schedule_of
 from runink.dsl.sentences import Read, Sentences, contract_clause, doubt
 from runink.dsl.syntax import Annotation, Block, Entry, ScenarioBlock, Step, Text
 from runink.dsl.vocabulary import ANNOTATIONS
@@ -56,6 +58,7 @@ class Said:
     metadata: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     herds: list[Text] = field(default_factory=list)
+    schedule: tuple[Schedule | None, Span] | None = None
 
 
 class ScenarioReader:
@@ -112,6 +115,9 @@ class ScenarioReader:
         tell_inner(arguments, self._parameters, self._findings)
         if annotation.name == "module":
             self._module(arguments)
+            return
+        if annotation.name == "schedule":
+            self.said.schedule = schedule_of(arguments), annotation.span
             return
         clause = clause_of(arguments)
         if clause is not None:

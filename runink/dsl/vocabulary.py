@@ -28,7 +28,6 @@ class Type(Enum):
     FLAG = "true or false"
     COUNT = "a whole number"
     DURATION = "a duration"
-    CRON = "five fields of cron"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +186,15 @@ ANNOTATIONS: Final = _table(
         is_open=True,
         example='@meta(region="us", vendor="x")',
     ),
+    AnnotationKind(
+        "schedule",
+        Where.ANYWHERE,
+        ("cron", "every", "tz", "timezone", "missed", "overlap", "deadline", "start", "end"),
+        "cron",
+        ("cron", "every"),
+        is_single=True,
+        example='@schedule("0 6 * * *", tz="Europe/Berlin")',
+    ),
     # Those whose part is not there yet.
     AnnotationKind(
         "auto",
@@ -226,17 +234,6 @@ ANNOTATIONS: Final = _table(
         types={"times": Type.COUNT, "delay": Type.DURATION, "delay_max": Type.DURATION},
         example="@retry(3, delay=10s)",
         later="slices that are lost are retried by themselves",
-    ),
-    AnnotationKind(
-        "schedule",
-        Where.ANYWHERE,
-        ("cron", "every", "timezone"),
-        "cron",
-        ("cron", "every"),
-        types={"cron": Type.CRON, "every": Type.DURATION, "timezone": Type.NAME},
-        is_single=True,
-        example='@schedule("0 1 * * *", timezone="Europe/Berlin")',
-        later="call runi run from cron or a systemd timer",
     ),
     AnnotationKind(
         "timeout",

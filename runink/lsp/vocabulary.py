@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from runink.calendars import Missed, Overlap
 from runink.contracts.fields import OnDrift
 from runink.dag import Format, Mode, OnInvalid
 from runink.networks import Network
@@ -23,6 +24,7 @@ ANNOTATIONS: Final = {
     "module": "What the scenario is part of. Its layer is the scenario's id.",
     "param": "A parameter of the pipeline, set by `--param name=value` and used as `${name}`.",
     "requires": "What the step above asks for, and the most that it gets; above the first step, all of the scenario.",
+    "schedule": "When the pipeline is due, once `runi deploy` has put it in force: a line of cron, or `every=`.",
     "sink": "Takes the stream where it stands; the lines below go on with it.",
     "source": "Reads rows. The sources of a scenario together are its stream, unless they have a name: then they are side inputs.",
     "step": "A Python function, a SQL query or a program that takes the stream and gives the next.",
@@ -74,6 +76,15 @@ PARAMETERS: Final = {
     "param.name": "its name: letters, digits and `_`",
     "path": "where it lies, where `type=` says what it is",
     "step.run": "a program and its arguments, split as a shell would",
+    "schedule.cron": "minute, hour, day, month, weekday; or `hourly`, `daily`, `weekly`, `monthly`, `yearly`",
+    "schedule.deadline": "a run that has not ended so long after it was made is cancelled",
+    "schedule.end": "the first moment that is no tick any more: `2027-01-01`, or with a time",
+    "schedule.every": "the distance from tick to tick: `15m`",
+    "schedule.missed": "what becomes of ticks that passed without a run",
+    "schedule.overlap": "what becomes of a tick while a run of the schedule is under way",
+    "schedule.start": "the first moment that may be a tick: `2026-12-01`, or with a time",
+    "schedule.timezone": "another word for `tz`",
+    "schedule.tz": "the time zone that cron's fields are in, like `Europe/Berlin`; UTC if not said",
     "schema": "the schema of a table, where `type=` says what it is",
     "step.sql": "one query over the whole stream, which it reads as `input`; side inputs are tables",
     "table": "the table, where `type=` says what it is",
@@ -105,6 +116,16 @@ CHOICES: Final = {
         Network.NONE.value: "a network namespace with nothing in it",
         Network.EGRESS.value: "the herd's network: the public internet, and what the herd allows",
         Network.HOST.value: "the node's own network, on nodes that allow it",
+    },
+    "schedule.missed": {
+        Missed.SKIP.value: "no run",
+        Missed.LAST.value: "a run for the last of them; what happens if not said",
+        Missed.ALL.value: "a run for each, one after the other",
+    },
+    "schedule.overlap": {
+        Overlap.FORBID.value: "it waits, and counts as missed; what happens if not said",
+        Overlap.ALLOW.value: "a run beside the one under way",
+        Overlap.REPLACE.value: "the run under way is cancelled",
     },
     "step.format": {one.value: "" for one in (Format.JSONL, Format.CSV, Format.ARROW)},
     "format": {one.value: "" for one in Format},

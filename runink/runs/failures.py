@@ -24,6 +24,15 @@ CUT: Final = WireError(
     "run it again",
 )
 CANCELLED: Final = WireError("Refused", "cancelled", "cancelled", "")
+REPLACED: Final = WireError(
+    "Refused", "replaced", "the next run of its schedule has taken its place", ""
+)
+LATE: Final = WireError(
+    "Refused",
+    "deadline",
+    "it had not ended by its deadline",
+    "allow it more in @schedule(…, deadline=…), or see with runi slice list what took so long",
+)
 
 
 def may_pass(record: SliceRecord) -> bool:

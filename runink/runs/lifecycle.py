@@ -8,7 +8,7 @@ transaction; asked again behind that, it decides nothing more until something ch
     admitted, placed,  a gang has succeeded                      its assertions are checked, gangs that wait for it begin
     running            slices of a gang were lost                that gang again, later, under a higher attempt (`ATTEMPTS_MAX`)
                        a slice failed, an assertion did not      ending: all others are stopped, what they left is discarded, and
-                       hold, it is cancelled, it was cut         then failed or cancelled
+                       hold, it is told to end (`endings.py`)    then failed or cancelled
                        all gangs have succeeded                  committing, if it has something to publish and nobody else
                                                                  publishes to the same targets; else succeeded
     committing         its publish slice has succeeded           succeeded
@@ -30,7 +30,8 @@ from runink.dag import Resources, SliceSpec
 from runink.jobs import Done, Prepared
 from runink.names import SliceId
 from runink.runs.assertions import failed_assertion
-from runink.runs.failures import CANCELLED, CUT, failure_of, is_refusal, may_pass
+from runink.runs.endings import sooner, to_end
+from runink.runs.failures import failure_of, is_refusal, may_pass
 from runink.runs.homes import home_of, is_gone
 from runink.runs.records import (
     ATTEMPTS_MAX,
@@ -84,17 +85,12 @@ def decide(view: RunView, world: World) -> Decision:
         )
     if record.state is RunState.COMMITTING and record.ending is None:
         return _publishing(view, world)
-    is_cut = bool(record.session) and record.session != world.session
-    if is_cut and record.ending is None:
-        record = changed(record, ending=RunState.FAILED, failure=Failure(CUT))
-    elif record.cancel and record.ending is None:
-        record = changed(record, ending=RunState.CANCELLED, failure=Failure(CANCELLED))
+    record = to_end(record, now_ms=world.now_ms, session=world.session)
     view = replace(view, record=record)
     if record.ending is not None:
         return _ending(view, world)
-    if record.state is RunState.SUBMITTED:
-        return _admission(view, world)
-    return _advance(view, world)
+    going = _admission(view, world) if record.state is RunState.SUBMITTED else _advance(view, world)
+    return replace(going, wake_ms=sooner(going.wake_ms, record.deadline_ms))
 
 
 def target_hash(prepared: Prepared) -> str:

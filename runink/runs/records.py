@@ -185,6 +185,14 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     without: tuple[str, ...] = ()
 
 
+class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The tick of a schedule that a run was made for, and the one before it: from there to the tick is what the run is about. `backfill` is the id of one that asked for it."""
+
+    tick_ms: int
+    interval_start_ms: int
+    backfill: str = ""
+
+
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A run. `version` is its pipeline's hash, `session` the embedded cluster that it lives and dies with (empty: it outlives its submitter).
 
@@ -192,6 +200,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `prepared` is what it publishes, from `committing` on. A `rehearsal` publishes nothing: its output is compared with its goldens,
     or with `update_goldens` written to them.
     `stdin` and `stdout` are paths that the agent opens for sources and sinks that are `-`.
+    `occasion` is what a schedule made it for. Once `deadline_ms` has come it is cancelled, 0 for never. One that is to be cancelled may say why as its `failure` already.
     """
 
     run: RunId
@@ -218,6 +227,8 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
     prepared: tuple[Prepared, ...] = ()
     waits_for: str = ""
+    occasion: Occasion | None = None
+    deadline_ms: int = 0
 
 
 class PipelineRecord(msgspec.Struct, frozen=True):

@@ -13,6 +13,9 @@ HERD, RUN, SLICE = HerdName("analytics"), RunId("01J"), SliceId("silver.join")
 def test_each_builder_makes_the_key_that_the_table_tells():
     assert keys.herd_key(HERD) == "/herds/analytics"
     assert keys.pipeline_key(HERD, PipelineName("flights"), "3") == "/pipelines/analytics/flights/3"
+    assert keys.deployment_key(HERD, PipelineName("flights")) == "/deployments/analytics/flights"
+    assert keys.schedule_key(HERD, PipelineName("flights")) == "/schedules/analytics/flights"
+    assert keys.backfill_key(HERD, PipelineName("a"), "01K") == "/backfills/analytics/a/01K"
     assert keys.run_key(HERD, RUN) == "/runs/analytics/01J"
     assert keys.slice_key(HERD, RUN, SLICE) == "/slices/analytics/01J/silver.join"
     assert keys.node_key(NodeId("n1")) == "/nodes/n1"

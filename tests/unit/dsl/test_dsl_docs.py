@@ -13,7 +13,10 @@ from runink.dsl.vocabulary import ANNOTATIONS, CLAUSES_LATER, ELSEWHERE, PARAMET
 from runink.testing.projects import MemoryProject, compile_text, contract_of
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / f"docs/{page}.md" for page in ("reference/dsl", "pipelines", "testing-pipelines")]
+PAGES = [
+    ROOT / f"docs/{page}.md"
+    for page in ("reference/dsl", "pipelines", "schedules", "testing-pipelines")
+]
 REFERENCE = PAGES[0].read_text()
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{place}")
