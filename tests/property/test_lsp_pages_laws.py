@@ -8,6 +8,7 @@ from random import Random
 from hypothesis import example, given
 from hypothesis import strategies as st
 from runink.dsl.extents import extents
+from runink.lsp.folds import folds
 from runink.lsp.page import Page
 from runink.lsp.sections import sections
 from runink.testing.pipeline_texts import SPLINTERS, damaged_text, whole_text
@@ -61,3 +62,8 @@ def test_a_name_is_found_at_its_place(text: str) -> None:
                 page.parameters() if name.sort.value == "parameter" else page.streams(name.section)
             )
             assert name in known
+
+
+@given(st.integers(0, 1 << 32).map(written))
+def test_what_can_be_folded_is_several_lines_of_the_page(text: str) -> None:
+    assert all(0 <= one.first < one.last <= text.count("\n") for one in folds(Page(text)))
