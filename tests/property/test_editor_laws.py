@@ -13,7 +13,7 @@ from runink.dsl.edits import edited
 from runink.dsl.extents import extents
 from runink.errors import Refused
 from runink.lsp.actions import actions_at, every_fix
-from runink.lsp.analysis import analysed
+from runink.lsp.analysis import Reader, analysed
 from runink.lsp.completion import completions
 from runink.lsp.contract_reader import Answer
 from runink.lsp.definition import origins
@@ -91,7 +91,8 @@ def test_a_place_said_to_an_editor_comes_back(
 @given(places())
 def test_what_is_found_can_be_mended_wherever_it_is(place: tuple[str, int]) -> None:
     text, offset = place
-    analysis = analysed(text, Path("/nowhere/at/all/features/x.dsl"), ANSWERS)
+    reading = Reader(Path("/nowhere/at/all/features/x.dsl")).read(text)
+    analysis = analysed(reading, Offers(Path("/nowhere/at/all"), ANSWERS))
     page = Page(text)
     found = analysis.told_of(analysis.file)
     for action in actions_at(page, found, offset, offset):
