@@ -27,7 +27,7 @@ from runink.actors.pipelines import with_run
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.history import Watched
 from runink.barn.keys import BACKFILLS, RUNS, SCHEDULES, deployment_key, run_key, schedule_key
-from runink.clients.barn import BarnClient, Found, Transaction
+from runink.clients.barn import BarnClient, Committed, Found, Transaction
 from runink.dag import Dag
 from runink.errors import NotFound, Refused, Unavailable, WireError, to_wire
 from runink.runs.failures import REPLACED
@@ -47,7 +47,7 @@ class _Look(msgspec.Struct, frozen=True):
 
 
 class _Decided(msgspec.Struct, frozen=True):
-    """What was decided on a schedule or a backfill, by its key, is committed at this revision, 0 if it is not."""
+    """What was decided on a schedule or a backfill, by its key, is committed at this revision; 0 if it is not, as far as is known."""
 
     key: str
     revision: int
@@ -79,6 +79,7 @@ class ScheduleKeeper(Actor[KeeperMessage]):
             str, int | None
         ] = {}  # of keys that are being decided on: nothing; else the revision that is to be seen first
         self._wake_ms = 0
+        self._timer = anyio.CancelScope()
         self._context: Context[KeeperMessage]
 
     async def started(self, context: Context[KeeperMessage]) -> None:
@@ -199,38 +200,41 @@ class ScheduleKeeper(Actor[KeeperMessage]):
         schedule: ScheduleRecord,
         occasion: Occasion | None,
     ) -> None:
-        """Commit a decision with the run that it makes, if it makes one; why it cannot be made is kept in the record."""
         revision = 0
         try:
-            if occasion is None:
-                transaction = transaction.put(key, after)
-            else:
-                transaction = await self._with_run(key, transaction, after, schedule, occasion)
-            committed = await self._barn.commit(transaction)
-            revision = (
-                committed.revision
-            )  # one that failed has been overtaken: the watch shows by what
+            committed = await self._committed(key, transaction, after, schedule, occasion)
+            # One that failed was decided on an older sight, also of keys that are not watched here: it is decided on anew.
+            revision = committed.revision if committed.succeeded else 0
         except Unavailable:  # if it took place after all, the watch tells
             pass
         await self._context.me.tell(_Decided(key, revision))
 
-    async def _with_run(
+    async def _committed(
         self,
         key: str,
         transaction: Transaction,
         after: R,
         schedule: ScheduleRecord,
-        occasion: Occasion,
+        occasion: Occasion | None,
+    ) -> Committed:
+        """Commit a decision with the run that it makes, if it makes one; why that cannot be made is kept in the record instead."""
+        if occasion is not None:
+            try:
+                whole = await self._with_run(transaction.put(key, after), schedule, occasion)
+                return await self._barn.commit(whole)
+            except Refused as error:
+                after = changed(after, problem=_problem(error))
+        return await self._barn.commit(transaction.put(key, after))
+
+    async def _with_run(
+        self, transaction: Transaction, schedule: ScheduleRecord, occasion: Occasion
     ) -> Transaction:
-        try:
-            deployment = await self._deployment(schedule)
-            dag = await self._dag_for(deployment, schedule, occasion)
-        except Refused as error:
-            return transaction.put(key, changed(after, problem=_problem(error)))
+        """Return the transaction that makes the run, too. Raises NotFound where nothing is deployed any more, Invalid where it does not compile."""
+        deployment = await self._deployment(schedule)
+        dag = await self._dag_for(deployment, schedule, occasion)
         run = _run(schedule, deployment, dag, occasion, now_ms=self._now_ms())
-        transaction = transaction.put(key, after)
         if await self._barn.get(run_key(run.herd, run.run), RunRecord) is not None:
-            return transaction  # it was made before: nothing but the schedule's record was lost
+            return transaction  # it was made before, and the schedule was put back since
         return await with_run(self._barn, transaction, run, dag)
 
     async def _deployment(self, schedule: ScheduleRecord) -> DeploymentRecord:
@@ -266,12 +270,15 @@ class ScheduleKeeper(Actor[KeeperMessage]):
         if self._wake_ms and self._wake_ms <= at_ms:
             return
         self._wake_ms = at_ms
+        self._timer.cancel()  # else each tick would leave a later one behind
+        self._timer = anyio.CancelScope()
         wait_s = max(at_ms - self._now_ms(), 0) / 1000
-        self._context.spawn(partial(self._wake, wait_s))
+        self._context.spawn(partial(self._wake, self._timer, wait_s))
 
-    async def _wake(self, wait_s: float) -> None:
-        await anyio.sleep(wait_s)
-        await self._context.me.tell(_Look())
+    async def _wake(self, timer: anyio.CancelScope, wait_s: float) -> None:
+        with timer:
+            await anyio.sleep(wait_s)
+            await self._context.me.tell(_Look())
 
 
 def _may_be_replaced(found: Found[RunRecord]) -> bool:

@@ -42,6 +42,7 @@ class Kept:
     world: Controlled
     clock: Clock
     keepers: list[LocalRef[Any]] = field(default_factory=list)
+    clients: list[BarnClient] = field(default_factory=list)  # of each life of a keeper
 
     @property
     def barn(self) -> BarnClient:
@@ -104,8 +105,8 @@ async def kept(*, keepers: int = 1) -> AsyncIterator[Kept]:
         barn = world.client.barn._barn
 
         def keeper() -> CrashingActor:
-            client = BarnClient(barn, new_id=lambda: f"keeper{next(lives)}")
-            return CrashingActor(ScheduleKeeper(client, now_ms=clock, offload=in_loop))
+            found.clients.append(BarnClient(barn, new_id=lambda: f"keeper{next(lives)}"))
+            return CrashingActor(ScheduleKeeper(found.clients[-1], now_ms=clock, offload=in_loop))
 
         for number in range(keepers):
             found.keepers.append(await supervisor.start(ChildSpec(f"keeper{number}", keeper)))

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import anyio
 import pytest
+import trio
 import trio.testing
 from keeper_world import MINUTE, NOON, kept
+from runink.barn.keys import pipeline_key
 from runink.calendars import Missed, Overlap, Schedule, ticks_between
+from runink.clients.barn import Committed, Transaction
 from runink.dsl.recipes import Answers, Recipe
-from runink.runs.records import RunState
+from runink.runs.records import PipelineRecord, RunState
 from runink.runs.schedules import id_of, occasion_of
 from runink.testing.cluster import now_ms
 
@@ -192,3 +195,42 @@ async def test_a_tick_whose_pipeline_does_not_compile_makes_no_run_and_says_why(
         assert record.problem is not None
         assert "not asked for when the pipeline was deployed" in record.problem.text
         assert (record.seen_ms, await world.runs()) == (NOON + MINUTE, [])
+
+
+async def test_a_schedule_that_is_often_due_leaves_no_timers_behind(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with kept() as world:
+        await world.deploy(Schedule(every_ms=1000, missed=Missed.SKIP))
+        await anyio.sleep(40.0)
+        await world.end((await world.runs())[0])
+        before = trio.lowlevel.current_statistics().tasks_living
+        for _ in range(60):
+            await anyio.sleep(1.0)
+            for run in await world.runs():
+                if not run.state.is_over:
+                    await world.end(run)
+        assert len(await world.runs()) > 50
+        assert trio.lowlevel.current_statistics().tasks_living < before + 20
+
+
+async def test_what_fails_for_a_key_that_nobody_watches_is_tried_again(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kept() as world:
+        dag = world.world.dag
+        at = pipeline_key(dag.herd, dag.pipeline, dag.hash)
+        (client,) = world.clients
+        commit = client.commit
+
+        async def overtaken(transaction: Transaction) -> Committed:
+            monkeypatch.setattr(client, "commit", commit)
+            await world.barn.put(at, PipelineRecord(dag))
+            committed = await commit(transaction)
+            assert committed.failed == (at,)
+            return committed
+
+        monkeypatch.setattr(client, "commit", overtaken)
+        await world.deploy(MINUTELY)
+        await anyio.sleep(MINUTE_S + 2.0)
+        assert await world.ticks() == [NOON + MINUTE]

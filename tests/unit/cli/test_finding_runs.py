@@ -9,7 +9,7 @@ from runink.cli.client import chosen_run, cut_line
 from runink.cli.runs import line_of
 from runink.errors import Invalid, NotFound
 from runink.names import RunId
-from runink.runs.records import RunRecord, RunState
+from runink.runs.records import Occasion, RunRecord, RunState
 
 
 def named(*names: str, state: RunState = RunState.SUCCEEDED) -> list[RunRecord]:
@@ -26,6 +26,12 @@ def test_a_run_is_named_by_the_beginning_of_its_id_in_any_case():
 def test_last_is_the_newest_in_whatever_order_they_come():
     records = named("02", "03", "01")
     assert chosen_run(records, "last") is records[1]
+
+
+def test_a_run_for_a_tick_of_the_past_is_as_new_as_it_is_whatever_its_id_says():
+    now, past = a_run(submitted_ms=1, run=RunId("02")), a_run(submitted_ms=2, run=RunId("01"))
+    assert chosen_run([now, past], "last") is past
+    assert forgettable([past, now], keep=1) == [now]
 
 
 def test_a_beginning_that_several_have_is_refused_with_their_names():
@@ -75,3 +81,8 @@ def test_a_run_that_was_cut_is_told_with_what_became_of_it():
         "run 01M8945NT298 of features/p.dsl: step work raised ValueError: no"
     )
     assert cut_line(a_run()).endswith("was cut, and succeeded now")
+
+
+def test_a_run_that_a_schedule_made_tells_its_tick():
+    line = line_of(a_run(occasion=Occasion(1_000, 0)))
+    assert " · tick 1970-01-01" in line
