@@ -140,7 +140,7 @@ class Arguments:
         if not self._is_known(argument, name):
             return
         if name in self._given:
-            self._unfit(argument, f"{name} is given twice", "D016")
+            self._unfit(argument, f"{name} is given twice", "D016", "leave one of them away")
         elif isinstance(argument.value, Absent):
             self.is_usable = False
             self._empty.add(name)
@@ -256,7 +256,7 @@ class Arguments:
             return None
         found = self._as_text(argument.value, is_code=is_code)
         if found is None:
-            self._wrong(argument, f'text, as in {name}="…"')
+            self._wrong(argument, "text", f'as in {name}="…"')
         return found
 
     def texts(self, name: str) -> tuple[Text, ...]:
@@ -268,7 +268,7 @@ class Arguments:
         values = value.values if isinstance(value, Items) else (value,)
         found = [self._as_text(one) for one in values]
         if None in found:
-            self._wrong(argument, f'a list of texts, as in {name}=["…"]')
+            self._wrong(argument, "a list of texts", f'as in {name}=["…"]')
         return tuple(one for one in found if one is not None)
 
     def _as_text(self, value: Value, *, is_code: bool = False) -> Text | None:
@@ -288,7 +288,7 @@ class Arguments:
             return False
         said = getattr(argument.value, "value", None)
         if said not in {"true", "false"}:
-            self._wrong(argument, f"true or false, as in {name}=true")
+            self._wrong(argument, "true or false", f"as in {name}=true")
         return said == "true"
 
     def choice(self, name: str, choices: Mapping[str, str]) -> str:
@@ -316,7 +316,7 @@ class Arguments:
             self.unfit(name, error.text, error.hint)
             return None
         if amount <= 0:
-            self.unfit(name, f"{name} must be more than 0")
+            self.unfit(name, f"{name} must be more than 0", "leave it away for no limit")
             return None
         return amount
 
@@ -326,11 +326,12 @@ class Arguments:
             return 0.0
         found = float(text.value) if re.fullmatch(NUMBER, text.value) else float("inf")
         if found == float("inf"):
-            self.unfit(name, f"{name} must be a number, 0 or more")
+            self.unfit(name, f"{name} must be a number, 0 or more", f"as in {name}=1e-9")
             return 0.0
         return found
 
-    def _wrong(self, argument: Argument, wanted: str) -> None:
+    def _wrong(self, argument: Argument, wanted: str, hint: str) -> None:
         self.is_usable = False
         span = argument.value.span
-        self._findings.add("D015", f"{argument.name or self.kind.first} must be {wanted}", span)
+        text = f"{argument.name or self.kind.first} must be {wanted}"
+        self._findings.add("D015", text, span, hint)

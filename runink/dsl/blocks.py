@@ -106,7 +106,8 @@ class Metadata:
     def _twice(self, entry: Entry) -> None:
         first = self.texts[entry.key].span
         text = f"{entry.key} is said already"
-        self._findings.add("D016", text, entry.span, labels=[(first, "here")])
+        hint = "leave one of them away"
+        self._findings.add("D016", text, entry.span, hint, labels=[(first, "here")])
 
     def _take(self, entry: Entry) -> None:
         text = _text(entry)
@@ -181,7 +182,8 @@ def golden(block: Block, findings: Findings) -> tuple[Clause, ...]:
             findings.add("D011", f"GoldenTest: has no {word}", entry.span, hint)
         elif entry.key in said:
             labels = [(said[entry.key].span, "here")]
-            findings.add("D016", f"{entry.key} is said already", entry.span, labels=labels)
+            hint = "leave one of them away"
+            findings.add("D016", f"{entry.key} is said already", entry.span, hint, labels=labels)
         else:
             check_texts(entry, findings)
             said[entry.key] = entry
@@ -212,7 +214,7 @@ def golden(block: Block, findings: Findings) -> tuple[Clause, ...]:
 def _check_one(entry: Entry, form: re.Pattern[str], wanted: str, findings: Findings) -> None:
     first, *others = entry.texts or (None,)
     if others:
-        findings.add("D015", f"{entry.key} is one value", entry.span)
+        findings.add("D015", f"{entry.key} is one value", entry.span, "leave the others away")
     elif first is not None and not form.fullmatch(first.value):
         text = f"{entry.key} cannot be {first.value}"
         findings.add("D015", text, first.span, f"it must be {wanted}")

@@ -175,7 +175,8 @@ class _Checker:
                 "name", f"{name.value!r} is no name", "letters, digits and _, the first a letter"
             )
         elif name.value in declared:
-            arguments.unfit("name", f"parameter {name.value} is declared twice", code="D016")
+            text = f"parameter {name.value} is declared twice"
+            arguments.unfit("name", text, "leave one of them away", "D016")
         else:
             declared[name.value] = arguments
             self.parameters.values[name.value] = given.get(
@@ -238,7 +239,8 @@ class _Checker:
                 "D020", "there is no Feature:", place, "write Feature: and a title above it"
             )
         elif document.feature is not None and not document.feature.title:
-            self._findings.add("D020", "the feature has no title", document.feature.span)
+            hint = "write what the pipeline is about behind Feature:"
+            self._findings.add("D020", "the feature has no title", document.feature.span, hint)
         if not document.scenarios and not document.is_broken and document.feature is not None:
             self._findings.add(
                 "D020",
@@ -246,7 +248,12 @@ class _Checker:
                 document.feature.span,
                 "write Scenario: and a title below it",
             )
+        lived_in = {id(one.rule) for one in document.scenarios}
         for rule in document.rules:
+            if rule.background is not None and id(rule) not in lived_in:
+                text = "no scenario begins with this"
+                hint = "write Scenario: below it, or take it away"
+                self._findings.add("D020", text, rule.background.header.span, hint)
             for annotation in rule.decorations:
                 text = f"@{annotation.name} stands above Rule:"
                 hint = "put it above or below a Scenario:"
@@ -264,7 +271,8 @@ class _Checker:
     def scenario(self, block: ScenarioBlock) -> ScenarioOutline:
         before = len(self._findings)
         if not block.header.title and not block.is_broken:
-            self._findings.add("D020", "the scenario has no title", block.header.span)
+            hint = "write what it does behind the colon: its id is made of that"
+            self._findings.add("D020", "the scenario has no title", block.header.span, hint)
         known = [
             one for one in block.annotations if self._is_known(one, Where.SCENARIO, Where.BODY)
         ]

@@ -237,7 +237,7 @@ def _staged(
         if location.is_standard:
             if standard is not None:
                 text = "standard input is read already, and it comes once"
-                findings.add("D032", text, location.text.span)
+                findings.add("D032", text, location.text.span, "read a file there")
             standard = standard or node
         elif (sink := writers.get(node.path)) is not None:
             if _may_stage(node, sink, location, findings):
@@ -256,7 +256,8 @@ def _check_folders(
             if str(folder) in writers:
                 line = locations[writers[str(folder)].id].text.span.line
                 text = f"{folder} cannot be a folder: it is written as a file, in line {line}"
-                findings.add("D032", text, locations[sink.id].text.span)
+                hint = "every sink has a place of its own"
+                findings.add("D032", text, locations[sink.id].text.span, hint)
 
 
 def _may_stage(source: Source, sink: Sink, location: Location, findings: Findings) -> bool:

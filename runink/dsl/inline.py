@@ -67,7 +67,7 @@ def contract_of(block: Block, name: str, version: str, findings: Findings) -> Co
     fields: dict[str, FieldSpec] = {}
     for entry, named, said in _described(block, findings):
         if named in fields:
-            findings.add("D016", f"field {named} is there already", entry.span)
+            findings.add("D016", f"field {named} is there already", entry.span, "take one away")
         field = _field(named, entry, said, findings)
         if field is not None:
             fields[named] = field
@@ -103,7 +103,8 @@ def _keyed(entry: Entry, findings: Findings) -> dict[str, Entry]:
             findings.add("D011", "this says nothing of the field", one.span, hint)
         elif one.key in said:
             labels = [(said[one.key].span, "here")]
-            findings.add("D016", f"{one.key} is said already", one.span, labels=labels)
+            hint = "leave one of them away"
+            findings.add("D016", f"{one.key} is said already", one.span, hint, labels=labels)
         else:
             said[one.key] = one
             check_texts(one, findings)
@@ -126,7 +127,8 @@ def _field(
             continue
         attribute, kinds = _KEYS[key]
         if kinds is not None and kind not in kinds:
-            findings.add("D015", f"{key} does not go with {kind.value}", one.span)
+            hint = f"it goes with {', '.join(sorted(one.value for one in kinds))}"
+            findings.add("D015", f"{key} does not go with {kind.value}", one.span, hint)
             continue
         value = _value(attribute, one, kind, findings)
         if value is not None:
@@ -156,7 +158,8 @@ def _flag(entry: Entry | None, findings: Findings, *, is_usual: bool) -> bool:
         return is_usual
     said = _FLAGS.get(_word(entry).lower())
     if said is None:
-        findings.add("D015", f"{entry.key} must be true or false", entry.span)
+        hint = f"as in {entry.key}: false"
+        findings.add("D015", f"{entry.key} must be true or false", entry.span, hint)
     return bool(said)
 
 
@@ -172,12 +175,13 @@ def _value(attribute: str, entry: Entry, kind: Kind, findings: Findings) -> Any:
         try:
             found.append(parse(text.value))
         except (ValueError, ArithmeticError, re.error):
-            findings.add("D015", f"{entry.key} cannot be {text.value}", text.span)
+            hint = f"the field is of {kind.value}" if parse is not str else ""
+            findings.add("D015", f"{entry.key} cannot be {text.value}", text.span, hint)
             return None
     if attribute == "choices":
         return tuple(found)
     if len(found) > 1:
-        findings.add("D015", f"{entry.key} is one value", entry.span)
+        findings.add("D015", f"{entry.key} is one value", entry.span, "leave the others away")
         return None
     return found[0] if found else None
 

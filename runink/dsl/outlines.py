@@ -92,7 +92,8 @@ def _rows(examples: Examples, findings: Findings) -> list[dict[str, str]]:
         if not cell.value:
             findings.add("D019", "this column has no name", cell.span, "give it one")
         elif cell.value in names[:place]:
-            findings.add("D016", f"there are two columns {cell.value}", cell.span)
+            hint = "give one another name, or take it away"
+            findings.add("D016", f"there are two columns {cell.value}", cell.span, hint)
     return [dict(zip(names, (cell.value for cell in row.cells), strict=False)) for row in rows]
 
 

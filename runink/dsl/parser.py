@@ -27,7 +27,8 @@ from runink.dsl.syntax import (
     Table,
 )
 from runink.dsl.tables import add_row, doc_string, row
-from runink.dsl.unknown_lines import is_call, meant, tell_unknown
+from runink.dsl.unknown_lines import is_call, meant, tell_stray, tell_unknown
+from runink.errors import Span
 from runink.keywords import BLOCKS
 
 
@@ -148,12 +149,11 @@ class Assembly:
             self._items.extend(one.annotation for one in self._pending)
         self._pending.clear()
 
-    def _misplaced(self, statement: Statement, what: str, hint: str) -> None:
+    def _misplaced(self, statement: Statement) -> None:
         """Tell a line that stands below nothing it could belong to; those of its kind right behind it are told with it."""
         if self._stray is statement.kind:
             return
-        span = self._findings.span(statement.line, statement.column, len(statement.word))
-        self._findings.add("D013", what, span, hint)
+        tell_stray(statement, self._findings)
         self._mark_broken()
         self._stray = statement.kind
 
@@ -229,7 +229,8 @@ class Assembly:
             label = (self.document.feature.span, "the first one")
             self._findings.add("D016", "a file has one Feature:", header.span, hint, labels=[label])
         elif self.document.scenarios or self.document.background or self.document.rules:
-            self._findings.add("D013", "Feature: stands above all scenarios", header.span)
+            text, hint = "Feature: stands above all scenarios", "move it up"
+            self._findings.add("D013", text, header.span, hint)
         self.document.feature = self.document.feature or header
         self._section = None
 
@@ -326,20 +327,12 @@ class Assembly:
         if statement.kind is Kind.PAIR:
             self._unknown(statement)
         else:
-            self._misplaced(
-                statement,
-                "a bullet stands below a step or in a block",
-                "write Given, When or Then above it, or a block like Assertions:",
-            )
+            self._misplaced(statement)
 
     def _row(self, statement: Statement) -> None:
         owner = self._examples or self._step
         if owner is None:
-            self._misplaced(
-                statement,
-                "a table stands below a step or below Examples:",
-                "write a step above it",
-            )
+            self._misplaced(statement)
             return
         found = row(statement, self._findings)
         self._header = None
@@ -348,21 +341,23 @@ class Assembly:
             return
         if self._table is None:
             if owner.table is not None:
-                self._findings.add("D016", "one table stands here already", found.span)
+                self._twice("table", found.span)
                 return
             self._table = owner.table = Table([], found.span)
         if not add_row(self._table, found, self._findings):
             (self._section or self.document).is_broken = True
 
+    def _twice(self, what: str, span: Span) -> None:
+        hint = "put the other one below a line of its own"
+        self._findings.add("D016", f"one {what} stands here already", span, hint)
+
     def _doc(self, statement: Statement) -> None:
         if self._step is None:
-            self._misplaced(
-                statement, "a doc string stands below a step", "write Given, When or Then above it"
-            )
+            self._misplaced(statement)
             return
         found = doc_string(statement, self._findings)
         if self._step.doc is not None:
-            self._findings.add("D016", "one doc string stands here already", found.span)
+            self._twice("doc string", found.span)
         self._step.doc = self._step.doc or found
         self._table = None
 

@@ -40,6 +40,12 @@ def promise(
         for path in (golden.path, *(_path_of(one) for one in clause.inputs)):
             if not project.exists(path):
                 parts.notes.append(f"the golden file {path} is not there yet")
+        given = [one.value for one in clause.inputs]
+        if any(
+            one == golden and [text.value for text in other.inputs] == given
+            for one, other in parts.goldens
+        ):
+            findings.add("D016", "this golden is there already", clause.span, "take one away")
         parts.goldens.append((golden, clause))
     elif not parts.outline.is_broken:
         text = "there is no @sink that this golden could be for"
@@ -174,7 +180,8 @@ def _inputs(
             _tell_stray(text, name, mine if not name else sources, findings)
         for source in stands_for:
             if source.id in found:
-                findings.add("D016", f"{_called(source)} has an input already", text.span)
+                hint = "a source is read from one file in a test"
+                findings.add("D016", f"{_called(source)} has an input already", text.span, hint)
             found[source.id] = _path_of(text)
     return tuple(GoldenInput(source, path) for source, path in sorted(found.items()))
 

@@ -125,13 +125,16 @@ def _step(arguments: Arguments) -> StepClause | None:
         arguments.unfit("format", "format is for programs", "leave it away")
     if arguments.has("file") and "name" not in said:
         arguments.unfit("file", "file is for functions", "leave it away")
+    function = arguments.text("name")
+    if function is not None and arguments.is_usable and not function.value:
+        arguments.unfit("name", "this names no step", 'as in @step("clean")', "D014")
     sql = arguments.text("sql", is_code=True)
     if sql is not None and arguments.is_usable and not sql.value.strip():
         arguments.unfit("sql", "the query is empty", 'as in sql="SELECT * FROM input"')
     run = arguments.text("run")
     return StepClause(
         span=arguments.annotation.span,
-        name=arguments.text("name"),
+        name=function,
         file=arguments.text("file"),
         sql=sql,
         run=run,

@@ -163,12 +163,14 @@ class ScenarioReader:
             told = f"| {' | '.join(cell.value for cell in row.cells)} |"
             self.said.lines.append((told, row.span.line, ""))
         if step.doc is not None:
+            if step.doc.media:
+                self.said.lines.append((step.doc.media, step.doc.span.line, ""))
             for number, line in enumerate(step.doc.text.value.split("\n"), 1):
                 self.said.lines.append((line, step.doc.span.line + number, ""))
 
     def _bullets(self, entries: Sequence[Entry]) -> None:
         for entry in _flat(entries):
-            self._sentence(entry.text, f"- {entry.text.value}", entry.span.line)
+            self._sentence(entry.text, _told(entry), entry.span.line)
 
     def _sentence(self, text: Text, told: str, line: int) -> None:
         found = self._sentences.read(text)
@@ -195,7 +197,7 @@ class ScenarioReader:
             case "Assertions":
                 for entry in _flat(block.entries):
                     found = blocks.assertion(entry, self._sentences, self._findings)
-                    self._took(found, f"- {entry.text.value}", entry.span.line)
+                    self._took(found, _told(entry), entry.span.line)
             case "GoldenTest":
                 for clause in blocks.golden(block, self._findings):
                     self._add(clause)
@@ -321,4 +323,8 @@ def _flat(entries: Sequence[Entry]) -> Iterator[Entry]:
     """Yield the lines of a block, those below others, too; what a bullet says as `key: value` is the bullet itself."""
     for entry in entries:
         yield entry
-        yield from _flat([one for one in entry.entries if one.text is not entry.text])
+        yield from _flat([one for one in entry.entries if one.span.line != entry.span.line])
+
+
+def _told(entry: Entry) -> str:
+    return f"{'- ' if entry.is_bullet else ''}{entry.text.value}"

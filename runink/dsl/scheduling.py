@@ -26,6 +26,7 @@ from runink.quantities import format_duration, parse_duration
 
 T = TypeVar("T")
 
+_LESS: Final = "leave one of them away"
 _MISSED: Final = {one.value: "" for one in Missed}
 _OVERLAP: Final = {one.value: "" for one in Overlap}
 _SAID_MISSED: Final = {
@@ -43,9 +44,9 @@ _SAID_OVERLAP: Final = {
 def schedule_of(arguments: Arguments) -> Schedule | None:
     """Return the schedule that an annotation says, or nothing where something of it is wrong, which has been told then."""
     if arguments.has("cron") and arguments.has("every"):
-        arguments.unfit("every", "a schedule has cron or every, not both", code="D016")
+        arguments.unfit("every", "a schedule has cron or every, not both", _LESS, "D016")
     if arguments.has("tz") and arguments.has("timezone"):
-        arguments.unfit("timezone", "tz and timezone are the same, said twice", code="D016")
+        arguments.unfit("timezone", "tz and timezone are the same, said twice", _LESS, "D016")
     zone = _zone(arguments, "timezone" if arguments.has("timezone") else "tz")
     cron = _read(arguments, "cron", checked_cron) or ""
     every_ms = arguments.quantity("every", parse_duration) or 0

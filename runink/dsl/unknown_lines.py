@@ -1,4 +1,4 @@
-"""Lines that begin with nothing that there is: what was probably meant."""
+"""Lines that begin with nothing that there is, or stand below nothing they could belong to: what was probably meant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from runink.dsl.diagnostics import Findings
-from runink.dsl.statements import KEYWORDS, Statement
+from runink.dsl.statements import KEYWORDS, Kind, Statement
 from runink.dsl.syntax import Block
 from runink.dsl.vocabulary import ANNOTATIONS
 from runink.suggestions import near, nearest
@@ -16,6 +16,14 @@ _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _WORDS: Final = re.compile(r"([A-Za-z ]{1,24}):")
 _ALIKE_RATIO: Final = 0.9  # of words before a colon: a description may hold some, too
 _HEADS: Final = tuple(one for one in KEYWORDS if one.endswith(":"))
+_BELONGS: Final = {
+    Kind.BULLET: (
+        "a bullet stands below a step or in a block",
+        "write Given, When or Then above it, or a block like Assertions:",
+    ),
+    Kind.ROW: ("a table stands below a step or below Examples:", "write a step above it"),
+    Kind.DOC: ("a doc string stands below a step", "write Given, When or Then above it"),
+}
 
 
 def is_call(statement: Statement) -> bool:
@@ -54,3 +62,10 @@ def _hint(said: str, line: str, block: Block | None) -> str:
         near(said, KEYWORDS)
         or "a line is an annotation (@…), a header, Given/When/Then, or a note that begins with #"
     )
+
+
+def tell_stray(statement: Statement, findings: Findings) -> None:
+    """Tell a bullet, a row or a doc string that stands below nothing it could belong to."""
+    text, hint = _BELONGS[statement.kind]
+    span = findings.span(statement.line, statement.column, len(statement.word))
+    findings.add("D013", text, span, hint)

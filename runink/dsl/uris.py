@@ -98,9 +98,7 @@ def located(text: Text, *, is_sink: bool) -> Location | Mistake:
         return _unknown_format(found["format"], uri)
     path = _normalised(rest) if remote is None else f"{remote.lower()}://{rest}"
     mistake = _path_mistake(rest, found.end(), uri) or (
-        _sink_mistake(path, found.end(), len(rest))
-        if is_sink
-        else _source_mistake(path, kind, rest)
+        _sink_mistake(path, found.end(), rest) if is_sink else _source_mistake(path, kind, rest)
     )
     if mistake is not None:
         return mistake
@@ -149,13 +147,23 @@ def _unknown_format(name: str, uri: str) -> Mistake:
 def _path_mistake(path: str, start: int, uri: str) -> Mistake | None:
     length = max(len(path), 1)
     if not path.strip("/."):
-        return Mistake("D030", f"{uri} has no path", "", 0, len(uri))
+        return Mistake("D030", f"{uri} has no path", "as in csv://data/x.csv", 0, len(uri))
     if any(not char.isprintable() for char in path):
         return Mistake(
-            "D030", "the path holds a character that cannot be printed", "", start, length
+            "D030",
+            "the path holds a character that cannot be printed",
+            "take it away",
+            start,
+            length,
         )
+    if path != path.strip():
+        text = "the path begins or ends with a blank"
+        return Mistake("D030", text, "take it away", start, length)
     if len(path) > PATH_MAX:
-        return Mistake("D030", f"the path is longer than {PATH_MAX} characters", "", start, length)
+        hint = "no file of Linux has so long a name"
+        return Mistake(
+            "D030", f"the path is longer than {PATH_MAX} characters", hint, start, length
+        )
     inner = re.match(r"([a-z][a-z0-9]*)://", path)
     if inner is not None:
         scheme = uri.partition("://")[0]
@@ -187,10 +195,18 @@ def _source_mistake(path: str, kind: Format, rest: str) -> Mistake | None:
     return None
 
 
-def _sink_mistake(path: str, start: int, length: int) -> Mistake | None:
+def _sink_mistake(path: str, start: int, rest: str) -> Mistake | None:
+    length = len(rest)
+    if rest.endswith("/"):
+        hint = f"name the file: {rest}x.parquet"
+        return Mistake("D030", f"{rest} is a folder, and a sink writes a file", hint, start, length)
     if _MAGIC.search(path):
         return Mistake(
-            "D030", "a sink writes one file, so its name holds no * ? [", "", start, length
+            "D030",
+            "a sink writes one file, so its name holds no * ? [",
+            "give it a name",
+            start,
+            length,
         )
     if path.partition("/")[0] == STATE_FOLDER:
         return Mistake("D031", f"{STATE_FOLDER}/ belongs to runi", "write to out/", start, length)

@@ -149,6 +149,25 @@ def test_a_column_goes_into_quotes_where_a_bare_value_stands() -> None:
     assert caught.value.findings[0].hint == 'put it in quotes: "<name>"'
 
 
+def test_a_background_that_no_scenario_has_is_told() -> None:
+    rule = ("Rule: R", "  Background:", "    @requires(cpu=1)")
+    assert codes(SOURCE, SINK, *rule) == ["D020"]
+    assert compile_lines(SOURCE, SINK, "Rule: R").prose
+
+
+def test_a_golden_is_said_once() -> None:
+    golden = '@golden("g.csv", input="g.csv")'
+    assert codes(SOURCE, SINK, golden, golden) == ["D016"]
+    assert len(compile_lines(SOURCE, SINK, golden, '@golden("g.csv")').goldens) == 2
+
+
+def test_a_lines_kind_is_listed_as_it_stands() -> None:
+    dag = compile_lines(
+        SOURCE, SINK, "Then:", "  a: b", "  - c: d", "Given x", '"""json', "{}", '"""'
+    )
+    assert [one.text for one in dag.prose] == ["a: b", "- c: d", "Given x", "json", "{}"]
+
+
 def metas(dag: Dag) -> dict[str, dict[str, str]]:
     return {one.node: one.meta for one in dag.facts if one.meta}
 
@@ -175,6 +194,7 @@ def test_what_is_kept_of_a_line_is_kept_wherever_the_line_is_put() -> None:
         '@module(layer="")',
         "@affinity(label=[])",
         '@golden("g.csv", key="")',
+        '@step("")',
     ],
 )
 def test_what_says_nothing_is_told(line: str) -> None:
