@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from runink.calendars import next_tick
 from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
-from runink.contracts.references import ODCS_SUFFIXES, is_odcs
+from runink.contracts.references import DOCUMENT_SUFFIXES, is_document
 from runink.dag import Dag
 from runink.environments.lock import read_lock
 from runink.errors import Finding, Invalid, NotFound, Refused, Span
@@ -123,7 +123,7 @@ def contract_told_at(file: Path, name: str) -> tuple[ContractSpec, tuple[str, ..
     root = find_root(file)
     path = file.absolute().relative_to(root).as_posix()
     files = Files(root)
-    if not name and not is_odcs(path):
+    if not name and not is_document(path):
         names = files.contract_names(path)
         if len(names) != 1:
             has = f"has {', '.join(names)}" if names else "has none"
@@ -178,7 +178,7 @@ class Files:
         """Return the files below `contracts/` that may hold some, by their paths."""
         found = sorted(
             path
-            for suffix in (".py", *ODCS_SUFFIXES)
+            for suffix in (".py", *DOCUMENT_SUFFIXES)
             for path in (self.root / "contracts").rglob(f"*{suffix}")
         )
         return tuple(path.relative_to(self.root).as_posix() for path in found[:CONTRACT_FILES_MAX])
@@ -191,7 +191,7 @@ class Files:
             try:
                 names: Iterable[str] = (
                     self.contract_names(path)
-                    if is_odcs(path)
+                    if is_document(path)
                     else contract_classes(self.read(path) or "")
                 )
             except Invalid:
@@ -201,13 +201,13 @@ class Files:
 
     def contract(self, reference: str) -> ContractSpec:
         path, _, name = reference.partition(":")
-        if not is_odcs(path):
+        if not is_document(path):
             from runink.contracts.loading import load_contract  # noqa: PLC0415 - not every pipeline has one
 
             return load_contract(self.root, reference)
-        from runink.contracts.odcs_text import read_odcs  # noqa: PLC0415 - as above, and YAML
+        from runink.contracts.document_text import read_document  # noqa: PLC0415 - as above
 
-        found = read_odcs(read_text(self.root / path, path), file=path, name=name)
+        found = read_document(read_text(self.root / path, path), file=path, name=name)
         self._notes += [
             f"{path}:{note.span.line if note.span else 1}: {note.text}" for note in found.notes
         ]
@@ -215,10 +215,10 @@ class Files:
 
     def contract_names(self, path: str) -> tuple[str, ...]:
         """Return the contracts of a file. Raises NotFound without the file, Invalid for what is wrong in it."""
-        if is_odcs(path):
-            from runink.contracts.odcs_text import odcs_names  # noqa: PLC0415 - as above
+        if is_document(path):
+            from runink.contracts.document_text import document_names  # noqa: PLC0415 - as above
 
-            return odcs_names(read_text(self.root / path, path), file=path)
+            return document_names(read_text(self.root / path, path), file=path)
         from runink.contracts.loading import contract_names  # noqa: PLC0415 - as above
 
         return contract_names(self.root, path)

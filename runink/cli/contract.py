@@ -20,7 +20,7 @@ CONTRACT_COMMANDS: Final = {
     "validate": ("runink.cli.contract_validate:validate", "Hold data against a contract."),
     "infer": ("runink.cli.contract_infer:infer", "Write a first contract for data that has none."),
     "export": ("runink.cli.contract_export:export", "Write a contract in a form that others read: ODCS, JSON Schema, Arrow, SQL."),
-    "import": ("runink.cli.contract_export:import_", "Write the Python class that a contract of ODCS means."),
+    "import": ("runink.cli.contract_export:import_", "Write the Python class that a document of ODCS or a JSON Schema means."),
 }  # fmt: skip
 
 

@@ -19,7 +19,12 @@ from runink.contracts.changes import Bump, Diff
 from runink.contracts.compatibility import Mode, before, bump_of
 from runink.contracts.diff import diff
 from runink.contracts.fields import ContractSpec
-from runink.contracts.rewriting import with_class_version, with_document_version
+from runink.contracts.references import is_json_schema
+from runink.contracts.rewriting import (
+    with_class_version,
+    with_document_version,
+    with_schema_version,
+)
 from runink.contracts.versions import bumped, is_enough, version_of
 from runink.errors import Invalid, NotFound, RuninkError
 
@@ -124,11 +129,9 @@ def _write(reference: str, spec: ContractSpec, version: str) -> None:
     except OSError as error:
         raise told(error, where=path) from error
     try:
-        text = (
-            with_class_version(source, reference.rpartition(":")[2] if ":" in reference else spec.name, version)
-            if path.suffix == ".py"
-            else with_document_version(source, version)
-        )  # fmt: skip
+        text = _rewritten(
+            path, source, reference.rpartition(":")[2] if ":" in reference else spec.name, version
+        )
     except RuninkError as error:
         error.text = f"{path}: {error.text}"
         raise
@@ -140,6 +143,14 @@ def _write(reference: str, spec: ContractSpec, version: str) -> None:
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise told(error, where=path) from error
+
+
+def _rewritten(path: Path, source: str, name: str, version: str) -> str:
+    if path.suffix == ".py":
+        return with_class_version(source, name, version)
+    if is_json_schema(path.name):
+        return with_schema_version(source, name, version)
+    return with_document_version(source, version)
 
 
 def _check(advice: Advice, output: str) -> None:

@@ -12,7 +12,7 @@ import click
 from runink.cli.contract_reference import contract_argument, contract_of
 from runink.cli.options import Decorator
 from runink.contracts.fields import ContractSpec
-from runink.contracts.references import is_odcs
+from runink.contracts.references import is_document, is_odcs
 from runink.contracts.source import class_name, python_source
 from runink.errors import Invalid
 
@@ -101,19 +101,19 @@ def _sql(spec: ContractSpec, dialect: str) -> str:
 
 
 @click.command("import")
-@click.argument("reference", metavar="FILE.odcs.yaml[:OBJECT]")
+@click.argument("reference", metavar="FILE[:NAME]")
 @into_option
 def import_(reference: str, into: Path | None) -> None:
-    """Write the Python class that a contract of ODCS means. What of it is not enforced is told.
+    """Write the Python class that a document means: one of ODCS (.yaml), or a JSON Schema (.json). What of it is not enforced is told.
 
     What a class has no place for (servers, team, prices) stays in the file: keep it, and `runi contract export --format odcs --into FILE` writes changes into it.
     """
     path = reference.rpartition(":")[0] or reference
-    if not is_odcs(path):
+    if not is_document(path):
         raise Invalid(
-            f"{path} is no file of ODCS",
+            f"{path} is no document of a contract",
             code="contract_reference",
-            hint="its name ends in .odcs.yaml; a Python file needs no import",
+            hint="its name ends in .odcs.yaml or .schema.json; a Python file needs no import",
         )
     spec = contract_of(reference)
     name = class_name(spec.name)

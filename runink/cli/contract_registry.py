@@ -21,6 +21,7 @@ from runink.contracts.changes import Change, Diff
 from runink.contracts.compatibility import ContractPolicy
 from runink.contracts.diff import diff
 from runink.contracts.fields import ContractSpec, FieldSpec
+from runink.contracts.references import is_document
 from runink.errors import NotFound
 from runink.governance.registry import (
     ContractVersion,
@@ -154,7 +155,7 @@ def history(name: str, herd: str | None, output: str, state: Path | None) -> Non
     meant = published_name(name)
     if meant is not None:
         herd, name = meant.herd, meant.name
-    elif ":" in name or name.endswith(".py"):
+    elif ":" in name or name.endswith(".py") or is_document(name):
         name = contract_of(name).name
     versions = [one for one in all_versions(state, herd or "") if one.spec.name == name]
     if not versions:

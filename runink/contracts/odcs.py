@@ -16,21 +16,20 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from runink.contracts.fields import ContractSpec, FieldSpec, RuleSpec
+from runink.contracts.documents import Read, RuleReader, noted, refused
+from runink.contracts.fields import ContractSpec
 from runink.contracts.odcs_fields import in_order
 from runink.contracts.odcs_levels import tell_levels
-from runink.contracts.odcs_objects import ReadObject, RuleText, read_object, written_object
+from runink.contracts.odcs_objects import ReadObject, read_object, written_object
 from runink.contracts.odcs_parts import Part, Told
 from runink.contracts.odcs_words import DOCUMENT_KEYS, KIND, READ, WRITTEN
 from runink.contracts.versions import is_version
 from runink.contracts.yaml_text import Located
-from runink.errors import Finding, Invalid, NotFound
+from runink.errors import NotFound
 
 STATUS: Final = "active"  # of a document that says nothing else
 _VERSION: Final = re.compile(r"v?([0-9]+(?:\.[0-9]+){0,2})(-.+)?")
@@ -41,31 +40,6 @@ _EXAMPLES: Final = {
     "version": "1.0.0",
     "status": STATUS,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class WrongRule:
-    """A mistake in a rule over a row, or in all of them together (`place` is nothing)."""
-
-    place: int | None
-    code: str
-    text: str
-    hint: str = ""
-
-
-# Makes rules of their texts over these fields of the contract of that name, or says what is wrong with them.
-RuleReader = Callable[
-    [tuple[RuleText, ...], tuple[FieldSpec, ...], str],
-    tuple[tuple[RuleSpec, ...], tuple[WrongRule, ...]],
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A contract, and what of its document is not enforced: values like mistakes, with their places."""
-
-    spec: ContractSpec
-    notes: tuple[Finding, ...]
 
 
 def object_names(document: Any) -> tuple[str, ...]:
@@ -95,13 +69,8 @@ def read_contract(located: Located, name: str, rules: RuleReader) -> Read:
         hint = "it begins with apiVersion: and kind:"
         Part({}, (), told).wrong("O005", "a contract is a mapping", hint=hint)
     if told.problems or spec is None:
-        findings = tuple(
-            located.finding(one.code, one.text, one.path, hint=one.hint) for one in told.problems
-        )
-        count = f"{len(findings)} mistakes" if len(findings) > 1 else "a mistake"
-        raise Invalid(f"{located.file}: {count}", findings=findings, code="contract_invalid")
-    notes = tuple(located.finding("O020", one.text, one.path) for one in told.notes)
-    return Read(msgspec.structs.replace(spec, where=located.file), notes)
+        raise refused(located, told)
+    return Read(msgspec.structs.replace(spec, where=located.file), noted(located, told))
 
 
 def _check(document: Part) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runink.contracts.documents import RuleText
 from runink.contracts.fields import ContractSpec, FieldSpec
 from runink.contracts.odcs_checks import mistakes_of
 from runink.contracts.odcs_fields import (
@@ -38,15 +39,6 @@ from runink.contracts.odcs_words import OBJECT_KEYS
 
 _CUSTOM: Final = {custom_name(name): name for name in ("coercion", "tags", "on_drift")}
 _OWN: Final = frozenset({"description", "tags", "properties", "quality", "customProperties"})
-
-
-@dataclass(frozen=True, slots=True)
-class RuleText:
-    """A rule over a row as it is written."""
-
-    name: str
-    text: str
-    description: str
 
 
 @dataclass(frozen=True, slots=True)

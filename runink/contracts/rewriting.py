@@ -1,6 +1,7 @@
 """A contract's version written anew in the text that people wrote, and nothing else of it.
 
-In Python the place is found by the syntax tree: the `version=` of the class, or where it would stand.  In ODCS it is the document's own `version:`, a line that is not indented.
+In Python the place is found by the syntax tree: the `version=` of the class, or where it would stand.  In ODCS it is the document's own `version:`, a line that is not indented; in
+JSON Schema the version below `x-runink`, or else the document's.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ import io
 import re
 from typing import Final
 
+from runink.contracts.json_schema_references import DEFINITIONS
+from runink.contracts.json_schema_words import OURS
+from runink.contracts.json_text import read_json
+from runink.contracts.yaml_text import Path
 from runink.errors import Invalid, NotFound
 
 _YAML_VERSION: Final = re.compile(
     r"^(version[ \t]*:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]*)", re.MULTILINE
 )
+_JSON_VERSION: Final = re.compile(r'("version"\s*:\s*)"[^"\\]*"')
 
 
 def with_class_version(source: str, name: str, version: str) -> str:
@@ -74,3 +80,25 @@ def with_document_version(source: str, version: str) -> str:
         )
     quote = match[2][:1] if match[2][:1] in ("'", '"') else ""
     return f"{source[: match.end(1)]}{quote}{version}{quote}{source[match.end(2) :]}"
+
+
+def with_schema_version(source: str, name: str, version: str) -> str:
+    """Return a JSON Schema's text with another version of the contract `name`. Raises Invalid where it says none, or is no JSON."""
+    located = read_json(source, file="the document")
+    ways: list[Path] = [(key, name, OURS, "version") for key in DEFINITIONS]
+    place = next(
+        (located.places[way] for way in (*ways, (OURS, "version"), ("version",)) if way in located.places),
+        None,
+    )  # fmt: skip
+    match = None
+    if place is not None:
+        line, column, _ = place
+        start = sum(len(one) + 1 for one in located.source[: line - 1]) + column - 1
+        match = _JSON_VERSION.match(source, start)
+    if match is None:
+        raise Invalid(
+            "the schema has no version",
+            code="version_not_literal",
+            hint=f'write "{OURS}": {{"version": "{version}"}}',
+        )
+    return f'{source[: match.end(1)]}"{version}"{source[match.end() :]}'

@@ -48,15 +48,22 @@ class Located:
         """Return a finding about a part; about the part around it, where it stands nowhere itself."""
         while path and path not in self.places:  # ends: the path gets shorter
             path = path[:-1]
-        return _finding(self, code, text, self.places.get(path, (1, 1, 1)), hint)
+        place = self.places.get(path, (1, 1, 1))
+        return finding_at(self.file, self.source, code, text, place, hint)
 
 
-def _finding(
-    where: Located | _Composer, code: str, text: str, place: tuple[int, int, int], hint: str = ""
+def finding_at(
+    file: str,
+    source: tuple[str, ...],
+    code: str,
+    text: str,
+    place: tuple[int, int, int],
+    hint: str = "",
 ) -> Finding:
+    """Return a finding at a place (1-based line, column and length) with the line that it stands in."""
     line, column, length = place
-    shown = where.source[line - 1] if line <= len(where.source) else ""
-    return Finding(code, text, Span(where.file, line, column, length), hint, shown[:LINE_KEPT_MAX])
+    shown = source[line - 1] if line <= len(source) else ""
+    return Finding(code, text, Span(file, line, column, length), hint, shown[:LINE_KEPT_MAX])
 
 
 def read_yaml(text: str, *, file: str) -> Located:
@@ -65,14 +72,14 @@ def read_yaml(text: str, *, file: str) -> Located:
         size_bytes = len(text.encode())
     except UnicodeEncodeError:
         finding = Finding("O001", "it holds half a character (a lone surrogate)", Span(file, 1, 1))
-        raise _invalid(file, [finding]) from None
+        raise invalid_text(file, [finding]) from None
     if size_bytes > TEXT_BYTES_MAX:
         finding = Finding("O002", f"it is larger than {TEXT_BYTES_MAX >> 20} MiB", Span(file, 1, 1))
-        raise _invalid(file, [finding])
+        raise invalid_text(file, [finding])
     composer = _Composer(file, tuple(text.splitlines()))
     value = composer.compose(text)
     if composer.findings:
-        raise _invalid(file, composer.findings)
+        raise invalid_text(file, composer.findings)
     return Located(value, file, composer.source, composer.places)
 
 
@@ -87,7 +94,8 @@ def write_yaml(value: Any) -> str:
     return text
 
 
-def _invalid(file: str, findings: list[Finding]) -> Invalid:
+def invalid_text(file: str, findings: list[Finding]) -> Invalid:
+    """Return the error that tells what is wrong with a text."""
     count = f"{len(findings)} mistakes" if len(findings) > 1 else "a mistake"
     return Invalid(f"{file}: {count}", findings=tuple(findings), code="contract_invalid")
 
@@ -164,11 +172,11 @@ class _Composer:
             self._stop("O001", f"it is not YAML: {said}", (1, 1, 1), "save it as UTF-8 text")
 
     def _stop(self, code: str, text: str, place: tuple[int, int, int], hint: str = "") -> None:
-        self.findings.append(_finding(self, code, text, place, hint))
+        self.findings.append(finding_at(self.file, self.source, code, text, place, hint))
         raise _Stop
 
     def _wrong(self, code: str, text: str, place: tuple[int, int, int], hint: str = "") -> None:
-        self.findings.append(_finding(self, code, text, place, hint))
+        self.findings.append(finding_at(self.file, self.source, code, text, place, hint))
 
     def _take(self, event: Any) -> None:
         match type(event).__name__:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runink.contracts.fields import ContractSpec
-from runink.contracts.references import is_odcs
+from runink.contracts.references import is_document
 from runink.dsl.diagnostics import Findings
 from runink.dsl.project import Project
 from runink.dsl.syntax import Text
@@ -62,9 +62,9 @@ class Contracts:
     def _load(self, reference: Text) -> ContractSpec | None:
         path, colon, name = reference.value.partition(":")
         is_class = path.endswith(".py") and name
-        is_object = is_odcs(path) and bool(colon) == bool(name)
+        is_object = is_document(path) and bool(colon) == bool(name)
         if not is_class and not is_object:
-            hint = 'file and class, as in "contracts/flights.py:Flight", or a file of ODCS, as in "contracts/flights.odcs.yaml"'
+            hint = 'file and class, as in "contracts/flights.py:Flight", or a document, as in "contracts/flights.odcs.yaml" or "contracts/flights.schema.json"'
             self.findings.add(
                 "D040", f"{reference.value!r} names no contract", reference.span, hint
             )

@@ -16,7 +16,7 @@ from typing import Final
 
 from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
-from runink.contracts.references import is_odcs
+from runink.contracts.references import is_document
 from runink.errors import Refused, RuninkError
 from runink.lsp.contract_reader import Answer
 from runink.lsp.python_files import ClassCode, StepCode, contracts_of, steps_of
@@ -78,7 +78,7 @@ class Offers:
 
     def contract(self, reference: str) -> ContractSpec:
         self.check_wanted()
-        if is_odcs(reference.partition(":")[0]):
+        if is_document(reference.partition(":")[0]):
             return self._files.contract(reference)  # a text, which runs nothing
         self.asked.add(reference)
         answer = self.answers.get(reference)
@@ -93,7 +93,7 @@ class Offers:
 
     def spec(self, reference: str) -> ContractSpec | None:
         """Return a contract if it can be had; also by its class alone, where there is one of that name."""
-        if is_odcs(reference.partition(":")[0]):
+        if is_document(reference.partition(":")[0]):
             return self._odcs(reference)
         answer = self.answers.get(self._whole(reference))
         return answer.spec if answer is not None else None

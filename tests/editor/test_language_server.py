@@ -50,6 +50,38 @@ async def test_a_contract_that_was_mended_is_read_anew(editor: Editor) -> None:
     assert broken.exists()
 
 
+SCHEMA = '{"type": "object", "properties": {"carrier": {"type": "string"}, "dep_delay": {"type": "integer"}}}'
+ODCS = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: flights
+version: 1.0.0
+status: active
+schema:
+- name: Flight
+  properties:
+  - {name: carrier, logicalType: string}
+  - {name: dep_delay, logicalType: integer}
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [("contracts/f.schema.json", SCHEMA), ("contracts/f.odcs.yaml", ODCS)]
+)
+async def test_a_contract_that_is_a_document_is_read_and_read_anew_when_it_changes(
+    editor: Editor, file: str, text: str
+) -> None:
+    editor.write_project()
+    editor.write(file, text)
+    uri = editor.open("features/flights.dsl", PIPELINE.replace("contracts/flights.py:Flight", file))
+    assert await editor.told(uri) == []
+    editor.write(file, text.replace("integer", "intger"))
+    editor.client.text_document_did_save(
+        lsp.DidSaveTextDocumentParams(lsp.TextDocumentIdentifier(uri))
+    )
+    await editor.told(uri, lambda last: "D040" in {one.code for one in last.diagnostics})
+
+
 async def test_a_step_file_that_is_no_python_is_told_where_it_is_broken(editor: Editor) -> None:
     editor.write_project()
     editor.write("steps/broken.py", "def x(:\n")

@@ -10,9 +10,9 @@ import jsonschema
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from runink.contracts.documents import RuleText, WrongRule
 from runink.contracts.fields import ContractSpec, FieldSpec, RuleSpec
-from runink.contracts.odcs import WrongRule, read_contract, written_document
-from runink.contracts.odcs_objects import RuleText
+from runink.contracts.odcs import read_contract, written_document
 from runink.contracts.yaml_text import Located, read_yaml, write_yaml
 from runink.errors import Invalid
 from spec_world import UNHURRIED, contract_specs

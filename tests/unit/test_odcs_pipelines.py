@@ -1,11 +1,13 @@
-"""A pipeline whose contract is a file of ODCS: it compiles to the same as with a class, and what is wrong or not enforced is told where it stands."""
+"""A pipeline whose contract is a document, of ODCS or a JSON Schema: it compiles to the same as with a class, and what is wrong or not enforced is told where it stands."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
 import pytest
+from runink.contracts.json_schema import json_schema
 from runink.contracts.loading import load_contract
 from runink.contracts.odcs import written_document
 from runink.contracts.yaml_text import write_yaml
@@ -39,6 +41,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "contracts/flights.py").write_text(CLASS)
     spec = load_contract(tmp_path, "contracts/flights.py:Flight")
     (tmp_path / "contracts/flights.odcs.yaml").write_text(write_yaml(written_document(spec)))
+    (tmp_path / "contracts/flights.schema.json").write_text(json.dumps(json_schema(spec)))
     return tmp_path
 
 
@@ -57,15 +60,21 @@ def checks(found: Compiled) -> list[Check]:
 
 
 @pytest.mark.parametrize(
-    "reference", ["contracts/flights.odcs.yaml", "contracts/flights.odcs.yaml:Flight"]
+    "reference",
+    [
+        "contracts/flights.odcs.yaml",
+        "contracts/flights.odcs.yaml:Flight",
+        "contracts/flights.schema.json",
+        "contracts/flights.schema.json:Flight",
+    ],
 )
-def test_a_file_of_odcs_is_a_contract_like_a_class(project: Path, reference: str):
+def test_a_document_is_a_contract_like_a_class(project: Path, reference: str):
     by_class = checks(compiled(project, "contracts/flights.py:Flight"))
     found = compiled(project, reference)
     (check,) = checks(found)
     assert by_class == [check]
     assert [node.contract.where for node in found.dag.nodes if isinstance(node, Check)] == [
-        "contracts/flights.odcs.yaml"
+        reference.partition(":")[0]
     ]
 
 
@@ -94,7 +103,9 @@ def test_mistakes_in_the_file_are_findings_of_the_pipeline_with_their_place(proj
         ("contracts/flights.odcs.yaml:Fligth", "has no object 'Fligth'"),
         ("contracts/flights.odcs.yaml:", "names no contract"),
         ("../flights.odcs.yaml", "leaves the project"),
-        ("contracts/flights.json", "names no contract"),
+        ("contracts/flights.json", "there is no file contracts/flights.json"),
+        ("contracts/flights.txt", "names no contract"),
+        ("contracts/flights.schema.json:Fligth", "has no contract 'Fligth'"),
     ],
 )
 def test_a_reference_that_leads_nowhere_is_told(project: Path, reference: str, told: str):

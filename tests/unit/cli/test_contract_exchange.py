@@ -64,6 +64,36 @@ def test_a_contract_goes_to_odcs_and_to_python_and_stays_the_same(
     assert len(hashes) == 1
 
 
+def test_a_contract_goes_to_json_schema_and_comes_back_the_same(
+    project: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = "contracts/flights.schema.json"
+    assert run("export", REFERENCE, "--format", "jsonschema", "--into", file) == 0
+    assert run("import", file, "--into", "contracts/again.py") == 0
+    assert capsys.readouterr().err == ""
+    references = (REFERENCE, file, f"{file}:Flight", "contracts/again.py")
+    assert len({hash_of(one, capsys) for one in references}) == 1
+    assert run("diff", REFERENCE, file) == 0
+    assert run("validate", file, "rows.csv", "--null", "", "--null", "NA") == ExitCode.FAILED
+    assert "2 of 3 rows" in capsys.readouterr().out
+    assert run("bump", file, "--since", REFERENCE, "--part", "minor") == 0
+    assert '"version": "1.3.0"' in (project / file).read_text()
+    capsys.readouterr()
+    assert run("show", file) == 0
+    assert capsys.readouterr().out.startswith("Flight 1.3.0 ")
+
+
+def test_what_a_json_schema_says_that_no_contract_keeps_is_told_beside(
+    project: Path, capsys: pytest.CaptureFixture[str]
+):
+    schema = '{"type": "object",\n"properties": {"a": {"type": "string"}},\n"minProperties": 1}\n'
+    (project / "a.schema.json").write_text(schema)
+    assert run("import", "a.schema.json") == 0
+    said = capsys.readouterr()
+    assert said.err == "note: a.schema.json:3: minProperties is not enforced\n"
+    assert "class a(Contract" in said.out
+
+
 def test_a_document_that_is_there_keeps_what_is_not_ours(project: Path):
     run("export", REFERENCE, "--format", "odcs", "--into", "flights.odcs.yaml")
     file = project / "flights.odcs.yaml"
@@ -139,9 +169,9 @@ def test_mistakes_in_a_document_are_findings_with_their_lines(
     )
 
 
-def test_only_odcs_is_imported(capsys: pytest.CaptureFixture[str]):
+def test_only_documents_are_imported(capsys: pytest.CaptureFixture[str]):
     assert run("import", "contracts/flights.py:Flight") == ExitCode.INVALID
-    assert "is no file of ODCS" in capsys.readouterr().err
+    assert "is no document of a contract" in capsys.readouterr().err
 
 
 def test_an_object_with_a_name_of_its_own_gets_one_that_python_takes(

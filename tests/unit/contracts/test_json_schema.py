@@ -32,7 +32,11 @@ def schema_of(field: FieldSpec) -> dict[str, object]:
         ),
         (
             FieldSpec("x", Kind.BOOL, has_default=True, default=True),
-            {"type": ["boolean", "null"], "default": True},
+            {
+                "type": ["boolean", "null"],
+                "default": True,
+                "x-runink": {"nullable": False},
+            },
         ),
         (
             FieldSpec("x", Kind.STR, pattern="a|b", max_length=3),

@@ -6,8 +6,9 @@ import textwrap
 
 import msgspec
 import pytest
+from runink.contracts.documents import Read
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
-from runink.contracts.odcs import Read, written_document
+from runink.contracts.odcs import written_document
 from runink.contracts.odcs_text import odcs_document, read_odcs
 from runink.contracts.yaml_text import write_yaml
 from runink.errors import Finding, Invalid, NotFound

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from runink.contracts.rewriting import with_class_version, with_document_version
+from runink.contracts.rewriting import (
+    with_class_version,
+    with_document_version,
+    with_schema_version,
+)
 from runink.errors import Invalid, NotFound
 
 
@@ -58,3 +62,28 @@ def test_a_document_gets_another_version(before, after):
 def test_a_document_without_a_version_is_told():
     with pytest.raises(Invalid, match="has no version"):
         with_document_version("a:\n  version: 1.0.0\napiVersion: v3", "2.0.0")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('{"x-runink": {"version": "1.0.0"}}', '{"x-runink": {"version": "2.0.0"}}'),
+        ('{\n  "version" :\t"1.0.0"}\n', '{\n  "version" :\t"2.0.0"}\n'),
+        (
+            '{"version": "0.1.0", "é": 1,\r\n "x-runink": {"version": "1.0.0"}}',
+            '{"version": "0.1.0", "é": 1,\r\n "x-runink": {"version": "2.0.0"}}',
+        ),
+        (
+            '{"version": "0.1.0", "$defs": {"A": {"x-runink": {"version": "1.0.0"}}}}',
+            '{"version": "0.1.0", "$defs": {"A": {"x-runink": {"version": "2.0.0"}}}}',
+        ),
+    ],
+)
+def test_the_version_of_a_json_schema_is_written_where_it_stands(before: str, after: str):
+    assert with_schema_version(before, "A", "2.0.0") == after
+
+
+@pytest.mark.parametrize("text", ['{"title": "A"}', '{"version": 1}'])
+def test_a_json_schema_without_a_version_is_told(text: str):
+    with pytest.raises(Invalid, match="the schema has no version"):
+        with_schema_version(text, "A", "2.0.0")
