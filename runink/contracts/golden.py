@@ -76,8 +76,7 @@ def compare(expected: pa.Table, actual: pa.Table, how: Comparison) -> Difference
     names = [*key, *(name for name in names if name not in key)]
     if not names:
         return _without_columns(expected, actual, notes)
-    ours = _rows(expected, names, actual.schema)
-    theirs = _rows(actual, names, actual.schema)
+    ours, theirs = _rows(expected, actual, names)
     same = _sameness(how)
     if key:
         matched = _by_key(ours, theirs, key, same, is_ordered=how.ordered)
@@ -117,9 +116,37 @@ def _without_columns(expected: pa.Table, actual: pa.Table, notes: list[str]) -> 
     return Differences(missing, unexpected, 0, tuple(notes))
 
 
-def _rows(table: pa.Table, names: Sequence[str], types: pa.Schema) -> list[Row]:
-    columns = [_values(table.column(name), types.field(name).type) for name in names]
-    return list(zip(*columns, strict=True))
+def _rows(expected: pa.Table, actual: pa.Table, names: Sequence[str]) -> tuple[list[Row], ...]:
+    pairs = [_both(expected.column(name), actual.column(name)) for name in names]
+    return tuple(list(zip(*columns, strict=True)) for columns in zip(*pairs, strict=True))
+
+
+def _both(expected: pa.ChunkedArray, actual: pa.ChunkedArray) -> tuple[list[Any], list[Any]]:
+    kind = actual.type
+    try:
+        return _values(expected, kind), _values(actual, kind)
+    except (ValueError, OverflowError):  # Python has no nanoseconds, and no year 10,000
+        text = text_kind(kind)
+        return _values(_as_text(expected, kind), text), _values(_as_text(actual, kind), text)
+
+
+def _as_text(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return the column with its times as text, those that can be read in one form."""
+    try:
+        return column.cast(kind).cast(text_kind(kind))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return column
+
+
+def text_kind(kind: pa.DataType) -> pa.DataType:
+    """Return the type with text for times and decimals."""
+    if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(text_kind(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(one.name, text_kind(one.type)) for one in kind])
+    return kind
 
 
 def _values(column: pa.ChunkedArray, kind: pa.DataType) -> list[Any]:

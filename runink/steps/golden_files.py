@@ -20,6 +20,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from runink.contracts.expected import GOLDEN_ENDINGS
+from runink.contracts.golden import text_kind
 from runink.errors import Invalid, NotFound, Refused
 from runink.pipes.plain import plain
 from runink.steps.records import values_of
@@ -160,10 +162,33 @@ def _typed(values: list[Any], kind: pa.DataType | None) -> pa.ChunkedArray:
     try:
         return pa.chunked_array([pa.array(values, kind)])
     except (pa.ArrowException, TypeError, ValueError):
+        if kind is not None and pa.types.is_nested(kind):
+            try:
+                return pa.chunked_array([_nested(values, kind)])
+            except (pa.ArrowException, AttributeError, TypeError, ValueError):
+                pass  # of another shape, which the comparison tells
         texts = [
             value if value is None or isinstance(value, str) else str(value) for value in values
         ]
         return _cast(pa.chunked_array([pa.array(texts, pa.string())]), kind)
+
+
+def _nested(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Make an array part by part, so that times and decimals within records and lists may stand as text."""
+    there = [value for value in values if value is not None]
+    mask = pa.array([value is None for value in values], pa.bool_())
+    if pa.types.is_struct(kind):
+        parts = [
+            _nested([None if value is None else value.get(one.name) for value in values], one.type)
+            for one in kind
+        ]
+        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=mask)
+    if pa.types.is_list(kind):
+        ends = accumulate((len(value or ()) for value in values), initial=0)
+        items = _nested([item for value in there for item in value], kind.value_type)
+        return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), items, type=kind, mask=mask)
+    is_plain = kind == text_kind(kind) or not all(isinstance(value, str) for value in there)
+    return pa.array(values, kind) if is_plain else pa.array(values, pa.string()).cast(kind)
 
 
 def _type_of(name: str, like: pa.Schema) -> pa.DataType | None:
@@ -199,7 +224,7 @@ def _encoded(table: pa.Table, suffix: str) -> bytes:
         case _:
             encoder = msgspec.json.Encoder()
             for batch in table.to_batches():
-                columns = [values_of(column) for column in batch.columns]
+                columns = [_listed(column) for column in batch.columns]
                 rows = zip(*columns, strict=True)
                 file.write(
                     encoder.encode_lines(
@@ -207,6 +232,14 @@ def _encoded(table: pa.Table, suffix: str) -> bytes:
                     )
                 )
     return file.getvalue()
+
+
+def _listed(column: pa.Array) -> list[Any]:
+    """Return the values, with text for times of which Python has none: nanoseconds, years beyond 9999."""
+    try:
+        return values_of(column)
+    except (ValueError, OverflowError):
+        return values_of(column.cast(text_kind(column.type)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +285,8 @@ def _sorted(table: pa.Table, key: Sequence[str]) -> pa.Table:
 def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pa.types.is_nested(column.type):
         return column
-    texts = [msgspec.json.encode(value, enc_hook=str).decode() for value in column.to_pylist()]
+    values = column.cast(text_kind(column.type)).to_pylist()  # Python has no nanoseconds
+    texts = [msgspec.json.encode(value, enc_hook=str).decode() for value in values]
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 

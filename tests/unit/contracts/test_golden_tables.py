@@ -211,3 +211,35 @@ def test_a_colour_is_put_on_what_was_expected_and_on_what_came():
     found = compare(table(k=[1], n=[1]), table(k=[1], n=[2]), Comparison(key=("k",)))
     painted = told(found, lambda part, text: f"<{part} {text}>")
     assert list(painted) == ["<different different>: k=1: n is <actual 2>, expected <expected 1>"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.timestamp("ns"), [1, 2]),
+        (pa.timestamp("us"), [1 << 62, 5]),
+        (pa.timestamp("ns", "UTC"), [1, 2]),
+        (pa.duration("ns"), [1, 2]),
+        (pa.duration("s"), [1 << 60, 1]),
+        (pa.time64("ns"), [1, 2]),
+        (pa.date32(), [1 << 30, 1]),
+        (pa.list_(pa.timestamp("ns")), [[1], [2]]),
+        (pa.struct({"a": pa.timestamp("ns")}), [{"a": 1}, {"a": 2}]),
+    ],
+)
+@pytest.mark.parametrize("key", [(), ("k",)])
+def test_times_that_python_does_not_hold_are_compared_all_the_same(kind, values, key):
+    expected = pa.table({"k": [1, 2], "x": pa.array(values, kind)})
+    actual = pa.table({"k": [1, 2], "x": pa.array([values[0], values[0]], kind)})
+    assert compare(expected, expected, Comparison(key=key)).rows == ()
+    found = compare(expected, actual, Comparison(key=key))
+    assert (found.missing, found.unexpected, found.different) == ((0, 0, 1) if key else (1, 1, 0))
+
+
+def test_a_golden_text_is_read_as_nanoseconds():
+    actual = pa.table({"x": pa.array([1_000_000_001], pa.timestamp("ns"))})
+    same, other = (
+        pa.table({"x": [text]}) for text in ("1970-01-01T00:00:01.000000001", "1970-01-01T00:00:01")
+    )
+    assert compare(same, actual, Comparison()).rows == ()
+    assert compare(other, actual, Comparison()).missing == 1

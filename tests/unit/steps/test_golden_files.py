@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from runink.contracts.golden import Comparison, compare
 from runink.errors import Invalid, NotFound, Refused
@@ -188,6 +189,42 @@ def test_equal_rows_give_equal_files_in_whatever_order_they_come(tmp_path, suffi
     write_golden(one, TABLE, shown=one.name, key=())
     write_golden(other, TABLE.take([2, 0, 3, 1]), shown=other.name, key=())
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_nanoseconds_within_lists_have_an_order(tmp_path) -> None:
+    path, kind = tmp_path / "golden.parquet", pa.list_(pa.timestamp("ns"))
+    write_golden(path, pa.table({"l": pa.array([[2], [1], None], kind)}), shown=path.name, key=())
+    written = pq.read_table(path)["l"]
+    assert written.cast(pa.list_(pa.int64())).to_pylist() == [[1], [2], None]
+
+
+def test_times_and_decimals_within_lists_and_records_are_read_back_from_json(tmp_path) -> None:
+    path = tmp_path / "golden.jsonl"
+    days = [{"day": date(2013, 1, 31), "at": datetime(2013, 1, 31, 10, tzinfo=UTC)}, None]
+    prices = [[decimal.Decimal("1.50"), None], []]
+    table = pa.table(
+        {
+            "r": pa.array(days, pa.struct({"day": pa.date32(), "at": pa.timestamp("us", "UTC")})),
+            "l": pa.array(prices, pa.list_(pa.decimal128(5, 2))),
+        }
+    )
+    write_golden(path, table, shown=path.name, key=(), is_ordered=True)
+    again = read_golden(path, shown=path.name, like=table.schema)
+    assert again.equals(table)
+    assert compare(again, table, Comparison(ordered=True)).rows == ()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_nanoseconds_are_written_and_read_back(tmp_path, suffix) -> None:
+    path = tmp_path / f"golden.{suffix}"
+    table = pa.table({"t": pa.array([1, 1_000_000_002, None], pa.timestamp("ns"))})
+    if suffix != "csv":
+        table = table.append_column(
+            "l", pa.array([[1], [None], None], pa.list_(pa.timestamp("ns")))
+        )
+    write_golden(path, table, shown=path.name, key=(), is_ordered=True)
+    again = read_golden(path, shown=path.name, like=table.schema)
+    assert compare(again, table, Comparison(ordered=True)).rows == ()
 
 
 def test_nested_values_have_an_order_too(tmp_path) -> None:
