@@ -26,10 +26,10 @@ A launch
     2  spawner        checks it, makes the control socket pair and the two log pipes; the launch waits for its network and the fork server there
     3  spawner        makes cgroups with all limits and detached mounts, of a path only if that still leads to what the agent's descriptor does, and sends `fork` (at most
                       FORKING_MAX under way)
-    4  fork server    clones the cell's first process, says `forked` with its pidfd, closes all that was handed over
-    5  first process  joins its cgroups, forks the worker
+    4  fork server    writes down what the cell does (`courses.py`), unless it has for this place; clones its first process, says `forked` with its pidfd, closes all that was handed over
+    5  first process  joins its cgroups, waits for `go`
     6  spawner        writes the id maps and reads them back, says `go` with the slice's ends of its channels
-    7  worker         builds its root and moves in; both processes give up everything; it says `sealed` with what is in force
+    7  first process  builds its root and moves in; gives up everything; forks the worker, which says `sealed` with what is in force
     8  spawner        sends `assign` with job and data pipes
     9  worker         places its descriptors, says `started`, closes the rest, calls the entry
    10  spawner        answers `launched` with copies of the agent's ends and with what is in force

@@ -12,26 +12,30 @@ The entry is called as `entry(job, control, descriptors)`, the latter two as num
 code 70 (EX_SOFTWARE).  The process ends by `_exit`: output is flushed, exit handlers are not run, threads are not waited for.
 
 Most of a launch's time is page faults: each object that is touched here is copied, so what can be done once is done before the fork
-(`open_standard_streams`, and what `fork_server.py` does with the environment and for the case that memory runs out).
+(`open_standard_streams`, and what `fork_server.py` does with the environment and for the case that memory runs out), what is called is looked up there, and what is handed over
+arrives in memory that is there already (`inbox.py`).  Why: `calls.py`.
 
 The file mode mask stays that of the agent, because outputs belong to the person who runs it.  The hash seed is the fork server's; `random` and numpy are seeded anew.
 """
 
 from __future__ import annotations
 
-import contextlib
+import _signal  # type: ignore[import-not-found] # private; the functions of signal itself look each number's name up
+import fcntl
 import gc
 import os
-import random
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, NoReturn, TextIO
 
 from runink.sandbox import codec
 from runink.sandbox.arguments import ENVIRONMENT_KEPT
+from runink.sandbox.calls import Call, called
+from runink.sandbox.inbox import FIRST as FIRST_DATA
+from runink.sandbox.inbox import Arrived, arrived, empty
 from runink.sandbox.inner_protocol import (
     INNER_FIELDS,
     TO_CELL,
@@ -42,11 +46,10 @@ from runink.sandbox.inner_protocol import (
 from runink.sandbox.kernel import content_of, sealed
 from runink.sandbox.log import describe
 from runink.sandbox.namespaces import Handlers
-from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
+from runink.sandbox.packets import Outbox, Packet, understood
 
 EXIT_EXCEPTION = 70
 CONTROL = 3
-FIRST_DATA = 4
 PARKED = 512  # above every place that a descriptor may get; below every usual limit on descriptors
 PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}  # as any Python program does
 OWN_TMP: Final = "/tmp"  # noqa: S108 - it is in the slice's own memory
@@ -65,25 +68,27 @@ class Fresh(NamedTuple):
     forks_untold: bool
 
 
+# Looked up beforehand (`calls.py`).
+_no_wakeup, _set_signal, _DEFAULT = _signal.set_wakeup_fd, _signal.signal, _signal.SIG_DFL
+_write, _close_range, _exit = os.write, os.closerange, os._exit
+_gc_enable = gc.enable
 STARTED: Final = codec.encode("started", Started())
 
 
-def be_slice(assignment: Packet, *, channel: socket.socket, entry: Entry) -> NoReturn:
-    """Turn this process into the slice. Never returns."""
+def be_slice(arrived: Arrived, *, link: int, entry: Entry) -> NoReturn:
+    """Turn this process into the slice; that is said at the link. Never returns."""
     code = EXIT_EXCEPTION
     try:
-        handed = assignment.descriptors
-        # The kernel gives the lowest numbers that are free.
-        assert handed == list(range(FIRST_DATA, FIRST_DATA + len(handed))), handed
-        job = _prepare(assignment, channel)
-        data_count = len(handed) - 1
-        os.closerange(FIRST_DATA + data_count, EVERY)
+        body, count, whole = arrived
+        job = _prepare(body, count, whole=whole, link=link)
+        data_count = count - 1
+        _close_range(FIRST_DATA + data_count, EVERY)
         code = run_entry(entry, job, data_count)
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it ends here
         traceback.print_exc()
     finally:
         _flush()
-        os._exit(code)
+        _exit(code)
 
 
 def open_standard_streams() -> None:
@@ -99,7 +104,7 @@ def _log_stream(place: int) -> TextIO:
 
 def run_entry(entry: Entry, job: bytes, data_count: int) -> int:
     """Call the entry, and return the exit code that a Python program would have ended with."""
-    gc.enable()
+    _gc_enable()
     try:
         code = entry(job, CONTROL, list(range(FIRST_DATA, FIRST_DATA + data_count)))
     except SystemExit as leaving:
@@ -110,43 +115,49 @@ def run_entry(entry: Entry, job: bytes, data_count: int) -> int:
     return int(code or 0) & 0xFF
 
 
-def _prepare(assignment: Packet, channel: socket.socket) -> bytes:
+def _prepare(body: bytes, count: int, *, whole: bool, link: int) -> bytes:
     """Do steps 1 to 3 up to the word, and return the job."""
     try:
-        if assignment.body or not assignment.whole:
-            os.environ.update(understood(assignment, TO_CELL, INNER_FIELDS).message.environment)
-        job = content_of(assignment.descriptors[-1])
+        if body or not whole:
+            packet = Packet(body, list(range(FIRST_DATA, FIRST_DATA + count)), whole)
+            os.environ.update(understood(packet, TO_CELL, INNER_FIELDS).message.environment)
+        job = content_of(FIRST_DATA + count - 1)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-        be_unborn(channel, 0, error)
-    tell(channel, STARTED)
+        be_unborn(link, 0, error)
+    tell(link, STARTED)
     return job
 
 
-def tell(channel: socket.socket, word: bytes) -> None:
+def tell(link: int, word: bytes) -> None:
     """Say it to the spawner, or end where that is gone: nobody would ever end this slice."""
     try:
-        channel.send(word)
+        _write(link, word)
     except OSError:
         os._exit(EXIT_EXCEPTION)
 
 
-def be_unborn(channel: socket.socket, step: int, error: Exception) -> NoReturn:
+def be_unborn(link: int, step: int, error: Exception) -> NoReturn:
     """Say what went wrong at the step (`isolation.STEPS`, 0 where it was none), and end."""
-    tell(channel, codec.encode("unborn", Unborn(step, describe(error))))
+    tell(link, codec.encode("unborn", Unborn(step, describe(error))))
     os._exit(EXIT_EXCEPTION)
 
 
-def place_channels(parked: list[int]) -> None:
-    """Put control, stdout and stderr from where they are parked to their places, and nothing where a program reads from."""
+def placing_channels(parked: Sequence[int], *, free: int) -> list[Call]:
+    """Return the calls that put control, stdout and stderr from where they are parked to their places, and nothing where a program reads from; `free` is the lowest descriptor that is."""
+    assert free >= CONTROL  # the standard three are open, and no word would be said of it
     control, stdout, stderr = parked
-    nothing = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(nothing, 0)
-    if nothing:
-        os.close(nothing)
+    says = "put the channels in their places"
+    calls = [
+        called(says, "open", b"/dev/null", os.O_RDONLY | os.O_CLOEXEC, wanted=free),
+        called(says, "dup2", free, 0),
+        called(says, "close", free),
+    ]
     # Programs that a step starts inherit the standard three; a pipe held open by a stray child would never end.
     for place, descriptor in ((1, stdout), (2, stderr), (CONTROL, control)):
-        os.dup2(descriptor, place, inheritable=place < CONTROL)
-        os.close(descriptor)
+        flags = 0 if place < CONTROL else os.O_CLOEXEC
+        calls.append(called(says, "dup3", descriptor, place, flags, wanted=place))
+        calls.append(called(says, "close", descriptor))
+    return calls
 
 
 def keep_environment(*, is_isolated: bool) -> None:
@@ -167,48 +178,59 @@ def found_fresh(handlers: Handlers) -> Fresh:
     return Fresh(tuple(map(int, changed)), forks_untold=not handlers.are_needed)
 
 
-def make_ready(folder: str, fresh: Fresh) -> None:
-    """Do what can be done before there is a slice, in a process that is closed off. Raises OSError."""
-    os.chdir(folder)
-    signal.set_wakeup_fd(-1)
-    for number in fresh.signals:
-        signal.signal(number, signal.SIG_DFL)
-    random.seed()
-    _reseed_numpy()
+def be_fresh(signals: Iterable[int]) -> None:
+    """Have these signals as a fresh process has them."""
+    _no_wakeup(-1)
+    for number in signals:
+        _set_signal(number, _DEFAULT)
+
+
+def reseed() -> None:
+    """Draw other random numbers than the fork server's other slices, where anything that draws them was loaded."""
+    found = sys.modules.get("random")
+    if found is not None:
+        found.seed()
+    found = sys.modules.get("numpy.random")
+    if found is not None:
+        found.seed()
 
 
 def rehearse(entry: Entry) -> None:
     """Go the way from an assignment to the entry's first instruction once, with nothing at its end. Raises OSError."""
     # What counts its references is written to when it is held: so are the pages of what this does not call.
     ahead = (be_slice, be_slice.__code__, entry, getattr(entry, "__code__", None))
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with here, there:
-        memory = sealed(b"rehearsal")
-        Outbox(here, TO_CELL).send(Assign({"REHEARSAL": ""}), descriptors=[memory] * 2)
-        os.close(memory)
-        packet = receive(there)
-        assert packet is not None
-        job = _prepare(packet, there)
-        del os.environ["REHEARSAL"]
-        close_all(packet.descriptors)
-        os.closerange(EVERY, EVERY)
-        run_entry(_do_nothing, job, len(ahead))
-        gc.disable()
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    here, there, memory = map(_parked, (*(one.detach() for one in pair), sealed(b"rehearsal")))
+    with socket.socket(fileno=here) as sender:
+        Outbox(sender, TO_CELL).send(Assign({"REHEARSAL": ""}), descriptors=[memory] * 2)
+        empty()
+        found = arrived(there)
+        assert found is not None
+        body, handed, whole = found
+        job = _prepare(body, handed, whole=whole, link=there)
+        empty()
+    del os.environ["REHEARSAL"]
+    _close_range(FIRST_DATA, FIRST_DATA + handed)
+    os.close(there)
+    os.close(memory)
+    run_entry(_do_nothing, job, len(ahead))
+    gc.disable()
+
+
+def _parked(descriptor: int) -> int:
+    """Move a descriptor out of the way: the lowest numbers are those of what arrives. Raises OSError."""
+    parked = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, PARKED)
+    os.close(descriptor)
+    return parked
 
 
 def _do_nothing(job: bytes, control: int, descriptors: list[int]) -> None:
     pass
 
 
-def _reseed_numpy() -> None:
-    """Give numpy's global generator a seed of its own; where it was preloaded, every slice would draw the same numbers."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
-
-
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        # Whoever read the log may be gone, and the entry may have closed or replaced the stream.
-        with contextlib.suppress(Exception):
+        try:
             stream.flush()
+        except Exception:  # noqa: BLE001, S112 - whoever read the log may be gone, and the entry may have closed or replaced the stream
+            continue

@@ -35,7 +35,7 @@ from runink.sandbox.inner_protocol import (
 )
 from runink.sandbox.isolation import STEPS, Progress
 from runink.sandbox.log import describe, log
-from runink.sandbox.mounts import Tree
+from runink.sandbox.mounts import Tree, told
 from runink.sandbox.nursery import Nursery
 from runink.sandbox.packets import Packet, close_all, understood
 from runink.sandbox.protocol import READ_WRITE, Launch
@@ -234,12 +234,14 @@ class Births:
         return self._walls.trees(launch, meant, owner=owner, resolver=resolver)
 
     def _fork(self, cell: Cell, launch: Launch, trees: list[Tree], *, doors: int) -> Fork:
+        targets, kinds = told(trees)
         return Fork(
             cell=cell.number,
             isolated=self._walls is not None,
             doors=doors,
             born_in=cell.confine is not None and cell.confine.is_born_in,
-            targets=[tree.target for tree in trees],
+            targets=targets,
+            kinds=kinds,
             writable=[path for path, mode in launch.binds if mode == READ_WRITE],
             links=self._walls.links if self._walls is not None else [],
             folder=launch.cwd,
@@ -286,8 +288,11 @@ class Births:
             cell.kill()
 
     def _assign(self, cell: Cell, record: Record) -> bool:
-        assign = Assign(record.launch.environment)
-        is_sent = cell.outbox.send(assign, descriptors=record.handed)
+        environment = record.launch.environment
+        if environment:
+            is_sent = cell.outbox.send(Assign(environment), descriptors=record.handed)
+        else:
+            is_sent = cell.outbox.send_encoded(b"", record.handed)
         self._register.handed_over(record)
         return is_sent
 

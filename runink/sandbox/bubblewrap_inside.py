@@ -12,43 +12,36 @@ import errno
 import importlib
 import json
 import os
-import socket
 import sys
 import traceback
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from runink.capabilities import BUBBLEWRAP, ISOLATION, PARTIAL
 from runink.sandbox.birth import (
     EXIT_EXCEPTION,
     Entry,
     Fresh,
+    be_fresh,
     be_unborn,
     found_fresh,
     keep_environment,
-    make_ready,
     open_standard_streams,
-    place_channels,
+    placing_channels,
+    reseed,
     tell,
 )
 from runink.sandbox.bubblewrap_launcher import INSIDE, Inside
-from runink.sandbox.cell import (
-    LINK,
-    OUTFIT,
-    STANDARD,
-    alone_with,
-    await_slice,
-    fork_worker,
-)
+from runink.sandbox.calls import closing, next_free, perform, ready
+from runink.sandbox.cell import await_slice, be_first
 from runink.sandbox.codec import encode
+from runink.sandbox.courses import CHANNELS, LINK, STANDARD, being_left
 from runink.sandbox.faults import step_of
 from runink.sandbox.inner_protocol import Sealed
-from runink.sandbox.isolation import HOST_NAME, Progress, Seals, bind_worker, seal
-from runink.sandbox.kernel import content_of
+from runink.sandbox.isolation import HOST_NAME, Progress, Seals, binding_worker, do, seal
+from runink.sandbox.kernel import NO_SIGNALS, content_of, mask
 from runink.sandbox.log import describe
 from runink.sandbox.namespaces import Handlers
 from runink.sandbox.syscalls import PR_GET_SECCOMP, SECCOMP_MODE_FILTER, prctl
-
-CHANNELS: Final = tuple(range(OUTFIT, OUTFIT + 3))  # control, stdout, stderr
 
 
 def main() -> None:
@@ -67,27 +60,32 @@ def main() -> None:
 
 
 def _be_closed(inside: Inside, fresh: Fresh) -> NoReturn:
-    alone_with({}, besides=(*STANDARD, LINK, *CHANNELS))
+    kept = (*STANDARD, LINK, *CHANNELS)
+    perform(closing("leave the others' descriptors", kept))
     os.set_inheritable(LINK, False)
-    channel = socket.socket(fileno=LINK)
     progress = Progress(step_of("first", inside.end_at))
     # No filter: it is in force. No groups: bubblewrap's namespace has no power over them.
     seals = Seals(None, inside.landlock, has_groups=False, network=inside.network)
     try:
         _check_bubblewrap(inside)
-        report = seal(seals, inside.writable, progress, kept=(*STANDARD, LINK, *CHANNELS))
-        fork_worker(untold=False)
+        report = seal(seals, inside.writable, progress, kept=kept)
+        worker = os.fork()
+        if worker:
+            be_first(worker, ready(being_left()))
         progress = Progress(step_of("worker", inside.end_at))
-        bind_worker(progress)
+        do(binding_worker(), progress)
         entry = _imported(inside.entry)
         keep_environment(is_isolated=True)
-        make_ready(inside.folder, fresh)
-        place_channels(list(CHANNELS))
+        os.chdir(inside.folder)
+        be_fresh(fresh.signals)
+        reseed()
+        perform(placing_channels(CHANNELS, free=next_free()))
         progress.at(19)
     except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-        be_unborn(channel, progress.step, error)
-    tell(channel, encode("sealed", Sealed(report | _in_force(inside))))
-    await_slice(channel, channel, entry)
+        be_unborn(LINK, progress.step, error)
+    tell(LINK, encode("sealed", Sealed(report | _in_force(inside))))
+    mask(NO_SIGNALS)
+    await_slice(LINK, entry)
 
 
 def _check_bubblewrap(inside: Inside) -> None:

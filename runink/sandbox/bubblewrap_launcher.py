@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import resource
-import socket
 import stat
 import traceback
 from collections.abc import Sequence
@@ -26,7 +25,16 @@ from runink.sandbox import bubblewrap, privileges
 from runink.sandbox.arguments import kept_environment
 from runink.sandbox.birth import EXIT_EXCEPTION, be_unborn
 from runink.sandbox.bubblewrap import SCRATCH, Call, Masks, staged
-from runink.sandbox.cell import LINK, OUTFIT, OUTFIT_MAX, STANDARD, alone_with, outfit_of
+from runink.sandbox.calls import perform
+from runink.sandbox.courses import (
+    CHANNELS,
+    LINK,
+    OUTFIT,
+    OUTFIT_MAX,
+    STANDARD,
+    being_alone,
+    taking_outfit,
+)
 from runink.sandbox.faults import step_of
 from runink.sandbox.inner_protocol import Fork
 from runink.sandbox.isolation import SCRATCH_FILES, Progress, Seals, become_root
@@ -107,13 +115,12 @@ def be_launcher(plan: Plan) -> NoReturn:
         for door in plan.doors:
             os.write(door, b"0")
         program, trees = _alone(plan)
-        channel = socket.socket(fileno=LINK)
-        outfit = outfit_of(channel)
         try:
+            perform(taking_outfit(CHANNELS, taken=(*STANDARD, LINK, program, *trees)))
             _become_users(plan, trees, progress)
-            _become_bubblewrap(plan, program, outfit)
+            _become_bubblewrap(plan, program)
         except Exception as error:  # noqa: BLE001 - it is the answer to the launch: there is nobody else to tell
-            be_unborn(channel, progress.step, error)
+            be_unborn(LINK, progress.step, error)
     except BaseException:  # noqa: BLE001 - the last frame of the process
         traceback.print_exc()  # which is what the spawner is told, or finds in its log
     finally:
@@ -126,7 +133,7 @@ def _alone(plan: Plan) -> tuple[int, list[int]]:
     # First out of the way: the spawner may have any number in use.
     wanted = (plan.link, plan.program.descriptor, *plan.trees)
     link, *kept = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, HIGH) for one in wanted]
-    alone_with({link: LINK}, besides=(*STANDARD, *kept))
+    perform(being_alone(link, kept))
     return kept[0], kept[1:]
 
 
@@ -140,14 +147,14 @@ def _become_users(plan: Plan, trees: list[int], progress: Progress) -> None:
     progress.step = 0  # what follows is bubblewrap's, and none of ours
 
 
-def _become_bubblewrap(plan: Plan, program: int, outfit: list[int]) -> None:
+def _become_bubblewrap(plan: Plan, program: int) -> None:
     """Hand over what is needed, and do it. Raises OSError."""
     seals = plan.seals
     resource.setrlimit(resource.RLIMIT_NOFILE, plan.limits)  # the spawner's own are higher
     if seals.filter is not None:
         _hand_over(_memory_of(seals.filter.instructions), FILTER)
     _hand_over(sealed(json.dumps(plan.inside._asdict()).encode()), INSIDE)
-    for descriptor in (LINK, *outfit):
+    for descriptor in (LINK, *CHANNELS):
         os.set_inheritable(descriptor, True)
     called = Call(
         kept_environment(os.environ),

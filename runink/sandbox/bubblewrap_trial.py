@@ -127,7 +127,7 @@ def _try(nursery: Nursery, walls: Walls) -> None:
     with ours:
         with theirs:
             root, trees = walls.zygote_root(NO_NETWORK)
-            fork = _empty_cell(root.targets, root.links)
+            fork = _empty_cell(root.targets, root.kinds, root.links)
             try:
                 nursery.ask(fork, [theirs.fileno(), *trees])
             finally:
@@ -143,13 +143,14 @@ def _try(nursery: Nursery, walls: Walls) -> None:
             mask(NO_SIGNALS)  # of which the wait has blocked one
 
 
-def _empty_cell(targets: list[str], links: list[list[str]]) -> Fork:
+def _empty_cell(targets: list[str], kinds: str, links: list[list[str]]) -> Fork:
     return Fork(
         cell=0,
         isolated=True,
         doors=0,
         born_in=False,
         targets=targets,
+        kinds=kinds,
         writable=[],
         links=links,
         folder="/",

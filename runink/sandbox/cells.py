@@ -12,6 +12,7 @@ Here nothing is decided: `births.py` does that.
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import enum
 import os
@@ -220,8 +221,11 @@ def ends() -> tuple[list[int], list[int]]:
     """Make a slice's control and log channels: return its ends and the agent's, both as control, stdout, stderr. Raises OSError."""
     made: list[int] = []
     try:
-        for pair in (socket.socketpair(), None, None):
-            made += (pair[0].detach(), pair[1].detach()) if pair else os.pipe()[::-1]
+        # Not socket's own: it asks the kernel three times what it has just made.
+        ours, theirs = _socket.socketpair()
+        made += (ours.detach(), theirs.detach())
+        for _ in (1, 2):
+            made += os.pipe()[::-1]
     except OSError:
         close_all(made)
         raise

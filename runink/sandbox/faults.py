@@ -7,7 +7,7 @@
     worker     18, 19
     launcher   5, 9, 12: what becomes bubblewrap, where that closes slices off; those of the first process begin with 11 there
 
-Where nobody asks, a step costs the comparison of two numbers (`isolation.Progress`).
+Where nobody asks, a step costs the comparison of two numbers (`isolation.Progress`), and in a cell nothing: the end is one of its calls, or is not (`courses.py`).
 """
 
 from __future__ import annotations

@@ -41,8 +41,9 @@ from runink.sandbox.birth import (
     keep_environment,
     open_standard_streams,
 )
-from runink.sandbox.cell import Plan, be_cell
-from runink.sandbox.codec import BadMessage
+from runink.sandbox.cell import be_cell, be_plain
+from runink.sandbox.codec import BadMessage, numeric
+from runink.sandbox.courses import Course, Courses, Handed, Key
 from runink.sandbox.faults import step_of
 from runink.sandbox.importing import problem_of
 from runink.sandbox.inner_protocol import (
@@ -69,23 +70,15 @@ from runink.sandbox.kernel import (
     wake_on_signals,
 )
 from runink.sandbox.log import describe, log
-from runink.sandbox.namespaces import Child, Handlers, cloned, cloned_untold
+from runink.sandbox.namespaces import Handlers, answered, cloned
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
-from runink.sandbox.protocol import NO_NETWORK, ForkServerReady, Preload
-from runink.sandbox.syscalls import (
-    CLONE_INTO_CGROUP,
-    CLONE_NEWIPC,
-    CLONE_NEWNET,
-    CLONE_NEWNS,
-    CLONE_NEWPID,
-    CLONE_NEWUSER,
-    CLONE_NEWUTS,
-)
+from runink.sandbox.protocol import ForkServerReady, Preload
+from runink.sandbox.syscalls import CLONE_INTO_CGROUP
 from runink.sandbox.zygote_root import close_zygote_off
 
 END_PATIENCE_S = 10.0  # who survives SIGKILL that long waits for a broken device
-# The cgroup namespace comes later: it begins where a process stands when it is made.
-NAMESPACES = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
+_FORKED = numeric("forked", Forked._fields, descriptors=1)
+_ENDED = numeric("ended", Ended._fields)
 _POLL_MS = 10_000  # only so that no wait is without end; every event wakes us
 
 
@@ -98,12 +91,10 @@ class ForkServer:
         self._link = link
         self._outbox = Outbox(link, FROM_FORK_SERVER)
         self._entry_name = entry_name
-        self._seals = seals  # none where cells are plain processes
-        self._end_at = end_at
+        self._courses = (
+            Courses(seals, end_at=end_at) if seals is not None else None
+        )  # none where cells are plain processes
         self._progress = Progress(step_of("zygote", end_at))
-        self._namespaces = NAMESPACES
-        if seals is not None and seals.network != NO_NETWORK:
-            self._namespaces &= ~CLONE_NEWNET
         self._entry: Entry | None = None
         self._problem = ""
         self._handlers = Handlers()
@@ -144,6 +135,12 @@ class ForkServer:
         end_children(within_s=END_PATIENCE_S)
 
     def _handle(self, packet: Packet) -> None:
+        cell, key = _parted(packet)
+        known = self._courses.known(key) if self._courses is not None and cell else None
+        if known is not None:
+            self._clone(cell, known)
+            close_all(packet.descriptors)
+            return
         try:
             message = understood(packet, TO_FORK_SERVER, INNER_FIELDS).message
         except BadMessage as problem:
@@ -152,12 +149,13 @@ class ForkServer:
             return
         match message:
             case Fork():
-                self._fork(message, packet.descriptors)
+                self._fork(message, key, packet.descriptors)
             case Preload(modules):
                 self._import(modules)
                 self._say_ready()
 
-    def _fork(self, fork: Fork, descriptors: list[int]) -> None:
+    def _fork(self, fork: Fork, key: Key, descriptors: list[int]) -> None:
+        """Make a cell for a place that is new."""
         try:
             link, *rest = descriptors
             doors, rest = rest[: fork.doors], rest[fork.doors :]
@@ -166,29 +164,52 @@ class ForkServer:
                 text = self._problem or "descriptors are missing"
                 self._outbox.send(Unforked(fork.cell, text))
                 return
-            mask(ALL_SIGNALS)  # until the cell knows what to do with them
-            self._progress.at(4)
-            flags = self._namespaces if fork.isolated else 0
-            plan = Plan(link, doors, trees, fork, self._seals, self._fresh, self._end_at)
-            clone = cloned_untold if fork.isolated else cloned
-            child = clone(flags | (CLONE_INTO_CGROUP if fork.born_in else 0), cgroup=group)
-            if not child.pid:
-                be_cell(plan, self._entry)
-            self._progress.at(5)
-            self._tell(fork.cell, child)
+            if self._courses is None or not fork.isolated:
+                self._clone_plain(fork, link, doors, group)
+                return
+            handed = Handed(link, doors, group, trees)
+            self._clone(fork.cell, self._courses.make(key, fork, handed))
         except OSError as error:
             self._outbox.send(Unforked(fork.cell, describe(error)))
         finally:
-            mask(NO_SIGNALS)
             close_all(descriptors)
 
-    def _tell(self, cell: int, child: Child) -> None:
-        self._outbox.send(Forked(cell, child.pid), descriptors=[child.pidfd])
-        os.close(child.pidfd)
+    def _clone(self, cell: int, course: Course) -> None:
+        """Clone a cell, and say so."""
+        assert self._entry is not None  # else there would be no course
+        self._progress.at(4)
+        clone, arguments, pidfd = course.clone
+        mask(ALL_SIGNALS)  # until the cell knows what to do with them
+        pid = clone(*arguments)
+        if not pid:
+            be_cell(course, self._entry)
+        try:
+            self._progress.at(5)
+            self._tell(cell, answered(pid), pidfd.value)
+        except OSError as error:
+            self._outbox.send(Unforked(cell, describe(error)))
+        finally:
+            mask(NO_SIGNALS)
+
+    def _clone_plain(self, fork: Fork, link: int, doors: list[int], group: int) -> None:
+        """Clone a cell without walls, and say so. Raises OSError."""
+        assert self._entry is not None
+        mask(ALL_SIGNALS)  # as above
+        try:
+            child = cloned(CLONE_INTO_CGROUP if fork.born_in else 0, cgroup=group)
+            if not child.pid:
+                be_plain(link, doors, fork.folder, self._fresh, self._entry)
+            self._tell(fork.cell, child.pid, child.pidfd)
+        finally:
+            mask(NO_SIGNALS)
+
+    def _tell(self, cell: int, pid: int, pidfd: int) -> None:
+        self._outbox.send_encoded((_FORKED % (cell, pid)).encode(), [pidfd])
+        os.close(pidfd)
 
     def _reap(self) -> None:
         for child in reaped():
-            self._outbox.send(Ended(*child))
+            self._outbox.send_encoded((_ENDED % child).encode())
 
     def _import(self, modules: Iterable[str]) -> None:
         for module in modules:
@@ -202,14 +223,23 @@ class ForkServer:
                 self._modules[module] = True
 
     def _say_ready(self) -> None:
-        keep_environment(is_isolated=self._seals is not None)
+        keep_environment(is_isolated=self._courses is not None)
         self._fresh = found_fresh(self._handlers)
+        if self._courses is not None:
+            self._courses.renew(self._fresh)
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
         gc.collect()
         gc.freeze()
         loaded = [module for module, is_loaded in self._modules.items() if is_loaded]
         failed = [module for module, is_loaded in self._modules.items() if not is_loaded]
         self._outbox.send(ForkServerReady(os.getpid(), loaded, failed, threads(), self._problem))
+
+
+def _parted(packet: Packet) -> tuple[int, Key]:
+    """Return the number of a cell that is asked for, 0 if none is, and what all that is asked alike for have in common: so what was understood once need not be again."""
+    head, _, rest = packet.body.partition(b'"cell":')
+    number, _, tail = rest.partition(b",")
+    return int(number or 0), (head, tail, *packet.descriptors)
 
 
 def main() -> None:

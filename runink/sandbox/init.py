@@ -11,23 +11,25 @@ A first process ignores every signal that it has no handler for, and the kernel 
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import os
 import select
 import signal
+import struct
 from typing import Final, NoReturn
 
-from runink.sandbox import codec
 from runink.sandbox.birth import EXIT_EXCEPTION
+from runink.sandbox.calls import Call, prctl
+from runink.sandbox.codec import numeric
 from runink.sandbox.inner_protocol import Worked
 from runink.sandbox.kernel import (
-    mask,
-    name_process,
-    reaped,
+    masking,
+    reading_signals,
+    reap,
     signal_set,
     signals_read,
-    signals_read_by,
 )
+from runink.sandbox.syscalls import PR_SET_NAME
 
 FORWARDED: Final = (
     signal.SIGTERM,
@@ -39,47 +41,71 @@ FORWARDED: Final = (
     signal.SIGCONT,
 )
 HEARD: Final = signal_set(signal.SIGCHLD, *FORWARDED)
+_WORKED: Final = numeric("worked", Worked._fields)
 _POLL_MS: Final = 60_000  # only so that no wait is without end; every event wakes us
+_POLLED: Final = struct.Struct("=ihhihh")  # two of struct pollfd of sys/poll.h
+_POLLIN: Final = select.POLLIN
+_POLLRDHUP: Final = select.POLLRDHUP
+# Looked up beforehand, because a cell touches little (`calls.py`).
+_write: Final = os.write
+_exit: Final = os._exit
+_poll: Final = ctypes.PyDLL(None, use_errno=True).poll
+_polled: Final = ctypes.create_string_buffer(_POLLED.size)
+_WAITING: Final = (ctypes.byref(_polled), 2, _POLL_MS)
 
 
-def be_init(worker: int, link: int) -> NoReturn:
-    """Serve until the worker or the spawner has ended. Everything but the link, a descriptor, is closed and all signals are blocked when it is called; of a child that has ended already the signal may be lost."""
+def beginning(*, free: int) -> list[Call]:
+    """Return what is done before `be_init`; `free` is the lowest descriptor that is."""
+    return [
+        prctl("name the first process", PR_SET_NAME, b"runi-init"),
+        reading_signals(HEARD, free=free),
+        masking(HEARD),
+    ]
+
+
+def be_init(worker: int, link: int, *, signals: int) -> NoReturn:
+    """Serve until the worker or the spawner has ended; `signals` is where HEARD are read. All signals have been blocked since before the fork, everything else is closed;
+    of a child that has ended already the signal may be lost.
+    """
     code = EXIT_EXCEPTION
     try:
-        name_process("runi-init")
-        signals = signals_read_by(HEARD)
-        mask(HEARD)
         code = _serve(worker, link, signals)
     finally:
-        os._exit(code)
+        _exit(code)
 
 
 def _serve(worker: int, link: int, signals: int) -> int:
-    poll = select.poll()
-    poll.register(signals, select.POLLIN)
-    poll.register(link, select.POLLRDHUP)  # never read here: what comes is the worker's
+    # The link is never read here: what comes is the worker's.
+    _POLLED.pack_into(_polled, 0, signals, _POLLIN, 0, link, _POLLRDHUP, 0)
     while True:  # ends with the worker or the spawner
         # Before the first wait, too: a child that has ended already may have gone unheard.
-        for child in reaped():
-            if child.pid == worker:
-                worked = Worked(*child[1:])
-                # Where the spawner is gone, so is who would hear it.
-                with contextlib.suppress(OSError):
-                    os.write(link, codec.encode("worked", worked))
-                return _exit_code(worked.status)
-        ready = dict(poll.poll(_POLL_MS))
-        if link in ready:
+        while (ended := reap()) is not None:
+            if ended[0] == worker:
+                _say_worked(link, ended[1:])
+                return _exit_code(ended[1])
+        _, _, have_come, _, _, has_ended = _POLLED.unpack(_polled)
+        if has_ended:
             return EXIT_EXCEPTION
-        if signals in ready:
+        if have_come:
             _forward(worker, signals_read(signals))
+        _poll(*_WAITING)
+
+
+def _say_worked(link: int, worked: tuple[float, ...]) -> None:
+    try:
+        _write(link, (_WORKED % worked).encode())
+    except OSError:
+        return  # the spawner is gone, and so is who would hear it
 
 
 def _forward(worker: int, numbers: list[int]) -> None:
     for number in numbers:
         if number in FORWARDED:
             # Nobody else reaps it, so the number is still its own.
-            with contextlib.suppress(ProcessLookupError):
+            try:
                 os.kill(worker, number)
+            except ProcessLookupError:
+                return
 
 
 def _exit_code(status: int) -> int:

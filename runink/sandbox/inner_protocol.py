@@ -43,19 +43,20 @@ TREES_MAX = 2 * BINDS_MAX  # what a slice asked for, and what every slice is sho
 
 
 class Root(NamedTuple):
-    """What the fork server lives in, before it loads anything foreign. `user` is the id that it gives itself; 0 keeps what it has.
+    """What the fork server lives in, before it loads anything foreign. `kinds` is a letter for each target (`mounts.py`), `user` is the id that it gives itself; 0 keeps what it has.
 
     With a `network` it stays in the namespace that it was started in, and so do its cells.
     """
 
     targets: list[str]
+    kinds: str
     links: list[list[str]]
     user: int
     network: str
 
 
 class Fork(NamedTuple):
-    """A cell to be made; without `isolated` it is a plain process. `targets` say where its trees belong, `writable` which of them it may change, `folder` is its working directory and there in any
+    """A cell to be made; without `isolated` it is a plain process. `targets` say where its trees belong, `kinds` what each is (`mounts.py`), `writable` which of them it may change, `folder` is its working directory and there in any
     case. One that `waits` has no slice yet.
 
     Its descriptors: the cell's socket, `doors` files by which it joins its cgroups itself, with `born_in` the cgroup that it is cloned into, the trees.
@@ -66,6 +67,7 @@ class Fork(NamedTuple):
     doors: int
     born_in: bool
     targets: list[str]
+    kinds: str
     writable: list[str]
     links: list[list[str]]
     folder: str
@@ -146,6 +148,7 @@ FROM_CELL: dict[str, type] = {
 
 _CELL = whole(1, 1 << 53)
 _TARGETS = texts(TREES_MAX, 4096)
+_KINDS = text(TREES_MAX, empty=True)
 _LINKS = pairs(TREES_MAX, 4096)
 _STATUS = whole(0, 1 << 31)
 
@@ -154,6 +157,7 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
     ForkServerReady: FIELDS[ForkServerReady],
     Root: {
         "targets": _TARGETS,
+        "kinds": _KINDS,
         "links": _LINKS,
         "user": whole(0, 1 << 32),
         "network": text(20),
@@ -164,6 +168,7 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
         "doors": whole(0, 64),
         "born_in": FLAG,
         "targets": _TARGETS,
+        "kinds": _KINDS,
         "writable": _TARGETS,
         "links": _LINKS,
         "folder": PATH,

@@ -29,22 +29,24 @@ sealed all the same, and so they are without seccomp; but those are given only t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import resource
 import signal
 import socket
 import struct
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from runink.capabilities import FULL, ISOLATION, PARTIAL
 from runink.sandbox import landlock, privileges, seccomp
+from runink.sandbox.calls import ANY, Call, asked, called, next_free, perform, prctl
 from runink.sandbox.faults import end
-from runink.sandbox.mounts import Scratch, Tree, enter
+from runink.sandbox.mounts import MASK, Scratch, Tree, entering
 from runink.sandbox.namespaces import OWN
 from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK, NO_NETWORK
-from runink.sandbox.syscalls import CLONE_NEWCGROUP, call
+from runink.sandbox.syscalls import CLONE_NEWCGROUP, PR_SET_NAME
 
+WORKER: Final = "runi-slice"  # the name that ps shows
 HOST_NAME: Final = b"slice"
 NETWORKS: Final = {
     NO_NETWORK: "none",
@@ -55,7 +57,6 @@ OWN_FOLDERS: Final = ("/tmp", "/dev")  # noqa: S108 - the slice's own; of /dev o
 SCRATCH_FILES: Final = 1 << 18  # a slice that makes more files than that is not spooling
 # What whoever starts the node may have a right to, and a slice has not: a core, a nice value below 0, real time.
 NONE_OF: Final = (resource.RLIMIT_CORE, resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO)
-_SIOCGIFFLAGS: Final = 0x8913
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 1
 _IFREQ: Final = struct.Struct("16sH22x")
@@ -84,13 +85,14 @@ STEPS: Final = {
 
 
 class Rooms(NamedTuple):
-    """What a cell's root is built of. `writable` are the targets that it may change."""
+    """What a cell's root is built of. `writable` are the targets that it may change; `mask` is that of files that slices have, which is the agent's."""
 
     trees: list[Tree]
     links: list[list[str]]
     writable: list[str]
     folder: str
     scratch_bytes: int
+    mask: int
 
 
 class Seals(NamedTuple):
@@ -115,32 +117,45 @@ class Progress:
             end(step)
 
 
-def bound() -> None:
-    """Do of step 12 what can be done before a cell has its ids. Raises OSError."""
-    privileges.drop_bounding_set()
+Deeds = list[tuple[int, list[Call]]]  # the calls of each step, in their order
+
+
+def do(deeds: Deeds, progress: Progress) -> None:
+    """Take these steps. Raises OSError; the progress then is at the step that failed."""
+    for step, calls in deeds:
+        progress.at(step)
+        perform(calls)
 
 
 def become_root() -> None:
     """Become the first user of the namespace; with a single id it is OWN, and has the powers of the namespace all the same. Raises OSError."""
     if os.getuid() != OWN:
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
+        perform(becoming_root())
 
 
-def close_off(rooms: Rooms, progress: Progress, network: str) -> None:
-    """Do steps 7 to 10 in a first process that has its ids. Raises OSError."""
-    progress.at(7)
-    os.setsid()
-    become_root()
-    progress.at(8)
-    call("unshare", CLONE_NEWCGROUP)
-    progress.at(9)
+def becoming_root() -> list[Call]:
+    """Return the calls that do it where there is more than that id."""
+    return [called("become root", f"setres{name}", 0, 0, 0) for name in ("gid", "uid")]
+
+
+def closing_off(rooms: Rooms, seals: Seals, *, free: int) -> Deeds:
+    """Return steps 7 to 10, in a first process that has its ids and whose lowest free descriptor will be `free`."""
     scratch = Scratch(rooms.scratch_bytes, SCRATCH_FILES)
-    enter(rooms.trees, rooms.links, scratch, masked=True, folder=rooms.folder)
-    progress.at(10)
-    if network == NO_NETWORK:
-        _raise_loopback()
-    call("sethostname", HOST_NAME, len(HOST_NAME))
+    enter = entering(rooms.trees, rooms.links, scratch, masked=True, folder=rooms.folder)
+    masks = [called("file mode mask", "umask", mask, wanted=ANY) for mask in (MASK, rooms.mask)]
+    name = asked("name the host", "sethostname", HOST_NAME, len(HOST_NAME))
+    return [
+        (
+            7,
+            [
+                called("session", "setsid", wanted=ANY),
+                *(becoming_root() if seals.has_groups else ()),
+            ],
+        ),
+        (8, [asked("cgroup namespace", "unshare", CLONE_NEWCGROUP)]),
+        (9, [masks[0], *enter, masks[1]]),
+        (10, [*(_raising_loopback(free) if seals.network == NO_NETWORK else ()), name]),
+    ]
 
 
 def prepared_seals(network: str) -> Seals:
@@ -156,16 +171,17 @@ def prepared_seals(network: str) -> Seals:
 def seal(
     seals: Seals, writable: list[str], progress: Progress, *, kept: tuple[int, ...]
 ) -> dict[str, str]:
-    """Do steps 11 to 17 in a first process, and return what is in force. Raises OSError."""
-    progress.at(11)
-    for which in NONE_OF:
-        privileges.limit(which, 0)
-    progress.at(12)
-    privileges.become(OWN, OWN, groups_forbidden=not seals.has_groups)
-    privileges.drop_capabilities()
-    progress.at(13)
-    privileges.forbid_new_privileges()
-    progress.at(14)
+    """Take steps 11 to 17 in this process, and return what is in force. Raises OSError."""
+    files = [path for path in writable if not os.path.isdir(path)]  # noqa: PTH112 - the sandbox does without pathlib
+    do(sealing(seals, writable, files, kept=kept, free=next_free()), progress)
+    privileges.check_powerless()
+    return in_force(seals)
+
+
+def sealing(
+    seals: Seals, writable: list[str], files: Collection[str], *, kept: tuple[int, ...], free: int
+) -> Deeds:
+    """Return steps 11 to 17, in a first process whose lowest free descriptor will be `free`."""
     rules = landlock.prepared(
         read_only=("/",),
         read_write=[folder for folder in OWN_FOLDERS if not _holds(folder, writable)],
@@ -173,31 +189,37 @@ def seal(
         network=True,
         version=seals.landlock,
     )
-    wall = landlock.restrict(rules)
-    progress.at(15)
-    privileges.close_others(kept)
-    progress.at(16)
-    privileges.hide()
-    progress.at(17)
-    if seals.filter is not None:
-        seccomp.install(seals.filter)
-    privileges.check_powerless()
+    limits = [call for which in NONE_OF for call in privileges.limiting(which, 0)]
+    become = privileges.becoming(OWN, OWN, groups_forbidden=not seals.has_groups)
+    return [
+        (11, limits),
+        (12, [*become, *privileges.dropping_capabilities()]),
+        (13, privileges.forbidding_new_privileges()),
+        (14, landlock.restricting(rules, files, free=free)),
+        (15, privileges.closing_others(kept)),
+        (16, privileges.hiding()),
+        (17, seccomp.installing(seals.filter) if seals.filter is not None else []),
+    ]
+
+
+def in_force(seals: Seals) -> dict[str, str]:
+    """Return what holds for a cell that is sealed."""
     return {
         ISOLATION: FULL if seals.filter is not None else PARTIAL,
         "namespaces": "user mount pid net ipc uts cgroup",
         "network": NETWORKS[seals.network],
         "user": str(OWN),
         "ids": "the herd's" if seals.has_groups else "shared",
-        "landlock": f"abi {wall.abi}" if wall.abi else "off",
+        "landlock": f"abi {seals.landlock}" if seals.landlock else "off",
         "seccomp": "on" if seals.filter is not None else "off",
     }
 
 
-def bind_worker(progress: Progress) -> None:
-    """Do step 18 in a worker. Raises OSError."""
-    progress.at(18)
-    os.setsid()
-    privileges.die_with_parent(signal.SIGKILL)
+def binding_worker() -> Deeds:
+    """Return step 18, in a worker."""
+    lifeline = privileges.dying_with_parent(signal.SIGKILL)
+    name = prctl("name", PR_SET_NAME, WORKER.encode())
+    return [(18, [name, called("session", "setsid", wanted=ANY), *lifeline])]
 
 
 def _holds(folder: str, paths: list[str]) -> bool:
@@ -205,10 +227,11 @@ def _holds(folder: str, paths: list[str]) -> bool:
     return any(f"{path}/".startswith(f"{folder}/") for path in paths)
 
 
-def _raise_loopback() -> None:
-    """Have 127.0.0.1 work: programs talk to their own children over it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
-        found = fcntl.ioctl(control, _SIOCGIFFLAGS, _IFREQ.pack(b"lo", 0))
-        flags = _IFREQ.unpack(found)[1]
-        if not flags & _IFF_UP:
-            fcntl.ioctl(control, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", flags | _IFF_UP))
+def _raising_loopback(free: int) -> list[Call]:
+    """Return the calls that have 127.0.0.1 work: programs talk to their own children over it. Of its flags only this one is ours to set."""
+    says, kind = "loopback", socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+    return [
+        called(says, "socket", int(socket.AF_INET), int(kind), 0, wanted=free),
+        called(says, "ioctl", free, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", _IFF_UP)),
+        called(says, "close", free),
+    ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -17,15 +18,26 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from runink.sandbox.calls import Call, called
 from runink.sandbox.syscalls import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, prctl
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 OOM_SCORE_ADJ = b"500"  # of 1000: before any service of the machine, after who offers itself fully
+_SIG_SETMASK = int(signal.SIG_SETMASK)
 _SIGSET_BYTES = 128  # glibc's sigset_t
 _SIGNALS_MAX = 64
-_SFD_CLOEXEC, _SFD_NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK
 _SIGINFO_BYTES = 128  # struct signalfd_siginfo, which begins with the number
-_LIBC = ctypes.CDLL(None, use_errno=True)
+# By ctypes, of which a cell touches less (`calls.py`) than of what the modules have: os.wait4 looks a module up for each child.
+_LIBC = ctypes.PyDLL(None, use_errno=True)
+_sigmask, _wait4 = _LIBC.pthread_sigmask, _LIBC.wait4
+_WAITED = struct.Struct("=i4x18q")  # the status, and struct rusage of linux/resource.h
+_waited = ctypes.create_string_buffer(_WAITED.size)
+_FOR_ANY = (
+    (1 << 32) - 1,
+    ctypes.c_void_p(ctypes.addressof(_waited)),
+    os.WNOHANG,
+    ctypes.c_void_p(ctypes.addressof(_waited) + 8),
+)
 SUN_PATH_MAX = 107  # bytes of a Unix socket's address, less the zero at the end
 
 
@@ -71,17 +83,19 @@ ALL_SIGNALS = signal_set(*range(1, _SIGNALS_MAX + 1))
 
 def mask(blocked: ctypes.Array[ctypes.c_char]) -> None:
     """Block exactly these signals. What Python has for it makes an object of each of 64 signals, in every cell anew."""
-    failed = _LIBC.pthread_sigmask(signal.SIG_SETMASK, blocked, None)
+    failed = _sigmask(_SIG_SETMASK, blocked, None)
     assert not failed, failed  # only for what is not a set
 
 
-def signals_read_by(wanted: ctypes.Array[ctypes.c_char]) -> int:
-    """Return a descriptor by which blocked signals can be read, by a first process too: it would ignore those that it does not block. Raises OSError."""
-    descriptor: int = _LIBC.signalfd(-1, wanted, _SFD_CLOEXEC | _SFD_NONBLOCK)
-    if descriptor < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"signalfd: {os.strerror(code)}")
-    return descriptor
+def masking(blocked: ctypes.Array[ctypes.c_char]) -> Call:
+    """Return the call that does it."""
+    return called("block signals", "pthread_sigmask", _SIG_SETMASK, blocked, None)
+
+
+def reading_signals(wanted: ctypes.Array[ctypes.c_char], *, free: int) -> Call:
+    """Return the call that opens the descriptor, of this number, by which blocked signals can be read, by a first process too: it would ignore those that it does not block."""
+    flags = os.O_CLOEXEC | os.O_NONBLOCK
+    return called("read signals", "signalfd", -1, wanted, flags, wanted=free)
 
 
 def signals_read(descriptor: int) -> list[int]:
@@ -161,22 +175,21 @@ class Reaped(NamedTuple):
 
 def reaped() -> Iterator[Reaped]:
     """Reap every child that has ended."""
-    while True:
-        try:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not pid:
-            return
-        yield Reaped(
-            pid,
-            status,
-            usage.ru_utime,
-            usage.ru_stime,
-            usage.ru_maxrss << 10,
-            usage.ru_nvcsw,
-            usage.ru_nivcsw,
-        )
+    while (found := reap()) is not None:
+        yield Reaped(*found)
+
+
+def reap() -> tuple[int, int, float, float, int, int, int] | None:
+    """Reap a child that has ended, if there is one, and return the fields of `Reaped`."""
+    pid = _wait4(*_FOR_ANY)
+    if pid <= 0:
+        assert not pid or ctypes.get_errno() == errno.ECHILD
+        return None
+    status, user_s, user_us, system_s, system_us, maxrss_kb, *_, voluntary, involuntary = (
+        _WAITED.unpack(_waited)
+    )
+    user, system = user_s + user_us / 1e6, system_s + system_us / 1e6
+    return pid, status, user, system, maxrss_kb << 10, voluntary, involuntary
 
 
 def sealed(content: bytes) -> int:
@@ -212,13 +225,12 @@ def is_sealed(descriptor: int) -> bool:
 
 
 def content_of(descriptor: int) -> bytes:
-    """Return everything in a sealed memory, wherever its position stands."""
-    size = os.fstat(descriptor).st_size
-    pieces, offset = [], 0
-    while offset < size:
-        pieces.append(os.pread(descriptor, size - offset, offset))
-        offset += len(pieces[-1])
-    return b"".join(pieces)
+    """Return everything in a sealed memory, wherever its position stands; it is at the end then."""
+    size = os.lseek(descriptor, 0, os.SEEK_END)  # which stat would say, with twenty things more
+    content = os.pread(descriptor, size, 0)
+    while len(content) < size:
+        content += os.pread(descriptor, size - len(content), len(content))
+    return content
 
 
 def peer_ids(link: socket.socket) -> tuple[int, int]:

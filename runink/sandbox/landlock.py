@@ -16,14 +16,15 @@ By the kernel's version of the interface (ABI) there is more to it; `InForce` sa
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
+from runink.sandbox.calls import Call, asked, called, next_free, perform
+from runink.sandbox.calls import prctl as prctl_made
 from runink.sandbox.syscalls import (
     LANDLOCK_ACCESS_FS_EXECUTE,
     LANDLOCK_ACCESS_FS_IOCTL_DEV,
@@ -88,11 +89,10 @@ class InForce(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Rules that are ready to be put in force: made before the fork, so that a slice makes little."""
+    """Rules that are ready to be put in force: the ruleset's structure, and what is allowed beneath which path or descriptor."""
 
     in_force: InForce
-    attributes: ctypes.Array[ctypes.c_char]
-    rule: ctypes.Array[ctypes.c_char]
+    attributes: bytes
     accesses: tuple[tuple[str | int, int], ...]
 
 
@@ -126,8 +126,7 @@ def prepared(
     size = next((size for since, size in _SIZES if since <= version), 0)
     return Rules(
         InForce(version, tuple(guard.name for guard in guards)),
-        ctypes.create_string_buffer(wanted[:size], max(size, 1)),
-        ctypes.create_string_buffer(_RULE.size),
+        wanted[:size],
         (
             *((place, READ & files) for place in read_only),
             *((place, files) for place in read_write),
@@ -145,34 +144,45 @@ def restrict(rules: Rules) -> InForce:
         return rules.in_force
     if prctl(PR_GET_NO_NEW_PRIVS) != 1:
         raise OSError(errno.EPERM, "landlock: no_new_privs is not set")
-    ruleset = call("landlock_create_ruleset", rules.attributes, len(rules.attributes), 0)
-    try:
-        for place, access in rules.accesses:
-            _allow(ruleset, rules.rule, place, access)
-        call("landlock_restrict_self", ruleset, 0)
-    finally:
-        os.close(ruleset)
+    files = {place for place, _ in rules.accesses if not _is_folder(place)}
+    perform(restricting(rules, files, free=next_free()))
     return rules.in_force
 
 
-def _allow(ruleset: int, rule: ctypes.Array[ctypes.c_char], place: str | int, access: int) -> None:
+def restricting(rules: Rules, files: Collection[str | int], *, free: int) -> list[Call]:
+    """Return the calls that do it in a process whose lowest free descriptor is `free`, behind no_new_privs. `files` are those of the places that are no folders.
+
+    If one of them fails, what was opened stays open: who was to be behind the rules has to end.
+    """
+    if not rules.in_force.abi:
+        return []
+    attributes = rules.attributes
+    ruleset, opened = free, free + 1
+    calls = [
+        prctl_made("landlock: no_new_privs", PR_GET_NO_NEW_PRIVS, wanted=1),
+        asked(
+            "landlock", "landlock_create_ruleset", attributes, len(attributes), 0, wanted=ruleset
+        ),
+    ]
+    for place, allowed in rules.accesses:
+        says = f"landlock: {place}"
+        beneath = place
+        if isinstance(place, str):
+            beneath = opened
+            flags = os.O_PATH | os.O_CLOEXEC
+            calls.append(called(says, "open", os.fsencode(place), flags, wanted=opened))
+        rule = _RULE.pack(allowed & OF_A_FILE if place in files else allowed, beneath)
+        kind = LANDLOCK_RULE_PATH_BENEATH
+        calls.append(asked(says, "landlock_add_rule", ruleset, kind, rule, 0))
+        if isinstance(place, str):
+            calls.append(called(says, "close", opened))
+    calls.append(asked("landlock", "landlock_restrict_self", ruleset, 0))
+    calls.append(called("landlock", "close", ruleset))
+    return calls
+
+
+def _is_folder(place: str | int) -> bool:
     try:
-        if isinstance(place, int):
-            _allow_beneath(ruleset, rule, place, access)
-            return
-        descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)
-        try:
-            _allow_beneath(ruleset, rule, descriptor, access)
-        finally:
-            os.close(descriptor)
+        return stat.S_ISDIR(os.stat(place).st_mode)  # noqa: PTH116 - the sandbox does without pathlib
     except OSError as error:
         raise OSError(error.errno, f"landlock: {place}: {error.strerror}") from error
-
-
-def _allow_beneath(
-    ruleset: int, rule: ctypes.Array[ctypes.c_char], descriptor: int, access: int
-) -> None:
-    if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        access &= OF_A_FILE
-    _RULE.pack_into(rule, 0, access, descriptor)
-    call("landlock_add_rule", ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from runink.sandbox.calls import Call, asked, called, perform
 from runink.sandbox.syscalls import (
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -46,6 +47,7 @@ from runink.sandbox.syscalls import (
 
 SAFE: Final = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
 READ_ONLY: Final = SAFE | MOUNT_ATTR_RDONLY
+OPEN_FLAGS: Final = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
 ROOT_FLAGS: Final = MS_NOSUID | MS_NODEV
 ROOT_BYTES: Final = "1m"  # folders, links and mount points only
 ROOT_INODES: Final = 4096
@@ -53,6 +55,8 @@ MASK: Final = 0o022  # of what is made for slices
 PLACE: Final = "/tmp"  # noqa: S108 - where the new root stands before the pivot: a folder that is there and holds nothing that we need
 _MOUNT_ATTR = struct.Struct("4Q")  # struct mount_attr of linux/mount.h
 NOT_SHOWN: Final = "this kernel cannot show its file system under other ids (a tmpfs needs Linux 6.3, an overlay 5.19)"
+FOLDER: Final = "d"
+FILE: Final = "f"
 EMPTY: Final = "dev/empty"  # a folder in the tree of devices
 # What /proc tells everybody that is not the slice's own affair; the kernel guards what only root may read.
 MASKED: Final = (
@@ -63,10 +67,23 @@ MASKED_FOLDERS: Final = ("proc/acpi", "proc/bus", "proc/fs", "proc/irq", "proc/s
 
 
 class Tree(NamedTuple):
-    """A detached mount and the absolute path where it is to be seen."""
+    """A detached mount and the absolute path where it is to be seen; whether it holds others, being a folder."""
 
     target: str
     descriptor: int
+    holds: bool
+
+
+def told(trees: Sequence[Tree]) -> tuple[list[str], str]:
+    """Return where these trees are to be seen, and the kind of each, as messages have it."""
+    kinds = (FOLDER if tree.holds else FILE for tree in trees)
+    return [tree.target for tree in trees], "".join(kinds)
+
+
+def trees_of(targets: Sequence[str], kinds: str, descriptors: Sequence[int]) -> list[Tree]:
+    """Return the trees again."""
+    each = zip(targets, descriptors, kinds, strict=True)
+    return [Tree(target, descriptor, kind == FOLDER) for target, descriptor, kind in each]
 
 
 class Scratch(NamedTuple):
@@ -107,7 +124,7 @@ def detached(
 
 
 def _copy(path: str, attributes: int, source: int | None, users: int | None, depth: int) -> int:
-    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | depth
+    flags = OPEN_FLAGS | depth
     if source is None:
         tree = call("open_tree", AT_FDCWD, os.fsencode(path), flags)
     else:
@@ -118,6 +135,11 @@ def _copy(path: str, attributes: int, source: int | None, users: int | None, dep
         os.close(tree)
         raise
     return tree
+
+
+def copied(path: str) -> int:
+    """Return a detached copy of a mount of ours, with everything mounted beneath it, as it is; what is mounted elsewhere later shows in none of them. Raises OSError."""
+    return call("open_tree", AT_FDCWD, os.fsencode(path), OPEN_FLAGS | AT_RECURSIVE)
 
 
 def set_attributes(tree: int, attributes: int, *, users: int | None = None, depth: int = 0) -> None:
@@ -151,6 +173,13 @@ def attach(tree: int, path: str) -> None:
         os.close(tree)
 
 
+def own_mask() -> int:
+    """Return this process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(MASK)
+    os.umask(mask)
+    return mask
+
+
 @contextmanager
 def made_for_slices() -> Iterator[None]:
     """Have what is made meanwhile open to be read: slices are other users than who runs the node, whose own mask may keep those out."""
@@ -170,65 +199,95 @@ def enter(
     masked: bool,
     folder: str = "/",
 ) -> None:
-    """Make the new root, move into it and leave nothing of the old one. The caller is root in namespaces of its own. Raises OSError.
+    """Make the new root, move into it and leave nothing of the old one. The caller is root in namespaces of its own. Raises OSError."""
+    perform(entering(trees, links, scratch, masked=masked, folder=folder))
+
+
+def is_folder(descriptor: int) -> bool:
+    """Say whether what the descriptor leads to is a folder. Raises OSError."""
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+def entering(
+    trees: Iterable[Tree],
+    links: Iterable[Sequence[str]],
+    scratch: Scratch,
+    *,
+    masked: bool,
+    folder: str,
+) -> list[Call]:
+    """Return the calls that do it; what is made meanwhile has to be open to be read (MASK).
 
     `folder` is there in any case, empty but for what belongs into it. Without `masked` its /proc shows everything: the kernel gives a new /proc only to who sees one that hides nothing.
     """
-    _mount("none", "/", MS_REC | MS_PRIVATE)
-    _mount("tmpfs", PLACE, ROOT_FLAGS, f"size={ROOT_BYTES},nr_inodes={ROOT_INODES},mode=755")
-    os.chdir(PLACE)
-    for path, leads_to in links:
-        os.symlink(leads_to, path)  # noqa: PTH211 - the sandbox does without pathlib
-    # Before the trees, of which some may lie beneath /tmp.
-    _mount("proc", _made("proc"), ROOT_FLAGS | MS_NOEXEC)
+    root = f"size={ROOT_BYTES},nr_inodes={ROOT_INODES},mode=755"
     memory = f"size={scratch.bytes},nr_inodes={scratch.files},mode=1777"
-    _mount("tmpfs", _made("tmp"), ROOT_FLAGS, memory)
-    _fill(trees)
-    os.makedirs(folder.lstrip("/") or ".", mode=0o755, exist_ok=True)  # noqa: PTH103 - as above
-    _mount("tmpfs", "dev/shm", ROOT_FLAGS | MS_NOEXEC, memory)
-    call("pivot_root", b".", b".")
-    # The old root lies over the new one at the same place.
-    call("umount2", b".", MNT_DETACH)
-    os.chdir("/")
-    if masked:
-        _mask()
-    _mount("none", "/", MS_REMOUNT | MS_BIND | MS_RDONLY | ROOT_FLAGS)
+    into = Places()
+    calls = [
+        _mounting("none", "/", MS_REC | MS_PRIVATE),
+        _mounting("tmpfs", PLACE, ROOT_FLAGS, root),
+        called(PLACE, "chdir", PLACE.encode()),
+    ]
+    calls += [
+        called(path, "symlink", *map(os.fsencode, (leads_to, path))) for path, leads_to in links
+    ]
+    # Before the trees, of which some may lie beneath /tmp.
+    calls += [*into.folder("proc"), _mounting("proc", "proc", ROOT_FLAGS | MS_NOEXEC)]
+    calls += [*into.folder("tmp"), _mounting("tmpfs", "tmp", ROOT_FLAGS, memory)]
+    for target, descriptor, holds in sorted(trees):  # those that hold others first
+        place = target.lstrip("/")
+        calls += into.folder(place) if holds else into.file(place)
+        calls += _attaching(descriptor, place)
+    calls += [
+        *into.folder(folder.lstrip("/")),
+        _mounting("tmpfs", "dev/shm", ROOT_FLAGS | MS_NOEXEC, memory),
+        asked("pivot_root", "pivot_root", b".", b"."),
+        # The old root lies over the new one at the same place.
+        asked("leave the old root", "umount2", b".", MNT_DETACH),
+        called("/", "chdir", b"/"),
+    ]
+    # What /proc tells of the machine is covered, where it tells it.
+    for cover, paths in (("dev/null", MASKED), (EMPTY, MASKED_FOLDERS)) if masked else ():
+        calls += [_mounting(cover, path, MS_BIND, forgiven=(errno.ENOENT,)) for path in paths]
+    return [*calls, _mounting("none", "/", MS_REMOUNT | MS_BIND | MS_RDONLY | ROOT_FLAGS)]
 
 
-def _mount(source: str, target: str, flags: int, data: str = "") -> None:
-    """Make the mount call of old, which takes one system call for what the new ones take five. Raises OSError."""
-    kind = b"" if source == "none" else source.encode()
-    try:
-        call("mount", source.encode(), os.fsencode(target), kind, flags, data.encode())
-    except OSError as error:
-        raise OSError(error.errno, f"{target}: {error.strerror}") from error
+class Places:
+    """Makes what there is to mount at, in a root that is the working directory. What was there before, or was made, stays."""
+
+    def __init__(self) -> None:
+        self._made: set[str] = set()
+
+    def folder(self, path: str) -> Iterator[Call]:
+        """Yield the calls that make this folder and those above it; none for the root itself."""
+        for at in [at for at, mark in enumerate(path) if mark == "/"] + [len(path)]:
+            if path[:at] and path[:at] not in self._made:
+                self._made.add(path[:at])
+                name = os.fsencode(path[:at])
+                yield called(path[:at], "mkdir", name, 0o755, forgiven=(errno.EEXIST,))
+
+    def file(self, path: str) -> Iterator[Call]:
+        """Yield the calls that make this file, empty, and the folders above it."""
+        yield from self.folder(path.rpartition("/")[0])
+        mode = stat.S_IFREG | 0o444
+        # By its number: C's libraries have a function for it only since 2021.
+        place = (AT_FDCWD, os.fsencode(path))
+        yield asked(path, "mknodat", *place, mode, 0, forgiven=(errno.EEXIST,))
 
 
-def _fill(trees: Sequence[Tree]) -> None:
-    """Attach the trees, those that hold others first."""
-    for tree in sorted(trees):
-        is_folder = stat.S_ISDIR(os.fstat(tree.descriptor).st_mode)
-        attach(tree.descriptor, _made(tree.target.lstrip("/"), is_folder=is_folder))
+def _mounting(
+    source: str, target: str, flags: int, data: str = "", *, forgiven: tuple[int, ...] = ()
+) -> Call:
+    """Return the mount call of old, which takes one system call for what the new ones take five."""
+    kind = "" if source == "none" else source
+    words = [os.fsencode(word) for word in (source, target, kind, data)]
+    return asked(target, "mount", *words[:3], flags, words[3], forgiven=forgiven)
 
 
-def _made(path: str, *, is_folder: bool = True) -> str:
-    """Return the path, relative to the new root, as something to mount at."""
-    if is_folder:
-        os.makedirs(path, mode=0o755, exist_ok=True)  # noqa: PTH103 - as above
-        return path
-    folder = os.path.dirname(path)  # noqa: PTH120 - as above
-    if folder:
-        os.makedirs(folder, mode=0o755, exist_ok=True)  # noqa: PTH103 - as above
-    if not os.path.exists(path):  # noqa: PTH110 - as above
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
-    return path
-
-
-def _mask() -> None:
-    """Cover what /proc tells of the machine, where it tells it."""
-    for cover, paths in (("dev/null", MASKED), (EMPTY, MASKED_FOLDERS)):
-        for path in paths:
-            try:
-                call("mount", cover.encode(), path.encode(), b"", MS_BIND, b"")
-            except FileNotFoundError:
-                continue
+def _attaching(tree: int, path: str) -> list[Call]:
+    """Return the calls that do what `attach` does."""
+    place, flags = os.fsencode(path), MOVE_MOUNT_F_EMPTY_PATH
+    return [
+        asked(path, "move_mount", tree, b"", AT_FDCWD, place, flags),
+        called(path, "close", tree),
+    ]

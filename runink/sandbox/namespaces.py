@@ -17,11 +17,14 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from runink.sandbox.syscalls import CLONE_NEWUSER, CLONE_PIDFD, call_locked, fork
+from runink.sandbox.calls import ANY, asked, called
+from runink.sandbox.syscalls import CLONE_NEWUSER, CLONE_PIDFD
 
 IDS: Final = 1 << 16
 OWN: Final = 1000  # the user and group that a slice's code runs as, inside
 NEEDLESS: Final = frozenset({"threading", "logging", "concurrent.futures.thread", "random"})
+Twice = Callable[..., int]  # returns in both processes: the copy's number, and 0 in the copy
+_fork: Final[Twice] = called("fork", "fork", wanted=ANY).function
 _CLONE_ARGS = struct.Struct("11Q")  # struct clone_args of linux/sched.h
 
 
@@ -57,13 +60,28 @@ def cloned_untold(flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGC
 
     What is registered to be done after a fork touches a quarter of the pages that such a copy ever does.
     """
-    pidfd = ctypes.c_int(-1)
-    packed = _CLONE_ARGS.pack(
-        flags | CLONE_PIDFD, ctypes.addressof(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, cgroup
-    )
-    arguments = ctypes.create_string_buffer(packed, _CLONE_ARGS.size)
-    pid = call_locked("clone3", arguments, _CLONE_ARGS.size)
+    function, arguments, pidfd = cloning(flags, cgroup=cgroup, exit_signal=exit_signal)
+    pid = answered(function(*arguments))
     return Child(pid, pidfd.value) if pid else Child(0, 0)
+
+
+def cloning(
+    flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGCHLD
+) -> tuple[Twice, tuple[object, ...], ctypes.c_int]:
+    """Return what to call for that, with which arguments, and where the pidfd then is: a copy touches least if nothing has to be put together or looked up at its beginning."""
+    pidfd = ctypes.c_int(-1)
+    fields = (flags | CLONE_PIDFD, ctypes.addressof(pidfd), 0, 0, exit_signal, *(0,) * 5, cgroup)
+    packed = ctypes.create_string_buffer(_CLONE_ARGS.pack(*fields), _CLONE_ARGS.size)
+    call = asked("clone3", "clone3", packed, _CLONE_ARGS.size, wanted=ANY)
+    return call.function, call.arguments, pidfd
+
+
+def answered(pid: int) -> int:
+    """Return what a call that returns twice has returned. Raises OSError where it returned once, with an error."""
+    if pid < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"clone: {os.strerror(code)}")
+    return pid
 
 
 class Handlers:
@@ -88,15 +106,9 @@ class Handlers:
         return not self.names <= NEEDLESS
 
 
-def forked(*, untold: bool) -> int:
-    """Copy this process, with C's own handlers; `untold` leaves out Python's (see `Handlers`). Returns twice. Raises OSError."""
-    if not untold:
-        return os.fork()
-    pid: int = fork()
-    if pid < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"fork: {os.strerror(code)}")
-    return pid
+def forking(*, untold: bool) -> Twice:
+    """Return what copies this process, with C's own handlers, and answers as fork does; `untold` leaves out Python's (see `Handlers`)."""
+    return _fork if untold else os.fork
 
 
 class IdMap(NamedTuple):
@@ -111,15 +123,14 @@ def map_ids(pid: int, users: IdMap, groups: IdMap) -> None:
     """Write a process's user and group maps and read them back. Raises OSError, MapRefused."""
     for name, wanted in (("uid_map", users), ("gid_map", groups)):
         path = f"/proc/{pid}/{name}"
-        _write(path, f"{wanted.inside} {wanted.outside} {wanted.length}")
-        found = _read(path).split()
+        found = _written(path, f"{wanted.inside} {wanted.outside} {wanted.length}").split()
         if found != list(map(str, wanted)):
             raise MapRefused(0, f"{path} reads {' '.join(found)}, not {wanted}")
 
 
 def forbid_setgroups(pid: int) -> None:
     """Take a process's right to choose its groups, without which no user may write its group map. Raises OSError."""
-    _write(f"/proc/{pid}/setgroups", "deny")
+    _written(f"/proc/{pid}/setgroups", "deny")
 
 
 def user_namespace(users: IdMap, groups: IdMap) -> int:
@@ -140,19 +151,13 @@ def user_namespace(users: IdMap, groups: IdMap) -> int:
         os.waitpid(child.pid, 0)
 
 
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+def _written(path: str, text: str) -> str:
+    """Write the text in one call, and return what the file reads then. Raises OSError that names it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         os.write(descriptor, text.encode())
+        return os.pread(descriptor, 4096, 0).decode()
     except OSError as error:
         raise OSError(error.errno, f"{path}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: str) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, 4096).decode()
     finally:
         os.close(descriptor)

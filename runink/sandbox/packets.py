@@ -28,6 +28,9 @@ from runink.sandbox.codec import (
 WAITING_PACKETS_MAX = (
     8192  # twice what all slices could tell at once; who lets more wait is not reading
 )
+# As numbers: to join two of the socket module's flags takes as long as to receive a packet.
+CLOSED_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 _ANCILLARY_BYTES = socket.CMSG_SPACE(253 * 4)  # the most that the kernel sends with one packet
 
 
@@ -43,7 +46,7 @@ def receive(link: socket.socket) -> Packet | None:
     """Return the next packet, its descriptors close-on-exec, or nothing at the end. Raises BlockingIOError where there is none yet."""
     try:
         body, ancillary, flags, _ = link.recvmsg(
-            MESSAGE_BYTES_MAX + 1, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
+            MESSAGE_BYTES_MAX + 1, _ANCILLARY_BYTES, CLOSED_ON_EXEC
         )
     except ConnectionResetError:
         return None
@@ -53,7 +56,7 @@ def receive(link: socket.socket) -> Packet | None:
             found.frombytes(data[: len(data) - len(data) % found.itemsize])
     if not body and not found:
         return None
-    return Packet(body, list(found), not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
+    return Packet(body, list(found), not flags & CUT)
 
 
 def understood(
@@ -97,6 +100,10 @@ class Outbox:
         assert len(descriptors) <= DESCRIPTORS_MAX
         kind = self._names[type(message)]
         body = encode(kind, message, request=request, descriptors=len(descriptors))
+        return self.send_encoded(body, descriptors)
+
+    def send_encoded(self, body: bytes, descriptors: Sequence[int] = ()) -> bool:
+        """Do the same with a message that is bytes already."""
         if not self._waiting:
             sent = self._sent(body, descriptors)
             if sent is not None:

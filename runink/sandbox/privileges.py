@@ -20,13 +20,24 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import resource
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
-from typing import Final, TypeVar
+from typing import Final
 
+from runink.sandbox.calls import (
+    ANY,
+    NOT_DONE,
+    Call,
+    asked,
+    called,
+    closing,
+    contains,
+    perform,
+    same,
+)
+from runink.sandbox.calls import prctl as prctl_made
 from runink.sandbox.syscalls import (
     LINUX_CAPABILITY_VERSION_3,
     PR_CAP_AMBIENT,
@@ -40,24 +51,24 @@ from runink.sandbox.syscalls import (
     PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
     PR_SET_PDEATHSIG,
-    Argument,
     call,
     prctl,
-    prctl_each,
 )
 
 CAPABILITIES_MAX: Final = 64  # bits in the kernel's sets
-DESCRIPTORS_END: Final = 0xFFFFFFFF
 SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 STATUS_BYTES_MAX: Final = 1 << 14  # it has 1500, and at most a few thousand more for groups
-# Made beforehand: what a slice makes after the fork costs it page faults.
+# What the kernel writes to is shared by all lists of calls: each reads at once what it has had written.
 _HEADER = ctypes.create_string_buffer(struct.pack("=Ii", LINUX_CAPABILITY_VERSION_3, 0), 8)
 _NO_CAPABILITIES = ctypes.create_string_buffer(
     24
 )  # two of struct __user_cap_data_struct: effective, permitted, inheritable
-_FOUND_SIGNAL = ctypes.create_string_buffer(4)
+_IDS: Final = struct.Struct("=3I")
+_LIMITS: Final = struct.Struct("=2Q")  # struct rlimit
+_FOUND = ctypes.create_string_buffer(_LIMITS.size)
+_FOUND_IDS = [ctypes.c_void_p(ctypes.addressof(_FOUND) + at) for at in (0, 4, 8)]
+_FOUND_STATUS = ctypes.create_string_buffer(STATUS_BYTES_MAX + 1)
 _POWERLESS = b"".join(b"%s:\t%016x\n" % (name.encode(), 0) for name in SETS) + b"NoNewPrivs:\t1\n"
-_Result = TypeVar("_Result")
 
 
 @cache
@@ -78,66 +89,129 @@ def known_capabilities() -> int:
 
 def drop_bounding_set() -> None:
     """Let no program that is started from here on gain a capability. Needs CAP_SETPCAP. Raises OSError."""
-    _do("drop the bounding set", prctl_each, PR_CAPBSET_DROP, range(known_capabilities()))
+    perform(dropping_bounding_set())
+
+
+def dropping_bounding_set() -> list[Call]:
+    """Return the calls that do it. Raises OSError."""
+    return [
+        prctl_made(f"drop the bounding set: prctl of {capability}", PR_CAPBSET_DROP, capability)
+        for capability in range(known_capabilities())
+    ]
 
 
 def become(uid: int, gid: int, *, groups_forbidden: bool = False) -> None:
-    """Become this user and group for good, without supplementary groups. Raises OSError.
+    """Become this user and group for good, without supplementary groups. Raises OSError."""
+    perform(becoming(uid, gid, groups_forbidden=groups_forbidden))
+
+
+def becoming(uid: int, gid: int, *, groups_forbidden: bool = False) -> list[Call]:
+    """Return the calls that do it.
 
     `groups_forbidden` says that the user namespace was made without power over groups (`forbid_setgroups`): they stay, and nobody could drop them.
     """
-    if not groups_forbidden:
-        _do("drop the groups", os.setgroups, ())
-        _check("drop the groups", os.getgroups() == [])
-    _do(f"become group {gid}", os.setresgid, gid, gid, gid)
-    _check(f"become group {gid}", os.getresgid() == (gid, gid, gid))
-    _do(f"become user {uid}", os.setresuid, uid, uid, uid)
-    _check(f"become user {uid}", os.getresuid() == (uid, uid, uid))
+    says = "drop the groups"
+    groups = [called(says, "setgroups", 0, None), called(says, "getgroups", 0, None)]
+    calls = [] if groups_forbidden else groups
+    for name, one in (("gid", gid), ("uid", uid)):
+        says = f"become {'user' if name == 'uid' else 'group'} {one}"
+        calls += [
+            called(says, f"setres{name}", one, one, one),
+            called(says, f"getres{name}", *_FOUND_IDS),
+            same(says, _FOUND, _IDS.pack(one, one, one)),
+        ]
+    return calls
 
 
 def drop_capabilities() -> None:
     """Give up every capability, and what programs would inherit. Raises OSError."""
-    _prctl("clear the ambient capabilities", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    _call("drop the capabilities", "capset", _HEADER, _NO_CAPABILITIES)
+    perform(dropping_capabilities())
+
+
+def dropping_capabilities() -> list[Call]:
+    """Return the calls that do it."""
+    says = "clear the ambient capabilities"
+    return [
+        prctl_made(says, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL),
+        asked("drop the capabilities", "capset", _HEADER, _NO_CAPABILITIES),
+    ]
 
 
 def limit(which: int, value: int) -> None:
     """Set a limit (resource.RLIMIT_*), soft and hard. Raises OSError."""
-    step = f"limit {which} to {value}"
-    try:
-        _do(step, resource.setrlimit, which, (value, value))
-    except ValueError as error:  # what the module makes of EPERM and EINVAL
-        raise OSError(errno.EPERM, f"{step}: {error}") from error
-    _check(step, resource.getrlimit(which) == (value, value))
+    perform(limiting(which, value))
+
+
+def limiting(which: int, value: int) -> list[Call]:
+    """Return the calls that do it."""
+    says, wanted = f"limit {which} to {value}", _LIMITS.pack(value, value)
+    return [
+        called(says, "prlimit", 0, which, wanted, None),
+        called(says, "prlimit", 0, which, None, _FOUND),
+        same(says, _FOUND, wanted),
+    ]
 
 
 def die_with_parent(number: int) -> None:
     """Have the kernel send this signal when the parent ends. Raises OSError."""
-    step = f"get signal {number} when the parent ends"
-    _prctl(step, PR_SET_PDEATHSIG, number)
-    _prctl(step, PR_GET_PDEATHSIG, _FOUND_SIGNAL)
-    _check(step, int.from_bytes(_FOUND_SIGNAL, sys.byteorder) == number)
+    perform(dying_with_parent(number))
+
+
+def dying_with_parent(number: int) -> list[Call]:
+    """Return the calls that do it."""
+    says = f"get signal {number} when the parent ends"
+    return [
+        prctl_made(says, PR_SET_PDEATHSIG, number),
+        prctl_made(says, PR_GET_PDEATHSIG, _FOUND),
+        same(says, _FOUND, number.to_bytes(4, sys.byteorder)),
+    ]
 
 
 def forbid_new_privileges() -> None:
     """Let no program that is started from here on have more rights than this one: no set-user-id, no file capabilities. Raises OSError."""
-    _prctl("set no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
-    _check("set no_new_privs", _prctl("read no_new_privs", PR_GET_NO_NEW_PRIVS) == 1)
+    perform(forbidding_new_privileges())
+
+
+def forbidding_new_privileges() -> list[Call]:
+    """Return the calls that do it."""
+    says = "set no_new_privs"
+    return [
+        prctl_made(says, PR_SET_NO_NEW_PRIVS, 1),
+        prctl_made(says, PR_GET_NO_NEW_PRIVS, wanted=1),
+    ]
 
 
 def hide() -> None:
     """Be not dumpable: no core file, and what /proc shows of this process is root's. A program that it starts is dumpable again. Raises OSError."""
-    _prctl("be not dumpable", PR_SET_DUMPABLE, 0)
-    _check("be not dumpable", _prctl("read whether dumpable", PR_GET_DUMPABLE) == 0)
+    perform(hiding())
+
+
+def hiding() -> list[Call]:
+    """Return the calls that do it."""
+    says = "be not dumpable"
+    return [prctl_made(says, PR_SET_DUMPABLE, 0), prctl_made(says, PR_GET_DUMPABLE)]
 
 
 def close_others(keep: Iterable[int]) -> None:
     """Close every descriptor that is not in the list. Raises OSError."""
-    first = 0
-    for kept in (*sorted(set(keep)), DESCRIPTORS_END + 1):
-        if first < kept:
-            _call("close the other descriptors", "close_range", first, kept - 1, 0)
-        first = max(first, kept + 1)
+    perform(closing_others(keep))
+
+
+def closing_others(keep: Iterable[int]) -> list[Call]:
+    """Return the calls that do it."""
+    return closing("close the other descriptors: close_range", keep)
+
+
+def showing_powerless(descriptor: int) -> list[Call]:
+    """Return the calls that do what `check_powerless` does where there is a /proc; `descriptor` is the lowest number that is free then."""
+    says = "check the capabilities and no_new_privs"
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    return [
+        called(says, "open", b"/proc/self/status", flags, wanted=descriptor),
+        called(says, "read", descriptor, _FOUND_STATUS, STATUS_BYTES_MAX, wanted=ANY),
+        called(says, "close", descriptor),
+        contains(says, _FOUND_STATUS, _POWERLESS),
+    ]
 
 
 def check_powerless() -> None:
@@ -148,7 +222,7 @@ def check_powerless() -> None:
     if left:
         text = ", ".join(f"{name} {held:#x}" for name, held in left.items())
         raise OSError(errno.EPERM, f"check the capabilities: {text}")
-    _check("check no_new_privs", _prctl("read no_new_privs", PR_GET_NO_NEW_PRIVS) == 1)
+    _check("check no_new_privs", prctl(PR_GET_NO_NEW_PRIVS) == 1)
 
 
 def capabilities() -> dict[str, int]:
@@ -174,7 +248,7 @@ def _status() -> bytes:
 
 def _capabilities_by_call() -> dict[str, int]:
     data = ctypes.create_string_buffer(len(_NO_CAPABILITIES))
-    _call("read the capabilities", "capget", _HEADER, data)
+    call("capget", _HEADER, data)
     low, high = struct.iter_unpack("=3I", data.raw)
     effective, permitted, inheritable = (a | b << 32 for a, b in zip(low, high, strict=True))
     bounding = ambient = 0
@@ -184,21 +258,6 @@ def _capabilities_by_call() -> dict[str, int]:
     return dict(zip(SETS, (inheritable, permitted, effective, bounding, ambient), strict=True))
 
 
-def _prctl(step: str, option: int, *arguments: Argument) -> int:
-    return _call(step, "prctl", option, *arguments, *(0,) * (4 - len(arguments)))
-
-
-def _call(step: str, name: str, *arguments: Argument) -> int:
-    return _do(step, call, name, *arguments)
-
-
-def _do(step: str, function: Callable[..., _Result], *arguments: object) -> _Result:
-    try:
-        return function(*arguments)
-    except OSError as error:
-        raise OSError(error.errno, f"{step}: {error.strerror}") from error
-
-
 def _check(step: str, is_done: bool) -> None:  # noqa: FBT001 - a condition, as of assert
     if not is_done:
-        raise OSError(errno.EPERM, f"{step}: the kernel has not done it")
+        raise OSError(errno.EPERM, f"{step}: {NOT_DONE}")

@@ -43,6 +43,8 @@ from runink.sandbox.bpf import (
     assembled,
     by_range,
 )
+from runink.sandbox.calls import Call, asked, perform
+from runink.sandbox.calls import prctl as prctl_made
 from runink.sandbox.seccomp_table import (
     ABSENT,
     CLONE,
@@ -170,11 +172,19 @@ def install(filter: Filter) -> None:  # noqa: A002 - the kernel's word for it
     """
     if prctl(PR_GET_NO_NEW_PRIVS) != 1:
         raise OSError(errno.EACCES, "seccomp: no_new_privs is not set")
-    straggler = call("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, filter.program)
-    if straggler:
-        raise OSError(errno.EBUSY, f"seccomp: thread {straggler} has another filter")
-    if prctl(PR_GET_SECCOMP) != SECCOMP_MODE_FILTER:
-        raise OSError(errno.EPERM, "seccomp: the filter is not in force")
+    perform(installing(filter))
+
+
+def installing(filter: Filter) -> list[Call]:  # noqa: A002 - as above
+    """Return the calls that do it."""
+    flags = SECCOMP_FILTER_FLAG_TSYNC  # answers with the number of a thread that cannot follow
+    return [
+        prctl_made("seccomp: no_new_privs", PR_GET_NO_NEW_PRIVS, wanted=1),
+        asked("seccomp", "seccomp", SECCOMP_SET_MODE_FILTER, flags, filter.program),
+        prctl_made(
+            "seccomp: whether the filter is in force", PR_GET_SECCOMP, wanted=SECCOMP_MODE_FILTER
+        ),
+    ]
 
 
 def built(machine: str, *, egress: bool, links: bool = True) -> bytes:

@@ -21,6 +21,7 @@ from runink.sandbox.mounts import (
     SAFE,
     Tree,
     attach,
+    copied,
     detached,
     made_for_slices,
     new_filesystem,
@@ -60,20 +61,21 @@ class Skeleton:
         attach(new_filesystem("tmpfs", SAFE, size="4m", mode="755"), folder)
         self.links = [[name, os.readlink(f"/{name}")] for name in SYSTEM if _is_link(f"/{name}")]  # noqa: PTH115 - the sandbox does without pathlib
         folders = [f"/{name}" for name in SYSTEM if _is_folder(f"/{name}")]
-        self._targets = [*folders, *_outermost(runtime), "/etc", "/dev"]
-        for path in self._targets[:-2]:
+        shown = [*folders, *_outermost(runtime)]
+        self._targets = [(path, _is_folder(path)) for path in (*shown, "/etc", "/dev")]
+        for path in shown:
             self._show(path, READ_ONLY_ATTRIBUTES)
         self._make_etc()
         self._make_devices()
 
     def trees(self) -> list[Tree]:
         """Return copies of all pieces, the caller's to attach or close. Raises OSError."""
-        return [Tree(path, detached(self.folder + path, 0)) for path in self._targets]
+        return [Tree(path, copied(self.folder + path), holds) for path, holds in self._targets]
 
     def online(self) -> list[Tree]:
         """Return what a slice in the machine's network is shown beside that."""
         return [
-            Tree(path, detached(path, READ_ONLY_ATTRIBUTES))
+            Tree(path, detached(path, READ_ONLY_ATTRIBUTES), holds=False)
             for path in ONLINE
             if os.path.exists(path)  # noqa: PTH110 - as above
         ]
@@ -85,7 +87,7 @@ class Skeleton:
         if self._resolvers.get(herd) != resolver:
             _write(path, resolver)
             self._resolvers[herd] = resolver
-        return [Tree("/etc/resolv.conf", detached(path, READ_ONLY_ATTRIBUTES))]
+        return [Tree("/etc/resolv.conf", detached(path, READ_ONLY_ATTRIBUTES), holds=False)]
 
     def _show(self, path: str, attributes: int) -> None:
         """Have a piece of the machine in our folder, at its own path."""

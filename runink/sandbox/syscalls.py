@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterable
 from typing import Final
 
 AT_FDCWD: Final = -100
@@ -94,10 +93,6 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 # Holds the interpreter's lock over the call: a clone must come back with the lock in both processes.
 _libc_locked: Final = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = _libc_locked.syscall.restype = ctypes.c_long
-fork: Final = _libc_locked.fork  # as C does it: with its handlers, without Python's
-# With its own types, and so without what `call` does beside: some options are asked for every capability.
-_numeric_prctl: Final = ctypes.CDLL(None, use_errno=True).prctl
-_numeric_prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
 _EVERYWHERE: Final = {
     "open_tree": 428,
@@ -123,7 +118,7 @@ _BY_MACHINE: Final = {
         "mount": 165,
         "umount2": 166,
     }
-    | {"unshare": 272, "setns": 308, "seccomp": 317, "sethostname": 170}
+    | {"unshare": 272, "setns": 308, "seccomp": 317, "sethostname": 170, "mknodat": 259}
     | {"setfsuid": 122, "setfsgid": 123},
     "aarch64": {
         "capget": 90,
@@ -133,7 +128,7 @@ _BY_MACHINE: Final = {
         "mount": 40,
         "umount2": 39,
     }
-    | {"unshare": 97, "setns": 268, "seccomp": 277, "sethostname": 161}
+    | {"unshare": 97, "setns": 268, "seccomp": 277, "sethostname": 161, "mknodat": 33}
     | {"setfsuid": 151, "setfsgid": 152},
 }
 NUMBERS: Final = _EVERYWHERE | _BY_MACHINE.get(os.uname().machine, {})
@@ -177,11 +172,3 @@ def _passed(argument: Argument) -> object:
 def prctl(option: int, *arguments: int | bytes) -> int:
     """Make the prctl call, with zeros for what is not given: some options insist on them. Raises OSError."""
     return call("prctl", option, *arguments, *(0,) * (4 - len(arguments)))
-
-
-def prctl_each(option: int, values: Iterable[int]) -> None:
-    """Make the prctl call for one value after another, fast. Raises OSError for the first that fails."""
-    for value in values:
-        if _numeric_prctl(option, value, 0, 0, 0) < 0:
-            code = ctypes.get_errno()
-            raise OSError(code, f"prctl of {value}: {os.strerror(code)}")

@@ -18,7 +18,7 @@ from runink.sandbox import rights
 from runink.sandbox.ids import ZYGOTE, Ranges
 from runink.sandbox.inner_protocol import Root
 from runink.sandbox.mounts import READ_ONLY as READ_ONLY_ATTRIBUTES
-from runink.sandbox.mounts import SAFE, Tree, detached
+from runink.sandbox.mounts import SAFE, Tree, detached, is_folder, told
 from runink.sandbox.namespaces import IDS, OWN, IdMap, forbid_setgroups, map_ids, user_namespace
 from runink.sandbox.packets import close_all
 from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK, READ_WRITE, Launch
@@ -53,7 +53,7 @@ class Walls:
         """Return what a zygote is told of its root, and the trees' descriptors. Raises OSError."""
         trees = self._skeleton.trees()
         user = ZYGOTE if self._has_ranges else 0
-        root = Root([tree.target for tree in trees], self._skeleton.links, user, network)
+        root = Root(*told(trees), self._skeleton.links, user, network)
         return root, [tree.descriptor for tree in trees]
 
     @property
@@ -104,7 +104,7 @@ class Walls:
                     shown = _shown(path, wanted, users, is_writable=is_writable)
                 else:
                     shown = _shown_for(User(*owner), path, wanted, users, is_writable=is_writable)
-                trees.append(Tree(path, shown))
+                trees.append(Tree(path, shown, is_folder(shown)))
         except BaseException:
             close_all([tree.descriptor for tree in trees])
             raise

@@ -7,7 +7,7 @@ from typing import Final
 
 from runink.sandbox import privileges
 from runink.sandbox.inner_protocol import Root
-from runink.sandbox.mounts import Scratch, Tree, enter
+from runink.sandbox.mounts import Scratch, enter, trees_of
 from runink.sandbox.protocol import NO_NETWORK
 from runink.sandbox.syscalls import (
     CLONE_NEWIPC,
@@ -24,7 +24,7 @@ def close_zygote_off(root: Root, descriptors: Sequence[int]) -> None:
     """Move into the root and give up what is not needed to clone. Raises OSError."""
     network = CLONE_NEWNET if root.network == NO_NETWORK else 0
     call("unshare", CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | network)
-    trees = [Tree(*one) for one in zip(root.targets, descriptors, strict=True)]
+    trees = trees_of(root.targets, root.kinds, descriptors)
     enter(trees, root.links, SCRATCH, masked=False)
     privileges.drop_bounding_set()
     if root.user:

@@ -56,6 +56,7 @@ FIRST = {
     "test_escape_races.py": Inside(),
     "test_links_without_landlock.py": Inside(),
     "test_launch_faults.py": Inside(),
+    "test_launch_pages.py": Inside(),
     "test_sandbox_leaks.py": Inside(),
     "test_slice_binds.py": Inside(
         without={

@@ -113,7 +113,7 @@ class FakeWalls:
         self.resolvers.append(resolver)
         self.owners.append(owner)
         shown = zip(launch.binds, meant, strict=True)
-        return [Tree(path, os.dup(descriptor)) for (path, _), descriptor in shown]
+        return [Tree(path, os.dup(descriptor), holds=True) for (path, _), descriptor in shown]
 
     def give_ids(self, pid: int, herd: str) -> None:
         self._try("give_ids", herd)

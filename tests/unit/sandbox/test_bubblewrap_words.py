@@ -19,6 +19,7 @@ def fork(*targets: str, writable: tuple[str, ...] = (), folder: str = "/p") -> F
         doors=0,
         born_in=False,
         targets=[*SYSTEM, *targets],
+        kinds="d" * (len(SYSTEM) + len(targets)),
         writable=[*writable],
         links=[["bin", "usr/bin"]],
         folder=folder,

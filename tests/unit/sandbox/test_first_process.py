@@ -9,7 +9,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from runink.sandbox.init import be_init
+from runink.sandbox.calls import next_free, perform
+from runink.sandbox.init import be_init, beginning
 from runink.sandbox.inner_protocol import FROM_CELL, INNER_FIELDS, Worked
 from runink.sandbox.packets import receive, understood
 
@@ -35,7 +36,9 @@ def first_process_of_an_ended_worker(link: int) -> int:
         if not worker:
             os._exit(CODE)
         os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
-        be_init(worker, link)
+        signals = next_free()
+        perform(beginning(free=signals))
+        be_init(worker, link, signals=signals)
     finally:
         os._exit(1)
 
