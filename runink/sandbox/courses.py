@@ -52,7 +52,7 @@ SEEDED: Final = ("random", "numpy.random")
 NAMESPACES: Final = (
     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
 )
-KEPT_MAX: Final = 64  # 100 kB each
+KEPT_MAX: Final = 64  # 55 kB each
 
 
 Key = tuple[bytes | int, ...]

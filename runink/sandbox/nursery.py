@@ -28,6 +28,8 @@ from runink.sandbox.packets import Outbox, Packet, close_all, receive
 from runink.sandbox.protocol import MODULES_MAX, NO_NETWORK, ForkServerReady, Preload
 from runink.sandbox.walls import Walls
 
+# Else its copies look each function of C up in all libraries, when they first call it. It costs the fork server nothing that can be measured, and slices do not have the name.
+BOUND_NOW = {"LD_BIND_NOW": "1"}
 PAUSE_S = 0.1  # before a fork server that never became ready is tried again; doubles
 PAUSE_S_MAX = (
     5.0  # a broken installation must not fill the processor, nor keep a repaired one waiting
@@ -224,7 +226,7 @@ class Nursery:
             return os.posix_spawn(
                 sys.executable,
                 words,
-                kept_environment(os.environ),
+                kept_environment(os.environ) | BOUND_NOW,
                 # Everything else that we hold is close-on-exec.
                 file_actions=[(os.POSIX_SPAWN_DUP2, link, LINK)],
                 setsigmask=(),
