@@ -80,7 +80,8 @@ class Columns(Room):
         self._ready_column: _Bits = np.array(self.ready, dtype=np.bool_)
         self._kind_column = np.array(self._kinds, dtype=np.int64)
         self._code_columns: dict[str, _Column] = {}
-        self._replayed_max = len(self.views) // 8 + 64
+        # Measured: to work out so many nodes one by one takes as long as all of them at once.
+        self._replayed_max = len(self.views) // 50 + 48
 
     def _weigh(self, at: int) -> None:
         Room._weigh(self, at)  # noqa: SLF001 - our own, without the detour of super(): it is what a plan does most
@@ -88,12 +89,15 @@ class Columns(Room):
         self._stamp += 1
         self._changes[at] = self._stamp
 
-    def _changed_since(self, seen: int) -> list[int]:
+    def _changed_since(self, seen: int, most: int) -> list[int]:
+        """Return the nodes that changed after that, one more than `most` where they are more."""
         changed = []
         for at, stamp in reversed(self._changes.items()):
             if stamp <= seen:
                 break
             changed.append(at)
+            if len(changed) > most:
+                break
         return changed
 
     def _new_nature(self, reasons: list[Reason | None]) -> Nature:
@@ -107,7 +111,7 @@ class Columns(Room):
         if self._synced == self._stamp:
             return
         frees, bases = self._frees, self._base_columns
-        for at in self._changed_since(self._synced):
+        for at in self._changed_since(self._synced, len(self.views)):
             free = self.free[at]
             for place in range(5):
                 frees[place][at] = free[place]
@@ -129,7 +133,7 @@ class Columns(Room):
         """Return the row, after what happened since it was used last."""
         costs = row.costs
         if costs is not None and row.seen != self._stamp:
-            changed = self._changed_since(row.seen)
+            changed = self._changed_since(row.seen, self._replayed_max)
             if len(changed) <= self._replayed_max:
                 self._replay(row, changed)
             else:

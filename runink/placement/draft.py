@@ -5,7 +5,7 @@ A draft works on the planner's own room and ledger, because a copy of thousands 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from runink.names import NodeId
@@ -200,3 +200,7 @@ def places_of(running: Running, room: Room) -> list[tuple[int, Part]]:
     """Return where the parts of what runs stand, as far as their nodes are there."""
     pairs = zip(running.nodes, running.unit.parts, strict=True)
     return [(room.index[node], part) for node, part in pairs if node in room.index]
+
+
+# What is done to a draft when all units have been served: what it places may change, and what waits then is returned.
+Finish = Callable[[Draft, list[Unit]], list[Unit]]

@@ -20,7 +20,7 @@ from runink.placement.rank import Score, cost
 from runink.placement.room import Room
 from runink.placement.shapes import Shape
 
-CANDIDATES_MAX: Final = 10  # nodes that are named; all are counted
+CANDIDATES_MAX: Final = 5  # nodes that are named; all are counted
 REMEDIES_MAX: Final = 3
 
 

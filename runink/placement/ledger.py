@@ -69,6 +69,13 @@ class Ledger:
                 return False
         return True
 
+    def left(self, name: HerdName) -> list[int]:
+        """Return what the herd may still have, of each amount: a number that nobody reaches where it has no limit."""
+        most = self._limits.get(name, limits(NOTHING).numbers)
+        return [
+            limit - taken for limit, taken in zip(most, self._used.get(name, _NONE), strict=True)
+        ]
+
     def refusal(self, unit: Unit, needs: Amount) -> Reason | None:
         """Say why the quota has no room for it, or nothing if it has."""
         return None if needs == NOTHING else refused_by_quota(self.herd_now(unit.herd), needs)

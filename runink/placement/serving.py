@@ -16,7 +16,7 @@ from typing import Final
 
 from runink.placement import queue
 from runink.placement.demands import Unit
-from runink.placement.draft import Draft, places_of
+from runink.placement.draft import Draft, Finish, places_of
 from runink.placement.plans import Order, Placed, Plan, Preempted, Reservation
 from runink.placement.preempting import PREEMPTORS_MAX, preempt
 from runink.placement.reasons import AHEAD_SHOWN_MAX, Reasons
@@ -51,8 +51,10 @@ class Serving:
         self._has_head = False
         self._heads_tried = 0
 
-    def plan(self, waiting: Sequence[Unit], order: Order = Order.FAIR) -> Plan:
-        """Serve all units that wait."""
+    def plan(
+        self, waiting: Sequence[Unit], order: Order = Order.FAIR, finish: Finish | None = None
+    ) -> Plan:
+        """Serve all units that wait, then finish."""
         draft = self._draft
         levels = queue.by_level(waiting, draft.policy, draft.now_ms)
         waits: list[Unit] = []
@@ -61,6 +63,8 @@ class Serving:
                 waits.append(unit)
                 self._wait_for(unit)
         waits = self._served_again(waits)
+        if finish is not None:
+            waits = finish(draft, waits)
         reasons = Reasons(draft)
         ahead = tuple(unit.key for unit in waits[:AHEAD_SHOWN_MAX])
         unplaced = tuple(

@@ -9,14 +9,24 @@ from collections.abc import Iterable
 
 from runink.names import NodeId
 from runink.placement.demands import Unit
+from runink.placement.draft import Finish
 from runink.placement.explain import Explanation, Verdict
+from runink.placement.packing import pack, used_cpu_m, value
 from runink.placement.planner import Event, Planner
-from runink.placement.plans import Plan, Snapshot
+from runink.placement.plans import Order, Plan, Snapshot
 
 
 def decide(snapshot: Snapshot, seed: int = 0) -> Plan:
     """Place what fits. Every waiting unit is in the plan once, placed or not. `seed` says where among equally good nodes counting begins."""
     return Planner(snapshot).plan(seed)
+
+
+def decide_batch(snapshot: Snapshot, seed: int = 0, finish: Finish = pack) -> Plan:
+    """Place a batch that no other herd competes with: the order that places most, on few nodes; see `packing.py`. `improving.improver` is another way to finish."""
+    planner = Planner(snapshot)
+    plans = [planner.plan(seed, order, finish) for order in Order]
+    cores = {view.node: view.capacity.cpu_m for view in snapshot.nodes}
+    return max(plans, key=lambda plan: (value(plan), -used_cpu_m(plan, cores)))
 
 
 def what_if(snapshot: Snapshot, changes: Iterable[Event], seed: int = 0) -> Plan:
