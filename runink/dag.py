@@ -27,6 +27,7 @@ from runink.contracts.hidden import Clearance
 from runink.expressions import Expression
 from runink.names import HerdName, PipelineName
 from runink.networks import Network
+from runink.tries import Retry
 
 MAIN = "main"  # the stream that a node works on; every other role is a side input's name
 REJECTED = "rejected"  # a check's other output, towards its dead letter
@@ -323,7 +324,8 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 class Dag(msgspec.Struct, frozen=True):
     """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it. `facts` has one for each node, in their order.
 
-    `schedule` is unset where the file has none, so that the bytes of such a pipeline say nothing of it.
+    `schedule` is unset where the file has none, so that the bytes of such a pipeline say nothing of it; so is `retries`, which
+    says by node what is tried again when it fails.
     """
 
     pipeline: PipelineName
@@ -341,6 +343,7 @@ class Dag(msgspec.Struct, frozen=True):
     facts: tuple[Facts, ...] = ()
     metadata: dict[str, str] = {}
     schedule: Schedule | msgspec.UnsetType = msgspec.UNSET
+    retries: dict[str, Retry] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def hash(self) -> str:
@@ -383,18 +386,3 @@ def _unplaced(dag: Dag) -> Dag:
         prose=tuple(changed(one, line=0) for one in dag.prose),
         slices=tuple(changed(one, limits=one.limits.unplaced()) for one in dag.slices),
     )
-
-
-def topological(names: tuple[str, ...], needs: dict[str, frozenset[str]]) -> tuple[str, ...] | None:
-    """Order `names` so that each stands behind what it needs, otherwise as given; nothing if they go round in a circle (Kahn 1962)."""
-    placed: list[str] = []
-    done: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        ready = next((name for name in waiting if needs.get(name, frozenset()) <= done), None)
-        if ready is None:
-            return None
-        placed.append(ready)
-        done.add(ready)
-        waiting.remove(ready)
-    return tuple(placed)

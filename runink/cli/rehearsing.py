@@ -25,12 +25,13 @@ from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView
 from runink.contracts.differences import GoldenResult
 from runink.contracts.expected import Golden
-from runink.dag import Scenario, topological
+from runink.dag import Scenario
 from runink.errors import Finding, Invalid, RuninkError, Unavailable, to_wire
 from runink.names import RunId
 from runink.projects import Compiled, compile_file
 from runink.runs.records import Failure, RunState
 from runink.runs.rehearsals import rehearsals
+from runink.topology import topological
 
 
 class Status(Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from runink.cli.commands import Commands
 from runink.cli.logs import check_slice, slices_of
 from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
-from runink.cli.wording import echo_json
+from runink.cli.wording import echo_json, harmless
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Used
 from runink.dag import Limit
@@ -29,7 +30,7 @@ from runink.quantities import (
     format_seconds,
 )
 from runink.runs.limits import limits_met
-from runink.runs.records import Exit, Printed, SliceRecord
+from runink.runs.records import Exit, Printed, SliceRecord, SliceState, Tries
 from runink.runs.traces import Span, span_of
 
 SLICE_COMMANDS: Final = {
@@ -78,7 +79,8 @@ def list_(run_id: str, output: str, state: Path | None) -> None:
         told = _totals(one.exit) if one.exit else ""
         if one.slice in used:
             told = _uses(used[one.slice])
-        click.echo(f"{one.slice:<{names}}  {one.state.value:<10} {node}  {told}".rstrip())
+        again = f"attempt {one.attempt}  " if one.attempt > 1 else ""
+        click.echo(f"{one.slice:<{names}}  {one.state.value:<10} {node}  {again}{told}".rstrip())
 
 
 @click.command()
@@ -121,6 +123,8 @@ def document(record: SliceRecord, used: Used | None = None) -> dict[str, Any]:
         "task": record.task.value,
         "state": record.state.value,
         "attempt": record.attempt,
+        "not_before_ms": record.not_before_ms,
+        "tries": msgspec.structs.asdict(record.tries),
         **_span(record)._asdict(),
         "node": record.node,
         "pid": record.pid,
@@ -148,6 +152,10 @@ def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[st
     yield "state", f"{record.state.value}, attempt {record.attempt} on {record.node or 'no node'}"
     if record.waits_for:
         yield "waits for", record.waits_for
+    if record.state is SliceState.PENDING and record.not_before_ms:
+        yield "begins", f"{begins_at(record)} at the soonest"
+    if record.tries.why:
+        yield "before", _before(record.tries)
     if record.pid:
         yield "process", str(record.pid)
     if record.exit is not None:
@@ -167,6 +175,20 @@ def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[st
     yield from record.sealed.items()
     for path, mode in record.shown.items():
         yield "shown", f"{mode} {path}"
+
+
+def begins_at(record: SliceRecord) -> str:
+    """Return when a slice that waits for its next attempt may begin, by this machine's clock."""
+    at = datetime.fromtimestamp(record.not_before_ms / 1000, UTC).astimezone()
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _before(tries: Tries) -> str:
+    """Say what came of the attempts before."""
+    parts = [f"{name} failed {counted(times, 'time')}" for name, times in tries.failures.items()]
+    if tries.losses:
+        parts.append(f"lost {counted(tries.losses, 'time')}")
+    return harmless(f"{', '.join(parts)}; the last: [{tries.code}] {tries.why}")
 
 
 def _span(record: SliceRecord) -> Span:

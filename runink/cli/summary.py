@@ -66,6 +66,11 @@ def summary(view: RunView, dag: Dag, *, width: int = WIDTH) -> list[str]:
         *_rejections(view.figures, width),
         *_drifts(view.figures, width),
     ]
+    lines += [
+        f"  slice {one.slice} was at attempt {one.attempt}, because {harmless(one.tries.why)}"
+        for one in view.slices
+        if one.tries.why
+    ]
     if record.state is RunState.SUCCEEDED:
         lines += _outputs(record, dag, width)
         told = (waited_for_cpu, slowed_down)

@@ -19,17 +19,18 @@ from runink.calendars import Schedule
 from runink.dag import Prose
 from runink.dsl.arguments import Arguments, Parameters
 from runink.dsl.blocks import Metadata, with_parameters
-from runink.dsl.clauses import MetaClause
+from runink.dsl.clauses import MetaClause, RetryClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.later import tell_later
 from runink.dsl.reading import clause_of
 from runink.dsl.scenarios import ScenarioOutline, ScenarioReader
 from runink.dsl.scheduling import schedule_of
 from runink.dsl.syntax import Annotation, Document, ScenarioBlock, Text
-from runink.dsl.vocabulary import ANNOTATIONS, ELSEWHERE, Where
+from runink.dsl.vocabulary import ANNOTATIONS, ELSEWHERE, FOR_STEPS, Where
 from runink.errors import Invalid, Span
 from runink.names import HerdName, herd_name
 from runink.suggestions import near
+from runink.tries import Retry
 
 DEFAULT_HERD: Final = HerdName("default")
 NAME_MAX: Final = 63
@@ -45,6 +46,7 @@ class Outline:
     prose: tuple[Prose, ...] = ()  # of the file, and of its rules
     metadata: dict[str, str] = field(default_factory=dict)
     schedule: Schedule | None = None
+    retry: Retry | None = None  # of all scenarios that say nothing of it
 
 
 def outlined(document: Document, given: Mapping[str, str], findings: Findings) -> Outline:
@@ -64,6 +66,7 @@ def outlined(document: Document, given: Mapping[str, str], findings: Findings) -
         _file_prose(document),
         checker.metadata,
         checker.schedule,
+        checker.retry,
     )
 
 
@@ -104,6 +107,7 @@ class _Checker:
         self.parameters = Parameters()
         self.metadata: dict[str, str] = {}
         self.name: Text | None = None  # what `@feature` calls the file
+        self.retry: Retry | None = None
         self._findings = findings
         self._herd: tuple[HerdName, Span] | None = None
         self._schedule: tuple[Schedule, Span] | None = None
@@ -138,7 +142,8 @@ class _Checker:
         kind = ANNOTATIONS[annotation.name]
         if annotation.name == "param":
             return
-        if kind.is_single and annotation.name in self._seen:
+        is_single = kind.is_single or annotation.name in FOR_STEPS
+        if is_single and annotation.name in self._seen:
             labels = [(self._seen[annotation.name], "here")]
             told = f"@{annotation.name} stands in the file already"
             self._findings.add("D016", told, annotation.span, labels=labels)
@@ -159,6 +164,8 @@ class _Checker:
                 clause = clause_of(arguments)
                 if isinstance(clause, MetaClause):
                     self.metadata |= clause.values
+                elif isinstance(clause, RetryClause):
+                    self.retry = clause.retry
         if herd is not None and arguments.is_usable:
             self._say_herd(herd)
 

@@ -15,6 +15,7 @@ from runink.dsl.syntax import Text
 from runink.dsl.uris import Location
 from runink.errors import Span
 from runink.networks import Network
+from runink.tries import Retry
 
 DEFAULT_NULLS: Final = ("",)  # what means nothing in CSV where nothing is said
 
@@ -99,6 +100,12 @@ class AffinityClause:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryClause:
+    span: Span
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True)
 class AssertClause:
     span: Span
     condition: Text
@@ -128,4 +135,5 @@ class MetaClause:
 
 
 NodeClause = SourceClause | ContractClause | StepClause | SinkClause | DeadLetterClause
-Clause = NodeClause | RequiresClause | AffinityClause | AssertClause | GoldenClause
+Asking = RequiresClause | AffinityClause | RetryClause  # what a step or a scenario asks for
+Clause = NodeClause | Asking | AssertClause | GoldenClause

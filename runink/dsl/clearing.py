@@ -32,7 +32,6 @@ from runink.dag import (
     Source,
     Sql,
     Step,
-    topological,
 )
 from runink.dsl.carried import (
     NONE,
@@ -52,6 +51,7 @@ from runink.dsl.carried import (
 from runink.dsl.diagnostics import Findings
 from runink.dsl.queries import queried
 from runink.errors import Span
+from runink.topology import topological
 
 SHOWN_MAX: Final = 3  # fields or columns in a message: who mends three has seen what is wrong
 _MADE: Final = ", in a form of its own: no @contract in front of the sink names it and a mask"

@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from runink.clearances import ClearancePolicy
-from runink.dag import Dag, Link, Node, Scenario, Sink, SliceSpec, Source, topological
+from runink.dag import Dag, Link, Node, Scenario, Sink, SliceSpec, Source
 from runink.dsl.actions import Actions
 from runink.dsl.checker import Outline, named, outlined
 from runink.dsl.clearing import cleared
@@ -38,8 +38,10 @@ from runink.dsl.spooling import spooled
 from runink.dsl.streams import Means, built
 from runink.dsl.syntax import Document
 from runink.dsl.uris import Location
+from runink.dsl.wishes import retries_of
 from runink.errors import Finding, Invalid
 from runink.names import pipeline_name
+from runink.topology import topological
 
 TEXT_CHARACTERS_MAX: Final = 1 << 20  # a hand-written file
 NODES_MAX: Final = 1_000  # of a pipeline: it is one record in the Barn, and people read it
@@ -190,6 +192,7 @@ def _dag(
         parameters={name: value or "" for name, value in outline.parameters.values.items()},
         metadata=outline.metadata,
         schedule=msgspec.UNSET if outline.schedule is None else outline.schedule,
+        retries=retries_of(parts, outline.retry) or msgspec.UNSET,
     )
     meta = {name: said for part in parts for name, said in part.meta.items()}
     return changed(dag, facts=facts_of(dag, meta))

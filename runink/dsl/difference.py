@@ -34,6 +34,7 @@ from runink.dag import (
     Step,
 )
 from runink.dsl.counterparts import matched, nodes_again, scenarios_again
+from runink.dsl.patience import retry_told
 from runink.dsl.scheduling import schedule_told
 from runink.expressions import said
 from runink.quantities import format_cpu, format_memory
@@ -305,7 +306,7 @@ def _slices(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
         before, now = homes[was], new_homes[name]
         if not isinstance(new.node(name), Step):
             continue
-        asked = list(_asked(before, now))
+        asked = [*_asked(before, now), *_tried(old, new, was, name)]
         if asked:
             yield Change("requirements", name, "changed", f"{name}: {', '.join(asked)}")
         mates = {pairs[one] for one in before.nodes if one in pairs} - {name}
@@ -315,6 +316,13 @@ def _slices(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
                 f"{name} shares its process with {_listed(mates_now)}; before with {_listed(mates)}"
             )
             yield Change("process", name, "changed", text)
+
+
+def _tried(old: Dag, new: Dag, was: str, name: str) -> Iterator[str]:
+    before, now = (old.retries or {}).get(was), (new.retries or {}).get(name)
+    if before != now:
+        told = [retry_told(one) if one is not None else "not tried again" for one in (before, now)]
+        yield f"when it fails it was {told[0]}, and is {told[1]}"
 
 
 def _homes(dag: Dag) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from runink.dag import (
     Sql,
     Step,
 )
+from runink.dsl.patience import retry_told
 from runink.dsl.scheduling import schedule_told
 from runink.dsl.uris import STANDARD
 from runink.expressions import Measure, figures_in, said
@@ -115,6 +116,8 @@ def _scenario(dag: Dag, scenario: Scenario) -> Iterable[str]:
     meta = {facts.node: facts.meta for facts in dag.facts}
     for node in nodes:
         yield f"  {_short(node.id):<{width}}  {_node(node)}{_reads(dag, node)}"
+        if isinstance(node, Step) and dag.retries and node.id in dag.retries:
+            yield f"  {'':<{width}}  {retry_told(dag.retries[node.id])}"
         for name, value in meta.get(node.id, {}).items():
             yield f"  {'':<{width}}  {name}: {value}"
     for assertion in dag.assertions:

@@ -61,12 +61,16 @@ def _check_name(arguments: Arguments, name: str) -> None:
         )
 
 
-def _check_count(arguments: Arguments, name: str) -> None:
+def count_of(arguments: Arguments, name: str) -> int | None:
+    """Return a whole number, or nothing where it is not there or is none, which is told."""
     text = arguments.text(name)
     if text is None:
-        return
+        return None
     if _COUNT.fullmatch(text.value) is None or int(text.value) > COUNT_MAX:
-        arguments.unfit(name, f"{name} must be a whole number, 0 to {COUNT_MAX:,}")
+        told = f"{name} must be a whole number, 0 to {COUNT_MAX:,}"
+        arguments.unfit(name, told, f"as in {name}=3")
+        return None
+    return int(text.value)
 
 
 def _check_duration(arguments: Arguments, name: str) -> None:
@@ -78,6 +82,6 @@ _CHECKS: Final[dict[Type, Callable[[Arguments, str], object]]] = {
     Type.TEXTS: Arguments.texts,
     Type.NAME: _check_name,
     Type.FLAG: Arguments.flag,
-    Type.COUNT: _check_count,
+    Type.COUNT: count_of,
     Type.DURATION: _check_duration,
 }

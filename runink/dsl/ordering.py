@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runink.dag import topological
 from runink.dsl.clauses import (
     Clause,
     ContractClause,
@@ -22,6 +21,7 @@ from runink.dsl.clauses import (
 )
 from runink.dsl.diagnostics import Findings
 from runink.dsl.syntax import Text
+from runink.topology import topological
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,17 +28,19 @@ from runink.dag import (
 )
 from runink.networks import Network, is_elsewhere
 from runink.quantities import format_cpu, format_memory
+from runink.tries import Retry
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a node asks of its process; nothing where it takes what there is."""
+    """What a node asks of its process; nothing where it takes what there is. `retry` is no question of which process: it stays the node's."""
 
     resources: Resources | None = None
     labels: tuple[str, ...] | None = None
     network: Network | None = None
     isolate: bool = False
     limits: Limits = UNLIMITED
+    retry: Retry | None = None
 
     def requiring(self, limits: Limits, network: Network | None, *, default: Wish) -> Wish:
         """Return the wish with what a `@requires` says. What that leaves open is as in the scenario's."""

@@ -195,6 +195,14 @@ ANNOTATIONS: Final = _table(
         is_single=True,
         example='@schedule("0 6 * * *", tz="Europe/Berlin")',
     ),
+    AnnotationKind(
+        "retry",
+        Where.ANYWHERE,
+        ("times", "delay", "delay_max"),
+        "times",
+        ("times",),
+        example="@retry(3, delay=10s)",
+    ),
     # Those whose part is not there yet.
     AnnotationKind(
         "auto",
@@ -224,16 +232,6 @@ ANNOTATIONS: Final = _table(
         types={"event": Type.NAME},
         example='@emits("alerts/late")',
         later="look at the run's end: runi run -o json",
-    ),
-    AnnotationKind(
-        "retry",
-        Where.ANYWHERE,
-        ("times", "delay", "delay_max"),
-        "times",
-        ("times",),
-        types={"times": Type.COUNT, "delay": Type.DURATION, "delay_max": Type.DURATION},
-        example="@retry(3, delay=10s)",
-        later="slices that are lost are retried by themselves",
     ),
     AnnotationKind(
         "timeout",
@@ -296,6 +294,8 @@ PARAMETERS_NOT_YET: Final = {
 
 # What stands above a header describes it, whatever scenario is above that.
 DESCRIBES_SCENARIO: Final = frozenset({"module", "schedule", "trigger"})
+# What a step has once, a scenario once, and the file once.
+FOR_STEPS: Final = frozenset({"retry"})
 OF_THE_FILE: Final = frozenset(
     name for name, kind in ANNOTATIONS.items() if kind.where is Where.FILE
 )

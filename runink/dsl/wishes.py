@@ -1,18 +1,18 @@
-"""What a scenario's steps ask of their processes: `@requires` and `@affinity`, of the step above or, above the first one, of all."""
+"""What a scenario's steps ask for: `@requires`, `@affinity` and `@retry`, of the step above or, above the first one, of all."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from runink.dsl.clauses import AffinityClause, RequiresClause
+from runink.dsl.clauses import AffinityClause, Asking, RequiresClause, RetryClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.parts import Parts
 from runink.dsl.slicing import Wish
+from runink.tries import Retry
 
 
-def ask(
-    clause: RequiresClause | AffinityClause, step: str, parts: Parts, findings: Findings
-) -> None:
+def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
     """Note what is asked for a step, or for the scenario where there is none above; what is asked twice, or asks for nothing, is told."""
     wish = parts.wishes.get(step, Wish()) if step else parts.default
     whose = "the step" if step else "the scenario"
@@ -30,6 +30,23 @@ def ask(
             findings.add("D016", text, clause.span, 'write a list: label=["…", "…"]')
         case AffinityClause(labels=labels):
             _keep(replace(wish, labels=tuple(sorted(set(labels)))), step, parts)
+        case RetryClause() if wish.retry is not None:
+            findings.add("D016", f"@retry stands for {whose} already", clause.span, "keep one")
+        case RetryClause(retry=retry):
+            _keep(replace(wish, retry=retry), step, parts)
+
+
+def retries_of(parts: Iterable[Parts], of_file: Retry | None) -> dict[str, Retry]:
+    """Return by node what is tried again: what stands for a step counts before what stands for its scenario, that before what stands for the file."""
+    found: dict[str, Retry] = {}
+    for part in parts:
+        for node in part.nodes:
+            wish = part.wishes.get(node)
+            own = wish.retry if wish is not None else None
+            retry = own or part.default.retry or of_file
+            if retry is not None and retry.times:
+                found[node] = retry
+    return found
 
 
 def _keep(wish: Wish, step: str, parts: Parts) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from runink.errors import Refused, Unavailable, WireError, from_wire
 from runink.jobs import Failed
 from runink.quantities import format_seconds
 from runink.runs.limits import OUT_OF_MEMORY, limits_met, memory_met
-from runink.runs.records import ATTEMPTS_MAX, Failure, SliceRecord, SliceState
+from runink.runs.records import Failure, SliceRecord, SliceState
 
 LASTING: Final = frozenset(
     {"disk_full", "cancelled", "timed_out"}
 )  # not the fault of a moment: trying again would meet it again
+OWN: Final = frozenset(
+    {"step_raised", "command_failed", "slice_exit", "slice_killed", "wall_time"}
+)  # what steps do by themselves: it may go well the next time, and who wrote them knows
 
 MORE_MEMORY: Final = "ask for more, as in @requires(memory=1Gi), or take less at a time: a batch, not the whole input"
 CUT: Final = WireError(
@@ -36,11 +39,9 @@ LATE: Final = WireError(
 
 
 def may_pass(record: SliceRecord) -> bool:
-    """Say whether the slice's end, if it has ended, is no reason to give its gang up."""
+    """Say whether the slice's end, if it has ended, was no fault of its own and may go well elsewhere or later."""
     if not record.state.is_over or record.state is SliceState.SUCCEEDED:
         return True
-    if record.attempt >= ATTEMPTS_MAX:
-        return False
     if record.state is SliceState.FAILED and _is_out_of_time(record):
         return False
     if record.state in (SliceState.LOST, SliceState.CANCELLED):
@@ -53,6 +54,17 @@ def may_pass(record: SliceRecord) -> bool:
     return record.report.consequence or (
         isinstance(from_wire(error), Unavailable) and error.code not in LASTING
     )
+
+
+def is_own(record: SliceRecord) -> bool:
+    """Say whether a step failed by itself, in a way that its `@retry` decides about."""
+    if record.state is not SliceState.FAILED:
+        return False
+    report = record.report
+    is_consequence = isinstance(report, Failed) and report.consequence
+    if is_consequence and not _is_out_of_time(record):
+        return False
+    return _told(record).error.code in OWN
 
 
 def is_refusal(record: SliceRecord) -> bool:
@@ -74,8 +86,12 @@ def failure_of(records: Iterable[SliceRecord]) -> Failure | None:
     ]
     if not bad:
         return None
-    first = min(bad, key=lambda record: (_weight(record), record.ended_ms, record.slice))
-    return _told(first)
+    return _told(cause_of(bad))
+
+
+def cause_of(bad: Sequence[SliceRecord]) -> SliceRecord:
+    """Return the one, of slices that have not ended well, that caused the others' end."""
+    return min(bad, key=lambda record: (_weight(record), record.ended_ms, record.slice))
 
 
 def _weight(record: SliceRecord) -> int:

@@ -6,7 +6,8 @@ transaction; asked again behind that, it decides nothing more until something ch
     a run that is      and                                       becomes
     submitted          the herd has room for it                  admitted, with the slices of the gangs that need no other
     admitted, placed,  a gang has succeeded                      its assertions are checked, gangs that wait for it begin
-    running            slices of a gang were lost                that gang again, later, under a higher attempt (`ATTEMPTS_MAX`)
+    running            slices of a gang were lost, or failed     that gang again, later, under a higher attempt (`retries.py`)
+                       and may be tried again
                        a slice failed, an assertion did not      ending: all others are stopped, what they left is discarded, and
                        hold, it is told to end (`endings.py`)    then failed or cancelled
                        all gangs have succeeded                  committing, if it has something to publish and nobody else
@@ -31,7 +32,7 @@ from runink.jobs import Done, Prepared
 from runink.names import SliceId
 from runink.runs.assertions import failed_assertion
 from runink.runs.endings import sooner, to_end
-from runink.runs.failures import failure_of, is_refusal, may_pass
+from runink.runs.failures import failure_of, is_refusal
 from runink.runs.homes import home_of, is_gone
 from runink.runs.records import (
     ATTEMPTS_MAX,
@@ -42,7 +43,7 @@ from runink.runs.records import (
     SliceState,
     Task,
 )
-from runink.runs.retries import backoff_ms
+from runink.runs.retries import again, anew, backoff_ms
 from runink.runs.views import RunView, World
 
 PUBLISH: Final = SliceId("@publish")
@@ -161,7 +162,7 @@ def _advance(view: RunView, world: World) -> Decision:
 
 def _is_held(view: RunView, records: list[SliceRecord]) -> bool:
     """Say whether a gang that was lost has to wait until what it reads, which was lost too, is there again."""
-    if not all(record.state.is_over and may_pass(record) for record in records):
+    if not all(record.state.is_over for record in records) or again(records, view.dag) is None:
         return False
     gangs = view.dag.gangs()
     needs = view.dag.gang_needs()[records[0].gang]
@@ -202,27 +203,28 @@ def _failed_assertion(view: RunView) -> Failure | None:
 
 
 def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decision:
-    """Stop what is left of broken gangs; then repeat them if all that happened to them may pass, or end the run."""
-    again: list[SliceRecord] = []
+    """Stop what is left of broken gangs; then repeat them if that is to be tried, or end the run."""
+    slices: list[SliceRecord] = []
     stop: list[SliceRecord] = []
     wake_ms = 0
     home = home_of(view, world)
     for records in broken:
-        if not all(may_pass(record) for record in records):
+        following = again(records, view.dag)
+        if following is None:
             ending = changed(view.record, ending=RunState.FAILED)
             return _ending(replace(view, record=ending), world)
         left = [record for record in records if not record.state.is_over]
         stop.extend(record for record in left if record.slice in world.placed)
-        again.extend(_cancelled(left, world))
+        slices.extend(_cancelled(left, world))
         if not left and home.takes_more:
             home = home.after_one()
-            name = f"{view.record.run}/{records[0].gang}"
-            attempt = records[0].attempt + 1
-            wake_ms = world.now_ms + backoff_ms(name, attempt=attempt)
-            again.extend(
-                changed(_anew(record, not_before_ms=wake_ms), pin=home.node) for record in records
+            due_ms = world.now_ms + following.wait_ms
+            wake_ms = sooner(wake_ms, due_ms)
+            slices.extend(
+                changed(anew(one, not_before_ms=due_ms, tries=following.tries), pin=home.node)
+                for one in records
             )
-    return Decision(_in_step(view, world), slices=tuple(again), stop=tuple(stop), wake_ms=wake_ms)
+    return Decision(_in_step(view, world), slices=tuple(slices), stop=tuple(stop), wake_ms=wake_ms)
 
 
 def _cancelled(records: Iterable[SliceRecord], world: World) -> list[SliceRecord]:
@@ -232,26 +234,6 @@ def _cancelled(records: Iterable[SliceRecord], world: World) -> list[SliceRecord
         for record in records
         if record.state in (SliceState.PENDING, SliceState.PLACED)
     ]
-
-
-def _anew(record: SliceRecord, *, not_before_ms: int) -> SliceRecord:
-    """Return the slice's next attempt."""
-    return SliceRecord(
-        slice=record.slice,
-        run=record.run,
-        herd=record.herd,
-        gang=record.gang,
-        state=SliceState.PENDING,
-        resources=record.resources,
-        limits=record.limits,
-        task=record.task,
-        attempt=record.attempt + 1,
-        labels=record.labels,
-        requires=record.requires,
-        pin=record.pin,
-        lost_on=record.node if record.state is SliceState.LOST else None,
-        not_before_ms=not_before_ms,
-    )
 
 
 def _ending(view: RunView, world: World) -> Decision:
@@ -288,7 +270,7 @@ def _cleared(view: RunView, world: World) -> Decision | None:
         return Decision(view.record)
     if found.state is not SliceState.SUCCEEDED and found.attempt < ATTEMPTS_MAX:
         wake_ms = world.now_ms + backoff_ms(f"{found.run}/discard", attempt=found.attempt + 1)
-        return Decision(view.record, slices=(_anew(found, not_before_ms=wake_ms),), wake_ms=wake_ms)
+        return Decision(view.record, slices=(anew(found, not_before_ms=wake_ms),), wake_ms=wake_ms)
     return None
 
 
@@ -382,6 +364,6 @@ def _publishing(view: RunView, world: World) -> Decision:
     waits_for = f"publishing failed and is tried again: {failure.error.text}" if failure else ""
     return Decision(
         changed(view.record, waits_for=waits_for),
-        slices=(_anew(found, not_before_ms=wake_ms),),
+        slices=(anew(found, not_before_ms=wake_ms),),
         wake_ms=wake_ms,
     )

@@ -31,7 +31,7 @@ from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, Slic
 from runink.networks import NetworkPolicy
 
 ATTEMPTS_MAX: Final = (
-    3  # of a gang whose slices were lost; what a step itself does wrong is not repeated
+    3  # of a gang whose slices were lost; how often a step may fail, `@retry` says
 )
 
 
@@ -145,6 +145,18 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     goldens: tuple[GoldenResult, ...] = ()
 
 
+class Tries(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of a gang's attempts before this one: how often it was lost, and how often it failed by itself, by node, or by slice where its process ended and said no node.
+
+    `code` and `why` are those of the last of them.
+    """
+
+    losses: int = 0
+    failures: dict[str, int] = {}
+    code: str = ""
+    why: str = ""
+
+
 class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A slice of a run, at its latest attempt. `waits_for` says why a pending one is not placed.
 
@@ -154,6 +166,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
     by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".  `requires` are the capabilities that its node
     must have because its steps ask for them, `without` is what might be missing by its herd's policy when it was launched.
+    `tries` is what came of the attempts before this one.
     """
 
     slice: SliceId
@@ -183,6 +196,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     printed: Printed = Printed()
     requires: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    tries: Tries = Tries()
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -258,7 +258,7 @@ def test_ten_mistakes_in_a_pipeline_are_told_at_once_each_at_its_line(started: P
         "features/p.dsl",
         'Feature: ten\n  Scenario: one\n    @sorce("csv://data/in.csv")\n    @source("cvs://data/in.csv")\n'
         '    @source("csv://data/in.csv", nuls=["NA"])\n    @contract("contracts/none.py:Row")\n    @step("nothing")\n'
-        '    @requires(memory=12Qx)\n    @retry(times=3)\n    @assert("rejected <")\n    @sink("jsonl://out/o.jsonl", mode=ovrwrite)\n'
+        '    @requires(memory=12Qx)\n    @emits("alerts/x")\n    @assert("rejected <")\n    @sink("jsonl://out/o.jsonl", mode=ovrwrite)\n'
         '    @golden("golden/x.csv", tolerance="much")\n',
     )
     said = started.run()

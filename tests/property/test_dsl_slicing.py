@@ -10,10 +10,11 @@ from collections import deque
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runink.dag import MAIN, Format, Link, Node, Resources, Source, Sql, Step, topological
+from runink.dag import MAIN, Format, Link, Node, Resources, Source, Sql, Step
 from runink.dsl.slicing import Wish, sliced
 from runink.dsl.spooling import spooled
 from runink.networks import Network
+from runink.topology import topological
 
 REMOTE = "s3://bucket/x"
 BATCHES = 20  # more than all links of such a graph hold

@@ -15,12 +15,14 @@ from run_world import RunWorld, staged_dag
 from runink.errors import WireError
 from runink.jobs import Failed
 from runink.runs.records import ATTEMPTS_MAX, RunState, SliceState, Task
+from runink.tries import Retry
 
 FAULTS = {
     "raise": Failed(WireError("Refused", "step_failed", "x")),
     "away": Failed(WireError("Unavailable", "unavailable", "x")),
     "consequence": Failed(WireError("Unavailable", "producer_failed", "x"), consequence=True),
     "killed": None,
+    "own": Failed(WireError("Refused", "step_raised", "x"), step="a.source"),
 }
 EVENTS = st.sampled_from(
     [*FAULTS, "lost", "cancel", "cut", "succeed", "succeed", "succeed", "wait"]
@@ -53,11 +55,13 @@ def happen(world: RunWorld, event: str, pick: int) -> None:
     st.sampled_from([("a",), ("a", "b"), ("a", "b", "c")]),
     st.sampled_from([1, 2]),
     st.sampled_from(["", "first"]),
+    st.integers(0, 3),
 )
 def test_a_run_ends_and_is_published_whole_or_not_at_all(
-    events: list[tuple[str, int]], scenarios: tuple[str, ...], fan: int, session: str
+    events: list[tuple[str, int]], scenarios: tuple[str, ...], fan: int, session: str, times: int
 ) -> None:
-    world = RunWorld(staged_dag(*scenarios, fan=fan))
+    retries = {"a.source": Retry(times)}
+    world = RunWorld(changed(staged_dag(*scenarios, fan=fan), retries=retries))
     world.record = changed(world.record, session=session)
     world.session = session
     world.settle()
@@ -79,7 +83,10 @@ def test_a_run_ends_and_is_published_whole_or_not_at_all(
     assert not world.placed
     assert all(one.state.is_over for one in world.slices.values())
     chains = [one for one in world.slices.values() if one.task is Task.CHAIN]
-    assert all(one.attempt <= ATTEMPTS_MAX for one in chains)
+    for one in chains:
+        assert one.tries.losses < ATTEMPTS_MAX
+        assert all(failures <= times for failures in one.tries.failures.values())
+        assert one.attempt == 1 + one.tries.losses + sum(one.tries.failures.values())
     if world.record.state is RunState.SUCCEEDED:
         assert all(one.state is SliceState.SUCCEEDED for one in chains)
         assert len(world.record.prepared) == len(chains)

@@ -10,7 +10,7 @@ from runink.cli.summary import failure_lines
 from runink.clients.run_requests import Used
 from runink.dag import Limit, Limits
 from runink.runs.failures import failure_of
-from runink.runs.records import Exit, HerdLimits, Printed, RunState, SliceRecord, SliceState
+from runink.runs.records import Exit, HerdLimits, Printed, RunState, SliceRecord, SliceState, Tries
 from runink.runs.traces import span_of
 
 SEALED = {"isolation": "full", "cgroup.memory": "v1", "cgroup.cpu": "none", "seccomp": "on"}
@@ -159,3 +159,24 @@ def test_what_a_slice_that_runs_has_used_so_far_is_told() -> None:
     assert document(running, used)["used"]["memory_bytes"] == 512 << 20
     assert document(running)["used"] is None
     assert "used" not in dict(lines_of(running))
+
+
+def test_what_came_of_the_attempts_before_is_told_and_when_the_next_begins() -> None:
+    tries = Tries(1, {"one.work": 2}, "step_raised", "step work raised \x1b[2JKeyError")
+    record = a_slice(
+        "one",
+        SliceState.PENDING,
+        attempt=4,
+        tries=tries,
+        not_before_ms=1_000,
+        waits_for="attempt 4, because …",
+    )
+    told = dict(lines_of(record))
+    assert told["state"].startswith("pending, attempt 4")
+    assert told["begins"].endswith(" at the soonest")
+    assert told["before"].startswith(
+        "one.work failed 2 times, lost 1 time; the last: [step_raised]"
+    )
+    assert "\x1b" not in told["before"]
+    assert document(record)["not_before_ms"] == 1_000
+    assert document(record)["tries"]["failures"] == {"one.work": 2}

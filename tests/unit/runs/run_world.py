@@ -15,13 +15,13 @@ from runink.dag import (
     Sink,
     SliceSpec,
     Source,
-    topological,
 )
 from runink.jobs import Done, Failed, NodeFacts, Prepared
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.runs.lifecycle import Decision, decide, target_hash
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState
 from runink.runs.views import RunView, World
+from runink.topology import topological
 
 RUN = RunId("0" * 26)
 NODE = NodeId("local")

@@ -1,0 +1,39 @@
+"""`@retry`: read, and said to a person again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runink.dsl.arguments import Arguments
+from runink.dsl.clauses import RetryClause
+from runink.dsl.later import count_of
+from runink.quantities import counted, format_duration, parse_duration
+from runink.tries import DELAY_MAX_MS, DELAY_MS, Retry
+
+WAIT_MS_MAX: Final = 24 * 3_600_000  # a run that waits longer belongs to a schedule
+
+
+def retry_clause(arguments: Arguments) -> RetryClause | None:
+    """Return what a `@retry` says, or nothing where something of it is wrong, which has been told then."""
+    times = count_of(arguments, "times")
+    delay_ms = arguments.quantity("delay", parse_duration) or DELAY_MS
+    longest_ms = arguments.quantity("delay_max", parse_duration) or max(DELAY_MAX_MS, delay_ms)
+    for name, wait_ms in (("delay", delay_ms), ("delay_max", longest_ms)):
+        if arguments.has(name) and wait_ms > WAIT_MS_MAX:
+            text = f"{name} is {format_duration(WAIT_MS_MAX)} at most"
+            arguments.unfit(name, text, "what is tried again a day later is a schedule's")
+    if longest_ms < delay_ms and arguments.is_usable:
+        text = "delay_max is less than the first delay"
+        arguments.unfit("delay_max", text, "the wait begins with delay and doubles up to delay_max")
+    if times is None or not arguments.is_usable:
+        return None
+    return RetryClause(arguments.annotation.span, Retry(times, delay_ms, longest_ms))
+
+
+def retry_told(retry: Retry) -> str:
+    """Say a policy in a few words."""
+    first, longest = format_duration(retry.delay_ms), format_duration(retry.delay_max_ms)
+    waits = f"after {first}"
+    if retry.times > 1 and retry.delay_max_ms > retry.delay_ms:
+        waits = f"{waits}, then twice as long each time up to {longest}"
+    return f"tried again {counted(retry.times, 'time')} at most, {waits}"

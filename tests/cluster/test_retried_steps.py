@@ -1,0 +1,101 @@
+"""`@retry` with real processes: what fails is tried again whole, and what comes out has no row twice, however the first attempts ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from runi_project import Project
+from runink.clients.run_requests import RunView
+from runink.runs.records import SliceState
+from test_cli_kills import watched
+
+ROWS = 500
+FAILING = """
+import os, runink
+@step(each="batch")
+def work(rows):
+    if runink.context().attempt < 3:
+        {how}
+    return rows
+"""
+WAYS = {
+    "raises": "raise ConnectionError('the service is away')",
+    "exits": "os._exit(7)",
+    "is killed": "os.kill(os.getpid(), 9)",
+}
+
+
+@pytest.fixture
+def numbers(project: Project) -> Project:
+    project.write("in.csv", "a\n" + "".join(f"{number}\n" for number in range(ROWS)))
+    return project
+
+
+def found_in(project: Project, path: str = "out.jsonl") -> list[int]:
+    return sorted(int(row["a"]) for row in project.rows(path))
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_step_that_fails_twice_and_then_goes_well_gives_all_rows_once(
+    numbers: Project, how: str
+) -> None:
+    numbers.step(FAILING.format(how=WAYS[how]))
+    file = numbers.pipeline(
+        '@source("csv://in.csv")\n@step("work")\n@retry(2, delay=10ms)\n@sink("jsonl://out.jsonl")'
+    )
+    said = numbers.run(file, "-o", "json")
+    assert said.code == 0, said
+    attempts = {one["name"]: one["attempt"] for one in said.document["slices"]}
+    assert attempts["one"] == 3
+    assert found_in(numbers) == list(range(ROWS))
+    told = numbers.runi("slice", "get", "last", "one")
+    assert "failed 2 times" in told.out, told
+    assert numbers.processes() == []
+
+
+def test_one_that_fails_once_more_than_it_may_fails_the_run_and_leaves_nothing(
+    numbers: Project,
+) -> None:
+    numbers.step(FAILING.format(how=WAYS["raises"]))
+    file = numbers.pipeline(
+        '@source("csv://in.csv")\n@step("work")\n@retry(1, delay=10ms)\n@sink("jsonl://out.jsonl")'
+    )
+    said = numbers.run(file, "-o", "json")
+    assert said.code == 1, said
+    assert said.error["code"] == "step_raised"
+    assert not (numbers.root / "out.jsonl").exists()
+
+
+def test_a_process_that_is_killed_in_the_middle_is_repeated_and_no_row_comes_twice(
+    numbers: Project,
+) -> None:
+    """The first attempt has handed rows on and then waits for its end, which the test gives it; the sink adds to what is there."""
+    numbers.step(
+        "import runink, signal\n"
+        '@step(each="stream")\n'
+        "def work(batches):\n"
+        "    for batch in batches:\n"
+        "        yield batch\n"
+        "    if runink.context().attempt == 1:\n"
+        "        signal.pause()\n"
+    )
+    file = numbers.pipeline(
+        '@source("csv://in.csv")\n@step("work")\n@retry(1, delay=10ms)\n@step("work", isolate=true)\n@sink("jsonl://out.jsonl")'
+    )
+    child = numbers.popen("run", file, "-o", "json")
+
+    def kill(view: RunView) -> bool:
+        running = [one.pid for one in view.slices if one.state is SliceState.RUNNING and one.pid]
+        if len(running) < 2:
+            return False
+        first = next(one for one in view.slices if one.slice == "one.source")
+        os.kill(first.pid, signal.SIGKILL)
+        return True
+
+    watched(numbers, kill)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 0, out
+    assert found_in(numbers) == list(range(ROWS))
+    assert numbers.processes() == []
