@@ -68,7 +68,8 @@ editors:
 
 # What maintainers do.
 
-LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-header --output-file requirements.lock
+# Without the extra `solver`: it brings pandas, which pyarrow loads in each process that finds it (half a second).
+LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --extra all --group dev --universal --python-version 3.11 --generate-hashes --no-header --output-file requirements.lock
 
 # Takes in what pyproject.toml newly asks for; versions that are locked stay.
 lock: setup

@@ -31,7 +31,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from runink.contracts.expected import GOLDEN_ENDINGS
-from runink.contracts.golden import text_kind
+from runink.contracts.golden import has_nanoseconds, text_kind
 from runink.errors import Invalid, NotFound, Refused
 from runink.pipes.plain import plain
 from runink.steps.records import values_of
@@ -236,10 +236,12 @@ def _encoded(table: pa.Table, suffix: str) -> bytes:
 
 def _listed(column: pa.Array) -> list[Any]:
     """Return the values, with text for times of which Python has none: nanoseconds, years beyond 9999."""
-    try:
-        return values_of(column)
-    except (ValueError, OverflowError):
-        return values_of(column.cast(text_kind(column.type)))
+    if not has_nanoseconds(column.type):
+        try:
+            return values_of(column)
+        except (ValueError, OverflowError):
+            pass
+    return values_of(column.cast(text_kind(column.type)))
 
 
 @dataclass(frozen=True, slots=True)
