@@ -59,7 +59,7 @@ def deploy(
         click.echo(f"note: {note}", err=True)
     origin = origin_of(compiled.root, compiled.dag.file)
 
-    async def ask(cluster: Cluster, folder: Path) -> tuple[ScheduleRecord, bool]:
+    async def ask(cluster: Cluster, folder: Path) -> tuple[ScheduleRecord, str, bool]:
         deployment = DeploymentRecord(
             dag=compiled.dag,
             project=str(compiled.root),
@@ -70,10 +70,13 @@ def deploy(
             is_dirty=origin.is_dirty,
             recipe=recipe,
         )
+        before = await _file_before(cluster, compiled.dag)
         record = await _put(cluster, compiled, deployment, paused=paused)
-        return record, bool(cluster.session)
+        return record, before, bool(cluster.session)
 
-    record, is_kept_by_nobody = with_cluster(state, ask, makes_state=True)
+    record, before, is_kept_by_nobody = with_cluster(state, ask, makes_state=True)
+    if before not in ("", compiled.dag.file):
+        click.echo(f"note: it takes the place of {before}, which has the same name", err=True)
     following = next_tick(record.schedule, now_ms())
     if output == "json":
         echo_json(
@@ -104,6 +107,12 @@ def _check(dag: Dag) -> None:
         if isinstance(node, Source | Sink) and node.path == STANDARD:
             text = f"{node.uri} is standard {'input' if isinstance(node, Source) else 'output'}, and a run that a schedule makes has none"
             raise Invalid(text, code="standard_io", hint="read and write files")
+
+
+async def _file_before(cluster: Cluster, dag: Dag) -> str:
+    """Return the file of what is deployed under this name now, or nothing."""
+    found = await cluster.barn.get(deployment_key(dag.herd, dag.pipeline), DeploymentRecord)
+    return "" if found is None else found.value.dag.file
 
 
 async def _put(

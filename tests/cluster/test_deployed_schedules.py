@@ -138,7 +138,11 @@ def test_the_commands_say_what_there_is_and_what_is_wrong(deployed: Project) -> 
     assert "sales/daily is deployed: 0 6 * * * in Europe/Berlin" in first.out
     assert "it is paused" in first.out
     assert "runi up" in first.err
-    assert "is paused already" not in deployed.runi("schedule", "pause", "sales/daily").err
+    deployed.write("features/other/daily.dsl", DAILY)
+    other = deployed.runi("deploy", "features/other/daily.dsl")
+    assert "note: it takes the place of features/daily.dsl" in other.err
+    paused = deployed.runi("schedule", "pause", "sales/daily")
+    assert paused.out == "sales/daily was paused already\n"
     assert deployed.runi("schedule", "resume", "daily").out == "sales/daily goes on\n"
     assert deployed.runi("schedule", "resume", "daily").out == "sales/daily was not paused\n"
     assert "did you mean sales/daily?" in deployed.runi("schedule", "pause", "sales/dialy").err
