@@ -76,7 +76,7 @@ class Resources(msgspec.Struct, frozen=True):
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """An amount that a process may have at most, and the line of the `@requires` that says so."""
+    """An amount that a process may have at most, and the line of the `@requires` or `@timeout` that says so."""
 
     amount: int
     line: int
@@ -85,7 +85,7 @@ class Limit(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a process is held to because its pipeline says so: milli-cores, bytes of memory and of its own /tmp, processes and threads, bytes a second of each disk.
 
-    What nobody asks for is no limit: the defaults of `Resources` only say how much room a slice takes on a node.
+    `wall_time` is in milliseconds.  What nobody asks for is no limit: the defaults of `Resources` only say how much room a slice takes on a node.
     """
 
     cpu: Limit | None = None
@@ -93,6 +93,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     processes: Limit | None = None
     disk: Limit | None = None
     io: Limit | None = None
+    wall_time: Limit | None = None
 
     def over(self, wider: Limits) -> Limits:
         """Return these, and where they say nothing those of the whole scenario."""
@@ -102,16 +103,17 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
             self.processes or wider.processes,
             self.disk or wider.disk,
             self.io or wider.io,
+            self.wall_time or wider.wall_time,
         )
 
     def unplaced(self) -> Limits:
         """Return them without the lines that say so."""
-        found = (self.cpu, self.memory, self.processes, self.disk, self.io)
+        found = (self.cpu, self.memory, self.processes, self.disk, self.io, self.wall_time)
         return Limits(*(None if one is None else changed(one, line=0) for one in found))
 
     @property
     def amounts(self) -> tuple[int, ...]:
-        """What is asked for, wherever that stands: cpu, memory, processes, disk, io, 0 where nothing is."""
+        """What is asked for by `@requires`, wherever that stands: cpu, memory, processes, disk, io, 0 where nothing is."""
         found = (self.cpu, self.memory, self.processes, self.disk, self.io)
         return tuple(one.amount if one is not None else 0 for one in found)
 
@@ -325,7 +327,7 @@ class Dag(msgspec.Struct, frozen=True):
     """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it. `facts` has one for each node, in their order.
 
     `schedule` is unset where the file has none, so that the bytes of such a pipeline say nothing of it; so is `retries`, which
-    says by node what is tried again when it fails.
+    says by node what is tried again when it fails, and `deadline`: milliseconds from its submission until a run must have ended.
     """
 
     pipeline: PipelineName
@@ -344,6 +346,7 @@ class Dag(msgspec.Struct, frozen=True):
     metadata: dict[str, str] = {}
     schedule: Schedule | msgspec.UnsetType = msgspec.UNSET
     retries: dict[str, Retry] | msgspec.UnsetType = msgspec.UNSET
+    deadline: Limit | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def hash(self) -> str:
@@ -385,4 +388,5 @@ def _unplaced(dag: Dag) -> Dag:
         scenarios=tuple(changed(one, line=0) for one in dag.scenarios),
         prose=tuple(changed(one, line=0) for one in dag.prose),
         slices=tuple(changed(one, limits=one.limits.unplaced()) for one in dag.slices),
+        deadline=changed(dag.deadline, line=0) if dag.deadline else dag.deadline,
     )

@@ -30,6 +30,7 @@ from runink.masking_keys import NO_KEY, MaskingKey, masking_key
 from runink.networks import Network, NodeNetwork, granted
 from runink.pipes.open import open_pipe, open_slots
 from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job, context_of
+from runink.runs.limits import wall_time_s
 from runink.runs.records import HerdRecord, RunRecord, SliceRecord, Task
 from runink.sandbox.client import Bind, SliceWanted
 from runink.sandbox.protocol import ISOLATION
@@ -176,7 +177,7 @@ def _launch(run: RunRecord, record: SliceRecord, document: SliceDocument) -> Lau
         document=encode_document(document),
         project=run.project,
         shown=shown,
-        wall_time_s=run.wall_time_s,
+        wall_time_s=wall_time_s(run, record),
         network=document.context.settings.network,
     )
 

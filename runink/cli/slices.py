@@ -25,6 +25,7 @@ from runink.quantities import (
     counted,
     format_bytes,
     format_cpu,
+    format_duration,
     format_mebibytes,
     format_memory,
     format_seconds,
@@ -44,6 +45,7 @@ _FORMATS: Final[dict[str, Callable[[int], str]]] = {
     "processes": str,
     "disk": format_memory,
     "io": format_memory,
+    "wall_time": format_duration,
 }
 _KEPT_BY: Final = {
     "cpu": "cgroup.cpu",
@@ -240,10 +242,9 @@ def _limit_lines(record: SliceRecord) -> Iterator[tuple[str, str]]:
     for name, limit in msgspec.structs.asdict(record.limits).items():
         if isinstance(limit, Limit):
             amount = _FORMATS[name](limit.amount)
-            yield (
-                "limit",
-                f"{name} {amount}, from @requires in line {limit.line}{_kept(record, name)}",
-            )
+            by = "@timeout" if name == "wall_time" else "@requires"
+            kept = _kept(record, name) if name != "wall_time" else ""
+            yield "limit", f"{name} {amount}, from {by} in line {limit.line}{kept}"
     herd = record.herd_limits
     amounts = (("cpu", herd.cpu_m), ("memory", herd.memory_bytes))
     for name, number in ((name, number) for name, number in amounts if number):

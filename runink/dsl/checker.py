@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runink.calendars import Schedule
-from runink.dag import Prose
+from runink.dag import Limit, Prose
 from runink.dsl.arguments import Arguments, Parameters
 from runink.dsl.blocks import Metadata, with_parameters
-from runink.dsl.clauses import MetaClause, RetryClause
+from runink.dsl.clauses import MetaClause, RetryClause, TimeoutClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.later import tell_later
 from runink.dsl.reading import clause_of
@@ -47,6 +47,7 @@ class Outline:
     metadata: dict[str, str] = field(default_factory=dict)
     schedule: Schedule | None = None
     retry: Retry | None = None  # of all scenarios that say nothing of it
+    deadline: Limit | None = None  # of a run
 
 
 def outlined(document: Document, given: Mapping[str, str], findings: Findings) -> Outline:
@@ -67,6 +68,7 @@ def outlined(document: Document, given: Mapping[str, str], findings: Findings) -
         checker.metadata,
         checker.schedule,
         checker.retry,
+        checker.deadline,
     )
 
 
@@ -108,6 +110,7 @@ class _Checker:
         self.metadata: dict[str, str] = {}
         self.name: Text | None = None  # what `@feature` calls the file
         self.retry: Retry | None = None
+        self.deadline: Limit | None = None
         self._findings = findings
         self._herd: tuple[HerdName, Span] | None = None
         self._schedule: tuple[Schedule, Span] | None = None
@@ -146,7 +149,7 @@ class _Checker:
         if is_single and annotation.name in self._seen:
             labels = [(self._seen[annotation.name], "here")]
             told = f"@{annotation.name} stands in the file already"
-            self._findings.add("D016", told, annotation.span, labels=labels)
+            self._findings.add("D016", told, annotation.span, "a file has one", labels=labels)
             return
         self._seen[annotation.name] = annotation.span
         arguments = Arguments(annotation, kind, self._findings, self.parameters)
@@ -166,6 +169,8 @@ class _Checker:
                     self.metadata |= clause.values
                 elif isinstance(clause, RetryClause):
                     self.retry = clause.retry
+                elif isinstance(clause, TimeoutClause):
+                    self.deadline = clause.limit
         if herd is not None and arguments.is_usable:
             self._say_herd(herd)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runink.contracts.fields import ContractSpec, OnDrift
-from runink.dag import Format, Limits, Mode, OnInvalid
+from runink.dag import Format, Limit, Limits, Mode, OnInvalid
 from runink.dsl.syntax import Text
 from runink.dsl.uris import Location
 from runink.errors import Span
@@ -106,6 +106,12 @@ class RetryClause:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeoutClause:
+    span: Span
+    limit: Limit  # milliseconds
+
+
+@dataclass(frozen=True, slots=True)
 class AssertClause:
     span: Span
     condition: Text
@@ -135,5 +141,6 @@ class MetaClause:
 
 
 NodeClause = SourceClause | ContractClause | StepClause | SinkClause | DeadLetterClause
-Asking = RequiresClause | AffinityClause | RetryClause  # what a step or a scenario asks for
+# What a step or a scenario asks for.
+Asking = RequiresClause | AffinityClause | RetryClause | TimeoutClause
 Clause = NodeClause | Asking | AssertClause | GoldenClause

@@ -192,6 +192,7 @@ def _dag(
         parameters={name: value or "" for name, value in outline.parameters.values.items()},
         metadata=outline.metadata,
         schedule=msgspec.UNSET if outline.schedule is None else outline.schedule,
+        deadline=msgspec.UNSET if outline.deadline is None else outline.deadline,
         retries=retries_of(parts, outline.retry) or msgspec.UNSET,
     )
     meta = {name: said for part in parts for name, said in part.meta.items()}

@@ -29,6 +29,7 @@ from runink.dag import (
     Node,
     OnInvalid,
     Sink,
+    SliceSpec,
     Source,
     Sql,
     Step,
@@ -37,7 +38,7 @@ from runink.dsl.counterparts import matched, nodes_again, scenarios_again
 from runink.dsl.patience import retry_told
 from runink.dsl.scheduling import schedule_told
 from runink.expressions import said
-from runink.quantities import format_cpu, format_memory
+from runink.quantities import format_cpu, format_duration, format_memory
 
 _NOUNS: Final = {Source: "source", Check: "contract", Step: "step", Sink: "sink"}
 
@@ -90,6 +91,10 @@ def _head(old: Dag, new: Dag) -> Iterator[Change]:
         if now[name] != before[name]:
             text = f"parameter {name}: {before[name]!r} is now {now[name]!r}"
             yield Change("parameter", name, "changed", text)
+    before_ms, now_ms = (one.deadline.amount if one.deadline else 0 for one in (old, new))
+    if before_ms != now_ms:
+        text = f"a run must have ended after {_time(before_ms)}, and now after {_time(now_ms)}"
+        yield Change("deadline", "", "changed", text)
     if old.schedule != new.schedule:
         text = f"schedule: {schedule_told(old.schedule)}, and now {schedule_told(new.schedule)}"
         yield Change("schedule", "", "changed", text)
@@ -325,6 +330,14 @@ def _tried(old: Dag, new: Dag, was: str, name: str) -> Iterator[str]:
         yield f"when it fails it was {told[0]}, and is {told[1]}"
 
 
+def _wall_time_ms(spec: SliceSpec) -> int:
+    return spec.limits.wall_time.amount if spec.limits.wall_time is not None else 0
+
+
+def _time(duration_ms: int) -> str:
+    return format_duration(duration_ms) if duration_ms else "any time"
+
+
 def _homes(dag: Dag) -> dict[str, Any]:
     return {name: spec for spec in dag.slices for name in spec.nodes}
 
@@ -339,6 +352,7 @@ def _asked(old: Any, new: Any) -> Iterator[str]:
         ("memory", old.resources.memory_bytes, new.resources.memory_bytes, format_memory),
         ("labels", old.labels, new.labels, _listed),
         ("network", old.network.value, new.network.value, str),
+        ("the most time", _wall_time_ms(old), _wall_time_ms(new), _time),
         *(
             (f"the most {noun}", before, now, str)
             for noun, before, now in zip(

@@ -35,7 +35,7 @@ from runink.dag import (
     Sql,
     Step,
 )
-from runink.dsl.patience import retry_told
+from runink.dsl.patience import retry_told, timeout_told
 from runink.dsl.scheduling import schedule_told
 from runink.dsl.uris import STANDARD
 from runink.expressions import Measure, figures_in, said
@@ -81,6 +81,8 @@ def explained(dag: Dag) -> str:
         )
     if dag.schedule:
         lines.append(f"schedule: {schedule_told(dag.schedule)}; runi deploy puts it in force")
+    if dag.deadline:
+        lines.append(f"a run fails that has not ended after {timeout_told(dag.deadline)}")
     lines += [f"{name}: {value} (kept, not enforced)" for name, value in dag.metadata.items()]
     for scenario in dag.scenarios:
         lines += ["", *_scenario(dag, scenario)]
@@ -212,6 +214,8 @@ def _golden(golden: Golden) -> str:
 def _slice(spec: SliceSpec) -> Iterable[str]:
     yield f"  slice {spec.id}: {', '.join(map(_short, spec.nodes))}"
     yield f"    {spec.why}"
+    if spec.limits.wall_time is not None:
+        yield f"    ended after {timeout_told(spec.limits.wall_time)}"
     if spec.network is not Network.NONE:
         yield f"    network {spec.network.value}: {_NETWORKS[spec.network]}"
     elif spec.reaches:

@@ -1,15 +1,17 @@
-"""`@retry`: read, and said to a person again."""
+"""`@retry` and `@timeout`: read, and said to a person again."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from runink.dag import Limit
 from runink.dsl.arguments import Arguments
-from runink.dsl.clauses import RetryClause
+from runink.dsl.clauses import RetryClause, TimeoutClause
 from runink.dsl.later import count_of
 from runink.quantities import counted, format_duration, parse_duration
 from runink.tries import DELAY_MAX_MS, DELAY_MS, Retry
 
+TIME_MS_MAX: Final = 366 * 24 * 3_600_000  # of what a launch may be allowed
 WAIT_MS_MAX: Final = 24 * 3_600_000  # a run that waits longer belongs to a schedule
 
 
@@ -37,3 +39,20 @@ def retry_told(retry: Retry) -> str:
     if retry.times > 1 and retry.delay_max_ms > retry.delay_ms:
         waits = f"{waits}, then twice as long each time up to {longest}"
     return f"tried again {counted(retry.times, 'time')} at most, {waits}"
+
+
+def timeout_clause(arguments: Arguments) -> TimeoutClause | None:
+    """Return what a `@timeout` says, or nothing where something of it is wrong, which has been told then."""
+    after_ms = arguments.quantity("after", parse_duration)
+    if after_ms is not None and after_ms > TIME_MS_MAX:
+        text = f"after is {format_duration(TIME_MS_MAX)} at most"
+        arguments.unfit("after", text, "what has no limit needs no @timeout")
+    if after_ms is None or not arguments.is_usable:
+        return None
+    span = arguments.annotation.span
+    return TimeoutClause(span, Limit(after_ms, span.line))
+
+
+def timeout_told(limit: Limit) -> str:
+    """Say a limit of time, and where it stands."""
+    return f"{format_duration(limit.amount)}, from @timeout in line {limit.line}"

@@ -13,10 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as changed
+
 from runink.dag import (
     MAIN,
     REJECTED,
     UNLIMITED,
+    Limit,
     Limits,
     Link,
     Node,
@@ -41,6 +44,7 @@ class Wish:
     isolate: bool = False
     limits: Limits = UNLIMITED
     retry: Retry | None = None
+    timeout: Limit | None = None
 
     def requiring(self, limits: Limits, network: Network | None, *, default: Wish) -> Wish:
         """Return the wish with what a `@requires` says. What that leaves open is as in the scenario's."""
@@ -72,8 +76,11 @@ class Needs:
         return f"cpu {cpu}, memory {memory}{more}"
 
     def agreed(self, other: Needs) -> Needs | None:
-        """Return what both of them need, or nothing if they need different things. No network, said or not, is no difference."""
-        both = replace(self, network=self.network or other.network)
+        """Return what both of them need, or nothing if they need different things. No network, said or not, is no difference; neither is their time, of which the least counts."""
+        ours, theirs = self.limits.wall_time, other.limits.wall_time
+        least = min(ours, theirs, key=lambda one: one.amount) if ours and theirs else ours or theirs
+        limits = changed(self.limits, wall_time=least)
+        both = replace(self, network=self.network or other.network, limits=limits)
         return both if self._kind() == other._kind() else None
 
     def _kind(self) -> tuple[object, ...]:
@@ -86,6 +93,7 @@ def needs_of(wish: Wish, default: Wish) -> Needs:
     resources = wish.resources or default.resources or Resources()
     labels = wish.labels if wish.labels is not None else default.labels or ()
     limits = wish.limits.over(default.limits)
+    limits = changed(limits, wall_time=wish.timeout or default.timeout)
     return Needs(resources, labels, wish.network or default.network, limits)
 
 

@@ -8,7 +8,7 @@ The lines of a scenario are a chain, read from top to bottom:
                         A step may name what stands further down; `ordering.py` then says what comes first
     @sink …             takes the stream where it stands; the lines below go on with it
     @deadletter …       takes what the scenario's contracts reject
-    @requires, @affinity, @retry    of the step above; of the whole scenario before its first step
+    @requires, @affinity, @retry, @timeout    of the step above; of the whole scenario before its first step
     @golden             of the sink or the dead letter above; below a step, of the sink that it feeds; above all of them, of the scenario's one sink
 
 A name means the stream as it is behind all contracts on it.
@@ -51,6 +51,7 @@ from runink.dsl.clauses import (
     SinkClause,
     SourceClause,
     StepClause,
+    TimeoutClause,
 )
 from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
@@ -115,7 +116,7 @@ class _Builder:
                     self._sink(clause)
                 case DeadLetterClause():
                     self._last_end = None  # made at the end, when all checks are there
-                case RequiresClause() | AffinityClause() | RetryClause():
+                case RequiresClause() | AffinityClause() | RetryClause() | TimeoutClause():
                     ask(clause, self._last_step, self.parts, self._findings)
                 case AssertClause():
                     asserts.append(clause)  # of the stream as it is at the end

@@ -203,6 +203,14 @@ ANNOTATIONS: Final = _table(
         ("times",),
         example="@retry(3, delay=10s)",
     ),
+    AnnotationKind(
+        "timeout",
+        Where.ANYWHERE,
+        ("after",),
+        "after",
+        ("after",),
+        example="@timeout(30m)",
+    ),
     # Those whose part is not there yet.
     AnnotationKind(
         "auto",
@@ -232,16 +240,6 @@ ANNOTATIONS: Final = _table(
         types={"event": Type.NAME},
         example='@emits("alerts/late")',
         later="look at the run's end: runi run -o json",
-    ),
-    AnnotationKind(
-        "timeout",
-        Where.ANYWHERE,
-        ("after",),
-        "after",
-        ("after",),
-        types={"after": Type.DURATION},
-        example="@timeout(30m)",
-        later="runi run --timeout ends slices that take too long",
     ),
     AnnotationKind(
         "trigger",
@@ -295,7 +293,7 @@ PARAMETERS_NOT_YET: Final = {
 # What stands above a header describes it, whatever scenario is above that.
 DESCRIBES_SCENARIO: Final = frozenset({"module", "schedule", "trigger"})
 # What a step has once, a scenario once, and the file once.
-FOR_STEPS: Final = frozenset({"retry"})
+FOR_STEPS: Final = frozenset({"retry", "timeout"})
 OF_THE_FILE: Final = frozenset(
     name for name, kind in ANNOTATIONS.items() if kind.where is Where.FILE
 )

@@ -1,11 +1,11 @@
-"""What a scenario's steps ask for: `@requires`, `@affinity` and `@retry`, of the step above or, above the first one, of all."""
+"""What a scenario's steps ask for: `@requires`, `@affinity`, `@retry` and `@timeout`, of the step above or, above the first one, of all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from runink.dsl.clauses import AffinityClause, Asking, RequiresClause, RetryClause
+from runink.dsl.clauses import AffinityClause, Asking, RequiresClause, RetryClause, TimeoutClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.parts import Parts
 from runink.dsl.slicing import Wish
@@ -34,6 +34,10 @@ def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
             findings.add("D016", f"@retry stands for {whose} already", clause.span, "keep one")
         case RetryClause(retry=retry):
             _keep(replace(wish, retry=retry), step, parts)
+        case TimeoutClause() if wish.timeout is not None:
+            findings.add("D016", f"@timeout stands for {whose} already", clause.span, "keep one")
+        case TimeoutClause(limit=limit):
+            _keep(replace(wish, timeout=limit), step, parts)
 
 
 def retries_of(parts: Iterable[Parts], of_file: Retry | None) -> dict[str, Retry]:

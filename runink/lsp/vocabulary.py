@@ -27,6 +27,7 @@ ANNOTATIONS: Final = {
     "retry": "How often the step above is tried again when it fails; above the first step, all of the scenario; above `Feature:`, all of the file.",
     "schedule": "When the pipeline is due, once `runi deploy` has put it in force: a line of cron, or `every=`.",
     "sink": "Takes the stream where it stands; the lines below go on with it.",
+    "timeout": "How long the process of the step above may take; above the first step, all processes of the scenario; above `Feature:`, a run as a whole.",
     "source": "Reads rows. The sources of a scenario together are its stream, unless they have a name: then they are side inputs.",
     "step": "A Python function, a SQL query or a program that takes the stream and gives the next.",
 }
@@ -80,6 +81,7 @@ PARAMETERS: Final = {
     "retry.delay": "the wait before the second try, as in `10s`; it doubles from try to try; `500ms` if not said",
     "retry.delay_max": "the longest wait between two tries; `60s` if not said",
     "retry.times": "how many tries more, 0 to 1,000",
+    "timeout.after": "a duration, as in `30m`",
     "schedule.cron": "minute, hour, day, month, weekday; or `hourly`, `daily`, `weekly`, `monthly`, `yearly`",
     "schedule.deadline": "a run that has not ended so long after it was made is cancelled",
     "schedule.end": "the first moment that is no tick any more: `2027-01-01`, or with a time",

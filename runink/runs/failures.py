@@ -6,11 +6,12 @@ import signal
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from runink.dag import Limit
 from runink.errors import Refused, Unavailable, WireError, from_wire
 from runink.jobs import Failed
-from runink.quantities import format_seconds
+from runink.quantities import format_duration, format_seconds
 from runink.runs.limits import OUT_OF_MEMORY, limits_met, memory_met
-from runink.runs.records import Failure, SliceRecord, SliceState
+from runink.runs.records import Exit, Failure, SliceRecord, SliceState
 
 LASTING: Final = frozenset(
     {"disk_full", "cancelled", "timed_out"}
@@ -36,6 +37,18 @@ LATE: Final = WireError(
     "it had not ended by its deadline",
     "allow it more in @schedule(…, deadline=…), or see with runi slice list what took so long",
 )
+
+
+def too_late(deadline: Limit) -> WireError:
+    """Say that a run had not ended in the time that its pipeline allows."""
+    after = format_duration(deadline.amount)
+    text = f"it had not ended {after} after it was submitted, limit from @timeout in line {deadline.line}"
+    return WireError(
+        "Refused",
+        "deadline",
+        text,
+        "allow it more there, or see with runi slice list what took so long",
+    )
 
 
 def may_pass(record: SliceRecord) -> bool:
@@ -146,8 +159,7 @@ def _exit_error(record: SliceRecord) -> WireError:
         return WireError("Refused", "cancelled", f"{name} was stopped", "")
     match found.cause:
         case "timeout":
-            text = f"{name} timed out after {format_seconds(found.wall_time_s or found.wall_s)}"
-            return WireError("Refused", "wall_time", text, "allow it more with --timeout")
+            return _out_of_time(record, found)
         case "oom":
             text = f"{name} ran out of memory and was ended, with all that it had started: it {memory_met(record)}"
             return WireError("Refused", OUT_OF_MEMORY, text, MORE_MEMORY)
@@ -163,6 +175,17 @@ def _exit_error(record: SliceRecord) -> WireError:
     text = f"{name} ended with exit code {found.code} and without a report"
     hint = "a step must not end its process (os._exit); its last lines are in runi logs"
     return WireError("Broken", "slice_exit", text, hint)
+
+
+def _out_of_time(record: SliceRecord, found: Exit) -> WireError:
+    text = (
+        f"slice {record.slice} timed out after {format_seconds(found.wall_time_s or found.wall_s)}"
+    )
+    limit = record.limits.wall_time
+    if limit is not None and found.wall_time_s == limit.amount / 1000:
+        text = f"{text}, limit from @timeout in line {limit.line}"
+        return WireError("Refused", "wall_time", text, "allow it more there")
+    return WireError("Refused", "wall_time", text, "allow it more with --timeout")
 
 
 _SIGNAL_HINTS: Final = {

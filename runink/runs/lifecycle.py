@@ -31,7 +31,7 @@ from runink.dag import Resources, SliceSpec
 from runink.jobs import Done, Prepared
 from runink.names import SliceId
 from runink.runs.assertions import failed_assertion
-from runink.runs.endings import sooner, to_end
+from runink.runs.endings import deadline_ms, sooner, to_end
 from runink.runs.failures import failure_of, is_refusal
 from runink.runs.homes import home_of, is_gone
 from runink.runs.records import (
@@ -86,12 +86,13 @@ def decide(view: RunView, world: World) -> Decision:
         )
     if record.state is RunState.COMMITTING and record.ending is None:
         return _publishing(view, world)
-    record = to_end(record, now_ms=world.now_ms, session=world.session)
+    record = to_end(record, view.dag, now_ms=world.now_ms, session=world.session)
     view = replace(view, record=record)
     if record.ending is not None:
         return _ending(view, world)
     going = _admission(view, world) if record.state is RunState.SUBMITTED else _advance(view, world)
-    return replace(going, wake_ms=sooner(going.wake_ms, record.deadline_ms))
+    end_ms = sooner(record.deadline_ms, deadline_ms(record, view.dag))
+    return replace(going, wake_ms=sooner(going.wake_ms, end_ms))
 
 
 def target_hash(prepared: Prepared) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from runink.dag import Limit
 from runink.jobs import Failed
 from runink.quantities import counted, format_mebibytes
-from runink.runs.records import SliceRecord
+from runink.runs.records import RunRecord, SliceRecord
 
 OUT_OF_MEMORY: Final = "out_of_memory"
 SCRATCH_FULL: Final = "scratch_full"
@@ -22,6 +22,13 @@ EVERY_SLICE: Final = "that every slice has; @requires({}=…) asks for another"
 def limits_met(record: SliceRecord) -> tuple[str, ...]:
     """Return a line for each limit that the slice met before its end, if it has ended."""
     return tuple(_met(record))
+
+
+def wall_time_s(run: RunRecord, record: SliceRecord) -> float:
+    """Return how long a slice may take: the lesser of what its pipeline and whoever runs it allow, 0 for ever."""
+    limit = record.limits.wall_time
+    allowed = [run.wall_time_s, limit.amount / 1000 if limit is not None else 0.0]
+    return min((one for one in allowed if one), default=0.0)
 
 
 def _met(record: SliceRecord) -> Iterator[str]:

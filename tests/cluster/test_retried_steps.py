@@ -1,4 +1,4 @@
-"""`@retry` with real processes: what fails is tried again whole, and what comes out has no row twice, however the first attempts ended."""
+"""`@retry` and `@timeout` with real processes: what fails is tried again whole, and what comes out has no row twice, however the first attempts ended."""
 
 from __future__ import annotations
 
@@ -98,4 +98,53 @@ def test_a_process_that_is_killed_in_the_middle_is_repeated_and_no_row_comes_twi
     out, _ = child.communicate(timeout=60)
     assert child.returncode == 0, out
     assert found_in(numbers) == list(range(ROWS))
+    assert numbers.processes() == []
+
+
+HANGING = """
+import os, signal, runink
+@step(each="batch")
+def work(rows):
+    if runink.context().attempt == 1:
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            signal.pause()
+    return rows
+"""
+
+
+def test_a_step_that_hangs_is_ended_with_all_that_it_started_and_tried_again(
+    numbers: Project,
+) -> None:
+    numbers.step(HANGING)
+    file = numbers.pipeline(
+        '@source("csv://in.csv")\n@step("work")\n@timeout(1s)\n@retry(1, delay=10ms)\n@sink("jsonl://out.jsonl")'
+    )
+    said = numbers.run(file, "-o", "json")
+    assert said.code == 0, said
+    assert found_in(numbers) == list(range(ROWS))
+    told = numbers.runi("slice", "get", "last", "one")
+    assert "[wall_time] slice one timed out after 1 s, limit from @timeout in line 6" in told.out, (
+        told
+    )
+    assert "limit         wall_time 1s, from @timeout in line 6" in told.out, told
+    assert numbers.processes() == []
+
+
+def test_a_run_that_is_out_of_its_time_fails_and_publishes_nothing(numbers: Project) -> None:
+    numbers.step(HANGING)
+    numbers.write(
+        "features/late.dsl",
+        "@timeout(1s)\nFeature: late\n\n  Scenario: first\n"
+        '    @source("csv://in.csv")\n    @sink("jsonl://first.jsonl")\n\n  Scenario: second\n'
+        '    @source("jsonl://first.jsonl")\n    @step("work")\n    @sink("jsonl://out.jsonl")\n',
+    )
+    said = numbers.run("features/late.dsl", "-o", "json")
+    assert said.code == 1, said
+    assert said.error["code"] == "deadline"
+    assert "@timeout in line 1" in said.error["text"]
+    assert not (numbers.root / "first.jsonl").exists()
+    assert not (numbers.root / "out.jsonl").exists()
     assert numbers.processes() == []

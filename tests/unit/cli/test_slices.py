@@ -106,6 +106,7 @@ def test_the_document_has_limits_what_is_in_force_and_the_totals() -> None:
         "processes": None,
         "disk": {"amount": 1 << 20, "line": 4},
         "io": None,
+        "wall_time": None,
     }
     assert found["herd_limits"] == {"cpu_m": 0, "memory_bytes": 2 << 30}
     assert found["sealed"] == SEALED

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace as changed
-from runink.dag import Resources
+from run_world import RunWorld, staged_dag
+from runink.dag import Limit, Limits, Resources
 from runink.errors import WireError
 from runink.jobs import Failed
 from runink.names import HerdName, RunId, SliceId
 from runink.runs.failures import failure_of, may_pass
-from runink.runs.records import Exit, SliceRecord, SliceState
+from runink.runs.limits import wall_time_s
+from runink.runs.records import Exit, RunState, SliceRecord, SliceState
 
 OUT = Exit("timeout", code=1, wall_s=61.2, wall_time_s=60.0)
 RECORD = SliceRecord(
@@ -69,3 +71,56 @@ def test_a_failure_that_came_before_it_by_itself_is_told_first() -> None:
 
 def test_one_that_was_stopped_while_it_was_out_of_its_time_may_pass() -> None:
     assert may_pass(changed(RECORD, state=SliceState.CANCELLED))
+
+
+def test_the_line_that_allows_so_much_is_named() -> None:
+    limits = Limits(wall_time=Limit(60_000, 12))
+    failure = failure_of([changed(RECORD, limits=limits)])
+    assert failure is not None
+    assert failure.error.text == "slice s timed out after 60 s, limit from @timeout in line 12"
+    assert "--timeout" not in failure.error.hint
+    shorter = failure_of([changed(RECORD, limits=limits, exit=changed(OUT, wall_time_s=30.0))])
+    assert shorter is not None
+    assert "@timeout" not in shorter.error.text, "whoever ran it allowed less"
+
+
+@pytest.mark.parametrize(
+    ("by_run_s", "by_pipeline_ms", "allowed_s"),
+    [(0.0, 0, 0.0), (5.0, 0, 5.0), (0.0, 250, 0.25), (5.0, 9000, 5.0), (5.0, 1000, 1.0)],
+)
+def test_a_slice_may_take_the_lesser_of_what_its_pipeline_and_its_runner_allow(
+    by_run_s: float, by_pipeline_ms: int, allowed_s: float
+) -> None:
+    world = RunWorld(staged_dag("a"))
+    limits = Limits(wall_time=Limit(by_pipeline_ms, 1)) if by_pipeline_ms else Limits()
+    run = changed(world.record, wall_time_s=by_run_s)
+    assert wall_time_s(run, changed(RECORD, limits=limits)) == allowed_s
+
+
+def test_a_run_that_is_out_of_its_time_fails_and_names_the_line() -> None:
+    world = RunWorld(changed(staged_dag("a", "b"), deadline=Limit(60_000, 1)))
+    world.settle()
+    assert world.decide().wake_ms == world.record.submitted_ms + 60_000
+    world.go(["a"])
+    world.place()
+    world.run("b")
+    world.now_ms = world.record.submitted_ms + 60_000
+    world.settle()
+    assert world.slices["b"].state is SliceState.CANCELLED
+    world.go(["@discard"])
+    assert world.record.state is RunState.FAILED
+    assert world.record.failure
+    assert world.record.failure.error.code == "deadline"
+    assert (
+        "1m after it was submitted, limit from @timeout in line 1"
+        in world.record.failure.error.text
+    )
+
+
+def test_a_run_that_publishes_already_is_not_out_of_its_time() -> None:
+    world = RunWorld(changed(staged_dag("a"), deadline=Limit(60_000, 1)))
+    world.go(["a"])
+    assert world.record.state is RunState.COMMITTING
+    world.now_ms += 1_000_000
+    world.go(["@publish"])
+    assert world.record.state is RunState.SUCCEEDED
