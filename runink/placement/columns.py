@@ -12,6 +12,7 @@ better, by being filled, needs no search.  Columns follow the changes as well, a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,8 @@ from runink.placement.shapes import Nature, Shape, Tally
 
 _Column = npt.NDArray[np.int64]
 _Bits = npt.NDArray[np.bool_]
+# A batch changes its best nodes again and again: so many changes may still be of few nodes.
+_CHANGES_OF_A_NODE: Final = 16
 _NOBODY: Final[frozenset[int]] = frozenset()
 _LOG_MAX: Final = (
     1 << 16
@@ -45,14 +48,15 @@ class _Mask(Nature):
 
 
 class _Row(Shape):
-    """A shape with its row. `cells` are the row's numbers, quicker to set one by one; `seen` is the last change that they know, `best` the cheapest node for `turn`."""
+    """A shape with its row. `takes` is by how much cheaper it makes each node, `cells` are the row's numbers, quicker to set one by one; `seen` is the last change that they know, `best` the cheapest node for `turn`."""
 
-    __slots__ = ("best", "cells", "costs", "mask", "seen", "turn")
+    __slots__ = ("best", "cells", "costs", "mask", "seen", "takes", "turn")
 
     def __init__(self, needs: Numbers, nature: Nature) -> None:
         assert isinstance(nature, _Mask)
         super().__init__(needs, nature)
         self.mask = nature.column
+        self.takes: _Column | None = None
         self.costs: _Column | None = None
         self.cells: memoryview[int]
         self.best: tuple[int, int] | None = None
@@ -74,6 +78,8 @@ class Columns(Room):
         if not self.views:
             self._frees = self._wholes = [np.zeros(0, dtype=np.int64)] * 5
         self._base_columns = [np.array(one, dtype=np.int64) for one in self._bases]
+        # The same memory, quicker to set one by one.
+        self._cells = [column.data for column in (*self._frees, *self._base_columns)]
         self._pace_columns = [
             np.array([pace[place] for pace in self._paces], dtype=np.int64) for place in (0, 1)
         ]
@@ -92,12 +98,10 @@ class Columns(Room):
     def _changed_since(self, seen: int, most: int) -> list[int]:
         """Return the nodes that changed after that, one more than `most` where they are more."""
         changed = []
-        for at, stamp in reversed(self._changes.items()):
+        for at, stamp in islice(reversed(self._changes.items()), most + 1):
             if stamp <= seen:
                 break
             changed.append(at)
-            if len(changed) > most:
-                break
         return changed
 
     def _new_nature(self, reasons: list[Reason | None]) -> Nature:
@@ -110,14 +114,13 @@ class Columns(Room):
         """Bring the columns up to date."""
         if self._synced == self._stamp:
             return
-        frees, bases = self._frees, self._base_columns
+        cells, ready = self._cells, self._ready_column
+        plain, with_gpus = self._bases
         for at in self._changed_since(self._synced, len(self.views)):
-            free = self.free[at]
-            for place in range(5):
-                frees[place][at] = free[place]
-            bases[0][at] = self._bases[0][at]
-            bases[1][at] = self._bases[1][at]
-            self._ready_column[at] = self.ready[at]
+            cells[0][at], cells[1][at], cells[2][at], cells[3][at], cells[4][at] = self.free[at]
+            cells[5][at] = plain[at]
+            cells[6][at] = with_gpus[at]
+            ready[at] = self.ready[at]
         self._synced = self._stamp
 
     def _fits(self, needs: Numbers, mask: _Bits) -> _Bits:
@@ -132,7 +135,9 @@ class Columns(Room):
     def _costs(self, row: _Row) -> _Column:
         """Return the row, after what happened since it was used last."""
         costs = row.costs
-        if costs is not None and row.seen != self._stamp:
+        if self._stamp - row.seen > _CHANGES_OF_A_NODE * self._replayed_max:
+            costs = None  # It need not be counted: so many changes are of too many nodes.
+        elif costs is not None and row.seen != self._stamp:
             changed = self._changed_since(row.seen, self._replayed_max)
             if len(changed) <= self._replayed_max:
                 self._replay(row, changed)
@@ -140,9 +145,11 @@ class Columns(Room):
                 costs = None
         if costs is None:
             self._sync()
-            costs = self._base_columns[row.uses_gpus] - row.needs[0] * self._pace_columns[0]
-            costs -= row.needs[1] * self._pace_columns[1]
-            costs[~self._fits(row.needs, row.mask)] = NEVER
+            if row.takes is None:
+                row.takes = row.needs[0] * self._pace_columns[0]
+                row.takes += row.needs[1] * self._pace_columns[1]
+            fits = self._fits(row.needs, row.mask)
+            costs = np.where(fits, self._base_columns[row.uses_gpus] - row.takes, NEVER)
             row.costs, row.cells, row.best = costs, costs.data, None
         row.seen = self._stamp
         return costs
@@ -264,9 +271,10 @@ class Columns(Room):
         for at in self._odd(unit, part):
             costs[at] = self._own_cost(at, unit, part, shape, crowds)
         limit = np.partition(costs, most - 1)[most - 1] if most < len(costs) else NEVER
-        cheap: list[int] = np.flatnonzero((costs <= limit) & (costs < NEVER)).tolist()
-        cheap.sort(key=lambda at: (int(costs[at]), self._turned(at)))
-        return [(int(costs[at]), at) for at in cheap[:most]]
+        cheap = np.flatnonzero((costs <= limit) & (costs < NEVER))
+        turned = (cheap - self.turn) % len(costs)
+        places: list[int] = cheap[np.lexsort((turned, costs[cheap]))[:most]].tolist()
+        return [(int(costs[at]), at) for at in places]
 
     def nearest(self, part: Part, shape: Shape, most: int) -> list[int]:
         assert isinstance(shape, _Row)

@@ -11,17 +11,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-from runink.placement.cluster import MILLION, lacking
+from runink.names import NodeId
+from runink.placement.cluster import MILLION, NOTHING, Numbers
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.draft import Draft, places_of
-from runink.placement.feasible import MENDABLE
 from runink.placement.plans import Preempted, Reservation, Running
 from runink.placement.standing import Standing
 
-NODES_TRIED_MAX: Final = 64  # for one part: those that lack least
+NODES_SEEN_MAX: Final = 512  # for one part: those that lack least
+NODES_TRIED_MAX: Final = 16  # of these, where victims would be enough
 PREEMPTORS_MAX: Final = (
     16  # in one plan; the rest are looked at in the next, when room has been made for these
 )
+
+
+class _Lower(NamedTuple):
+    """What may be stopped, and what that leaves on one node."""
+
+    running: Running
+    freed: Numbers
 
 
 class Victims(NamedTuple):
@@ -86,23 +94,20 @@ def _cheapest(
     """Return what is to be stopped on the node where that is the smallest harm."""
     room = draft.room
     shape = room.shape(part, draft.ledger.herd(unit.herd))
-    crowds = room.crowds(part, shape)
-    candidates: list[tuple[int, int, list[Running]]] = []
-    for at in shape.nature.allowed:
+    found: list[Victims] = []
+    # That too little is left is what victims can mend, and nothing else.
+    for at in room.nearest(part, shape, NODES_SEEN_MAX):
         if at in draft.holds:
             continue
-        running = standing.on(room.views[at].node)
-        lower = [one for one in running.values() if _may_stop(one, unit, stopped)]
-        if not lower:
-            continue
-        rule = room.rule(at, part, shape, crowds)
-        # That too little is left is what victims can mend, and nothing else.
-        if rule is None or rule[1] or rule[0] not in MENDABLE:
-            continue
-        if _is_enough(draft, at, part, lower):
-            candidates.append((lacking(part.needs, room.free[at], room.whole[at]), at, lower))
-    candidates.sort(key=lambda one: one[:2])
-    found = [_fewest(draft, at, part, lower) for _, at, lower in candidates[:NODES_TRIED_MAX]]
+        lower = [
+            _Lower(one, _freed(one, room.views[at].node))
+            for one in standing.on(room.views[at].node).values()
+            if _may_stop(one, unit, stopped)
+        ]
+        if _is_enough(part, room.free[at], lower):
+            found.append(_fewest(draft, at, part, lower))
+            if len(found) == NODES_TRIED_MAX:
+                break
     return min(found, key=lambda one: one[:4], default=None)
 
 
@@ -116,60 +121,61 @@ def _may_stop(one: Running, unit: Unit, stopped: Collection[UnitKey]) -> bool:
     )
 
 
-def _amounts(draft: Draft, one: Running, at: int) -> list[int]:
-    freed = [0] * 5
-    for where, part in places_of(one, draft.room):
-        if where == at:
-            for place, number in enumerate(part.needs.numbers):
-                freed[place] += number
-    return freed
+def _freed(one: Running, node: NodeId) -> Numbers:
+    """Return what its end leaves on the node."""
+    parts = [part for part, where in zip(one.unit.parts, one.nodes, strict=True) if where == node]
+    return sum((part.needs for part in parts), NOTHING).numbers
 
 
-def _is_enough(draft: Draft, at: int, part: Part, victims: list[Running]) -> bool:
-    left = list(draft.room.free[at])
-    for one in victims:
-        for place, number in enumerate(_amounts(draft, one, at)):
-            left[place] += number
-    return all(n <= 0 or n <= have for n, have in zip(part.needs.numbers, left, strict=True))
+def _is_enough(part: Part, free: list[int], victims: list[_Lower]) -> bool:
+    return all(
+        number <= 0 or number <= free[place] + sum(one.freed[place] for one in victims)
+        for place, number in enumerate(part.needs.numbers)
+    )
 
 
-def _fewest(draft: Draft, at: int, part: Part, lower: list[Running]) -> Victims:
+def _fewest(draft: Draft, at: int, part: Part, lower: list[_Lower]) -> Victims:
     """Choose among the victims of a node: the one that is enough, or those that free most of what lacks, less whom that spares."""
+    free, whole = draft.room.free[at], draft.room.whole[at]
     cheap = sorted(lower, key=_harm)
     for one in cheap:
-        if _is_enough(draft, at, part, [one]):
+        if _is_enough(part, free, [one]):
             return _weighed(at, [one])
-    whole = draft.room.whole[at]
-    short = [max(n - f, 0) for n, f in zip(part.needs.numbers, draft.room.free[at], strict=True)]
+    short = [max(number - left, 0) for number, left in zip(part.needs.numbers, free, strict=True)]
 
-    def freed(one: Running) -> int:
-        shares = zip(_amounts(draft, one, at), short, whole, strict=True)
+    def useful(one: _Lower) -> int:
+        shares = zip(one.freed, short, whole, strict=True)
         return sum(min(amount, lack) * MILLION // max(most, 1) for amount, lack, most in shares)
 
-    chosen: list[Running] = []
-    for one in sorted(cheap, key=lambda one: -freed(one)):
+    chosen: list[_Lower] = []
+    for one in sorted(cheap, key=lambda one: -useful(one)):
         chosen.append(one)
-        if _is_enough(draft, at, part, chosen):
+        if _is_enough(part, free, chosen):
             break
     for one in sorted(chosen, key=_harm, reverse=True):
         others = [other for other in chosen if other is not one]
-        if _is_enough(draft, at, part, others):
+        if _is_enough(part, free, others):
             chosen = others
     return _weighed(at, chosen)
 
 
-def _harm(one: Running) -> tuple[int, int, UnitKey]:
+def _harm(one: _Lower) -> tuple[int, int, UnitKey]:
+    return _harm_of(one.running)
+
+
+def _harm_of(one: Running) -> tuple[int, int, UnitKey]:
     return (one.unit.priority, one.unit.lost_ms, one.unit.key)
 
 
-def _weighed(at: int, units: list[Running]) -> Victims:
+def _weighed(at: int, chosen: list[_Lower]) -> Victims:
+    units = [one.running for one in chosen]
     priority = max(one.unit.priority for one in units)
     return Victims(len(units), priority, sum(one.unit.lost_ms for one in units), at, tuple(units))
 
 
 def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, Running]) -> None:
     """Let those live that fit beside what is placed now, dearest first."""
-    for one in sorted(stopped.values(), key=_harm, reverse=True):
+    for one in sorted(stopped.values(), key=_harm_of, reverse=True):
         parts = places_of(one, draft.room)
         if any(a == b and _collide(part, other) for a, part in new for b, other in parts):
             continue

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import merge
+from typing import Final
 
-from runink.placement.cluster import lacking
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.draft import Draft, Places, places_of
 from runink.placement.plans import Reservation, Running
 
+NODES_SEEN_MAX: Final = 512  # among which nodes to be emptied are chosen
 End = tuple[int, Unit, Sequence[tuple[int, Part]]]  # when, what, and where its parts stand
 
 
@@ -113,29 +114,14 @@ def _empty_for(draft: Draft, unit: Unit) -> bool:
     places: list[int] = []
     for number, part in enumerate(unit.parts):
         shape = room.shape(part, herd)
-        candidates = [
-            at
-            for at in shape.nature.allowed
-            if room.ready[at]
-            and at not in draft.holds
-            and all(n <= whole for n, whole in zip(shape.needs, room.whole[at], strict=True))
-            and part.pin in {None, room.views[at].node}
-        ]
-        taken = {at: unit.parts[other] for other, at in enumerate(places)}
-        free = [at for at in candidates if at not in taken]
+        fitting = [at for _, at in room.fitting(unit, part, shape, NODES_SEEN_MAX)]
+        candidates = fitting + room.nearest(part, shape, NODES_SEEN_MAX)
+        free = [at for at in candidates if at not in draft.holds and at not in places]
         if not free:
             return False
         was = before[number] if number < len(before) else None
-        places.append(
-            min(
-                free,
-                key=lambda at: (
-                    room.views[at].node != was,
-                    lacking(part.needs, room.free[at], room.whole[at]),
-                    at,
-                ),
-            )
-        )
+        # They stand in order already: those that fit, then those that lack least.
+        places.append(next((at for at in free if room.views[at].node == was), free[0]))
     nodes = tuple(room.views[at].node for at in places)
     draft.keep(
         unit, tuple(places), left_beside(draft, unit, tuple(places)), Reservation(unit.key, nodes)
