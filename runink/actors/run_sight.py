@@ -18,6 +18,7 @@ from runink.barn.keys import (
     PUBLISHING,
     RUNS,
     SLICES,
+    STANDINGS,
     herd_key,
     parse_placement,
     parse_run,
@@ -26,11 +27,21 @@ from runink.barn.keys import (
 from runink.barn.keyvalue import Change
 from runink.clients.barn import Found
 from runink.dag import Dag
-from runink.names import RunId, SliceId
-from runink.runs.records import HerdRecord, NodeRecord, RunRecord, RunState, SliceRecord
+from runink.names import NodeId, RunId, SliceId
+from runink.runs.records import (
+    HerdRecord,
+    NodeRecord,
+    NodeStanding,
+    RunRecord,
+    RunState,
+    SliceRecord,
+    Standing,
+)
 from runink.runs.views import RunView, World
 
-PREFIXES = tuple(keys.prefix() for keys in (RUNS, SLICES, PLACEMENTS, NODES, HERDS, PUBLISHING))
+PREFIXES = tuple(
+    keys.prefix() for keys in (RUNS, SLICES, PLACEMENTS, NODES, STANDINGS, HERDS, PUBLISHING)
+)
 
 
 class RunSight:
@@ -40,6 +51,7 @@ class RunSight:
         self.seen = 0
         self.herds = Table(HERDS.prefix(), HerdRecord)
         self._nodes = Table(NODES.prefix(), NodeRecord)
+        self._standings = Table(STANDINGS.prefix(), NodeStanding)
         self._claims = Table(PUBLISHING.prefix(), str)
         self._runs = Table(RUNS.prefix(), RunRecord)
         self._keys: dict[RunId, str] = {}  # of all runs
@@ -49,7 +61,7 @@ class RunSight:
     def load(self, loaded: Loaded) -> None:
         """Forget everything and take what there is."""
         self._keys, self._slices, self._placed = {}, {}, {}
-        for table in (self.herds, self._nodes, self._claims, self._runs):
+        for table in (self.herds, self._nodes, self._standings, self._claims, self._runs):
             table.load(loaded.items)
         for found in self._runs:
             self._keys[found.value.run] = found.key
@@ -67,7 +79,7 @@ class RunSight:
         concerned: dict[RunId, None] = {}
         is_general = False
         for change in (one for one in watched.changes if one.revision > self.seen):
-            for table in (self._runs, self.herds, self._nodes, self._claims):
+            for table in (self._runs, self.herds, self._nodes, self._standings, self._claims):
                 table.apply(change)
             run = self._note(change)
             if run is None:
@@ -117,6 +129,11 @@ class RunSight:
         slices: Iterable[Found[SliceRecord]] = self._slices.get(run, ())
         return RunView(record, dag, {str(one.value.slice): one.value for one in slices})
 
+    def _standing(self, *wanted: Standing) -> frozenset[NodeId]:
+        return frozenset(
+            found.value.node for found in self._standings if found.value.standing in wanted
+        )
+
     def world(self, record: RunRecord, *, now_ms: int, session: str) -> World:
         return World(
             now_ms=now_ms,
@@ -125,6 +142,8 @@ class RunSight:
             claims={found.key.rpartition("/")[2]: RunId(found.value) for found in self._claims},
             placed=frozenset(self._placed.get(record.run, ())),
             refused=self._refused(record),
+            draining=self._standing(Standing.DRAINING),
+            cordoned=self._standing(*Standing),
         )
 
     def _refused(self, record: RunRecord) -> str:

@@ -1,9 +1,11 @@
 """The scheduler: watches what waits, asks `placement` where it goes, and commits the plan.
 
     it sees                       it does
-    nodes, herds, slices          keeps a snapshot of them
+    nodes, standings, herds,      keeps a snapshot of them
+    slices
     a pending slice               puts its gang together; decides when all of it is there
     a plan's placed unit          one transaction: every slice `placed`, its placement for the node; compared with the slices' revisions
+                                  and with what was said of the node
     a unit that does not fit      writes why into its slices, once; fails them if it never will
     a retry held back             looks again when it is due
     a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started)
@@ -24,14 +26,22 @@ from msgspec.structs import replace as changed
 from runink import capabilities
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.history import Watched
-from runink.barn.keys import HERDS, NODES, SLICES, placement_key, slice_key
+from runink.barn.keys import (
+    HERDS,
+    NODES,
+    SLICES,
+    STANDINGS,
+    placement_key,
+    slice_key,
+    standing_key,
+)
 from runink.capabilities import ISOLATION, NO_ISOLATION
 from runink.clients.barn import BarnClient, Found, Transaction
 from runink.dag import Resources
 from runink.errors import Unavailable, WireError
 from runink.jobs import Failed
 from runink.names import HerdName, NodeId, RunId
-from runink.placement.cluster import Amount, HerdView, NodeView
+from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
 from runink.placement.demands import Part, Unit
 from runink.placement.labels import label_rules
 from runink.placement.plans import Placed, Plan, Snapshot, Unplaced
@@ -39,6 +49,7 @@ from runink.placement.solver import decide
 from runink.runs.records import (
     HerdRecord,
     NodeRecord,
+    NodeStanding,
     Placement,
     SliceRecord,
     SliceState,
@@ -65,8 +76,10 @@ class Scheduler(Actor[SchedulerMessage]):
         self._barn = barn
         self._now_ms = now_ms
         self._nodes = Table(NODES.prefix(), NodeRecord)
+        self._standings = Table(STANDINGS.prefix(), NodeStanding)
         self._herds = Table(HERDS.prefix(), HerdRecord)
         self._slices = Table(SLICES.prefix(), SliceRecord, keep=lambda one: not one.state.is_over)
+        self._tables = (self._slices, self._nodes, self._standings, self._herds)
         self._is_loaded = False
         self._seen = 0
         self._own = 0  # the revision of our last transaction: older sights are not decided on
@@ -75,7 +88,7 @@ class Scheduler(Actor[SchedulerMessage]):
 
     async def started(self, context: Context[SchedulerMessage]) -> None:
         self._context = context
-        prefixes = (self._nodes.prefix, self._herds.prefix, self._slices.prefix)
+        prefixes = tuple(table.prefix for table in self._tables)
         context.spawn(partial(follow, self._barn, prefixes, self._tell))
 
     async def _tell(self, seen: Seen) -> None:
@@ -84,7 +97,7 @@ class Scheduler(Actor[SchedulerMessage]):
     async def receive(self, message: SchedulerMessage) -> None:
         match message:
             case Loaded(items, revision):
-                for table in (self._nodes, self._herds, self._slices):
+                for table in self._tables:
                     table.load(items)
                 self._is_loaded = True
                 self._seen = revision
@@ -92,7 +105,7 @@ class Scheduler(Actor[SchedulerMessage]):
                 return  # An earlier life has left it unread; what is loaded says it all.
             case Watched(changes, revision):
                 for change in changes:
-                    any(table.apply(change) for table in (self._slices, self._nodes, self._herds))
+                    any(table.apply(change) for table in self._tables)
                 self._seen = revision
             case _Due():
                 self._due_ms = 0
@@ -148,6 +161,7 @@ class Scheduler(Actor[SchedulerMessage]):
                 _amount(node.value.capacity, node.value.slices_max or NODE_SLICES_MAX),
                 on_nodes.get(node.value.node, Amount()),
                 frozenset(node.value.labels),
+                state=self._state(node.value.node),
                 missing=node.value.missing,
                 is_plain=node.value.capabilities.get(ISOLATION) == NO_ISOLATION,
             )
@@ -166,7 +180,7 @@ class Scheduler(Actor[SchedulerMessage]):
         return Snapshot(nodes, herds, waiting, now_ms=self._now_ms())
 
     async def _commit(self, plan: Plan, waiting: dict[Unit, Members]) -> None:
-        transactions = [_placing(placed, waiting[placed.unit]) for placed in plan.placed]
+        transactions = [self._placing(placed, waiting[placed.unit]) for placed in plan.placed]
         transactions += [
             explained
             for unplaced in plan.unplaced
@@ -175,6 +189,17 @@ class Scheduler(Actor[SchedulerMessage]):
         async with anyio.create_task_group() as group:
             for transaction in transactions:
                 group.start_soon(self._submit, transaction)
+
+    def _state(self, node: NodeId) -> NodeState:
+        said = self._standings.get(standing_key(node))
+        return NodeState.READY if said is None else NodeState(said.value.standing.value)
+
+    def _placing(self, placed: Placed, members: Members) -> Transaction:
+        """Place it, unless something else has been said of the node meanwhile: who drains it may rely on that."""
+        key = standing_key(placed.node)
+        said = self._standings.get(key)
+        placing = _placing(placed, members)
+        return placing.if_absent(key) if said is None else placing.if_revision(key, said.revision)
 
     async def _submit(self, transaction: Transaction) -> None:
         """Commit one; if something has changed meanwhile, the watch tells it and we decide again."""

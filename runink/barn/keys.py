@@ -12,6 +12,7 @@
     /members/NUMBER                  where a member of the Barn listens
     /offices/OFFICE                  which member acts for the cluster, attached to its lease
     /nodes/N                         a worker node, attached to its lease
+    /standings/N                     what people say of a node: that it gets nothing new, or is to be emptied; it outlives the node's lease
     /placements/N/RUN/SLICE          what node N is to run
     /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
     /lineage/H/RUN                   what a run read, did and wrote
@@ -74,6 +75,7 @@ SLICES: Final = Keys("slices", 3)
 MEMBERS: Final = Keys("members", 1)
 OFFICES: Final = Keys("offices", 1)
 NODES: Final = Keys("nodes", 1)
+STANDINGS: Final = Keys("standings", 1)
 PLACEMENTS: Final = Keys("placements", 3)
 PUBLISHING: Final = Keys("publishing", 1)
 LINEAGE: Final = Keys("lineage", 2)
@@ -100,6 +102,7 @@ OWN_ROOTS: Final = (
     "schedules",
     "secrets",
     "slices",
+    "standings",
 )
 
 
@@ -150,6 +153,10 @@ def slice_key(herd: HerdName, run: RunId, slice_id: SliceId) -> str:
 
 def node_key(node: NodeId) -> str:
     return NODES.key(node)
+
+
+def standing_key(node: NodeId) -> str:
+    return STANDINGS.key(node)
 
 
 def placement_key(node: NodeId, run: RunId, slice_id: SliceId) -> str:

@@ -10,20 +10,23 @@ from typing import Any, Final
 import click
 import msgspec
 
-from runink.barn.keys import NODES, SLICES
+from runink.barn.keys import NODES, SLICES, STANDINGS
 from runink.cli.commands import Commands
+from runink.cli.node_changes import no_such_node
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
-from runink.errors import NotFound
 from runink.machines import Machine
 from runink.quantities import counted, format_bytes, format_cpu
-from runink.runs.records import NodeRecord, SliceRecord
+from runink.runs.records import NodeRecord, NodeStanding, SliceRecord
 
 NODE_COMMANDS: Final = {
     "list": ("runink.cli.node:list_", "List the nodes."),
     "get": ("runink.cli.node:get", "Print all that is known of a node."),
+    "cordon": ("runink.cli.node_changes:cordon", "Give a node nothing new."),
+    "drain": ("runink.cli.node_changes:drain", "Empty a node, and give it nothing new."),
+    "uncordon": ("runink.cli.node_changes:uncordon", "Let a node get work again."),
 }  # fmt: skip
 _COLUMN: Final = 14  # for the names of what is told
 
@@ -34,7 +37,7 @@ class NodeCommands(Commands):
 
 @click.command(cls=NodeCommands)
 def node() -> None:
-    """Look at the nodes: what they have, offer and can do."""
+    """Look at the nodes: what they have, offer and can do; empty one, and keep work from it."""
 
 
 @click.command("list")
@@ -50,8 +53,9 @@ def list_(output: str, state: Path | None) -> None:
     for one in documents if output == "text" else ():
         capacity = one["capacity"]
         labels = "".join(f", label {label}" for label in one["labels"])
+        standing = f" {one['standing']}," if one["standing"] else ""
         click.echo(
-            f"{one['node']}: {counted(one['slices'], 'slice')}, offers cpu {format_cpu(capacity['cpu_m'])}, memory {format_bytes(capacity['memory_bytes'])}{labels}"
+            f"{one['node']}:{standing} {counted(one['slices'], 'slice')}, offers cpu {format_cpu(capacity['cpu_m'])}, memory {format_bytes(capacity['memory_bytes'])}{labels}"
         )
 
 
@@ -64,20 +68,20 @@ def get(name: str, output: str, state: Path | None) -> None:
     documents = with_cluster(state, _documents)
     found = next((one for one in documents if one["node"] == name), None)
     if found is None:
-        raise NotFound(
-            f"there is no node {name}", code="no_such_node", hint="runi node list lists them"
-        )
+        raise no_such_node(name)
     if output == "json":
         echo_json(found)
         return
-    for what, text in _lines(msgspec.convert(found, NodeRecord), found["slices"]):
+    for what, text in _lines(msgspec.convert(found, NodeRecord), found):
         click.echo(f"{what:{_COLUMN}}{text}")
 
 
 async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
-    """Return each node's record as it stands in the Barn, with how many slices are on it."""
+    """Return each node's record as it stands in the Barn, with how many slices are on it and what people say of it."""
     nodes = await cluster.barn.range(NODES.prefix(), NodeRecord)
     slices = await cluster.barn.range(SLICES.prefix(), SliceRecord)
+    standings = await cluster.barn.range(STANDINGS.prefix(), NodeStanding)
+    said = {found.value.node: found.value.standing.value for found in standings.items}
     on = [found.value.node for found in slices.items if found.value.state.is_on_node]
     return [
         {
@@ -87,16 +91,19 @@ async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
             "labels": [],
             **msgspec.to_builtins(found.value),
             "slices": on.count(found.value.node),
+            "standing": said.get(found.value.node),
         }
         for found in nodes.items
     ]
 
 
-def _lines(record: NodeRecord, slices: int) -> Iterator[tuple[str, str]]:
+def _lines(record: NodeRecord, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "node", record.node
+    if document["standing"]:
+        yield "standing", document["standing"]
     for name, user in sorted(record.users.items()):
         yield f"{name} as", user
-    yield "slices", f"{slices} of {record.slices_max or 'any number'}"
+    yield "slices", f"{document['slices']} of {record.slices_max or 'any number'}"
     offers = record.capacity
     yield (
         "offers",

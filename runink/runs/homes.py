@@ -4,7 +4,7 @@
     writes nothing but object stores, streams   each gang wherever there is room
     writes a file                               all of it on one node: there it is read again by other scenarios, there it is published
 
-The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
+A home that is to be emptied is none any more.  The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
 begins anew elsewhere.  What is committed already is not begun anew: its files are published when the node is back.
 """
 
@@ -40,11 +40,23 @@ def home_of(view: RunView, world: World) -> Home:
     if len(world.nodes) < 2 or not writes_files(view.dag):
         return Home()
     chains = [one for one in view.slices.values() if one.task is Task.CHAIN]
-    nodes = [one.node for one in chains if one.node in world.nodes and _is_there(one)]
+    there = world.nodes - world.draining
+    nodes = [one.node for one in chains if one.node in there and _is_there(one)]
     if nodes:
         return Home(nodes[0], is_free=False)
     waits = any(one.state is SliceState.PENDING for one in chains)
     return Home(takes_more=not waits, is_free=False)
+
+
+def end_of(view: RunView, world: World, task: Task) -> NodeId | None:
+    """Return where a run's end belongs: where its output is. A node that is to be emptied gets no end that could be elsewhere."""
+    nodes = [
+        one.node
+        for one in view.slices.values()
+        if one.node is not None
+        and (one.node not in world.draining or task is Task.DISCARD or has_files(one))
+    ]
+    return min(nodes, key=lambda node: node not in world.nodes, default=None)
 
 
 def _is_there(one: SliceRecord) -> bool:
@@ -68,8 +80,14 @@ def is_gone(one: SliceRecord, view: RunView, world: World) -> bool:
         and view.record.ending is None
         and one.node is not None
         and one.node not in world.nodes
-        and isinstance(one.report, Done)
-        and any(prepared.kind == "file" for prepared in one.report.prepared)
+        and has_files(one)
+    )
+
+
+def has_files(one: SliceRecord) -> bool:
+    """Say whether a slice has prepared files of its node's machine."""
+    return isinstance(one.report, Done) and any(
+        prepared.kind == "file" for prepared in one.report.prepared
     )
 
 

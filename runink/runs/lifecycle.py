@@ -5,8 +5,9 @@ transaction; asked again behind that, it decides nothing more until something ch
 
     a run that is      and                                       becomes
     submitted          the herd has room for it                  admitted, with the slices of the gangs that need no other
-    admitted, placed,  a gang has succeeded                      its assertions are checked, gangs that wait for it begin
-    running            slices of a gang were lost, or failed     that gang again, later, under a higher attempt (`retries.py`)
+    admitted, placed,  its node is to be emptied                 stopped there and begun anew elsewhere (`draining.py`)
+    running            a gang has succeeded                      its assertions are checked, gangs that wait for it begin
+                       slices of a gang were lost, or failed     that gang again, later, under a higher attempt (`retries.py`)
                        and may be tried again
                        a slice failed, an assertion did not      ending: all others are stopped, what they left is discarded, and
                        hold, it is told to end (`endings.py`)    then failed or cancelled
@@ -31,9 +32,10 @@ from runink.dag import Resources, SliceSpec
 from runink.jobs import Done, Prepared
 from runink.names import SliceId
 from runink.runs.assertions import failed_assertion
+from runink.runs.draining import leaving, next_of
 from runink.runs.endings import deadline_ms, sooner, to_end
 from runink.runs.failures import failure_of, is_refusal
-from runink.runs.homes import home_of, is_gone
+from runink.runs.homes import end_of, home_of, is_gone
 from runink.runs.records import (
     ATTEMPTS_MAX,
     Failure,
@@ -43,7 +45,7 @@ from runink.runs.records import (
     SliceState,
     Task,
 )
-from runink.runs.retries import again, anew, backoff_ms
+from runink.runs.retries import anew, backoff_ms
 from runink.runs.views import RunView, World
 
 PUBLISH: Final = SliceId("@publish")
@@ -90,6 +92,9 @@ def decide(view: RunView, world: World) -> Decision:
     view = replace(view, record=record)
     if record.ending is not None:
         return _ending(view, world)
+    ended, stop = leaving(view, world)
+    if ended or stop:
+        return Decision(record, slices=ended, stop=stop)
     going = _admission(view, world) if record.state is RunState.SUBMITTED else _advance(view, world)
     end_ms = sooner(record.deadline_ms, deadline_ms(record, view.dag))
     return replace(going, wake_ms=sooner(going.wake_ms, end_ms))
@@ -147,7 +152,7 @@ def _advance(view: RunView, world: World) -> Decision:
         for specs in gangs.values()
         if (records := view.chains(specs)) and any(_is_broken(record) for record in records)
     ]
-    ready = [records for records in broken if not _is_held(view, records)]
+    ready = [records for records in broken if not _is_held(view, world, records)]
     if ready:
         return _mend(view, world, ready)
     failure = _failed_assertion(view)
@@ -161,9 +166,9 @@ def _advance(view: RunView, world: World) -> Decision:
     return _commit(replace(view, record=record), world)
 
 
-def _is_held(view: RunView, records: list[SliceRecord]) -> bool:
+def _is_held(view: RunView, world: World, records: list[SliceRecord]) -> bool:
     """Say whether a gang that was lost has to wait until what it reads, which was lost too, is there again."""
-    if not all(record.state.is_over for record in records) or again(records, view.dag) is None:
+    if not all(record.state.is_over for record in records) or next_of(records, view, world) is None:
         return False
     gangs = view.dag.gangs()
     needs = view.dag.gang_needs()[records[0].gang]
@@ -210,7 +215,7 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
     wake_ms = 0
     home = home_of(view, world)
     for records in broken:
-        following = again(records, view.dag)
+        following = next_of(records, view, world)
         if following is None:
             ending = changed(view.record, ending=RunState.FAILED)
             return _ending(replace(view, record=ending), world)
@@ -277,8 +282,6 @@ def _cleared(view: RunView, world: World) -> Decision | None:
 
 def _closing(view: RunView, world: World, name: SliceId, task: Task) -> SliceRecord:
     """Make one of the slices that end a run: where its output is, or anywhere if there is none."""
-    nodes = [one.node for one in view.slices.values() if one.node is not None]
-    nodes.sort(key=lambda node: node not in world.nodes)
     return SliceRecord(
         slice=name,
         run=view.record.run,
@@ -287,7 +290,7 @@ def _closing(view: RunView, world: World, name: SliceId, task: Task) -> SliceRec
         state=SliceState.PENDING,
         resources=NOTHING,
         task=task,
-        pin=nodes[0] if nodes else None,
+        pin=end_of(view, world, task),
     )
 
 

@@ -296,3 +296,18 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     told_ms: int = 0
     missing: dict[str, str] = {}
     users: dict[str, str] = {}
+
+
+class Standing(Enum):
+    """What people may say of a node: it gets nothing new, or is to lose what it has as well."""
+
+    CORDONED = "cordoned"
+    DRAINING = "draining"
+
+
+class NodeStanding(msgspec.Struct, frozen=True):
+    """What is said of a node, under a key of its own: the node's record is its agent's, and goes with its lease."""
+
+    node: NodeId
+    standing: Standing
+    since_ms: int

@@ -15,7 +15,8 @@ class World:
     """What a run's next state depends on beside itself.
 
     `session` is this cluster's, `nodes` are there, `claims` are targets that some run publishes to, `placed` are the run's slices that have a placement,
-    `refused` says why the herd cannot take one more run.
+    `refused` says why the herd cannot take one more run, `draining` are nodes that are to be emptied,
+    `cordoned` those and all others that get nothing new.
     """
 
     now_ms: int
@@ -24,6 +25,8 @@ class World:
     claims: Mapping[str, RunId]
     placed: frozenset[SliceId] = frozenset()
     refused: str = ""
+    draining: frozenset[NodeId] = frozenset()
+    cordoned: frozenset[NodeId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,8 @@ class RunWorld:
     placed: set[SliceId] = field(default_factory=set)
     session: str = ""
     refused: str = ""
+    draining: set[NodeId] = field(default_factory=set)
+    cordoned: set[NodeId] = field(default_factory=set)
     now_ms: int = 1000
     states: list[RunState] = field(default_factory=list)
 
@@ -107,6 +109,8 @@ class RunWorld:
             dict(self.claims),
             frozenset(self.placed),
             self.refused,
+            frozenset(self.draining),
+            frozenset(self.draining | self.cordoned),
         )
 
     def decide(self) -> Decision:

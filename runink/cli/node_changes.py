@@ -1,0 +1,182 @@
+"""`runi node cordon`, `uncordon`, `drain`: what people say of a node.
+
+    cordoned   gets nothing new; what runs there goes on, and so does what belongs there because a run's files lie there
+    draining   loses what it has: each run's slices there are stopped with their grace and begun anew elsewhere
+
+It stands in the Barn under a key of its own, so that it holds whatever becomes of the node, its agent or the machine, until it is taken back.  A drain is
+done by the cluster, not by the command, which only says so and waits: when that ends, however it ends, the node is cordoned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import anyio
+import click
+
+from runink.actors.tables import Loaded, Seen, Table, follow
+from runink.barn.keys import RUNS, SLICES, STANDINGS, node_key, standing_key
+from runink.cli.deploy import now_ms
+from runink.cli.options import Amount, output_option, state_option
+from runink.cli.runs import with_cluster
+from runink.cli.summary import short
+from runink.cli.wording import echo_json
+from runink.clients.barn import BarnClient, Transaction
+from runink.clients.cluster import Cluster
+from runink.errors import Conflict, NotFound, TimedOut
+from runink.names import NodeId, RunId, SliceId
+from runink.quantities import counted, format_seconds, parse_duration
+from runink.runs.draining import left_on
+from runink.runs.records import (
+    NodeRecord,
+    NodeStanding,
+    RunRecord,
+    SliceRecord,
+    Standing,
+)
+
+TURNS_MAX: Final = 20  # each is one in which somebody else has said something of the node
+LEAVE_S: Final = 5.0  # for saying that a drain is over, whatever has ended it
+DURATION: Final = Amount("duration", parse_duration)
+
+node_argument = click.argument("name", metavar="NODE")
+
+
+@click.command()
+@node_argument
+@output_option
+@state_option
+def cordon(name: str, output: str, state: Path | None) -> None:
+    """Give NODE nothing new. What runs there goes on."""
+    node = NodeId(name)
+    with_cluster(state, lambda cluster, _: say(cluster.barn, node, Standing.CORDONED))
+    _tell_standing(node, Standing.CORDONED, output, f"{node} is cordoned: it gets nothing new")
+
+
+@click.command()
+@node_argument
+@output_option
+@state_option
+def uncordon(name: str, output: str, state: Path | None) -> None:
+    """Let NODE get work again."""
+    node = NodeId(name)
+    with_cluster(state, lambda cluster, _: say(cluster.barn, node, None))
+    _tell_standing(node, None, output, f"{node} gets work again")
+
+
+@click.command()
+@node_argument
+@click.option(
+    "--timeout", "timeout_ms", type=DURATION, metavar="TIME", help="Wait so long at most (10m)."
+)
+@output_option
+@state_option
+def drain(name: str, timeout_ms: int | None, output: str, state: Path | None) -> None:
+    """Empty NODE: its slices end with their grace and begin anew elsewhere. Ends when nothing is left there; the node stays cordoned."""
+    node = NodeId(name)
+    wait_s = timeout_ms / 1000 if timeout_ms is not None else None
+    moved = with_cluster(state, lambda cluster, _: _drained(cluster, node, wait_s))
+    if output == "json":
+        echo_json({"node": node, "standing": Standing.CORDONED.value, "moved": moved})
+    else:
+        click.echo(f"{node} is empty and cordoned; {counted(moved, 'slice')} left it")
+
+
+def _tell_standing(node: NodeId, standing: Standing | None, output: str, line: str) -> None:
+    if output == "json":
+        echo_json({"node": node, "standing": standing.value if standing else None})
+    else:
+        click.echo(line)
+
+
+async def say(
+    barn: BarnClient, node: NodeId, standing: Standing | None, *, only_if: Standing | None = None
+) -> None:
+    """Say something of a node, or take back what was said; with `only_if`, if that is what stands there.
+
+    Raises NotFound (`no_such_node`) where neither the node is there nor anything was said of it, Conflict.
+    """
+    key = standing_key(node)
+    for _turn in range(TURNS_MAX):
+        found = await barn.get(key, NodeStanding)
+        if found is None and await barn.get(node_key(node), NodeRecord) is None:
+            raise no_such_node(node)
+        said = found.value.standing if found else None
+        if said is standing or (only_if is not None and said is not only_if):
+            return
+        transaction = Transaction()
+        transaction = (
+            transaction.if_revision(key, found.revision) if found else transaction.if_absent(key)
+        )
+        if standing is None:
+            transaction = transaction.delete(key)
+        else:
+            transaction = transaction.put(key, NodeStanding(node, standing, now_ms()))
+        if (await barn.commit(transaction)).succeeded:
+            return
+    raise Conflict(f"others change {node} all the time", code="revision_changed", hint="try it again")  # fmt: skip
+
+
+def no_such_node(node: str) -> NotFound:
+    return NotFound(f"there is no node {node}", code="no_such_node", hint="runi node list lists them")  # fmt: skip
+
+
+async def _drained(cluster: Cluster, node: NodeId, wait_s: float | None) -> int:
+    """Have a node emptied, and return how many slices have left it. Raises NotFound, TimedOut, Conflict (`not_draining`)."""
+    await say(cluster.barn, node, Standing.DRAINING)
+    seen = _Emptying(node)
+    try:
+        with anyio.fail_after(wait_s), anyio.CancelScope() as until_empty:
+
+            async def told(change: Seen) -> None:
+                for line in seen.take(change):
+                    click.echo(line, err=True)
+                if not seen.left:
+                    until_empty.cancel()
+
+            await follow(cluster.barn, seen.prefixes, told)
+    except TimeoutError:
+        text = f"{node} is not empty after {format_seconds(wait_s or 0.0)}: {counted(len(seen.left), 'slice')} left there"
+        hint = "it stays cordoned; runi node drain goes on with it"
+        raise TimedOut(text, code="not_empty", hint=hint) from None
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(LEAVE_S):
+            await say(cluster.barn, node, Standing.CORDONED, only_if=Standing.DRAINING)
+    return len(seen.gone)
+
+
+class _Emptying:
+    """What is left on a node, and what has gone from there since somebody looks."""
+
+    def __init__(self, node: NodeId) -> None:
+        self._node = node
+        self._runs = Table(RUNS.prefix(), RunRecord, keep=lambda one: not one.state.is_over)
+        self._slices = Table(
+            SLICES.prefix(), SliceRecord, keep=lambda one: node in (one.node, one.pin)
+        )
+        self._standings = Table(STANDINGS.prefix(), NodeStanding)
+        self.prefixes = tuple(table.prefix for table in (self._runs, self._slices, self._standings))
+        self.left: set[tuple[RunId, SliceId]] = set()
+        self.gone: set[tuple[RunId, SliceId]] = set()
+
+    def take(self, seen: Seen) -> Iterator[str]:
+        """Take what has changed, and yield what is to be told of it. Raises Conflict if it is not to be emptied any more."""
+        for table in (self._runs, self._slices, self._standings):
+            if isinstance(seen, Loaded):
+                table.load(seen.items)
+            else:
+                for change in seen.changes:
+                    table.apply(change)
+        said = self._standings.get(standing_key(self._node))
+        if said is None or said.value.standing is not Standing.DRAINING:
+            text = f"{self._node} is not to be drained any more: somebody else has said so"
+            raise Conflict(text, code="not_draining", hint="runi node get says how it stands")
+        runs = [found.value for found in self._runs]
+        slices = [found.value for found in self._slices]
+        before = self.left
+        self.left = {(one.run, one.slice) for one in left_on(self._node, runs, slices)}
+        for run, name in sorted(before - self.left):
+            self.gone.add((run, name))
+            yield f"{name} of run {short(run)} has left {self._node}, {len(self.left)} to go"

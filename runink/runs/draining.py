@@ -1,0 +1,102 @@
+"""What a run has on nodes that are to be emptied: it is stopped there with its grace, and begun anew elsewhere.
+
+    on such a node                                  becomes
+    a slice that is placed or runs                  cancelled: by us before its agent has begun with it, else by the agent, whose placement of it is taken back
+    one that has succeeded, and its files           cancelled, unless all gangs have succeeded: then the run is published there, which takes a moment
+    one that waits, and belongs there               cancelled: what it reads is made anew elsewhere
+    the end of a run: publish, discard, compare     goes on: what it ends lies there
+
+A gang whose slices were cancelled there is repeated at once, and the attempt counts neither as lost nor as failed.  If one of them was lost or failed before it could be stopped,
+that is what ended the attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from msgspec.structs import replace as changed
+
+from runink.names import NodeId
+from runink.runs.homes import has_files
+from runink.runs.records import RunRecord, SliceRecord, SliceState, Task
+from runink.runs.retries import Again, again
+from runink.runs.views import RunView, World
+
+DRAINED: Final = "drained"
+Slices = tuple[SliceRecord, ...]
+# How these end, their agent writes.
+_BEGUN: Final = frozenset({SliceState.LAUNCHING, SliceState.RUNNING})
+_OF_ITSELF: Final = frozenset({SliceState.LOST, SliceState.FAILED})
+
+
+def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
+    """Return the slices that are to leave their nodes and are not on their way yet: those that are cancelled with it, and those whose placements are taken back."""
+    if not world.draining:
+        return (), ()
+    chains = [one for one in view.slices.values() if one.task is Task.CHAIN]
+    is_whole = len(chains) == len(view.dag.slices) and all(
+        one.state is SliceState.SUCCEEDED for one in chains
+    )
+    moving = () if is_whole else tuple(_leaving(chains, world))
+    ended = tuple(
+        changed(one, state=SliceState.CANCELLED, ended_ms=world.now_ms, waits_for="")
+        for one in moving
+        if one.state not in _BEGUN
+    )
+    return ended, tuple(one for one in moving if one.slice in world.placed)
+
+
+def _leaving(chains: Iterable[SliceRecord], world: World) -> Iterator[SliceRecord]:
+    for one in chains:
+        if one.state is SliceState.PENDING:
+            is_leaving = one.pin in world.draining
+        elif one.node not in world.draining:
+            continue
+        elif one.state is SliceState.PLACED:
+            is_leaving = True
+        elif one.state.is_on_node:
+            is_leaving = one.slice in world.placed
+        else:
+            is_leaving = one.state is SliceState.SUCCEEDED and has_files(one)
+        if is_leaving:
+            yield one
+
+
+def next_of(records: Sequence[SliceRecord], view: RunView, world: World) -> Again | None:
+    """Return how a broken gang is tried again, nothing if it is given up: one that had to leave its node at once, and no try of it is used up."""
+    if not _is_moved(records, world):
+        return again(records, view.dag)
+    node = next(one.node or one.pin for one in records)
+    return Again(changed(records[0].tries, code=DRAINED, why=f"{node} is to be emptied"), 0)
+
+
+def _is_moved(records: Sequence[SliceRecord], world: World) -> bool:
+    """Say whether a gang's attempt was ended to empty its node, and by nothing else.
+
+    The node may have been emptied by now, and be cordoned only.
+    """
+    return not any(one.state in _OF_ITSELF for one in records) and any(
+        one.state is SliceState.CANCELLED and (one.node or one.pin) in world.cordoned
+        for one in records
+    )
+
+
+def left_on(
+    node: NodeId, runs: Iterable[RunRecord], slices: Iterable[SliceRecord]
+) -> list[SliceRecord]:
+    """Return what keeps a node from being empty: slices on it, ends of runs that belong there or may still come to belong there, and files of runs that are not over."""
+    living = {record.run: record for record in runs if not record.state.is_over}
+    return [one for one in slices if _is_left(one, node, living.get(one.run))]
+
+
+def _is_left(one: SliceRecord, node: NodeId, run: RunRecord | None) -> bool:
+    if one.state is SliceState.PENDING:
+        return one.pin == node
+    if one.node != node or one.state.is_on_node:
+        return one.node == node
+    if run is None or one.state is SliceState.LOST:
+        return False
+    if run.ending is not None or run.cancel or one.state is SliceState.FAILED:
+        return True  # what it left aside may still have to be cleared away there
+    return one.state is SliceState.SUCCEEDED and has_files(one)
