@@ -15,7 +15,7 @@ from runink.actors.offload import Offload
 from runink.actors.outputs import mine
 from runink.actors.slice_meters import CgroupFigures
 from runink.clients.run_requests import RunRequest, SliceProgress, SliceUsed, Used
-from runink.errors import Overloaded
+from runink.errors import Unavailable
 from runink.jobs import Progress
 from runink.runtime.ref import Ref
 from runink.sandbox import cgroup_files as files
@@ -68,7 +68,7 @@ class Telling:
     def _tell(self, message: SliceProgress | SliceUsed) -> None:
         try:
             self._runs.tell_nowait(message)
-        except Overloaded:
+        except Unavailable:  # no room, or nobody to tell
             return
 
 

@@ -7,8 +7,16 @@ import socket
 from pathlib import Path
 
 import pytest
+from runink.actors.attending import Attended
+from runink.actors.node_metrics import NodeMetrics
+from runink.actors.offload import in_thread
 from runink.actors.slice_meters import CgroupFigures
-from runink.actors.telling import cgroup_of, figures_of
+from runink.actors.telling import Telling, cgroup_of, figures_of
+from runink.dag import Resources
+from runink.errors import LinkLost, Overloaded, Unavailable
+from runink.jobs import Progress
+from runink.names import HerdName, RunId, SliceId
+from runink.runs.records import SliceRecord, SliceState
 from runink.sandbox.client import LaunchedSlice
 
 V2 = {
@@ -95,3 +103,20 @@ def test_a_slice_without_a_cgroup_of_its_own_has_no_figures(tmp_path: Path, vers
         launched = LaunchedSlice("s", 1, {"cgroup.memory": version}, ours, 0, 1, os.pidfd_open(os.getpid()))  # fmt: skip
         assert cgroup_of(launched, proc=str(tmp_path)) is None
         os.close(launched.pidfd)
+
+
+@pytest.mark.parametrize("error", [Overloaded("no room"), LinkLost("nobody is connected")])
+def test_what_nobody_takes_at_the_moment_is_dropped(error: Unavailable) -> None:
+    """The control plane may be away for seconds: slices go on, and what they say is no failure of theirs."""
+
+    class Away:
+        def tell_nowait(self, message: object) -> None:
+            raise error
+
+    metrics = NodeMetrics()
+    record = SliceRecord(
+        SliceId("a"), RunId("0" * 26), HerdName("h"), "a", SliceState.RUNNING, Resources()
+    )
+    attended = Attended(record, "a", metrics.slices.adopted(record, "p"), None)
+    telling = Telling(Away(), {}, now_ms=lambda: 1, offload=in_thread)  # type: ignore[arg-type] # all that is asked of it
+    telling.progress(attended, Progress(()))
