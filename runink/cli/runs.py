@@ -173,20 +173,29 @@ def cancel(run_id: str, output: str, state: Path | None) -> None:
     Exit code 0 if it was cancelled, 5 if it had ended, or was publishing, before that.
     """
 
-    async def ask(cluster: Cluster, _: Path) -> RunRecord:
+    async def ask(cluster: Cluster, _: Path) -> tuple[RunState, RunRecord]:
         record = await find_run(cluster, run_id)
-        if not record.state.is_over:
-            await cluster.cancel(record.run)
+        met = record.state
+        if not met.is_over:
+            met = (await cluster.cancel(record.run)).state
             async for view in cluster.follow(RunId(record.run)):
                 record = view.record
-        return record
+        return met, record
 
-    record = with_cluster(state, ask, role=Role.ALL)
+    met, record = with_cluster(state, ask, role=Role.ALL)
     if output == "json":
         echo_json(_row(record))
-    elif record.state is RunState.CANCELLED:
-        click.echo(f"run {short(record.run)}: cancelled")
     else:
-        click.echo(f"run {short(record.run)} has {record.state.value} already", err=True)
+        click.echo(cancel_told(met, record), err=record.state is not RunState.CANCELLED)
     if record.state is not RunState.CANCELLED:
         raise SystemExit(ExitCode.CONFLICT)
+
+
+def cancel_told(met: RunState, record: RunRecord) -> str:
+    """Say what became of a run that was to be cancelled, and if it was not, why. `met` is the state that it was in when it was asked."""
+    run = f"run {short(record.run)}"
+    if record.state is RunState.CANCELLED:
+        return f"{run}: cancelled"
+    if met is RunState.COMMITTING:
+        return f"{run} was publishing already, which is seen through so that its output is whole: it has {record.state.value}"
+    return f"{run} has {record.state.value} already"

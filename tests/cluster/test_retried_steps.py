@@ -148,3 +148,42 @@ def test_a_run_that_is_out_of_its_time_fails_and_publishes_nothing(numbers: Proj
     assert not (numbers.root / "first.jsonl").exists()
     assert not (numbers.root / "out.jsonl").exists()
     assert numbers.processes() == []
+
+
+def test_a_run_is_cancelled_while_it_waits_for_its_next_attempt(numbers: Project) -> None:
+    numbers.step(FAILING.format(how=WAYS["raises"]))
+    file = numbers.pipeline(
+        '@source("csv://in.csv")\n@step("work")\n@retry(5, delay=10m)\n@sink("jsonl://out.jsonl")'
+    )
+    child = numbers.popen("run", file, "-o", "json")
+
+    def waits(view: RunView) -> bool:
+        return any(one.state is SliceState.PENDING and one.attempt == 2 for one in view.slices)
+
+    watched(numbers, waits)
+    told = numbers.runi("runs")
+    assert "attempt 2, because step work (steps/s.py) raised ConnectionError" in told.out, told
+    assert "begins" in numbers.runi("slice", "get", "last", "one").out
+    assert numbers.runi("cancel", "last").code == 0
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 130, out
+    assert [path for path in numbers.root.iterdir() if "out" in path.name] == []
+    assert numbers.processes() == []
+
+
+def test_a_cancel_takes_the_whole_gang_and_what_it_had_begun_to_write(numbers: Project) -> None:
+    numbers.step(HANGING)
+    file = numbers.pipeline(
+        '@source("csv://in.csv")\n@step("work")\n@retry(5)\n@step("work", isolate=true)\n@sink("jsonl://out.jsonl")'
+    )
+    child = numbers.popen("run", file, "-o", "json")
+
+    def are_running(view: RunView) -> bool:
+        return len([one for one in view.slices if one.state is SliceState.RUNNING]) == 3
+
+    watched(numbers, are_running)
+    assert numbers.runi("cancel", "last").code == 0
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 130, out
+    assert [path for path in numbers.root.iterdir() if "out" in path.name] == []
+    assert numbers.processes() == []
