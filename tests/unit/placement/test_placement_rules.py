@@ -77,16 +77,15 @@ def test_a_hard_spread_waits_for_the_emptiest_domain_and_needs_one() -> None:
 
 
 def test_what_a_crowded_domain_kept_away_is_tried_again_when_the_others_have_filled() -> None:
-    spread = part(groups=("g",), spread=Spread("g", is_hard=True))
-    nodes = (node("a", labels=("zone=x",)), node("b", labels=("zone=y",)))
-    # The first two want zone x only, the last fills zone y behind them.
-    picky = replace(
-        spread, labels=part(labels=("zone=x",)).labels, spread=Spread("g", is_hard=True, skew_max=1)
+    spread = Spread("g", is_hard=True)
+    nodes = (node("a", 1000, labels=("zone=x",)), node("b", 100, labels=("zone=y",)))
+    first, large, small = (
+        unit(name, part(cpu_m, groups=("g",), spread=spread), rank=rank)
+        for name, cpu_m, rank in (("first", 200, 9), ("large", 500, 5), ("small", 100, 1))
     )
-    first = unit("first", spread, rank=9)
-    second = unit("second", picky, rank=5)
-    plan = decide(Snapshot(nodes, waiting=(first, second)))
-    assert set(placed(plan)) == {"first", "second"}
+    # When it is the large one's turn, zone x has one and zone y, where it does not fit, has none.
+    plan = decide(Snapshot(nodes, waiting=(first, large, small)))
+    assert placed(plan) == {"first": ("a",), "small": ("b",), "large": ("a",)}
 
 
 def test_parts_without_graphics_processors_leave_them_to_others() -> None:

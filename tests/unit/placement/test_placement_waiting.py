@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from placement_world import NOW_MS, node, part, placed, running, unit, waits
+from placement_world import HERD, NOW_MS, node, part, placed, running, unit, waits
 from runink.names import NodeId
+from runink.placement.cluster import Amount, HerdView
 from runink.placement.feasible import Rule
 from runink.placement.plans import Policy, Reservation, Running, Snapshot
 from runink.placement.solver import decide
@@ -156,3 +157,29 @@ def test_while_victims_end_their_room_is_nobody_elses_and_no_others_are_stopped(
     assert waits(plan) == ["urgent", "late"]
     gone = replace(second, placed=())
     assert placed(decide(gone)) == {"urgent": ("a",)}, "it comes before its equals"
+
+
+def test_a_victim_whom_another_makes_needless_is_spared() -> None:
+    alone = running("alone", "b", cpu_m=500)
+    gang = Running(unit("gang", part(900), part(500), lost_ms=9), (NodeId("a"), NodeId("b")), 1)
+    views = (node("a", 1000, labels=("left",)), node("b", 1000, labels=("right",)))
+    urgent = unit("urgent", part(500, labels=("right",)), part(400, labels=("left",)), priority=1)
+    plan = decide(Snapshot(views, {}, (urgent,), (alone, gang), now_ms=NOW_MS))
+    assert [one.unit[1] for one in plan.preempted] == ["gang"]
+
+
+def test_all_that_ends_when_the_head_begins_makes_room_beside_it() -> None:
+    standing = [running(name, "a", cpu_m=300, estimate_ms=500) for name in ("one", "two")]
+    head, beside = unit("head", cpu_m=600, rank=9), unit("beside", cpu_m=300)
+    assert set(placed(decide(cluster(head, beside, standing=standing)))) == {"beside"}
+
+
+def test_the_quota_that_the_head_will_need_is_kept_for_it() -> None:
+    herds = {HERD: HerdView(HERD, Amount(cpu_m=1500))}
+    standing = (running("old", "a", cpu_m=600, estimate_ms=500),)
+    head, other = unit("head", cpu_m=800, rank=9), unit("other", cpu_m=200)
+    views = (node("a", 1000), node("b", 400))
+    plan = decide(Snapshot(views, herds, (head, other), standing, now_ms=NOW_MS, policy=CALM))
+    assert waits(plan) == ["head", "other"]
+    assert plan.unplaced[1].counts == ((Rule.RESERVED, 2),)
+    assert "b has room that is kept for others of its herd" in plan.unplaced[1].text
