@@ -1,0 +1,97 @@
+"""A worker node whose machine goes and comes back while its lease still holds, and one whose spawner goes: what it had is lost at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from barn_group import until
+from runi_project import Project
+from runink.actors.registration import LEASE_S
+from runink.runs.records import SliceRecord
+from test_cluster_life import GATED
+from test_control_plane_lost import Team, ended, team
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The processes are the same whatever the test's own loop is."""
+    return "asyncio"
+
+
+@pytest.fixture
+def gated(project: Project) -> Project:
+    project.write("data/in.csv", "a,b\n1,x\n2,y\n3,z\n")
+    project.step(GATED)
+    project.pipeline('@source("csv://data/*.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
+    return project
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "team"
+    made.mkdir()
+    return made
+
+
+def kill_spawner(made: Team, node: str) -> None:
+    """End a node's spawner by force; its slices end with it."""
+    socket = str(made.group.folder / node / f"spawner-{node}.sock")
+    (pid,) = [
+        pid
+        for pid in made.project.processes()
+        if socket in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    ]
+    os.kill(pid, signal.SIGKILL)
+
+
+async def begun_anew(made: Team) -> SliceRecord:
+    async def found() -> SliceRecord | None:
+        chains = await made.chains()
+        return next((one for one in chains if one.attempt > 1 and made.has_begun(one)), None)
+
+    return await until(found, "the next attempt")
+
+
+async def test_a_machine_that_comes_back_within_its_lease_has_lost_what_ran_there_at_once(
+    folder: Path, gated: Project
+):
+    async with team(folder, gated, "w1", "w2") as made:
+        child = made.submit()
+        before = await made.slice()
+        assert before.node is not None
+        agent = made.agents.pop(before.node)
+        agent.kill()
+        kill_spawner(made, before.node)
+        agent.wait()
+        came_s = time.monotonic()
+        made.hire(before.node)
+        after = await begun_anew(made)
+        assert time.monotonic() - came_s < LEASE_S, "it was not the end of the lease that told it"
+        assert (after.attempt, after.lost_on, after.tries.losses) == (2, before.node, 1)
+        assert after.node != before.node, "it is avoided where another node is there"
+        await made.is_there(before.node)
+        gated.write("data/go", "")
+        ended(child, gated)
+
+
+async def test_a_node_whose_spawner_is_gone_has_lost_what_ran_there_at_once(
+    folder: Path, gated: Project
+):
+    async with team(folder, gated, "w1", "w2") as made:
+        child = made.submit()
+        before = await made.slice()
+        assert before.node is not None
+        went_s = time.monotonic()
+        kill_spawner(made, before.node)
+        after = await begun_anew(made)
+        assert time.monotonic() - went_s < LEASE_S
+        assert (after.attempt, after.lost_on, after.tries.losses) == (2, before.node, 1)
+        assert after.node != before.node
+        gated.write("data/go", "")
+        ended(child, gated)
