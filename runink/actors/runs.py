@@ -2,7 +2,7 @@
 
     it sees or is told           it does
     Submit                       puts herd, pipeline and run; answers when that is durable
-    Cancel                       marks the run
+    Cancel, Pause                marks the run
     a change in the Barn         asks `runs.lifecycle.decide` about the runs concerned and commits what it says
     a decision's `wake_ms`       looks again then
     SliceProgress, SliceUsed     keeps it in memory for those who follow the run
@@ -35,6 +35,7 @@ from runink.clients.barn import BarnClient, Found, Transaction, decode_value
 from runink.clients.run_requests import (
     Cancel,
     Follow,
+    Pause,
     RunRequest,
     SliceProgress,
     SliceUsed,
@@ -97,7 +98,9 @@ class RunController(Actor[RunsMessage]):
             case Submit():
                 return await self._submit(message)
             case Cancel(run):
-                return await self._cancel(run)
+                return await self._mark(run, cancel=True)
+            case Pause(run, paused):
+                return await self._mark(run, paused=paused)
             case Follow():
                 return await self._follow(message)
             case SliceProgress(run):
@@ -173,7 +176,7 @@ class RunController(Actor[RunsMessage]):
             raise _no_run(run)
         return found.value
 
-    async def _cancel(self, run: RunId) -> RunRecord:
+    async def _mark(self, run: RunId, **marks: bool) -> RunRecord:
         key = self._known(run)
         while True:  # each round somebody has changed the run, which they do a few times at most
             found = await self._barn.get(key, RunRecord)
@@ -181,7 +184,7 @@ class RunController(Actor[RunsMessage]):
                 raise _no_run(run)
             if found.value.state.is_over or found.value.state is RunState.COMMITTING:
                 return found.value
-            record = changed(found.value, cancel=True)
+            record = changed(found.value, **marks)
             transaction = Transaction().if_revision(key, found.revision).put(key, record)
             if (await self._barn.commit(transaction)).succeeded:
                 return record

@@ -58,6 +58,8 @@ COMMANDS: Final = {
     "lineage": ("runink.cli.runs:lineage", "Print what a run read, did and wrote."),
     "dead": ("runink.cli.dead:dead", "Look at the rows that a run rejected."),
     "cancel": ("runink.cli.runs:cancel", "Cancel a run."),
+    "pause": ("runink.cli.pausing:pause", "Begin nothing new of a run."),
+    "unpause": ("runink.cli.pausing:unpause", "Go on with a run that is paused."),
     "clean": ("runink.cli.clean:clean", "Forget runs that are over, with their logs."),
     "barn": ("runink.cli.barn:barn", "Look at the Barn, the store of the cluster's state, and mend it."),
     "cluster": ("runink.cli.cluster:cluster", "Look after the members of the Barn."),

@@ -107,7 +107,7 @@ def runs(limit: int, output: str, state: Path | None) -> None:
     found = known_to(state, ask)
     shown = found[::-1][:limit]
     if output == "json":
-        echo_json([_row(record) for record in shown])
+        echo_json([row_of(record) for record in shown])
         return
     if not found:
         click.echo("no runs yet: runi run FILE.dsl makes one", err=True)
@@ -130,7 +130,8 @@ def line_of(record: RunRecord) -> str:
     )
 
 
-def _row(record: RunRecord) -> dict[str, Any]:
+def row_of(record: RunRecord) -> dict[str, Any]:
+    """Return a run of the list as programs read it."""
     return {
         "run": record.run,
         "pipeline": record.pipeline,
@@ -141,6 +142,7 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "seconds": round(seconds_of(record), 3),
         "tick_ms": record.occasion.tick_ms if record.occasion else None,
         "waits_for": record.waits_for,
+        "paused": record.paused,
         "error": record.failure.error.code if record.failure else None,
     }
 
@@ -184,7 +186,7 @@ def cancel(run_id: str, output: str, state: Path | None) -> None:
 
     met, record = with_cluster(state, ask, role=Role.ALL)
     if output == "json":
-        echo_json(_row(record))
+        echo_json(row_of(record))
     else:
         click.echo(cancel_told(met, record), err=record.state is not RunState.CANCELLED)
     if record.state is not RunState.CANCELLED:

@@ -31,6 +31,7 @@ from runink.quantities import (
     format_seconds,
 )
 from runink.runs.limits import limits_met
+from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import Exit, Printed, SliceRecord, SliceState, Tries
 from runink.runs.traces import Span, span_of
 
@@ -154,7 +155,7 @@ def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[st
     yield "state", f"{record.state.value}, attempt {record.attempt} on {record.node or 'no node'}"
     if record.waits_for:
         yield "waits for", record.waits_for
-    if record.state is SliceState.PENDING and record.not_before_ms:
+    if record.state is SliceState.PENDING and 0 < record.not_before_ms < FOREVER_MS:
         yield "begins", f"{begins_at(record)} at the soonest"
     if record.tries.why:
         yield "before", _before(record.tries)

@@ -16,6 +16,7 @@ from runink.clients.run_requests import (
     Follow,
     GovernanceRequest,
     LineageOf,
+    Pause,
     RunRequest,
     RunView,
     Submit,
@@ -64,6 +65,10 @@ class Cluster:
     async def cancel(self, run: RunId) -> RunRecord:
         """Have a run end; it has ended when `follow` says so. Raises NotFound."""
         return await self._controller.ask(Cancel(run), within=WITHIN_S)
+
+    async def pause(self, run: RunId, *, paused: bool) -> RunRecord:
+        """Have nothing new of a run begin, or have it go on; one that is over or committing stays as it is. Raises NotFound."""
+        return await self._controller.ask(Pause(run, paused), within=WITHIN_S)
 
     async def lineage(self, herd: HerdName, run: RunId) -> Lineage:
         """Return a run's facts. Raises NotFound."""

@@ -3,6 +3,7 @@
     request       answer                                                     raises, beside the deadline
     Submit        RunRecord as it stands; the same run twice is one run      Invalid
     Cancel        RunRecord; a run that is over, or committing, stays so     NotFound
+    Pause         RunRecord; a run that is over, or committing, stays so     NotFound
     Follow        RunView, as soon as it is newer than `seen`                NotFound
     LineageOf     Lineage                                                    NotFound
 
@@ -44,6 +45,13 @@ class Submit(Request[RunRecord], frozen=True):
 
 class Cancel(Request[RunRecord], frozen=True):
     run: RunId
+
+
+class Pause(Request[RunRecord], frozen=True):
+    """Begin nothing new of a run, or go on with it."""
+
+    run: RunId
+    paused: bool
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -100,5 +108,5 @@ class SliceUsed(msgspec.Struct, frozen=True):
     used: Used
 
 
-RunRequest = Submit | Cancel | Follow | SliceProgress | SliceUsed
+RunRequest = Submit | Cancel | Pause | Follow | SliceProgress | SliceUsed
 GovernanceRequest = LineageOf

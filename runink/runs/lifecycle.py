@@ -9,6 +9,7 @@ transaction; asked again behind that, it decides nothing more until something ch
     running            a gang has succeeded                      its assertions are checked, gangs that wait for it begin
                        slices of a gang were lost, or failed     that gang again, later, under a higher attempt (`retries.py`)
                        and may be tried again
+                       it is paused                              held: no gang begins, none begins again, nothing is committed
                        a slice failed, an assertion did not      ending: all others are stopped, what they left is discarded, and
                        hold, it is told to end (`endings.py`)    then failed or cancelled
                        all gangs have succeeded                  committing, if it has something to publish and nobody else
@@ -36,6 +37,7 @@ from runink.runs.draining import leaving, next_of
 from runink.runs.endings import deadline_ms, sooner, to_end
 from runink.runs.failures import failure_of, is_refusal
 from runink.runs.homes import end_of, home_of, is_gone
+from runink.runs.pausing import PAUSED, held
 from runink.runs.records import (
     ATTEMPTS_MAX,
     Failure,
@@ -95,6 +97,9 @@ def decide(view: RunView, world: World) -> Decision:
     ended, stop = leaving(view, world)
     if ended or stop:
         return Decision(record, slices=ended, stop=stop)
+    holding = tuple(held(view))
+    if holding:
+        return Decision(record, slices=holding)
     going = _admission(view, world) if record.state is RunState.SUBMITTED else _advance(view, world)
     end_ms = sooner(record.deadline_ms, deadline_ms(record, view.dag))
     return replace(going, wake_ms=sooner(going.wake_ms, end_ms))
@@ -109,8 +114,9 @@ def target_hash(prepared: Prepared) -> str:
 
 
 def _admission(view: RunView, world: World) -> Decision:
-    if world.refused:
-        return Decision(changed(view.record, waits_for=world.refused))
+    waits_for = PAUSED if view.record.paused else world.refused
+    if waits_for:
+        return Decision(changed(view.record, waits_for=waits_for))
     admitted = changed(view.record, state=RunState.ADMITTED, waits_for="")
     return Decision(admitted, slices=tuple(_startable(view, world)))
 
@@ -120,6 +126,8 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     gangs = view.dag.gangs()
     done = {name for name, specs in gangs.items() if _has_succeeded(view, specs)}
     home = home_of(view, world)
+    if view.record.paused:
+        return
     for name, needs in view.dag.gang_needs().items():
         if needs <= done and not view.chains(gangs[name]) and home.takes_more:
             home = home.after_one()
@@ -161,7 +169,7 @@ def _advance(view: RunView, world: World) -> Decision:
         return _ending(replace(view, record=ending), world)
     begun = tuple(_startable(view, world))
     record = _in_step(view, world)
-    if begun or not all(_has_succeeded(view, specs) for specs in gangs.values()):
+    if begun or record.paused or not all(_has_succeeded(view, specs) for specs in gangs.values()):
         return Decision(record, slices=begun)
     return _commit(replace(view, record=record), world)
 
@@ -191,6 +199,7 @@ def _in_step(view: RunView, world: World) -> RunRecord:
             state = RunState.PLACED
     started_ms = record.started_ms or (world.now_ms if state is not RunState.ADMITTED else 0)
     waits_for = next((one.waits_for for one in view.slices.values() if one.waits_for), "")
+    waits_for = PAUSED if record.paused else waits_for
     return changed(record, state=state, started_ms=started_ms, waits_for=waits_for)
 
 
@@ -222,7 +231,7 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
         left = [record for record in records if not record.state.is_over]
         stop.extend(record for record in left if record.slice in world.placed)
         slices.extend(_cancelled(left, world))
-        if not left and home.takes_more:
+        if not left and home.takes_more and not view.record.paused:
             home = home.after_one()
             due_ms = world.now_ms + following.wait_ms
             wake_ms = sooner(wake_ms, due_ms)

@@ -215,6 +215,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     or with `update_goldens` written to them.
     `stdin` and `stdout` are paths that the agent opens for sources and sinks that are `-`.
     `occasion` is what a schedule made it for. Once `deadline_ms` has come it is cancelled, 0 for never. One that is to be cancelled may say why as its `failure` already.
+    Nothing new of one that is `paused` is begun.
     """
 
     run: RunId
@@ -243,6 +244,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     waits_for: str = ""
     occasion: Occasion | None = None
     deadline_ms: int = 0
+    paused: bool = False
 
 
 class PipelineRecord(msgspec.Struct, frozen=True):
