@@ -31,8 +31,11 @@ _OF_ITSELF: Final = frozenset({SliceState.LOST, SliceState.FAILED})
 
 
 def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
-    """Return the slices that are to leave their nodes and are not on their way yet: those that are cancelled with it, and those whose placements are taken back."""
-    if not world.draining:
+    """Return the slices that are to leave their nodes and are not on their way yet: those that are cancelled with it, and those whose placements are taken back.
+
+    Those that their agent has cancelled meanwhile are among the former, with the mark that this was why: the node may be a common one again before they can begin anew.
+    """
+    if not world.cordoned:
         return (), ()
     chains = [one for one in view.slices.values() if one.task is Task.CHAIN]
     is_whole = len(chains) == len(view.dag.slices) and all(
@@ -40,7 +43,13 @@ def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
     )
     moving = () if is_whole else tuple(_leaving(chains, world))
     ended = tuple(
-        changed(one, state=SliceState.CANCELLED, ended_ms=world.now_ms, waits_for="")
+        changed(
+            one,
+            state=SliceState.CANCELLED,
+            ended_ms=one.ended_ms if one.state is SliceState.CANCELLED else world.now_ms,
+            waits_for="",
+            is_moved=True,
+        )
         for one in moving
         if one.state not in _BEGUN
     )
@@ -49,7 +58,10 @@ def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
 
 def _leaving(chains: Iterable[SliceRecord], world: World) -> Iterator[SliceRecord]:
     for one in chains:
-        if one.state is SliceState.PENDING:
+        if one.state is SliceState.CANCELLED:
+            # The node may have been emptied by now, and be cordoned only.
+            is_leaving = one.node in world.cordoned and not one.is_moved
+        elif one.state is SliceState.PENDING:
             is_leaving = one.pin in world.draining
         elif one.node not in world.draining:
             continue
@@ -63,23 +75,13 @@ def _leaving(chains: Iterable[SliceRecord], world: World) -> Iterator[SliceRecor
             yield one
 
 
-def next_of(records: Sequence[SliceRecord], view: RunView, world: World) -> Again | None:
+def next_of(records: Sequence[SliceRecord], view: RunView) -> Again | None:
     """Return how a broken gang is tried again, nothing if it is given up: one that had to leave its node at once, and no try of it is used up."""
-    if not _is_moved(records, world):
+    is_moved = any(one.is_moved for one in records)
+    if not is_moved or any(one.state in _OF_ITSELF for one in records):
         return again(records, view.dag)
     node = next(one.node or one.pin for one in records)
     return Again(changed(records[0].tries, code=DRAINED, why=f"{node} is to be emptied"), 0)
-
-
-def _is_moved(records: Sequence[SliceRecord], world: World) -> bool:
-    """Say whether a gang's attempt was ended to empty its node, and by nothing else.
-
-    The node may have been emptied by now, and be cordoned only.
-    """
-    return not any(one.state in _OF_ITSELF for one in records) and any(
-        one.state is SliceState.CANCELLED and (one.node or one.pin) in world.cordoned
-        for one in records
-    )
 
 
 def left_on(

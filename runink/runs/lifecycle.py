@@ -160,7 +160,7 @@ def _advance(view: RunView, world: World) -> Decision:
         for specs in gangs.values()
         if (records := view.chains(specs)) and any(_is_broken(record) for record in records)
     ]
-    ready = [records for records in broken if not _is_held(view, world, records)]
+    ready = [records for records in broken if not _is_held(view, records)]
     if ready:
         return _mend(view, world, ready)
     failure = _failed_assertion(view)
@@ -174,9 +174,9 @@ def _advance(view: RunView, world: World) -> Decision:
     return _commit(replace(view, record=record), world)
 
 
-def _is_held(view: RunView, world: World, records: list[SliceRecord]) -> bool:
+def _is_held(view: RunView, records: list[SliceRecord]) -> bool:
     """Say whether a gang that was lost has to wait until what it reads, which was lost too, is there again."""
-    if not all(record.state.is_over for record in records) or next_of(records, view, world) is None:
+    if not all(record.state.is_over for record in records) or next_of(records, view) is None:
         return False
     gangs = view.dag.gangs()
     needs = view.dag.gang_needs()[records[0].gang]
@@ -224,7 +224,7 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
     wake_ms = 0
     home = home_of(view, world)
     for records in broken:
-        following = next_of(records, view, world)
+        following = next_of(records, view)
         if following is None:
             ending = changed(view.record, ending=RunState.FAILED)
             return _ending(replace(view, record=ending), world)

@@ -166,7 +166,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
     by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".  `requires` are the capabilities that its node
     must have because its steps ask for them, `without` is what might be missing by its herd's policy when it was launched.
-    `tries` is what came of the attempts before this one.
+    `tries` is what came of the attempts before this one. `is_moved` says that this one was cancelled to empty its node.
     """
 
     slice: SliceId
@@ -197,6 +197,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     requires: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     tries: Tries = Tries()
+    is_moved: bool = False
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):

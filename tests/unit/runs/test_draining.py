@@ -105,7 +105,8 @@ def test_a_gang_is_begun_anew_when_all_of_it_has_ended() -> None:
     assert {one.slice for one in decision.stop} == {"a", "a-1"}
     world.placed.clear()
     world.put("a", state=SliceState.CANCELLED)
-    assert world.decide().is_nothing(world.record)
+    world.settle()
+    assert [one.attempt for one in world.slices.values()] == [1, 1]
     assert left(world) == {"a-1"}
     world.put("a-1", state=SliceState.CANCELLED)
     world.settle()
@@ -170,6 +171,23 @@ def test_files_that_others_are_to_read_are_made_anew_elsewhere_first() -> None:
     assert (world.slices["b"].attempt, world.slices["b"].pin) == (2, OTHER)
     assert not world.slices["a"].tries.losses
     assert not world.slices["b"].tries.losses
+
+
+def test_what_waits_for_its_input_does_not_count_when_the_node_is_a_common_one_by_then() -> None:
+    world = two_nodes(staged_dag("a", "b"))
+    world.go(["a"])
+    world.place()
+    world.run("b")
+    world.draining.add(NODE)
+    world.settle()
+    world.draining.clear()
+    world.settle()
+    assert world.slices["b"].state is SliceState.CANCELLED
+    move(world, "a")
+    world.settle()
+    world.succeed("a")
+    world.settle()
+    assert (world.slices["b"].attempt, world.slices["b"].tries.losses) == (2, 0)
 
 
 def test_what_waits_for_a_place_there_goes_elsewhere_too() -> None:
