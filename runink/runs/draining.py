@@ -2,7 +2,7 @@
 
     on such a node                                  becomes
     a slice that is placed or runs                  cancelled: by us before its agent has begun with it, else by the agent, whose placement of it is taken back
-    one that has succeeded, and its files           cancelled, unless all gangs have succeeded: then the run is published there, which takes a moment
+    one that has succeeded, and its files           cancelled, unless all gangs have succeeded and it is not paused: then the run is published there, which takes a moment
     one that waits, and belongs there               cancelled: what it reads is made anew elsewhere
     the end of a run: publish, discard, compare     goes on: what it ends lies there
 
@@ -41,7 +41,10 @@ def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
     is_whole = len(chains) == len(view.dag.slices) and all(
         one.state is SliceState.SUCCEEDED for one in chains
     )
-    moving = () if is_whole else tuple(_leaving(chains, world))
+    is_published = (
+        is_whole and not view.record.paused
+    )  # in a moment; nobody knows when a paused one is
+    moving = () if is_published else tuple(_leaving(chains, world))
     ended = tuple(
         changed(
             one,

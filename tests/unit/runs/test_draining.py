@@ -232,6 +232,27 @@ def test_a_run_that_is_whole_is_published_where_its_files_are() -> None:
     assert not left(world)
 
 
+def test_a_drain_does_not_wait_for_a_run_that_is_paused() -> None:
+    world = two_nodes(staged_dag("a"))
+    world.settle()
+    world.place()
+    world.run("a")
+    world.settle()
+    world.record = changed(world.record, paused=True)
+    world.succeed("a")
+    world.settle()
+    assert left(world) == {"a"}
+    world.draining.add(NODE)
+    world.settle()
+    assert (world.slices["a"].state, world.slices["a"].attempt) == (SliceState.CANCELLED, 1)
+    assert not left(world)
+    world.draining.clear()
+    world.record = changed(world.record, paused=False)
+    world.settle()
+    one = world.slices["a"]
+    assert (one.state, one.attempt, one.tries.losses) == (SliceState.PENDING, 2, 0)
+
+
 def test_a_step_that_failed_before_it_could_be_stopped_has_failed() -> None:
     world = two_nodes(staged_dag("a"))
     world.settle()
