@@ -11,65 +11,27 @@ from pathlib import Path
 import anyio
 import click
 
-from runink.capabilities import Isolation
 from runink.cli.client import LOCKED_S, LOOK_S, is_held, reached
 from runink.cli.exits import LOCKED, told, usage
-from runink.cli.options import (
-    BYTES,
-    CPU,
-    Amount,
-    SliceOptions,
-    project_here,
-    slice_options,
-    state_folder,
-    state_option,
-)
+from runink.cli.node_options import NodeOptions, node_options
+from runink.cli.options import SliceOptions, project_here, state_folder, state_option
 from runink.cli.settings import tell_settings
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import (
-    ORPHAN_S,
-    RESERVED,
-    WARM_CELLS,
-    Address,
-    NodeSettings,
-    metrics_place,
-    offered,
-)
+from runink.config import Address, NodeSettings
 from runink.errors import Conflict, NotFound, RuninkError, Unavailable
-from runink.machines import Reserved
 from runink.node import Role, embedded
 from runink.sandbox.notifying import tell_manager
 
 
 @click.command()
 @state_option
-@click.option(
-    "--metrics",
-    type=Amount("HOST:PORT|unix:PATH", metrics_place),
-    envvar="RUNINK_METRICS",
-    help="Serve /metrics and /healthz at an address of loopback, or at a Unix socket.",
-)
-@slice_options
+@node_options
 @click.option(
     "--user",
     metavar="NAME|UID[:GROUP|GID]",
     help="Started as root, keep only the starting of slices as root, and run all else as this user.",
 )
-@click.option("--label", "labels", multiple=True, help="A label of the node; may be repeated.")
-@click.option("--reserve-cpu", type=CPU, help="Processor time kept for the system (100m).")
-@click.option("--reserve-memory", type=BYTES, help="Memory kept for the system (256Mi).")
-@click.option("--reserve-disk", type=BYTES, help="Disk kept for the system (1Gi).")
-def up(  # noqa: PLR0913, PLR0917 - the options of a command
-    state: Path | None,
-    metrics: Address | Path | None,
-    user: str | None,
-    labels: tuple[str, ...],
-    reserve_cpu: int | None,
-    reserve_memory: int | None,
-    reserve_disk: int | None,
-    *,
-    slices: SliceOptions,
-) -> None:
+def up(state: Path | None, user: str | None, *, options: NodeOptions) -> None:
     """Keep a cluster of one node running, for runs to be submitted to.
 
     It says `ready` when it takes runs. Ctrl-C or SIGTERM stops it in order: runs that are under way go on when it is started again within half
@@ -77,23 +39,7 @@ def up(  # noqa: PLR0913, PLR0917 - the options of a command
     """
     began = time.monotonic()
     folder = state_folder(state, project_here())
-    reserved = Reserved(
-        cpu_m=RESERVED.cpu_m if reserve_cpu is None else reserve_cpu,
-        memory_bytes=RESERVED.memory_bytes if reserve_memory is None else reserve_memory,
-        disk_bytes=RESERVED.disk_bytes if reserve_disk is None else reserve_disk,
-    )
-    settings = NodeSettings(
-        state=folder,
-        capacity=offered(reserved),
-        reserved=reserved,
-        labels=tuple(dict.fromkeys(labels)),
-        orphan_s=ORPHAN_S,
-        warm_cells=WARM_CELLS,
-        metrics=metrics,
-        isolation=slices.isolation or Isolation.CELLS,
-        shares_network=slices.shares_network is not False,
-        spawner=slices.spawner,
-    )
+    settings = options.settings(folder)
     try:
         if user is not None:
             settings = _as_user(user, settings)

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from barn_group import DYING_WITH_US, WAIT_S, BarnGroup, barn_group, until
-from runi_project import RUNI, Project
-from runink.actors.office import CONTROL_KEY, Holder
-from runink.barn.keys import NODES, SLICES
-from runink.clients.barn import BarnClient
-from runink.runs.records import NodeRecord, SliceRecord, SliceState, Task
-from test_cluster_life import GATED
+from barn_group import WAIT_S, until
+from runi_project import Project
+from team_world import ended, gate, team
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
-ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}, {"a": 3, "b": "z"}]
 
 
 @pytest.fixture
@@ -30,90 +21,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@dataclass
-class Team:
-    """The servers, the worker nodes beside them, and a project whose commands ask the servers."""
-
-    group: BarnGroup
-    project: Project
-    barn: BarnClient
-    agents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-
-    def hire(self, name: str) -> None:
-        folder = self.group.folder / name
-        words = [*DYING_WITH_US, *RUNI, "agent", "--state", str(folder), "--node", name]
-        for member in self.group.members:
-            words += ["--server", self.group.place(member)]
-        with (self.group.folder / f"{name}.log").open("ab") as log:
-            words += ["--secret", str(self.group.secret)]
-            self.agents[name] = subprocess.Popen(words, stdout=log, stderr=log)
-
-    async def is_there(self, name: str) -> None:
-        async def found() -> bool:
-            assert self.agents[name].poll() is None, (self.group.folder / f"{name}.log").read_text()
-            listing = await self.barn.range(NODES.prefix(), NodeRecord)
-            return name in {one.value.node for one in listing.items}
-
-        await until(found, f"node {name}")
-
-    async def acting(self) -> int:
-        async def found() -> int:
-            holder = await self.barn.get(CONTROL_KEY, Holder)
-            return int(holder.value.member.removeprefix("member-")) if holder else 0
-
-        return await until(found, "a member that acts")
-
-    async def slice(self) -> SliceRecord:
-        """Return the one slice of the one run, when its step has begun."""
-
-        async def found() -> SliceRecord | None:
-            chains = await self.chains()
-            return next((one for one in chains if self.has_begun(one)), None)
-
-        return await until(found, "a step that has begun")
-
-    def has_begun(self, one: SliceRecord) -> bool:
-        logs = self.group.folder / f"{one.node}/runs/{one.run}/logs"
-        return one.state is SliceState.RUNNING and any(
-            b"begun" in path.read_bytes() for path in logs.glob(f"*{one.attempt}*.jsonl")
-        )
-
-    async def chains(self) -> list[SliceRecord]:
-        listing = await self.barn.range(SLICES.prefix(), SliceRecord)
-        return [one.value for one in listing.items if one.value.task is Task.CHAIN]
-
-    def submit(self) -> subprocess.Popen[bytes]:
-        return self.project.popen("run", "features/p.dsl", "-o", "json", stderr=subprocess.STDOUT)
-
-    def end(self) -> None:
-        for agent in self.agents.values():
-            agent.send_signal(signal.SIGTERM)
-        for agent in self.agents.values():
-            agent.wait(timeout=WAIT_S)
-
-
-@asynccontextmanager
-async def team(folder: Path, project: Project, *nodes: str) -> AsyncIterator[Team]:
-    async with barn_group(folder) as group, group.client() as barn:
-        places = ",".join(map(group.place, group.members))
-        project.environment |= {"RUNINK_SERVER": places, "RUNINK_SECRET": str(group.secret)}
-        made = Team(group, project, barn)
-        try:
-            for name in nodes:
-                made.hire(name)
-            for name in nodes:
-                await made.is_there(name)
-            yield made
-        finally:
-            made.end()
-
-
 @pytest.fixture
 def gated(project: Project) -> Project:
-    project.write("data/in.csv", "a,b\n1,x\n2,y\n3,z\n")
-    project.step(GATED)
-    project.pipeline('@source("csv://data/*.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
-    return project
+    return gate(project)
 
 
 @pytest.fixture
@@ -121,14 +31,6 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "team"
     made.mkdir()
     return made
-
-
-def ended(child: subprocess.Popen[bytes], project: Project) -> str:
-    out, _ = child.communicate(timeout=WAIT_S)
-    assert child.returncode == 0, out.decode()
-    assert project.rows("out/o.jsonl") == ROWS
-    assert project.files("out") == ["out/o.jsonl"]
-    return out.decode()
 
 
 async def test_a_project_s_code_comes_to_nodes_that_have_never_seen_it(

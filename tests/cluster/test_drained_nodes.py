@@ -13,8 +13,8 @@ from barn_group import WAIT_S, until
 from runi_project import Project
 from runink.cli.exits import ExitCode
 from runink.runs.records import SliceState
-from test_cluster_life import GATED, running
-from test_control_plane_lost import ended, team
+from team_world import ended, gate, team
+from test_cluster_life import running
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -27,10 +27,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def gated(project: Project) -> Project:
-    project.write("data/in.csv", "a,b\n1,x\n2,y\n3,z\n")
-    project.step(GATED)
-    project.pipeline('@source("csv://data/*.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
-    return project
+    return gate(project)
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from barn_group import until
 from runi_project import Project
 from runink.actors.registration import LEASE_S
 from runink.runs.records import SliceRecord
-from test_cluster_life import GATED
-from test_control_plane_lost import Team, ended, team
+from team_world import Team, ended, gate, team
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -26,10 +25,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def gated(project: Project) -> Project:
-    project.write("data/in.csv", "a,b\n1,x\n2,y\n3,z\n")
-    project.step(GATED)
-    project.pipeline('@source("csv://data/*.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")')
-    return project
+    return gate(project)
 
 
 @pytest.fixture
