@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,8 @@ from runink.placement.rank import CROWD_MAX, NEVER, POINT
 from runink.placement.room import Room
 from runink.placement.shapes import Nature, Shape, Tally
 
-_Column = npt.NDArray[np.int64]
-_Bits = npt.NDArray[np.bool_]
+_Column: TypeAlias = "npt.NDArray[np.int64]"
+_Bits: TypeAlias = "npt.NDArray[np.bool_]"
 # A batch changes its best nodes again and again: so many changes may still be of few nodes.
 _CHANGES_OF_A_NODE: Final = 16
 _NOBODY: Final[frozenset[int]] = frozenset()

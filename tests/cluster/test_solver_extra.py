@@ -1,6 +1,7 @@
-"""The extra `runink[solver]`: its tests (`improving_placement.py`) in a process that finds OR-tools.
+"""The extras `runink[planner]` and `runink[solver]`: their tests (`tests/extras`) in a process that finds numpy and OR-tools.
 
-It is installed under pytest's cache and not into the environment of all other tests, because pandas comes with it, which pyarrow loads in every process that finds it.
+They are installed under pytest's cache and not into the environment of all other tests, because pyarrow loads numpy, and the pandas that comes with OR-tools, in every
+process that finds them.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 REQUIREMENTS = Path(__file__).with_name("requirements-solver.txt")
-TESTS = Path(__file__).with_name("improving_placement.py")
-WORLD = Path(__file__).parents[1] / "unit/placement"
+ROOT = Path(__file__).parents[2]
+EXTRAS = ROOT / "tests/extras"
+FILES = sorted({*EXTRAS.glob("*_laws.py"), *EXTRAS.glob("improving_*.py")})
+WORLD = ROOT / "tests/unit/placement"
 
 
 @pytest.fixture(scope="module")
-def solver(request: pytest.FixtureRequest) -> Path:
-    """Return the folder of what the extra brings, installed if it is not there."""
+def packages(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of what the extras bring, installed if it is not there."""
     folder = request.config.cache.mkdir(f"solver-{sys.version_info.major}.{sys.version_info.minor}")
     ready = folder / "ready"
     if not ready.exists() or ready.read_text() != REQUIREMENTS.read_text():
@@ -33,15 +36,16 @@ def solver(request: pytest.FixtureRequest) -> Path:
     return folder / "packages"
 
 
-def test_the_solver_s_own_tests_pass_where_it_is_installed(solver: Path):
-    path = os.pathsep.join([str(solver), str(WORLD)])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_all_of_it_holds_where_the_extras_are_installed(packages: Path, file: Path):
+    path = os.pathsep.join(map(str, (packages, EXTRAS, WORLD)))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": path},
-        cwd=TESTS.parents[2],
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
