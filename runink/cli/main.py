@@ -21,9 +21,19 @@ def main(arguments: list[str] | None = None) -> None:
         from runink.cli.commands import called  # noqa: PLC0415 - Ctrl-C while modules load shows no traceback
 
         code = int(called(words))
+        if arguments is None:
+            _end_at_once_if_interrupted()
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _end_at_once_if_interrupted() -> None:
+    """Let an interrupt end the process from now on: raised in the middle of what libraries do at the exit, it would be told as a crash."""
+    import signal  # noqa: PLC0415 - see above
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _tell_version() -> None:

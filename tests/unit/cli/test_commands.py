@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,22 @@ def test_questions_are_answered_without_a_heavy_library(words: list[str]):
 
 def test_the_version_needs_not_even_an_event_loop():
     assert imported("--version") & {"anyio", "asyncio", "ssl"} == set()
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_an_interrupt_while_a_command_exits_shows_no_traceback(*, heard: bool) -> None:
+    """What exits runs code of libraries (`logging` takes locks), and an interrupt in the middle of that would be told as a crash."""
+    script = (
+        "import atexit, os, signal, sys\n"
+        "from runink.cli.main import main\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        f"if not {heard}: signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "sys.argv = ['runi', 'explain', 'D010']\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert "D010" in done.stdout
+    assert done.returncode == (-signal.SIGINT if heard else 0)
