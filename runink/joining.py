@@ -1,9 +1,10 @@
-"""The composition root of `runi agent`: a worker node whose control plane is elsewhere."""
+"""A cluster whose control plane is elsewhere: the composition root of `runi agent`, and how commands reach it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import anyio
 
@@ -11,11 +12,13 @@ from runink.actors.offload import switch_threads_soon
 from runink.clients.barn import BarnClient
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, Servers
-from runink.node import PRIVATE_FOLDERS, STATE_MODE, worker_node
+from runink.node import make_folders, worker_node
 from runink.runtime.directory import Directory
 from runink.trust import joined
 
-REACHED_S = 15.0  # longer than an election; who reaches nobody for so long has the wrong address
+REACHED_S: Final = (
+    15.0  # longer than an election; who reaches nobody for so long has the wrong address
+)
 
 
 @asynccontextmanager
@@ -25,9 +28,7 @@ async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator
     Raises Invalid, Refused (`bad_certificate`, `bad_secret`), LinkLost where no member can be reached, and what a node raises.
     """
     settings.validate()
-    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
-    for name in PRIVATE_FOLDERS:
-        (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
+    make_folders(settings)
     switch_threads_soon()
     async with joined(servers, Directory(settings.node)) as above:
         await above.barn.wait_connected(anyio.current_time() + REACHED_S)

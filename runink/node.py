@@ -105,14 +105,19 @@ async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
         yield Cluster(BarnClient(peer.ref(BARN)), peer.ref(GOVERNANCE), peer.ref(RUNS))
 
 
+def make_folders(settings: NodeSettings, names: tuple[str, ...] = PRIVATE_FOLDERS) -> None:
+    """Make the folder of a node's state, and those in it that are for nobody else. Raises OSError."""
+    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+    for name in names:
+        (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
+
+
 @asynccontextmanager
 async def control_plane(
     settings: NodeSettings, *, session: str, role: Role = Role.ALL
 ) -> AsyncIterator[ControlPlane]:
     """Run the control plane's actors for as long as the block."""
-    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
-    for name in PRIVATE_FOLDERS if role is Role.ALL else ():
-        (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
+    make_folders(settings, PRIVATE_FOLDERS if role is Role.ALL else ())
     switch_threads_soon()
     async with supervise() as supervisor:
         barn = await start(

@@ -108,7 +108,6 @@ class Office(Actor[Any]):
         self._now_ms = now_ms
         self._term_s = term_s
         self._lease = 0
-        self._is_acting = False
 
     async def started(self, context: Context[Any]) -> None:
         context.spawn(self._serve)

@@ -26,25 +26,18 @@ def gated(project: Project) -> Project:
     return gate(project)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "team"
-    made.mkdir()
-    return made
-
-
 async def test_a_project_s_code_comes_to_nodes_that_have_never_seen_it(
-    folder: Path, gated: Project
+    tmp_path: Path, gated: Project
 ):
     gated.write("data/go", "")
-    async with team(folder, gated, "w1") as made:
+    async with team(tmp_path / "team", gated, "w1") as made:
         ended(made.submit(), gated)
-        (bundle,) = (folder / "w1/bundles").iterdir()
+        (bundle,) = (tmp_path / "team" / "w1/bundles").iterdir()
         assert (bundle / "steps/s.py").read_text() == gated.read("steps/s.py")
 
 
-async def test_the_server_that_acts_is_killed_and_the_run_goes_on(folder: Path, gated: Project):
-    async with team(folder, gated, "w1", "w2") as made:
+async def test_the_server_that_acts_is_killed_and_the_run_goes_on(tmp_path: Path, gated: Project):
+    async with team(tmp_path / "team", gated, "w1", "w2") as made:
         child = made.submit()
         before = await made.slice()
         acting = await made.acting()
@@ -61,9 +54,9 @@ async def test_the_server_that_acts_is_killed_and_the_run_goes_on(folder: Path, 
 
 
 async def test_each_server_may_be_lost_and_come_back_while_a_run_is_under_way(
-    folder: Path, gated: Project
+    tmp_path: Path, gated: Project
 ):
-    async with team(folder, gated, "w1") as made:
+    async with team(tmp_path / "team", gated, "w1") as made:
         child = made.submit()
         before = await made.slice()
         for member in made.group.members:
@@ -78,9 +71,9 @@ async def test_each_server_may_be_lost_and_come_back_while_a_run_is_under_way(
 
 
 async def test_a_node_that_is_killed_with_its_slices_loses_them_to_another(
-    folder: Path, gated: Project
+    tmp_path: Path, gated: Project
 ):
-    async with team(folder, gated, "w1", "w2") as made:
+    async with team(tmp_path / "team", gated, "w1", "w2") as made:
         child = made.submit()
         before = await made.slice()
         assert before.node is not None
@@ -101,11 +94,11 @@ async def test_a_node_that_is_killed_with_its_slices_loses_them_to_another(
         assert after.node != before.node
 
 
-async def test_whoever_does_not_show_the_secret_is_told_so(folder: Path, gated: Project):
-    async with team(folder, gated) as made:
-        other = folder / "other"
+async def test_whoever_does_not_show_the_secret_is_told_so(tmp_path: Path, gated: Project):
+    async with team(tmp_path / "team", gated) as made:
+        other = tmp_path / "team" / "other"
         other.write_text("not the secret of anybody here")
         other.chmod(0o600)
-        said: Any = gated.runi("agent", "--state", str(folder / "w9"), "--server", made.group.place(1), "--secret", str(other))  # fmt: skip
+        said: Any = gated.runi("agent", "--state", str(tmp_path / "team" / "w9"), "--server", made.group.place(1), "--secret", str(other))  # fmt: skip
         assert said.code != 0
         assert "does not show the secret" in said.err

@@ -30,18 +30,11 @@ def gated(project: Project) -> Project:
     return gate(project)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "team"
-    made.mkdir()
-    return made
-
-
 @pytest.mark.anyio
 async def test_a_node_is_drained_in_the_middle_of_a_run_that_ends_whole_on_the_other(
-    folder: Path, gated: Project
+    tmp_path: Path, gated: Project
 ):
-    async with team(folder, gated, "w1", "w2") as made:
+    async with team(tmp_path / "team", gated, "w1", "w2") as made:
         child = made.submit()
         before = await made.slice()
         assert before.node is not None

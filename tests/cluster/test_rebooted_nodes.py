@@ -28,13 +28,6 @@ def gated(project: Project) -> Project:
     return gate(project)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "team"
-    made.mkdir()
-    return made
-
-
 def kill_spawner(made: Team, node: str) -> None:
     """End a node's spawner by force; its slices end with it."""
     socket = str(made.group.folder / node / f"spawner-{node}.sock")
@@ -55,9 +48,9 @@ async def begun_anew(made: Team) -> SliceRecord:
 
 
 async def test_a_machine_that_comes_back_within_its_lease_has_lost_what_ran_there_at_once(
-    folder: Path, gated: Project
+    tmp_path: Path, gated: Project
 ):
-    async with team(folder, gated, "w1", "w2") as made:
+    async with team(tmp_path / "team", gated, "w1", "w2") as made:
         child = made.submit()
         before = await made.slice()
         assert before.node is not None
@@ -77,9 +70,9 @@ async def test_a_machine_that_comes_back_within_its_lease_has_lost_what_ran_ther
 
 
 async def test_a_node_whose_spawner_is_gone_has_lost_what_ran_there_at_once(
-    folder: Path, gated: Project
+    tmp_path: Path, gated: Project
 ):
-    async with team(folder, gated, "w1", "w2") as made:
+    async with team(tmp_path / "team", gated, "w1", "w2") as made:
         child = made.submit()
         before = await made.slice()
         assert before.node is not None

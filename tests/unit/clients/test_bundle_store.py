@@ -23,7 +23,7 @@ from runink.clients.bundle_store import (
     put_bundle,
     stored_bundles,
 )
-from runink.errors import Broken, Invalid, NotFound
+from runink.errors import Broken, Invalid, NotFound, Unavailable
 from runink.names import BundleHash
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.testing.disk import FaultyDisk, in_loop
@@ -147,3 +147,14 @@ async def test_a_node_fetches_a_bundle_once_and_has_it_as_it_was(tmp_path: Path)
         folder = tmp_path / "bundles" / made.hash
         assert (folder / "steps/s.py").read_text() == "x = 1\n"
         assert (folder / "run.sh").stat().st_mode & 0o111
+
+
+async def test_a_disk_that_will_not_keep_a_bundle_fails_the_run_and_not_the_agent(tmp_path: Path):
+    folder = tmp_path / "bundles"
+    folder.write_text("no folder")
+    async with store() as barn:
+        made = bundle(("a.py", b"x = 1\n"))
+        await put_bundle(barn, made)
+        with pytest.raises(Unavailable) as error:
+            await Bundles(barn, folder, offload=in_loop).ready(made.hash)
+        assert error.value.code == "bundle_not_kept"
