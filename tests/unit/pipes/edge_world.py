@@ -20,6 +20,7 @@ from runink.pipes.open import PipeEnds, open_pipe, open_slots
 
 ORIGIN = "data/in.csv"
 ENDED_S = 20  # for a thread to end: far more than it takes
+WRITER = "given"
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,16 @@ def given(kind: Kind, write: Callable[[EdgeWriter], None], *, fingerprint: str =
             finally:
                 writer.close()
 
-    threading.Thread(target=written, daemon=True).start()
+    threading.Thread(target=written, name=WRITER, daemon=True).start()
     return kind.reader(ends.read, fingerprint=fingerprint)
+
+
+def wait_for_writers() -> None:
+    """Return when the writers of `given` have ended and closed what was theirs."""
+    for thread in threading.enumerate():
+        if thread.name == WRITER:
+            thread.join(ENDED_S)
+            assert not thread.is_alive()
 
 
 def ending(*batches: Batch) -> Callable[[EdgeWriter], None]:
