@@ -54,9 +54,11 @@ def at_least(name: str, ours: float, reference: float, factor: float) -> Figure:
     )
 
 
-def above(name: str, ours: float, least: float) -> Figure:
-    """Return a figure with a lower limit of its own, and no reference."""
-    return Figure(name, round(ours, 3), None, None, f"ours >= {least}", ours >= least)
+def above(name: str, ours: float, least: float, reference: float | None = None) -> Figure:
+    """Return a figure with a lower limit of its own; the reference is measured beside it, if there is one."""
+    ratio = round(ours / reference, 3) if reference else None
+    shown = round(reference, 3) if reference else None
+    return Figure(name, round(ours, 3), shown, ratio, f"ours >= {least}", ours >= least)
 
 
 def below(name: str, ours: float, most: float, reference: float | None = None) -> Figure:
