@@ -29,22 +29,18 @@ from runink.barn.history import Watched
 from runink.barn.keys import (
     HERDS,
     NODES,
+    RESERVATIONS,
     SLICES,
     STANDINGS,
     placement_key,
     slice_key,
     standing_key,
 )
-from runink.capabilities import ISOLATION, NO_ISOLATION
 from runink.clients.barn import BarnClient, Found, Transaction
-from runink.dag import Resources
 from runink.errors import Unavailable, WireError
 from runink.jobs import Failed
-from runink.names import HerdName, NodeId, RunId
-from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
-from runink.placement.demands import Part, Unit
-from runink.placement.labels import label_rules
-from runink.placement.plans import Placed, Plan, Snapshot, Unplaced
+from runink.placement.demands import UnitKey
+from runink.placement.plans import Placed, Plan, Unplaced
 from runink.placement.solver import decide
 from runink.runs.records import (
     HerdRecord,
@@ -53,12 +49,12 @@ from runink.runs.records import (
     Placement,
     SliceRecord,
     SliceState,
-    Task,
 )
+from runink.runs.reservations import ReservationRecord
 from runink.runtime.actor import Actor, Context
+from runink.scheduling.snapshots import Tables, snapshot_of
 
 AGAIN_MS: Final = 1000
-NODE_SLICES_MAX: Final = 512  # processes of one node, where its record names no limit
 
 
 class _Due(msgspec.Struct, frozen=True):
@@ -79,7 +75,14 @@ class Scheduler(Actor[SchedulerMessage]):
         self._standings = Table(STANDINGS.prefix(), NodeStanding)
         self._herds = Table(HERDS.prefix(), HerdRecord)
         self._slices = Table(SLICES.prefix(), SliceRecord, keep=lambda one: not one.state.is_over)
-        self._tables = (self._slices, self._nodes, self._standings, self._herds)
+        self._reservations = Table(RESERVATIONS.prefix(), ReservationRecord)
+        self._tables = (
+            self._nodes,
+            self._standings,
+            self._herds,
+            self._slices,
+            self._reservations,
+        )
         self._is_loaded = False
         self._seen = 0
         self._own = 0  # the revision of our last transaction: older sights are not decided on
@@ -116,24 +119,31 @@ class Scheduler(Actor[SchedulerMessage]):
         waiting = self._waiting()
         if not waiting:
             return
-        plan = decide(self._snapshot(tuple(waiting)))
+        tables = Tables(
+            self._nodes.values(),
+            self._standings.values(),
+            self._herds.values(),
+            self._slices.values(),
+            self._reservations.values(),
+            self._seen,
+        )
+        plan = decide(snapshot_of(tables, now_ms=self._now_ms()))
         await self._commit(plan, waiting)
 
-    def _waiting(self) -> dict[Unit, Members]:
-        """Put gangs together whose slices are all pending and due, oldest run first."""
-        gangs: dict[tuple[RunId, str], list[Found[SliceRecord]]] = {}
+    def _waiting(self) -> dict[UnitKey, Members]:
+        """Return the slices of the gangs that wait and are due."""
+        gangs: dict[UnitKey, list[Found[SliceRecord]]] = {}
         for found in self._slices:
             if found.value.state is SliceState.PENDING:
                 gangs.setdefault((found.value.run, found.value.gang), []).append(found)
         now_ms = self._now_ms()
-        units: dict[Unit, Members] = {}
-        for key in sorted(gangs):
-            members = tuple(gangs[key])
+        units: dict[UnitKey, Members] = {}
+        for key, members in gangs.items():
             due_ms = max(found.value.not_before_ms for found in members)
             if due_ms > now_ms:
                 self._look_again(due_ms - now_ms, due_ms)
                 continue
-            units[_unit(members)] = members
+            units[key] = tuple(members)
         return units
 
     def _look_again(self, wait_ms: int, due_ms: int) -> None:
@@ -146,53 +156,16 @@ class Scheduler(Actor[SchedulerMessage]):
         await anyio.sleep(wait_s)
         await self._context.me.tell(_Due())
 
-    def _snapshot(self, waiting: tuple[Unit, ...]) -> Snapshot:
-        on_nodes: dict[NodeId, Amount] = {}
-        of_herds: dict[HerdName, Amount] = {}
-        for found in self._slices:
-            one = found.value
-            if one.state.is_on_node and one.node is not None:
-                needs = _needs(one)
-                on_nodes[one.node] = on_nodes.get(one.node, Amount()) + needs
-                of_herds[one.herd] = of_herds.get(one.herd, Amount()) + needs
-        nodes = tuple(
-            NodeView(
-                node.value.node,
-                _amount(node.value.capacity, node.value.slices_max or NODE_SLICES_MAX),
-                on_nodes.get(node.value.node, Amount()),
-                frozenset(node.value.labels),
-                state=self._state(node.value.node),
-                missing=node.value.missing,
-                is_plain=node.value.capabilities.get(ISOLATION) == NO_ISOLATION,
-            )
-            for node in self._nodes
-        )
-        quotas = {found.value.herd: found.value for found in self._herds}
-        herds = {
-            name: HerdView(
-                name,
-                Amount(quota.cpu_m, quota.memory_bytes, slices=quota.slices),
-                of_herds.get(name, Amount()),
-                isolation=quota.isolation,
-            )
-            for name, quota in quotas.items()
-        }
-        return Snapshot(nodes, herds, waiting, now_ms=self._now_ms())
-
-    async def _commit(self, plan: Plan, waiting: dict[Unit, Members]) -> None:
-        transactions = [self._placing(placed, waiting[placed.unit]) for placed in plan.placed]
+    async def _commit(self, plan: Plan, waiting: dict[UnitKey, Members]) -> None:
+        transactions = [self._placing(placed, waiting[placed.unit.key]) for placed in plan.placed]
         transactions += [
             explained
             for unplaced in plan.unplaced
-            if (explained := _explaining(unplaced, waiting[unplaced.unit], self._now_ms()))
+            if (explained := _explaining(unplaced, waiting[unplaced.unit.key], self._now_ms()))
         ]
         async with anyio.create_task_group() as group:
             for transaction in transactions:
                 group.start_soon(self._submit, transaction)
-
-    def _state(self, node: NodeId) -> NodeState:
-        said = self._standings.get(standing_key(node))
-        return NodeState.READY if said is None else NodeState(said.value.standing.value)
 
     def _placing(self, placed: Placed, members: Members) -> Transaction:
         """Place it, unless something else has been said of the node meanwhile: who drains it may rely on that."""
@@ -210,32 +183,6 @@ class Scheduler(Actor[SchedulerMessage]):
             return
         if committed.succeeded:
             self._own = max(self._own, committed.revision)
-
-
-def _amount(resources: Resources, slices: int) -> Amount:
-    return Amount(resources.cpu_m, resources.memory_bytes, slices=slices)
-
-
-def _needs(record: SliceRecord) -> Amount:
-    """Return what a slice takes; those that end a run take nothing, so that a full herd can end."""
-    return _amount(record.resources, 1) if record.task is Task.CHAIN else Amount()
-
-
-def _unit(members: Members) -> Unit:
-    first = members[0].value
-    part = Part(
-        needs=sum((_needs(found.value) for found in members), Amount()),
-        labels=label_rules(label for found in members for label in found.value.labels),
-        requires=tuple(sorted({name for found in members for name in found.value.requires})),
-        pin=first.pin,
-    )
-    return Unit(
-        run=first.run,
-        gang=first.gang,
-        herd=first.herd,
-        parts=(part,),
-        failed_on=frozenset(found.value.lost_on for found in members if found.value.lost_on),
-    )
 
 
 def _unchanged(members: Iterable[Found[SliceRecord]]) -> Transaction:

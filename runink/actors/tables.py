@@ -80,6 +80,10 @@ class Table(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def values(self) -> tuple[T, ...]:
+        """Return what the keys hold, without the keys."""
+        return tuple(found.value for found in self._items.values())
+
     def get(self, key: str) -> Found[T] | None:
         """Return a key as it was last seen, or nothing if it is not there."""
         return self._items.get(key)

@@ -14,6 +14,8 @@
     /nodes/N                         a worker node, attached to its lease
     /standings/N                     what people say of a node: that it gets nothing new, or is to be emptied; it outlives the node's lease
     /placements/N/RUN/SLICE          what node N is to run
+    /reservations/RUN/GANG           nodes that are kept for slices that wait, and what is stopped for them
+    /decisions/REVISION              on what the scheduler decided, and what came of it; REVISION sorts as a number
     /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
     /lineage/H/RUN                   what a run read, did and wrote
     /bundles/HASH/PART               a bundle: the project's files of a run, in parts
@@ -77,6 +79,8 @@ OFFICES: Final = Keys("offices", 1)
 NODES: Final = Keys("nodes", 1)
 STANDINGS: Final = Keys("standings", 1)
 PLACEMENTS: Final = Keys("placements", 3)
+RESERVATIONS: Final = Keys("reservations", 2)
+DECISIONS: Final = Keys("decisions", 1)
 PUBLISHING: Final = Keys("publishing", 1)
 LINEAGE: Final = Keys("lineage", 2)
 BUNDLES: Final = Keys("bundles", 2)
@@ -89,6 +93,7 @@ OWN_ROOTS: Final = (
     "bindings",
     "bundles",
     "contracts",
+    "decisions",
     "deployments",
     "herds",
     "lineage",
@@ -98,6 +103,7 @@ OWN_ROOTS: Final = (
     "pipelines",
     "placements",
     "publishing",
+    "reservations",
     "runs",
     "schedules",
     "secrets",
@@ -161,6 +167,14 @@ def standing_key(node: NodeId) -> str:
 
 def placement_key(node: NodeId, run: RunId, slice_id: SliceId) -> str:
     return PLACEMENTS.key(node, run, slice_id)
+
+
+def reservation_key(run: RunId, gang: str) -> str:
+    return RESERVATIONS.key(run, gang)
+
+
+def decision_key(revision: int) -> str:
+    return DECISIONS.key(f"{revision:016d}")
 
 
 def publishing_key(target_hash: str) -> str:

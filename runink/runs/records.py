@@ -157,6 +157,21 @@ class Tries(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
 
 
+class Turn(msgspec.Struct, frozen=True, array_like=True):
+    """On what depends when a slice gets its place, as it was known when it began to wait.
+
+    `priority` is the run's and `submitted_ms` when that was submitted. `since_ms` is since when it waits, `placed_ms` when it got its place, 0 while it has none.
+    `rank_ms` is the longest way from its gang's beginning to the end of the run and `estimate_ms` how long the gang takes, 0 where nobody knows (`durations.py`).
+    """
+
+    priority: int = 0
+    submitted_ms: int = 0
+    since_ms: int = 0
+    placed_ms: int = 0
+    rank_ms: int = 0
+    estimate_ms: int = 0
+
+
 class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A slice of a run, at its latest attempt. `waits_for` says why a pending one is not placed.
 
@@ -166,7 +181,8 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
     by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".  `requires` are the capabilities that its node
     must have because its steps ask for them, `without` is what might be missing by its herd's policy when it was launched.
-    `tries` is what came of the attempts before this one. `is_moved` says that this one was cancelled to empty its node.
+    `tries` is what came of the attempts before this one. `is_moved` says that this one was cancelled to empty its node, or for others of higher priority.
+    `decision` is the revision of the Barn on which its place was decided (`scheduling/decisions.py`).
     """
 
     slice: SliceId
@@ -198,6 +214,8 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     without: tuple[str, ...] = ()
     tries: Tries = Tries()
     is_moved: bool = False
+    turn: Turn = Turn()
+    decision: int = 0
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -216,7 +234,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     or with `update_goldens` written to them.
     `stdin` and `stdout` are paths that the agent opens for sources and sinks that are `-`.
     `occasion` is what a schedule made it for. Once `deadline_ms` has come it is cancelled, 0 for never. One that is to be cancelled may say why as its `failure` already.
-    Nothing new of one that is `paused` is begun.
+    Nothing new of one that is `paused` is begun. `priority`: more is sooner, and may stop what is less.
     """
 
     run: RunId
@@ -246,6 +264,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     occasion: Occasion | None = None
     deadline_ms: int = 0
     paused: bool = False
+    priority: int = 0
 
 
 class PipelineRecord(msgspec.Struct, frozen=True):
@@ -265,7 +284,7 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tenant, its limits (0 is no limit), what its network reaches, and what of the isolation its slices may do without."""
+    """A tenant, its limits (0 is no limit) and weight among herds, what its network reaches, and what of the isolation its slices may do without."""
 
     herd: HerdName
     domain: str = ""
@@ -277,6 +296,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     network: NetworkPolicy = NetworkPolicy()
     isolation: IsolationPolicy = IsolationPolicy()
     clearances: ClearancePolicy = NO_CLEARANCES
+    weight: int = 1
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,30 @@
+"""Nodes that are kept for slices that wait, as that stands in the Barn: what one plan decides, the next one goes on from, whoever makes it.
+
+The scheduler writes it.  The run controller reads whom it names as victims, and stops those (`draining.py`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runink.names import NodeId, RunId
+
+GangKey = tuple[RunId, str]  # a run and the name of a gang in it
+
+
+class ReservationRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """That nodes are kept for a gang, one for each of its parts.
+
+    `at_ms` is when it was expected to fit when this was written, 0 if nobody knows; `victims` are gangs that are stopped for it, because `priority` is more than theirs.
+    """
+
+    run: RunId
+    gang: str
+    nodes: tuple[NodeId, ...]
+    at_ms: int = 0
+    victims: tuple[GangKey, ...] = ()
+    priority: int = 0
+
+    @property
+    def key(self) -> GangKey:
+        return self.run, self.gang

@@ -1,0 +1,112 @@
+"""The cluster as placement is told of it, made of what the Barn holds at one revision.
+
+    of the Barn                              is in the snapshot
+    /nodes/N, /standings/N                   a node: what it has, its labels, its state, how many gangs were lost there that are not over
+    /herds/H                                 a herd: quota, weight, isolation
+    /slices/H/RUN/SLICE, pending and due     a unit that waits, with its priority, its rank and since when
+    /slices/H/RUN/SLICE, on a node           what runs; it is leaving if a reservation names it as a victim
+    /reservations/RUN/GANG                   what the plan before has kept
+
+Beside these tables only the time and the policy decide, and both stand in the decision's record (`decisions.py`): so what was decided at a revision that the
+Barn still remembers can be decided again, and comes out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from runink.capabilities import ISOLATION, NO_ISOLATION
+from runink.names import HerdName, NodeId
+from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
+from runink.placement.demands import UnitKey
+from runink.placement.plans import Policy, Reservation, Snapshot
+from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
+from runink.runs.reservations import ReservationRecord
+from runink.scheduling.units import amount_of, due_ms, running_unit, waiting_unit, waits
+
+NODE_SLICES_MAX: Final = 512  # processes of one node, where its record names no limit
+POLICY: Final = Policy(grace_ms=3000)  # what an agent gives who is stopped (`protocol.GRACE_S`)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What placement is told of, as it stands in the Barn at `revision`, in any order."""
+
+    nodes: tuple[NodeRecord, ...] = ()
+    standings: tuple[NodeStanding, ...] = ()
+    herds: tuple[HerdRecord, ...] = ()
+    slices: tuple[SliceRecord, ...] = ()
+    reservations: tuple[ReservationRecord, ...] = ()
+    revision: int = 0
+
+
+def snapshot_of(tables: Tables, *, now_ms: int, policy: Policy = POLICY) -> Snapshot:
+    """Return what is decided on at that time."""
+    gangs = gangs_of(tables.slices)
+    stopped = {victim for one in tables.reservations for victim in one.victims}
+    standings = {one.node: one for one in tables.standings}
+    lost = losses_of(tables.slices)
+    nodes = sorted(tables.nodes, key=lambda one: one.node)
+    placed = (
+        running_unit(members, is_leaving=key in stopped) for key, members in sorted(gangs.items())
+    )
+    return Snapshot(
+        tuple(
+            node_view(one, standings.get(one.node), failures=lost.get(one.node, 0)) for one in nodes
+        ),
+        {one.herd: herd_view(one) for one in sorted(tables.herds, key=lambda one: one.herd)},
+        tuple(
+            waiting_unit(members)
+            for _, members in sorted(gangs.items())
+            if waits(members) and due_ms(members) <= now_ms
+        ),
+        tuple(one for one in placed if one is not None),
+        tuple(sorted(map(reservation, tables.reservations), key=lambda one: one.unit)),
+        tables.revision,
+        now_ms,
+        policy,
+    )
+
+
+def gangs_of(slices: Iterable[SliceRecord]) -> dict[UnitKey, list[SliceRecord]]:
+    """Return the slices of each gang that are not over, by their names."""
+    gangs: dict[UnitKey, list[SliceRecord]] = {}
+    for one in sorted((one for one in slices if not one.state.is_over), key=lambda one: one.slice):
+        gangs.setdefault((one.run, one.gang), []).append(one)
+    return gangs
+
+
+def losses_of(slices: Iterable[SliceRecord]) -> dict[NodeId, int]:
+    """Return how many slices that are not over were lost on a node, in the attempt before this one."""
+    lost: dict[NodeId, int] = {}
+    for one in slices:
+        if one.lost_on is not None and not one.state.is_over:
+            lost[one.lost_on] = lost.get(one.lost_on, 0) + 1
+    return lost
+
+
+def node_view(record: NodeRecord, said: NodeStanding | None, *, failures: int) -> NodeView:
+    return NodeView(
+        record.node,
+        amount_of(record.capacity, record.slices_max or NODE_SLICES_MAX),
+        labels=frozenset(record.labels),
+        state=NodeState.READY if said is None else NodeState(said.standing.value),
+        missing=record.missing,
+        is_plain=record.capabilities.get(ISOLATION) == NO_ISOLATION,
+        failures=failures,
+    )
+
+
+def herd_view(record: HerdRecord) -> HerdView:
+    return HerdView(
+        HerdName(record.herd),
+        Amount(record.cpu_m, record.memory_bytes, slices=record.slices),
+        weight=record.weight,
+        isolation=record.isolation,
+    )
+
+
+def reservation(record: ReservationRecord) -> Reservation:
+    return Reservation(record.key, record.nodes, record.at_ms, record.victims)

@@ -1,0 +1,89 @@
+"""What slices are to placement: gangs that wait are units, gangs that have their nodes are what runs.
+
+A gang waits if all of its slices are pending; it may be placed when all are due.  It has nodes as long as one of its slices does.  Slices that are over take no room, and are
+passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from runink.dag import Resources
+from runink.names import NodeId
+from runink.placement.cluster import NOTHING, Amount
+from runink.placement.demands import Part, Unit
+from runink.placement.labels import label_rules
+from runink.placement.plans import Running
+from runink.runs.records import SliceRecord, SliceState, Task
+
+Members = Sequence[SliceRecord]  # of one gang, by their names
+
+
+def amount_of(resources: Resources, slices: int) -> Amount:
+    return Amount(resources.cpu_m, resources.memory_bytes, slices=slices)
+
+
+def needs_of(record: SliceRecord) -> Amount:
+    """Return what a slice takes; those that end a run take nothing, so that a full herd can end."""
+    return amount_of(record.resources, 1) if record.task is Task.CHAIN else NOTHING
+
+
+def due_ms(members: Members) -> int:
+    """Return from when on a gang that waits may be placed."""
+    return max(one.not_before_ms for one in members)
+
+
+def waits(members: Members) -> bool:
+    """Say whether a gang waits, be it due or not."""
+    return bool(members) and all(one.state is SliceState.PENDING for one in members)
+
+
+def waiting_unit(members: Members) -> Unit:
+    """Return the unit that a gang is which waits whole."""
+    return _unit(members, (_part(members),))
+
+
+def running_unit(members: Members, *, is_leaving: bool) -> Running | None:
+    """Return where a gang has nodes, nothing if none of its slices has. `is_leaving`: it is stopped for others."""
+    on_nodes: dict[NodeId, list[SliceRecord]] = {}
+    for one in members:
+        if one.state.is_on_node and one.node is not None:
+            on_nodes.setdefault(one.node, []).append(one)
+    if not on_nodes:
+        return None
+    nodes = tuple(sorted(on_nodes))
+    there = [one for node in nodes for one in on_nodes[node]]
+    unit = _unit(there, tuple(_part(on_nodes[node]) for node in nodes))
+    return Running(unit, nodes, max(one.turn.placed_ms for one in there), is_leaving)
+
+
+def _part(members: Members) -> Part:
+    """Return what slices ask for that stand on one node."""
+    return Part(
+        needs=sum((needs_of(one) for one in members), NOTHING),
+        labels=label_rules(label for one in members for label in one.labels),
+        requires=_united(one.requires for one in members),
+        pin=members[0].pin,
+    )
+
+
+def _unit(members: Members, parts: tuple[Part, ...]) -> Unit:
+    first = members[0]
+    return Unit(
+        run=first.run,
+        gang=first.gang,
+        herd=first.herd,
+        parts=parts,
+        priority=first.turn.priority,
+        run_order=first.turn.submitted_ms,
+        rank=first.turn.rank_ms,
+        waiting_since_ms=max(max(one.turn.since_ms, one.not_before_ms) for one in members),
+        failed_on=frozenset(one.lost_on for one in members if one.lost_on),
+        estimate_ms=first.turn.estimate_ms,
+        # What ends a run is short, and must come through: others wait for it.
+        can_be_preempted=first.task is Task.CHAIN,
+    )
+
+
+def _united(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(sorted({name for several in names for name in several}))
