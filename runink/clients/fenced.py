@@ -5,10 +5,12 @@ Nothing else is needed for that two who both believe to act never undo each othe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from runink.barn.commands import Applied, Command, Compare, Txn
-from runink.clients.barn import BarnClient
+from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
 from runink.errors import Unavailable
 from runink.runtime.ref import Ref
@@ -19,8 +21,14 @@ DEPOSED = "deposed"
 class FencedBarn(BarnClient):
     """Commits if `fence` holds beside the transaction's own conditions. Raises Unavailable (`deposed`) where it does not."""
 
-    def __init__(self, barn: Ref[BarnRequest], fence: Compare) -> None:
-        super().__init__(barn)
+    def __init__(
+        self,
+        barn: Ref[BarnRequest],
+        fence: Compare,
+        *,
+        new_id: Callable[[], str] = new_client_id,
+    ) -> None:
+        super().__init__(barn, new_id=new_id)
         self._fence = fence
 
     async def propose(self, command: Command) -> Applied:

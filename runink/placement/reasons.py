@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from runink.names import NodeId
 from runink.placement.cluster import NodeView
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.draft import Draft
@@ -75,9 +76,19 @@ class Reasons:
         tally = room.tally(part, shape)
         count = len(room.views)
         is_final = count > 0 and tally.finals == count
+        if part.pin is not None:
+            is_final = self._is_final_there(part, part.pin, unit, shape)
         lacks = _capability(shape, tally, count) if is_final else ""
         counts = tuple((rule, tally.counts[rule]) for rule in Rule if rule in tally.counts)
         return Told(counts, self._text(unit, part, shape), is_final, lacks)
+
+    def _is_final_there(self, part: Part, node: NodeId, unit: Unit, shape: Shape) -> bool:
+        """Say whether the one node that a part may have refuses it for ever; one that is away may come back as another."""
+        at = self._draft.room.index.get(node)
+        if at is None:
+            return False
+        reason = self._draft.room.reason(at, part, self._draft.ledger.herd(unit.herd), shape)
+        return reason is not None and reason.is_final
 
     def _text(self, unit: Unit, part: Part, shape: Shape) -> str:
         room = self._draft.room

@@ -5,6 +5,8 @@
         cluster.crash("scheduler")            # a life ends with an error, the supervisor begins another
         cluster.nodes["a"].spawner.die()      # with all its slices; spawner and agent begin anew
         cluster.nodes["a"].away(40.0)         # the agent is gone for so long; its slices go on
+        cluster.nodes["a"].link.cut(...)      # it is there and does not reach the Barn
+        cluster.members["m1"].link.cut(...)   # so is a member of the control plane (`testing/members.py`)
 
 Run it under trio with a MockClock that jumps: nothing in it waits for anything real.  A power cut is the end of the block and another
 cluster on `disk.crash()`.
@@ -14,15 +16,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import anyio
-import msgspec
 
 from runink.actors.agent import Agent
 from runink.actors.barn import Barn
@@ -30,76 +29,24 @@ from runink.actors.governance import Governance
 from runink.actors.group import Group
 from runink.actors.launching import Workplace
 from runink.actors.node_metrics import NodeMetrics
-from runink.actors.runs import RunController
-from runink.actors.scheduler import Scheduler
 from runink.barn.store import Store
 from runink.clients.barn import BarnClient
-from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
+from runink.clients.cluster import BARN, GOVERNANCE, Cluster
 from runink.dag import Resources
 from runink.errors import Broken, Unavailable
-from runink.names import NodeId
+from runink.names import BundleHash, NodeId
 from runink.runs.records import NodeRecord
-from runink.runtime.actor import Actor, Context
 from runink.runtime.ref import LocalRef
-from runink.runtime.supervisor import ChildSpec, RestartPolicy, Supervisor, supervise
+from runink.runtime.supervisor import Supervisor, supervise
 from runink.testing.disk import FaultyDisk, in_loop
+from runink.testing.links import Link
+from runink.testing.lives import Crash, CrashWanted, Lives, now_ms
+from runink.testing.members import ControlPlane, SimulatedMember
 from runink.testing.spawner import FakeSlice, FakeSpawner
 
-EPOCH_MS: Final = 1_700_000_000_000
+BUNDLE: Final = BundleHash("b")
 CAPACITY: Final = Resources(8000, 8 << 30)
-FOR_EVER: Final = RestartPolicy(restarts_max=1_000_000)  # a test decides how often is too often
-MESSAGES_MAX: Final = 1024  # as in `node.py`
-SCHEDULER: Final = "scheduler"
 SEGMENT_BYTES: Final = 64 << 10  # of the log: a full disk is felt after some records
-
-
-class Crash(msgspec.Struct, frozen=True):
-    """Told to an actor of a simulated cluster it ends its life with an error."""
-
-
-class CrashWanted(Exception):
-    """What the life ends with."""
-
-
-class CrashingActor(Actor[Any]):
-    """An actor that can be crashed, around a real one."""
-
-    def __init__(self, actor: Actor[Any]) -> None:
-        self._actor = actor
-
-    async def started(self, context: Context[Any]) -> None:
-        await self._actor.started(context)
-
-    async def receive(self, message: Any) -> object:
-        if not isinstance(message, Crash):
-            return await self._actor.receive(message)
-        raise CrashWanted
-
-    async def stopped(self) -> None:
-        await self._actor.stopped()
-
-
-def now_ms() -> int:
-    """The wall clock of a simulation: it goes with the loop's."""
-    return EPOCH_MS + round(anyio.current_time() * 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class _Lives:
-    """Starts actors that can be crashed, and remembers where they are."""
-
-    supervisor: Supervisor
-    refs: dict[str, LocalRef[Any]]
-
-    async def start(self, address: str, make: Callable[[], Actor[Any]]) -> LocalRef[Any]:
-        made = ChildSpec(
-            address,
-            lambda: CrashingActor(make()),
-            policy=FOR_EVER,
-            messages_max=MESSAGES_MAX,
-        )
-        self.refs[address] = await self.supervisor.start(made)
-        return self.refs[address]
 
 
 class SimulatedNode:
@@ -108,6 +55,7 @@ class SimulatedNode:
     def __init__(self, name: str, cluster: SimulatedCluster, record: NodeRecord) -> None:
         self.name = name
         self.spawner = FakeSpawner(cluster.launched)
+        self.link = Link(cluster.refs[BARN])
         self._cluster = cluster
         self._record = record
         self._leave = anyio.CancelScope()
@@ -136,7 +84,7 @@ class SimulatedNode:
             group.cancel_scope.cancel()
 
     async def _start_agent(self, supervisor: Supervisor, started: anyio.Event) -> None:
-        await _Lives(supervisor, self._cluster.refs).start(f"agent-{self.name}", self._agent)
+        await Lives(supervisor, self._cluster.refs).start(f"agent-{self.name}", self._agent)
         started.set()
 
     def away(self, seconds: float) -> None:
@@ -146,8 +94,8 @@ class SimulatedNode:
 
     def _agent(self) -> Agent:
         return Agent(
-            self._cluster.new_client(),
-            runs=self._cluster.refs[RUNS],
+            BarnClient(self.link, new_id=self._cluster.new_id),
+            runs=next(iter(self._cluster.members.values())).desk,
             spawner=self.spawner,  # type: ignore[arg-type] # it does what the real one does
             node=self._record,
             workplace=Workplace(self._cluster.folder),
@@ -171,12 +119,13 @@ class SimulatedCluster:
         self._random = Random(session).randrange  # noqa: S311 - the same session, the same numbers
         self.refs: dict[str, LocalRef[Any]] = {}
         self.nodes: dict[str, SimulatedNode] = {}
-        self.client: Cluster
+        self.plane: ControlPlane
+        self.client: Cluster  # at the first member
         self._barn: Barn | None = None
         self._clients = count(1)
 
     def new_client(self) -> BarnClient:
-        return BarnClient(self.refs[BARN], new_id=self._new_id)
+        return BarnClient(self.refs[BARN], new_id=self.new_id)
 
     @property
     def store(self) -> Store | None:
@@ -201,18 +150,27 @@ class SimulatedCluster:
         for node in self.nodes.values():
             node.spawner.die()
 
-    def _new_id(self) -> str:
+    def new_id(self) -> str:
         return f"{self._session}-{now_ms()}-{next(self._clients)}"
 
-    async def start(self, lives: _Lives) -> None:
-        await lives.start(BARN, self._new_barn)
+    async def start(self, lives: Lives, members: tuple[str, ...]) -> None:
+        barn = await lives.start(BARN, self._new_barn)
         await lives.start(GOVERNANCE, lambda: Governance(self.new_client()))
-        make_runs = partial(RunController, session=self._session, now_ms=now_ms)
-        await lives.start(RUNS, lambda: make_runs(self.new_client()))
-        await lives.start(SCHEDULER, lambda: Scheduler(self.new_client(), now_ms=now_ms))
-        self.client = Cluster(
-            self.new_client(), self.refs[GOVERNANCE], self.refs[RUNS], self._session
+        self.plane = ControlPlane(
+            members, barn=barn, refs=self.refs, session=self._session, new_id=self.new_id
         )
+        for member in self.members.values():
+            await member.start(lives)
+        self.client = self.client_at(members[0])
+
+    @property
+    def members(self) -> dict[str, SimulatedMember]:
+        return self.plane.members
+
+    def client_at(self, member: str) -> Cluster:
+        """Return what people have who ask this member."""
+        desk = self.members[member].desk
+        return Cluster(self.new_client(), self.refs[GOVERNANCE], desk, self._session)
 
 
 @asynccontextmanager
@@ -231,19 +189,19 @@ async def simulated_cluster(
     folder: Path,
     *,
     nodes: tuple[str, ...] = ("a",),
+    members: tuple[str, ...] = ("m1",),
     session: str = "",
     launched: Callable[[FakeSlice], object] = lambda _: None,
-    bundle: str = "b",
 ) -> AsyncIterator[SimulatedCluster]:
-    """Run a cluster for as long as the block. `launched` is called with every slice that begins; `folder` is where logs and scratch go, and the runs' `bundle` is.
+    """Run a cluster for as long as the block. `launched` is called with every slice that begins; `folder` is where logs and scratch go, and the runs' BUNDLE is.
 
     `session` must be another for every cluster on one disk: clients are named by it.
     """
     cluster = SimulatedCluster(disk, folder, launched, session)
-    Workplace(folder).bundles.joinpath(bundle).mkdir(parents=True, exist_ok=True)
+    Workplace(folder).bundles.joinpath(BUNDLE).mkdir(parents=True, exist_ok=True)
     async with _unless_wanted(), AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(supervise())
-        await cluster.start(_Lives(supervisor, cluster.refs))
+        await cluster.start(Lives(supervisor, cluster.refs), members)
         group = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(group.cancel_scope.cancel)
         for name in nodes:

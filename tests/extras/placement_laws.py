@@ -120,14 +120,17 @@ def test_reasons_add_up_to_the_nodes_and_are_those_of_feasible(snapshot: Snapsho
         (part,) = told.unit.parts
         crowded = crowding(part, herds[told.unit.herd], nodes, standing)
         rules: dict[Rule, int] = {}
-        finals = 0
+        finals = set()
         for name, view in nodes.items():
             reason = feasible(view, part, herds[told.unit.herd], crowding=crowded.get(name, 0))
             rule = reason.rule if reason else Rule.RESERVED
-            finals += bool(reason and reason.is_final)
+            if reason and reason.is_final:
+                finals.add(name)
             rules[rule] = rules.get(rule, 0) + 1
         assert counts == rules
-        assert told.is_final == (finals == len(nodes) > 0 or is_over_quota(told.unit, herds))
+        asked = set(nodes) if part.pin is None else {part.pin}
+        is_refused = bool(nodes) and asked <= finals
+        assert told.is_final == (is_refused or is_over_quota(told.unit, herds))
         # Work is conserved: what has room is kept for somebody that is named.
         assert Rule.RESERVED not in rules or plan.reservations
 

@@ -1,22 +1,26 @@
-"""A cluster on a bad day, from a seed: slices that fail in every way, actors that crash, nodes that go, disks that are full, power cuts."""
+"""A cluster on a bad day, from a seed: slices that fail in every way, people who change their minds, power cuts, and what `faults.py` has."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import anyio
 import anyio.abc
+from faults import Faults
 from msgspec.structs import replace as changed
 from run_invariants import Invariants
 from runink.barn.keys import publishing_key, run_key, slice_key
 from runink.clients.barn import decode_value
+from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Submit
 from runink.connectors.targets import target_of
-from runink.dag import Sink
+from runink.dag import Dag, Resources, Sink
 from runink.errors import Unavailable, WireError
 from runink.jobs import (
     ChainJob,
@@ -28,12 +32,14 @@ from runink.jobs import (
     Progress,
     PublishJob,
 )
-from runink.names import BundleHash, HerdName, RunId, run_id
+from runink.names import HerdName, RunId, run_id
 from runink.runs.lifecycle import target_hash
 from runink.runs.records import HerdRecord, RunRecord, RunState, SliceRecord, SliceState
-from runink.testing.cluster import EPOCH_MS, SimulatedCluster, simulated_cluster
+from runink.testing.cluster import BUNDLE, SimulatedCluster, simulated_cluster
 from runink.testing.disk import SPACE_BYTES, FaultyDisk
+from runink.testing.lives import now_ms
 from runink.testing.spawner import FakeSlice
+from runink.tries import Retry
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "runs"))
 
@@ -41,10 +47,13 @@ from run_world import prepared, staged_dag
 
 SHAPES = [("a",), ("a", "b"), ("b",), ("c", "d", "e")]
 NODES = ("n1", "n2")
-HERD = HerdRecord(HerdName("default"), runs=3)
+MEMBERS = ("m1", "m2", "m3")
+ASKED = ["submit"] * 6 + ["cancel", "cancel", "pause", "unpause", "unpause"]
+HERD = HerdRecord(HerdName("default"), cpu_m=10_000, slices=5, runs=3)
+SIZES = (500, 2000, 5000)  # of slices, in thousandths of a processor; a node has 8000
+RETRY = Retry(times=2, delay_ms=2000, delay_max_ms=10_000)
 STEPS = 25
 CALM_S = 900.0  # within which every run has ended, once nothing goes wrong any more
-ACTORS = ("barn", "runs", "scheduler", "governance", "agent-n1", "agent-n2")
 REFUSED = Failed(WireError("Refused", "step_failed", "x"))
 AWAY = Failed(WireError("Unavailable", "unavailable", "x"))
 NEIGHBOUR = Failed(WireError("Unavailable", "producer_failed", "x"), consequence=True)
@@ -52,18 +61,24 @@ NEIGHBOUR = Failed(WireError("Unavailable", "producer_failed", "x"), consequence
 
 @dataclass
 class FaultyWorld:
-    """One simulation. It remembers what outlives a cluster: the disk, what was seen, what became visible."""
+    """One simulation. It remembers what outlives a cluster: the disk, what was seen, what became visible, what was begun.
+
+    `members` are those of its control plane.  One alone is that of a laptop: runs may live and die with it.
+    """
 
     random: Random
     folder: Path
+    members: tuple[str, ...] = ("m1",)
     disk: FaultyDisk = field(default_factory=FaultyDisk)
     invariants: Invariants = field(default_factory=Invariants)
     published: list[tuple[str, RunId]] = field(default_factory=list)
     requests: dict[RunId, Submit] = field(default_factory=dict)
+    begun: set[tuple[RunId, str, int]] = field(default_factory=set)
     is_calm: bool = False
     steps: int = 0
     cluster: SimulatedCluster = field(init=False)
     group: anyio.abc.TaskGroup = field(init=False)
+    faults: Faults = field(init=False)
 
     async def run(self) -> None:
         while not self.is_calm:  # ends after STEPS
@@ -74,14 +89,21 @@ class FaultyWorld:
         async with (
             anyio.create_task_group() as self.group,
             simulated_cluster(
-                self.disk, self.folder, nodes=NODES, session=session, launched=self._begin
+                self.disk,
+                self.folder,
+                nodes=NODES,
+                members=self.members,
+                session=session,
+                launched=self._begin,
             ) as self.cluster,
         ):
             self.cluster.sync_s = self._sync_s
+            self.faults = Faults(self.random, self.cluster, self.disk, self.group)
             self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
             await self._act()
             if self.is_calm:
                 await self._settle()
+            assert not self.cluster.plane.overlaps, "two members acted at once"
             self.disk = self.disk.crash_at_random(self.random)
             self.disk.space_bytes = SPACE_BYTES  # nobody starts a cluster on a full disk
             self.group.cancel_scope.cancel()
@@ -100,50 +122,49 @@ class FaultyWorld:
             if self._one_step() == "power cut":
                 return
         self.is_calm = True
-        self.disk.space_bytes = SPACE_BYTES
+        await self.faults.calm()
 
     def _one_step(self) -> str:
-        step = self.random.choice(
-            ["submit"] * 6 + ["cancel"] * 2 + ["crash"] * 4 + ["spawner", "away", "full", "room"]
-            + ["power cut"]
-        )  # fmt: skip
-        node = self.cluster.nodes[self.random.choice(NODES)]
+        step = self.random.choice([*ASKED, *["fault"] * 9, "power cut"])
+        run = self.random.choice(list(self.requests)) if self.requests else None
         match step:
             case "submit":
                 self.group.start_soon(self._submit, self._request())
-            case "cancel" if self.requests:
-                self.group.start_soon(self._cancel, self.random.choice(list(self.requests)))
-            case "crash":
-                self._crash(self.random.choice(ACTORS))
-            case "spawner":
-                node.spawner.die()
-            case "away":
-                node.away(self.random.choice([0.0, 5.0, 40.0]))
-            case "full":
-                self.disk.space_bytes -= self.disk.free_bytes()
-            case "room":
-                self.disk.space_bytes = SPACE_BYTES
+            case "cancel" if run is not None:
+                self.group.start_soon(self._cancel, run)
+            case "pause" | "unpause" if run is not None:
+                self.group.start_soon(partial(self._pause, run, paused=step == "pause"))
+            case "fault":
+                self.faults.strike()
         return step
-
-    def _crash(self, address: str) -> None:
-        try:
-            self.cluster.crash(address)
-        except Unavailable:
-            return  # It is full, or between two lives.
 
     def _request(self) -> Submit:
         entropy = self.random.randbytes(10)
-        now_ms = EPOCH_MS + round(anyio.current_time() * 1000)
-        run = run_id(now_ms=now_ms, entropy=entropy)
-        dag = staged_dag(*self.random.choice(SHAPES), fan=self.random.choice([1, 2]))
-        bound = self.random.random() < 0.2
-        request = Submit(run, dag, HERD, "/p", BundleHash("b"), is_bound=bound)
+        run = run_id(now_ms=now_ms(), entropy=entropy)
+        dag = self._sized(staged_dag(*self.random.choice(SHAPES), fan=self.random.choice([1, 2])))
+        bound = len(self.members) == 1 and self.random.random() < 0.2
+        request = Submit(run, dag, HERD, "/p", BUNDLE, is_bound=bound)
         self.requests[run] = request
         return request
 
+    def _sized(self, dag: Dag) -> Dag:
+        """Return the pipeline with slices of other sizes, and with retries for some of its nodes."""
+        slices = [
+            changed(one, resources=Resources(self.random.choice(SIZES), 1 << 30))
+            for one in dag.slices
+        ]
+        retries = {node.id: RETRY for node in dag.nodes if self.random.random() < 0.5}
+        return changed(dag, slices=tuple(slices), retries=retries)
+
+    @property
+    def client(self) -> Cluster:
+        """Return what somebody has who asks any of the members that are there."""
+        there = [name for name, one in self.cluster.members.items() if one.is_there]
+        return self.cluster.client_at(self.random.choice(there or [MEMBERS[0]]))
+
     async def _submit(self, request: Submit) -> None:
         try:
-            await self.cluster.client.submit(request)
+            await self.client.submit(request)
         except Unavailable:
             return
         self.invariants.submitted.add(request.run)
@@ -154,7 +175,7 @@ class FaultyWorld:
         last: RunRecord | None = None
         while last is None or not last.state.is_over:
             try:
-                async for view in self.cluster.client.follow(run):
+                async for view in self.client.follow(run):
                     assert last is None or not last.state.is_over
                     last = view.record
             except Unavailable:
@@ -164,11 +185,16 @@ class FaultyWorld:
         if run not in self.invariants.submitted:
             return
         try:
-            record = await self.cluster.client.cancel(run)
+            record = await self.client.cancel(run)
         except Unavailable:
             return
         if record.cancel:
             self.invariants.cancelled.add(run)
+
+    async def _pause(self, run: RunId, *, paused: bool) -> None:
+        if run in self.invariants.submitted:
+            with suppress(Unavailable):
+                await self.client.pause(run, paused=paused)
 
     async def _settle(self) -> None:
         """From here on nothing goes wrong: every run ends."""
@@ -176,7 +202,10 @@ class FaultyWorld:
             if request.run not in self.invariants.submitted:
                 self.group.start_soon(self._submit_at_last, request)
         with anyio.move_on_after(CALM_S) as limit:
-            while not self._are_all_over():  # noqa: ASYNC110 - time is virtual, and free
+            while not self._are_all_over():
+                for one in self.invariants.runs():
+                    if one.paused and not one.state.is_over:
+                        await self._pause(one.run, paused=False)
                 await anyio.sleep(1.0)
         left = [one for one in self.invariants.runs() if not one.state.is_over]
         slices = [one for run in left for one in self.invariants.slices(run.run)]
@@ -224,6 +253,9 @@ class FaultyWorld:
 
     async def _live(self, fake: FakeSlice, record: SliceRecord | None) -> None:
         """Be a slice: work for a while, then end in some way; when told to, end soon, or not. `record` is what the Barn said when it began."""
+        begun = (fake.job.ticket.run, fake.job.ticket.slice, fake.attempt)
+        assert begun not in self.begun, f"{begun} begins twice"
+        self.begun.add(begun)
         if record is not None:
             assert record.state is SliceState.LAUNCHING, f"it begins while it is {record}"
             assert record.attempt == fake.attempt

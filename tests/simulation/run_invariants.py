@@ -9,11 +9,14 @@ from typing import Any
 import msgspec
 from runink.barn.history import Watched
 from runink.barn.keys import (
+    HERDS,
     LINEAGE,
+    NODES,
     PLACEMENTS,
     PUBLISHING,
     RUNS,
     SLICES,
+    STANDINGS,
     lineage_key,
     parse_placement,
     run_key,
@@ -21,10 +24,24 @@ from runink.barn.keys import (
 from runink.barn.keyvalue import Change
 from runink.clients.barn import BarnClient
 from runink.jobs import Done
+from runink.names import RunId
 from runink.runs.lifecycle import PUBLISH, target_hash
-from runink.runs.records import Placement, RunRecord, RunState, SliceRecord, SliceState, Task
+from runink.runs.records import (
+    HerdRecord,
+    NodeRecord,
+    NodeStanding,
+    Placement,
+    RunRecord,
+    RunState,
+    SliceRecord,
+    SliceState,
+    Task,
+)
 
 KINDS: dict[str, Any] = {
+    HERDS.prefix(): HerdRecord,
+    NODES.prefix(): NodeRecord,
+    STANDINGS.prefix(): NodeStanding,
     RUNS.prefix(): RunRecord,
     SLICES.prefix(): SliceRecord,
     PLACEMENTS.prefix(): Placement,
@@ -32,6 +49,7 @@ KINDS: dict[str, Any] = {
     LINEAGE.prefix(): dict,
 }
 ORDER = [SliceState.PENDING, SliceState.PLACED, SliceState.LAUNCHING, SliceState.RUNNING]
+_UNDONE = (SliceState.LOST, SliceState.CANCELLED)
 
 
 class Invariants:
@@ -82,6 +100,11 @@ class Invariants:
         for key, was in before.items():
             self._check(key, was, self.state.get(key))
         self._check_placements()
+        self._check_gangs(
+            {now.run for key in before if isinstance(now := self.state.get(key), SliceRecord)}
+        )
+        self._check_amounts()
+        self._check_moves(before)
 
     def _check(self, key: str, was: Any, now: Any) -> None:
         if key.startswith(RUNS.prefix()):
@@ -133,11 +156,14 @@ class Invariants:
             assert was.state.is_over
             assert now.state is SliceState.PENDING
             return
-        if was.state is SliceState.SUCCEEDED and now.state is SliceState.LOST:
+        if was.state is SliceState.SUCCEEDED and now.state in _UNDONE:
             assert isinstance(was.report, Done)  # the files went away with their node
             assert any(one.kind == "file" for one in was.report.prepared)
             assert run.state is not RunState.COMMITTING
+            assert now.is_moved is (now.state is SliceState.CANCELLED)
             was = msgspec.structs.replace(was, state=now.state, ended_ms=now.ended_ms)
+        if now.is_moved and was.state is SliceState.CANCELLED:  # why, is said when its end is seen
+            was = msgspec.structs.replace(was, is_moved=True)
         assert not was.state.is_over or now == was, f"{was} was over and became {now}"
         assert now.launched_ms >= was.launched_ms, f"{now} forgets that it was launched"
         if was.state is SliceState.RUNNING and now.state is SliceState.CANCELLED:
@@ -154,6 +180,43 @@ class Invariants:
             assert (run, slice_id) not in placed, f"{slice_id} of {run} is placed twice"
             placed.add((run, slice_id))
 
+    def _check_gangs(self, runs: set[RunId]) -> None:
+        """A gang is placed whole: none of it waits while another is on a node."""
+        for run in runs:
+            gangs: dict[tuple[str, int], set[SliceState]] = {}
+            for one in self.slices(run):
+                gangs.setdefault((one.gang, one.attempt), set()).add(one.state)
+            for gang, states in gangs.items():
+                is_split = SliceState.PENDING in states and any(one.is_on_node for one in states)
+                assert not is_split, f"{gang} of {run} is placed in part: {states}"
+
+    def _check_amounts(self) -> None:
+        """No node has more on it than it can bear, no herd more than it may have."""
+        on_nodes: dict[str, list[SliceRecord]] = {}
+        of_herds: dict[str, list[SliceRecord]] = {}
+        for one in self.slices():
+            if one.state.is_on_node and one.task is Task.CHAIN:
+                assert one.node is not None
+                on_nodes.setdefault(NODES.key(one.node), []).append(one)
+                of_herds.setdefault(HERDS.key(one.herd), []).append(one)
+        for key, slices in on_nodes.items():
+            if key in self.state:
+                most = self.state[key].capacity
+                assert _cpu_m(slices) <= most.cpu_m, f"{key} has too many: {slices}"
+                assert _memory_bytes(slices) <= most.memory_bytes, f"{key} has too many: {slices}"
+        for key, slices in of_herds.items():
+            quota = self.state[key]
+            assert len(slices) <= quota.slices or not quota.slices, f"{key} has too many"
+            assert _cpu_m(slices) <= quota.cpu_m or not quota.cpu_m, f"{key} has too many"
+
+    def _check_moves(self, before: dict[str, Any]) -> None:
+        """A node that is to get nothing new gets nothing, but what has to end there."""
+        for key, was in before.items():
+            now = self.state.get(key)
+            if isinstance(now, SliceRecord) and now.state is SliceState.PLACED and now != was:
+                is_closed = STANDINGS.key(str(now.node)) in self.state
+                assert not is_closed or now.pin == now.node, f"{now} goes to a closed node"
+
     def check_answers(self) -> None:
         """What a client was answered holds for ever."""
         runs = {one.run: one for one in self.runs()}
@@ -168,3 +231,11 @@ class Invariants:
         assert all(states[name].is_over for name in over)
         assert not self.keys(PLACEMENTS.prefix())
         assert not self.keys(PUBLISHING.prefix())
+
+
+def _cpu_m(slices: list[SliceRecord]) -> int:
+    return sum(one.resources.cpu_m for one in slices)
+
+
+def _memory_bytes(slices: list[SliceRecord]) -> int:
+    return sum(one.resources.memory_bytes for one in slices)

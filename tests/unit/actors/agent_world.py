@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -30,7 +29,6 @@ from runink.barn.keys import (
 from runink.clients.barn import BarnClient, Transaction
 from runink.clients.run_requests import SliceProgress
 from runink.dag import Dag, Resources
-from runink.errors import TimedOut
 from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
 from runink.runs.records import (
     NodeRecord,
@@ -41,11 +39,13 @@ from runink.runs.records import (
     SliceRecord,
     SliceState,
 )
-from runink.runtime.actor import Actor, Request
-from runink.runtime.ref import LocalRef, Ref
+from runink.runtime.actor import Actor
+from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
-from runink.testing.cluster import SEGMENT_BYTES, Crash, CrashingActor, now_ms
+from runink.testing.cluster import SEGMENT_BYTES
 from runink.testing.disk import FaultyDisk, in_loop
+from runink.testing.links import Link
+from runink.testing.lives import Crash, CrashingActor, now_ms
 from runink.testing.spawner import FakeSlice, FakeSpawner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
@@ -77,35 +77,6 @@ class BarnClock:
 
     def now_ms(self) -> int:
         return now_ms() - self.behind_ms
-
-
-class Way(Enum):
-    """What the way between agent and Barn does to a request."""
-
-    OPEN = "open"
-    LOSES_REQUESTS = "loses requests"
-    LOSES_ANSWERS = "loses answers"
-
-
-class Link:
-    """The agent's ref of the Barn, with a way between them that the test cuts."""
-
-    def __init__(self, barn: Ref[Any]) -> None:
-        self._barn = barn
-        self.way = Way.OPEN
-
-    @property
-    def address(self) -> str:
-        return self._barn.address
-
-    async def ask(self, request: Request[Any], *, within: float) -> Any:
-        with anyio.move_on_after(within):
-            if self.way is not Way.LOSES_REQUESTS:
-                answer = await self._barn.ask(request, within=within)
-                if self.way is Way.OPEN:
-                    return answer
-            await anyio.sleep_forever()
-        raise TimedOut(f"no answer within {within} s")
 
 
 @dataclass

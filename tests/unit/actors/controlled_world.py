@@ -37,8 +37,8 @@ from runink.runs.records import (
 )
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, supervise
-from runink.testing.cluster import CrashingActor, now_ms
 from runink.testing.disk import FaultyDisk, in_loop
+from runink.testing.lives import CrashingActor, now_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 

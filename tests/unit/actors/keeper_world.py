@@ -20,8 +20,8 @@ from runink.runs.records import RunRecord, RunState
 from runink.runs.schedule_records import BackfillRecord, DeploymentRecord, ScheduleRecord
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, supervise
-from runink.testing.cluster import Crash, CrashingActor
 from runink.testing.disk import in_loop
+from runink.testing.lives import Crash, CrashingActor
 
 NOON = moment("2026-11-29T12:00", "UTC")
 MINUTE = 60_000

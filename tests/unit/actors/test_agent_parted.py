@@ -8,13 +8,14 @@ from pathlib import Path
 import anyio
 import pytest
 import trio.testing
-from agent_world import SOON_S, Way, agent_world, launched, write_for_ever
+from agent_world import SOON_S, agent_world, launched, write_for_ever
 from runink.actors.registration import HEARTBEAT_S, PARTED_S
 from runink.errors import Unavailable
 from runink.jobs import Done
 from runink.runs.records import SliceState
 from runink.sandbox.protocol import GRACE_S
 from runink.testing.disk import FaultyDisk
+from runink.testing.links import Way
 
 pytestmark = pytest.mark.trio
 

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
-from agent_world import Link, Way
 from runink.actors.barn import Barn
 from runink.actors.desk import HAND_S, NOBODY, Desk
 from runink.actors.office import CONTROL_KEY, TERM_S, Holder, Office, Reached, Seat
@@ -30,8 +29,9 @@ from runink.names import BundleHash, HerdName, NodeId, RunId, run_id
 from runink.runs.records import HerdRecord, NodeRecord, RunState, SliceRecord, SliceState
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
-from runink.testing.cluster import now_ms
 from runink.testing.disk import FaultyDisk, in_loop
+from runink.testing.links import Link, Way
+from runink.testing.lives import now_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 

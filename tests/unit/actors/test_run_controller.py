@@ -22,7 +22,7 @@ from runink.runs.records import (
     PipelineRecord,
     RunState,
 )
-from runink.testing.cluster import Crash
+from runink.testing.lives import Crash
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 

@@ -16,7 +16,7 @@ from runink.clients.barn import Committed, Transaction
 from runink.dsl.recipes import Answers, Recipe
 from runink.runs.records import PipelineRecord, RunState
 from runink.runs.schedules import id_of, occasion_of
-from runink.testing.cluster import now_ms
+from runink.testing.lives import now_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 

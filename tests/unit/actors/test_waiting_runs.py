@@ -27,8 +27,8 @@ from runink.runs.records import (
     SliceState,
 )
 from runink.runtime.supervisor import ChildSpec, supervise
-from runink.testing.cluster import now_ms
 from runink.testing.disk import FaultyDisk, in_loop
+from runink.testing.lives import now_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 

@@ -69,6 +69,14 @@ def test_a_unit_larger_than_every_node_is_told_so_for_good() -> None:
     assert plan.unplaced[0].text == "it needs cpu 3, a has 2; it needs cpu 3, b has 1"
 
 
+def test_a_unit_that_belongs_on_a_node_which_is_too_small_is_told_so_for_good() -> None:
+    large = unit(cpu_m=3000, pin=NodeId("a"))
+    plan = decide(Snapshot((node("a"), node("b", cpu_m=8000)), waiting=(large,)))
+    assert plan.unplaced[0].is_final
+    gone = decide(Snapshot((node("b", labels=("x",)),), waiting=(large,)))
+    assert not gone.unplaced[0].is_final, "a may come back as another"
+
+
 def test_a_cluster_without_nodes_is_waited_for() -> None:
     plan = decide(Snapshot((), waiting=(unit(),)))
     assert plan.unplaced[0].text == "no node is ready"
