@@ -137,6 +137,20 @@ class Companies:
         return Crowds(spread, codes, counts, least)
 
 
+def collide(part: Part, other: Part) -> bool:
+    """Say whether one of them does not stand beside the other."""
+    anti, others_anti = set(part.anti), set(other.anti)
+    return bool(anti.intersection(other.groups) or others_anti.intersection(part.groups))
+
+
+def keeps_away(part: Part, other: Part) -> bool:
+    """Say whether, where the part stands, the other might not go any more."""
+    spread = other.spread
+    if spread is not None and spread.is_hard and spread.group in part.groups:
+        return True
+    return bool(part.groups or part.anti) and collide(part, other)
+
+
 def _count(table: dict[str, dict[int, int]], group: str, at: int, sign: int) -> None:
     where = table.setdefault(group, {})
     left = where.get(at, 0) + sign

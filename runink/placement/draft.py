@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from runink.names import NodeId
 from runink.placement.cluster import Amount, Numbers
+from runink.placement.companies import keeps_away
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Policy, Reservation, Running
@@ -20,11 +21,12 @@ Places = tuple[int, ...]  # nodes by their place in the room, one for each part 
 
 
 class Hold(NamedTuple):
-    """That a node is kept for a unit. `extra` is what will be left beside that then; who ends by `at_ms` is not in its way."""
+    """That a node is kept for a unit, `parts` of which will stand there. `extra` is what will be left beside them then; who ends by `at_ms` is not in their way."""
 
     owner: UnitKey
     at_ms: int
     extra: list[int]
+    parts: tuple[Part, ...]
 
 
 class Draft:
@@ -52,9 +54,6 @@ class Draft:
         places = self._fit_new(unit) if len(unit.parts) == 1 else self.fit(unit)
         if places is None:
             return False
-        if self.holds:
-            for at, part in zip(places, unit.parts, strict=True):
-                self._use(unit, at, part)
         self.ledger.charge(unit, needs)
         self.placed.append((unit, places))
         return True
@@ -74,7 +73,7 @@ class Draft:
         at = self.room.best(unit, part, shape, self.barred(unit, part) if self.holds else ())
         if at < 0:
             return None
-        self.room.take(at, part)
+        self.take(unit, at, part)
         return (at,)
 
     def fit(self, unit: Unit) -> Places | None:
@@ -88,6 +87,22 @@ class Draft:
             places = self._fit_in_turn(unit, scarcest)
         return places
 
+    def fits_on(self, unit: Unit, nodes: tuple[NodeId, ...]) -> Places | None:
+        """Return the places of these nodes, one for each part, if the unit fits exactly there. Nothing is taken."""
+        taken: list[int] = []
+        for number, (node, part) in enumerate(zip(nodes, unit.parts, strict=False)):
+            at = self.room.index.get(node, -1)
+            shape = self.shape(unit, number)
+            if at < 0 or at in self.barred(unit, part):
+                break
+            if self.room.rule(at, part, shape, self.room.crowds(part, shape)) is not None:
+                break
+            self.take(unit, at, part)
+            taken.append(at)
+        for at, part in zip(taken, unit.parts, strict=False):
+            self.give(unit, at, part)
+        return tuple(taken) if len(taken) == len(unit.parts) else None
+
     def fit_in_part(self, unit: Unit) -> tuple[int, dict[int, int]]:
         """Take nodes for the parts of a gang until one finds none: return its number, -1 if all do, and what is taken. Who asks gives that back."""
         return self._take_in_turn(unit, self.largest_first(unit))
@@ -97,7 +112,7 @@ class Draft:
         if number < 0:
             return tuple(taken[one] for one in range(len(unit.parts)))
         for one, at in taken.items():
-            self.room.give(at, unit.parts[one])
+            self.give(unit, at, unit.parts[one])
         return None
 
     def _take_in_turn(self, unit: Unit, turn: Places) -> tuple[int, dict[int, int]]:
@@ -108,7 +123,7 @@ class Draft:
             at = self.room.best(unit, part, self.shape(unit, number), barred)
             if at < 0:
                 return number, taken
-            self.room.take(at, part)
+            self.take(unit, at, part)
             taken[number] = at
         return -1, taken
 
@@ -135,7 +150,18 @@ class Draft:
     def release(self, unit: Unit, places: Places) -> None:
         """Take back what `fit` has taken."""
         for at, part in zip(places, unit.parts, strict=True):
-            self.room.give(at, part)
+            self.give(unit, at, part)
+
+    def take(self, unit: Unit, at: int, part: Part) -> None:
+        """Put a part of the unit on the node, and count it among what stands beside those for whom that is kept."""
+        self.room.take(at, part)
+        if self.holds:
+            self._use(unit, at, part, 1)
+
+    def give(self, unit: Unit, at: int, part: Part) -> None:
+        self.room.give(at, part)
+        if self.holds:
+            self._use(unit, at, part, -1)
 
     # What is kept.
 
@@ -153,6 +179,7 @@ class Draft:
                     n <= 0 or n <= left
                     for n, left in zip(part.needs.numbers, hold.extra, strict=True)
                 )
+                and not any(keeps_away(part, other) for other in hold.parts)
             )
             for hold in holds
         )
@@ -161,11 +188,11 @@ class Draft:
         is_known = self.policy.backfill and unit.estimate_ms > 0
         return is_known and self.now_ms + unit.estimate_ms <= at_ms
 
-    def _use(self, unit: Unit, at: int, part: Part) -> None:
+    def _use(self, unit: Unit, at: int, part: Part, sign: int) -> None:
         for hold in self.holds.get(at, ()):
             if hold.owner != unit.key and not self._ends_by(unit, hold.at_ms):
                 for place, number in enumerate(part.needs.numbers):
-                    hold.extra[place] -= number
+                    hold.extra[place] -= sign * number
 
     def _allowed_beside(self, unit: Unit, needs: Numbers) -> bool:
         """Say whether its herd's quota has room for it beside those of the herd for which nodes are kept."""
@@ -181,9 +208,22 @@ class Draft:
     ) -> None:
         """Keep nodes for the unit. `free_then` is what each will have left when the unit is on it."""
         for at, extra in dict(zip(places, free_then, strict=True)).items():
-            self.holds.setdefault(at, []).append(Hold(unit.key, made.at_ms, list(extra)))
+            parts = tuple([part for on, part in zip(places, unit.parts, strict=True) if on == at])
+            self.holds.setdefault(at, []).append(Hold(unit.key, made.at_ms, list(extra), parts))
         self.reservations.append(made)
         self._quotas.append((unit, unit.needs.numbers))
+
+    def drop(self, unit: Unit) -> None:
+        """Keep nothing any more for a unit that has found a place elsewhere."""
+        key = unit.key
+        for at, holds in list(self.holds.items()):
+            left = [hold for hold in holds if hold.owner != key]
+            if left:
+                self.holds[at] = left
+            else:
+                del self.holds[at]
+        self.reservations = [made for made in self.reservations if made.unit != key]
+        self._quotas = [(other, needs) for other, needs in self._quotas if other.key != key]
 
     def undo(self) -> None:
         """Take everything back."""

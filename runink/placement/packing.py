@@ -110,18 +110,18 @@ def _move_all(draft: Draft, at: int, barred: Collection[int]) -> bool:
     for number in largest:
         unit, _ = draft.placed[number]
         part = unit.parts[0]
-        room.give(at, part)
+        draft.give(unit, at, part)
         kept = set(draft.barred(unit, part)) if draft.holds else set()
         place = room.best(unit, part, draft.shape(unit), kept.union(barred))
         if place < 0:
-            room.take(at, part)
+            draft.take(unit, at, part)
             for other, where in reversed(moved):
-                first = draft.placed[other][0].parts[0]
-                room.give(where, first)
-                room.take(at, first)
-                draft.placed[other] = (draft.placed[other][0], (at,))
+                moving, _ = draft.placed[other]
+                draft.give(moving, where, moving.parts[0])
+                draft.take(moving, at, moving.parts[0])
+                draft.placed[other] = (moving, (at,))
             return False
-        room.take(place, part)
+        draft.take(unit, place, part)
         draft.placed[number] = (unit, (place,))
         moved.append((number, place))
     return bool(moved)

@@ -1,6 +1,7 @@
 """Preemption: what is stopped so that a unit of higher priority fits.
 
-Victims are whole units of strictly lower priority that may be stopped, never one that is being stopped already, never on a node that is kept for somebody.  A
+Victims are whole units of strictly lower priority that may be stopped, never one that is being stopped already, never on a node that is kept for somebody.  What
+ageing had put before the unit when it began is not stopped for it either: it would only be the next to be waited for.  A
 node is made room on by the fewest victims: one that is enough by itself, or else those first that free most of what is lacking.  Between nodes the fewest
 victims decide, then their priority, then the work that is lost.  In the end every victim is tried whether it can be spared, dearest first, so that no victim
 dies for nothing; and if the unit would not fit all the same, none does.
@@ -13,9 +14,11 @@ from typing import Final, NamedTuple
 
 from runink.names import NodeId
 from runink.placement.cluster import MILLION, NOTHING, Numbers
+from runink.placement.companies import collide
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.draft import Draft, places_of
 from runink.placement.plans import Preempted, Reservation, Running
+from runink.placement.queue import level
 from runink.placement.standing import Standing
 
 NODES_SEEN_MAX: Final = 512  # for one part: those that lack least
@@ -95,6 +98,7 @@ def _cheapest(
     room = draft.room
     shape = room.shape(part, draft.ledger.herd(unit.herd))
     found: list[Victims] = []
+    own_level = level(unit, draft.policy, draft.now_ms)
     # That too little is left is what victims can mend, and nothing else.
     for at in room.nearest(part, shape, NODES_SEEN_MAX):
         if at in draft.holds:
@@ -103,6 +107,7 @@ def _cheapest(
             _Lower(one, _freed(one, room.views[at].node))
             for one in standing.on(room.views[at].node).values()
             if _may_stop(one, unit, stopped)
+            and level(one.unit, draft.policy, one.started_ms) < own_level
         ]
         if _is_enough(part, room.free[at], lower):
             found.append(_fewest(draft, at, part, lower))
@@ -177,7 +182,7 @@ def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, Run
     """Let those live that fit beside what is placed now, dearest first."""
     for one in sorted(stopped.values(), key=_harm_of, reverse=True):
         parts = places_of(one, draft.room)
-        if any(a == b and _collide(part, other) for a, part in new for b, other in parts):
+        if any(a == b and collide(part, other) for a, part in new for b, other in parts):
             continue
         if any(
             part.spread and part.spread.group in other.groups
@@ -191,11 +196,6 @@ def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, Run
         else:
             # It stands where it stood, so there is nothing to put back in the end.
             del stopped[one.unit.key]
-
-
-def _collide(part: Part, other: Part) -> bool:
-    anti, others_anti = set(part.anti), set(other.anti)
-    return bool(anti.intersection(other.groups) or others_anti.intersection(part.groups))
 
 
 def _keep(

@@ -1,7 +1,7 @@
 """The queue: in which order waiting units are served.
 
     1. the unit's priority, one more for each `ageing_ms` that it has waited
-    2. a unit for which others are stopped, or were, so that nobody else takes what they leave
+    2. a unit for which nodes were kept, in the order in which they were: the head stays the head, and what was stopped leaves its room to whom it was stopped for
     3. the herd with the smallest weighted share of the cluster, counted anew after each placement
     4. of its runs those that have no more than RUN_SHARES equal shares, then the one that has least
     5. the longest way to the end of a run, then the run that was submitted first
@@ -13,7 +13,7 @@ A batch that one person waits for needs no fairness: by `SMALL_FIRST` and `LARGE
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from runink.names import HerdName, RunId
@@ -36,34 +36,36 @@ def level(unit: Unit, policy: Policy, now_ms: int) -> int:
 
 
 def in_order(
-    levels: dict[int, list[Unit]],
+    units: list[Unit],
     ledger: Ledger,
     *,
-    first: Collection[UnitKey] = (),
+    first: Mapping[UnitKey, int],
     order: Order = Order.FAIR,
 ) -> Iterator[Unit]:
-    """Yield every unit once. What is charged to the ledger between two of them counts for the order of the rest."""
-    for priority in sorted(levels, reverse=True):
-        units = levels[priority]
-        if first:
-            chosen = [unit for unit in units if unit.key in first]
-            yield from sorted(chosen, key=lambda unit: (unit.waiting_since_ms, unit.key))
+    """Yield every unit of a level once. What is charged to the ledger between two of them counts for the order of the rest.
+
+    `first` says who has had nodes kept, and in which order these come.
+    """
+    if first:
+        chosen = [unit for unit in units if unit.key in first]
+        if chosen:
+            yield from sorted(chosen, key=lambda unit: first[unit.key])
             units = [unit for unit in units if unit.key not in first]
-        if order is Order.FAIR:
-            yield from _fairly(units, ledger)
-        else:
-            sign = 1 if order is Order.SMALL_FIRST else -1
-            yield from sorted(
-                units,
-                key=lambda unit: (sign * ledger.size(unit.needs), unit.run_order, unit.key),
-            )
+    if order is Order.FAIR:
+        yield from _fairly(units, ledger)
+    else:
+        sign = 1 if order is Order.SMALL_FIRST else -1
+        yield from sorted(
+            units, key=lambda unit: (sign * ledger.size(unit.needs), unit.run_order, unit.key)
+        )
 
 
-def by_level(units: Iterable[Unit], policy: Policy, now_ms: int) -> dict[int, list[Unit]]:
+def by_level(units: Iterable[Unit], policy: Policy, now_ms: int) -> list[list[Unit]]:
+    """Return the units of each level, the highest first."""
     levels: dict[int, list[Unit]] = {}
     for unit in units:
         levels.setdefault(level(unit, policy, now_ms), []).append(unit)
-    return levels
+    return [levels[one] for one in sorted(levels, reverse=True)]
 
 
 def _fairly(units: list[Unit], ledger: Ledger) -> Iterator[Unit]:

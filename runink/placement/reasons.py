@@ -52,7 +52,7 @@ class Reasons:
         number, taken = draft.fit_in_part(unit)
         told = self._of_part(unit, max(number, 0))
         for other, at in taken.items():
-            draft.room.give(at, unit.parts[other])
+            draft.give(unit, at, unit.parts[other])
         if number < 0:
             return _kept(told, len(draft.room.views))
         return told

@@ -89,6 +89,8 @@ def _earliest(
         while fits < len(coming) and coming[fits][0] == at_ms:
             fits += 1
         places = move_to(fits)
+        # The nodes stay the same while they are as good: what goes on meanwhile goes beside them.
+        places = draft.fits_on(unit, draft.kept_before.get(unit.key, ())) or places
         # More room is not always better for a gang that is fitted part by part.
         if places is not None:
             found = at_ms, places, left_beside(draft, unit, places)

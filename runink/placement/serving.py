@@ -3,7 +3,7 @@
 what is wrong                        what is done
 it fits                              placed
 its quota is used up                 nothing: it waits for its own herd
-others are being stopped for it      its nodes are kept until they have ended
+others are being stopped for it      its nodes are kept until they have ended, from before anybody of its level is served
 something of lower priority runs     the fewest of that are stopped, and the nodes kept (`preempting.py`)
 it is the head of the queue          nodes are kept for when it will fit (`reserving.py`); smaller units go on
 else                                 it waits
@@ -36,8 +36,8 @@ class Serving:
         self._draft = draft
         self._standing = standing
         draft.kept_before = {one.unit: one.nodes for one in reservations}
-        # Who has had others stopped comes first among its equals, until it is placed.
-        self._first = {one.unit for one in reservations if one.victims}
+        # Who has had nodes kept comes first among its equals, until it is placed, in the same order as before: else one of them takes what is kept for another.
+        self._first = {one.unit: number for number, one in enumerate(reservations)}
         self._nominated = {
             one.unit: one
             for one in reservations
@@ -47,7 +47,7 @@ class Serving:
         self._leaving = {key for one in self._nominated.values() for key in one.victims}
         self._preempted: list[Preempted] = []
         self._preemptors = 0
-        self._pointless: set[tuple[Shape, int]] = set()
+        self._pointless: set[tuple[Shape, int, int]] = set()
         self._has_head = False
         self._heads_tried = 0
 
@@ -58,10 +58,16 @@ class Serving:
         draft = self._draft
         levels = queue.by_level(waiting, draft.policy, draft.now_ms)
         waits: list[Unit] = []
-        for unit in queue.in_order(levels, draft.ledger, first=self._first, order=order):
-            if not draft.place(unit):
-                waits.append(unit)
-                self._wait_for(unit)
+        for units in levels:
+            self._keep_on(units)
+            for unit in queue.in_order(units, draft.ledger, first=self._first, order=order):
+                if not draft.place(unit):
+                    waits.append(unit)
+                    self._wait_for(unit)
+                elif unit.key in self._nominated:
+                    draft.drop(unit)
+        turns = {unit.key: number for number, unit in enumerate(waits)}
+        draft.reservations.sort(key=lambda made: turns[made.unit])
         waits = self._served_again(waits)
         if finish is not None:
             waits = finish(draft, waits)
@@ -97,9 +103,7 @@ class Serving:
 
     def _wait_for(self, unit: Unit) -> None:
         draft = self._draft
-        nominated = self._nominated.get(unit.key)
-        if nominated is not None:
-            self._keep_on(unit, nominated)
+        if unit.key in self._nominated:
             return
         if not draft.ledger.allows(unit, unit.needs.numbers):
             return
@@ -115,7 +119,10 @@ class Serving:
             return False
         if not self._standing.has_below(unit.priority):
             return False
-        keys = {(draft.shape(unit, number), unit.priority) for number in range(len(unit.parts))}
+        level = queue.level(unit, draft.policy, draft.now_ms)
+        keys = {
+            (draft.shape(unit, number), unit.priority, level) for number in range(len(unit.parts))
+        }
         if keys & self._pointless:
             return False
         told = preempt(draft, unit, self._standing, self._leaving)
@@ -128,8 +135,15 @@ class Serving:
         self._preemptors += 1
         return True
 
-    def _keep_on(self, unit: Unit, made: Reservation) -> None:
-        """Keep the nodes on which others are being stopped for the unit."""
+    def _keep_on(self, units: Sequence[Unit]) -> None:
+        """Keep the nodes on which others are being stopped for some of the units."""
+        if self._nominated:
+            for unit in units:
+                made = self._nominated.get(unit.key)
+                if made is not None:
+                    self._keep(unit, made)
+
+    def _keep(self, unit: Unit, made: Reservation) -> None:
         draft = self._draft
         victims = [one for key in made.victims if (one := self._standing.get(key))]
         places = tuple(draft.room.index[node] for node in made.nodes)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from placement_cases import mistakes, snapshots
+from placement_cases import Chance, mistakes, snapshots
 from runink.placement.cluster import NOTHING, Amount, HerdView, NodeState, NodeView
 from runink.placement.columns import Columns
 from runink.placement.demands import Part, Unit
@@ -283,6 +283,7 @@ def test_a_drained_node_gets_nothing_new(snapshot: Snapshot) -> None:
 
 
 @ANY_TIME
+@example(Chance(486964).snapshot(6, 2, 6))
 @given(snapshots())
 def test_what_is_planned_fits_when_it_is_carried_out(snapshot: Snapshot) -> None:
     plan = decide(snapshot)

@@ -183,3 +183,69 @@ def test_the_quota_that_the_head_will_need_is_kept_for_it() -> None:
     assert waits(plan) == ["head", "other"]
     assert plan.unplaced[1].counts == ((Rule.RESERVED, 2),)
     assert "b has room that is kept for others of its herd" in plan.unplaced[1].text
+
+
+def carried_out(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot as it is when its plan has been committed and nothing has ended yet."""
+    plan = decide(snapshot)
+    new = tuple(Running(one.unit, one.nodes, snapshot.now_ms) for one in plan.placed)
+    left = tuple(one.unit for one in plan.unplaced)
+    return replace(
+        snapshot, placed=snapshot.placed + new, waiting=left, reservations=plan.reservations
+    )
+
+
+def test_who_has_others_stopped_does_not_take_what_is_kept_for_the_head_instead() -> None:
+    views = (node("a", 1000), node("b", 1000, labels=("fast",)))
+    standing = (
+        running("weak", "a", cpu_m=700),
+        running("short", "b", cpu_m=600, estimate_ms=10, priority=2),
+    )
+    head = unit("head", part(900, labels=("fast",)), priority=1, rank=9)
+    urgent = unit("urgent", cpu_m=400, priority=1)
+    first = Snapshot(views, {}, (head, urgent), standing, now_ms=NOW_MS)
+    plan = decide(first)
+    assert [(one.unit, one.nodes) for one in plan.reservations] == [
+        (head.key, ("b",)),
+        (urgent.key, ("a",)),
+    ]
+    again = decide(carried_out(first))
+    assert again.placed == ()
+    assert again.reservations == plan.reservations
+
+
+def test_the_nodes_that_are_kept_for_the_head_stay_the_same_while_they_are_as_good() -> None:
+    standing = [running(name, name, cpu_m=600, estimate_ms=500) for name in ("a", "b")]
+    head = unit("head", cpu_m=800)
+    before = (Reservation(head.key, (NodeId("b"),), NOW_MS + 500),)
+    first = decide(cluster(head, standing=standing, nodes=("a", "b")))
+    assert first.reservations[0].nodes == ("a",)
+    again = decide(cluster(head, standing=standing, nodes=("a", "b"), reservations=before))
+    assert again.reservations == before
+
+
+def test_who_may_not_stand_beside_the_head_does_not_go_where_it_will_stand() -> None:
+    standing = (running("old", "a", cpu_m=600, estimate_ms=500),)
+    head = unit("head", part(800, anti=("red",)), rank=9)
+    red, blue = (unit(name, part(100, groups=(name,))) for name in ("red", "blue"))
+    assert set(placed(decide(cluster(head, red, blue, standing=standing)))) == {"blue"}
+
+
+def test_the_parts_of_a_gang_that_go_beside_the_head_are_counted_together() -> None:
+    standing = (running("old", "a", cpu_m=600, estimate_ms=500),)
+    head = unit("head", cpu_m=800, rank=9)
+    for cpu_m, goes in ((100, {"beside"}), (110, set())):
+        beside = unit("beside", part(cpu_m), part(cpu_m))
+        assert set(placed(decide(cluster(head, beside, standing=standing)))) == goes
+
+
+def test_what_began_because_it_had_waited_for_long_is_not_stopped_for_whom_it_went_before() -> None:
+    policy = Policy(ageing_ms=1000)
+    waited = unit("waited", cpu_m=800, waiting_since_ms=NOW_MS - 2000)
+    newer = unit("newer", cpu_m=800, priority=1, waiting_since_ms=NOW_MS)
+    first = cluster(waited, newer, policy=policy)
+    assert placed(decide(first)) == {"waited": ("a",)}
+    assert decide(carried_out(first)).preempted == ()
+    urgent = replace(newer, gang="urgent", priority=3)
+    plan = decide(replace(carried_out(first), waiting=(urgent,)))
+    assert [one.unit for one in plan.preempted] == [waited.key]
