@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,12 @@ import click
 import msgspec
 
 from runink.cli.exits import ExitCode
+from runink.cli.pipeline_files import pipeline_files
 from runink.dsl.formatting import formatted
 from runink.errors import Finding, Invalid
 from runink.textfiles import FILE_BYTES_MAX, decoded, read_text, replace_text
 
 STANDARD: Final = "-"
-FILES_MAX: Final = 10_000  # found below a folder; more is no project
 
 
 @click.command()
@@ -43,7 +42,7 @@ def fmt(
     if files == (STANDARD,):
         work.standard()
     else:
-        for file in _found(files or (".",)):
+        for file in pipeline_files(files or (".",)):
             work.file(file)
     work.refuse()
     if output == "json":
@@ -60,25 +59,6 @@ def _tell(work: _Work, *, is_check: bool) -> None:
     if not work.changed:
         one = work.seen == 1
         click.echo(f"{work.seen} {'file is' if one else 'files are'} as written")
-
-
-def _found(names: tuple[str, ...]) -> Iterator[Path]:
-    """Yield the files that are named, and those below folders that are, each once."""
-    seen: set[Path] = set()
-    for name in names:
-        path = Path(name)
-        below = sorted(_below(path)) if path.is_dir() else [path]
-        for one in below[:FILES_MAX]:
-            if one not in seen:
-                seen.add(one)
-                yield one
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the pipeline files below a folder; what is hidden is nobody's text."""
-    for base, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(base) / name for name in names if name.endswith(".dsl"))
 
 
 class _Work:

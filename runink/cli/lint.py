@@ -10,16 +10,19 @@ import click
 import msgspec
 
 from runink.cli.exits import ExitCode
+from runink.cli.options import project_here
+from runink.cli.pipeline_files import features_of, pipeline_files
 from runink.cli.sarif import LEVELS, sarif
 from runink.dag import Dag
 from runink.dsl.diagnostics import rendered
 from runink.dsl.lint_codes import LINT_CODES, Severity
 from runink.dsl.linting import ROUNDS_MAX, Lint, fixed, linted
-from runink.errors import Finding, Invalid, NotFound
-from runink.projects import compile_file, find_root
+from runink.errors import Finding, Invalid
+from runink.projects import compile_file
 from runink.quantities import counted
 from runink.textfiles import replace_text
 
+HINT: Final = "name files: runi lint FILE.dsl"
 FORMATS: Final = ("text", "json", "github", "sarif")
 _COMMANDS: Final = {**LEVELS, Severity.NOTE: "notice"}  # GitHub's word
 
@@ -41,13 +44,14 @@ def lint(
 ) -> int:
     """Find what is most likely a slip, or could be said better.
 
-    Without files it reads the pipelines in features/. It exits with 1 if there is a mistake or a warning; notes alone are no failure.
+    A folder stands for every .dsl below it; without files it reads the pipelines in features/. It exits with 1 if there is a mistake or a warning; notes alone are no failure.
     `# lint: ignore L003 reason` behind a line, or alone above it, silences a code there.
     """
     chosen = _Chosen(_codes(select), _codes(ignore))
     told: list[tuple[Path, tuple[Lint, ...]]] = []
     mended = 0
-    for file in files or _features():
+    named = pipeline_files(files) if files else features_of(project_here(), hint=HINT)
+    for file in named:
         found, count = _mended(file, chosen) if fix else (chosen.of(_found(file)), 0)
         told.append((file, found))
         mended += count
@@ -83,17 +87,6 @@ def _codes(text: str | None) -> list[str]:
             known = f"{min(LINT_CODES)} to {max(LINT_CODES)}"
             raise click.UsageError(f"there is no code {code} of lint; there are {known}")
     return codes
-
-
-def _features() -> list[Path]:
-    """Return the pipelines of the project that this folder is in."""
-    here = Path.cwd()
-    root = find_root(here / "x.dsl")
-    found = sorted((root / "features").rglob("*.dsl"))
-    if not found:
-        text = f"there is no pipeline in {root / 'features'}"
-        raise NotFound(text, code="file_not_found", hint="name files: runi lint FILE.dsl")
-    return [path.relative_to(here) if path.is_relative_to(here) else path for path in found]
 
 
 def _found(file: Path) -> tuple[Lint, ...]:

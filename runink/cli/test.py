@@ -22,6 +22,7 @@ from runink.cli.options import (
     state_folder,
     state_option,
 )
+from runink.cli.pipeline_files import features_of, pipeline_files
 from runink.cli.rehearsing import (
     GoldenOutcome,
     How,
@@ -84,9 +85,9 @@ def test(  # noqa: PLR0913 - what may be asked for
 ) -> None:
     """Run scenarios on their golden inputs, without publishing, and compare what comes out with their goldens.
 
-    Without a file: all of features/. Exit code 0 if every output is as its golden says, 1 if not.
+    A folder stands for every .dsl below it; without a file: all of features/. Exit code 0 if every output is as its golden says, 1 if not.
     """
-    compiled = compiled_all(list(files) or _all_files(), parameters_of(params))
+    compiled = compiled_all(_named(files), parameters_of(params))
     without = [one.dag.file for one in compiled if not one.dag.goldens]
     wished = _wished(compiled, wish)
     if lists:
@@ -158,9 +159,7 @@ def _write(path: Path, body: bytes) -> None:
         raise told(error, where=path) from error
 
 
-def _all_files() -> list[Path]:
-    root = project_here()
-    found = sorted((root / "features").glob("**/*.dsl"))
-    if not found:
-        raise NotFound(f"there is no .dsl file in {root / 'features'}", hint="name one")
-    return found
+def _named(files: tuple[Path, ...]) -> list[Path]:
+    if files:
+        return list(pipeline_files(files))
+    return features_of(project_here(), hint="name one: runi test FILE.dsl")

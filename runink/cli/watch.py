@@ -24,6 +24,7 @@ from anyio.abc import Process
 
 from runink.bundles import CODE, LEFT_OUT, NAMED
 from runink.cli.options import param_option, parameters_of, project_here
+from runink.cli.pipeline_files import pipeline_files
 from runink.errors import Refused
 from runink.projects import find_root
 
@@ -45,15 +46,19 @@ Looks = dict[Path, tuple[int, int, int]]
 def watch(files: tuple[Path, ...], params: tuple[str, ...], *, tests: bool, runs: bool) -> None:
     """Compile pipelines at each save of them, their contracts, steps, herds or goldens. Ctrl-C ends it.
 
-    Without a file: all of features/.
+    A folder stands for every .dsl below it; without a file: all of features/.
     """
     if tests and runs:
         raise click.UsageError("--test and --run: leave one of the two away")
     parameters_of(params)  # a mistake in them is told at once, not at each save
-    root = find_root(files[0]) if files else project_here()
+    root = _root_of(files[0]) if files else project_here()
     verb = "test" if tests else "run" if runs else "compile"
     words = [word for pair in params for word in ("--param", pair)]
     anyio.run(_watched, _Watch(root, files, verb, tuple(words)))
+
+
+def _root_of(named: Path) -> Path:
+    return find_root(named / "x.dsl" if named.is_dir() else named)
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ class _Watch:
 
     def pipelines(self) -> list[Path]:
         """Return the files to compile: those that were named, or what there is now."""
-        return list(self.files) or sorted((self.root / "features").glob("**/*.dsl"))
+        return list(pipeline_files(self.files or [self.root / "features"]))
 
     async def stop(self) -> None:
         """End the turn that is under way, if one is."""

@@ -37,6 +37,7 @@ class Faults:
     cluster: SimulatedCluster
     disk: FaultyDisk
     group: anyio.abc.TaskGroup
+    is_calm: bool = False
 
     def strike(self) -> None:
         """Let something go wrong, or right again."""
@@ -77,6 +78,7 @@ class Faults:
 
     async def calm(self) -> None:
         """Make good what does not become so by itself, in less than a minute."""
+        self.is_calm = True
         self.disk.space_bytes = SPACE_BYTES
         for node in self.cluster.nodes.values():
             node.link.delay_s = 0.0
@@ -102,10 +104,10 @@ class Faults:
             await anyio.sleep(self.random.choice([0.5, 6.0]))
 
     async def _say(self, node: SimulatedNode, what: str) -> None:
-        """Say of a node what people do; on a calm day until it is heard."""
+        """Say of a node what people do, until it is heard or somebody says otherwise for good."""
         name = NodeId(node.name)
         with anyio.move_on_after(30.0):
-            while True:
+            while what == "uncordon" or not self.is_calm:
                 try:
                     if what == "uncordon":
                         await self.cluster.client.barn.delete(standing_key(name))

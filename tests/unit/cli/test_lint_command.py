@@ -134,3 +134,14 @@ def test_a_file_that_is_no_text_is_a_mistake_and_the_others_are_read(
 def test_a_file_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert called(["lint", "features/none.dsl"]) == ExitCode.NOT_FOUND
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_a_folder_stands_for_every_pipeline_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("features/deep").mkdir()
+    Path("features/deep/y.dsl").write_text(MISTAKE)
+    for named in (["."], ["features"], []):
+        code = linted(capsys, WARNING, *named)[0] if named else called(["lint"])
+        told = capsys.readouterr().out
+        assert code == ExitCode.FAILED, told
+    assert called(["lint", "."]) == ExitCode.FAILED
+    assert "2 files: 1 mistake" in capsys.readouterr().out
