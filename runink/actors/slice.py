@@ -7,7 +7,7 @@
     the control   longer than END_S
 
 It is an actor that serves one message.  It is loaded once, by the fork server, and every slice is a fork of that: so nothing here may start a
-thread, open a descriptor or touch an engine before `main` is called.  The process blocks (Arrow does), so there is no event loop in it.
+thread, open a descriptor or touch an engine before `main` is called; what Arrow does with its first value is done before (`steps/primed.py`).  The process blocks (Arrow does), so there is no event loop in it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import site
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from runink.environments.packages import conflicts, installed, packages_of, refused
@@ -21,13 +22,18 @@ from runink.environments.worker import site_packages
 from runink.errors import Refused
 
 
-def activate(environment: str) -> None:
+def activate(environment: str, *, spare: Collection[str] = ()) -> None:
     """Let this process import from the environment.
 
+    The modules in `spare` are loaded and nobody holds them: they make room where the environment has one of these packages itself.
     Raises Invalid (`packages_conflict`) where another version of one of its packages is loaded already, Unavailable (`environment_damaged`).
     """
     root = Path(environment)
     packages = packages_of(root)
+    spared = {name.partition(".")[0] for name in spare}
+    if any(module in spared for one in packages for module in one.modules):
+        for name in spare:
+            sys.modules.pop(name, None)
     loaded = {name.partition(".")[0] for name in tuple(sys.modules)} - sys.stdlib_module_names
     # Looking at what is installed reads folders: only where a name is loaded at all.
     if any(module in loaded for one in packages for module in one.modules):

@@ -31,6 +31,7 @@ from runink.steps.counters import Clock
 from runink.steps.doors import Doors
 from runink.steps.failures import failed_by
 from runink.steps.outlets import SinkOutlet
+from runink.steps.primed import SPARE
 from runink.steps.strands import Strand
 from runink.steps.wiring import Layout, Wiring
 
@@ -116,7 +117,7 @@ class _Chain:
     def _build(self) -> None:
         try:
             if self._job.environment:
-                activate(self._job.environment)
+                activate(self._job.environment, spare=SPARE)
             self._wiring.build()
         except Exception as error:  # noqa: BLE001 - opening may raise what any library raises; it is told
             self._layout.stop.set(Failure(self._layout.building, error, None, exact=False))

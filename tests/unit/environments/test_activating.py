@@ -84,6 +84,29 @@ def test_a_package_that_is_loaded_in_the_same_version_stays_the_loaded_one(
     assert said is True
 
 
+def test_what_is_loaded_and_nobody_holds_makes_room_for_the_environments_version(
+    environment: Environment,
+):
+    environment.add("click", "0.0.1", "where = 'environment'")
+    said = environment.said(
+        "import click, click.core\nspare = [name for name in sys.modules if name.startswith('click')]\n"
+        "activate(ENVIRONMENT, spare=spare)\nimport click\n"
+        "said = [click.where, 'click.core' in sys.modules]"
+    )
+    assert said == ["environment", False]
+
+
+def test_what_nobody_holds_stays_loaded_where_the_environment_does_not_have_it(
+    environment: Environment,
+):
+    environment.add("other", "1")
+    said = environment.said(
+        "import click\nbefore = click\nactivate(ENVIRONMENT, spare=['click'])\n"
+        "import click\nsaid = click is before"
+    )
+    assert said is True
+
+
 def test_a_package_that_would_take_our_name_is_refused(environment: Environment):
     environment.listed.append({"name": "thief", "version": "1", "modules": ["runink"]})
     environment.write_manifest()
