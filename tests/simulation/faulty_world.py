@@ -15,8 +15,16 @@ import anyio.abc
 from faults import Faults
 from msgspec.structs import replace as changed
 from run_invariants import Invariants
-from runink.barn.keys import publishing_key, run_key, slice_key
-from runink.clients.barn import decode_value
+from runink.barn.keys import (
+    deployment_key,
+    herd_key,
+    publishing_key,
+    run_key,
+    schedule_key,
+    slice_key,
+)
+from runink.calendars import Missed, Overlap, Schedule
+from runink.clients.barn import Transaction, decode_value
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Submit
 from runink.connectors.targets import target_of
@@ -35,9 +43,10 @@ from runink.jobs import (
 from runink.names import HerdName, RunId, run_id
 from runink.runs.lifecycle import target_hash
 from runink.runs.records import HerdRecord, RunRecord, RunState, SliceRecord, SliceState
+from runink.runs.schedule_records import DeploymentRecord, ScheduleRecord
 from runink.testing.cluster import BUNDLE, SimulatedCluster, simulated_cluster
 from runink.testing.disk import SPACE_BYTES, FaultyDisk
-from runink.testing.lives import now_ms
+from runink.testing.lives import EPOCH_MS, now_ms
 from runink.testing.spawner import FakeSlice
 from runink.tries import Retry
 
@@ -51,6 +60,14 @@ MEMBERS = ("m1", "m2", "m3")
 ASKED = ["submit"] * 6 + ["cancel", "cancel", "pause", "unpause", "unpause"]
 HERD = HerdRecord(HerdName("default"), cpu_m=10_000, slices=5, runs=3)
 SIZES = (500, 2000, 5000)  # of slices, in thousandths of a processor; a node has 8000
+SCHEDULE = Schedule(
+    every_ms=20_000,
+    missed=Missed.ALL,
+    overlap=Overlap.ALLOW,
+    start_ms=EPOCH_MS,
+    end_ms=EPOCH_MS + 100_000,
+)
+TICKS = [EPOCH_MS + 20_000 * number for number in range(1, 5)]
 RETRY = Retry(times=2, delay_ms=2000, delay_max_ms=10_000)
 STEPS = 25
 CALM_S = 900.0  # within which every run has ended, once nothing goes wrong any more
@@ -80,6 +97,9 @@ class FaultyWorld:
     group: anyio.abc.TaskGroup = field(init=False)
     faults: Faults = field(init=False)
 
+    def __post_init__(self) -> None:
+        self.scheduled = self._sized(staged_dag("s"))
+
     async def run(self) -> None:
         while not self.is_calm:  # ends after STEPS
             await self._live_until_power_cut()
@@ -100,6 +120,7 @@ class FaultyWorld:
             self.cluster.sync_s = self._sync_s
             self.faults = Faults(self.random, self.cluster, self.disk, self.group)
             self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
+            await self._deploy()
             await self._act()
             if self.is_calm:
                 await self._settle()
@@ -109,6 +130,16 @@ class FaultyWorld:
             self.group.cancel_scope.cancel()
             for node in self.cluster.nodes.values():
                 node.spawner.die()
+
+    async def _deploy(self) -> None:
+        """Have a pipeline run at each of TICKS, if it is not deployed yet."""
+        dag, at = self.scheduled, (HERD.herd, self.scheduled.pipeline)
+        schedule = ScheduleRecord(*at, dag.hash, SCHEDULE, seen_ms=EPOCH_MS)
+        deployed = Transaction().if_absent(schedule_key(*at)).put(schedule_key(*at), schedule)
+        deployment = DeploymentRecord(dag, "/p", BUNDLE, deployed_ms=EPOCH_MS)
+        await self.client.barn.commit(
+            deployed.put(deployment_key(*at), deployment).put(herd_key(HERD.herd), HERD)
+        )
 
     def _sync_s(self) -> float:
         """Let the disk be slow now and then: what is decided meanwhile is decided on what has changed."""
@@ -222,7 +253,12 @@ class FaultyWorld:
 
     def _are_all_over(self) -> bool:
         known = {one.run for one in self.invariants.runs() if one.state.is_over}
-        return known >= set(self.requests)
+        return known >= set(self.requests) and self._ticks(known) == TICKS
+
+    def _ticks(self, runs: set[RunId]) -> list[int]:
+        """Return of which ticks these are, sorted: a tick of which there are two runs stands in it twice."""
+        found = [one.occasion for one in self.invariants.runs() if one.run in runs]
+        return sorted(one.tick_ms for one in found if one is not None)
 
     def _check_rest(self) -> None:
         self.invariants.check_at_rest(self.requests)
