@@ -125,7 +125,8 @@ class Source(msgspec.Struct, frozen=True, tag="source", omit_defaults=True):
     """Where rows come from. `path` is the URI's, relative to the project (`-` is standard input); `alias` names a side input.
 
     `nulls` are the tokens that mean nothing in a text format. `contract` is the one checked right behind: a text
-    format is parsed straight to its physical types where that loses no error. `staged_from` is the id of the sink of this run that it reads.
+    format is parsed straight to its physical types where that loses no error. `staged_from` is the id of the sink of this run that it reads,
+    a `checkpoint` where nobody wrote either of them (`checkpoints.py`).
     """
 
     id: str
@@ -138,6 +139,7 @@ class Source(msgspec.Struct, frozen=True, tag="source", omit_defaults=True):
     delimiter: str = ","
     contract: ContractSpec | None = None
     staged_from: str = ""
+    checkpoint: bool = False
 
 
 class Check(msgspec.Struct, frozen=True, tag="check", omit_defaults=True):
@@ -191,7 +193,7 @@ class Step(msgspec.Struct, frozen=True, tag="step", omit_defaults=True):
 class Sink(msgspec.Struct, frozen=True, tag="sink", omit_defaults=True):
     """Where rows go. `when` keeps only rows for which it is true; `dead_letter` marks the one that takes rejected rows.
 
-    `clearance` is nothing where all that comes may be written as it is.
+    `clearance` is nothing where all that comes may be written as it is. A `checkpoint` is never published.
     """
 
     id: str
@@ -204,6 +206,7 @@ class Sink(msgspec.Struct, frozen=True, tag="sink", omit_defaults=True):
     dead_letter: bool = False
     contract: ContractSpec | None = None
     clearance: Clearance | None = None
+    checkpoint: bool = False
 
 
 Node = Source | Check | Step | Sink

@@ -100,7 +100,7 @@ class Agent(Actor[AgentMessage]):
         self._attended: dict[str, Attended] = {}  # by the placement's key
         self._launching: dict[_Gang, Launching] = {}
         self._exits = Exits()
-        self._pipelines = Pipelines(barn)
+        self._pipelines = Pipelines(barn, workplace.placed)
         self._meters = metrics.slices
         self._metrics = metrics
         self._registration = Registration(

@@ -20,6 +20,7 @@ import msgspec
 from runink.actors.limiting import limits_of, showing
 from runink.actors.shown import Shown, shown_to
 from runink.barn.keyvalue import KeyValue
+from runink.checkpoints import kept_in
 from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.clients.barn import decode_value
 from runink.dag import Dag, Link, Sink, Step
@@ -58,6 +59,10 @@ class Workplace:
 
     def run_folder(self, run: str) -> Path:
         return self.state / "runs" / run
+
+    def placed(self, dag: Dag, run: RunRecord) -> Dag:
+        """Return a run's pipeline as it is on this node: with its checkpoints in the run's folder."""
+        return kept_in(dag, str(self.run_folder(run.run)))
 
     def scratch(self, record: SliceRecord) -> Path:
         """Return the folder that `runs.jobs` names in a chain's job."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from runink.barn.keys import pipeline_key, run_key
@@ -27,11 +28,18 @@ async def with_run(
     return transaction.if_absent(at).put(at, PipelineRecord(dag))
 
 
-class Pipelines:
-    """Those that were needed last."""
+def as_compiled(dag: Dag, _: RunRecord) -> Dag:
+    return dag
 
-    def __init__(self, barn: BarnClient) -> None:
+
+class Pipelines:
+    """Those that were needed last. `placed` says how they are on this node."""
+
+    def __init__(
+        self, barn: BarnClient, placed: Callable[[Dag, RunRecord], Dag] = as_compiled
+    ) -> None:
         self._barn = barn
+        self._placed = placed
         self._kept: dict[str, Dag] = {}  # by hash, the last used one last
 
     async def of(self, run: RunRecord) -> Dag:
@@ -45,7 +53,7 @@ class Pipelines:
                 raise Broken(text, code="pipeline_missing", hint="submit it again")
             dag = found.value.dag
         self.keep(run.version, dag)
-        return dag
+        return self._placed(dag, run)
 
     async def run_of(self, record: SliceRecord) -> RunRecord | None:
         """Return the run that a slice is of; nothing if it was cleaned away."""

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from runink.checkpoints import joined
 from runink.cli.wording import harmless
 from runink.clients.run_requests import RunView
 from runink.dag import Check, Dag, Node, Sink, Source, Step
@@ -36,7 +37,7 @@ def seconds_of(record: RunRecord) -> float:
 def flow_of(dag: Dag, scenario: str) -> str:
     """Return a scenario's way in a few words: `csv → Flight → parquet`."""
     words: list[str] = []
-    for node in (node for node in dag.nodes if node.scenario == scenario):
+    for node in (node for node in joined(dag).nodes if node.scenario == scenario):
         word = _word(node)
         if word and (not words or words[-1] != word):
             words.append(word)

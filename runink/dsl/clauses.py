@@ -112,6 +112,12 @@ class TimeoutClause:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointClause:
+    span: Span
+    format: Format
+
+
+@dataclass(frozen=True, slots=True)
 class AssertClause:
     span: Span
     condition: Text
@@ -143,4 +149,4 @@ class MetaClause:
 NodeClause = SourceClause | ContractClause | StepClause | SinkClause | DeadLetterClause
 # What a step or a scenario asks for.
 Asking = RequiresClause | AffinityClause | RetryClause | TimeoutClause
-Clause = NodeClause | Asking | AssertClause | GoldenClause
+Clause = NodeClause | Asking | CheckpointClause | AssertClause | GoldenClause

@@ -22,6 +22,7 @@ from runink.clearances import ClearancePolicy
 from runink.dag import Dag, Link, Node, Scenario, Sink, SliceSpec, Source
 from runink.dsl.actions import Actions
 from runink.dsl.checker import Outline, named, outlined
+from runink.dsl.checkpointing import with_checkpoints
 from runink.dsl.clearing import cleared
 from runink.dsl.contracts import Contracts
 from runink.dsl.diagnostics import Findings
@@ -109,7 +110,7 @@ def compiled_from(reading: Reading, parameters: Mapping[str, str], project: Proj
     if joined is not None and policy is not None:
         dag, doubts = joined
         spans = {name: one.text.span for part in parts for name, one in part.locations.items()}
-        joined = cleared(dag, policy, spans, findings), doubts
+        joined = with_checkpoints(cleared(dag, policy, spans, findings), parts), doubts
     if findings or joined is None:
         raise _invalid(source, findings)
     dag, doubts = joined

@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from runink import dag
+from runink.checkpoints import joined
 from runink.contracts.changes import Sort
 from runink.contracts.diff import diff as compared
 from runink.contracts.fields import ContractSpec, OnDrift
@@ -24,6 +25,7 @@ from runink.dag import (
     Check,
     Dag,
     Executable,
+    Format,
     Function,
     Mode,
     Node,
@@ -55,6 +57,8 @@ class Change(msgspec.Struct, frozen=True, order=True):
 
 def difference(old: Dag, new: Dag) -> tuple[Change, ...]:
     """Return what has changed from one to the other: nothing for equal meaning."""
+    before, now = old, new
+    old, new = joined(old), joined(new)
     homes = scenarios_again(old, new)
     pairs = nodes_again(old, new, homes)
     return (
@@ -65,6 +69,7 @@ def difference(old: Dag, new: Dag) -> tuple[Change, ...]:
         *_assertions(old, new, homes),
         *_goldens(old, new, pairs),
         *_slices(old, new, pairs),
+        *_checkpoints(before, now, pairs),
     )
 
 
@@ -321,6 +326,25 @@ def _slices(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
                 f"{name} shares its process with {_listed(mates_now)}; before with {_listed(mates)}"
             )
             yield Change("process", name, "changed", text)
+
+
+def _checkpoints(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
+    """Yield behind which nodes, that were there before and still are, rows are kept, or are kept no longer."""
+    before, now = _kept(old), _kept(new)
+    for was, name in pairs.items():
+        one, other = before.get(was), now.get(name)
+        if one != other:
+            how = "added" if one is None else "removed" if other is None else "changed"
+            told = (
+                f"is kept on disk, as {other.value}" if other is not None else "is kept no longer"
+            )
+            yield Change("checkpoint", name, how, f"what {name} gives {told}")
+
+
+def _kept(dag: Dag) -> dict[str, Format]:
+    sinks = {one.id: one for one in dag.nodes if isinstance(one, Sink) and one.checkpoint}
+    found = ((link.source, sinks[link.target]) for link in dag.links if link.target in sinks)
+    return {name: sink.format for name, sink in found if not sink.dead_letter}
 
 
 def _tried(old: Dag, new: Dag, was: str, name: str) -> Iterator[str]:

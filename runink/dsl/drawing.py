@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
+from runink.checkpoints import is_checkpoint
 from runink.dag import MAIN, REJECTED, Check, Dag, Node, Scenario, Sink, Source, Step
 from runink.dsl.layered import Layout, layered
 from runink.dsl.pictures import caption, stages
@@ -42,6 +43,8 @@ _TIP: Final = (
     '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
     f'<path d="M0 0 8 4 0 8z" fill="{_QUIET}"/></marker></defs>'
 )
+KEPT: Final = "-kept-"  # the way through a checkpoint: no name of a side input looks like it
+_DASHES: Final = {REJECTED: ' stroke-dasharray="2 3"', KEPT: ' stroke-dasharray="6 4"'}
 _WORDS: Final = {Source: "source", Check: "contract", Step: "step", Sink: "sink"}
 
 
@@ -98,6 +101,7 @@ def _frames(dag: Dag) -> Iterator[Frame]:
         nodes = [node.id for node in dag.nodes if node.scenario == scenario.id]
         mine = set(nodes)
         links = [(one.source, one.target) for one in dag.links if one.source in mine]
+        links += [one for one in stages(dag) if one[0] in mine and one[1] in mine]
         layout = layered(nodes, links)
         corners: dict[str, Point] = {}
         depth = HEAD
@@ -124,7 +128,7 @@ def _frame(dag: Dag, frame: Frame, fills: dict[str, str], width: float) -> Itera
     for link in dag.links:
         roles.setdefault((link.source, link.target), []).append(link.role)
     for (source, target), bends in frame.layout.ways.items():
-        told = ", ".join(roles[source, target])
+        told = ", ".join(roles.get((source, target), (KEPT,)))
         yield from _way(frame, source, target, bends, "" if told == MAIN else told)
     for node in dag.nodes:
         if node.id in frame.corners:
@@ -136,7 +140,9 @@ def _box(dag: Dag, node: Node, corner: Point, fills: dict[str, str]) -> Iterator
     spec = dag.slice_of(node.id)
     told = caption(node)
     what = _WORDS[type(node)]
-    if isinstance(node, Sink) and node.dead_letter:
+    if is_checkpoint(node):
+        what = "is kept" if isinstance(node, Sink) else "goes on"
+    elif isinstance(node, Sink) and node.dead_letter:
         what = "dead letter"
     several = len({one.id for one in dag.slices if one.scenario == node.scenario}) > 1
     below = f"{what} · {spec.id}" if several else what
@@ -168,9 +174,9 @@ def _way(frame: Frame, source: str, target: str, bends: Sequence[str], role: str
         path += f" {_curve(at, Point(corner.x, y))} H{corner.x + BOX_WIDTH:g}"
         at = Point(corner.x + BOX_WIDTH, y)
     path += f" {_curve(at, end)}"
-    dash = ' stroke-dasharray="2 3"' if role == REJECTED else ""
+    dash = _DASHES.get(role, "")
     yield _line(source, target, path, dash)
-    if role:
+    if role and role != KEPT:
         yield (
             f'<text x="{end.x - 10:g}" y="{end.y - 5:g}" text-anchor="end" font-size="10" fill="{_QUIET}">{_text(role[:ROLE_CHARACTERS_MAX])}</text>'
         )
@@ -179,7 +185,7 @@ def _way(frame: Frame, source: str, target: str, bends: Sequence[str], role: str
 def _staged(dag: Dag, frames: Sequence[Frame]) -> Iterator[str]:
     """Draw what one scenario writes and another reads: below the writer's box, and from above into the reader's."""
     corners = {name: point for frame in frames for name, point in frame.corners.items()}
-    for source, target in stages(dag):
+    for source, target in (way for way in stages(dag) if not is_checkpoint(dag.node(way[0]))):
         start, end = corners[source], corners[target]
         x, y = start.x + BOX_WIDTH / 2, start.y + BOX_HEIGHT
         to = Point(end.x + BOX_WIDTH / 2, end.y)

@@ -150,6 +150,10 @@ def _short(node_id: str) -> str:
 
 def _node(node: Node) -> str:
     match node:
+        case Source(checkpoint=True):
+            return "goes on with what was kept"
+        case Sink(checkpoint=True):
+            return f"keeps it on disk, as {node.format.value}, until the run has succeeded: a retry begins here"
         case Source():
             nulls = (
                 f", empty is {' or '.join(map(repr, node.nulls))}" if node.nulls != ("",) else ""
@@ -183,7 +187,9 @@ def _reads(dag: Dag, node: Node) -> str:
     """Say where a node's rows come from; of its side inputs also as what."""
     links = [link for link in dag.links if link.target == node.id]
     told = [_link(link) for link in links]
-    if isinstance(node, Source) and node.staged_from:
+    if isinstance(node, Source) and node.checkpoint:
+        told = [_short(node.staged_from)]
+    elif isinstance(node, Source) and node.staged_from:
         told = [f"{node.staged_from}, staged: prepared by this run and not yet published"]
     return f"  <- {', '.join(told)}" if told else ""
 

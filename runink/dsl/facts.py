@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
+from runink.checkpoints import is_checkpoint
 from runink.contracts.fields import ContractSpec
 from runink.dag import (
     Check,
@@ -34,7 +35,8 @@ def facts_of(dag: Dag, meta: Mapping[str, Mapping[str, str]]) -> tuple[Facts, ..
     found: list[Facts] = []
     for node in dag.nodes:
         spec = home[node.id]
-        is_source, is_sink = isinstance(node, Source), isinstance(node, Sink)
+        is_end = not is_checkpoint(node)
+        is_source, is_sink = is_end and isinstance(node, Source), is_end and isinstance(node, Sink)
         uri = node.uri if isinstance(node, Source | Sink) else ""
         found.append(
             Facts(

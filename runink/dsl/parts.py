@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runink.contracts.expected import Golden
-from runink.dag import REJECTED, Assertion, Check, Link, Node, Sink, Source, Sql, Step
+from runink.dag import REJECTED, Assertion, Check, Format, Link, Node, Sink, Source, Sql, Step
 from runink.dsl.chain import Chain
 from runink.dsl.clauses import GoldenClause
 from runink.dsl.diagnostics import Findings
@@ -22,9 +22,18 @@ _NOUNS: Final[dict[type[Node], str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """That rows are kept as a checkpoint: how, which line says so, and which links stand above it."""
+
+    format: Format
+    span: Span
+    above: frozenset[Link] = frozenset()
+
+
 @dataclass(slots=True)
 class Parts:
-    """A scenario as far as it is built; `wishes` are what its nodes ask of their process."""
+    """A scenario as far as it is built; `wishes` are what its nodes ask of their process, `checkpoints` by node what is kept behind it."""
 
     outline: ScenarioOutline
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -37,6 +46,8 @@ class Parts:
     spans: dict[str, Span] = field(default_factory=dict)  # of the lines that the nodes come from
     meta: dict[str, dict[str, str]] = field(default_factory=dict)  # what people say of nodes
     notes: list[str] = field(default_factory=list)
+    checkpoints: dict[str, Mark] = field(default_factory=dict)
+    checkpoint_all: Mark | None = None  # behind each step
 
 
 def check_ends(parts: Parts, chain: Chain, findings: Findings) -> None:

@@ -1,18 +1,19 @@
-"""`@retry` and `@timeout`: read, and said to a person again."""
+"""`@retry`, `@timeout` and `@checkpoint`: read, and said to a person again."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from runink.dag import Limit
+from runink.dag import Format, Limit
 from runink.dsl.arguments import Arguments
-from runink.dsl.clauses import RetryClause, TimeoutClause
+from runink.dsl.clauses import CheckpointClause, RetryClause, TimeoutClause
 from runink.dsl.later import count_of
 from runink.quantities import counted, format_duration, parse_duration
 from runink.tries import DELAY_MAX_MS, DELAY_MS, Retry
 
 TIME_MS_MAX: Final = 366 * 24 * 3_600_000  # of what a launch may be allowed
 WAIT_MS_MAX: Final = 24 * 3_600_000  # a run that waits longer belongs to a schedule
+_KEPT_AS: Final = {one.value: "" for one in (Format.ARROW, Format.PARQUET)}
 
 
 def retry_clause(arguments: Arguments) -> RetryClause | None:
@@ -56,3 +57,14 @@ def timeout_clause(arguments: Arguments) -> TimeoutClause | None:
 def timeout_told(limit: Limit) -> str:
     """Say a limit of time, and where it stands."""
     return f"{format_duration(limit.amount)}, from @timeout in line {limit.line}"
+
+
+def checkpoint_clause(arguments: Arguments) -> CheckpointClause | None:
+    """Return what a `@checkpoint` says, or nothing where something of it is wrong, which has been told then."""
+    name = arguments.choice("format", _KEPT_AS)
+    if arguments.has("every") and arguments.quantity("every", parse_duration) is not None:
+        hint = "leave it away: what has an end is kept once, when it is whole"
+        arguments.unfit("every", "every is not there yet", hint, code="D012")
+    if not arguments.is_usable:
+        return None
+    return CheckpointClause(arguments.annotation.span, Format(name or Format.ARROW.value))

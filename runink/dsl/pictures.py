@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
+from runink.checkpoints import is_checkpoint
 from runink.dag import (
     MAIN,
     Check,
@@ -33,7 +34,10 @@ def as_mermaid(dag: Dag) -> str:
     for link in dag.links:
         label = "" if link.role == MAIN else f'|"{_mermaid(link.role)}"|'
         lines.append(f"  {names[link.source]} -->{label} {names[link.target]}")
-    lines += [f'  {names[source]} -.->|"staged"| {names[target]}' for source, target in stages(dag)]
+    lines += [
+        f'  {names[source]} -.->|"{_how(dag, source)}"| {names[target]}'
+        for source, target in stages(dag)
+    ]
     return "\n".join(lines)
 
 
@@ -73,13 +77,19 @@ def as_dot(dag: Dag) -> str:
         label = "" if link.role == MAIN else f" [label={_dot(link.role)}]"
         lines.append(f"  {_dot(link.source)} -> {_dot(link.target)}{label};")
     for source, target in stages(dag):
-        lines.append(f"  {_dot(source)} -> {_dot(target)} [style=dashed, label=staged];")
+        lines.append(
+            f"  {_dot(source)} -> {_dot(target)} [style=dashed, label={_how(dag, source)}];"
+        )
     return "\n".join([*lines, "}"])
 
 
 def _dot(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
     return f'"{escaped}"'
+
+
+def _how(dag: Dag, sink: str) -> str:
+    return "checkpoint" if is_checkpoint(dag.node(sink)) else "staged"
 
 
 def stages(dag: Dag) -> Sequence[tuple[str, str]]:
@@ -93,7 +103,7 @@ def stages(dag: Dag) -> Sequence[tuple[str, str]]:
 def caption(node: Node) -> str:
     match node:
         case Source() | Sink():
-            told = node.uri
+            told = f"{node.format.value} checkpoint" if node.checkpoint else node.uri
         case Check():
             told = f"{node.contract.name} {node.contract.version}"
         case Step():

@@ -25,7 +25,7 @@ from runink.dsl.clauses import (
     StepClause,
 )
 from runink.dsl.locations import location_of
-from runink.dsl.patience import retry_clause, timeout_clause
+from runink.dsl.patience import checkpoint_clause, retry_clause, timeout_clause
 from runink.dsl.syntax import Text
 from runink.networks import Network
 from runink.quantities import format_memory, parse_bytes, parse_count, parse_cpu
@@ -278,6 +278,7 @@ _READERS: Final[dict[str, Callable[[Arguments], Clause | MetaClause | None]]] = 
     "affinity": _affinity,
     "assert": _assert,
     "golden": _golden,
+    "checkpoint": checkpoint_clause,
     "retry": retry_clause,
     "timeout": timeout_clause,
     "meta": _meta,

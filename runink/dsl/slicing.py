@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from msgspec.structs import replace as changed
 
+from runink.checkpoints import is_checkpoint
 from runink.dag import (
     MAIN,
     REJECTED,
@@ -117,6 +118,7 @@ class _Groups:
             for node in nodes
         }
         self._links = links
+        self.is_parted = any(map(is_checkpoint, nodes))
         self.reaches = {
             node.id: (node.path,)
             for node in nodes
@@ -253,6 +255,8 @@ def _why(parts: tuple[str, ...], needs: Needs, groups: _Groups, *, is_only: bool
         apart = f", others ask for {' and '.join(others)}"
     elif groups.alone:
         apart = ", apart from what is isolated"
+    elif groups.is_parted:
+        apart = ", apart from what is parted by a checkpoint"
     else:
         apart = ", apart from what needs a network"
     if len(parts) == 1:

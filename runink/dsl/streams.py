@@ -8,6 +8,7 @@ The lines of a scenario are a chain, read from top to bottom:
                         A step may name what stands further down; `ordering.py` then says what comes first
     @sink …             takes the stream where it stands; the lines below go on with it
     @deadletter …       takes what the scenario's contracts reject
+    @checkpoint       keeps the stream where it stands; the lines below read what was kept
     @requires, @affinity, @retry, @timeout    of the step above; of the whole scenario before its first step
     @golden             of the sink or the dead letter above; below a step, of the sink that it feeds; above all of them, of the scenario's one sink
 
@@ -39,9 +40,11 @@ from runink.dsl.actions import Actions, Scene
 from runink.dsl.assertions import assertion_of
 from runink.dsl.chain import UNREAD, Chain, Stream
 from runink.dsl.checker import unique
+from runink.dsl.checkpointing import check_marks, mark
 from runink.dsl.clauses import (
     AffinityClause,
     AssertClause,
+    CheckpointClause,
     ContractClause,
     DeadLetterClause,
     GoldenClause,
@@ -118,6 +121,8 @@ class _Builder:
                     self._last_end = None  # made at the end, when all checks are there
                 case RequiresClause() | AffinityClause() | RetryClause() | TimeoutClause():
                     ask(clause, self._last_step, self.parts, self._findings)
+                case CheckpointClause():
+                    mark(clause, self._chain.main.nodes, self.parts, self._findings)
                 case AssertClause():
                     asserts.append(clause)  # of the stream as it is at the end
                 case GoldenClause():
@@ -133,6 +138,7 @@ class _Builder:
         self._parse_by_contract()
         if not self._outline.is_broken and not order.circling:
             check_ends(self.parts, self._chain, self._findings)
+            check_marks(self.parts, self._findings)
 
     # Nodes.
 

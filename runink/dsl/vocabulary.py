@@ -211,6 +211,13 @@ ANNOTATIONS: Final = _table(
         ("after",),
         example="@timeout(30m)",
     ),
+    AnnotationKind(
+        "checkpoint",
+        Where.BODY,
+        ("format", "every"),
+        "format",
+        example="@checkpoint(format=parquet)",
+    ),
     # Those whose part is not there yet.
     AnnotationKind(
         "auto",
@@ -221,15 +228,6 @@ ANNOTATIONS: Final = _table(
         types={"prompt": Type.TEXT},
         example='@auto("summarise what users do")',
         later="write the description yourself",
-    ),
-    AnnotationKind(
-        "checkpoint",
-        Where.BODY,
-        ("every",),
-        "every",
-        types={"every": Type.DURATION},
-        example="@checkpoint(every=5m)",
-        later="write a @sink and read it in the next scenario: that is a checkpoint",
     ),
     AnnotationKind(
         "emits",

@@ -24,6 +24,7 @@ class StageKind(Enum):
     STEP = "step"
     SINK = "sink"
     DEAD_LETTER = "dead letter"
+    CHECKPOINT = "checkpoint"
 
 
 class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,6 +127,8 @@ def lineage_of(
 
 def _stage(node: Node, facts: NodeFacts, schema: tuple[tuple[str, str], ...]) -> Stage:
     match node:
+        case Source(checkpoint=True) | Sink(checkpoint=True):
+            label, kind, uri, contract = node.id, StageKind.CHECKPOINT, "", ""
         case Source():
             label, kind, uri, contract = node.uri, StageKind.SOURCE, node.uri, ""
         case Check():
@@ -201,6 +204,8 @@ def _described(stage: Stage) -> str:
     match stage.kind:
         case StageKind.SOURCE:
             return f"{label}  {counted(facts.rows_out, 'row')}"
+        case StageKind.CHECKPOINT:
+            return f"{label}  {counted(max(facts.rows_in, facts.rows_out), 'row')}"
         case StageKind.SINK | StageKind.DEAD_LETTER:
             return f"{label}  {counted(facts.rows_in, 'row')}"
         case StageKind.CHECK:

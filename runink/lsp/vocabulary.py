@@ -15,6 +15,7 @@ from runink.networks import Network
 ANNOTATIONS: Final = {
     "affinity": "The step above runs only on nodes with these labels; above the first step, all of the scenario.",
     "assert": "What must be true of the scenario's figures, or nothing of the run is published.",
+    "checkpoint": "Keeps the stream on disk where it stands, until the run has succeeded: a retry of what is below begins there. Above the first step, behind each step that another one reads.",
     "contract": "Checks every row of the stream where it stands; what breaks it is set aside with the reasons.",
     "deadletter": "Where the scenario's contracts put rows that break them, with the reasons. One a scenario.",
     "feature": "The pipeline's title and herd; another way to write `Feature:` and `@herd`.",
@@ -38,6 +39,8 @@ PARAMETERS: Final = {
     "after": "what it reads instead of the line above: a name or a list; another word for `from`",
     "as": "names the stream, for `from=` and for steps that take it as an argument",
     "assert.condition": "a condition over `records`, `rows_out`, `rejected`, `rejected_ratio` and the like",
+    "checkpoint.every": "it is not there yet: what has an end is kept once",
+    "checkpoint.format": "`arrow`, or `parquet`, which is smaller and slower; `arrow` if not said",
     "contract.on": "the named stream that it checks, instead of the chain",
     "contract.on_invalid": "what becomes of a row that breaks it",
     "contract.on_drift": "what becomes of input whose shape leaves the contract",

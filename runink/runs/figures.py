@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from runink.checkpoints import joined
 from runink.dag import MAIN, REJECTED, Check, Dag, Link, Sink, Source
 from runink.jobs import Done, Drifted, Failed, NodeFacts, Rejections
 from runink.runs.records import SliceRecord, Task
@@ -68,10 +69,12 @@ def figures_of(dag: Dag, scenario: str, slices: Mapping[str, SliceRecord]) -> Fi
 
 def rows_in(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
     """Return how many rows came in: out of the sources, save for side inputs."""
+    dag = joined(dag)
     return _read(facts, _sources(dag, scenario) - _asides(dag))
 
 
 def _rows_checked_aside(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
+    dag = joined(dag)
     checked = {link.source for link in dag.links if link.role == MAIN}
     return _read(facts, _sources(dag, scenario) & _asides(dag) & checked)
 
@@ -86,6 +89,7 @@ def _read(facts: Mapping[str, NodeFacts], nodes: Iterable[str]) -> int:
 
 def rows_out(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
     """Return how many rows came out: of the nodes that nothing but sinks follows, save for side inputs."""
+    dag = joined(dag)
     ids = {node.id: node for node in dag.nodes if node.scenario == scenario}
     onward = {
         link.source

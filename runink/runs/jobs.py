@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
+from runink.checkpoints import checkpoints_of
 from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source, Sql, Step
 from runink.documents import SliceContext, SliceSettings
 from runink.jobs import (
@@ -191,10 +192,19 @@ def _discarding(
     letters = {node.id: node for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
     kept: list[Prepared] = []
     gone: list[Prepared] = []
-    for one in (one for record in chains for one in _prepared(record)):
-        if is_published:
+    own = checkpoints_of(dag)
+    prepared = [one for record in chains for one in _prepared(record)]
+    told = {letters[one.sink].scenario for one in prepared if one.sink in letters.keys() - own}
+    for one in prepared:
+        if is_published and one.sink not in own:
             continue
-        if one.sink in letters and one.kind == "file" and not run.rehearsal:
+        is_letter = one.sink in letters and one.kind == "file" and not run.rehearsal
+        # A dead letter that was kept on its way is part of that of its scenario, if that has come so far.
+        if (
+            is_letter
+            and not is_published
+            and not (one.sink in own and letters[one.sink].scenario in told)
+        ):
             kept.append(
                 changed(
                     one, target=kept_dead_letter(letters[one.sink], folders.run), mode="overwrite"

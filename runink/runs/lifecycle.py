@@ -13,7 +13,8 @@ transaction; asked again behind that, it decides nothing more until something ch
                        a slice failed, an assertion did not      ending: all others are stopped, what they left is discarded, and
                        hold, it is told to end (`endings.py`)    then failed or cancelled
                        all gangs have succeeded                  committing, if it has something to publish and nobody else
-                                                                 publishes to the same targets; else succeeded
+                                                                 publishes to the same targets; else succeeded, once its
+                                                                 checkpoints are taken away
     committing         its publish slice has succeeded           succeeded
                        that was lost or failed                   the same again, later: what is committed is rolled forward
 
@@ -23,12 +24,13 @@ Whoever carries a decision out compares the revision of the run and of every sli
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from msgspec.structs import replace as changed
 
+from runink.checkpoints import checkpoints_of
 from runink.dag import Resources, SliceSpec
 from runink.jobs import Done, Prepared
 from runink.names import SliceId
@@ -316,14 +318,15 @@ def _over(view: RunView, world: World, state: RunState) -> Decision:
 # Publishing.
 
 
-def prepared_by(slices: Mapping[str, SliceRecord]) -> tuple[Prepared, ...]:
+def prepared_by(view: RunView) -> tuple[Prepared, ...]:
     """Return what the slices have prepared, in a fixed order, without what needs no publishing."""
+    own = checkpoints_of(view.dag)
     return tuple(
         prepared
-        for name in sorted(slices)
-        if isinstance(report := slices[name].report, Done) and slices[name].task is Task.CHAIN
-        for prepared in report.prepared
-        if prepared.kind != "stream"
+        for _, one in sorted(view.slices.items())
+        if isinstance(one.report, Done) and one.task is Task.CHAIN
+        for prepared in one.report.prepared
+        if prepared.kind != "stream" and prepared.sink not in own
     )
 
 
@@ -331,7 +334,10 @@ def _commit(view: RunView, world: World) -> Decision:
     """All gangs have succeeded: decide that their output becomes visible, all of it."""
     if view.record.rehearsal:
         return _compare(view, world)
-    prepared = prepared_by(view.slices)
+    prepared = prepared_by(view)
+    if not prepared and checkpoints_of(view.dag):
+        ending = changed(view.record, ending=RunState.SUCCEEDED, waits_for="")
+        return _ending(replace(view, record=ending), world)
     if not prepared:
         return _over(view, world, RunState.SUCCEEDED)
     names = tuple(dict.fromkeys(map(target_hash, prepared)))
@@ -362,7 +368,8 @@ def _publishing(view: RunView, world: World) -> Decision:
     if not found.state.is_over:
         return Decision(view.record)
     if found.state is SliceState.SUCCEEDED:
-        if any(one.attempt > 1 for one in view.slices.values() if one.task is Task.CHAIN):
+        is_anew = any(one.attempt > 1 for one in view.slices.values() if one.task is Task.CHAIN)
+        if is_anew or checkpoints_of(view.dag):
             clearing = _cleared(view, world)
             if clearing is not None:
                 return clearing

@@ -12,8 +12,6 @@ from dsl_world import SINK, SOURCE, codes
         "@window(5m)",
         "@window(session:15m)",
         "@window(sliding:10m, every:2m)",
-        "@checkpoint",
-        "@checkpoint()",
         '@trigger(pipeline="flights")',
         "@emits(alerts.late)",
     ],
