@@ -16,6 +16,7 @@ from runink.barn.keys import (
     NODES,
     PLACEMENTS,
     PUBLISHING,
+    RESERVATIONS,
     RUNS,
     SLICES,
     STANDINGS,
@@ -37,10 +38,12 @@ from runink.runs.records import (
     SliceRecord,
     Standing,
 )
-from runink.runs.views import RunView, World
+from runink.runs.reservations import ReservationRecord
+from runink.runs.views import RunView, World, Yielding
 
 PREFIXES = tuple(
-    keys.prefix() for keys in (RUNS, SLICES, PLACEMENTS, NODES, STANDINGS, HERDS, PUBLISHING)
+    keys.prefix()
+    for keys in (RUNS, SLICES, PLACEMENTS, RESERVATIONS, NODES, STANDINGS, HERDS, PUBLISHING)
 )
 
 
@@ -53,6 +56,7 @@ class RunSight:
         self._nodes = Table(NODES.prefix(), NodeRecord)
         self._standings = Table(STANDINGS.prefix(), NodeStanding)
         self._claims = Table(PUBLISHING.prefix(), str)
+        self._reservations = Table(RESERVATIONS.prefix(), ReservationRecord)
         self._runs = Table(RUNS.prefix(), RunRecord)
         self._keys: dict[RunId, str] = {}  # of all runs
         self._slices: dict[RunId, Table[SliceRecord]] = {}  # of those that live, as the next
@@ -61,7 +65,7 @@ class RunSight:
     def load(self, loaded: Loaded) -> None:
         """Forget everything and take what there is."""
         self._keys, self._slices, self._placed = {}, {}, {}
-        for table in (self.herds, self._nodes, self._standings, self._claims, self._runs):
+        for table in (*self._general(), self._reservations, self._runs):
             table.load(loaded.items)
         for found in self._runs:
             self._keys[found.value.run] = found.key
@@ -79,7 +83,10 @@ class RunSight:
         concerned: dict[RunId, None] = {}
         is_general = False
         for change in (one for one in watched.changes if one.revision > self.seen):
-            for table in (self._runs, self.herds, self._nodes, self._standings, self._claims):
+            if change.key.startswith(RESERVATIONS.prefix()):
+                concerned |= dict.fromkeys(self._reserve(change))
+                continue
+            for table in (self._runs, *self._general()):
                 table.apply(change)
             run = self._note(change)
             if run is None:
@@ -88,6 +95,16 @@ class RunSight:
                 concerned[run] = None
         self.seen = max(self.seen, watched.revision)
         return list(concerned), is_general
+
+    def _general(self) -> tuple[Table[Any], ...]:
+        """Return the tables whose changes may concern every run."""
+        return self.herds, self._nodes, self._standings, self._claims
+
+    def _reserve(self, change: Change) -> list[RunId]:
+        """Take a change of what is kept for others, and return the runs that are to give up something for it."""
+        self._reservations.apply(change)
+        found = self._reservations.get(change.key)
+        return [victim.run for victim in found.value.victims] if found is not None else []
 
     def remember(self, found: Found[RunRecord]) -> None:
         """Take note of a run that was put by ourselves, before it is seen."""
@@ -116,7 +133,7 @@ class RunSight:
 
     def revision_of(self, key: str) -> int | None:
         """Return at which revision the key of a living run, or of a slice of it, was seen; nothing if it was not there."""
-        found: Found[Any] | None = self._runs.get(key)
+        found: Found[Any] | None = self._runs.get(key) or self._reservations.get(key)
         if found is None and (parsed := parse_slice(key)):
             slices = self._slices.get(parsed[1])
             found = slices.get(key) if slices is not None else None
@@ -144,7 +161,16 @@ class RunSight:
             refused=self._refused(record),
             draining=self._standing(Standing.DRAINING),
             cordoned=self._standing(*Standing),
+            yielding=self._yielding(record.run),
         )
+
+    def _yielding(self, run: RunId) -> dict[str, Yielding]:
+        return {
+            victim.gang: Yielding(victim.attempt, found.value.key, found.value.why)
+            for found in self._reservations
+            for victim in found.value.victims
+            if victim.run == run
+        }
 
     def _refused(self, record: RunRecord) -> str:
         """Say why the herd cannot take one more run, or nothing."""

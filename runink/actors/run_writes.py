@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runink.barn.keys import lineage_key, placement_key, publishing_key, run_key, slice_key
+from runink.barn.keys import (
+    lineage_key,
+    placement_key,
+    publishing_key,
+    reservation_key,
+    run_key,
+    slice_key,
+)
 from runink.clients.barn import Transaction
 from runink.governance.lineage import About, Lineage, lineage_of
 from runink.jobs import Done, Failed
@@ -25,6 +32,9 @@ def transaction_of(
     for one in decision.slices:
         at = slice_key(one.herd, one.run, one.slice)
         transaction = _compared(transaction, at, revision_of(at)).put(at, one)
+    for asked_by in decision.asked_by:
+        at = reservation_key(*asked_by)
+        transaction = _compared(transaction, at, revision_of(at))
     for one in decision.stop:
         assert one.node is not None, "what is stopped has been placed"
         transaction = transaction.delete(placement_key(one.node, one.run, one.slice))

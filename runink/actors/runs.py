@@ -160,6 +160,7 @@ class RunController(Actor[RunsMessage]):
             stdout=message.stdout,
             rehearsal=message.rehearsal,
             update_goldens=message.update_goldens,
+            priority=message.priority or 0,
         )
 
     async def _submission(self, record: RunRecord, message: Submit) -> Transaction:

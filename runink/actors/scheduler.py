@@ -1,68 +1,50 @@
 """The scheduler: watches what waits, asks `placement` where it goes, and commits the plan.
 
     it sees                       it does
-    nodes, standings, herds,      keeps a snapshot of them
-    slices
-    a pending slice               puts its gang together; decides when all of it is there
-    a plan's placed unit          one transaction: every slice `placed`, its placement for the node; compared with the slices' revisions
-                                  and with what was said of the node
-    a unit that does not fit      writes why into its slices, once; fails them if it never will
+    nodes, standings, herds,      keeps a view of them (`scheduling/view.py`); decides when it has read all that is told by now, or CHANGES_MAX of it
+    slices, reservations
+    a plan                        commits it, a transaction for each unit (`placing.py`), and a record of the decision
+    its own transactions          takes note of them: they are no reason to decide again
     a retry held back             looks again when it is due
     a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started)
 
-It holds no state that is not in the Barn: started anew, it decides the same.  A slice that is over is not kept: what has ended costs nothing.
+It holds no state that is not in the Barn: started anew, it decides the same, and so does who makes a decision of the past again.  A slice that is over is not kept:
+what has ended costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 import anyio
 import msgspec
-from msgspec.structs import replace as changed
 
-from runink import capabilities
-from runink.actors.tables import Loaded, Seen, Table, follow
+from runink.actors.placement_sight import PREFIXES, PlacementSight
+from runink.actors.placing import Placing, is_explained
+from runink.actors.tables import Loaded, Seen, follow
 from runink.barn.history import Watched
-from runink.barn.keys import (
-    HERDS,
-    NODES,
-    RESERVATIONS,
-    SLICES,
-    STANDINGS,
-    placement_key,
-    slice_key,
-    standing_key,
-)
-from runink.clients.barn import BarnClient, Found, Transaction
-from runink.errors import Unavailable, WireError
-from runink.jobs import Failed
-from runink.placement.demands import UnitKey
-from runink.placement.plans import Placed, Plan, Unplaced
-from runink.placement.solver import decide
-from runink.runs.records import (
-    HerdRecord,
-    NodeRecord,
-    NodeStanding,
-    Placement,
-    SliceRecord,
-    SliceState,
-)
-from runink.runs.reservations import ReservationRecord
+from runink.barn.keys import decision_key
+from runink.clients.barn import BarnClient, Transaction
+from runink.errors import Unavailable
+from runink.placement.plans import Plan
 from runink.runtime.actor import Actor, Context
-from runink.scheduling.snapshots import Tables, snapshot_of
+from runink.scheduling.decisions import DECISIONS_MAX, recorded
+from runink.scheduling.keeping import kept
 
 AGAIN_MS: Final = 1000
+CHANGES_MAX: Final = 256  # that are read before it is decided, while more of them wait
+# Why something waits changes with everything that begins and ends: it is told to people, who read it once in a while.
+TOLD_MAX: Final = 64  # units in one plan
+TOLD_AGAIN_MS: Final = 250
 
 
 class _Due(msgspec.Struct, frozen=True):
-    """A retry that was held back may go now."""
+    """Time has come to look again."""
 
 
 SchedulerMessage = Loaded | Watched | _Due
-Members = tuple[Found[SliceRecord], ...]
 
 
 class Scheduler(Actor[SchedulerMessage]):
@@ -71,163 +53,132 @@ class Scheduler(Actor[SchedulerMessage]):
     def __init__(self, barn: BarnClient, *, now_ms: Callable[[], int]) -> None:
         self._barn = barn
         self._now_ms = now_ms
-        self._nodes = Table(NODES.prefix(), NodeRecord)
-        self._standings = Table(STANDINGS.prefix(), NodeStanding)
-        self._herds = Table(HERDS.prefix(), HerdRecord)
-        self._slices = Table(SLICES.prefix(), SliceRecord, keep=lambda one: not one.state.is_over)
-        self._reservations = Table(RESERVATIONS.prefix(), ReservationRecord)
-        self._tables = (
-            self._nodes,
-            self._standings,
-            self._herds,
-            self._slices,
-            self._reservations,
-        )
+        self._sight = PlacementSight()
         self._is_loaded = False
-        self._seen = 0
-        self._own = 0  # the revision of our last transaction: older sights are not decided on
+        self._own: set[int] = set()  # revisions of our own transactions that are not seen yet
+        self._unread = 0  # changes that are not decided on yet
+        self._told_ms = 0  # when it was last told anew why something waits
+        self._wake_ms = 0  # when to look again, 0 for never
+        self._sooner = anyio.Event()
         self._context: Context[SchedulerMessage]
-        self._due_ms = 0
 
     async def started(self, context: Context[SchedulerMessage]) -> None:
         self._context = context
-        prefixes = tuple(table.prefix for table in self._tables)
-        context.spawn(partial(follow, self._barn, prefixes, self._tell))
+        context.spawn(self._keep_time)
+        context.spawn(partial(follow, self._barn, PREFIXES, self._tell))
 
     async def _tell(self, seen: Seen) -> None:
         await self._context.me.tell(seen)
 
     async def receive(self, message: SchedulerMessage) -> None:
         match message:
-            case Loaded(items, revision):
-                for table in self._tables:
-                    table.load(items)
+            case Loaded():
+                self._sight.load(message)
                 self._is_loaded = True
-                self._seen = revision
+                self._unread += 1
             case Watched() if not self._is_loaded:
                 return  # An earlier life has left it unread; what is loaded says it all.
-            case Watched(changes, revision):
-                for change in changes:
-                    any(table.apply(change) for table in self._tables)
-                self._seen = revision
+            case Watched(changes):
+                self._sight.apply(message)
+                self._unread += sum(change.revision not in self._own for change in changes)
             case _Due():
-                self._due_ms = 0
-        if self._seen >= self._own:
-            await self._plan()
-
-    async def _plan(self) -> None:
-        waiting = self._waiting()
-        if not waiting:
+                self._unread += 1
+        seen = self._sight.seen
+        self._own = {revision for revision in self._own if revision > seen}
+        # On a state that it has changed since it does not decide.
+        if not self._unread or self._own or not self._is_loaded:
             return
-        tables = Tables(
-            self._nodes.values(),
-            self._standings.values(),
-            self._herds.values(),
-            self._slices.values(),
-            self._reservations.values(),
-            self._seen,
+        if not self._context.unread or self._unread >= CHANGES_MAX:
+            self._unread = 0
+            await self._decide()
+
+    async def _decide(self) -> None:
+        view = self._sight.view
+        view.look(now_ms=self._now_ms(), revision=self._sight.seen)
+        if view.next_due_ms:
+            self._look_again(view.next_due_ms)
+        if not view.is_idle:
+            plan = view.plan()
+            await self._commit(plan, list(self._transactions(plan)))
+
+    def _transactions(self, plan: Plan) -> Iterator[Transaction]:
+        """Yield what the plan changes, nothing if it says what there is already."""
+        view = self._sight.view
+        placing = Placing(self._sight, kept(plan, view), now_ms=view.now_ms)
+        for placed in plan.placed:
+            yield placing.placed(placed, decision=plan.base_revision)
+        told = 0
+        is_again = view.now_ms >= self._told_ms + TOLD_AGAIN_MS
+        for unplaced in plan.unplaced:
+            members = self._sight.members(unplaced.unit.key)
+            is_news = not is_explained(unplaced, members)
+            is_told = is_news and told < TOLD_MAX and (is_again or not members[0].value.waits_for)
+            told += is_told
+            transaction = placing.waits(unplaced, is_told=is_told)
+            if transaction is not None:
+                yield transaction
+            if is_news and not is_told:
+                self._look_again(view.now_ms + TOLD_AGAIN_MS)
+        if told:
+            self._told_ms = view.now_ms
+        placed_or_not = (
+            (one.unit.key for one in plan.placed),
+            (one.unit.key for one in plan.unplaced),
         )
-        plan = decide(snapshot_of(tables, now_ms=self._now_ms()))
-        await self._commit(plan, waiting)
+        yield from placing.forgotten(key for keys in placed_or_not for key in keys)
 
-    def _waiting(self) -> dict[UnitKey, Members]:
-        """Return the slices of the gangs that wait and are due."""
-        gangs: dict[UnitKey, list[Found[SliceRecord]]] = {}
-        for found in self._slices:
-            if found.value.state is SliceState.PENDING:
-                gangs.setdefault((found.value.run, found.value.gang), []).append(found)
-        now_ms = self._now_ms()
-        units: dict[UnitKey, Members] = {}
-        for key, members in gangs.items():
-            due_ms = max(found.value.not_before_ms for found in members)
-            if due_ms > now_ms:
-                self._look_again(due_ms - now_ms, due_ms)
-                continue
-            units[key] = tuple(members)
-        return units
-
-    def _look_again(self, wait_ms: int, due_ms: int) -> None:
-        if self._due_ms and self._due_ms <= due_ms:
+    async def _commit(self, plan: Plan, transactions: list[Transaction]) -> None:
+        """Commit them all at once: one sync of the disk serves them together."""
+        if not transactions:
             return
-        self._due_ms = due_ms
-        self._context.spawn(partial(self._wake, wait_ms / 1000))
-
-    async def _wake(self, wait_s: float) -> None:
-        await anyio.sleep(wait_s)
-        await self._context.me.tell(_Due())
-
-    async def _commit(self, plan: Plan, waiting: dict[UnitKey, Members]) -> None:
-        transactions = [self._placing(placed, waiting[placed.unit.key]) for placed in plan.placed]
-        transactions += [
-            explained
-            for unplaced in plan.unplaced
-            if (explained := _explaining(unplaced, waiting[unplaced.unit.key], self._now_ms()))
-        ]
+        record = self._record(plan)
+        if len(transactions) == 1:
+            (only,) = transactions
+            transactions = [Transaction(only.compares, (*only.operations, *record.operations))]
+        else:
+            transactions.append(record)
         async with anyio.create_task_group() as group:
             for transaction in transactions:
                 group.start_soon(self._submit, transaction)
+        # There may be more to stop than one plan does.
+        self._unread += bool(plan.preempted)
 
-    def _placing(self, placed: Placed, members: Members) -> Transaction:
-        """Place it, unless something else has been said of the node meanwhile: who drains it may rely on that."""
-        key = standing_key(placed.node)
-        said = self._standings.get(key)
-        placing = _placing(placed, members)
-        return placing.if_absent(key) if said is None else placing.if_revision(key, said.revision)
+    def _record(self, plan: Plan) -> Transaction:
+        """Return what keeps the decision, and forgets the oldest."""
+        view = self._sight.view
+        key = decision_key(plan.base_revision)
+        record = recorded(plan, now_ms=view.now_ms, policy=view.policy)
+        transaction = Transaction().put(key, record)
+        self._sight.decisions.append(key)
+        while len(self._sight.decisions) > DECISIONS_MAX:
+            transaction = transaction.delete(self._sight.decisions.pop(0))
+        return transaction
 
     async def _submit(self, transaction: Transaction) -> None:
         """Commit one; if something has changed meanwhile, the watch tells it and we decide again."""
         try:
             committed = await self._barn.commit(transaction)
         except Unavailable:  # if it took place after all, the watch tells
-            self._look_again(AGAIN_MS, self._now_ms() + AGAIN_MS)
+            self._look_again(self._now_ms() + AGAIN_MS)
             return
         if committed.succeeded:
-            self._own = max(self._own, committed.revision)
+            self._own.add(committed.revision)
 
+    # Time.
 
-def _unchanged(members: Iterable[Found[SliceRecord]]) -> Transaction:
-    transaction = Transaction()
-    for found in members:
-        transaction = transaction.if_revision(found.key, found.revision)
-    return transaction
+    def _look_again(self, at_ms: int) -> None:
+        """Look again then, unless that is to be sooner."""
+        if not self._wake_ms or at_ms < self._wake_ms:
+            self._wake_ms = at_ms
+            self._sooner.set()
 
-
-def _placing(placed: Placed, members: Members) -> Transaction:
-    transaction = _unchanged(members)
-    for found in members:
-        one = changed(
-            found.value, state=SliceState.PLACED, node=placed.node, waits_for="", not_before_ms=0
-        )
-        placement = Placement(one.run, one.slice, one.herd, one.gang, one.attempt)
-        transaction = transaction.put(slice_key(one.herd, one.run, one.slice), one).put(
-            placement_key(placed.node, one.run, one.slice), placement
-        )
-    return transaction
-
-
-def _never_fits(unplaced: Unplaced) -> WireError:
-    text = f"{unplaced.unit.gang} can never be placed: {unplaced.text}"
-    match unplaced.lacks:
-        case "":
-            hint = "ask for less with @requires, raise the herd's quota, or add a larger node"
-            return WireError("QuotaExceeded", "never_fits", text, hint)
-        case capabilities.NAMESPACES:
-            hint = "runi run, up and test take --no-isolation: slices are then plain processes, with all rights of who starts them"
-            return WireError("Refused", "isolation_unavailable", text, hint)
-        case name:
-            hint = capabilities.hint(name, str(unplaced.unit.herd))
-            return WireError("Refused", "capability_missing", text, hint)
-
-
-def _explaining(unplaced: Unplaced, members: Members, now_ms: int) -> Transaction | None:
-    """Say in the slices why they wait, unless they say it already; a unit that never fits fails."""
-    if all(found.value.waits_for == unplaced.text for found in members):
-        return None
-    transaction = _unchanged(members)
-    for found in members:
-        one = changed(found.value, waits_for=unplaced.text)
-        if unplaced.is_final:
-            report = Failed(_never_fits(unplaced))
-            one = changed(one, state=SliceState.FAILED, report=report, ended_ms=now_ms)
-        transaction = transaction.put(found.key, one)
-    return transaction
+    async def _keep_time(self) -> None:
+        """Say when it is time: one task, however often it is told to look again."""
+        while True:  # ends with the actor
+            self._sooner = anyio.Event()
+            wait_s = max(self._wake_ms - self._now_ms(), 0) / 1000 if self._wake_ms else None
+            with anyio.move_on_after(wait_s) as limit:
+                await self._sooner.wait()
+            if limit.cancelled_caught:
+                self._wake_ms = 0
+                await self._context.me.tell(_Due())

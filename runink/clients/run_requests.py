@@ -27,7 +27,7 @@ class Submit(Request[RunRecord], frozen=True):
     """Run a pipeline. The caller makes the run's id, so that asking again after a lost answer is no second run.
 
     `herd` is what the project's herd file says. `is_bound` ties the run to this cluster's life: cut, it is not taken up again.
-    A `rehearsal` publishes nothing and is compared with its goldens; with `update_goldens` it writes them.
+    `priority` counts before what the pipeline says, where there is one. A `rehearsal` publishes nothing and is compared with its goldens; with `update_goldens` it writes them.
     """
 
     run: RunId
@@ -41,6 +41,7 @@ class Submit(Request[RunRecord], frozen=True):
     wall_time_s: float = 0.0
     stdin: str = ""
     stdout: str = ""
+    priority: int | None = None
 
 
 class Cancel(Request[RunRecord], frozen=True):

@@ -22,8 +22,10 @@ from runink.runs.homes import has_files
 from runink.runs.records import RunRecord, SliceRecord, SliceState, Task
 from runink.runs.retries import Again, again
 from runink.runs.views import RunView, World
+from runink.runs.yielding import why_stopped
 
 DRAINED: Final = "drained"
+PREEMPTED: Final = "preempted"
 Slices = tuple[SliceRecord, ...]
 # How these end, their agent writes.
 _BEGUN: Final = frozenset({SliceState.LAUNCHING, SliceState.RUNNING})
@@ -79,10 +81,12 @@ def _leaving(chains: Iterable[SliceRecord], world: World) -> Iterator[SliceRecor
 
 
 def next_of(records: Sequence[SliceRecord], view: RunView) -> Again | None:
-    """Return how a broken gang is tried again, nothing if it is given up: one that had to leave its node at once, and no try of it is used up."""
+    """Return how a broken gang is tried again, nothing if it is given up: one that had to leave its node, or its room to others, at once, and no try of it is used up."""
     is_moved = any(one.is_moved for one in records)
     if not is_moved or any(one.state in _OF_ITSELF for one in records):
         return again(records, view.dag)
+    if why := why_stopped(view.record, records[0]):
+        return Again(changed(records[0].tries, code=PREEMPTED, why=why), 0)
     node = next(one.node or one.pin for one in records)
     return Again(changed(records[0].tries, code=DRAINED, why=f"{node} is to be emptied"), 0)
 

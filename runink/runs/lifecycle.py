@@ -7,6 +7,7 @@ transaction; asked again behind that, it decides nothing more until something ch
     submitted          the herd has room for it                  admitted, with the slices of the gangs that need no other
     admitted, placed,  its node is to be emptied                 stopped there and begun anew elsewhere (`draining.py`)
     running            a gang has succeeded                      its assertions are checked, gangs that wait for it begin
+                       others of higher priority need its place  stopped there and begun anew, when there is room (`yielding.py`)
                        slices of a gang were lost, or failed     that gang again, later, under a higher attempt (`retries.py`)
                        and may be tried again
                        it is paused                              held: no gang begins, none begins again, nothing is committed
@@ -49,8 +50,11 @@ from runink.runs.records import (
     SliceState,
     Task,
 )
+from runink.runs.reservations import GangKey
 from runink.runs.retries import anew, backoff_ms
+from runink.runs.turns import turn_of
 from runink.runs.views import RunView, World
+from runink.runs.yielding import giving_way
 
 PUBLISH: Final = SliceId("@publish")
 DISCARD: Final = SliceId("@discard")
@@ -62,7 +66,7 @@ NOTHING: Final = Resources(0, 0)  # the end of a run takes no room: a full herd 
 class Decision:
     """One transaction: the run as it is to stand, slices to put, placements to take back, targets to claim or to give free.
 
-    `wake_ms` is when to look again though nothing has changed.
+    `wake_ms` is when to look again though nothing has changed; `asked_by` are gangs whose reservations it was made on.
     """
 
     record: RunRecord
@@ -71,6 +75,7 @@ class Decision:
     claims: tuple[str, ...] = ()
     releases: tuple[str, ...] = ()
     wake_ms: int = 0
+    asked_by: tuple[GangKey, ...] = ()
 
     def is_nothing(self, record: RunRecord) -> bool:
         return self.record == record and not (self.slices or self.stop)
@@ -99,6 +104,9 @@ def decide(view: RunView, world: World) -> Decision:
     ended, stop = leaving(view, world)
     if ended or stop:
         return Decision(record, slices=ended, stop=stop)
+    way = giving_way(view, world)
+    if way is not None:
+        return Decision(way.record, slices=way.ended, stop=way.stop, asked_by=way.asked_by)
     holding = tuple(held(view))
     if holding:
         return Decision(record, slices=holding)
@@ -145,6 +153,7 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
                     labels=spec.labels,
                     requires=spec.requires,
                     pin=home.node,
+                    turn=turn_of(view, world),
                 )
 
 
@@ -302,6 +311,7 @@ def _closing(view: RunView, world: World, name: SliceId, task: Task) -> SliceRec
         resources=NOTHING,
         task=task,
         pin=end_of(view, world, task),
+        turn=turn_of(view, world),
     )
 
 

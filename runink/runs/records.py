@@ -226,6 +226,13 @@ class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):
     backfill: str = ""
 
 
+class Yielded(msgspec.Struct, frozen=True, array_like=True):
+    """That a gang's attempt was stopped for another of higher priority, and for which."""
+
+    attempt: int
+    why: str
+
+
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A run. `version` is its pipeline's hash, `session` the embedded cluster that it lives and dies with (empty: it outlives its submitter).
 
@@ -235,6 +242,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `stdin` and `stdout` are paths that the agent opens for sources and sinks that are `-`.
     `occasion` is what a schedule made it for. Once `deadline_ms` has come it is cancelled, 0 for never. One that is to be cancelled may say why as its `failure` already.
     Nothing new of one that is `paused` is begun. `priority`: more is sooner, and may stop what is less.
+    `yielded` are the gangs that were stopped for such others, at their latest attempts.
     """
 
     run: RunId
@@ -265,6 +273,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_ms: int = 0
     paused: bool = False
     priority: int = 0
+    yielded: dict[str, Yielded] = {}
 
 
 class PipelineRecord(msgspec.Struct, frozen=True):

@@ -93,6 +93,7 @@ def anew(record: SliceRecord, *, not_before_ms: int, tries: Tries | None = None)
         waits_for=waits_for,
         not_before_ms=not_before_ms,
         tries=tries or record.tries,
+        turn=changed(record.turn, since_ms=not_before_ms, placed_ms=0),
     )
 
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from runink.dag import Dag, SliceSpec
 from runink.names import NodeId, RunId, SliceId
 from runink.runs.records import RunRecord, SliceRecord
+from runink.runs.reservations import GangKey
+
+
+class Yielding(NamedTuple):
+    """That an attempt of a gang is to be stopped for others: who asks for it, and why."""
+
+    attempt: int
+    by: GangKey
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +26,7 @@ class World:
 
     `session` is this cluster's, `nodes` are there, `claims` are targets that some run publishes to, `placed` are the run's slices that have a placement,
     `refused` says why the herd cannot take one more run, `draining` are nodes that are to be emptied,
-    `cordoned` those and all others that get nothing new.
+    `cordoned` those and all others that get nothing new, `yielding` says which of its gangs are to be stopped for which others of higher priority.
     """
 
     now_ms: int
@@ -27,6 +37,7 @@ class World:
     refused: str = ""
     draining: frozenset[NodeId] = frozenset()
     cordoned: frozenset[NodeId] = frozenset()
+    yielding: Mapping[str, Yielding] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ Barn still remembers can be decided again, and comes out the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,15 @@ from runink.placement.demands import UnitKey
 from runink.placement.plans import Policy, Reservation, Snapshot
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
-from runink.scheduling.units import amount_of, due_ms, running_unit, waiting_unit, waits
+from runink.scheduling.units import (
+    Members,
+    amount_of,
+    due_ms,
+    has_nodes_after,
+    running_unit,
+    waiting_unit,
+    waits,
+)
 
 NODE_SLICES_MAX: Final = 512  # processes of one node, where its record names no limit
 POLICY: Final = Policy(grace_ms=3000)  # what an agent gives who is stopped (`protocol.GRACE_S`)
@@ -45,13 +53,11 @@ class Tables:
 def snapshot_of(tables: Tables, *, now_ms: int, policy: Policy = POLICY) -> Snapshot:
     """Return what is decided on at that time."""
     gangs = gangs_of(tables.slices)
-    stopped = {victim for one in tables.reservations for victim in one.victims}
+    stopped = stopped_by(tables.reservations)
     standings = {one.node: one for one in tables.standings}
     lost = losses_of(tables.slices)
     nodes = sorted(tables.nodes, key=lambda one: one.node)
-    placed = (
-        running_unit(members, is_leaving=key in stopped) for key, members in sorted(gangs.items())
-    )
+    placed = (running_unit(members, stopped.get(key, 0)) for key, members in sorted(gangs.items()))
     return Snapshot(
         tuple(
             node_view(one, standings.get(one.node), failures=lost.get(one.node, 0)) for one in nodes
@@ -63,7 +69,7 @@ def snapshot_of(tables: Tables, *, now_ms: int, policy: Policy = POLICY) -> Snap
             if waits(members) and due_ms(members) <= now_ms
         ),
         tuple(one for one in placed if one is not None),
-        tuple(sorted(map(reservation, tables.reservations), key=lambda one: one.unit)),
+        reservations_of(tables.reservations, gangs),
         tables.revision,
         now_ms,
         policy,
@@ -108,5 +114,25 @@ def herd_view(record: HerdRecord) -> HerdView:
     )
 
 
-def reservation(record: ReservationRecord) -> Reservation:
-    return Reservation(record.key, record.nodes, record.at_ms, record.victims)
+def stopped_by(reservations: Iterable[ReservationRecord]) -> dict[UnitKey, int]:
+    """Return which attempts of which gangs are stopped for others."""
+    return {one.key: one.attempt for kept in reservations for one in kept.victims}
+
+
+def reservations_of(
+    records: Iterable[ReservationRecord], gangs: Mapping[UnitKey, Members]
+) -> tuple[Reservation, ...]:
+    """Return what is kept, in the order in which it was first decided. A victim whose next attempt has nodes already is none any more."""
+    return tuple(
+        Reservation(
+            one.key,
+            one.nodes,
+            one.at_ms,
+            tuple(
+                victim.key
+                for victim in one.victims
+                if not has_nodes_after(victim.attempt, gangs.get(victim.key, ()))
+            ),
+        )
+        for one in sorted(records, key=lambda one: (one.since, one.key))
+    )

@@ -43,8 +43,13 @@ def waiting_unit(members: Members) -> Unit:
     return _unit(members, (_part(members),))
 
 
-def running_unit(members: Members, *, is_leaving: bool) -> Running | None:
-    """Return where a gang has nodes, nothing if none of its slices has. `is_leaving`: it is stopped for others."""
+def has_nodes_after(attempt: int, members: Members) -> bool:
+    """Say whether a later attempt of a gang has nodes."""
+    return any(one.attempt > attempt and one.state.is_on_node for one in members)
+
+
+def running_unit(members: Members, stopped: int) -> Running | None:
+    """Return where a gang has nodes, nothing if none of its slices has. It is leaving if its attempt is `stopped` for others."""
     on_nodes: dict[NodeId, list[SliceRecord]] = {}
     for one in members:
         if one.state.is_on_node and one.node is not None:
@@ -54,7 +59,9 @@ def running_unit(members: Members, *, is_leaving: bool) -> Running | None:
     nodes = tuple(sorted(on_nodes))
     there = [one for node in nodes for one in on_nodes[node]]
     unit = _unit(there, tuple(_part(on_nodes[node]) for node in nodes))
-    return Running(unit, nodes, max(one.turn.placed_ms for one in there), is_leaving)
+    return Running(
+        unit, nodes, max(one.turn.placed_ms for one in there), there[0].attempt == stopped
+    )
 
 
 def _part(members: Members) -> Part:

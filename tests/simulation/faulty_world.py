@@ -58,7 +58,8 @@ SHAPES = [("a",), ("a", "b"), ("b",), ("c", "d", "e")]
 NODES = ("n1", "n2")
 MEMBERS = ("m1", "m2", "m3")
 ASKED = ["submit"] * 6 + ["cancel", "cancel", "pause", "unpause", "unpause"]
-HERD = HerdRecord(HerdName("default"), cpu_m=10_000, slices=5, runs=3)
+HERD = HerdRecord(HerdName("default"), cpu_m=14_000, slices=5, runs=3)
+PRIORITIES = (0, 0, 5)
 SIZES = (500, 2000, 5000)  # of slices, in thousandths of a processor; a node has 8000
 SCHEDULE = Schedule(
     every_ms=20_000,
@@ -174,7 +175,8 @@ class FaultyWorld:
         run = run_id(now_ms=now_ms(), entropy=entropy)
         dag = self._sized(staged_dag(*self.random.choice(SHAPES), fan=self.random.choice([1, 2])))
         bound = len(self.members) == 1 and self.random.random() < 0.2
-        request = Submit(run, dag, HERD, "/p", BUNDLE, is_bound=bound)
+        priority = PRIORITIES[entropy[0] % len(PRIORITIES)]
+        request = Submit(run, dag, HERD, "/p", BUNDLE, is_bound=bound, priority=priority)
         self.requests[run] = request
         return request
 
@@ -243,7 +245,7 @@ class FaultyWorld:
         unsent = set(self.requests) - self.invariants.submitted
         assert not limit.cancelled_caught, f"not over: {left} {slices}, not submitted: {unsent}"
         await anyio.sleep(
-            60.0
+            150.0
         )  # for nodes that are away, and what they and clients still have to do
         self._check_rest()
 

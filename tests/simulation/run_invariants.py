@@ -14,6 +14,7 @@ from runink.barn.keys import (
     NODES,
     PLACEMENTS,
     PUBLISHING,
+    RESERVATIONS,
     RUNS,
     SLICES,
     STANDINGS,
@@ -37,6 +38,7 @@ from runink.runs.records import (
     SliceState,
     Task,
 )
+from runink.runs.reservations import ReservationRecord, Victim
 
 KINDS: dict[str, Any] = {
     HERDS.prefix(): HerdRecord,
@@ -46,6 +48,7 @@ KINDS: dict[str, Any] = {
     SLICES.prefix(): SliceRecord,
     PLACEMENTS.prefix(): Placement,
     PUBLISHING.prefix(): str,
+    RESERVATIONS.prefix(): ReservationRecord,
     LINEAGE.prefix(): dict,
 }
 ORDER = [SliceState.PENDING, SliceState.PLACED, SliceState.LAUNCHING, SliceState.RUNNING]
@@ -60,6 +63,7 @@ class Invariants:
         self.state: dict[str, Any] = {}
         self.cancelled: set[str] = set()  # runs whose cancellation was answered
         self.submitted: set[str] = set()  # runs whose submission was answered
+        self.stopped: set[Victim] = set()  # what has had to give way to others
 
     async def watch(self, barn: BarnClient) -> None:
         async with aclosing(barn.watch(*KINDS, after_revision=self.revision)) as changes:
@@ -111,6 +115,8 @@ class Invariants:
             self._check_run(was, now)
         elif key.startswith(SLICES.prefix()):
             self._check_slice(was, now)
+        elif key.startswith(RESERVATIONS.prefix()):
+            self._check_reservation(was, now)
         elif key.startswith(PUBLISHING.prefix()):
             assert was is None or now is None, f"{key} went from {was} to {now}"
 
@@ -126,6 +132,21 @@ class Invariants:
                 assert self.state.get(PUBLISHING.key(target_hash(one))) == now.run
         if now.state.is_over:
             self._check_over(now)
+        for gang, one in now.yielded.items():
+            assert Victim(now.run, gang, one.attempt) in self.stopped, f"nobody asked {gang}"
+
+    def _check_reservation(
+        self, was: ReservationRecord | None, now: ReservationRecord | None
+    ) -> None:
+        """Only what has a strictly lower priority gives way, and only what has a node."""
+        named = set(was.victims) if was is not None else set()
+        for victim in now.victims if now is not None else ():
+            assert now is not None
+            gang = [one for one in self.slices(victim.run) if one.gang == victim.gang]
+            assert all(one.turn.priority < now.priority for one in gang), f"{now} stops {gang}"
+            if victim not in named:
+                assert any(one.state.is_on_node and one.attempt == victim.attempt for one in gang)
+            self.stopped.add(victim)
 
     def _check_all_chains_succeeded(self, run: RunRecord) -> None:
         chains = [one for one in self.slices(run.run) if one.task is Task.CHAIN]
@@ -231,6 +252,7 @@ class Invariants:
         assert all(states[name].is_over for name in over)
         assert not self.keys(PLACEMENTS.prefix())
         assert not self.keys(PUBLISHING.prefix())
+        assert not self.keys(RESERVATIONS.prefix())
 
 
 def _cpu_m(slices: list[SliceRecord]) -> int:

@@ -38,7 +38,7 @@ from runink.runs.records import (
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.testing.disk import FaultyDisk, in_loop
-from runink.testing.lives import CrashingActor, now_ms
+from runink.testing.lives import Crash, CrashingActor, now_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
@@ -55,6 +55,7 @@ class Controlled:
 
     client: Cluster
     runs: LocalRef[Any]
+    scheduler: LocalRef[Any]
     controllers: list[RunController] = field(default_factory=list)
     schedulers: list[Scheduler] = field(default_factory=list)
     dag: Dag = field(default_factory=lambda: staged_dag("a"))
@@ -67,6 +68,9 @@ class Controlled:
         self.made += 1
         run = run_id(now_ms=self.made, entropy=bytes(10))
         return Submit(run, self.dag, herd, "/p", BundleHash("b"))
+
+    async def crash_scheduler(self) -> None:
+        await self.scheduler.tell(Crash())
 
     async def run(self, run: RunId) -> RunRecord:
         found = await self.client.barn.get(run_key(HERD.herd, run), RunRecord)
@@ -120,9 +124,9 @@ async def controlled(disk: FaultyDisk | None = None) -> AsyncIterator[Controlled
             schedulers.append(Scheduler(client, now_ms=now_ms))
             return CrashingActor(schedulers[-1])
 
-        await supervisor.start(ChildSpec("scheduler", scheduler))
+        acting = await supervisor.start(ChildSpec("scheduler", scheduler))
         client = Cluster(BarnClient(barn, new_id=lambda: "t"), runs, runs)
-        yield Controlled(client, runs, controllers, schedulers)
+        yield Controlled(client, runs, acting, controllers, schedulers)
 
 
 def refuse_commits(barn: BarnClient, monkeypatch: pytest.MonkeyPatch, *, times: int) -> list[float]:

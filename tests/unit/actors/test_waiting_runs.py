@@ -174,7 +174,7 @@ async def test_the_scheduler_keeps_nothing_of_slices_that_are_over(
             )
             await client.put(slice_key(HERD.herd, RunId("r"), name), one)
         await anyio.sleep(SOON_S)
-        assert len(scheduler._slices) == 100
+        assert len(scheduler._sight._slices) == 100
         for number in range(100):
             name = SliceId(f"s{number}")
             over = SliceRecord(
@@ -182,7 +182,7 @@ async def test_the_scheduler_keeps_nothing_of_slices_that_are_over(
             )
             await client.put(slice_key(HERD.herd, RunId("r"), name), over)
         await anyio.sleep(SOON_S)
-        assert not len(scheduler._slices)
+        assert not len(scheduler._sight._slices)
 
 
 @pytest.mark.parametrize("who", ["controller", "scheduler"])

@@ -20,7 +20,7 @@ from runink.jobs import Done, Failed, NodeFacts, Prepared
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.runs.lifecycle import Decision, decide, target_hash
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState
-from runink.runs.views import RunView, World
+from runink.runs.views import RunView, World, Yielding
 from runink.topology import topological
 
 RUN = RunId("0" * 26)
@@ -98,6 +98,7 @@ class RunWorld:
     refused: str = ""
     draining: set[NodeId] = field(default_factory=set)
     cordoned: set[NodeId] = field(default_factory=set)
+    yielding: dict[str, Yielding] = field(default_factory=dict)
     now_ms: int = 1000
     states: list[RunState] = field(default_factory=list)
 
@@ -111,6 +112,7 @@ class RunWorld:
             self.refused,
             frozenset(self.draining),
             frozenset(self.draining | self.cordoned),
+            dict(self.yielding),
         )
 
     def decide(self) -> Decision:

@@ -10,7 +10,7 @@ from runink.placement.cluster import Amount, NodeState
 from runink.placement.solver import decide
 from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeStanding, SliceState, Standing, Task, Turn
-from runink.runs.reservations import ReservationRecord
+from runink.runs.reservations import ReservationRecord, Victim
 from runink.scheduling.decisions import recorded
 from runink.scheduling.snapshots import Tables, snapshot_of
 from slice_tables import HERD, N1, N2, node, one_slice
@@ -71,7 +71,7 @@ def test_slices_of_a_gang_on_several_nodes_are_parts_of_one_unit() -> None:
 
 def test_what_a_reservation_names_as_a_victim_is_leaving() -> None:
     slices = (one_slice("a", state=SliceState.RUNNING, node=N1),)
-    kept = ReservationRecord(RunId("r2"), "b", (N1,), 5, ((RunId("r1"), "a"),), 9)
+    kept = ReservationRecord(RunId("r2"), "b", (N1,), 5, (Victim(RunId("r1"), "a", 1),), 9)
     snapshot = snapshot_of(Tables((node(),), slices=slices, reservations=(kept,)), now_ms=1)
     assert [one.is_leaving for one in snapshot.placed] == [True]
     (reservation,) = snapshot.reservations

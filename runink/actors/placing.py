@@ -1,0 +1,159 @@
+"""What a plan means in the Barn: a transaction for each unit, which compares all that it was decided on, so that a plan that is stale changes nothing.
+
+    a unit is placed        its slices become `placed`, each with a placement for its node; what was kept for it is kept no longer
+    others are stopped      its reservation names them; their run controller stops them (`runs/yielding.py`)
+    nodes are kept for it   its reservation
+    it waits                why, in its slices; it fails if it will never fit
+
+Compared are the revisions of the unit's slices, of its reservation, and for what is placed or stopped those of the nodes, of what people say of them, of the herd with its
+quota, and of the slices that are stopped.  Sums need no comparing beside these: only who holds the office adds to what is on a node, and he sees his own
+transactions before he decides again (`scheduler.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace as changed
+
+from runink import capabilities
+from runink.actors.placement_sight import Members, PlacementSight
+from runink.barn.keys import (
+    herd_key,
+    node_key,
+    placement_key,
+    reservation_key,
+    standing_key,
+)
+from runink.clients.barn import Transaction
+from runink.errors import WireError
+from runink.jobs import Failed
+from runink.names import HerdName, NodeId
+from runink.placement.demands import UnitKey
+from runink.placement.plans import Placed, Unplaced
+from runink.runs.records import Placement, SliceRecord, SliceState
+from runink.runs.reservations import ReservationRecord
+
+
+class Placing:
+    """Makes the transactions of one plan. `kept` are the reservations that hold behind it."""
+
+    def __init__(
+        self, sight: PlacementSight, kept: dict[UnitKey, ReservationRecord], *, now_ms: int
+    ) -> None:
+        self._sight = sight
+        self._kept = kept
+        self._now_ms = now_ms
+
+    def placed(self, placed: Placed, *, decision: int) -> Transaction:
+        """Return what places a unit."""
+        members = self._sight.members(placed.unit.key)
+        transaction = self._unchanged(members)
+        transaction = self._as_seen(transaction, placed.unit.herd, placed.nodes)
+        for found in members:
+            one = self._on_node(found.value, placed, decision)
+            assert one.node is not None
+            placement = Placement(one.run, one.slice, one.herd, one.gang, one.attempt)
+            at = placement_key(one.node, one.run, one.slice)
+            transaction = transaction.put(found.key, one).put(at, placement)
+        return self._unkept(transaction, placed.unit.key)
+
+    def waits(self, unplaced: Unplaced, *, is_told: bool) -> Transaction | None:
+        """Return what keeps nodes for a unit that waits, or says why it waits if that `is_told` now; nothing if there is no news of it."""
+        members = self._sight.members(unplaced.unit.key)
+        transaction = self._keeping(self._unchanged(members), unplaced)
+        if is_told or unplaced.is_final:
+            transaction = _told(transaction, unplaced, members, self._now_ms)
+        return transaction if transaction.operations else None
+
+    def forgotten(self, waiting: Iterable[UnitKey]) -> list[Transaction]:
+        """Return what takes reservations back of units that neither wait nor are placed by this plan: `waiting` are those that do."""
+        left = self._sight.view.reservations.keys() - set(waiting)
+        return [self._unkept(Transaction(), unit) for unit in sorted(left)]
+
+    def _on_node(self, one: SliceRecord, placed: Placed, decision: int) -> SliceRecord:
+        return changed(
+            one,
+            state=SliceState.PLACED,
+            node=placed.node,
+            waits_for="",
+            not_before_ms=0,
+            turn=changed(one.turn, placed_ms=self._now_ms),
+            decision=decision,
+        )
+
+    def _keeping(self, transaction: Transaction, unplaced: Unplaced) -> Transaction:
+        key = unplaced.unit.key
+        record = self._kept.get(key)
+        if record is None:
+            return self._unkept(transaction, key)
+        if record == self._sight.view.reservations.get(key):
+            return transaction
+        transaction = self._as_seen(transaction, unplaced.unit.herd, record.nodes)
+        for victim in record.victims:
+            for found in self._sight.members(victim.key):
+                transaction = transaction.if_revision(found.key, found.revision)
+        at = reservation_key(*key)
+        return self._compared(transaction, at).put(at, record)
+
+    def _unkept(self, transaction: Transaction, unit: UnitKey) -> Transaction:
+        if unit not in self._sight.view.reservations:
+            return transaction
+        at = reservation_key(*unit)
+        return self._compared(transaction, at).delete(at)
+
+    def _as_seen(
+        self, transaction: Transaction, herd: HerdName, nodes: Iterable[NodeId]
+    ) -> Transaction:
+        """Compare nodes and what is said of them, for who drains one may rely on that, and the herd with its quota."""
+        transaction = self._compared(transaction, herd_key(herd))
+        for node in nodes:
+            transaction = self._compared(transaction, node_key(node))
+            transaction = self._compared(transaction, standing_key(node))
+        return transaction
+
+    def _unchanged(self, members: Members) -> Transaction:
+        transaction = Transaction()
+        for found in members:
+            transaction = transaction.if_revision(found.key, found.revision)
+        return transaction
+
+    def _compared(self, transaction: Transaction, key: str) -> Transaction:
+        revision = self._sight.revision_of(key)
+        if revision is None:
+            return transaction.if_absent(key)
+        return transaction.if_revision(key, revision)
+
+
+def is_explained(unplaced: Unplaced, members: Members) -> bool:
+    """Say whether its slices say already why it waits."""
+    return all(found.value.waits_for == unplaced.text for found in members)
+
+
+def _told(
+    transaction: Transaction, unplaced: Unplaced, members: Members, now_ms: int
+) -> Transaction:
+    """Say in the slices why they wait, unless they say it already; a unit that never fits fails."""
+    if is_explained(unplaced, members) and not unplaced.is_final:
+        return transaction
+    for found in members:
+        one = changed(found.value, waits_for=unplaced.text)
+        if unplaced.is_final:
+            report = Failed(_never_fits(unplaced))
+            one = changed(one, state=SliceState.FAILED, report=report, ended_ms=now_ms)
+        transaction = transaction.put(found.key, one)
+    return transaction
+
+
+def _never_fits(unplaced: Unplaced) -> WireError:
+    text = f"{unplaced.unit.gang} can never be placed: {unplaced.text}"
+    match unplaced.lacks:
+        case "":
+            hint = "ask for less with @requires, raise the herd's quota, or add a larger node"
+            return WireError("QuotaExceeded", "never_fits", text, hint)
+        case capabilities.NAMESPACES:
+            hint = "runi run, up and test take --no-isolation: slices are then plain processes, with all rights of who starts them"
+            return WireError("Refused", "isolation_unavailable", text, hint)
+        case name:
+            hint = capabilities.hint(name, str(unplaced.unit.herd))
+            return WireError("Refused", "capability_missing", text, hint)

@@ -1,0 +1,200 @@
+"""The cluster as placement knows it, kept up change by change: a planner that hears what becomes of nodes, herds, gangs and reservations.
+
+At any moment it plans as one does that is made anew of the same tables (`snapshots.py`), byte by byte.  What costs time is done when somebody asks for a plan, once
+for a gang however often its slices have changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from runink.names import HerdName, NodeId, RunId, SliceId
+from runink.placement.demands import UnitKey
+from runink.placement.planner import (
+    Advanced,
+    HerdChanged,
+    HerdGone,
+    NodeChanged,
+    NodeGone,
+    Planner,
+    Reserved,
+    UnitDropped,
+    UnitEnded,
+    UnitPlaced,
+    UnitWaits,
+)
+from runink.placement.plans import Plan, Policy, Snapshot
+from runink.runs.pausing import FOREVER_MS
+from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
+from runink.runs.reservations import ReservationRecord
+from runink.scheduling.snapshots import (
+    POLICY,
+    Tables,
+    herd_view,
+    node_view,
+    reservations_of,
+    stopped_by,
+)
+from runink.scheduling.units import Members, due_ms, running_unit, waiting_unit, waits
+
+NO_MEMBERS: Final[Members] = ()
+
+
+class ClusterView:
+    """Each method takes what a key holds by now, or None if it is gone. `now_ms` is the time of the last plan, and never goes back."""
+
+    def __init__(self, tables: Tables, policy: Policy = POLICY) -> None:
+        self.policy = policy
+        self.now_ms = 0
+        self._planner = Planner(Snapshot((), policy=policy))
+        self._nodes: dict[NodeId, NodeRecord] = {}
+        self._standings: dict[NodeId, NodeStanding] = {}
+        self._slices: dict[tuple[RunId, SliceId], SliceRecord] = {}
+        self._gangs: dict[UnitKey, dict[SliceId, SliceRecord]] = {}
+        self._lost: dict[NodeId, int] = {}
+        self._reservations: dict[UnitKey, ReservationRecord] = {}
+        self._held: dict[UnitKey, int] = {}  # gangs that wait, and when they are due
+        self._waiting: set[UnitKey] = set()
+        self._changed: set[UnitKey] = set()
+        for standing in tables.standings:
+            self._standings[standing.node] = standing
+        for reservation in tables.reservations:
+            self.reserve(reservation.key, reservation)
+        for one in tables.slices:
+            self.put_slice(one.run, one.slice, one)
+        for node in tables.nodes:
+            self.put_node(node.node, node)
+        for herd in tables.herds:
+            self.put_herd(herd.herd, herd)
+
+    # What changes.
+
+    def put_node(self, name: NodeId, record: NodeRecord | None) -> None:
+        if record is None:
+            self._nodes.pop(name, None)
+            self._planner.step(NodeGone(name))
+        else:
+            self._nodes[name] = record
+            self._tell_node(name)
+
+    def put_standing(self, name: NodeId, record: NodeStanding | None) -> None:
+        if record is None:
+            self._standings.pop(name, None)
+        else:
+            self._standings[name] = record
+        self._tell_node(name)
+
+    def put_herd(self, name: HerdName, record: HerdRecord | None) -> None:
+        self._planner.step(HerdGone(name) if record is None else HerdChanged(herd_view(record)))
+
+    def put_slice(self, run: RunId, name: SliceId, record: SliceRecord | None) -> None:
+        before = self._slices.pop((run, name), None)
+        if before is not None:
+            gang = self._gangs[before.run, before.gang]
+            del gang[name]
+            if not gang:
+                del self._gangs[before.run, before.gang]
+            self._changed.add((before.run, before.gang))
+            self._count_lost(before.lost_on, -1)
+        if record is not None and not record.state.is_over:
+            self._slices[run, name] = record
+            self._gangs.setdefault((run, record.gang), {})[name] = record
+            self._changed.add((run, record.gang))
+            self._count_lost(record.lost_on, 1)
+
+    def reserve(self, key: UnitKey, record: ReservationRecord | None) -> None:
+        before = self._reservations.pop(key, None)
+        if record is not None:
+            self._reservations[key] = record
+        # Whether what runs is leaving depends on it.
+        for one in (before, record):
+            self._changed.update(victim.key for victim in one.victims) if one else None
+
+    # What is asked.
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether a plan could not change anything: nothing is due and nothing is kept. True only behind a plan, or at its time."""
+        return not (self._waiting or self._reservations)
+
+    @property
+    def next_due_ms(self) -> int:
+        """Return when the next gang is due that is held back now, 0 if none is."""
+        due = min(self._held.values(), default=FOREVER_MS)
+        return due if due < FOREVER_MS else 0
+
+    @property
+    def reservations(self) -> Mapping[UnitKey, ReservationRecord]:
+        """What is kept, as it stands in the Barn."""
+        return self._reservations
+
+    def members(self, key: UnitKey) -> Members:
+        """Return the slices of a gang that are not over, by their names."""
+        gang = self._gangs.get(key)
+        return [gang[name] for name in sorted(gang)] if gang else NO_MEMBERS
+
+    def look(self, *, now_ms: int, revision: int) -> None:
+        """Take what has changed to heart, as of that time and revision."""
+        self.now_ms = max(self.now_ms, now_ms)
+        stopped = stopped_by(self._reservations.values())
+        for key in self._changed:
+            self._tell_gang(key, stopped.get(key, 0))
+        self._changed.clear()
+        for key in [one for one, due in self._held.items() if due <= self.now_ms]:
+            del self._held[key]
+            self._wait(key)
+        kept = {
+            victim.key: self.members(victim.key)
+            for one in self._reservations.values()
+            for victim in one.victims
+        }
+        self._planner.step(Reserved(reservations_of(self._reservations.values(), kept)))
+        self._planner.step(Advanced(revision, self.now_ms))
+
+    def plan(self, seed: int = 0) -> Plan:
+        """Decide, on what was looked at last."""
+        return self._planner.plan(seed)
+
+    def snapshot(self) -> Snapshot:
+        """Return what was looked at last."""
+        return self._planner.snapshot()
+
+    def _tell_node(self, name: NodeId) -> None:
+        record = self._nodes.get(name)
+        if record is not None:
+            view = node_view(record, self._standings.get(name), failures=self._lost.get(name, 0))
+            self._planner.step(NodeChanged(view))
+
+    def _count_lost(self, node: NodeId | None, sign: int) -> None:
+        if node is None:
+            return
+        self._lost[node] = self._lost.get(node, 0) + sign
+        if not self._lost[node]:
+            del self._lost[node]
+        self._tell_node(node)
+
+    def _tell_gang(self, key: UnitKey, stopped: int) -> None:
+        members = self.members(key)
+        self._held.pop(key, None)
+        running = running_unit(members, stopped)
+        if running is not None:
+            self._waiting.discard(key)
+            self._planner.step(UnitPlaced(running))
+            return
+        self._planner.step(UnitEnded(key))
+        if not waits(members):
+            self._drop(key)
+        elif due_ms(members) > self.now_ms:
+            self._held[key] = due_ms(members)
+            self._drop(key)
+        else:
+            self._wait(key)
+
+    def _wait(self, key: UnitKey) -> None:
+        self._waiting.add(key)
+        self._planner.step(UnitWaits(waiting_unit(self.members(key))))
+
+    def _drop(self, key: UnitKey) -> None:
+        self._waiting.discard(key)
+        self._planner.step(UnitDropped(key))
