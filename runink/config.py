@@ -19,13 +19,15 @@ from runink.capabilities import (
 from runink.dag import Resources
 from runink.errors import Invalid, Refused
 from runink.machine_reading import read_cpu_m, read_memory_bytes
-from runink.machines import Reserved
+from runink.machines import LOST_S, SUSPECT_S, Reserved
 from runink.names import NodeId
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
 STATE_FOLDER: Final = ".runink"
 IDENTITY: Final = "member.json"  # in the folder of a member of a group: which one it is
 RESERVED: Final = Reserved()
+SUSPECT_S_MIN: Final = 2.0  # one of its words may be late
+LOST_S_MIN: Final = 10.0  # its own slices must have ended a while before
 WARM_CELLS: Final = 4  # of a node that stays: enough for a small pipeline
 ORPHAN_S: Final = 25.0  # less than the agent's lease: who finds a slice lost may rely on its end
 
@@ -86,6 +88,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `warm_cells` is how many isolated cells may wait for slices that were asked for lately, so that the next run of a pipeline finds them; each has about 3 MB of its own.
 
+    `lost_s` is after how long without a word the cluster takes the node for lost, and begins with its slices elsewhere.  The node ends them itself a sixth of that time before.
+
     `spawner` is the socket of a spawner that others run, as another user or as a service; without it the node starts its own.  `keeper` is a descriptor by which a keeper of root's is asked to start the
     one at `spawner`, where this process was started as root and has given that up; -1 where there is none.
 
@@ -102,6 +106,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation = Isolation.CELLS
     shares_network: bool = True
     warm_cells: int = 0
+    lost_s: float = LOST_S
     spawner: Path | None = None
     keeper: int = -1
     metrics: Address | Path | None = None
@@ -153,6 +158,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
                 code="config_invalid",
                 hint="leave --no-isolation away, or --spawner",
             )
+        if self.lost_s < LOST_S_MIN:
+            text = f"a node is lost after {LOST_S_MIN:g} s at the soonest"
+            raise Invalid(text, code="config_invalid")
         if min(msgspec.structs.astuple(self.reserved)) < 0:
             raise Invalid("what is reserved is 0 or more", code="config_invalid")
 
@@ -202,6 +210,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     `tls` are this member's files. Without them it listens on loopback only, and `secret` must be there.
 
     `secret` is a file, readable by this user only, whose content all members show each other; on one machine it keeps other users out.
+
+    `suspect_s` is after how long a worker node that has not said that it lives gets no new work, while this member acts; all members are given the same.
     """
 
     state: Path
@@ -211,6 +221,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     joins: bool = False
     tls: TlsFiles | None = None
     secret: Path | None = None
+    suspect_s: float = SUSPECT_S
 
     @property
     def socket(self) -> Path:
@@ -238,6 +249,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 code="config_invalid",
                 hint="--certificate, --key and --authority; on one machine --secret FILE will do",
             )
+        if self.suspect_s < SUSPECT_S_MIN:
+            text = f"a node is suspect after {SUSPECT_S_MIN:g} s at the soonest"
+            raise Invalid(text, code="config_invalid")
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,8 +3,8 @@
     on each member                            on the one in office (`actors/office.py`)
       barn          (node.py, server.py)        run controller
       governance                                scheduler
-      office                                    keeper of schedules, if the cluster stays
-      runs          the desk, for everybody
+      office                                    vigil over the nodes
+      runs          the desk, for everybody     keeper of schedules, if the cluster stays
       runs-inner    the desk, for other members
 
 A cluster of one member is no special case: it takes the office as soon as its Barn is there.
@@ -24,12 +24,14 @@ from runink.actors.office import TERM_ALONE_S, NewClient, Office, Reach, Seat
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
 from runink.actors.schedules import ScheduleKeeper
+from runink.actors.vigil import Acting, NodeVigil
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import GOVERNANCE, RUNS, Cluster
 from runink.clients.fenced import FencedBarn
-from runink.clients.run_requests import GovernanceRequest, RunRequest
+from runink.clients.run_requests import DeskRequest, GovernanceRequest
 from runink.errors import LinkLost
+from runink.machines import SUSPECT_S
 from runink.names import NodeId
 from runink.runtime.actor import Actor
 from runink.runtime.directory import Directory
@@ -38,6 +40,7 @@ from runink.runtime.supervisor import ChildSpec, Supervisor
 
 SCHEDULER: Final = "scheduler"
 KEEPER: Final = "keeper"
+VIGIL: Final = "vigil"
 OFFICE: Final = "office"
 RUNS_INNER: Final = "runs-inner"
 MESSAGES_MAX: Final = 1024  # hundreds of slices write and tell at once
@@ -57,7 +60,10 @@ class Above(Protocol):
     def barn(self) -> Ref[BarnRequest]: ...
 
     @property
-    def runs(self) -> Ref[RunRequest] | None: ...
+    def runs(self) -> Ref[DeskRequest] | None: ...
+
+    @property
+    def is_elsewhere(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,11 @@ class ControlPlane:
     runs_inner: LocalRef[Any] | None = None
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Say that it is in this process: where that ends, nobody is left to miss a node."""
+        return False
+
+    @property
     def cluster(self) -> Cluster:
         return Cluster(BarnClient(self.barn), self.governance, self.runs, self.session)
 
@@ -80,9 +91,9 @@ class ControlPlane:
         directory = Directory(node)
         directory.serve(self.barn, barn_messages)
         directory.serve(self.governance, GovernanceRequest)
-        directory.serve(self.runs, RunRequest)
+        directory.serve(self.runs, DeskRequest)
         if self.runs_inner is not None:
-            directory.serve(self.runs_inner, RunRequest)
+            directory.serve(self.runs_inner, DeskRequest)
         return directory
 
 
@@ -91,7 +102,7 @@ def nobody_else(member: str) -> NoReturn:
     raise LinkLost(f"there is no member {member}", hint="try again")
 
 
-async def start_control(
+async def start_control(  # noqa: PLR0913 - what a member gives its control plane
     supervisor: Supervisor,
     barn: LocalRef[Any],
     *,
@@ -99,6 +110,7 @@ async def start_control(
     session: str = "",
     term_s: float = TERM_ALONE_S,
     reach: Reach = nobody_else,
+    suspect_s: float = SUSPECT_S,
 ) -> tuple[ControlPlane, Seat]:
     """Start what stands beside a member's Barn. The seat says where the run controller is that acts.
 
@@ -110,7 +122,7 @@ async def start_control(
         Office,
         seat=seat,
         member=member,
-        begin=partial(_begin, session),
+        begin=partial(_begin, session, suspect_s),
         reach=reach,
         fenced=partial(FencedBarn, barn),
         now_ms=now_ms,
@@ -122,16 +134,20 @@ async def start_control(
     return ControlPlane(barn, governance, runs, session, inner), seat
 
 
-async def _begin(session: str, supervisor: Supervisor, client: NewClient) -> LocalRef[Any]:
+async def _begin(
+    session: str, suspect_s: float, supervisor: Supervisor, client: NewClient
+) -> Acting:
     runs = await start(
         supervisor, RUNS, lambda: RunController(client(), session=session, now_ms=now_ms)
     )
+    watch = partial(NodeVigil, now_ms=now_ms, suspect_s=suspect_s)
+    vigil = await start(supervisor, VIGIL, lambda: watch(client()))
     await start(supervisor, SCHEDULER, lambda: Scheduler(client(), now_ms=now_ms))
     if (
         not session
     ):  # a cluster that ends with its command makes no runs that it would have to stay for
         await start(supervisor, KEEPER, lambda: ScheduleKeeper(client(), now_ms=now_ms))
-    return runs
+    return Acting(runs, vigil)
 
 
 async def start(supervisor: Supervisor, address: str, make: Callable[[], Actor[M]]) -> LocalRef[M]:

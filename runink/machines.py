@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+SUSPECT_S: Final = 5.0  # without a word of a node: it gets no new work
+LOST_S: Final = 30.0  # without a renewal of its lease: what it runs begins anew elsewhere
 RESOURCES: Final = ("cpu", "memory", "io")
 PRESSURE_STEP: Final = 10.0  # percentage points; less is the machine's breathing
 DISK_STEP: Final = 20  # a change of free disk by one part in so many

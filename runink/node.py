@@ -34,6 +34,7 @@ from runink.actors.governance import Governance
 from runink.actors.launching import Workplace
 from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import switch_threads_soon
+from runink.actors.registration import parted_s
 from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
@@ -254,7 +255,7 @@ def spawner_place(settings: NodeSettings, modules: frozenset[str] = frozenset())
         keeper=settings.keeper,
         entry=ENTRY,
         preload=(*PRELOADED, *sorted(modules)),
-        orphan_s=settings.orphan_s,
+        orphan_s=min(settings.orphan_s, parted_s(settings.lost_s)),
         is_plain=not settings.is_isolated,
         uses_bubblewrap=settings.isolation is Isolation.BUBBLEWRAP,
         warm=settings.warm_cells,
@@ -287,6 +288,8 @@ async def _start_agent(
         capabilities=settings.capabilities | found.there,
         missing=found.missing,
         users={"agent": user_text(os.geteuid()), "spawner": user_text(spawner.user)},
+        incarnation=new_client_id() if above.is_elsewhere else "",
+        lost_s=settings.lost_s,
     )
     stores = read_stores(os.environ)
     agent = partial(

@@ -84,6 +84,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
             member=name_of(settings.member),
             term_s=TERM_S,
             reach=partial(_runs_of, trust, settings, client),
+            suspect_s=settings.suspect_s,
         )
         messages = BarnRequest | PeerMessages | SnapshotChunk
         name = NodeId(name_of(settings.member))

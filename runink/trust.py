@@ -73,6 +73,7 @@ class Joined:
     barn: Members
     runs: Beside
     governance: Beside
+    is_elsewhere: bool = True
 
 
 @asynccontextmanager

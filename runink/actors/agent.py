@@ -6,7 +6,7 @@
     a placement is gone                       SIGTERM to the slice, after GRACE_S an end by force
     a slice's process has ended               writes the slice's record and takes the placement back, in one transaction
     its own start                             takes slices up again that the spawner kept; what is not there any more is lost
-    the Barn is not heard of for PARTED_S     ends all slices, as if their placements were gone
+    the Barn is not heard of (`parted_s`)     ends all slices, as if their placements were gone
     every HEARTBEAT_S                         renews the lease that its node's record hangs on (`registration.py`)
 
 It never touches data: it makes a pipe, hands both ends to slices and closes its own.  Records that cannot be written because
@@ -44,6 +44,7 @@ from runink.actors.launching import (
     launches_of,
     process_name,
 )
+from runink.actors.life_signs import LifeSigns
 from runink.actors.limiting import begun, held_to
 from runink.actors.log_keeping import KeptLog, LogKeeping
 from runink.actors.node_metrics import NodeMetrics
@@ -51,7 +52,7 @@ from runink.actors.offload import Offload, in_thread
 from runink.actors.outputs import Own, own_found, own_of
 from runink.actors.packages import Packages, TakenBack
 from runink.actors.pipelines import Pipelines
-from runink.actors.registration import PARTED_S, Look, Registration, same
+from runink.actors.registration import Look, Registration, same
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
@@ -61,7 +62,7 @@ from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, SLICES, herd_key, parse_slice, placement_key, run_key
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
 from runink.clients.barn import BarnClient, decode_value
-from runink.clients.run_requests import RunRequest
+from runink.clients.run_requests import DeskRequest
 from runink.errors import RuninkError, Unavailable
 from runink.names import RunId
 from runink.observe.log_room import Room
@@ -81,7 +82,7 @@ class Agent(Actor[AgentMessage]):
     def __init__(  # noqa: PLR0913 - what a node gives its agent
         self,
         barn: BarnClient,
-        runs: Ref[RunRequest],
+        runs: Ref[DeskRequest],
         spawner: Spawner,
         *,
         node: NodeRecord,
@@ -102,12 +103,12 @@ class Agent(Actor[AgentMessage]):
         self._exits = Exits()
         self._pipelines = Pipelines(barn, workplace.placed)
         self._meters = metrics.slices
-        self._metrics = metrics
         self._registration = Registration(
             barn, node, metrics=metrics, now_ms=now_ms, look=look, parted=self._part
         )
         self._records = SliceRecords(barn, lost=self._disown)
         self._telling = Telling(runs, self._attended, now_ms=now_ms, offload=offload)
+        self._life = LifeSigns(runs, node, metrics.slices)
         room = Room(workplace.state, node.reserved.disk_bytes) if node.reserved else None
         self._logs = LogKeeping(now_ms=now_ms, offload=offload, room=room)
         self._packages = Packages(barn, workplace, self._records, now_ms=now_ms)
@@ -122,13 +123,14 @@ class Agent(Actor[AgentMessage]):
         try:
             await self._registration.begin()
         except Unavailable:
-            if self._metrics.parted_s >= PARTED_S:  # nobody attends them, and we hold the spawner
+            if self._registration.is_parted:  # nobody attends them, and we hold the spawner
                 await end_kept(self._spawner, self._exits)
             raise
         await self._take_up()
         context.spawn(self._registration.keep)
         context.spawn(self._packages.collect)
         context.spawn(self._telling.keep)
+        context.spawn(self._life.keep)
         context.spawn(partial(follow, self._barn, (self._prefix,), self._tell))
 
     async def _tell(self, seen: Seen) -> None:
@@ -212,10 +214,8 @@ class Agent(Actor[AgentMessage]):
 
     def _part(self) -> None:
         """End everything: the Barn was not heard of for so long that others may soon begin with it anew."""
-        for key in (
-            *self._attended,
-            *(key for one in self._launching.values() for key in one.keys),
-        ):
+        launching = (key for one in self._launching.values() for key in one.keys)
+        for key in (*self._attended, *launching):
             self._unwant(key)
 
     def _disown(self, key: str) -> None:
@@ -305,7 +305,7 @@ class Agent(Actor[AgentMessage]):
                 self._write_over(record, SliceState.CANCELLED)
         except RuninkError as error:
             for record in records:
-                self._meters.refused(run)
+                self._meters.refused(run, error)
                 self._records.write(unborn(record, error, now_ms=self._now_ms()))
 
     async def _launch_one(
@@ -320,7 +320,7 @@ class Agent(Actor[AgentMessage]):
         try:
             process = await begin(launch, launching, descriptors, self._workplace, self._spawner)
         except RuninkError as error:
-            self._meters.refused(run)
+            self._meters.refused(run, error)
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))
             return
         meter = self._meters.launched(launch.record, run, anyio.current_time() - began_s)

@@ -16,7 +16,7 @@ import anyio
 
 from runink.actors.office import Seat
 from runink.clients.fenced import DEPOSED
-from runink.clients.run_requests import RunRequest
+from runink.clients.run_requests import DeskRequest
 from runink.errors import Overloaded, RuninkError, Unavailable
 from runink.runtime.actor import Actor, Context, Later, Request
 from runink.runtime.ref import Ref
@@ -28,19 +28,19 @@ NOBODY: Final = "no_control"
 _PASSING: Final = frozenset({DEPOSED, NOBODY, "link_lost", "outcome_unknown", "stopping"})
 
 
-class Desk(Actor[RunRequest]):
+class Desk(Actor[DeskRequest]):
     """Two for a member: one for everybody, and an `inner` one for the desks of other members."""
 
     def __init__(self, seat: Seat, *, is_inner: bool = False) -> None:
         self._seat = seat
         self._is_inner = is_inner
         self._in_hand = 0
-        self._context: Context[RunRequest]
+        self._context: Context[DeskRequest]
 
-    async def started(self, context: Context[RunRequest]) -> None:
+    async def started(self, context: Context[DeskRequest]) -> None:
         self._context = context
 
-    async def receive(self, message: RunRequest) -> Later | None:
+    async def receive(self, message: DeskRequest) -> Later | None:
         if not isinstance(message, Request):
             self._tell(message)
             return None
@@ -51,10 +51,10 @@ class Desk(Actor[RunRequest]):
         self._context.spawn(partial(self._hand_on, message, later))
         return later
 
-    def _runs(self) -> Ref[RunRequest] | None:
+    def _runs(self) -> Ref[DeskRequest] | None:
         return self._seat.runs if self._seat.is_here or not self._is_inner else None
 
-    def _tell(self, message: RunRequest) -> None:
+    def _tell(self, message: DeskRequest) -> None:
         runs = self._runs()
         try:
             if runs is not None:

@@ -28,7 +28,7 @@ from runink.barn.commands import Compare, Is, Of
 from runink.barn.keys import OFFICES
 from runink.clients.barn import BarnClient, Found, Transaction
 from runink.clients.fenced import FencedBarn
-from runink.clients.run_requests import RunRequest
+from runink.clients.run_requests import DeskRequest
 from runink.errors import NotFound, Refused, RuninkError, Unavailable
 from runink.runtime.actor import Actor, Context
 from runink.runtime.ref import Ref
@@ -48,12 +48,12 @@ PAUSE_S_MAX: Final = 1.0
 class Reached:
     """The run controller of another member, and what returns when the connection to it is over."""
 
-    runs: Ref[RunRequest]
+    runs: Ref[DeskRequest]
     wait_over: Callable[[], Awaitable[None]]
 
 
 NewClient = Callable[[], BarnClient]
-Begin = Callable[[Supervisor, NewClient], Awaitable[Ref[RunRequest]]]
+Begin = Callable[[Supervisor, NewClient], Awaitable[Ref[DeskRequest]]]
 Reach = Callable[[str], AbstractAsyncContextManager[Reached]]
 
 
@@ -68,11 +68,11 @@ class Seat:
     """Where the run controller is reached that acts now, as far as this member knows."""
 
     def __init__(self) -> None:
-        self.runs: Ref[RunRequest] | None = None
+        self.runs: Ref[DeskRequest] | None = None
         self.is_here = False
         self.changed = anyio.Event()
 
-    def take(self, runs: Ref[RunRequest] | None, *, is_here: bool = False) -> None:
+    def take(self, runs: Ref[DeskRequest] | None, *, is_here: bool = False) -> None:
         """Take note of where it is, or that it is nowhere; whoever waits looks again."""
         self.runs, self.is_here = runs, is_here
         self.changed.set()

@@ -8,6 +8,7 @@ from runink.actors.tables import Loaded, Table
 from runink.barn.history import Watched
 from runink.barn.keys import (
     DECISIONS,
+    HEALTH,
     HERDS,
     NODES,
     RESERVATIONS,
@@ -18,13 +19,14 @@ from runink.barn.keys import (
 from runink.clients.barn import Found
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.placement.demands import UnitKey
+from runink.runs.health import NodeHealth
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.snapshots import Tables
 from runink.scheduling.view import ClusterView
 
 PREFIXES: Final = tuple(
-    keys.prefix() for keys in (NODES, STANDINGS, HERDS, SLICES, RESERVATIONS, DECISIONS)
+    keys.prefix() for keys in (NODES, STANDINGS, HEALTH, HERDS, SLICES, RESERVATIONS, DECISIONS)
 )
 Members = tuple[Found[SliceRecord], ...]
 
@@ -38,6 +40,7 @@ class PlacementSight:
         self.decisions: list[str] = []
         self._nodes = Table(NODES.prefix(), NodeRecord)
         self._standings = Table(STANDINGS.prefix(), NodeStanding)
+        self._health = Table(HEALTH.prefix(), NodeHealth)
         self._herds = Table(HERDS.prefix(), HerdRecord)
         self._slices = Table(SLICES.prefix(), SliceRecord, keep=lambda one: not one.state.is_over)
         self._reservations = Table(RESERVATIONS.prefix(), ReservationRecord)
@@ -56,6 +59,7 @@ class PlacementSight:
                 self._slices.values(),
                 self._reservations.values(),
                 loaded.revision,
+                self._health.values(),
             )
         )
         self.seen = loaded.revision
@@ -83,7 +87,8 @@ class PlacementSight:
         return tuple(one for one in found if one is not None)
 
     def _tables(self) -> tuple[Table[Any], ...]:
-        return self._slices, self._nodes, self._standings, self._herds, self._reservations
+        of_nodes = (self._nodes, self._standings, self._health)
+        return self._slices, *of_nodes, self._herds, self._reservations
 
     def _tell(self, key: str) -> None:
         """Have the view hear what a key holds by now."""
@@ -96,6 +101,8 @@ class PlacementSight:
             self.view.put_node(NodeId(parts[0]), _value(self._nodes, key))
         elif parts := STANDINGS.parse(key):
             self.view.put_standing(NodeId(parts[0]), _value(self._standings, key))
+        elif parts := HEALTH.parse(key):
+            self.view.put_health(NodeId(parts[0]), _value(self._health, key))
         elif parts := HERDS.parse(key):
             self.view.put_herd(HerdName(parts[0]), _value(self._herds, key))
 

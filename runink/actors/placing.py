@@ -5,7 +5,7 @@
     nodes are kept for it   its reservation
     it waits                why, in its slices; it fails if it will never fit
 
-Compared are the revisions of the unit's slices, of its reservation, and for what is placed or stopped those of the nodes, of what people say of them, of the herd with its
+Compared are the revisions of the unit's slices, of its reservation, and for what is placed or stopped those of the nodes, of what people say of them and what was seen of them, of the herd with its
 quota, and of the slices that are stopped.  Sums need no comparing beside these: only who holds the office adds to what is on a node, and he sees his own
 transactions before he decides again (`scheduler.py`).
 """
@@ -19,6 +19,7 @@ from msgspec.structs import replace as changed
 from runink import capabilities
 from runink.actors.placement_sight import Members, PlacementSight
 from runink.barn.keys import (
+    health_key,
     herd_key,
     node_key,
     placement_key,
@@ -105,11 +106,12 @@ class Placing:
     def _as_seen(
         self, transaction: Transaction, herd: HerdName, nodes: Iterable[NodeId]
     ) -> Transaction:
-        """Compare nodes and what is said of them, for who drains one may rely on that, and the herd with its quota."""
+        """Compare nodes and what is said of them, for who drains one may rely on that and a suspect one gets nothing, and the herd with its quota."""
         transaction = self._compared(transaction, herd_key(herd))
         for node in nodes:
             transaction = self._compared(transaction, node_key(node))
             transaction = self._compared(transaction, standing_key(node))
+            transaction = self._compared(transaction, health_key(node))
         return transaction
 
     def _unchanged(self, members: Members) -> Transaction:

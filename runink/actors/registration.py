@@ -19,12 +19,15 @@ from runink.actors.node_metrics import NodeMetrics
 from runink.barn.keys import node_key
 from runink.clients.barn import BarnClient
 from runink.errors import NotFound, Unavailable
-from runink.machines import is_news
+from runink.machines import LOST_S, is_news
 from runink.runs.records import NodeRecord
 
-LEASE_S: Final = 30.0  # a node that does not renew for so long has lost its slices
+LEASE_S: Final = (
+    LOST_S  # a node that does not renew for so long has lost its slices, where nothing else is said
+)
 HEARTBEAT_S: Final = 5.0
-PARTED_S: Final = 25.0  # less than LEASE_S by what a slice takes to end
+PARTED: Final = 5 / 6  # of a lease: what is left is what a slice takes to end
+PARTED_S: Final = PARTED * LEASE_S
 LOOK_S: Final = 1.0
 LATE_S: Final = 1.0  # more than a busy machine makes of a second
 REFRESH_S: Final = 30.0  # who places slices by pressure needs no fresher one
@@ -38,6 +41,11 @@ Look = Callable[[NodeRecord], NodeRecord]
 def same(node: NodeRecord) -> NodeRecord:
     """Look at nothing."""
     return node
+
+
+def parted_s(lease_s: float) -> float:
+    """Return after how long without the Barn a node with such a lease ends what it runs."""
+    return PARTED * lease_s
 
 
 class Registration:
@@ -64,10 +72,15 @@ class Registration:
         self._looked_s = 0.0
         self._compared_s = 0.0
 
+    @property
+    def is_parted(self) -> bool:
+        """Say whether the Barn was not heard of for so long that nothing may run here any more, also by a former life of the agent."""
+        return self._metrics.parted_s >= parted_s(self._node.lost_s)
+
     async def begin(self) -> None:
         """Be a node of the cluster from now on."""
         self._node = self._look(await self._compared(self._node))
-        lease = await self._barn.grant_lease(LEASE_S)
+        lease = await self._barn.grant_lease(self._node.lost_s)
         await self._tell(self._node, lease)
         self._lease = lease  # not before: a lease without the record would be renewed for nothing
 
@@ -76,7 +89,7 @@ class Registration:
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch)
             while True:
-                await anyio.sleep(HEARTBEAT_S)
+                await anyio.sleep(min(HEARTBEAT_S, self._node.lost_s / 6))
                 try:
                     await self._renew()
                 except Unavailable as error:
@@ -96,7 +109,7 @@ class Registration:
             late_s, looked_s = now_s - looked_s - LOOK_S, now_s
             if late_s > LATE_S:
                 self._heard_s += late_s
-            if now_s - self._heard_s >= PARTED_S:
+            if now_s - self._heard_s >= parted_s(self._node.lost_s):
                 self._parted()
 
     async def _renew(self) -> None:

@@ -1,7 +1,8 @@
 """The scheduler: watches what waits, asks `placement` where it goes, and commits the plan.
 
     it sees                       it does
-    nodes, standings, herds,      keeps a view of them (`scheduling/view.py`); decides when it has read all that is told by now, or CHANGES_MAX of it
+    nodes, what is said and       keeps a view of them (`scheduling/view.py`); decides when it has read all that is told by now, or CHANGES_MAX of it
+    seen of them, herds,
     slices, reservations
     a plan                        commits it, a transaction for each unit (`placing.py`), and a record of the decision
     its own transactions          takes note of them: they are no reason to decide again

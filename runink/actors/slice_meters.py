@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from runink.actors.launching import process_name
+from runink.errors import Refused, RuninkError
 from runink.jobs import Done, EdgeFacts, Failed, NodeFacts
 from runink.observe.metrics import Histogram, Reading
 from runink.observe.slice_logs import LogFacts, SliceLog
@@ -221,6 +222,7 @@ class SliceMeters:
 
     def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
+        self.unborn = 0  # slices that the node could not launch
         self._tallies = _Tallies()
         self._launch_seconds = Histogram("runink_slice_launch_seconds")
         self._meters: dict[str, SliceMeter] = {}  # by the slice's name at the spawner
@@ -252,8 +254,9 @@ class SliceMeters:
         if self._meters.get(process_name(meter.record)) is meter:
             del self._meters[process_name(meter.record)]
 
-    def refused(self, run: RunRecord) -> None:
-        """Count a slice that could not be launched."""
+    def refused(self, run: RunRecord, error: RuninkError) -> None:
+        """Count a slice that could not be launched, among those that are the node's fault if that is no refusal."""
+        self.unborn += not isinstance(error, Refused)
         self._count_launch(run, "refused")
 
     def _count_launch(self, run: RunRecord, outcome: str) -> None:

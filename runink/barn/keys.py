@@ -13,6 +13,7 @@
     /offices/OFFICE                  which member acts for the cluster, attached to its lease
     /nodes/N                         a worker node, attached to its lease
     /standings/N                     what people say of a node: that it gets nothing new, or is to be emptied; it outlives the node's lease
+    /health/N                        what is seen of a node: that it is suspect or lost, and how much trouble there was; it outlives the node's lease
     /placements/N/RUN/SLICE          what node N is to run
     /reservations/RUN/GANG           nodes that are kept for slices that wait, and what is stopped for them
     /decisions/REVISION              on what the scheduler decided, and what came of it; REVISION sorts as a number
@@ -78,6 +79,7 @@ MEMBERS: Final = Keys("members", 1)
 OFFICES: Final = Keys("offices", 1)
 NODES: Final = Keys("nodes", 1)
 STANDINGS: Final = Keys("standings", 1)
+HEALTH: Final = Keys("health", 1)
 PLACEMENTS: Final = Keys("placements", 3)
 RESERVATIONS: Final = Keys("reservations", 2)
 DECISIONS: Final = Keys("decisions", 1)
@@ -95,6 +97,7 @@ OWN_ROOTS: Final = (
     "contracts",
     "decisions",
     "deployments",
+    "health",
     "herds",
     "lineage",
     "members",
@@ -163,6 +166,10 @@ def node_key(node: NodeId) -> str:
 
 def standing_key(node: NodeId) -> str:
     return STANDINGS.key(node)
+
+
+def health_key(node: NodeId) -> str:
+    return HEALTH.key(node)
 
 
 def placement_key(node: NodeId, run: RunId, slice_id: SliceId) -> str:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import anyio
 import click
+from msgspec.structs import replace as changed
 
 from runink.cli.exits import told
 from runink.cli.node_options import NodeOptions, node_options
+from runink.cli.options import DURATION
 from runink.cli.servers import server_options
 from runink.cli.up import shown_place
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
@@ -35,14 +37,30 @@ from runink.sandbox.notifying import tell_manager
     "--node", "name", default=None, help="The node's name in the cluster; the machine's otherwise."
 )
 @server_options
+@click.option(
+    "--lost-after",
+    "lost_ms",
+    type=DURATION,
+    metavar="TIME",
+    help="How long the cluster waits for a word of this node before its slices begin anew elsewhere (30s).",
+)
 @node_options
-def agent(state: Path, name: str | None, *, servers: Servers, options: NodeOptions) -> None:
+def agent(
+    state: Path,
+    name: str | None,
+    lost_ms: int | None,
+    *,
+    servers: Servers,
+    options: NodeOptions,
+) -> None:
     """Be a worker node of a cluster, until Ctrl-C or SIGTERM.
 
-    It says `ready` when the cluster knows it. It keeps its slices while it is started anew, and while no member can be reached, for half a minute.
+    It says `ready` when the cluster knows it. It keeps its slices while it is started anew, and while no member can be reached, for as long as the cluster waits for it.
     """
     began = time.monotonic()
     settings = options.settings(state.absolute(), NodeId(name or socket.gethostname()))
+    if lost_ms is not None:
+        settings = changed(settings, lost_s=lost_ms / 1000)
     warn_on_stderr()
     try:
         anyio.run(_stay, settings, servers, began)

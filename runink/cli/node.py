@@ -10,8 +10,9 @@ from typing import Any, Final
 import click
 import msgspec
 
-from runink.barn.keys import NODES, SLICES, STANDINGS
+from runink.barn.keys import HEALTH, NODES, SLICES, STANDINGS
 from runink.cli.commands import Commands
+from runink.cli.deploy import now_ms
 from runink.cli.node_changes import no_such_node
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import with_cluster
@@ -19,6 +20,7 @@ from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
 from runink.machines import Machine
 from runink.quantities import counted, format_bytes, format_cpu
+from runink.runs.health import NodeHealth
 from runink.runs.records import NodeRecord, NodeStanding, SliceRecord
 
 NODE_COMMANDS: Final = {
@@ -28,6 +30,9 @@ NODE_COMMANDS: Final = {
     "drain": ("runink.cli.node_changes:drain", "Empty a node, and give it nothing new."),
     "uncordon": ("runink.cli.node_changes:uncordon", "Let a node get work again."),
 }  # fmt: skip
+READY: Final = "ready"
+SUSPECT: Final = "suspect"
+LOST: Final = "lost"
 _COLUMN: Final = 14  # for the names of what is told
 
 
@@ -51,12 +56,7 @@ def list_(output: str, state: Path | None) -> None:
     elif not documents:
         click.echo("no node is there; runi up starts one")
     for one in documents if output == "text" else ():
-        capacity = one["capacity"]
-        labels = "".join(f", label {label}" for label in one["labels"])
-        standing = f" {one['standing']}," if one["standing"] else ""
-        click.echo(
-            f"{one['node']}:{standing} {counted(one['slices'], 'slice')}, offers cpu {format_cpu(capacity['cpu_m'])}, memory {format_bytes(capacity['memory_bytes'])}{labels}"
-        )
+        click.echo(_line(one))
 
 
 @click.command()
@@ -72,35 +72,85 @@ def get(name: str, output: str, state: Path | None) -> None:
     if output == "json":
         echo_json(found)
         return
+    if found["state"] == LOST:
+        click.echo(_line(found))
+        return
     for what, text in _lines(msgspec.convert(found, NodeRecord), found):
         click.echo(f"{what:{_COLUMN}}{text}")
 
 
 async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
-    """Return each node's record as it stands in the Barn, with how many slices are on it and what people say of it."""
+    """Return each node's record as it stands in the Barn, with how many slices are on it, what people say of it and what was seen of it. Of one that is lost only that is there."""
     nodes = await cluster.barn.range(NODES.prefix(), NodeRecord)
     slices = await cluster.barn.range(SLICES.prefix(), SliceRecord)
     standings = await cluster.barn.range(STANDINGS.prefix(), NodeStanding)
+    health = await cluster.barn.range(HEALTH.prefix(), NodeHealth)
     said = {found.value.node: found.value.standing.value for found in standings.items}
     on = [found.value.node for found in slices.items if found.value.state.is_on_node]
+    records = {found.value.node: found.value for found in nodes.items}
+    seen = {found.value.node: found.value for found in health.items}
     return [
         {
-            "capabilities": {},
-            "missing": {},
-            "users": {},
-            "labels": [],
-            **msgspec.to_builtins(found.value),
-            "slices": on.count(found.value.node),
-            "standing": said.get(found.value.node),
+            **_about(records.get(node)),
+            "node": node,
+            "slices": on.count(node),
+            "standing": said.get(node),
+            **_seen(seen.get(node) or NodeHealth(node), is_there=node in records),
         }
-        for found in nodes.items
+        for node in sorted({*records, *(one.node for one in seen.values() if one.lost_ms)})
     ]
+
+
+def _about(record: NodeRecord | None) -> dict[str, Any]:
+    if record is None:
+        return {}
+    empty: dict[str, Any] = {"capabilities": {}, "missing": {}, "users": {}, "labels": []}
+    return {**empty, **msgspec.to_builtins(record)}
+
+
+def _seen(health: NodeHealth, *, is_there: bool) -> dict[str, Any]:
+    """Return the node's state, since when, in milliseconds of the Unix epoch (0: not known), and how much trouble there was lately."""
+    state = SUSPECT if health.is_suspect else READY
+    return {
+        "state": state if is_there else LOST,
+        "since_ms": health.silent_ms if is_there else health.lost_ms,
+        "troubles": health.failures(now_ms()),
+        "trouble": health.why,
+    }
+
+
+def _line(document: dict[str, Any]) -> str:
+    """Return a node as it is listed: what is not as usual, what is on it, what it offers."""
+    words = [document["state"] if document["state"] != READY else "", document["standing"] or ""]
+    if document["since_ms"]:
+        words[0] += f" since {_time(document['since_ms'])}"
+    parts = [*filter(None, words), counted(document["slices"], "slice")]
+    if document["state"] != LOST:
+        capacity = document["capacity"]
+        parts.append(f"offers cpu {format_cpu(capacity['cpu_m'])}")
+        parts.append(f"memory {format_bytes(capacity['memory_bytes'])}")
+        parts += [f"label {label}" for label in document["labels"]]
+    if document["troubles"]:
+        parts.append(_trouble(document))
+    return f"{document['node']}: {', '.join(parts)}"
+
+
+def _trouble(document: dict[str, Any]) -> str:
+    return f"{counted(document['troubles'], 'trouble')} lately, last that {document['trouble']}"
+
+
+def _time(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _lines(record: NodeRecord, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "node", record.node
+    if document["state"] != READY:
+        yield "state", f"{document['state']} since {_time(document['since_ms'])}"
     if document["standing"]:
         yield "standing", document["standing"]
+    if document["troubles"]:
+        yield "trouble", _trouble(document)
     for name, user in sorted(record.users.items()):
         yield f"{name} as", user
     yield "slices", f"{document['slices']} of {record.slices_max or 'any number'}"
@@ -125,8 +175,7 @@ def _lines(record: NodeRecord, document: dict[str, Any]) -> Iterator[tuple[str, 
         yield "lacks", f"{name}: {why}"
     yield "clock", _clock(record.clock_skew_ms)
     if record.told_ms:
-        told = datetime.fromtimestamp(record.told_ms / 1000, UTC)
-        yield "told", f"{told:%Y-%m-%d %H:%M:%S} UTC"
+        yield "told", _time(record.told_ms)
 
 
 def _machine_lines(machine: Machine) -> Iterator[tuple[str, str]]:

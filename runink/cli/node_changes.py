@@ -19,7 +19,7 @@ import click
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.keys import RUNS, SLICES, STANDINGS, node_key, standing_key
 from runink.cli.deploy import now_ms
-from runink.cli.options import Amount, output_option, state_option
+from runink.cli.options import DURATION, output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
 from runink.cli.wording import echo_json
@@ -27,7 +27,7 @@ from runink.clients.barn import BarnClient, Transaction
 from runink.clients.cluster import Cluster
 from runink.errors import Conflict, NotFound, TimedOut
 from runink.names import NodeId, RunId, SliceId
-from runink.quantities import counted, format_seconds, parse_duration
+from runink.quantities import counted, format_seconds
 from runink.runs.draining import left_on
 from runink.runs.records import (
     NodeRecord,
@@ -39,7 +39,6 @@ from runink.runs.records import (
 
 TURNS_MAX: Final = 20  # each is one in which somebody else has said something of the node
 LEAVE_S: Final = 5.0  # for saying that a drain is over, whatever has ended it
-DURATION: Final = Amount("duration", parse_duration)
 
 node_argument = click.argument("name", metavar="NODE")
 

@@ -72,6 +72,7 @@ class Amount(click.ParamType[Any]):
 
 CPU: Final = Amount("cpu", parse_cpu)
 BYTES: Final = Amount("bytes", parse_bytes)
+DURATION: Final = Amount("duration", parse_duration)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ import anyio
 import click
 
 from runink.cli.exits import told, usage
+from runink.cli.options import DURATION
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import Address, ServerSettings, TlsFiles
 from runink.errors import RuninkError
+from runink.machines import SUSPECT_S
 from runink.server import serving
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -45,6 +47,13 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--secret", type=FILE, help="A file that all members have; on loopback it does without TLS."
 )
+@click.option(
+    "--suspect-after",
+    "suspect_ms",
+    type=DURATION,
+    metavar="TIME",
+    help="How long a worker node that says nothing gets new work still (5s); the same for all members.",
+)
 def server(  # noqa: PLR0913, PLR0917 - the options of a command
     state: Path,
     member: int,
@@ -55,6 +64,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     key: Path | None,
     authority: Path | None,
     secret: Path | None,
+    suspect_ms: int | None,
 ) -> None:
     """Be one member of the Barn, until Ctrl-C or SIGTERM.
 
@@ -72,6 +82,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
         joins=join,
         tls=TlsFiles(certificate, key, authority) if certificate and key and authority else None,
         secret=secret,
+        suspect_s=SUSPECT_S if suspect_ms is None else suspect_ms / 1000,
     )
     warn_on_stderr()
     try:

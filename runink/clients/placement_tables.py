@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
-from runink.barn.keys import HERDS, NODES, RESERVATIONS, SLICES, STANDINGS
+from runink.barn.keys import HEALTH, HERDS, NODES, RESERVATIONS, SLICES, STANDINGS
 from runink.barn.keyvalue import Page, key_prefix
 from runink.clients.barn import BarnClient, decode_value
+from runink.runs.health import NodeHealth
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.snapshots import Tables
@@ -17,6 +18,7 @@ KINDS: Final[dict[str, type[Any]]] = {
     HERDS.prefix(): HerdRecord,
     SLICES.prefix(): SliceRecord,
     RESERVATIONS.prefix(): ReservationRecord,
+    HEALTH.prefix(): NodeHealth,
 }
 
 T = TypeVar("T")
@@ -25,7 +27,7 @@ T = TypeVar("T")
 async def read_tables(barn: BarnClient, *, revision: int = 0) -> Tables:
     """Return the tables at a revision, 0 for the newest. Raises Refused (`compacted`) if the Barn has forgotten it."""
     pages = await barn.read(*map(key_prefix, KINDS), revision=revision)
-    nodes, standings, herds, slices, reservations = pages.pages
+    nodes, standings, herds, slices, reservations, health = pages.pages
     return Tables(
         _decoded(nodes, NodeRecord),
         _decoded(standings, NodeStanding),
@@ -33,6 +35,7 @@ async def read_tables(barn: BarnClient, *, revision: int = 0) -> Tables:
         _decoded(slices, SliceRecord),
         _decoded(reservations, ReservationRecord),
         revision or pages.revision,
+        _decoded(health, NodeHealth),
     )
 
 

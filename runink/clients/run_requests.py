@@ -17,7 +17,7 @@ import msgspec
 from runink.dag import Dag
 from runink.governance.lineage import Lineage
 from runink.jobs import NodeFacts
-from runink.names import BundleHash, HerdName, RunId, SliceId
+from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
 from runink.runs.figures import Figures
 from runink.runs.records import HerdRecord, RunRecord, SliceRecord
 from runink.runtime.actor import Request
@@ -109,5 +109,15 @@ class SliceUsed(msgspec.Struct, frozen=True):
     used: Used
 
 
+class NodeLives(msgspec.Struct, frozen=True):
+    """An agent tells, each second, that it lives, which of its node's agents it is, and how many launches have failed there for no fault of their slices'. `is_leaving` is its last word."""
+
+    node: NodeId
+    incarnation: str
+    unborn: int = 0
+    is_leaving: bool = False
+
+
 RunRequest = Submit | Cancel | Pause | Follow | SliceProgress | SliceUsed
+DeskRequest = RunRequest | NodeLives  # what a member's desk takes
 GovernanceRequest = LineageOf

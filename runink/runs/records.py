@@ -26,7 +26,7 @@ from runink.contracts.differences import GoldenResult
 from runink.dag import UNLIMITED, Dag, Limits, Resources
 from runink.errors import WireError
 from runink.jobs import Done, Failed, Prepared
-from runink.machines import Machine, Reserved
+from runink.machines import LOST_S, Machine, Reserved
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.networks import NetworkPolicy
 
@@ -314,6 +314,7 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `capacity` is what its slices may ask for together: what the machine has, less what is `reserved`. `capabilities` are what it can do to isolate and limit them, by
     name, and `missing` is what it cannot, with the reason (`capabilities.py`).  `clock_skew_ms` is by how much its clock is ahead of the Barn's.  `told_ms` is when
     the agent last wrote the record, by its own clock; it does so when the machine has changed by enough (`machines.is_news`).  `users` says as whom its processes run, by name.
+    `incarnation` is this process of the agent, where its cluster is another process; `lost_s` is how long its lease lasts, seconds.
     """
 
     node: NodeId
@@ -328,6 +329,7 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     told_ms: int = 0
     missing: dict[str, str] = {}
     users: dict[str, str] = {}
+    lost_s: float = LOST_S
 
 
 class Standing(Enum):

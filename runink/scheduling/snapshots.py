@@ -1,7 +1,7 @@
 """The cluster as placement is told of it, made of what the Barn holds at one revision.
 
     of the Barn                              is in the snapshot
-    /nodes/N, /standings/N                   a node: what it has, its labels, its state, how many gangs were lost there that are not over
+    /nodes/N, /standings/N, /health/N        a node: what it has, its labels, its state, how much trouble there was lately
     /herds/H                                 a herd: quota, weight, isolation
     /slices/H/RUN/SLICE, pending and due     a unit that waits, with its priority, its rank and since when
     /slices/H/RUN/SLICE, on a node           what runs; it is leaving if a reservation names it as a victim
@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from runink.capabilities import ISOLATION, NO_ISOLATION
-from runink.names import HerdName, NodeId
+from runink.names import HerdName
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
 from runink.placement.demands import UnitKey
 from runink.placement.plans import Policy, Reservation, Snapshot
+from runink.runs.health import NodeHealth
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.units import (
@@ -48,6 +49,7 @@ class Tables:
     slices: tuple[SliceRecord, ...] = ()
     reservations: tuple[ReservationRecord, ...] = ()
     revision: int = 0
+    health: tuple[NodeHealth, ...] = ()
 
 
 def snapshot_of(tables: Tables, *, now_ms: int, policy: Policy = POLICY) -> Snapshot:
@@ -55,12 +57,13 @@ def snapshot_of(tables: Tables, *, now_ms: int, policy: Policy = POLICY) -> Snap
     gangs = gangs_of(tables.slices)
     stopped = stopped_by(tables.reservations)
     standings = {one.node: one for one in tables.standings}
-    lost = losses_of(tables.slices)
+    health = {one.node: one for one in tables.health}
     nodes = sorted(tables.nodes, key=lambda one: one.node)
     placed = (running_unit(members, stopped.get(key, 0)) for key, members in sorted(gangs.items()))
     return Snapshot(
         tuple(
-            node_view(one, standings.get(one.node), failures=lost.get(one.node, 0)) for one in nodes
+            node_view(one, standings.get(one.node), health.get(one.node), now_ms=now_ms)
+            for one in nodes
         ),
         {one.herd: herd_view(one) for one in sorted(tables.herds, key=lambda one: one.herd)},
         tuple(
@@ -84,24 +87,20 @@ def gangs_of(slices: Iterable[SliceRecord]) -> dict[UnitKey, list[SliceRecord]]:
     return gangs
 
 
-def losses_of(slices: Iterable[SliceRecord]) -> dict[NodeId, int]:
-    """Return how many slices that are not over were lost on a node, in the attempt before this one."""
-    lost: dict[NodeId, int] = {}
-    for one in slices:
-        if one.lost_on is not None and not one.state.is_over:
-            lost[one.lost_on] = lost.get(one.lost_on, 0) + 1
-    return lost
-
-
-def node_view(record: NodeRecord, said: NodeStanding | None, *, failures: int) -> NodeView:
+def node_view(
+    record: NodeRecord, said: NodeStanding | None, seen: NodeHealth | None, *, now_ms: int
+) -> NodeView:
+    """Return a node as placement sees it. That it is suspect counts for more than what people say of it: it takes nothing at all."""
+    state = NodeState.READY if said is None else NodeState(said.standing.value)
+    is_suspect = seen is not None and seen.is_suspect
     return NodeView(
         record.node,
         amount_of(record.capacity, record.slices_max or NODE_SLICES_MAX),
         labels=frozenset(record.labels),
-        state=NodeState.READY if said is None else NodeState(said.standing.value),
+        state=NodeState.SUSPECT if is_suspect else state,
         missing=record.missing,
         is_plain=record.capabilities.get(ISOLATION) == NO_ISOLATION,
-        failures=failures,
+        failures=0 if seen is None else seen.failures(now_ms),
     )
 
 

@@ -25,6 +25,7 @@ from runink.placement.planner import (
     UnitWaits,
 )
 from runink.placement.plans import Plan, Policy, Snapshot
+from runink.runs.health import NodeHealth
 from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
@@ -52,13 +53,16 @@ class ClusterView:
         self._standings: dict[NodeId, NodeStanding] = {}
         self._slices: dict[tuple[RunId, SliceId], SliceRecord] = {}
         self._gangs: dict[UnitKey, dict[SliceId, SliceRecord]] = {}
-        self._lost: dict[NodeId, int] = {}
+        self._health: dict[NodeId, NodeHealth] = {}
+        self._failures: dict[NodeId, int] = {}  # as they were told last, where there are some
         self._reservations: dict[UnitKey, ReservationRecord] = {}
         self._held: dict[UnitKey, int] = {}  # gangs that wait, and when they are due
         self._waiting: set[UnitKey] = set()
         self._changed: set[UnitKey] = set()
         for standing in tables.standings:
             self._standings[standing.node] = standing
+        for health in tables.health:
+            self._health[health.node] = health
         for reservation in tables.reservations:
             self.reserve(reservation.key, reservation)
         for one in tables.slices:
@@ -85,6 +89,13 @@ class ClusterView:
             self._standings[name] = record
         self._tell_node(name)
 
+    def put_health(self, name: NodeId, record: NodeHealth | None) -> None:
+        if record is None:
+            self._health.pop(name, None)
+        else:
+            self._health[name] = record
+        self._tell_node(name)
+
     def put_herd(self, name: HerdName, record: HerdRecord | None) -> None:
         self._planner.step(HerdGone(name) if record is None else HerdChanged(herd_view(record)))
 
@@ -96,12 +107,10 @@ class ClusterView:
             if not gang:
                 del self._gangs[before.run, before.gang]
             self._changed.add((before.run, before.gang))
-            self._count_lost(before.lost_on, -1)
         if record is not None and not record.state.is_over:
             self._slices[run, name] = record
             self._gangs.setdefault((run, record.gang), {})[name] = record
             self._changed.add((run, record.gang))
-            self._count_lost(record.lost_on, 1)
 
     def reserve(self, key: UnitKey, record: ReservationRecord | None) -> None:
         before = self._reservations.pop(key, None)
@@ -137,6 +146,7 @@ class ClusterView:
     def look(self, *, now_ms: int, revision: int) -> None:
         """Take what has changed to heart, as of that time and revision."""
         self.now_ms = max(self.now_ms, now_ms)
+        self._let_fade()
         stopped = stopped_by(self._reservations.values())
         for key in self._changed:
             self._tell_gang(key, stopped.get(key, 0))
@@ -163,16 +173,21 @@ class ClusterView:
     def _tell_node(self, name: NodeId) -> None:
         record = self._nodes.get(name)
         if record is not None:
-            view = node_view(record, self._standings.get(name), failures=self._lost.get(name, 0))
+            said, seen = self._standings.get(name), self._health.get(name)
+            view = node_view(record, said, seen, now_ms=self.now_ms)
+            self._failures.pop(name, None)
+            if view.failures:
+                self._failures[name] = view.failures
             self._planner.step(NodeChanged(view))
 
-    def _count_lost(self, node: NodeId | None, sign: int) -> None:
-        if node is None:
-            return
-        self._lost[node] = self._lost.get(node, 0) + sign
-        if not self._lost[node]:
-            del self._lost[node]
-        self._tell_node(node)
+    def _let_fade(self) -> None:
+        """Tell of nodes whose trouble has faded."""
+        for name, failures in list(self._failures.items()):
+            seen = self._health.get(name)
+            if name not in self._nodes:
+                del self._failures[name]
+            elif seen is None or seen.failures(self.now_ms) != failures:
+                self._tell_node(name)
 
     def _tell_gang(self, key: UnitKey, stopped: int) -> None:
         members = self.members(key)

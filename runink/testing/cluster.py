@@ -22,6 +22,7 @@ from random import Random
 from typing import Any, Final
 
 import anyio
+from msgspec.structs import replace as changed
 
 from runink.actors.agent import Agent
 from runink.actors.barn import Barn
@@ -95,9 +96,9 @@ class SimulatedNode:
     def _agent(self) -> Agent:
         return Agent(
             BarnClient(self.link, new_id=self._cluster.new_id),
-            runs=next(iter(self._cluster.members.values())).desk,
+            runs=Link(next(iter(self._cluster.members.values())).desk, beside=self.link),
             spawner=self.spawner,  # type: ignore[arg-type] # it does what the real one does
-            node=self._record,
+            node=changed(self._record, incarnation=self._cluster.new_id()),
             workplace=Workplace(self._cluster.folder),
             now_ms=now_ms,
             metrics=NodeMetrics(now_s=anyio.current_time),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,13 +21,34 @@ class Way(Enum):
     LOSES_ANSWERS = "loses answers"
 
 
-class Link:
-    """A ref of an actor with a way between. `delay_s` is what a message takes to come there."""
+@dataclass(slots=True)
+class _Between:
+    way: Way = Way.OPEN
+    delay_s: float = 0.0
 
-    def __init__(self, actor: Ref[Any]) -> None:
+
+class Link:
+    """A ref of an actor with a way between. `delay_s` is what a message takes to come there. One `beside` another goes the same way."""
+
+    def __init__(self, actor: Ref[Any], *, beside: Link | None = None) -> None:
         self._actor = actor
-        self.way = Way.OPEN
-        self.delay_s = 0.0
+        self._between: _Between = _Between() if beside is None else beside._between  # noqa: SLF001 - of its own kind
+
+    @property
+    def way(self) -> Way:
+        return self._between.way
+
+    @way.setter
+    def way(self, way: Way) -> None:
+        self._between.way = way
+
+    @property
+    def delay_s(self) -> float:
+        return self._between.delay_s
+
+    @delay_s.setter
+    def delay_s(self, seconds: float) -> None:
+        self._between.delay_s = seconds
 
     @property
     def address(self) -> str:

@@ -14,6 +14,7 @@ from runink.actors.office import TERM_ALONE_S, TERM_S, NewClient, Office, Reache
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
 from runink.actors.schedules import ScheduleKeeper
+from runink.actors.vigil import Acting, NodeVigil
 from runink.barn.commands import Compare
 from runink.clients.barn import BarnClient
 from runink.clients.cluster import RUNS
@@ -28,6 +29,7 @@ from runink.testing.lives import Lives, now_ms
 
 SCHEDULER: Final = "scheduler"
 KEEPER: Final = "keeper"
+VIGIL: Final = "vigil"
 
 
 class SimulatedMember:
@@ -82,7 +84,7 @@ class SimulatedMember:
     def _fenced(self, fence: Compare) -> FencedBarn:
         return FencedBarn(self.link, fence, new_id=self._plane.new_id)
 
-    async def _act(self, supervisor: Supervisor, client: NewClient) -> LocalRef[Any]:
+    async def _act(self, supervisor: Supervisor, client: NewClient) -> Acting:
         self._plane.overlaps += [(other, self.name) for other in self._plane.acting()]
         lives = Lives(supervisor, self._plane.refs)
         make_runs = partial(RunController, session=self._plane.session, now_ms=now_ms)
@@ -90,7 +92,8 @@ class SimulatedMember:
         await lives.start(SCHEDULER, lambda: Scheduler(client(), now_ms=now_ms))
         keep = partial(ScheduleKeeper, now_ms=now_ms, offload=in_loop)
         await lives.start(KEEPER, lambda: keep(client()))
-        return runs
+        vigil = await lives.start(VIGIL, lambda: NodeVigil(client(), now_ms=now_ms))
+        return Acting(runs, vigil)
 
 
 class ControlPlane:

@@ -1,16 +1,21 @@
-"""A worker node whose machine goes and comes back while its lease still holds, and one whose spawner goes: what it had is lost at once."""
+"""Worker nodes that are not what they were: a machine that goes and comes back while its lease still holds, a spawner that goes, an agent that stands still."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 from barn_group import until
 from runi_project import Project
 from runink.actors.registration import LEASE_S
+from runink.barn.keys import health_key
+from runink.names import NodeId
+from runink.runs.health import NodeHealth
 from runink.runs.records import SliceRecord
 from team_world import Team, ended, gate, team
 
@@ -84,3 +89,30 @@ async def test_a_node_whose_spawner_is_gone_has_lost_what_ran_there_at_once(
         assert after.node != before.node
         gated.write("data/go", "")
         ended(child, gated)
+
+
+async def test_a_node_that_says_nothing_is_suspect_and_gets_nothing_until_it_is_heard(
+    tmp_path: Path, gated: Project
+):
+    gated.write("data/go", "")
+
+    async def listed(made: Team) -> dict[str, str]:
+        said = await anyio.to_thread.run_sync(gated.runi, "node", "list", "-o", "json")
+        return {one["node"]: one["state"] for one in said.document}
+
+    async with team(tmp_path / "team", gated, "w1", "w2") as made:
+
+        async def is_suspect(*, wanted: bool) -> bool:
+            found = await made.barn.get(health_key(NodeId("w1")), NodeHealth)
+            return found is not None and found.value.is_suspect is wanted
+
+        made.agents["w1"].send_signal(signal.SIGSTOP)
+        try:
+            await until(partial(is_suspect, wanted=True), "a suspect node")
+            assert await listed(made) == {"w1": "suspect", "w2": "ready"}
+            ended(made.submit(), gated)
+            assert {one.node for one in await made.chains()} == {"w2"}
+        finally:
+            made.agents["w1"].send_signal(signal.SIGCONT)
+        await until(partial(is_suspect, wanted=False), "a node that is heard")
+        assert await listed(made) == {"w1": "ready", "w2": "ready"}

@@ -18,7 +18,7 @@ from runink.testing.links import Way
 from runink.testing.lives import now_ms
 from runink.testing.members import SimulatedMember
 
-ACTING = ("barn", "runs", "scheduler", "keeper", "governance")
+ACTING = ("barn", "runs", "scheduler", "vigil", "keeper", "governance")
 CUT = (Way.LOSES_REQUESTS, Way.LOSES_ANSWERS)
 FAULTS = (
     ["crash"] * 4

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from runink.barn.history import Watched
 from runink.barn.keys import (
+    HEALTH,
     HERDS,
     LINEAGE,
     NODES,
@@ -18,6 +19,7 @@ from runink.barn.keys import (
     RUNS,
     SLICES,
     STANDINGS,
+    health_key,
     lineage_key,
     parse_placement,
     run_key,
@@ -25,7 +27,8 @@ from runink.barn.keys import (
 from runink.barn.keyvalue import Change
 from runink.clients.barn import BarnClient
 from runink.jobs import Done
-from runink.names import RunId
+from runink.names import NodeId, RunId
+from runink.runs.health import NodeHealth
 from runink.runs.lifecycle import PUBLISH, target_hash
 from runink.runs.records import (
     HerdRecord,
@@ -50,6 +53,7 @@ KINDS: dict[str, Any] = {
     PUBLISHING.prefix(): str,
     RESERVATIONS.prefix(): ReservationRecord,
     LINEAGE.prefix(): dict,
+    HEALTH.prefix(): NodeHealth,
 }
 ORDER = [SliceState.PENDING, SliceState.PLACED, SliceState.LAUNCHING, SliceState.RUNNING]
 _UNDONE = (SliceState.LOST, SliceState.CANCELLED)
@@ -231,12 +235,14 @@ class Invariants:
             assert _cpu_m(slices) <= quota.cpu_m or not quota.cpu_m, f"{key} has too many"
 
     def _check_moves(self, before: dict[str, Any]) -> None:
-        """A node that is to get nothing new gets nothing, but what has to end there."""
+        """A node that is to get nothing new gets nothing, but what has to end there; a suspect one gets nothing at all."""
         for key, was in before.items():
             now = self.state.get(key)
             if isinstance(now, SliceRecord) and now.state is SliceState.PLACED and now != was:
                 is_closed = STANDINGS.key(str(now.node)) in self.state
                 assert not is_closed or now.pin == now.node, f"{now} goes to a closed node"
+                health = self.state.get(health_key(NodeId(str(now.node))))
+                assert health is None or not health.is_suspect, f"{now} goes to a suspect node"
 
     def check_answers(self) -> None:
         """What a client was answered holds for ever."""

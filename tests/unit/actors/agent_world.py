@@ -27,7 +27,7 @@ from runink.barn.keys import (
     slice_key,
 )
 from runink.clients.barn import BarnClient, Transaction
-from runink.clients.run_requests import SliceProgress
+from runink.clients.run_requests import NodeLives, SliceProgress
 from runink.dag import Dag, Resources
 from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
 from runink.runs.records import (
@@ -59,14 +59,18 @@ NODE = NodeId("local")
 RUN = RunId("0" * 26)
 
 
-class Heard(Actor[SliceProgress]):
+class Heard(Actor[SliceProgress | NodeLives]):
     """Stands for the run controller."""
 
-    def __init__(self, told: list[SliceProgress]) -> None:
+    def __init__(self, told: list[SliceProgress], lives: list[NodeLives]) -> None:
         self._told = told
+        self._lives = lives
 
-    async def receive(self, message: SliceProgress) -> None:
-        self._told.append(message)
+    async def receive(self, message: SliceProgress | NodeLives) -> None:
+        if isinstance(message, NodeLives):
+            self._lives.append(message)
+        else:
+            self._told.append(message)
 
 
 @dataclass
@@ -93,6 +97,8 @@ class AgentWorld:
     agent: LocalRef[Any] = field(init=False)
     metrics: NodeMetrics = field(default_factory=lambda: NodeMetrics(now_s=anyio.current_time))
     look: Look = same
+    lives: list[NodeLives] = field(default_factory=list)
+    incarnation: str = ""
     dag: Dag = field(default_factory=lambda: staged_dag("a", fan=2))
     _ids: count[int] = field(default_factory=lambda: count(1))
 
@@ -121,7 +127,7 @@ class AgentWorld:
 
     def _made(self) -> Agent:
         client = BarnClient(self.link, new_id=lambda: f"agent{next(self._ids)}")
-        node = NodeRecord(NODE, Resources(1000, 1 << 30))
+        node = NodeRecord(NODE, Resources(1000, 1 << 30), incarnation=self.incarnation)
         self.agents.append(
             Agent(
                 client,
@@ -231,9 +237,12 @@ async def agent_world(folder: Path, disk: FaultyDisk | None = None) -> AsyncIter
             )
         )
         told: list[SliceProgress] = []
-        runs = await supervisor.start(ChildSpec("runs", lambda: Heard(told)))
+        lives: list[NodeLives] = []
+        runs = await supervisor.start(ChildSpec("runs", lambda: Heard(told, lives)))
         client = BarnClient(barn, new_id=lambda: "t")
-        world = AgentWorld(folder, supervisor, client, told, runs, spawners, clock, Link(barn))
+        world = AgentWorld(
+            folder, supervisor, client, told, runs, spawners, clock, Link(barn), lives=lives
+        )
         world.new_spawner()
         await world.submit()
         await world.start()

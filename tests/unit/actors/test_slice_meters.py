@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace as changed
 from runink.actors.slice_meters import NODES_MAX, UNKNOWN, CgroupFigures, SliceMeter, SliceMeters
 from runink.dag import Resources
+from runink.errors import Refused
 from runink.jobs import Done, EdgeFacts, NodeFacts, Transport
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.observe.metrics import METRICS, Reading
@@ -110,7 +111,7 @@ def test_context_switches_are_counted_by_their_kind_where_somebody_counted_them(
 def test_launches_are_counted_and_timed():
     found = meters()
     launched(found)
-    found.refused(RUN)
+    found.refused(RUN, Refused("x", code="x"))
     assert values(found, "slice_launches_total") == {(*PAIR, "launched"): 1, (*PAIR, "refused"): 1}
     (seconds,) = (one for one in found.readings() if one.name == "runink_slice_launch_seconds")
     assert (seconds.value, sum(seconds.counts)) == (0.002, 1)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from runink.names import RunId, SliceId
 from runink.placement.solver import decide
+from runink.runs.health import FADE_MS, TROUBLE, NodeHealth
 from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeStanding, SliceState, Standing, Turn
 from runink.runs.reservations import ReservationRecord, Victim
@@ -29,11 +30,14 @@ class Twins:
         self.tables: dict[str, dict[Any, Any]] = {
             name: {} for name in ("nodes", "standings", "herds", "slices", "reservations")
         }
+        self.health: dict[Any, NodeHealth] = {}
         self.view = ClusterView(Tables())
         self.now_ms = 1000
 
     def change(self) -> None:
-        kind = self.random.choice(["node", "standing", "herd", *["slice"] * 8, "reservation"])
+        kind = self.random.choice(
+            ["node", "standing", "health", "herd", *["slice"] * 8, "reservation"]
+        )
         getattr(self, f"_{kind}")(is_gone=self.random.random() < 0.3)
 
     def _put(self, table: str, key: Any, record: Any) -> None:
@@ -53,6 +57,16 @@ class Twins:
         record = None if is_gone else NodeStanding(name, self.random.choice(list(Standing)), 1)
         self._put("standings", name, record)
         self.view.put_standing(name, record)
+
+    def _health(self, *, is_gone: bool) -> None:
+        name = node(self.random.choice(NODES)).node
+        self.health.pop(name, None)
+        if not is_gone:
+            troubles = TROUBLE * self.random.choice([0, 1, 3])
+            at_ms = self.now_ms - self.random.choice([0, FADE_MS])
+            silent_ms = self.random.choice([*[0] * 9, 1])
+            self.health[name] = NodeHealth(name, silent_ms, troubles=troubles, troubled_ms=at_ms)
+        self.view.put_health(name, self.health.get(name))
 
     def _herd(self, *, is_gone: bool) -> None:
         record = None if is_gone else HerdRecord(HERD, cpu_m=self.random.choice([0, 500, 5000]))
@@ -85,7 +99,8 @@ class Twins:
         self.view.reserve(key, record)
 
     def anew(self, revision: int) -> Tables:
-        return Tables(*(tuple(table.values()) for table in self.tables.values()), revision)
+        tables = (tuple(table.values()) for table in self.tables.values())
+        return Tables(*tables, revision, tuple(self.health.values()))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -96,7 +111,7 @@ def test_after_any_changes_it_knows_and_plans_what_one_made_anew_does(seed: int)
     for revision in range(1, 40):
         for _ in range(random.randint(1, 12)):
             twins.change()
-        twins.now_ms += random.choice([0, 5, 50])
+        twins.now_ms += random.choice([*[0, 5, 50] * 3, FADE_MS])
         twins.view.look(now_ms=twins.now_ms, revision=revision)
         anew = snapshot_of(twins.anew(revision), now_ms=twins.now_ms)
         assert twins.view.snapshot() == anew

@@ -8,6 +8,7 @@ import pytest
 from runink.names import RunId
 from runink.placement.cluster import Amount, NodeState
 from runink.placement.solver import decide
+from runink.runs.health import FADE_MS, TROUBLE, NodeHealth
 from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeStanding, SliceState, Standing, Task, Turn
 from runink.runs.reservations import ReservationRecord, Victim
@@ -86,21 +87,18 @@ def test_what_ends_a_run_takes_no_room_and_is_not_stopped_for_others(task: Task)
     assert not running.unit.can_be_preempted
 
 
-def test_a_node_is_what_its_record_and_people_say_of_it_and_what_was_lost_there() -> None:
-    slices = (
-        one_slice("a", lost_on=N1),
-        one_slice("b", lost_on=N1, state=SliceState.SUCCEEDED),
-        one_slice("c", lost_on=N2),
-    )
+def test_a_node_is_what_its_record_and_people_say_of_it_and_what_was_seen_of_it() -> None:
+    trouble = NodeHealth(N1, troubles=4 * TROUBLE, troubled_ms=1)
     tables = Tables(
         (node("n2"), node(labels=("gpu",), slices_max=3)),
         (NodeStanding(N1, Standing.DRAINING, 1),),
-        slices=slices,
+        health=(trouble, NodeHealth(N2, silent_ms=1)),
     )
     first, second = snapshot_of(tables, now_ms=1).nodes
-    assert (first.node, first.state, first.failures) == (N1, NodeState.DRAINING, 1)
+    assert (first.node, first.state, first.failures) == (N1, NodeState.DRAINING, 4)
     assert (first.labels, first.capacity.slices) == ({"gpu"}, 3)
-    assert (second.node, second.state, second.failures) == (N2, NodeState.READY, 1)
+    assert (second.node, second.state, second.failures) == (N2, NodeState.SUSPECT, 0)
+    assert snapshot_of(tables, now_ms=1 + FADE_MS).nodes[0].failures == 2
 
 
 def test_a_herd_has_its_quota_and_its_weight() -> None:
