@@ -45,7 +45,7 @@ from runink.sandbox.inner_protocol import (
 )
 from runink.sandbox.kernel import content_of, sealed
 from runink.sandbox.log import describe
-from runink.sandbox.namespaces import Handlers
+from runink.sandbox.namespaces import Handlers, Needed
 from runink.sandbox.packets import Outbox, Packet, understood
 
 EXIT_EXCEPTION = 70
@@ -61,11 +61,11 @@ Entry = Callable[[bytes, int, list[int]], int | None]
 class Fresh(NamedTuple):
     """What a fork server has beside what a fresh process has, for its cells to undo: signals that are not as by default.
 
-    `forks_untold` says that nothing which was registered to be done after a fork has to be.
+    `needed` is what of all that was registered to be done around a fork has to be.
     """
 
     signals: tuple[int, ...]
-    forks_untold: bool
+    needed: Needed
 
 
 # Looked up beforehand (`calls.py`).
@@ -175,7 +175,7 @@ def found_fresh(handlers: Handlers) -> Fresh:
         for number in signal.valid_signals() - PYTHON_IGNORES
         if signal.getsignal(number) not in (signal.SIG_DFL, None)
     )
-    return Fresh(tuple(map(int, changed)), forks_untold=not handlers.are_needed)
+    return Fresh(tuple(map(int, changed)), needed=handlers.needed(sys.modules))
 
 
 def be_fresh(signals: Iterable[int]) -> None:

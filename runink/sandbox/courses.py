@@ -29,7 +29,7 @@ from runink.sandbox.isolation import (
 )
 from runink.sandbox.kernel import NO_SIGNALS, masking
 from runink.sandbox.mounts import own_mask, trees_of
-from runink.sandbox.namespaces import Twice, cloning, forking
+from runink.sandbox.namespaces import Needed, Twice, cloning, forking
 from runink.sandbox.protocol import NO_NETWORK
 from runink.sandbox.syscalls import (
     CLONE_INTO_CGROUP,
@@ -90,7 +90,7 @@ class Courses:
     def __init__(self, seals: Seals, *, end_at: str) -> None:
         self._seals = seals
         self._first_end, self._worker_end = (step_of(who, end_at) for who in ("first", "worker"))
-        self._fresh = Fresh((), forks_untold=False)
+        self._fresh = Fresh((), Needed.EVERYTHING)
         self._kept: dict[Key, Course] = {}
 
     def renew(self, fresh: Fresh) -> None:
@@ -133,7 +133,7 @@ class Courses:
                 ]
             ),
             fresh.signals,
-            forking(untold=fresh.forks_untold),
+            forking(fresh.needed),
             ready(being_left()),
             ready(_in_steps(binding_worker(), self._worker_end)),
             tuple(sys.modules[name].seed for name in SEEDED if name in sys.modules),

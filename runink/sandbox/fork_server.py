@@ -45,6 +45,7 @@ from runink.sandbox.cell import be_cell, be_plain
 from runink.sandbox.codec import BadMessage, numeric
 from runink.sandbox.courses import Course, Courses, Handed, Key
 from runink.sandbox.faults import step_of
+from runink.sandbox.huge_pages import gather
 from runink.sandbox.importing import problem_of
 from runink.sandbox.inner_protocol import (
     FROM_FORK_SERVER,
@@ -70,7 +71,7 @@ from runink.sandbox.kernel import (
     wake_on_signals,
 )
 from runink.sandbox.log import describe, log
-from runink.sandbox.namespaces import Handlers, answered, cloned
+from runink.sandbox.namespaces import Handlers, Needed, answered, cloned
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
 from runink.sandbox.protocol import ForkServerReady, Preload
 from runink.sandbox.syscalls import CLONE_INTO_CGROUP
@@ -98,7 +99,7 @@ class ForkServer:
         self._entry: Entry | None = None
         self._problem = ""
         self._handlers = Handlers()
-        self._fresh = Fresh((), forks_untold=False)
+        self._fresh = Fresh((), Needed.EVERYTHING)
         self._modules: dict[str, bool] = {}  # whether it could be imported
 
     def prepare(self, modules: Iterable[str]) -> None:
@@ -230,6 +231,7 @@ class ForkServer:
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
         gc.collect()
         gc.freeze()
+        gather()
         loaded = [module for module, is_loaded in self._modules.items() if is_loaded]
         failed = [module for module, is_loaded in self._modules.items() if not is_loaded]
         self._outbox.send(ForkServerReady(os.getpid(), loaded, failed, threads(), self._problem))

@@ -135,7 +135,7 @@ class SpawnerLink:
         self._withdrawn = withdrawn
         self._numbers = count(1)
         self._asked: dict[int, Asked] = {}
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock(fast_acquire=True)  # who asks waits for the answer anyway
         self._why_ended = ""
         self._is_admitted = True
         self.ended = anyio.Event()

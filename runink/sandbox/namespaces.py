@@ -11,10 +11,14 @@ ever written to a disk.
 from __future__ import annotations
 
 import ctypes
+import enum
 import os
 import signal
 import struct
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from runink.sandbox.calls import ANY, asked, called
@@ -23,8 +27,13 @@ from runink.sandbox.syscalls import CLONE_NEWUSER, CLONE_PIDFD
 IDS: Final = 1 << 16
 OWN: Final = 1000  # the user and group that a slice's code runs as, inside
 NEEDLESS: Final = frozenset({"threading", "logging", "concurrent.futures.thread", "random"})
+# Whose libraries register with C what is of no use where they were only imported: Arrow guards pools of threads that are made when they are first used, and its jemalloc locks of which nobody
+# holds one. That alone touches 60 pages of two processes.
+NEEDLESS_OF_C: Final = frozenset({"pyarrow", "msgspec"})
 Twice = Callable[..., int]  # returns in both processes: the copy's number, and 0 in the copy
 _fork: Final[Twice] = called("fork", "fork", wanted=ANY).function
+_HAS_BARE_FORK: Final = hasattr(ctypes.PyDLL(None), "_Fork")  # glibc from 2.34 on
+_bare_fork: Final[Twice] = called("fork", "_Fork", wanted=ANY).function if _HAS_BARE_FORK else _fork
 _CLONE_ARGS = struct.Struct("11Q")  # struct clone_args of linux/sched.h
 
 
@@ -84,10 +93,18 @@ def answered(pid: int) -> int:
     return pid
 
 
+class Needed(enum.Enum):
+    """What a copy needs of all that was registered to be done around a fork."""
+
+    EVERYTHING = "everything"
+    WITH_C = "what was registered with C"
+    NOTHING = "nothing"
+
+
 class Handlers:
     """What is registered to be done around a fork (`os.register_at_fork`), from here on. `names` are the modules that it is of.
 
-    Of the standard library it is locks, which nobody holds in a process of one thread, and seeds.
+    Of the standard library it is locks, which nobody holds in a process of one thread, and seeds. What is registered with C nobody can list, so it is known by whose libraries there are.
     """
 
     def __init__(self) -> None:
@@ -100,15 +117,30 @@ class Handlers:
 
         vars(os)["register_at_fork"] = noting
 
-    @property
-    def are_needed(self) -> bool:
-        """Whether any of it is more than what a copy can do without that has its seeds from elsewhere."""
-        return not self.names <= NEEDLESS
+    def needed(self, modules: Mapping[str, ModuleType]) -> Needed:
+        """Return what a copy cannot do without that has its seeds from elsewhere, where these modules are loaded."""
+        if not self.names <= NEEDLESS:
+            return Needed.EVERYTHING
+        return Needed.NOTHING if _compiled(modules) <= NEEDLESS_OF_C else Needed.WITH_C
 
 
-def forking(*, untold: bool) -> Twice:
-    """Return what copies this process, with C's own handlers, and answers as fork does; `untold` leaves out Python's (see `Handlers`)."""
-    return _fork if untold else os.fork
+def _compiled(modules: Mapping[str, ModuleType]) -> set[str]:
+    """Return the packages, but for the standard library's, of which one of these modules is compiled."""
+    endings = tuple(EXTENSION_SUFFIXES)
+    files = ((name, getattr(module, "__file__", None)) for name, module in modules.items())
+    found = {name.partition(".")[0] for name, file in files if (file or "").endswith(endings)}
+    return found - sys.stdlib_module_names
+
+
+def forking(needed: Needed) -> Twice:
+    """Return what copies this process and does what is needed around that, and answers as fork does."""
+    match needed:
+        case Needed.EVERYTHING:
+            return os.fork
+        case Needed.WITH_C:
+            return _fork
+        case Needed.NOTHING:
+            return _bare_fork
 
 
 class IdMap(NamedTuple):

@@ -10,11 +10,12 @@ from runink.sandbox.birth import Fresh
 from runink.sandbox.courses import LINK, SEAT, Courses, Handed
 from runink.sandbox.inner_protocol import Fork
 from runink.sandbox.isolation import STEPS, Seals
+from runink.sandbox.namespaces import Needed
 from runink.sandbox.protocol import NO_NETWORK
 from runink.sandbox.seccomp import letting_all_pass
 from runink.sandbox.syscalls import NUMBERS
 
-FRESH = Fresh((2,), forks_untold=True)
+FRESH = Fresh((2,), Needed.NOTHING)
 HANDED = Handed(5, [6, 7], 0, [8, 9])
 
 
