@@ -12,6 +12,7 @@ from typing import Any
 from runink.actors.tables import Loaded, Table
 from runink.barn.history import Watched
 from runink.barn.keys import (
+    DURATIONS,
     HERDS,
     NODES,
     PLACEMENTS,
@@ -20,6 +21,7 @@ from runink.barn.keys import (
     RUNS,
     SLICES,
     STANDINGS,
+    durations_key,
     herd_key,
     parse_placement,
     parse_run,
@@ -29,6 +31,7 @@ from runink.barn.keyvalue import Change
 from runink.clients.barn import Found
 from runink.dag import Dag
 from runink.names import NodeId, RunId, SliceId
+from runink.runs.durations import NOTHING_KNOWN, Durations
 from runink.runs.records import (
     HerdRecord,
     NodeRecord,
@@ -43,7 +46,17 @@ from runink.runs.views import RunView, World, Yielding
 
 PREFIXES = tuple(
     keys.prefix()
-    for keys in (RUNS, SLICES, PLACEMENTS, RESERVATIONS, NODES, STANDINGS, HERDS, PUBLISHING)
+    for keys in (
+        RUNS,
+        SLICES,
+        PLACEMENTS,
+        RESERVATIONS,
+        NODES,
+        STANDINGS,
+        HERDS,
+        PUBLISHING,
+        DURATIONS,
+    )
 )
 
 
@@ -57,6 +70,7 @@ class RunSight:
         self._standings = Table(STANDINGS.prefix(), NodeStanding)
         self._claims = Table(PUBLISHING.prefix(), str)
         self._reservations = Table(RESERVATIONS.prefix(), ReservationRecord)
+        self._durations = Table(DURATIONS.prefix(), Durations)
         self._runs = Table(RUNS.prefix(), RunRecord)
         self._keys: dict[RunId, str] = {}  # of all runs
         self._slices: dict[RunId, Table[SliceRecord]] = {}  # of those that live, as the next
@@ -65,7 +79,7 @@ class RunSight:
     def load(self, loaded: Loaded) -> None:
         """Forget everything and take what there is."""
         self._keys, self._slices, self._placed = {}, {}, {}
-        for table in (*self._general(), self._reservations, self._runs):
+        for table in (*self._general(), self._reservations, self._durations, self._runs):
             table.load(loaded.items)
         for found in self._runs:
             self._keys[found.value.run] = found.key
@@ -83,6 +97,8 @@ class RunSight:
         concerned: dict[RunId, None] = {}
         is_general = False
         for change in (one for one in watched.changes if one.revision > self.seen):
+            if self._durations.apply(change):
+                continue  # what has begun was estimated when it did
             if change.key.startswith(RESERVATIONS.prefix()):
                 concerned |= dict.fromkeys(self._reserve(change))
                 continue
@@ -162,7 +178,12 @@ class RunSight:
             draining=self._standing(Standing.DRAINING),
             cordoned=self._standing(*Standing),
             yielding=self._yielding(record.run),
+            durations=self._known(record),
         )
+
+    def _known(self, record: RunRecord) -> Durations:
+        found = self._durations.get(durations_key(record.herd, record.pipeline))
+        return NOTHING_KNOWN if found is None else found.value
 
     def _yielding(self, run: RunId) -> dict[str, Yielding]:
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runink.barn.keys import (
+    durations_key,
     lineage_key,
     placement_key,
     publishing_key,
@@ -15,15 +16,23 @@ from runink.barn.keys import (
 from runink.clients.barn import Transaction
 from runink.governance.lineage import About, Lineage, lineage_of
 from runink.jobs import Done, Failed
+from runink.runs.durations import Durations, learned
 from runink.runs.lifecycle import Decision
 from runink.runs.records import RunState, Task
 from runink.runs.views import RunView
 
 
 def transaction_of(
-    view: RunView, decision: Decision, *, revision_of: Callable[[str], int | None]
+    view: RunView,
+    decision: Decision,
+    *,
+    revision_of: Callable[[str], int | None],
+    durations: Durations,
 ) -> Transaction:
-    """Return the transaction that carries the decision out. `revision_of` says at which revision a key was seen, nothing if it was not there."""
+    """Return the transaction that carries the decision out. `revision_of` says at which revision a key was seen, nothing if it was not there.
+
+    `durations` is what was known of the pipeline's. Of two runs of it that end in the same moment only one may add to that, which does no harm.
+    """
     record = view.record
     key = run_key(record.herd, record.run)
     transaction = _compared(Transaction(), key, revision_of(key))
@@ -47,6 +56,9 @@ def transaction_of(
         slices = dict(view.slices) | {str(one.slice): one for one in decision.slices}
         facts = _lineage(RunView(decision.record, view.dag, slices))
         transaction = transaction.put(lineage_key(record.herd, record.run), facts)
+    if decision.record.state is RunState.SUCCEEDED and not record.rehearsal:
+        known = learned(durations, view.dag, view.slices.values())
+        transaction = transaction.put(durations_key(record.herd, record.pipeline), known)
     return transaction
 
 

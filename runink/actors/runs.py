@@ -43,6 +43,7 @@ from runink.clients.run_requests import (
 )
 from runink.errors import NotFound, Unavailable
 from runink.names import RunId
+from runink.runs.durations import Durations
 from runink.runs.lifecycle import Decision, decide
 from runink.runs.records import RunRecord, RunState, SliceRecord
 from runink.runs.views import RunView
@@ -295,7 +296,7 @@ class RunController(Actor[RunsMessage]):
                 if decision.wake_ms:
                     self._wake_at(run, decision.wake_ms)
                 if not decision.is_nothing(view.record):
-                    group.start_soon(self._carry_out, view, decision)
+                    group.start_soon(self._carry_out, view, decision, world.durations)
         await self._tell_followers(names)
 
     async def _view(self, run: RunId) -> RunView | None:
@@ -313,9 +314,11 @@ class RunController(Actor[RunsMessage]):
 
     # Carrying out.
 
-    async def _carry_out(self, view: RunView, decision: Decision) -> None:
+    async def _carry_out(self, view: RunView, decision: Decision, durations: Durations) -> None:
         run = view.record.run
-        transaction = transaction_of(view, decision, revision_of=self._sight.revision_of)
+        transaction = transaction_of(
+            view, decision, revision_of=self._sight.revision_of, durations=durations
+        )
         try:
             committed = await self._barn.commit(transaction)
         except Unavailable:  # if it took place after all, the watch tells

@@ -17,6 +17,7 @@
     /placements/N/RUN/SLICE          what node N is to run
     /reservations/RUN/GANG           nodes that are kept for slices that wait, and what is stopped for them
     /decisions/REVISION              on what the scheduler decided, and what came of it; REVISION sorts as a number
+    /durations/H/NAME                how long a pipeline's parts have taken
     /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
     /lineage/H/RUN                   what a run read, did and wrote
     /bundles/HASH/PART               a bundle: the project's files of a run, in parts
@@ -83,6 +84,7 @@ HEALTH: Final = Keys("health", 1)
 PLACEMENTS: Final = Keys("placements", 3)
 RESERVATIONS: Final = Keys("reservations", 2)
 DECISIONS: Final = Keys("decisions", 1)
+DURATIONS: Final = Keys("durations", 2)
 PUBLISHING: Final = Keys("publishing", 1)
 LINEAGE: Final = Keys("lineage", 2)
 BUNDLES: Final = Keys("bundles", 2)
@@ -97,6 +99,7 @@ OWN_ROOTS: Final = (
     "contracts",
     "decisions",
     "deployments",
+    "durations",
     "health",
     "herds",
     "lineage",
@@ -182,6 +185,10 @@ def reservation_key(run: RunId, gang: str) -> str:
 
 def decision_key(revision: int) -> str:
     return DECISIONS.key(f"{revision:016d}")
+
+
+def durations_key(herd: HerdName, name: PipelineName) -> str:
+    return DURATIONS.key(herd, name)
 
 
 def publishing_key(target_hash: str) -> str:

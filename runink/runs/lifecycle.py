@@ -52,7 +52,7 @@ from runink.runs.records import (
 )
 from runink.runs.reservations import GangKey
 from runink.runs.retries import anew, backoff_ms
-from runink.runs.turns import turn_of
+from runink.runs.turns import turn_of, turns_of
 from runink.runs.views import RunView, World
 from runink.runs.yielding import giving_way
 
@@ -135,7 +135,7 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     """Make the slices of gangs that have not begun and whose needs have prepared their output."""
     gangs = view.dag.gangs()
     done = {name for name, specs in gangs.items() if _has_succeeded(view, specs)}
-    home = home_of(view, world)
+    home, turn = home_of(view, world), turns_of(view, world)
     if view.record.paused:
         return
     for name, needs in view.dag.gang_needs().items():
@@ -153,7 +153,7 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
                     labels=spec.labels,
                     requires=spec.requires,
                     pin=home.node,
-                    turn=turn_of(view, world),
+                    turn=turn(name),
                 )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from runink.dag import Dag, SliceSpec
 from runink.names import NodeId, RunId, SliceId
+from runink.runs.durations import NOTHING_KNOWN, Durations
 from runink.runs.records import RunRecord, SliceRecord
 from runink.runs.reservations import GangKey
 
@@ -27,6 +28,7 @@ class World:
     `session` is this cluster's, `nodes` are there, `claims` are targets that some run publishes to, `placed` are the run's slices that have a placement,
     `refused` says why the herd cannot take one more run, `draining` are nodes that are to be emptied,
     `cordoned` those and all others that get nothing new, `yielding` says which of its gangs are to be stopped for which others of higher priority.
+    `durations` is how long its pipeline's parts have taken before.
     """
 
     now_ms: int
@@ -38,6 +40,7 @@ class World:
     draining: frozenset[NodeId] = frozenset()
     cordoned: frozenset[NodeId] = frozenset()
     yielding: Mapping[str, Yielding] = field(default_factory=dict)
+    durations: Durations = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,3 +296,17 @@ def tasks() -> int:
             found += 1
             left += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
     return found
+
+
+async def test_how_long_slices_took_is_the_estimate_of_the_next_run(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world:
+        await world.add_node()
+        await submit(world, 0)
+        await world.end_placed()
+        await trio.sleep(SOON_S)
+        run = await submit(world, 0)
+        (one,) = await world.slices(run)
+        assert one.turn.estimate_ms == 1, "the agent of this test takes so long"
+        assert one.turn.rank_ms == 1

@@ -18,6 +18,7 @@ from runink.dag import (
 )
 from runink.jobs import Done, Failed, NodeFacts, Prepared
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
+from runink.runs.durations import NOTHING_KNOWN, Durations
 from runink.runs.lifecycle import Decision, decide, target_hash
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState
 from runink.runs.views import RunView, World, Yielding
@@ -99,6 +100,7 @@ class RunWorld:
     draining: set[NodeId] = field(default_factory=set)
     cordoned: set[NodeId] = field(default_factory=set)
     yielding: dict[str, Yielding] = field(default_factory=dict)
+    durations: Durations = NOTHING_KNOWN
     now_ms: int = 1000
     states: list[RunState] = field(default_factory=list)
 
@@ -113,6 +115,7 @@ class RunWorld:
             frozenset(self.draining),
             frozenset(self.draining | self.cordoned),
             dict(self.yielding),
+            self.durations,
         )
 
     def decide(self) -> Decision:

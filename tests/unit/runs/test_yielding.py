@@ -9,6 +9,7 @@ from runink.errors import WireError
 from runink.jobs import Failed
 from runink.names import RunId, SliceId
 from runink.runs.draining import PREEMPTED
+from runink.runs.durations import UNKNOWN_MS
 from runink.runs.records import ATTEMPTS_MAX, RunState, SliceState, Turn
 from runink.runs.views import Yielding
 
@@ -138,10 +139,10 @@ def test_a_run_that_is_cancelled_ends_though_it_was_to_give_way() -> None:
 
 def test_a_slice_knows_its_runs_turn_and_since_when_it_waits() -> None:
     world = begun()
-    assert world.slices["a"].turn == Turn(0, 1, since_ms=1000)
-    world.put("a", turn=Turn(0, 1, since_ms=1000, placed_ms=1500))
+    assert world.slices["a"].turn == Turn(0, 1, since_ms=1000, rank_ms=UNKNOWN_MS)
+    world.put("a", turn=Turn(0, 1, 1000, 1500, UNKNOWN_MS))
     world.now_ms = 2000
     ask(world, "a")
     world.settle()
-    assert world.slices["a"].turn == Turn(0, 1, since_ms=2000)
+    assert world.slices["a"].turn == Turn(0, 1, since_ms=2000, rank_ms=UNKNOWN_MS)
     assert world.slices["a"].node is not NODE
