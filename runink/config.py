@@ -18,9 +18,10 @@ from runink.capabilities import (
 )
 from runink.dag import Resources
 from runink.errors import Invalid, Refused
+from runink.labels import check_labels
 from runink.machine_reading import read_cpu_m, read_memory_bytes
 from runink.machines import LOST_S, SUSPECT_S, Reserved
-from runink.names import NodeId
+from runink.names import HerdName, NodeId
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
 STATE_FOLDER: Final = ".runink"
@@ -78,6 +79,11 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `labels` are what steps may ask for by name (`@affinity(label=...)`).
 
+    `gpus` is how many graphics processors slices may ask for together, nothing for those that the machine has; `disk_bytes` how much of the disk of `state`, nothing for what is free when the
+    node starts, less what is reserved.
+
+    `herds` are those whose slices alone come here; none for all.  `visible` are names of secrets and data: slices that need others do not come here, nothing for no limit.
+
     `slices_max` bounds how many slices run at once, whatever they ask for; each is a process.
 
     `orphan_s` is how long slices go on without their agent, seconds.  0 ends them with it: what a run started at a terminal wants.
@@ -101,6 +107,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Resources
     reserved: Reserved = RESERVED
     labels: tuple[str, ...] = ()
+    gpus: int | None = None
+    disk_bytes: int | None = None
+    herds: tuple[HerdName, ...] = ()
+    visible: tuple[str, ...] | None = None
     slices_max: int = 512
     orphan_s: float = ORPHAN_S
     isolation: Isolation = Isolation.CELLS
@@ -161,6 +171,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         if self.lost_s < LOST_S_MIN:
             text = f"a node is lost after {LOST_S_MIN:g} s at the soonest"
             raise Invalid(text, code="config_invalid")
+        check_labels(self.labels)
         if min(msgspec.structs.astuple(self.reserved)) < 0:
             raise Invalid("what is reserved is 0 or more", code="config_invalid")
 

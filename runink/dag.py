@@ -26,8 +26,10 @@ from runink.contracts.fields import ContractSpec, OnDrift
 from runink.contracts.hidden import Clearance
 from runink.expressions import Expression
 from runink.names import HerdName, PipelineName
+from runink.needs import Need
 from runink.networks import Network
 from runink.tries import Retry
+from runink.wants import NOTHING_MORE, Wants
 
 MAIN = "main"  # the stream that a node works on; every other role is a side input's name
 REJECTED = "rejected"  # a check's other output, towards its dead letter
@@ -243,6 +245,12 @@ class SliceSpec(msgspec.Struct, frozen=True):
     network: Network = Network.NONE
     reaches: tuple[str, ...] = ()
     limits: Limits = UNLIMITED
+    asks: Wants | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def wants(self) -> Wants:
+        """What it asks of its place beside room and labels: unset where that is nothing, as in `Dag`."""
+        return self.asks or NOTHING_MORE
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -281,29 +289,6 @@ class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, str] = {}
 
 
-class Verb(Enum):
-    """What somebody must be allowed to do."""
-
-    READ = "read"
-    WRITE = "write"
-    USE = "use"
-    RUN = "run"
-
-
-class Resource(Enum):
-    DATASET = "dataset"  # by its URI
-    CONTRACT = "contract"  # `Name@version`
-    PIPELINE = "pipeline"  # `herd/name`
-
-
-class Need(msgspec.Struct, frozen=True, order=True):
-    """A right that a node needs, for who runs the pipeline to have."""
-
-    verb: Verb
-    resource: Resource
-    name: str
-
-
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is to be known of a node before it runs: for admission, placement and governance.
 
@@ -330,7 +315,7 @@ class Dag(msgspec.Struct, frozen=True):
     """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it. `facts` has one for each node, in their order.
 
     `schedule` is unset where the file has none, so that the bytes of such a pipeline say nothing of it; so is `retries`, which
-    says by node what is tried again when it fails, and `deadline`: milliseconds from its submission until a run must have ended.
+    says by node what is tried again when it fails, `deadline`, milliseconds from its submission until a run must have ended, and `priority`: more is sooner.
     """
 
     pipeline: PipelineName
@@ -350,6 +335,7 @@ class Dag(msgspec.Struct, frozen=True):
     schedule: Schedule | msgspec.UnsetType = msgspec.UNSET
     retries: dict[str, Retry] | msgspec.UnsetType = msgspec.UNSET
     deadline: Limit | msgspec.UnsetType = msgspec.UNSET
+    priority: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def hash(self) -> str:

@@ -1,7 +1,7 @@
 """A herd's file: TOML in, a record and what is wrong with it out.
 
     [herd]       id, domain, description
-    [quotas]     cpu, memory, slices, runs                   enforced
+    [quotas]     cpu, memory, slices, runs, priority, weight enforced
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
     [masking]    default, fields                             how personal data is masked whose contract does not say it
     [[clearances]] sink, pii                                 which sinks may hold which kinds of personal data unmasked
@@ -29,8 +29,10 @@ from runink.names import HerdName, herd_name
 from runink.networks import NetworkPolicy, allowed, policy_of
 from runink.quantities import parse_bytes, parse_cpu
 from runink.suggestions import near, near_or_all
+from runink.wants import PRIORITY_MAX
 
 VERBS: Final = ("get", "list", "watch", "create", "update", "delete", "run", "cancel")
+WEIGHT_MAX: Final = 1_000  # more than that beside 1 is no share
 FILE_BYTES_MAX: Final = 1 << 20  # a hand-written file
 
 
@@ -49,12 +51,14 @@ class HerdFile(msgspec.Struct, frozen=True):
     clearances: ClearancePolicy = ClearancePolicy()
     unenforced: tuple[str, ...] = ()
     contracts: ContractPolicy = ContractPolicy()
+    priority_max: int | None = None
+    weight: int = 1
 
 
 _KEYS: Final = {
     "": ("herd", "quotas", "roles", "masking", "clearances", "network", "isolation", "contracts"),
     "herd": ("id", "domain", "description"),
-    "quotas": ("cpu", "memory", "slices", "runs"),
+    "quotas": ("cpu", "memory", "slices", "runs", "priority", "weight"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
     "clearances": ("sink", "pii"),
@@ -106,6 +110,8 @@ class _Reader:
             isolation=self._isolation(self._table(document, "isolation")),
             clearances=self._clearances(document),
             contracts=self._contracts(self._table(document, "contracts")),
+            priority_max=self._priority(quotas),
+            weight=self._weight(quotas),
             unenforced=tuple(part for part in ("roles",) if part in document),
         )
 
@@ -172,6 +178,24 @@ class _Reader:
             return found
         self._mistake(f"{key} is a number, 0 or more", key)
         return 0
+
+    def _priority(self, quotas: dict[str, Any]) -> int | None:
+        found = quotas.get("priority")
+        if found is None:
+            return None
+        if isinstance(found, int) and not isinstance(found, bool) and abs(found) <= PRIORITY_MAX:
+            return found
+        text = f"priority is a whole number from -{PRIORITY_MAX} to {PRIORITY_MAX}"
+        self._mistake(text, "priority", "the most that a run of the herd has")
+        return None
+
+    def _weight(self, quotas: dict[str, Any]) -> int:
+        found = quotas.get("weight", 1)
+        if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= WEIGHT_MAX:
+            return found
+        text = f"weight is a whole number from 1 to {WEIGHT_MAX:,}"
+        self._mistake(text, "weight", "a herd of weight 2 has twice the share of one of weight 1")
+        return 1
 
     def _network(self, table: dict[str, Any]) -> NetworkPolicy:
         internet = table.get("internet", True)

@@ -13,9 +13,11 @@ import msgspec
 
 from runink.contracts.differences import GoldenResult
 from runink.contracts.expected import Golden
-from runink.dag import Link, Node, Sink
+from runink.dag import Dag, Link, Node, Sink
 from runink.errors import WireError
 from runink.names import HerdName, NodeId, RunId, SliceId
+
+STANDARD: Final = "-"  # the path of standard input and output
 
 
 class Transport(Enum):
@@ -35,6 +37,14 @@ class Seat(NamedTuple):
 def transport_between(writer: Seat, reader: Seat) -> Transport:
     """Return what carries a link between these seats: only slices of one herd share memory, and only on one node can they."""
     return Transport.SLOTS if writer == reader else Transport.PIPE
+
+
+def writes_files(dag: Dag) -> bool:
+    """Say whether anything of a pipeline is written to a file of the machine."""
+    return any(
+        isinstance(node, Sink) and node.path != STANDARD and "://" not in node.path
+        for node in dag.nodes
+    )
 
 
 class Port(msgspec.Struct, frozen=True):

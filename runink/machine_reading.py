@@ -34,6 +34,7 @@ from runink.machines import (
 
 ROOT: Final = Path("/")
 _CARD: Final = re.compile(r"card[0-9]+")
+_NVIDIA: Final = re.compile(r"nvidia[0-9]+")
 _MAKERS: Final = {
     "0x1002": "AMD",
     "0x10de": "NVIDIA",
@@ -133,6 +134,13 @@ def _folders(root: Path, controller: str) -> Iterator[tuple[int, Path]]:
     mounts = parse_group_mounts(_read(root / "proc/self/mountinfo"))
     for version, folder in group_folders(groups, mounts, controller):
         yield version, root / folder.lstrip("/")
+
+
+def count_gpus(root: Path = ROOT) -> int:
+    """Return how many graphics processors the machine has: those that are told by name, or, in a container that is shown no more, NVIDIA's device files."""
+    named = sum(1 for _ in _gpus(root))
+    files = sum(1 for one in (root / "dev").glob("nvidia*") if _NVIDIA.fullmatch(one.name))
+    return min(max(named, files), GPUS_MAX)
 
 
 def _gpus(root: Path) -> Iterator[Gpu]:

@@ -41,7 +41,12 @@ from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
 from runink.config import NodeSettings
 from runink.control import Above, ControlPlane, now_ms, start, start_control
 from runink.errors import Broken, LinkLost, Unavailable
-from runink.machine_reading import read_machine, user_text
+from runink.machine_reading import (
+    count_gpus,
+    read_disk_free_bytes,
+    read_machine,
+    user_text,
+)
 from runink.networks import NodeNetwork, endpoints_of, own_addresses
 from runink.runs.records import NodeRecord
 from runink.runtime.connections import connect_unix, serve_unix
@@ -290,6 +295,10 @@ async def _start_agent(
         users={"agent": user_text(os.geteuid()), "spawner": user_text(spawner.user)},
         incarnation=new_client_id() if above.is_elsewhere else "",
         lost_s=settings.lost_s,
+        gpus=count_gpus() if settings.gpus is None else settings.gpus,
+        disk_bytes=_disk_bytes(settings),
+        herds=settings.herds,
+        visible=settings.visible,
     )
     stores = read_stores(os.environ)
     agent = partial(
@@ -308,6 +317,13 @@ async def _start_agent(
         look=partial(_looked, settings.state),
     )
     await start(worker, AGENT, lambda: agent(BarnClient(above.barn)))
+
+
+def _disk_bytes(settings: NodeSettings) -> int:
+    """Return how much disk slices may ask for."""
+    if settings.disk_bytes is not None:
+        return settings.disk_bytes
+    return max(read_disk_free_bytes(settings.state) - settings.reserved.disk_bytes, 1)
 
 
 def _network(settings: NodeSettings, stores: Stores) -> NodeNetwork:

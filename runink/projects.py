@@ -265,6 +265,8 @@ def _record(file: HerdFile) -> HerdRecord:
         network=file.network,
         isolation=file.isolation,
         clearances=file.clearances,
+        priority_max=file.priority_max,
+        weight=file.weight,
     )
 
 

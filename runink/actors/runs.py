@@ -45,6 +45,7 @@ from runink.errors import NotFound, Unavailable
 from runink.names import RunId
 from runink.runs.durations import Durations
 from runink.runs.lifecycle import Decision, decide
+from runink.runs.priorities import priority_of
 from runink.runs.records import RunRecord, RunState, SliceRecord
 from runink.runs.views import RunView
 from runink.runtime.actor import Actor, Context, Later
@@ -161,7 +162,7 @@ class RunController(Actor[RunsMessage]):
             stdout=message.stdout,
             rehearsal=message.rehearsal,
             update_goldens=message.update_goldens,
-            priority=message.priority or 0,
+            priority=priority_of(dag, message.herd, asked=message.priority),
         )
 
     async def _submission(self, record: RunRecord, message: Submit) -> Transaction:

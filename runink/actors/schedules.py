@@ -26,12 +26,21 @@ from runink.actors.offload import Offload, in_thread
 from runink.actors.pipelines import with_run
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.history import Watched
-from runink.barn.keys import BACKFILLS, RUNS, SCHEDULES, deployment_key, run_key, schedule_key
+from runink.barn.keys import (
+    BACKFILLS,
+    RUNS,
+    SCHEDULES,
+    deployment_key,
+    herd_key,
+    run_key,
+    schedule_key,
+)
 from runink.clients.barn import BarnClient, Committed, Found, Transaction
 from runink.dag import Dag
 from runink.errors import NotFound, Refused, Unavailable, WireError, to_wire
 from runink.runs.failures import REPLACED
-from runink.runs.records import Failure, Occasion, RunRecord, RunState
+from runink.runs.priorities import priority_of
+from runink.runs.records import Failure, HerdRecord, Occasion, RunRecord, RunState
 from runink.runs.schedule_records import BackfillRecord, DeploymentRecord, ScheduleRecord
 from runink.runs.schedules import due, filled_in, id_of, next_of, occasion_of
 from runink.runtime.actor import Actor, Context
@@ -233,6 +242,8 @@ class ScheduleKeeper(Actor[KeeperMessage]):
         deployment = await self._deployment(schedule)
         dag = await self._dag_for(deployment, schedule, occasion)
         run = _run(schedule, deployment, dag, occasion, now_ms=self._now_ms())
+        herd = await self._barn.get(herd_key(run.herd), HerdRecord)
+        run = changed(run, priority=priority_of(dag, herd.value if herd is not None else None))
         if await self._barn.get(run_key(run.herd, run.run), RunRecord) is not None:
             return transaction  # it was made before, and the schedule was put back since
         return await with_run(self._barn, transaction, run, dag)

@@ -24,8 +24,15 @@ from typing import Final
 from runink.connectors.local_files import make_folder, told
 from runink.dag import Sink, Source
 from runink.errors import Refused
-from runink.jobs import ASIDE_FOLDER, ChainJob, CompareJob, Prepared, PublishJob, SliceJob
-from runink.runs.jobs import STANDARD
+from runink.jobs import (
+    ASIDE_FOLDER,
+    STANDARD,
+    ChainJob,
+    CompareJob,
+    Prepared,
+    PublishJob,
+    SliceJob,
+)
 from runink.sandbox.client import Bind
 from runink.sandbox.protocol import BINDS_MAX
 

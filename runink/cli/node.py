@@ -159,6 +159,12 @@ def _lines(record: NodeRecord, document: dict[str, Any]) -> Iterator[tuple[str, 
         "offers",
         f"cpu {format_cpu(offers.cpu_m)}, memory {format_bytes(offers.memory_bytes)}",
     )
+    if record.gpus or record.disk_bytes:
+        yield "", f"gpus {record.gpus}, disk {format_bytes(record.disk_bytes)}"
+    if record.herds:
+        yield "herds", f"{', '.join(record.herds)} only"
+    if record.visible is not None:
+        yield "sees", f"{', '.join(record.visible)} only"
     if record.reserved is not None:
         kept = record.reserved
         yield (

@@ -22,7 +22,7 @@ from runink.config import (
     offered,
 )
 from runink.machines import Reserved
-from runink.names import NodeId
+from runink.names import NodeId, herd_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,13 @@ class NodeOptions:
     labels: tuple[str, ...]
     reserved: Reserved
     slices: SliceOptions
+    gpus: int | None = None
+    disk_bytes: int | None = None
+    herds: tuple[str, ...] = ()
+    sees: tuple[str, ...] = ()
 
     def settings(self, state: Path, node: NodeId = NodeId("local")) -> NodeSettings:  # noqa: B008 - a name
-        """Return the settings of the node with this state."""
+        """Return the settings of the node with this state. Raises Invalid for a herd's name that is none."""
         return NodeSettings(
             state=state,
             node=node,
@@ -48,6 +52,10 @@ class NodeOptions:
             isolation=self.slices.isolation or Isolation.CELLS,
             shares_network=self.slices.shares_network is not False,
             spawner=self.slices.spawner,
+            gpus=self.gpus,
+            disk_bytes=self.disk_bytes,
+            herds=tuple(dict.fromkeys(map(herd_name, self.herds))),
+            visible=tuple(sorted(set(self.sees))) or None,
         )
 
 
@@ -62,6 +70,24 @@ def node_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @slice_options
     @click.option("--label", "labels", multiple=True, help="A label of the node; may be repeated.")
+    @click.option(
+        "--gpus",
+        type=click.IntRange(0, 64),
+        help="Graphics processors that steps may ask for; those that are found otherwise.",
+    )
+    @click.option(
+        "--disk",
+        type=BYTES,
+        help="Disk that steps may ask for; what is free at the start otherwise.",
+    )
+    @click.option(
+        "--herd", "herds", multiple=True, help="Take slices of this herd only; may be repeated."
+    )
+    @click.option(
+        "--sees",
+        multiple=True,
+        help="A secret or data that slices here may need, and no others; may be repeated.",
+    )
     @click.option("--reserve-cpu", type=CPU, help="Processor time kept for the system (100m).")
     @click.option("--reserve-memory", type=BYTES, help="Memory kept for the system (256Mi).")
     @click.option("--reserve-disk", type=BYTES, help="Disk kept for the system (1Gi).")
@@ -81,6 +107,8 @@ def node_options(command: Callable[..., None]) -> Callable[..., None]:
             memory_bytes=RESERVED.memory_bytes if reserve_memory is None else reserve_memory,
             disk_bytes=RESERVED.disk_bytes if reserve_disk is None else reserve_disk,
         )
-        command(options=NodeOptions(metrics, labels, reserved, slices), **others)
+        gpus, disk, herds, sees = (others.pop(name) for name in ("gpus", "disk", "herds", "sees"))
+        options = NodeOptions(metrics, labels, reserved, slices, gpus, disk, herds, sees)
+        command(options=options, **others)
 
     return called

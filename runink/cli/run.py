@@ -16,6 +16,7 @@ from typing import Final, TextIO
 import anyio
 import click
 import msgspec
+from msgspec.structs import replace as changed
 
 from runink.bundles import pack, unpack
 from runink.cli.client import Embedding
@@ -43,6 +44,7 @@ from runink.names import BundleHash, RunId
 from runink.names import run_id as made_run_id
 from runink.projects import Compiled, compile_file
 from runink.runs.records import RunState
+from runink.wants import PRIORITY_MAX
 
 STANDARD: Final = "-"
 
@@ -54,15 +56,21 @@ STANDARD: Final = "-"
 @state_option
 @slice_options
 @click.option("--timeout", metavar="DURATION", help="End each slice after so long, as in 30m.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-PRIORITY_MAX, PRIORITY_MAX),
+    help="Which of the runs that wait is first: more is sooner. Counts before @priority.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def run(  # noqa: PLR0913 - what may be asked for
     file: Path,
     params: tuple[str, ...],
     output: str,
     state: Path | None,
-    timeout: str | None,
-    quiet: bool,  # noqa: FBT001 - click gives it by name
     *,
+    timeout: str | None,
+    priority: int | None,
+    quiet: bool,
     slices: SliceOptions,
 ) -> None:
     """Run a pipeline, and show how far it is.
@@ -78,7 +86,10 @@ def run(  # noqa: PLR0913 - what may be asked for
     run_id = new_run_id()
 
     async def request_for(cluster: Cluster) -> Submit:
-        return await submission(compiled, folder, run_id, cluster=cluster, wall_time_s=wall_time_s)
+        request = await submission(
+            compiled, folder, run_id, cluster=cluster, wall_time_s=wall_time_s
+        )
+        return changed(request, priority=priority)
 
     async def whole() -> RunView:
         embedding = Embedding(

@@ -22,6 +22,7 @@ from runink.dsl.blocks import Metadata, with_parameters
 from runink.dsl.clauses import MetaClause, RetryClause, TimeoutClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.later import tell_later
+from runink.dsl.places import priority_of
 from runink.dsl.reading import clause_of
 from runink.dsl.scenarios import ScenarioOutline, ScenarioReader
 from runink.dsl.scheduling import schedule_of
@@ -48,6 +49,7 @@ class Outline:
     schedule: Schedule | None = None
     retry: Retry | None = None  # of all scenarios that say nothing of it
     deadline: Limit | None = None  # of a run
+    priority: int | None = None
 
 
 def outlined(document: Document, given: Mapping[str, str], findings: Findings) -> Outline:
@@ -69,6 +71,7 @@ def outlined(document: Document, given: Mapping[str, str], findings: Findings) -
         checker.schedule,
         checker.retry,
         checker.deadline,
+        checker.priority,
     )
 
 
@@ -111,6 +114,7 @@ class _Checker:
         self.name: Text | None = None  # what `@feature` calls the file
         self.retry: Retry | None = None
         self.deadline: Limit | None = None
+        self.priority: int | None = None
         self._findings = findings
         self._herd: tuple[HerdName, Span] | None = None
         self._schedule: tuple[Schedule, Span] | None = None
@@ -162,6 +166,9 @@ class _Checker:
             case "schedule":
                 herd = None
                 self._say_schedule(schedule_of(arguments), annotation.span)
+            case "priority":
+                herd = None
+                self.priority = priority_of(arguments)
             case _:
                 herd = None
                 clause = clause_of(arguments)

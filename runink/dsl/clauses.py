@@ -88,15 +88,25 @@ class DeadLetterClause:
 
 @dataclass(frozen=True, slots=True)
 class RequiresClause:
+    """`gpus`, `sees` and `labels` are nothing where it says nothing of them."""
+
     span: Span
     limits: Limits
     network: Network | None
+    gpus: int | None = None
+    sees: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AffinityClause:
+    """Each is nothing where it says nothing of it. `together` and `apart` name steps (`step:X`), `apart` words of the herd, too."""
+
     span: Span
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    together: tuple[Text, ...] | None = None
+    apart: tuple[Text, ...] | None = None
+    domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

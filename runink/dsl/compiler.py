@@ -34,6 +34,7 @@ from runink.dsl.parser import parsed
 from runink.dsl.parts import Parts
 from runink.dsl.project import Project
 from runink.dsl.promises import with_inputs
+from runink.dsl.seating import seated
 from runink.dsl.slicing import sliced
 from runink.dsl.spooling import spooled
 from runink.dsl.streams import Means, built
@@ -110,7 +111,8 @@ def compiled_from(reading: Reading, parameters: Mapping[str, str], project: Proj
     if joined is not None and policy is not None:
         dag, doubts = joined
         spans = {name: one.text.span for part in parts for name, one in part.locations.items()}
-        joined = with_checkpoints(cleared(dag, policy, spans, findings), parts), doubts
+        dag = with_checkpoints(cleared(dag, policy, spans, findings), parts)
+        joined = seated(dag, parts, findings), doubts
     if findings or joined is None:
         raise _invalid(source, findings)
     dag, doubts = joined
@@ -194,6 +196,7 @@ def _dag(
         metadata=outline.metadata,
         schedule=msgspec.UNSET if outline.schedule is None else outline.schedule,
         deadline=msgspec.UNSET if outline.deadline is None else outline.deadline,
+        priority=outline.priority or msgspec.UNSET,
         retries=retries_of(parts, outline.retry) or msgspec.UNSET,
     )
     meta = {name: said for part in parts for name, said in part.meta.items()}

@@ -10,7 +10,7 @@ What belongs together is found by `counterparts.py`.  Formatting, notes, prose a
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -31,16 +31,15 @@ from runink.dag import (
     Node,
     OnInvalid,
     Sink,
-    SliceSpec,
     Source,
     Sql,
     Step,
 )
 from runink.dsl.counterparts import matched, nodes_again, scenarios_again
 from runink.dsl.patience import retry_told
+from runink.dsl.requirements import asked, listed, time_told
 from runink.dsl.scheduling import schedule_told
 from runink.expressions import said
-from runink.quantities import format_cpu, format_duration, format_memory
 
 _NOUNS: Final = {Source: "source", Check: "contract", Step: "step", Sink: "sink"}
 
@@ -98,8 +97,13 @@ def _head(old: Dag, new: Dag) -> Iterator[Change]:
             yield Change("parameter", name, "changed", text)
     before_ms, now_ms = (one.deadline.amount if one.deadline else 0 for one in (old, new))
     if before_ms != now_ms:
-        text = f"a run must have ended after {_time(before_ms)}, and now after {_time(now_ms)}"
+        text = (
+            f"a run must have ended after {time_told(before_ms)}, and now after {time_told(now_ms)}"
+        )
         yield Change("deadline", "", "changed", text)
+    if (old.priority or 0) != (new.priority or 0):
+        text = f"priority {old.priority or 0} is now {new.priority or 0}"
+        yield Change("priority", "", "changed", text)
     if old.schedule != new.schedule:
         text = f"schedule: {schedule_told(old.schedule)}, and now {schedule_told(new.schedule)}"
         yield Change("schedule", "", "changed", text)
@@ -316,14 +320,14 @@ def _slices(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
         before, now = homes[was], new_homes[name]
         if not isinstance(new.node(name), Step):
             continue
-        asked = [*_asked(before, now), *_tried(old, new, was, name)]
-        if asked:
-            yield Change("requirements", name, "changed", f"{name}: {', '.join(asked)}")
+        found = [*asked(before, now), *_tried(old, new, was, name)]
+        if found:
+            yield Change("requirements", name, "changed", f"{name}: {', '.join(found)}")
         mates = {pairs[one] for one in before.nodes if one in pairs} - {name}
         mates_now = set(now.nodes) & set(pairs.values()) - {name}
-        if mates != mates_now and not asked:
+        if mates != mates_now and not found:
             text = (
-                f"{name} shares its process with {_listed(mates_now)}; before with {_listed(mates)}"
+                f"{name} shares its process with {listed(mates_now)}; before with {listed(mates)}"
             )
             yield Change("process", name, "changed", text)
 
@@ -354,40 +358,5 @@ def _tried(old: Dag, new: Dag, was: str, name: str) -> Iterator[str]:
         yield f"when it fails it was {told[0]}, and is {told[1]}"
 
 
-def _wall_time_ms(spec: SliceSpec) -> int:
-    return spec.limits.wall_time.amount if spec.limits.wall_time is not None else 0
-
-
-def _time(duration_ms: int) -> str:
-    return format_duration(duration_ms) if duration_ms else "any time"
-
-
 def _homes(dag: Dag) -> dict[str, Any]:
     return {name: spec for spec in dag.slices for name in spec.nodes}
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "nothing"
-
-
-def _asked(old: Any, new: Any) -> Iterator[str]:
-    named: Sequence[tuple[str, Any, Any, Callable[[Any], str]]] = (
-        ("cpu", old.resources.cpu_m, new.resources.cpu_m, format_cpu),
-        ("memory", old.resources.memory_bytes, new.resources.memory_bytes, format_memory),
-        ("labels", old.labels, new.labels, _listed),
-        ("network", old.network.value, new.network.value, str),
-        ("the most time", _wall_time_ms(old), _wall_time_ms(new), _time),
-        *(
-            (f"the most {noun}", before, now, str)
-            for noun, before, now in zip(
-                ("cpu", "memory", "processes", "disk", "io"),
-                old.limits.amounts,
-                new.limits.amounts,
-                strict=True,
-            )
-            if noun not in {"cpu", "memory"}
-        ),
-    )
-    for noun, before, now, told in named:
-        if before != now:
-            yield f"{noun} {told(before)} is now {told(now)}"

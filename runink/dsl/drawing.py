@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from runink.checkpoints import is_checkpoint
 from runink.dag import MAIN, REJECTED, Check, Dag, Node, Scenario, Sink, Source, Step
 from runink.dsl.layered import Layout, layered
-from runink.dsl.pictures import caption, stages
+from runink.dsl.pictures import caption, slice_caption, stages
 
 BOX_WIDTH: Final = 200
 BOX_HEIGHT: Final = 44
@@ -148,7 +148,7 @@ def _box(dag: Dag, node: Node, corner: Point, fills: dict[str, str]) -> Iterator
     below = f"{what} · {spec.id}" if several else what
     radius = 4 if isinstance(node, Step) else 16
     yield f'<g class="node" id={_attribute(node.id)}>'
-    yield f"<title>{_text(f'{node.id}: {told}, in slice {spec.id}')}</title>"
+    yield f"<title>{_text(f'{node.id}: {told}, in {slice_caption(spec)}')}</title>"
     yield (
         f'<rect class="box" x="{corner.x:g}" y="{corner.y:g}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="{radius}" '
         f'fill="{fills[spec.id]}" stroke="{_INK}"/>'

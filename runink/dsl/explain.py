@@ -24,7 +24,6 @@ from runink.dag import (
     Function,
     Link,
     Mode,
-    Need,
     Node,
     OnInvalid,
     Prose,
@@ -40,6 +39,7 @@ from runink.dsl.scheduling import schedule_told
 from runink.dsl.uris import STANDARD
 from runink.expressions import Measure, figures_in, said
 from runink.jobs import Seat, Transport, transport_between
+from runink.needs import Need
 from runink.networks import Network
 
 _UNNAMED: Final = re.compile(r"\bfreshness\b(?!\s*\()")
@@ -81,6 +81,8 @@ def explained(dag: Dag) -> str:
         )
     if dag.schedule:
         lines.append(f"schedule: {schedule_told(dag.schedule)}; runi deploy puts it in force")
+    if dag.priority:
+        lines.append(f"priority {dag.priority}: more is sooner, and 0 is what is not said")
     if dag.deadline:
         lines.append(f"a run fails that has not ended after {timeout_told(dag.deadline)}")
     lines += [f"{name}: {value} (kept, not enforced)" for name, value in dag.metadata.items()]
@@ -220,6 +222,8 @@ def _golden(golden: Golden) -> str:
 def _slice(spec: SliceSpec) -> Iterable[str]:
     yield f"  slice {spec.id}: {', '.join(map(_short, spec.nodes))}"
     yield f"    {spec.why}"
+    if spec.wants.beside:
+        yield f"    where {', '.join(spec.wants.beside)} was"
     if spec.limits.wall_time is not None:
         yield f"    ended after {timeout_told(spec.limits.wall_time)}"
     if spec.network is not Network.NONE:
@@ -238,9 +242,7 @@ def _gangs(dag: Dag) -> Iterable[str]:
             else "at once"
         )
         together = (
-            f"slices {told} together, joined by {_joints(dag, specs)}"
-            if len(specs) > 1
-            else f"slice {told}"
+            f"slices {told} together, {_joints(dag, specs)}" if len(specs) > 1 else f"slice {told}"
         )
         yield f"  gang {name}: {together}, {begins}"
 
@@ -250,7 +252,11 @@ def _joints(dag: Dag, specs: Sequence[SliceSpec]) -> str:
     mine = {node for spec in specs for node in spec.nodes}
     seat = Seat(dag.herd, None)
     found = {transport_between(seat, seat) for link in dag.pipes() if link.source in mine}
-    return " and ".join(_JOINTS[transport] for transport in Transport if transport in found)
+    if not found:
+        return "on one node"
+    return "joined by " + " and ".join(
+        _JOINTS[transport] for transport in Transport if transport in found
+    )
 
 
 def _contracts(dag: Dag) -> Iterable[str]:

@@ -13,15 +13,13 @@ from runink.dag import (
     Executable,
     Facts,
     Function,
-    Need,
     Node,
-    Resource,
     Sink,
     Source,
     Sql,
     Step,
-    Verb,
 )
+from runink.needs import Need, Resource, Verb
 
 
 def facts_of(dag: Dag, meta: Mapping[str, Mapping[str, str]]) -> tuple[Facts, ...]:

@@ -45,6 +45,7 @@ class Parts:
     locations: dict[str, Location] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)  # of the lines that the nodes come from
     meta: dict[str, dict[str, str]] = field(default_factory=dict)  # what people say of nodes
+    called: dict[str, str] = field(default_factory=dict)  # steps by the names that they are given
     notes: list[str] = field(default_factory=list)
     checkpoints: dict[str, Mark] = field(default_factory=dict)
     checkpoint_all: Mark | None = None  # behind each step

@@ -15,6 +15,7 @@ from runink.dag import (
     Function,
     Node,
     Sink,
+    SliceSpec,
     Source,
     Sql,
     Step,
@@ -28,7 +29,7 @@ def as_mermaid(dag: Dag) -> str:
     names = {node.id: f"n{place}" for place, node in enumerate(dag.nodes)}
     lines = ["flowchart LR"]
     for place, spec in enumerate(dag.slices):
-        lines.append(f'  subgraph s{place}["{_mermaid(f"slice {spec.id}")}"]')
+        lines.append(f'  subgraph s{place}["{_mermaid(slice_caption(spec))}"]')
         lines += [f"    {names[one]}{_shape(dag.node(one))}" for one in spec.nodes]
         lines.append("  end")
     for link in dag.links:
@@ -65,7 +66,7 @@ def as_dot(dag: Dag) -> str:
     lines = ["digraph pipeline {", "  rankdir=LR;", "  node [shape=box];"]
     for place, spec in enumerate(dag.slices):
         lines.append(f"  subgraph cluster_{place} {{")
-        lines.append(f"    label={_dot(f'slice {spec.id}')};")
+        lines.append(f"    label={_dot(slice_caption(spec))};")
         for one in spec.nodes:
             node = dag.node(one)
             shape = {Source: ", shape=cylinder", Sink: ", shape=cylinder", Check: ", shape=hexagon"}
@@ -98,6 +99,17 @@ def stages(dag: Dag) -> Sequence[tuple[str, str]]:
         for node in dag.nodes
         if isinstance(node, Source) and node.staged_from
     ]
+
+
+def slice_caption(spec: SliceSpec) -> str:
+    """Return a slice's name, and what it asks of its node."""
+    wants = spec.wants
+    asked = [f"gpu {wants.gpus}"] if wants.gpus else []
+    asked += [*spec.labels, *(f"sees {one}" for one in wants.sees)]
+    asked += [f"apart from {one}" for one in wants.anti]
+    asked += [f"where {one} was" for one in wants.beside]
+    asked += [f"spread by {wants.domain}"] if wants.domain else []
+    return f"slice {spec.id}" + (f" ({', '.join(asked)})" if asked else "")
 
 
 def caption(node: Node) -> str:

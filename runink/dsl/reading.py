@@ -12,7 +12,6 @@ from runink.dag import Format, Limit, Limits, Mode, OnInvalid
 from runink.dsl.arguments import Arguments
 from runink.dsl.clauses import (
     DEFAULT_NULLS,
-    AffinityClause,
     AssertClause,
     Clause,
     ContractClause,
@@ -26,6 +25,7 @@ from runink.dsl.clauses import (
 )
 from runink.dsl.locations import location_of
 from runink.dsl.patience import checkpoint_clause, retry_clause, timeout_clause
+from runink.dsl.places import affinity_clause, gpus_of, labels_of, names_seen
 from runink.dsl.syntax import Text
 from runink.networks import Network
 from runink.quantities import format_memory, parse_bytes, parse_count, parse_cpu
@@ -219,20 +219,19 @@ def _requires(arguments: Arguments) -> RequiresClause:
             text = f"{name} is from {format_memory(SIZE_MIN)} to {format_memory(SIZE_MAX)}"
             arguments.unfit(name, text, f"as in {name}=512Mi")
     network = arguments.choice("network", _NETWORKS)
-    limits = Limits(cpu, memory, processes, disk, io)
-    return RequiresClause(arguments.annotation.span, limits, Network(network) if network else None)
+    return RequiresClause(
+        arguments.annotation.span,
+        Limits(cpu, memory, processes, disk, io),
+        Network(network) if network else None,
+        gpus_of(arguments),
+        names_seen(arguments),
+        labels_of(arguments),
+    )
 
 
 def _limit(arguments: Arguments, name: str, parse: Callable[[str], int]) -> Limit | None:
     amount = arguments.quantity(name, parse)
     return None if amount is None else Limit(amount, arguments.span(name).line)
-
-
-def _affinity(arguments: Arguments) -> AffinityClause:
-    labels = arguments.texts("label")
-    if arguments.is_usable and not all(one.value.strip() for one in labels):
-        arguments.unfit("label", "a label is no empty text")
-    return AffinityClause(arguments.annotation.span, tuple(one.value for one in labels))
 
 
 def _assert(arguments: Arguments) -> AssertClause | None:
@@ -275,7 +274,7 @@ _READERS: Final[dict[str, Callable[[Arguments], Clause | MetaClause | None]]] = 
     "sink": _sink,
     "deadletter": _deadletter,
     "requires": _requires,
-    "affinity": _affinity,
+    "affinity": affinity_clause,
     "assert": _assert,
     "golden": _golden,
     "checkpoint": checkpoint_clause,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 from msgspec.structs import replace as changed
 
 from runink.checkpoints import is_checkpoint
@@ -30,25 +31,31 @@ from runink.dag import (
     Source,
     Step,
 )
+from runink.dsl.asks import NOTHING_ASKED, Asks
 from runink.networks import Network, is_elsewhere
 from runink.quantities import format_cpu, format_memory
 from runink.tries import Retry
+from runink.wants import NOTHING_MORE, Wants
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a node asks of its process; nothing where it takes what there is. `retry` is no question of which process: it stays the node's."""
+    """What a node asks of its process; nothing where it takes what there is. `retry` is no question of which process: it stays the node's.
+
+    `asks` are about the machine; `is_placed` says that an `@affinity` is among them.
+    """
 
     resources: Resources | None = None
-    labels: tuple[str, ...] | None = None
     network: Network | None = None
     isolate: bool = False
     limits: Limits = UNLIMITED
     retry: Retry | None = None
     timeout: Limit | None = None
+    asks: Asks = NOTHING_ASKED
+    is_placed: bool = False
 
     def requiring(self, limits: Limits, network: Network | None, *, default: Wish) -> Wish:
-        """Return the wish with what a `@requires` says. What that leaves open is as in the scenario's."""
+        """Return the wish with what a `@requires` says of its limits. What that leaves open is as in the scenario's."""
         base = default.resources or Resources()
         cpu_m, memory_bytes, *_ = limits.amounts
         resources = Resources(cpu_m or base.cpu_m, memory_bytes or base.memory_bytes)
@@ -64,6 +71,7 @@ class Needs:
     labels: tuple[str, ...]
     network: Network | None
     limits: Limits = UNLIMITED
+    wants: Wants = NOTHING_MORE
 
     def told(self) -> str:
         cpu_m, memory_bytes, processes, disk_bytes, io_bytes = self.limits.amounts
@@ -72,7 +80,11 @@ class Needs:
         more = f", processes {processes} at most" if processes else ""
         more += f", disk {format_memory(disk_bytes)} at most" if disk_bytes else ""
         more += f", io {format_memory(io_bytes)} a second at most" if io_bytes else ""
+        more += f", gpu {self.wants.gpus}" if self.wants.gpus else ""
         more += f", label {', '.join(self.labels)}" if self.labels else ""
+        more += f", a node that sees {', '.join(self.wants.sees)}" if self.wants.sees else ""
+        more += f", apart from {', '.join(self.wants.anti)}" if self.wants.anti else ""
+        more += f", spread by {self.wants.domain}" if self.wants.domain else ""
         more += f", network {self.network.value}" if self.network is not None else ""
         return f"cpu {cpu}, memory {memory}{more}"
 
@@ -87,15 +99,16 @@ class Needs:
     def _kind(self) -> tuple[object, ...]:
         """What makes it differ from others: not the lines on which it stands."""
         network = self.network or Network.NONE
-        return self.resources, self.labels, network, self.limits.amounts
+        return self.resources, self.labels, network, self.limits.amounts, self.wants
 
 
 def needs_of(wish: Wish, default: Wish) -> Needs:
     resources = wish.resources or default.resources or Resources()
-    labels = wish.labels if wish.labels is not None else default.labels or ()
+    asks = wish.asks.over(default.asks)
     limits = wish.limits.over(default.limits)
     limits = changed(limits, wall_time=wish.timeout or default.timeout)
-    return Needs(resources, labels, wish.network or default.network, limits)
+    network = wish.network or default.network
+    return Needs(resources, asks.every_label, network, limits, asks.wants)
 
 
 class _Groups:
@@ -219,6 +232,7 @@ def sliced(
                 network=needs.network or Network.NONE,
                 reaches=groups.reached(home),
                 limits=needs.limits,
+                asks=needs.wants if needs.wants != NOTHING_MORE else msgspec.UNSET,
             )
         )
     return tuple(specs)

@@ -277,6 +277,7 @@ class _Builder:
         self._chain.main = Stream((node_id,))
         if clause.alias is not None:
             self._chain.call(clause.alias, self._chain.main)
+            self.parts.called[clause.alias.value] = node_id
 
     # Sinks, and what belongs to lines above.
 

@@ -53,6 +53,8 @@ class AnnotationKind:
 
 # What a place is said by where it is not said by a URI (`locations.py`).
 PARTS: Final = ("type", "path", "topic", "schema", "table", "format")
+REQUIRED: Final = ("cpu", "memory", "processes", "disk", "io", "network", "gpu", "label", "sees")
+AFFINITY: Final = ("label", "colocate_with", "anti", "domain")
 
 
 def _table(*kinds: AnnotationKind) -> dict[str, AnnotationKind]:
@@ -146,13 +148,27 @@ ANNOTATIONS: Final = _table(
     AnnotationKind(
         "requires",
         Where.BODY,
-        ("cpu", "memory", "processes", "disk", "io", "network"),
+        REQUIRED,
         "",
-        ("cpu", "memory", "processes", "disk", "io", "network"),
+        REQUIRED,
         example="@requires(cpu=1, memory=512Mi)",
     ),
     AnnotationKind(
-        "affinity", Where.BODY, ("label",), "", ("label",), example='@affinity(label="gpu")'
+        "affinity",
+        Where.BODY,
+        AFFINITY,
+        "",
+        AFFINITY,
+        example='@affinity(label="gpu")',
+    ),
+    AnnotationKind(
+        "priority",
+        Where.FILE,
+        ("level",),
+        "level",
+        ("level",),
+        is_single=True,
+        example="@priority(5)",
     ),
     AnnotationKind(
         "assert",
@@ -278,10 +294,6 @@ CLAUSES_LATER: Final = {
 
 # Parameters that are in use elsewhere, and what to do until they are built: (annotation, parameter).
 PARAMETERS_NOT_YET: Final = {
-    ("affinity", "colocate_with"): "steps with equal requirements share a process by themselves",
-    ("affinity", "domain"): "name a label of nodes: label=…",
-    ("requires", "label"): "write @affinity(label=…)",
-    ("requires", "gpu"): "write @affinity(label=…) with a label that such nodes have",
     ("source", "contract"): "write @contract(…) below it",
     ("step", "domain"): "leave it away",
     ("step", "each"): "the function says it itself: @step(each=…) in its file",

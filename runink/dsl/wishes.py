@@ -20,16 +20,25 @@ def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
         case RequiresClause() if wish.resources is not None:
             hint = "write all in one: cpu=…, memory=…, disk=…, network=…"
             findings.add("D016", f"@requires stands for {whose} already", clause.span, hint)
-        case RequiresClause(limits=limits, network=network):
-            _keep(wish.requiring(limits, network, default=parts.default), step, parts)
-        case AffinityClause(labels=()) if not (step and parts.default.labels):
+        case RequiresClause():
+            asks = replace(wish.asks, gpus=clause.gpus, sees=clause.sees, required=clause.labels)
+            wish = wish.requiring(clause.limits, clause.network, default=parts.default)
+            _keep(replace(wish, asks=asks), step, parts)
+        case AffinityClause() if _says_nothing(clause) and not (step and parts.default.asks.labels):
             text = f"@affinity names no label for {whose}"
             findings.add("D014", text, clause.span, 'as in @affinity(label="gpu")')
-        case AffinityClause() if wish.labels is not None:
+        case AffinityClause() if wish.is_placed:
             text = f"@affinity stands for {whose} already"
             findings.add("D016", text, clause.span, 'write a list: label=["…", "…"]')
-        case AffinityClause(labels=labels):
-            _keep(replace(wish, labels=tuple(sorted(set(labels)))), step, parts)
+        case AffinityClause():
+            asks = replace(
+                wish.asks,
+                labels=clause.labels,
+                together=clause.together,
+                apart=clause.apart,
+                domain=clause.domain,
+            )
+            _keep(replace(wish, asks=asks, is_placed=True), step, parts)
         case RetryClause() if wish.retry is not None:
             findings.add("D016", f"@retry stands for {whose} already", clause.span, "keep one")
         case RetryClause(retry=retry):
@@ -38,6 +47,10 @@ def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
             findings.add("D016", f"@timeout stands for {whose} already", clause.span, "keep one")
         case TimeoutClause(limit=limit):
             _keep(replace(wish, timeout=limit), step, parts)
+
+
+def _says_nothing(clause: AffinityClause) -> bool:
+    return not (clause.labels or clause.together or clause.apart or clause.domain)
 
 
 def retries_of(parts: Iterable[Parts], of_file: Retry | None) -> dict[str, Retry]:

@@ -13,7 +13,7 @@ from runink.dag import Format, Mode, OnInvalid
 from runink.networks import Network
 
 ANNOTATIONS: Final = {
-    "affinity": "The step above runs only on nodes with these labels; above the first step, all of the scenario.",
+    "affinity": "Where the step above is to stand: on nodes with these labels, beside another step or apart from it; above the first step, all of the scenario.",
     "assert": "What must be true of the scenario's figures, or nothing of the run is published.",
     "checkpoint": "Keeps the stream on disk where it stands, until the run has succeeded: a retry of what is below begins there. Above the first step, behind each step that another one reads.",
     "contract": "Checks every row of the stream where it stands; what breaks it is set aside with the reasons.",
@@ -24,6 +24,7 @@ ANNOTATIONS: Final = {
     "meta": "What people want to know beside: it is kept and shown, and changes nothing.",
     "module": "What the scenario is part of. Its layer is the scenario's id.",
     "param": "A parameter of the pipeline, set by `--param name=value` and used as `${name}`.",
+    "priority": "Which of the runs that wait is served first: more is sooner, 0 if not said.",
     "requires": "What the step above asks for, and the most that it gets; above the first step, all of the scenario.",
     "retry": "How often the step above is tried again when it fails; above the first step, all of the scenario; above `Feature:`, all of the file.",
     "schedule": "When the pipeline is due, once `runi deploy` has put it in force: a line of cron, or `every=`.",
@@ -35,7 +36,10 @@ ANNOTATIONS: Final = {
 
 # By parameter, or by annotation and parameter where it means something else there.
 PARAMETERS: Final = {
-    "affinity.label": "a label that the node must have, or a list of them",
+    "affinity.anti": "a step (`step:clean`) that it never shares a node with, or a word: who says it, too, is never on the same node",
+    "affinity.colocate_with": "a step that it shares a node with: `step:clean`",
+    "affinity.domain": "the label over whose values the pipeline's slices are spread: `zone`",
+    "affinity.label": "what the node's labels must be: `gpu`, `zone=eu`, `!spot`, `disk in (nvme, ssd)`; or a list",
     "after": "what it reads instead of the line above: a name or a list; another word for `from`",
     "as": "names the stream, for `from=` and for steps that take it as an argument",
     "assert.condition": "a condition over `records`, `rows_out`, `rejected`, `rejected_ratio` and the like",
@@ -49,6 +53,9 @@ PARAMETERS: Final = {
     "delimiter": "CSV: the one character between values; `,` if not said",
     "requires.cpu": "cores: `2`, or thousandths of one: `250m`",
     "requires.disk": "the size of its own `/tmp`, which is in memory: `1Gi`",
+    "requires.gpu": "how many graphics processors: `1`",
+    "requires.label": "what the node's labels must be; as in `@affinity`, and beside it",
+    "requires.sees": "names of secrets and data that the node must be allowed to see",
     "requires.io": "bytes a second of each disk, read and written apiece: `50Mi`",
     "requires.memory": "bytes: `512Mi`",
     "requires.network": "which network its process has; none if not said",
@@ -81,6 +88,7 @@ PARAMETERS: Final = {
     "param.name": "its name: letters, digits and `_`",
     "path": "where it lies, where `type=` says what it is",
     "step.run": "a program and its arguments, split as a shell would",
+    "priority.level": "a whole number from -100 to 100",
     "retry.delay": "the wait before the second try, as in `10s`; it doubles from try to try; `500ms` if not said",
     "retry.delay_max": "the longest wait between two tries; `60s` if not said",
     "retry.times": "how many tries more, 0 to 1,000",

@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from runink.capabilities import IsolationPolicy
+from runink.labels import value_of
 from runink.names import HerdName, NodeId
-from runink.placement.labels import value_of
 
 MILLION: Final = 1_000_000
 Numbers = tuple[int, int, int, int, int]  # the fields of an Amount, in their order

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from runink.labels import LabelRule
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import NOTHING, Amount
-from runink.placement.labels import LabelRule
 
 UnitKey = tuple[RunId, str]  # a run and the name of a gang in it
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple, TypeVar
 
 from runink.capabilities import IsolationPolicy
+from runink.labels import LabelRule
 from runink.names import HerdName
 from runink.placement.cluster import NodeView, Numbers
 from runink.placement.feasible import Reason, Rule
-from runink.placement.labels import LabelRule
 from runink.placement.rank import NEVER
 
 KEPT_MAX: Final = 512  # of shapes and of natures; the oldest goes first

@@ -10,16 +10,14 @@ begins anew elsewhere.  What is committed already is not begun anew: its files a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
 
-from runink.dag import Dag, Sink
-from runink.jobs import Done
+from runink.dag import SliceSpec
+from runink.jobs import Done, writes_files
 from runink.names import NodeId
 from runink.runs.records import RunState, SliceRecord, SliceState, Task
 from runink.runs.views import RunView, World
-
-STANDARD: Final = "-"  # the path of standard output
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,14 @@ def home_of(view: RunView, world: World) -> Home:
         return Home(nodes[0], is_free=False)
     waits = any(one.state is SliceState.PENDING for one in chains)
     return Home(takes_more=not waits, is_free=False)
+
+
+def beside(specs: Iterable[SliceSpec], view: RunView, world: World) -> NodeId | None:
+    """Return the node of a gang on whose node this one is to be, nothing where it names none, or that node is not there any more."""
+    named = {gang for spec in specs for gang in spec.wants.beside}
+    there = world.nodes - world.draining
+    nodes = (one.node for one in view.slices.values() if one.gang in named and one.node in there)
+    return min(nodes, default=None)
 
 
 def end_of(view: RunView, world: World, task: Task) -> NodeId | None:
@@ -88,12 +94,4 @@ def has_files(one: SliceRecord) -> bool:
     """Say whether a slice has prepared files of its node's machine."""
     return isinstance(one.report, Done) and any(
         prepared.kind == "file" for prepared in one.report.prepared
-    )
-
-
-def writes_files(dag: Dag) -> bool:
-    """Say whether anything of a pipeline is written to a file of the machine."""
-    return any(
-        isinstance(node, Sink) and node.path != STANDARD and "://" not in node.path
-        for node in dag.nodes
     )

@@ -17,6 +17,7 @@ from runink.checkpoints import checkpoints_of
 from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source, Sql, Step
 from runink.documents import SliceContext, SliceSettings
 from runink.jobs import (
+    STANDARD,
     ChainJob,
     CompareJob,
     Done,
@@ -34,7 +35,6 @@ from runink.runs.records import RunRecord, RunState, SliceRecord, Task
 from runink.runs.traces import span_of
 
 STATE_FOLDER: Final = ".runink"
-STANDARD: Final = "-"  # the path of standard input and output
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from runink.runs.assertions import failed_assertion
 from runink.runs.draining import leaving, next_of
 from runink.runs.endings import deadline_ms, sooner, to_end
 from runink.runs.failures import failure_of, is_refusal
-from runink.runs.homes import end_of, home_of, is_gone
+from runink.runs.homes import beside, end_of, home_of, is_gone
 from runink.runs.pausing import PAUSED, held
 from runink.runs.records import (
     ATTEMPTS_MAX,
@@ -52,6 +52,7 @@ from runink.runs.records import (
 )
 from runink.runs.reservations import GangKey
 from runink.runs.retries import anew, backoff_ms
+from runink.runs.slices import slice_of
 from runink.runs.turns import turn_of, turns_of
 from runink.runs.views import RunView, World
 from runink.runs.yielding import giving_way
@@ -141,20 +142,9 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     for name, needs in view.dag.gang_needs().items():
         if needs <= done and not view.chains(gangs[name]) and home.takes_more:
             home = home.after_one()
+            pin = home.node or beside(gangs[name], view, world)
             for spec in gangs[name]:
-                yield SliceRecord(
-                    slice=SliceId(spec.id),
-                    run=view.record.run,
-                    herd=view.record.herd,
-                    gang=name,
-                    state=SliceState.PENDING,
-                    resources=spec.resources,
-                    limits=spec.limits,
-                    labels=spec.labels,
-                    requires=spec.requires,
-                    pin=home.node,
-                    turn=turn(name),
-                )
+                yield changed(slice_of(spec, view.record, pin=pin), turn=turn(name))
 
 
 def _has_succeeded(view: RunView, specs: tuple[SliceSpec, ...]) -> bool:
@@ -244,10 +234,11 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
         slices.extend(_cancelled(left, world))
         if not left and home.takes_more and not view.record.paused:
             home = home.after_one()
+            pin = home.node or beside(view.dag.gangs().get(records[0].gang, ()), view, world)
             due_ms = world.now_ms + following.wait_ms
             wake_ms = sooner(wake_ms, due_ms)
             slices.extend(
-                changed(anew(one, not_before_ms=due_ms, tries=following.tries), pin=home.node)
+                changed(anew(one, not_before_ms=due_ms, tries=following.tries), pin=pin)
                 for one in records
             )
     return Decision(_in_step(view, world), slices=tuple(slices), stop=tuple(stop), wake_ms=wake_ms)

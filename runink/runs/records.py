@@ -29,6 +29,7 @@ from runink.jobs import Done, Failed, Prepared
 from runink.machines import LOST_S, Machine, Reserved
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.networks import NetworkPolicy
+from runink.wants import NOTHING_MORE, Wants
 
 ATTEMPTS_MAX: Final = (
     3  # of a gang whose slices were lost; how often a step may fail, `@retry` says
@@ -216,6 +217,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     is_moved: bool = False
     turn: Turn = Turn()
     decision: int = 0
+    wants: Wants = NOTHING_MORE
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -293,7 +295,10 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tenant, its limits (0 is no limit) and weight among herds, what its network reaches, and what of the isolation its slices may do without."""
+    """A tenant, its limits (0 is no limit) and weight among herds, what its network reaches, and what of the isolation its slices may do without.
+
+    `priority_max` is the most that its runs have, nothing for no limit.
+    """
 
     herd: HerdName
     domain: str = ""
@@ -306,6 +311,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     isolation: IsolationPolicy = IsolationPolicy()
     clearances: ClearancePolicy = NO_CLEARANCES
     weight: int = 1
+    priority_max: int | None = None
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -315,6 +321,8 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     name, and `missing` is what it cannot, with the reason (`capabilities.py`).  `clock_skew_ms` is by how much its clock is ahead of the Barn's.  `told_ms` is when
     the agent last wrote the record, by its own clock; it does so when the machine has changed by enough (`machines.is_news`).  `users` says as whom its processes run, by name.
     `incarnation` is this process of the agent, where its cluster is another process; `lost_s` is how long its lease lasts, seconds.
+    `gpus` and `disk_bytes` are what slices may ask for beside its capacity (no disk said: any), `herds` are those that alone may use it (none: all may), `visible` names the secrets and
+    data that it may see (nothing: all).
     """
 
     node: NodeId
@@ -330,6 +338,10 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     missing: dict[str, str] = {}
     users: dict[str, str] = {}
     lost_s: float = LOST_S
+    gpus: int = 0
+    disk_bytes: int = 0
+    herds: tuple[HerdName, ...] = ()
+    visible: tuple[str, ...] | None = None
 
 
 class Standing(Enum):

@@ -94,6 +94,7 @@ def anew(record: SliceRecord, *, not_before_ms: int, tries: Tries | None = None)
         not_before_ms=not_before_ms,
         tries=tries or record.tries,
         turn=changed(record.turn, since_ms=not_before_ms, placed_ms=0),
+        wants=record.wants,
     )
 
 

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace as changed
+
 from runink.capabilities import ISOLATION, NO_ISOLATION
 from runink.names import HerdName
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
@@ -36,6 +38,9 @@ from runink.scheduling.units import (
 )
 
 NODE_SLICES_MAX: Final = 512  # processes of one node, where its record names no limit
+DISK_UNTOLD: Final = (
+    1 << 50
+)  # of a node whose record says nothing of it: more than anybody asks for
 POLICY: Final = Policy(grace_ms=3000)  # what an agent gives who is stopped (`protocol.GRACE_S`)
 
 
@@ -93,14 +98,21 @@ def node_view(
     """Return a node as placement sees it. That it is suspect counts for more than what people say of it: it takes nothing at all."""
     state = NodeState.READY if said is None else NodeState(said.standing.value)
     is_suspect = seen is not None and seen.is_suspect
+    capacity = changed(
+        amount_of(record.capacity, record.slices_max or NODE_SLICES_MAX),
+        disk_bytes=record.disk_bytes or DISK_UNTOLD,
+        gpus=record.gpus,
+    )
     return NodeView(
         record.node,
-        amount_of(record.capacity, record.slices_max or NODE_SLICES_MAX),
+        capacity,
         labels=frozenset(record.labels),
         state=NodeState.SUSPECT if is_suspect else state,
         missing=record.missing,
         is_plain=record.capabilities.get(ISOLATION) == NO_ISOLATION,
         failures=0 if seen is None else seen.failures(now_ms),
+        dedicated_to=frozenset(record.herds),
+        visible=None if record.visible is None else frozenset(record.visible),
     )
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace as changed
+
 from runink.dag import Resources
+from runink.labels import label_rules
 from runink.names import NodeId
 from runink.placement.cluster import NOTHING, Amount
-from runink.placement.demands import Part, Unit
-from runink.placement.labels import label_rules
+from runink.placement.demands import Part, Spread, Unit
 from runink.placement.plans import Running
 from runink.runs.records import SliceRecord, SliceState, Task
+from runink.wants import PIPELINE, group_name
 
 Members = Sequence[SliceRecord]  # of one gang, by their names
 
@@ -25,7 +28,11 @@ def amount_of(resources: Resources, slices: int) -> Amount:
 
 def needs_of(record: SliceRecord) -> Amount:
     """Return what a slice takes; those that end a run take nothing, so that a full herd can end."""
-    return amount_of(record.resources, 1) if record.task is Task.CHAIN else NOTHING
+    if record.task is not Task.CHAIN:
+        return NOTHING
+    limits = record.limits
+    disk_bytes = limits.disk.amount if limits.disk is not None else 0
+    return changed(amount_of(record.resources, 1), disk_bytes=disk_bytes, gpus=record.wants.gpus)
 
 
 def due_ms(members: Members) -> int:
@@ -70,8 +77,28 @@ def _part(members: Members) -> Part:
         needs=sum((needs_of(one) for one in members), NOTHING),
         labels=label_rules(label for one in members for label in one.labels),
         requires=_united(one.requires for one in members),
+        sees=_united(one.wants.sees for one in members),
         pin=members[0].pin,
+        groups=_united(_named(one, one.wants.groups) for one in members),
+        anti=_united(_named(one, one.wants.anti) for one in members),
+        spread=_spread(members),
     )
+
+
+def _named(record: SliceRecord, groups: Sequence[str]) -> tuple[str, ...]:
+    return tuple(group_name(group, record.herd, record.run) for group in groups)
+
+
+def _spread(members: Members) -> Spread | None:
+    """Return over which domains the slices are to be spread; of several that are asked for the first by name counts."""
+    found = sorted(
+        (one.wants.domain, group_name(group, one.herd, one.run))
+        for one in members
+        if one.wants.domain
+        for group in one.wants.groups
+        if group.startswith(PIPELINE)
+    )
+    return Spread(group=found[0][1], key=found[0][0]) if found else None
 
 
 def _unit(members: Members, parts: tuple[Part, ...]) -> Unit:

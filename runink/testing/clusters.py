@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from runink.labels import label_rules
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import Amount, HerdView, NodeView
 from runink.placement.demands import Part, Spread, Unit
-from runink.placement.labels import label_rules
 from runink.placement.plans import Snapshot
 
 GI: Final = 1 << 30

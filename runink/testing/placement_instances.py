@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
+from runink.labels import label_rules
 from runink.names import NodeId
 from runink.placement.cluster import Amount, NodeView
 from runink.placement.demands import Part
-from runink.placement.labels import label_rules
 from runink.placement.plans import Snapshot
 from runink.testing.clusters import GI, Mix, cluster, load
 

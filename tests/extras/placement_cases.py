@@ -11,10 +11,10 @@ from random import Random
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from runink.capabilities import SECCOMP
+from runink.labels import label_rules
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
 from runink.placement.demands import Part, Spread, Unit
-from runink.placement.labels import label_rules
 from runink.placement.plans import Plan, Policy, Running, Snapshot
 from runink.placement.solver import decide
 

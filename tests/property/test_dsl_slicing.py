@@ -11,6 +11,7 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runink.dag import MAIN, Format, Link, Node, Resources, Source, Sql, Step
+from runink.dsl.asks import Asks
 from runink.dsl.slicing import Wish, sliced
 from runink.dsl.spooling import spooled
 from runink.networks import Network
@@ -22,7 +23,7 @@ wishes = st.one_of(
     st.just(Wish()),
     st.just(Wish(isolate=True)),
     st.just(Wish(resources=Resources(1000, 1 << 30))),
-    st.just(Wish(labels=("gpu",))),
+    st.just(Wish(asks=Asks(labels=("gpu",)))),
     st.builds(Wish, network=st.sampled_from(Network)),
 )
 

@@ -9,6 +9,7 @@ import pytest
 from runink.config import CPU_SHARES, metrics_place, offered
 from runink.errors import Invalid
 from runink.machine_reading import (
+    count_gpus,
     read_cpu_m,
     read_machine,
     read_memory_available_bytes,
@@ -159,3 +160,15 @@ def test_metrics_are_served_at_an_address_or_a_path():
     for text in ("unix:", "9464", "localhost"):
         with pytest.raises(Invalid):
             metrics_place(text)
+
+
+def test_graphics_processors_are_counted_by_their_names_or_else_by_their_device_files(
+    tmp_path: Path,
+):
+    assert count_gpus(tmp_path) == 0
+    write(tmp_path, dev__nvidia0="", dev__nvidia1="", dev__nvidiactl="", dev__null="")
+    (tmp_path / "dev/nvidia-uvm").write_text("")
+    assert count_gpus(tmp_path) == 2
+    for at in range(3):
+        write(tmp_path, **{f"proc__driver__nvidia__gpus__{at}__information": "Model: \t A100\n"})
+    assert count_gpus(tmp_path) == 3

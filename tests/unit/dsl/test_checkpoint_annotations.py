@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from dsl_world import SINK, SOURCE, codes, compile_lines, links
 from runink.checkpoints import checkpoints_of, joined, kept_in
-from runink.dag import Dag, Format, Sink, Source, Verb
+from runink.dag import Dag, Format, Sink, Source
 from runink.dsl.difference import difference
+from runink.needs import Verb
 
 QUERY = '@step(sql="SELECT * FROM input")'
 CONTRACT = '@contract("contracts/x.py:X")'

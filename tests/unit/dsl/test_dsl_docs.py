@@ -23,6 +23,7 @@ BLOCKS = [
     for page in PAGES
     for place, block in enumerate(re.findall(r"```dsl\n(.*?)```", page.read_text(), re.DOTALL))
 ]
+HEADS = ("@herd", "@param", "@feature", "@priority")
 STEPS = """from runink import step
 
 @step(each="batch")
@@ -53,7 +54,7 @@ def test_an_example_is_right(block: str) -> None:
     if "Feature:" in block:
         assert compile_text(block, project=PROJECT).dag.nodes
         return
-    heads = [line for line in block.split("\n") if line.startswith(("@herd", "@param", "@feature"))]
+    heads = [line for line in block.split("\n") if line.startswith(HEADS)]
     rest = [line for line in block.split("\n") if line not in heads]
     text = "\n".join([*heads, "Feature: x", "Scenario: y", *rest])
     findings = Findings("x.dsl", text)

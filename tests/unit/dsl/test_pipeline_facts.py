@@ -5,7 +5,8 @@ from __future__ import annotations
 from dsl_world import SINK, SOURCE, compile_lines
 from runink.clearances import ClearancePolicy, SinkClearance
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
-from runink.dag import Dag, Facts, Need, Resource, Resources, Verb
+from runink.dag import Dag, Facts, Resources
+from runink.needs import Need, Resource, Verb
 from runink.testing.projects import MemoryProject, compile_text
 
 PERSON = ContractSpec(

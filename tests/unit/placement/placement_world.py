@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from runink.labels import label_rules
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import Amount, NodeView
 from runink.placement.demands import Part, Unit
-from runink.placement.labels import label_rules
 from runink.placement.plans import Plan, Running
 
 HERD = HerdName("h")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 from runink.capabilities import EGRESS, LANDLOCK, SECCOMP, IsolationPolicy
+from runink.labels import label_rules
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import Amount, HerdView, NodeView
 from runink.placement.demands import Part, Unit
-from runink.placement.labels import label_rules
 from runink.placement.plans import Snapshot
 from runink.placement.solver import decide
 

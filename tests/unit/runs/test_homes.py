@@ -8,7 +8,10 @@ from run_world import NODE, RunWorld, prepared, staged_dag
 from runink.dag import Dag, Sink
 from runink.jobs import Done
 from runink.names import NodeId
+from runink.runs.homes import beside
 from runink.runs.records import RunState, SliceState
+from runink.runs.views import RunView
+from runink.wants import Wants
 
 OTHER = NodeId("other")
 
@@ -134,3 +137,35 @@ def test_a_run_that_is_cancelled_ends_though_its_node_is_gone() -> None:
     world.settle()
     assert world.record.ending is RunState.CANCELLED
     assert world.slices["@discard"].pin == NODE or world.record.state is RunState.CANCELLED
+
+
+def beside_a(dag: Dag) -> Dag:
+    """Return the pipeline with the slices of `b` where those of `a` were."""
+    slices = tuple(
+        changed(spec, asks=Wants(beside=("a",))) if spec.gang == "b" else spec
+        for spec in dag.slices
+    )
+    return changed(dag, slices=slices)
+
+
+def test_a_gang_goes_to_the_node_where_the_one_was_that_it_is_to_be_beside() -> None:
+    world = two_nodes(beside_a(remote(staged_dag("a", "b"))))
+    world.go(["a"])
+    assert world.slices["b"].pin == NODE
+
+
+@pytest.mark.parametrize("what", ["nodes", "draining"])
+def test_where_that_node_is_gone_or_is_to_be_emptied_any_node_will_do(what: str) -> None:
+    world = two_nodes(beside_a(remote(staged_dag("a", "b"))))
+    world.go(["a"])
+    specs = world.dag.gangs()["b"]
+
+    def home() -> NodeId | None:
+        return beside(specs, RunView(world.record, world.dag, world.slices), world.world())
+
+    assert home() == NODE
+    if what == "nodes":
+        world.nodes.remove(NODE)
+    else:
+        world.draining.add(NODE)
+    assert home() is None

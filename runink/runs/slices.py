@@ -1,0 +1,28 @@
+"""A slice's record as it begins: what its pipeline says of it."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace as changed
+
+from runink.dag import SliceSpec
+from runink.names import NodeId, SliceId
+from runink.runs.records import RunRecord, SliceRecord, SliceState
+from runink.wants import store_of
+
+
+def slice_of(spec: SliceSpec, run: RunRecord, *, pin: NodeId | None) -> SliceRecord:
+    """Return the record of a slice that waits for its place. The stores that it reads and writes are among what its node must see."""
+    sees = tuple(sorted({*spec.wants.sees, *map(store_of, spec.reaches)}))
+    return SliceRecord(
+        slice=SliceId(spec.id),
+        run=run.run,
+        herd=run.herd,
+        gang=spec.gang,
+        state=SliceState.PENDING,
+        resources=spec.resources,
+        limits=spec.limits,
+        labels=spec.labels,
+        requires=spec.requires,
+        pin=pin,
+        wants=changed(spec.wants, sees=sees),
+    )

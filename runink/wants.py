@@ -1,0 +1,46 @@
+"""What a slice asks of its place beside room and labels: graphics processors, what its node may see, beside whom it stands, and beside whom not.
+
+    groups    that it belongs to       `step:ID` is a step of its own run, which others of the run name
+                                       `pipeline:NAME` are slices of that pipeline, in all its runs
+    anti      that it stands apart of  `step:ID`, or a word of the herd: who says the word belongs to it, and none of them stand together
+    beside    gangs of its run on whose node it is to be, which have ended when it begins
+
+A group of a run or of a herd has that in its name where those of several are looked at together (`group_name`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from runink.names import HerdName, RunId
+
+STEP: Final = "step:"
+PIPELINE: Final = "pipeline:"
+PRIORITY_MAX: Final = 100  # of a run, and as much below 0
+
+
+class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is asked of a node; see above. `sees` are names of secrets and data, `domain` is the label over whose values (`zone`) its pipeline is to be spread."""
+
+    gpus: int = 0
+    sees: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    anti: tuple[str, ...] = ()
+    domain: str = ""
+    beside: tuple[str, ...] = ()
+
+
+NOTHING_MORE: Final = Wants()
+
+
+def store_of(place: str) -> str:
+    """Return the bucket or host of a place elsewhere: `s3://lake` of `s3://lake/x/y.csv`."""
+    scheme, _, rest = place.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def group_name(group: str, herd: HerdName, run: RunId) -> str:
+    """Return what a group is called among those of all herds and runs."""
+    return f"{herd}/{run}/{group}" if group.startswith(STEP) else f"{herd}/{group}"
