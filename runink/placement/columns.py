@@ -11,6 +11,7 @@ better, by being filled, needs no search.  Columns follow the changes as well, a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Final, TypeAlias
@@ -23,42 +24,56 @@ from runink.placement.companies import NO_DOMAIN, Crowds
 from runink.placement.demands import Part, Unit
 from runink.placement.feasible import AMOUNTS, Reason, Rule
 from runink.placement.plans import Weights
-from runink.placement.rank import CROWD_MAX, NEVER, POINT
+from runink.placement.rank import NEVER, crowd_cost
 from runink.placement.room import Room
 from runink.placement.shapes import Nature, Shape, Tally
 
 _Column: TypeAlias = "npt.NDArray[np.int64]"
 _Bits: TypeAlias = "npt.NDArray[np.bool_]"
 # A batch changes its best nodes again and again: so many changes may still be of few nodes.
-_CHANGES_OF_A_NODE: Final = 16
+_CHANGES_OF_A_NODE: Final = 4
+_less, _either = np.less, np.logical_or
+_NEVER: Final = np.array(NEVER, dtype=np.int64)
 _NOBODY: Final[frozenset[int]] = frozenset()
-_LOG_MAX: Final = (
-    1 << 16
-)  # longer, and it begins anew: a row that has not been used for so long is made anew anyway
+_FEW: Final = 16  # odd nodes: more of them are quicker set by numpy than one by one
+_SLICES: Final = 4  # where they stand in an amount
+_PLENTY: Final = 64  # slices: hardly a part asks for more, and hardly a node has fewer left, so they are hardly ever compared
 
 
 class _Mask(Nature):
-    """A nature as a column."""
+    """A nature as a column. `closed` are the nodes that it does not allow or that are not ready, as of the `states` that it knows."""
 
-    __slots__ = ("column",)
+    __slots__ = ("closed", "column", "states")
 
     def __init__(self, reasons: list[Reason | None], kinds: list[int]) -> None:
         super().__init__(reasons, kinds)
         self.column: _Bits = np.array(self.allows, dtype=np.bool_)
+        self.closed: _Bits
+        self.states = -1
 
 
 class _Row(Shape):
-    """A shape with its row. `takes` is by how much cheaper it makes each node, `cells` are the row's numbers, quicker to set one by one; `seen` is the last change that they know, `best` the cheapest node for `turn`."""
+    """A shape with its row. `asks` is what is compared with which column, `takes` by how much cheaper it makes each node.
 
-    __slots__ = ("best", "cells", "costs", "mask", "seen", "takes", "turn")
+    `best` is the cheapest node for `turn`, as of the change `seen`.  `costs` are kept only where they are used again before much has changed; `cells` are the same, quicker to set one by one.
+    """
+
+    __slots__ = ("asks", "best", "cells", "costs", "is_kept", "mask", "seen", "takes", "turn")
 
     def __init__(self, needs: Numbers, nature: Nature) -> None:
         assert isinstance(nature, _Mask)
         super().__init__(needs, nature)
-        self.mask = nature.column
+        self.mask = nature
+        # Nothing is ever short of nothing, so what is not asked for is not looked at. numpy compares its own numbers quicker than Python's.
+        self.asks = [
+            (place, np.array(number, dtype=np.int64))
+            for place, number in enumerate(needs[:_SLICES])
+            if number > 0
+        ]
         self.takes: _Column | None = None
         self.costs: _Column | None = None
         self.cells: memoryview[int]
+        self.is_kept = False
         self.best: tuple[int, int] | None = None
         self.turn = 0
         self.seen = 0
@@ -68,41 +83,42 @@ class Columns(Room):
     """The nodes and what is free on them, in columns."""
 
     def __init__(self, nodes: Iterable[NodeView], weights: Weights, turn: int = 0) -> None:
-        self._stamp = 0
-        self._changes: dict[int, int] = {}  # when a node changed last, those last that changed last
         super().__init__(nodes, weights, turn)
-        self._changes.clear()  # What was worked out for each node is copied here as a whole.
-        self._synced = self._stamp
+        self._stamp = 0
         self._frees = [np.array(one, dtype=np.int64) for one in zip(*self.free, strict=True)]
         self._wholes = [np.array(one, dtype=np.int64) for one in zip(*self.whole, strict=True)]
         if not self.views:
             self._frees = self._wholes = [np.zeros(0, dtype=np.int64)] * 5
         self._base_columns = [np.array(one, dtype=np.int64) for one in self._bases]
         # The same memory, quicker to set one by one.
-        self._cells = [column.data for column in (*self._frees, *self._base_columns)]
+        self._cells = [column.data for column in self._frees]
+        self._bases = [column.data for column in self._base_columns]
         self._pace_columns = [
             np.array([pace[place] for pace in self._paces], dtype=np.int64) for place in (0, 1)
         ]
         self._ready_column: _Bits = np.array(self.ready, dtype=np.bool_)
+        self._states = 0  # how often a node has become ready, or is so no longer
+        self._scarce = sum(free[_SLICES] < _PLENTY for free in self.free)
+        # For rows that are not kept: always the same memory, so that it is near.
+        self._never: _Bits = np.empty(len(self.views), dtype=np.bool_)
+        self._short: _Bits = np.empty(len(self.views), dtype=np.bool_)
+        self._passing: _Column = np.empty(len(self.views), dtype=np.int64)
         self._kind_column = np.array(self._kinds, dtype=np.int64)
         self._code_columns: dict[str, _Column] = {}
         # Measured: to work out so many nodes one by one takes as long as all of them at once.
-        self._replayed_max = len(self.views) // 50 + 48
+        self._replayed_max = len(self.views) // 300 + 8
+        self._changes: deque[int] = deque(maxlen=_CHANGES_OF_A_NODE * self._replayed_max)
 
     def _weigh(self, at: int) -> None:
         Room._weigh(self, at)  # noqa: SLF001 - our own, without the detour of super(): it is what a plan does most
-        self._changes.pop(at, None)
+        self._changes.append(at)
         self._stamp += 1
-        self._changes[at] = self._stamp
-
-    def _changed_since(self, seen: int, most: int) -> list[int]:
-        """Return the nodes that changed after that, one more than `most` where they are more."""
-        changed = []
-        for at, stamp in islice(reversed(self._changes.items()), most + 1):
-            if stamp <= seen:
-                break
-            changed.append(at)
-        return changed
+        cpu_m, memory, disk, gpus, slices = self._cells
+        before = slices[at]
+        cpu_m[at], memory[at], disk[at], gpus[at], now = self.free[at]
+        slices[at] = now
+        if before < _PLENTY or now < _PLENTY:
+            self._scarce += (now < _PLENTY) - (before < _PLENTY)
 
     def _new_nature(self, reasons: list[Reason | None]) -> Nature:
         return _Mask(reasons, self._kinds)
@@ -110,51 +126,60 @@ class Columns(Room):
     def _new_shape(self, needs: Numbers, nature: Nature) -> Shape:
         return _Row(needs, nature)
 
-    def _sync(self) -> None:
-        """Bring the columns up to date."""
-        if self._synced == self._stamp:
-            return
-        cells, ready = self._cells, self._ready_column
-        plain, with_gpus = self._bases
-        for at in self._changed_since(self._synced, len(self.views)):
-            cells[0][at], cells[1][at], cells[2][at], cells[3][at], cells[4][at] = self.free[at]
-            cells[5][at] = plain[at]
-            cells[6][at] = with_gpus[at]
-            ready[at] = self.ready[at]
-        self._synced = self._stamp
-
-    def _fits(self, needs: Numbers, mask: _Bits) -> _Bits:
-        """Return where nodes of the mask are ready and have that much left."""
-        mask = mask & self._ready_column
-        for place, number in enumerate(needs):
-            # Nothing of it is asked for, and nothing is ever short of nothing.
-            if number > 0:
-                mask &= self._frees[place] >= number
-        return mask
+    def restate(self, view: NodeView) -> bool:
+        is_known = super().restate(view)
+        if is_known:
+            at = self.index[view.node]
+            self._ready_column[at] = self.ready[at]
+            self._states += 1
+        return is_known
 
     def _costs(self, row: _Row) -> _Column:
-        """Return the row, after what happened since it was used last."""
-        costs = row.costs
-        if self._stamp - row.seen > _CHANGES_OF_A_NODE * self._replayed_max:
-            costs = None  # It need not be counted: so many changes are of too many nodes.
-        elif costs is not None and row.seen != self._stamp:
-            changed = self._changed_since(row.seen, self._replayed_max)
-            if len(changed) <= self._replayed_max:
-                self._replay(row, changed)
-            else:
-                costs = None
-        if costs is None:
-            self._sync()
-            if row.takes is None:
-                row.takes = row.needs[0] * self._pace_columns[0]
-                row.takes += row.needs[1] * self._pace_columns[1]
-            fits = self._fits(row.needs, row.mask)
-            costs = np.where(fits, self._base_columns[row.uses_gpus] - row.takes, NEVER)
-            row.costs, row.cells, row.best = costs, costs.data, None
+        """Return the row, after what happened since it was used last. It is good until the next row is asked for."""
+        changes = self._stamp - row.seen
+        if row.is_kept and not changes:
+            assert row.costs is not None
+            return row.costs
+        most = self._replayed_max
         row.seen = self._stamp
+        # So many changes need not be counted: they are of too many nodes.
+        if changes > _CHANGES_OF_A_NODE * most:
+            row.is_kept = False
+            return self._worked_out(row, self._passing)
+        if row.costs is None:
+            row.costs = np.empty(len(self.views), dtype=np.int64)
+            row.cells = row.costs.data
+        if row.is_kept:
+            changed = set(islice(reversed(self._changes), changes))
+            if len(changed) <= most:
+                self._replay(row, changed)
+                return row.costs
+        row.is_kept = True
+        return self._worked_out(row, row.costs)
+
+    def _worked_out(self, row: _Row, costs: _Column) -> _Column:
+        """Work out the whole row anew, there."""
+        if row.takes is None:
+            row.takes = row.needs[0] * self._pace_columns[0]
+            row.takes += row.needs[1] * self._pace_columns[1]
+        mask = row.mask
+        if mask.states != self._states:
+            mask.closed = ~(mask.column & self._ready_column)
+            mask.states = self._states
+        closed, never, short, columns = mask.closed, self._never, self._short, self._frees
+        for place, number in row.asks:
+            _less(columns[place], number, short)
+            closed = _either(closed, short, never)
+        slices = row.needs[_SLICES]
+        if slices and (self._scarce or slices > _PLENTY):
+            _less(columns[_SLICES], slices, short)
+            closed = _either(closed, short, never)
+        np.subtract(self._base_columns[row.uses_gpus], row.takes, costs)
+        np.putmask(costs, closed, _NEVER)
+        row.best = None
         return costs
 
-    def _replay(self, row: _Row, changed: list[int]) -> None:
+    def _replay(self, row: _Row, changed: set[int]) -> None:
         """Work out the row anew where nodes have changed: `_own_base` for many, in one piece."""
         least_cpu_m, least_memory, disk, gpus, slices = row.floors
         cpu_m, memory = row.needs[:2]
@@ -196,43 +221,60 @@ class Columns(Room):
         assert isinstance(shape, _Row)
         if not self.views:
             return NEVER, -1
-        costs = self._costs(shape)
         if not odd and crowds is None:
+            if shape.seen == self._stamp and shape.best and shape.turn == self.turn:
+                return shape.best
+            costs = self._costs(shape)
             if shape.best is None or shape.turn != self.turn:
                 shape.best = self._least(costs)
                 shape.turn = self.turn
             return shape.best
+        costs = self._costs(shape)
         if crowds is not None:
             costs = self._crowded(costs, crowds)
         if not odd:
             return self._least(costs)
-        places = list(odd)
-        kept = costs[places]
-        costs[places] = NEVER
+        if len(odd) > _FEW:
+            places = list(odd)
+            values = costs[places]
+            costs[places] = NEVER
+            found = self._least(costs)
+            costs[places] = values
+            return found
+        cells = costs.data
+        kept = [(at, cells[at]) for at in odd]
+        for at in odd:
+            cells[at] = NEVER
         found = self._least(costs)
-        costs[places] = kept
+        for at, cost in kept:
+            cells[at] = cost
         return found
 
     def _least(self, costs: _Column) -> tuple[int, int]:
         turn = self.turn
-        best = int(costs[turn:].argmin()) + turn
-        cost = int(costs[best])
-        if turn:
+        if not turn:
+            best = int(costs.argmin())
+            cost = costs.item(best)
+        else:
+            best = int(costs[turn:].argmin()) + turn
+            cost = costs.item(best)
             other = int(costs[:turn].argmin())
-            if costs[other] < cost:
-                best, cost = other, int(costs[other])
+            if costs.item(other) < cost:
+                best, cost = other, costs.item(other)
         return (cost, best) if cost < NEVER else (NEVER, -1)
 
     def _crowded(self, costs: _Column, crowds: Crowds) -> _Column:
         """Return a copy of the row with what crowds cost."""
+        limit, weights = crowds.limit, self.weights
+        extra = [
+            crowd_cost(count, weights) if limit is None or count < limit else NEVER
+            for count in crowds.counts
+        ]
         # One number more, which NO_DOMAIN finds: it is the last.
-        counts = np.array([*crowds.counts, 0], dtype=np.int64)
-        extra = np.minimum(counts, CROWD_MAX) * (self.weights.crowd << POINT)
-        if crowds.limit is not None:
-            extra[counts >= crowds.limit] = NEVER
-            extra[NO_DOMAIN] = NEVER
+        extra.append(0 if limit is None else NEVER)
         # What is NEVER stays at least that, and twice that is still in 64 bits.
-        crowded: _Column = costs + extra[self._codes(crowds.key)]
+        crowded: _Column = np.array(extra, dtype=np.int64).take(self._codes(crowds.key))
+        crowded += costs
         return crowded
 
     def _codes(self, key: str) -> _Column:
@@ -244,15 +286,13 @@ class Columns(Room):
 
     def _reached(self, shape: Shape, key: str) -> set[int]:
         assert isinstance(shape, _Row)
-        self._sync()
-        codes = self._codes(key)[shape.mask & self._ready_column]
+        codes = self._codes(key)[shape.mask.column & self._ready_column]
         numbers: list[int] = np.flatnonzero(np.bincount(codes - NO_DOMAIN)).tolist()
         return {number + NO_DOMAIN for number in numbers}
 
     def could_hold(self, shape: Shape) -> bool:
         assert isinstance(shape, _Row)
-        self._sync()
-        left = shape.mask & self._ready_column
+        left = shape.mask.column & self._ready_column
         for place, number in enumerate(shape.needs):
             if number > 0:
                 left &= self._wholes[place] >= number
@@ -280,8 +320,7 @@ class Columns(Room):
         assert isinstance(shape, _Row)
         if part.pin is not None or not self.views:
             return super().nearest(part, shape, most)
-        self._sync()
-        left = shape.mask & self._ready_column
+        left = shape.mask.column & self._ready_column
         left[list(self.companies.around(part))] = False
         crowds = self.crowds(part, shape)
         if crowds is not None and crowds.limit is not None:
@@ -306,11 +345,10 @@ class Columns(Room):
         assert isinstance(shape, _Row)
         if part.pin is not None or not self.views:
             return super().tally(part, shape)
-        self._sync()
         crowds = self.crowds(part, shape)
         counts, finals = self._by_nature(shape)
-        left = shape.mask & self._ready_column
-        counts[Rule.STATE] = int(np.count_nonzero(shape.mask)) - int(np.count_nonzero(left))
+        left = shape.mask.column & self._ready_column
+        counts[Rule.STATE] = int(np.count_nonzero(shape.mask.column)) - int(np.count_nonzero(left))
         odd = set(self.companies.around(part))
         if odd:
             places = [at for at in odd if left[at]]

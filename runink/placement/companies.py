@@ -82,6 +82,9 @@ class Companies:
         """Count the part's groups on the node, or with `sign` -1 no longer."""
         for group in part.groups:
             _count(self._members, group, at, sign)
+            if group not in self._members:
+                self._in_domains.pop(group, None)
+                continue
             for key, counts in self._in_domains.get(group, {}).items():
                 code = self.domains(key).codes[at]
                 if code != NO_DOMAIN:
@@ -108,6 +111,10 @@ class Companies:
         for group in part.groups:
             yield from self._shunners.get(group, ())
 
+    def has(self, group: str) -> bool:
+        """Say whether any of the group stands anywhere."""
+        return group in self._members
+
     def holders(self, name: str) -> Sequence[int]:
         """Return the nodes that have something of an input."""
         return self._holders.get(name, ())
@@ -120,6 +127,8 @@ class Companies:
 
     def counts(self, spread: Spread) -> list[int]:
         """Return how many of the group stand in each domain."""
+        if spread.group not in self._members:
+            return [0] * len(self.domains(spread.key).names)
         by_key = self._in_domains.setdefault(spread.group, {})
         counts = by_key.get(spread.key)
         if counts is None:

@@ -37,7 +37,10 @@ class Ledger:
         for at, (new, old) in enumerate(zip(herd.used.numbers, before.used.numbers, strict=True)):
             used[at] += new - old
         self._views[herd.herd] = herd
-        self._limits[herd.herd] = limits(herd.quota).numbers
+        if herd.quota == NOTHING:
+            self._limits.pop(herd.herd, None)
+        else:
+            self._limits[herd.herd] = limits(herd.quota).numbers
         self._shares.pop(herd.herd, None)
 
     def measure(self, whole: Numbers) -> None:
@@ -57,6 +60,9 @@ class Ledger:
         herd = self.herd(name)
         used = Amount(*self._used.get(name, _NONE))
         return HerdView(name, herd.quota, used, herd.weight, herd.isolation)
+
+    def has_quota(self, name: HerdName) -> bool:
+        return name in self._limits
 
     def allows(self, unit: Unit, needs: Numbers) -> bool:
         """Say whether the quota has room for it. `needs` are the unit's."""
@@ -89,11 +95,16 @@ class Ledger:
         if run is None:
             run = self._of_runs[unit.run] = [0] * 5
         cpu_m, memory, disk, gpus, slices = needs
-        for used in herd, run:
-            used[0] += sign * cpu_m
-            used[1] += sign * memory
-            used[4] += sign * slices
-            if disk or gpus:
+        if sign < 0:
+            cpu_m, memory, slices = -cpu_m, -memory, -slices
+        herd[0] += cpu_m
+        herd[1] += memory
+        herd[4] += slices
+        run[0] += cpu_m
+        run[1] += memory
+        run[4] += slices
+        if disk or gpus:
+            for used in herd, run:
                 used[2] += sign * disk
                 used[3] += sign * gpus
         self._shares.pop(unit.herd, None)

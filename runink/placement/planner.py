@@ -26,18 +26,21 @@ from msgspec.structs import replace
 from runink.names import HerdName, NodeId
 from runink.placement.cluster import Amount, HerdView, NodeView, Numbers
 from runink.placement.demands import Unit, UnitKey
-from runink.placement.draft import Draft, Finish, places_of
+from runink.placement.draft import Draft, Finish
 from runink.placement.explain import Explanation, Verdict, explained, verdicts
 from runink.placement.ledger import Ledger
 from runink.placement.plans import (
     Order,
+    Placed,
     Plan,
     Policy,
     Reservation,
     Running,
     Snapshot,
+    Unplaced,
     Weights,
 )
+from runink.placement.reasons import over_quota
 from runink.placement.room import Room
 from runink.placement.serving import Serving
 from runink.placement.standing import Standing
@@ -135,18 +138,21 @@ class Planner:
 
     def step(self, event: Event) -> None:
         """Hear what has changed."""
+        # The most frequent first: what is asked before costs as much as what is done.
         match event:
+            case UnitEnded(key):
+                self._leave(key)
+            case UnitPlaced(running):
+                key = running.unit.key
+                self._waiting.pop(key, None)
+                if key in self._standing:
+                    self._leave(key)
+                self._standing.add(running)
+                self._count(running, 1)
             case UnitWaits(unit):
                 self._waiting[unit.key] = unit
             case UnitDropped(key):
                 self._waiting.pop(key, None)
-            case UnitPlaced(running):
-                self._waiting.pop(running.unit.key, None)
-                self._leave(running.unit.key)
-                self._standing.add(running)
-                self._count(running, 1)
-            case UnitEnded(key):
-                self._leave(key)
             case NodeChanged(view):
                 self._on_node(view)
             case NodeGone(node):
@@ -169,13 +175,44 @@ class Planner:
 
     def plan(self, seed: int = 0, order: Order = Order.FAIR, finish: Finish | None = None) -> Plan:
         """Decide. Nothing of what it decides is taken for done. `finish` may make what is placed better, see `packing.py`."""
-        self._refresh()
+        if self._is_stale:
+            self._refresh()
         self._room.turn = seed % len(self._room.views) if self._room.views else 0
+        if finish is None and len(self._waiting) == 1:
+            plan = self._decided_alone(seed)
+            if plan is not None:
+                return plan
         draft = Draft(self._room, self._ledger, self._policy, self._now_ms)
         serving = Serving(draft, self._standing, self._reservations)
         plan = serving.plan(list(self._waiting.values()), order, finish)
         draft.undo()
         return replace(plan, base_revision=self._revision, seed=seed)
+
+    def _decided_alone(self, seed: int) -> Plan | None:
+        """Return the plan for a unit of one part that waits alone: its best node, or that its quota is used up. There is nothing to serve, to keep or to take back. Nothing if there is more to decide."""
+        (unit,) = self._waiting.values()
+        if len(unit.parts) > 1:
+            return None
+        (part,) = unit.parts
+        room, ledger = self._room, self._ledger
+        placed: tuple[Placed, ...] = ()
+        unplaced: tuple[Unplaced, ...] = ()
+        if ledger.has_quota(unit.herd) and not ledger.allows(unit, part.needs.numbers):
+            if self._reservations:
+                return None
+            unplaced = (over_quota(ledger, unit, len(room.views)),)
+        else:
+            at = room.best(unit, part, room.shape(part, ledger.herd(unit.herd)))
+            if at < 0:
+                return None
+            placed = (Placed(unit, (room.views[at].node,)),)
+        return Plan(
+            placed,
+            unplaced,
+            base_revision=self._revision,
+            seed=seed,
+            policy_version=self._policy.version,
+        )
 
     def explain(self, unit: Unit, plan: Plan | None = None) -> Explanation:
         """Say how the unit stands to all nodes. With a plan that this planner has made, what that says of it, too."""
@@ -224,9 +261,12 @@ class Planner:
     def _count(self, running: Running, sign: int) -> None:
         if self._is_stale:
             return
-        for at, part in places_of(running, self._room):
-            self._room.take(at, part, sign)
-        self._ledger.charge(running.unit, running.unit.needs.numbers, sign)
+        unit, room = running.unit, self._room
+        for node, part in zip(running.nodes, unit.parts, strict=True):
+            at = room.index.get(node)
+            if at is not None:
+                room.take(at, part, sign)
+        self._ledger.charge(unit, unit.needs.numbers, sign)
 
     def _on_node(self, view: NodeView) -> None:
         self._nodes[view.node] = view

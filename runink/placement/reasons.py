@@ -9,6 +9,7 @@ from runink.placement.cluster import NodeView
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.draft import Draft
 from runink.placement.feasible import Reason, Rule
+from runink.placement.ledger import Ledger
 from runink.placement.plans import Unplaced
 from runink.placement.shapes import Shape, Tally
 
@@ -113,6 +114,14 @@ def _for_whom(draft: Draft, at: int, view: NodeView) -> str:
     if owners:
         return f"{view.node} is kept for {', '.join(owners)}"
     return f"{view.node} has room that is kept for others of its herd"
+
+
+def over_quota(ledger: Ledger, unit: Unit, nodes: int) -> Unplaced:
+    """Say of a unit that waits alone that its herd may not have it now."""
+    quota = ledger.refusal(unit, unit.needs)
+    assert quota is not None
+    told = _by_quota(quota, nodes)
+    return Unplaced(unit, told.counts, told.text, told.is_final, told.lacks, 1)
 
 
 def _by_quota(reason: Reason, nodes: int) -> Told:

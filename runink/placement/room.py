@@ -35,7 +35,7 @@ from runink.placement.rank import (
     pace,
     worst,
 )
-from runink.placement.shapes import Nature, NatureKey, Shape, Tally, keep, kinds_of
+from runink.placement.shapes import Nature, NatureKey, Shape, ShapeKey, Tally, keep, kinds_of
 
 _NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -52,40 +52,31 @@ class Room:
         self.turn = turn % len(self.views) if self.views else 0
         self.whole = [view.capacity.numbers for view in self.views]
         self.free = [list(view.free.numbers) for view in self.views]
-        self._empty = [list(whole) for whole in self.whole]
         self._opening = weights.opening << POINT
-        self._failing = [failure_cost(view.failures, weights) for view in self.views]
         self.ready = [view.state is NodeState.READY for view in self.views]
         self.companies = Companies(self.views)
         self._paces = [(pace(whole[0]), pace(whole[1])) for whole in self.whole]
+        # What a node's cost is worked out by, side by side: it is done at every placement.
+        self._scales = [
+            (*pace, list(whole), whole[3], failure_cost(view.failures, weights))
+            for pace, whole, view in zip(self._paces, self.whole, self.views, strict=True)
+        ]
         self._kinds, self._examples = kinds_of(self.views)
         self._dedicated = {herd for view in self.views for herd in view.dedicated_to}
         self._natures: dict[NatureKey, Nature] = {}
-        self._shapes: dict[tuple[Amount, NatureKey], Shape] = {}
-        self._bases = [[0] * len(self.views), [0] * len(self.views)]
+        self._shapes: dict[ShapeKey, Shape] = {}
+        self._bases: list[list[int] | memoryview[int]] = [
+            [0] * len(self.views),
+            [0] * len(self.views),
+        ]
         for at in range(len(self.views)):
-            self._weigh(at)
+            # Whoever keeps more than these numbers makes it of all of them at once.
+            Room._weigh(self, at)
 
     # What changes.
 
     def take(self, at: int, part: Part, sign: int = 1) -> None:
         """Put the part on the node, or with `sign` -1 take it away again."""
-        self._move(at, part, sign)
-        self._weigh(at)
-
-    def give(self, at: int, part: Part) -> None:
-        self.take(at, part, -1)
-
-    def give_all(self, parts: Iterable[tuple[int, Part]]) -> None:
-        """Take many away, and work out what nodes cost when all of them are."""
-        changed = set()
-        for at, part in parts:
-            self._move(at, part, -1)
-            changed.add(at)
-        for at in changed:
-            self._weigh(at)
-
-    def _move(self, at: int, part: Part, sign: int) -> None:
         free, needs = self.free[at], part.needs
         free[0] -= sign * needs.cpu_m
         free[1] -= sign * needs.memory_bytes
@@ -96,6 +87,23 @@ class Room:
             free[3] -= sign * needs.gpus
         if part.groups or part.anti:
             self.companies.join(at, part, sign)
+        self._weigh(at)
+
+    def give(self, at: int, part: Part) -> None:
+        self.take(at, part, -1)
+
+    def give_all(self, parts: Iterable[tuple[int, Part]]) -> None:
+        """Take many away, and work out what nodes cost when all of them are."""
+        changed = set()
+        for at, part in parts:
+            free = self.free[at]
+            for place, number in enumerate(part.needs.numbers):
+                free[place] += number
+            if part.groups or part.anti:
+                self.companies.join(at, part, -1)
+            changed.add(at)
+        for at in changed:
+            self._weigh(at)
 
     def restate(self, view: NodeView) -> bool:
         """Take a node's new state, failures or use. Returns False if anything else of it differs: then the room has to be made anew."""
@@ -111,23 +119,24 @@ class Room:
             self.free[at][place] -= new - before
         self.views[at] = view
         self.ready[at] = view.state is NodeState.READY
-        self._failing[at] = failure_cost(view.failures, self.weights)
+        self._scales[at] = (*self._scales[at][:4], failure_cost(view.failures, self.weights))
         self._weigh(at)
         return True
 
     def _weigh(self, at: int) -> None:
         """Work out what the node costs whoever comes, without and with use for graphics processors."""
-        free, paces = self.free[at], self._paces[at]
-        cost = free[0] * paces[0] + free[1] * paces[1] + self._failing[at]
-        if free == self._empty[at]:
+        free = self.free[at]
+        cpu_m, memory, empty, gpus, failing = self._scales[at]
+        cost = free[0] * cpu_m + free[1] * memory + failing
+        if free == empty:
             cost += self._opening
-        gpus = self.whole[at][3]
+        plain, with_gpus = self._bases
         if gpus:
             weights = self.weights
-            self._bases[0][at] = cost + gpu_cost(gpus, free[3], weights, uses_gpus=False)
-            self._bases[1][at] = cost + gpu_cost(gpus, free[3], weights, uses_gpus=True)
+            plain[at] = cost + gpu_cost(gpus, free[3], weights, uses_gpus=False)
+            with_gpus[at] = cost + gpu_cost(gpus, free[3], weights, uses_gpus=True)
         else:
-            self._bases[0][at] = self._bases[1][at] = cost
+            plain[at] = with_gpus[at] = cost
 
     # What is asked.
 
@@ -141,10 +150,10 @@ class Room:
     def shape(self, part: Part, herd: HerdView) -> Shape:
         # To nodes all herds are alike that none is dedicated to.
         name = herd.herd if herd.herd in self._dedicated else HerdName("")
-        asked = (part.labels, part.requires, part.sees, name, herd.isolation)
-        key = (part.needs, asked)
+        key = (part.needs, part.labels, part.requires, part.sees, name, herd.isolation)
         shape = self._shapes.get(key)
         if shape is None:
+            asked = key[1:]
             nature = self._natures.get(asked)
             if nature is None:
                 reasons = [refused_by_nature(view, part, herd) for view in self._examples]
@@ -170,9 +179,9 @@ class Room:
         odd = self._odd(unit, part)
         if barred:
             odd = odd.union(barred)
-        crowds = self.crowds(part, shape)
-        if not odd and crowds is None:
+        if not odd and part.spread is None:
             return self.cheapest(shape)[1]
+        crowds = self.crowds(part, shape)
         cost, best = self.cheapest(shape, odd, crowds)
         for at in sorted(odd.difference(barred)):
             own = self._own_cost(at, unit, part, shape, crowds)
@@ -267,8 +276,10 @@ class Room:
         if part.spread is None:
             return None
         spread = part.spread
-        reached = self._reached(shape, spread.key) if spread.is_hard else ()
-        return self.companies.crowds(spread, reached)
+        if spread.is_hard:
+            return self.companies.crowds(spread, self._reached(shape, spread.key))
+        # The first of a group is crowded by nobody.
+        return self.companies.crowds(spread, ()) if self.companies.has(spread.group) else None
 
     def _reached(self, shape: Shape, key: str) -> set[int]:
         """Return the domains of the nodes that are ready and allowed."""

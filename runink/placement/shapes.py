@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, TypeVar
 from runink.capabilities import IsolationPolicy
 from runink.labels import LabelRule
 from runink.names import HerdName
-from runink.placement.cluster import NodeView, Numbers
+from runink.placement.cluster import Amount, NodeView, Numbers
 from runink.placement.feasible import Reason, Rule
 from runink.placement.rank import NEVER
 
@@ -17,6 +17,9 @@ _Value = TypeVar("_Value")
 
 NatureKey = tuple[
     tuple[LabelRule, ...], tuple[str, ...], tuple[str, ...], HerdName, IsolationPolicy
+]
+ShapeKey = tuple[
+    Amount, tuple[LabelRule, ...], tuple[str, ...], tuple[str, ...], HerdName, IsolationPolicy
 ]
 
 

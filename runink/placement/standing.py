@@ -47,13 +47,17 @@ class Standing:
 
     def add(self, one: Running) -> None:
         unit = one.unit
-        assert unit.key not in self._units
-        self._units[unit.key] = one
+        key = unit.key
+        assert key not in self._units
+        self._units[key] = one
         for node in one.nodes:
-            self._on_nodes.setdefault(node, {})[unit.key] = one
+            there = self._on_nodes.get(node)
+            if there is None:
+                there = self._on_nodes[node] = {}
+            there[key] = one
         self._priorities[unit.priority] = self._priorities.get(unit.priority, 0) + 1
         if unit.estimate_ms:
-            insort(self._ends, (one.started_ms + unit.estimate_ms, unit.key))
+            insort(self._ends, (one.started_ms + unit.estimate_ms, key))
 
     def remove(self, key: UnitKey) -> Running | None:
         """Take the unit out and return what it was, nothing if it was not there."""
@@ -62,13 +66,14 @@ class Standing:
             return None
         for node in one.nodes:
             self._on_nodes[node].pop(key, None)
-        left = self._priorities[one.unit.priority] - 1
+        unit = one.unit
+        left = self._priorities[unit.priority] - 1
         if left:
-            self._priorities[one.unit.priority] = left
+            self._priorities[unit.priority] = left
         else:
-            del self._priorities[one.unit.priority]
-        if one.unit.estimate_ms:
-            end = (one.started_ms + one.unit.estimate_ms, key)
+            del self._priorities[unit.priority]
+        if unit.estimate_ms:
+            end = (one.started_ms + unit.estimate_ms, key)
             at = bisect_left(self._ends, end)
             assert self._ends[at] == end
             del self._ends[at]

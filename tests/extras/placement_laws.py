@@ -40,6 +40,22 @@ def test_columns_plan_as_the_plain_loop_does_byte_by_byte(snapshot: Snapshot, se
 
 
 @ANY_TIME
+@given(snapshots(), seeds)
+def test_a_unit_that_waits_alone_is_decided_on_as_the_whole_queue_would(
+    snapshot: Snapshot, seed: int
+) -> None:
+    kept = decide(snapshot).reservations
+    for unit in snapshot.waiting:
+        for rooms in (Room, Columns):
+            for reservations in ((), kept):
+                alone = replace(snapshot, waiting=(unit,), reservations=reservations)
+                planner = Planner(alone, rooms=rooms)
+                # Who finishes a plan gets it from the queue, however short that is.
+                queued = planner.plan(seed, finish=lambda _, waits: waits)
+                assert planner.plan(seed) == queued
+
+
+@ANY_TIME
 @given(snapshots(), st.randoms(use_true_random=False))
 def test_the_order_in_which_a_snapshot_tells_things_does_not_matter(snapshot, random) -> None:
     def shuffled(values):
