@@ -252,6 +252,7 @@ class FaultyWorld:
     async def _submit_at_last(self, request: Submit) -> None:
         while request.run not in self.invariants.submitted:
             await self._submit(request)
+            await anyio.sleep(0.5)  # who is refused at once lets time pass before he asks again
 
     def _are_all_over(self) -> bool:
         known = {one.run for one in self.invariants.runs() if one.state.is_over}
