@@ -14,6 +14,7 @@ from runink.barn.keys import (
     RESERVATIONS,
     SLICES,
     STANDINGS,
+    TURNS,
     slice_key,
 )
 from runink.clients.barn import Found
@@ -26,7 +27,8 @@ from runink.scheduling.snapshots import Tables
 from runink.scheduling.view import ClusterView
 
 PREFIXES: Final = tuple(
-    keys.prefix() for keys in (NODES, STANDINGS, HEALTH, HERDS, SLICES, RESERVATIONS, DECISIONS)
+    keys.prefix()
+    for keys in (NODES, STANDINGS, HEALTH, HERDS, SLICES, RESERVATIONS, DECISIONS, TURNS)
 )
 Members = tuple[Found[SliceRecord], ...]
 

@@ -7,18 +7,21 @@
 
 Compared are the revisions of the unit's slices, of its reservation, and for what is placed or stopped those of the nodes, of what people say of them and what was seen of them, of the herd with its
 quota, and of the slices that are stopped.  Sums need no comparing beside these: only who holds the office adds to what is on a node, and he sees his own
-transactions before he decides again (`scheduler.py`).
+transactions before he decides again (`scheduler.py`).  One that he does not know the end of must not come in late: before he decides again he puts TURN_KEY anew, which each
+transaction compares.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec.structs import replace as changed
 
 from runink import capabilities
 from runink.actors.placement_sight import Members, PlacementSight
 from runink.barn.keys import (
+    TURNS,
     health_key,
     herd_key,
     node_key,
@@ -35,13 +38,21 @@ from runink.placement.plans import Placed, Unplaced
 from runink.runs.records import Placement, SliceRecord, SliceState
 from runink.runs.reservations import ReservationRecord
 
+TURN_KEY: Final = TURNS.key("scheduler")
+
 
 class Placing:
-    """Makes the transactions of one plan. `kept` are the reservations that hold behind it."""
+    """Makes the transactions of one plan. `kept` are the reservations that hold behind it, `turn` is the revision of TURN_KEY that it is made under."""
 
     def __init__(
-        self, sight: PlacementSight, kept: dict[UnitKey, ReservationRecord], *, now_ms: int
+        self,
+        sight: PlacementSight,
+        kept: dict[UnitKey, ReservationRecord],
+        *,
+        now_ms: int,
+        turn: int,
     ) -> None:
+        self._turn = Transaction().if_revision(TURN_KEY, turn)
         self._sight = sight
         self._kept = kept
         self._now_ms = now_ms
@@ -70,7 +81,7 @@ class Placing:
     def forgotten(self, waiting: Iterable[UnitKey]) -> list[Transaction]:
         """Return what takes reservations back of units that neither wait nor are placed by this plan: `waiting` are those that do."""
         left = self._sight.view.reservations.keys() - set(waiting)
-        return [self._unkept(Transaction(), unit) for unit in sorted(left)]
+        return [self._unkept(self._turn, unit) for unit in sorted(left)]
 
     def _on_node(self, one: SliceRecord, placed: Placed, decision: int) -> SliceRecord:
         return changed(
@@ -115,7 +126,7 @@ class Placing:
         return transaction
 
     def _unchanged(self, members: Members) -> Transaction:
-        transaction = Transaction()
+        transaction = self._turn
         for found in members:
             transaction = transaction.if_revision(found.key, found.revision)
         return transaction

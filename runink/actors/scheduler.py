@@ -7,7 +7,8 @@
     a plan                        commits it, a transaction for each unit (`placing.py`), and a record of the decision
     its own transactions          takes note of them: they are no reason to decide again
     a retry held back             looks again when it is due
-    a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started)
+    a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started); what may still be under way is made void first
+    its own start                 makes void what a former life may have under way
 
 It holds no state that is not in the Barn: started anew, it decides the same, and so does who makes a decision of the past again.  A slice that is over is not kept:
 what has ended costs nothing.
@@ -23,7 +24,7 @@ import anyio
 import msgspec
 
 from runink.actors.placement_sight import PREFIXES, PlacementSight
-from runink.actors.placing import Placing, is_explained
+from runink.actors.placing import TURN_KEY, Placing, is_explained
 from runink.actors.tables import Loaded, Seen, follow
 from runink.barn.history import Watched
 from runink.barn.keys import decision_key
@@ -57,6 +58,7 @@ class Scheduler(Actor[SchedulerMessage]):
         self._sight = PlacementSight()
         self._is_loaded = False
         self._own: set[int] = set()  # revisions of our own transactions that are not seen yet
+        self._turn = 0  # the revision that our transactions depend on, 0 while something may be under way that must not come in any more
         self._unread = 0  # changes that are not decided on yet
         self._told_ms = 0  # when it was last told anew why something waits
         self._wake_ms = 0  # when to look again, 0 for never
@@ -94,6 +96,9 @@ class Scheduler(Actor[SchedulerMessage]):
             await self._decide()
 
     async def _decide(self) -> None:
+        if not self._turn:
+            await self._begin_turn()
+            return  # what is under way until then is seen first
         view = self._sight.view
         view.look(now_ms=self._now_ms(), revision=self._sight.seen)
         if view.next_due_ms:
@@ -102,10 +107,20 @@ class Scheduler(Actor[SchedulerMessage]):
             plan = view.plan()
             await self._commit(plan, list(self._transactions(plan)))
 
+    async def _begin_turn(self) -> None:
+        try:
+            committed = await self._barn.commit(Transaction().put(TURN_KEY, self._sight.seen))
+        except Unavailable:
+            self._look_again(self._now_ms() + AGAIN_MS)
+            return
+        self._turn = committed.revision
+        self._own.add(committed.revision)
+        self._unread += 1
+
     def _transactions(self, plan: Plan) -> Iterator[Transaction]:
         """Yield what the plan changes, nothing if it says what there is already."""
         view = self._sight.view
-        placing = Placing(self._sight, kept(plan, view), now_ms=view.now_ms)
+        placing = Placing(self._sight, kept(plan, view), now_ms=view.now_ms, turn=self._turn)
         for placed in plan.placed:
             yield placing.placed(placed, decision=plan.base_revision)
         told = 0
@@ -159,7 +174,8 @@ class Scheduler(Actor[SchedulerMessage]):
         """Commit one; if something has changed meanwhile, the watch tells it and we decide again."""
         try:
             committed = await self._barn.commit(transaction)
-        except Unavailable:  # if it took place after all, the watch tells
+        except Unavailable:  # if it takes place after all, the watch tells, or it comes too late
+            self._turn = 0
             self._look_again(self._now_ms() + AGAIN_MS)
             return
         if committed.succeeded:

@@ -17,6 +17,7 @@
     /placements/N/RUN/SLICE          what node N is to run
     /reservations/RUN/GANG           nodes that are kept for slices that wait, and what is stopped for them
     /decisions/REVISION              on what the scheduler decided, and what came of it; REVISION sorts as a number
+    /turns/OFFICE                    since when what the holder of an office has sent counts: what he sent before, and nobody has answered, does not
     /durations/H/NAME                how long a pipeline's parts have taken
     /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
     /lineage/H/RUN                   what a run read, did and wrote
@@ -85,6 +86,7 @@ PLACEMENTS: Final = Keys("placements", 3)
 RESERVATIONS: Final = Keys("reservations", 2)
 DECISIONS: Final = Keys("decisions", 1)
 DURATIONS: Final = Keys("durations", 2)
+TURNS: Final = Keys("turns", 1)
 PUBLISHING: Final = Keys("publishing", 1)
 LINEAGE: Final = Keys("lineage", 2)
 BUNDLES: Final = Keys("bundles", 2)
@@ -115,6 +117,7 @@ OWN_ROOTS: Final = (
     "secrets",
     "slices",
     "standings",
+    "turns",
 )
 
 

@@ -50,7 +50,7 @@ class Unit(Struct, frozen=True, cache_hash=True):
     """What is placed together, or not at all.
 
     `priority`: more is sooner.  `run_order` is when its run was submitted and `waiting_since_ms` since when it waits, milliseconds of the Unix epoch; `rank` is the longest
-    way to the end of its run, milliseconds.  `estimate_ms` is how long it will take (0: unknown), `lost_ms` how much work is lost if it is stopped.
+    way to the end of its run, milliseconds.  `estimate_ms` is how long it will take (0: unknown), `lost_ms` how much work is lost if it is stopped (0: all that it has run).
     On `failed_on` it goes only if there is no other.
     """
 

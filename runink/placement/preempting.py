@@ -142,10 +142,14 @@ def _is_enough(part: Part, free: list[int], victims: list[_Lower]) -> bool:
 def _fewest(draft: Draft, at: int, part: Part, lower: list[_Lower]) -> Victims:
     """Choose among the victims of a node: the one that is enough, or those that free most of what lacks, less whom that spares."""
     free, whole = draft.room.free[at], draft.room.whole[at]
-    cheap = sorted(lower, key=_harm)
+
+    def harm(one: _Lower) -> tuple[int, int, UnitKey]:
+        return _harm(draft, one.running)
+
+    cheap = sorted(lower, key=harm)
     for one in cheap:
         if _is_enough(part, free, [one]):
-            return _weighed(at, [one])
+            return _weighed(draft, at, [one])
     short = [max(number - left, 0) for number, left in zip(part.needs.numbers, free, strict=True)]
 
     def useful(one: _Lower) -> int:
@@ -157,30 +161,33 @@ def _fewest(draft: Draft, at: int, part: Part, lower: list[_Lower]) -> Victims:
         chosen.append(one)
         if _is_enough(part, free, chosen):
             break
-    for one in sorted(chosen, key=_harm, reverse=True):
+    for one in sorted(chosen, key=harm, reverse=True):
         others = [other for other in chosen if other is not one]
         if _is_enough(part, free, others):
             chosen = others
-    return _weighed(at, chosen)
+    return _weighed(draft, at, chosen)
 
 
-def _harm(one: _Lower) -> tuple[int, int, UnitKey]:
-    return _harm_of(one.running)
+def _harm(draft: Draft, one: Running) -> tuple[int, int, UnitKey]:
+    return (one.unit.priority, _lost_ms(draft, one), one.unit.key)
 
 
-def _harm_of(one: Running) -> tuple[int, int, UnitKey]:
-    return (one.unit.priority, one.unit.lost_ms, one.unit.key)
+def _lost_ms(draft: Draft, one: Running) -> int:
+    """Return how much work is lost with it: what its unit says, or else all that it has run."""
+    ran_ms = draft.now_ms - one.started_ms if one.started_ms else 0
+    return one.unit.lost_ms or max(ran_ms, 0)
 
 
-def _weighed(at: int, chosen: list[_Lower]) -> Victims:
+def _weighed(draft: Draft, at: int, chosen: list[_Lower]) -> Victims:
     units = [one.running for one in chosen]
     priority = max(one.unit.priority for one in units)
-    return Victims(len(units), priority, sum(one.unit.lost_ms for one in units), at, tuple(units))
+    lost_ms = sum(_lost_ms(draft, one) for one in units)
+    return Victims(len(units), priority, lost_ms, at, tuple(units))
 
 
 def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, Running]) -> None:
     """Let those live that fit beside what is placed now, dearest first."""
-    for one in sorted(stopped.values(), key=_harm_of, reverse=True):
+    for one in sorted(stopped.values(), key=lambda one: _harm(draft, one), reverse=True):
         parts = places_of(one, draft.room)
         if any(a == b and collide(part, other) for a, part in new for b, other in parts):
             continue
@@ -215,4 +222,4 @@ def _move(draft: Draft, one: Running, sign: int) -> None:
 def _told(draft: Draft, unit: Unit, one: Running) -> Preempted:
     victim = one.unit
     why = f"{unit.gang} of {unit.run} has priority {unit.priority}, it has {victim.priority}"
-    return Preempted(victim.key, unit.key, draft.policy.grace_ms, victim.lost_ms, why)
+    return Preempted(victim.key, unit.key, draft.policy.grace_ms, _lost_ms(draft, one), why)

@@ -58,7 +58,7 @@ SHAPES = [("a",), ("a", "b"), ("b",), ("c", "d", "e")]
 NODES = ("n1", "n2")
 MEMBERS = ("m1", "m2", "m3")
 ASKED = ["submit"] * 6 + ["cancel", "cancel", "pause", "unpause", "unpause"]
-HERD = HerdRecord(HerdName("default"), cpu_m=14_000, slices=5, runs=3)
+HERD = HerdRecord(HerdName("default"), cpu_m=15_000, slices=6, runs=5)
 PRIORITIES = (0, 0, 5)
 SIZES = (500, 2000, 5000)  # of slices, in thousandths of a processor; a node has 8000
 SCHEDULE = Schedule(

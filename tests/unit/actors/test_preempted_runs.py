@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 from msgspec.structs import replace as changed
+from runink.actors.placing import TURN_KEY
 from runink.barn.keys import (
     DECISIONS,
     PLACEMENTS,
@@ -21,6 +22,7 @@ from runink.barn.keys import (
 from runink.clients.barn import Committed, Transaction
 from runink.clients.placement_tables import read_tables
 from runink.dag import Resources
+from runink.errors import OutcomeUnknown
 from runink.names import RunId
 from runink.placement.solver import decide
 from runink.runs.draining import PREEMPTED
@@ -310,3 +312,30 @@ async def test_how_long_slices_took_is_the_estimate_of_the_next_run(
         (one,) = await world.slices(run)
         assert one.turn.estimate_ms == 1, "the agent of this test takes so long"
         assert one.turn.rank_ms == 1
+
+
+async def test_what_the_scheduler_has_sent_without_an_answer_does_not_come_in_late(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with controlled() as world:
+        barn = world.schedulers[0]._barn
+        commit = barn.commit
+        under_way: list[Transaction] = []
+
+        async def unanswered(transaction: Transaction) -> Committed:
+            if under_way:
+                return await commit(transaction)
+            under_way.append(transaction)
+            raise OutcomeUnknown("no answer")
+
+        await world.add_node(ONE_SLICE)
+        await trio.sleep(SOON_S)
+        monkeypatch.setattr(barn, "commit", unanswered)
+        first = await submit(world, 0)
+        await world.client.cancel(first)  # what takes its place is put there first
+        other = await submit(world, 0)
+        await trio.sleep(5)
+        assert (await state(world, other))[0] is SliceState.PLACED
+        late = await commit(under_way[0])
+        assert not late.succeeded
+        assert TURN_KEY in late.failed

@@ -121,6 +121,16 @@ def test_the_fewest_of_lower_priority_are_stopped() -> None:
     assert (kept.nodes, kept.at_ms, kept.victims) == (("b",), NOW_MS + 7, (told.unit,))
 
 
+def test_of_equals_the_one_is_stopped_that_has_run_the_shortest() -> None:
+    standing = (
+        replace(running("long", "a", cpu_m=500), started_ms=NOW_MS - 900),
+        replace(running("short", "a", cpu_m=500), started_ms=NOW_MS - 100),
+    )
+    plan = decide(cluster(unit("new", cpu_m=500, priority=1), standing=standing, policy=Policy()))
+    (victim,) = plan.preempted
+    assert (victim.unit[1], victim.lost_ms) == ("short", 100)
+
+
 def test_nobody_is_stopped_for_an_equal_nor_who_may_not_be_nor_for_nothing() -> None:
     urgent = unit("urgent", cpu_m=800, priority=2)
     for stubborn in (
