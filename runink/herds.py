@@ -1,6 +1,6 @@
 """A herd's file: TOML in, a record and what is wrong with it out.
 
-    [herd]       id, domain, description
+    [herd]       id, domain, description; on_lost, lost_wait: what becomes of slices whose node cannot reach the cluster
     [quotas]     cpu, memory, slices, runs, priority, weight enforced
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
     [masking]    default, fields                             how personal data is masked whose contract does not say it
@@ -27,17 +27,24 @@ from runink.contracts.masks import KINDS_OF
 from runink.errors import Finding, Invalid, Span
 from runink.names import HerdName, herd_name
 from runink.networks import NetworkPolicy, allowed, policy_of
-from runink.quantities import parse_bytes, parse_cpu
+from runink.quantities import parse_bytes, parse_cpu, parse_duration
 from runink.suggestions import near, near_or_all
 from runink.wants import PRIORITY_MAX
 
 VERBS: Final = ("get", "list", "watch", "create", "update", "delete", "run", "cancel")
 WEIGHT_MAX: Final = 1_000  # more than that beside 1 is no share
+RESTART: Final = "restart"
+CONTINUE: Final = "continue"
+LOST_WAIT_MS: Final = 3_600_000
+LOST_WAIT_MS_MAX: Final = 7 * 24 * 3_600_000  # what was seen of a lost node is forgotten then
 FILE_BYTES_MAX: Final = 1 << 20  # a hand-written file
 
 
 class HerdFile(msgspec.Struct, frozen=True):
-    """What a herd's file says. Quotas are 0 where it sets no limit; `unenforced` names the parts that nothing acts on yet."""
+    """What a herd's file says. Quotas are 0 where it sets no limit; `unenforced` names the parts that nothing acts on yet.
+
+    `lost_wait_ms` is how long slices are waited for that go on without the cluster, 0 where they end.
+    """
 
     herd: HerdName
     domain: str = ""
@@ -53,12 +60,13 @@ class HerdFile(msgspec.Struct, frozen=True):
     contracts: ContractPolicy = ContractPolicy()
     priority_max: int | None = None
     weight: int = 1
+    lost_wait_ms: int = 0
 
 
 _KEYS: Final = {
     "": ("herd", "quotas", "roles", "masking", "clearances", "network", "isolation", "contracts"),
-    "herd": ("id", "domain", "description"),
     "quotas": ("cpu", "memory", "slices", "runs", "priority", "weight"),
+    "herd": ("id", "domain", "description", "on_lost", "lost_wait"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
     "clearances": ("sink", "pii"),
@@ -112,6 +120,7 @@ class _Reader:
             contracts=self._contracts(self._table(document, "contracts")),
             priority_max=self._priority(quotas),
             weight=self._weight(quotas),
+            lost_wait_ms=self._lost_wait_ms(herd),
             unenforced=tuple(part for part in ("roles",) if part in document),
         )
 
@@ -171,6 +180,21 @@ class _Reader:
         except Invalid as error:
             self._mistake(f"{key}: {error.text}", key, error.hint)
             return 0
+
+    def _lost_wait_ms(self, herd: dict[str, Any]) -> int:
+        said = herd.get("on_lost", RESTART)
+        if said not in (RESTART, CONTINUE):
+            hint = near_or_all(str(said), (RESTART, CONTINUE))
+            self._mistake(f"there is no on_lost {said}", "on_lost", hint)
+        if said != CONTINUE:
+            if "lost_wait" in herd:
+                hint = f'write on_lost = "{CONTINUE}" with it'
+                self._mistake("lost_wait waits for nothing", "lost_wait", hint)
+            return 0
+        wait_ms = self._quantity(herd, "lost_wait", parse_duration) or LOST_WAIT_MS
+        if wait_ms > LOST_WAIT_MS_MAX:
+            self._mistake("lost_wait is seven days at most", "lost_wait")
+        return wait_ms
 
     def _count(self, table: dict[str, Any], key: str) -> int:
         found = table.get(key, 0)

@@ -267,6 +267,7 @@ def _record(file: HerdFile) -> HerdRecord:
         clearances=file.clearances,
         priority_max=file.priority_max,
         weight=file.weight,
+        lost_wait_ms=file.lost_wait_ms,
     )
 
 

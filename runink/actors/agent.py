@@ -6,12 +6,11 @@
     a placement is gone                       SIGTERM to the slice, after GRACE_S an end by force
     a slice's process has ended               writes the slice's record and takes the placement back, in one transaction
     its own start                             takes slices up again that the spawner kept; what is not there any more is lost
-    the Barn is not heard of (`parted_s`)     ends all slices, as if their placements were gone
+    the Barn is not heard of (`parted_s`)     ends slices, as if their placements were gone, but those whose herd has them go on
     every HEARTBEAT_S                         renews the lease that its node's record hangs on (`registration.py`)
 
-It never touches data: it makes a pipe, hands both ends to slices and closes its own.  Records that cannot be written because
-somebody else has changed them are not ours any more: the slice is ended and forgotten.  No process begins before the Barn says `launching`: who
-finds a slice `placed` may be sure that nothing of it was written anywhere.
+It never touches data: it makes a pipe, hands both ends to slices and closes its own.  Records that cannot be written because somebody else has changed them are not
+ours any more: the slice is ended and forgotten.  No process begins before the Barn says `launching`: who finds a slice `placed` may be sure that nothing of it was written.
 """
 
 from __future__ import annotations
@@ -213,9 +212,10 @@ class Agent(Actor[AgentMessage]):
                 launching.take_back(key)
 
     def _part(self) -> None:
-        """End everything: the Barn was not heard of for so long that others may soon begin with it anew."""
+        """End all that others may soon begin with anew: the Barn was not heard of for so long."""
         launching = (key for one in self._launching.values() for key in one.keys)
-        for key in (*self._attended, *launching):
+        ends = (key for key, one in self._attended.items() if not one.record.goes_on)
+        for key in (*ends, *launching):
             self._unwant(key)
 
     def _disown(self, key: str) -> None:

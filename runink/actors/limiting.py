@@ -22,12 +22,13 @@ WEIGHT_MAX: Final = 10_000
 
 
 def held_to(record: SliceRecord, found: Sequence[KeyValue]) -> SliceRecord:
-    """Return the record with what its herd's slices may use together, and do without. `found` is the herd's record, or nothing: then there is no limit, and no wall may be missing."""
+    """Return the record with what its herd's slices may use together, and do without, and whether they go on alone. `found` is the herd's record, or nothing: then there is no limit, and no wall may be missing."""
     for item in found:
         herd = decode_value(item, HerdRecord).value
         limits = HerdLimits(herd.cpu_m, herd.memory_bytes)
-        return changed(record, herd_limits=limits, without=without(herd.isolation))
-    return changed(record, herd_limits=HerdLimits(), without=())
+        goes_on = herd.lost_wait_ms > 0
+        return changed(record, herd_limits=limits, without=without(herd.isolation), goes_on=goes_on)
+    return changed(record, herd_limits=HerdLimits(), without=(), goes_on=False)
 
 
 def begun(record: SliceRecord, launched: LaunchedSlice, *, now_ms: int) -> SliceRecord:

@@ -13,6 +13,7 @@ from runink.actors.tables import Loaded, Table
 from runink.barn.history import Watched
 from runink.barn.keys import (
     DURATIONS,
+    HEALTH,
     HERDS,
     NODES,
     PLACEMENTS,
@@ -32,6 +33,7 @@ from runink.clients.barn import Found
 from runink.dag import Dag
 from runink.names import NodeId, RunId, SliceId
 from runink.runs.durations import NOTHING_KNOWN, Durations
+from runink.runs.health import NodeHealth
 from runink.runs.records import (
     HerdRecord,
     NodeRecord,
@@ -53,6 +55,7 @@ PREFIXES = tuple(
         RESERVATIONS,
         NODES,
         STANDINGS,
+        HEALTH,
         HERDS,
         PUBLISHING,
         DURATIONS,
@@ -67,6 +70,7 @@ class RunSight:
         self.seen = 0
         self.herds = Table(HERDS.prefix(), HerdRecord)
         self._nodes = Table(NODES.prefix(), NodeRecord)
+        self._health = Table(HEALTH.prefix(), NodeHealth)
         self._standings = Table(STANDINGS.prefix(), NodeStanding)
         self._claims = Table(PUBLISHING.prefix(), str)
         self._reservations = Table(RESERVATIONS.prefix(), ReservationRecord)
@@ -114,7 +118,7 @@ class RunSight:
 
     def _general(self) -> tuple[Table[Any], ...]:
         """Return the tables whose changes may concern every run."""
-        return self.herds, self._nodes, self._standings, self._claims
+        return self.herds, self._nodes, self._standings, self._health, self._claims
 
     def _reserve(self, change: Change) -> list[RunId]:
         """Take a change of what is kept for others, and return the runs that are to give up something for it."""
@@ -168,10 +172,12 @@ class RunSight:
         )
 
     def world(self, record: RunRecord, *, now_ms: int, session: str) -> World:
+        awaited = self._awaited(record, now_ms)
         return World(
             now_ms=now_ms,
             session=session,
-            nodes=frozenset(found.value.node for found in self._nodes),
+            nodes=frozenset(found.value.node for found in self._nodes) | awaited.keys(),
+            awaited_ms=min(awaited.values(), default=0),
             claims={found.key.rpartition("/")[2]: RunId(found.value) for found in self._claims},
             placed=frozenset(self._placed.get(record.run, ())),
             refused=self._refused(record),
@@ -184,6 +190,19 @@ class RunSight:
     def _known(self, record: RunRecord) -> Durations:
         found = self._durations.get(durations_key(record.herd, record.pipeline))
         return NOTHING_KNOWN if found is None else found.value
+
+    def _awaited(self, record: RunRecord, now_ms: int) -> dict[NodeId, int]:
+        """Return the lost nodes that a run waits for, because its herd wants what runs there to go on, and until when. One that is to end waits for none."""
+        herd = self.herds.get(herd_key(record.herd))
+        if herd is None or not herd.value.lost_wait_ms or record.cancel or record.ending:
+            return {}
+        there = {found.value.node for found in self._nodes}
+        until = {
+            found.value.node: (found.value.lost_ms or now_ms) + herd.value.lost_wait_ms
+            for found in self._health
+            if found.value.node not in there
+        }
+        return {node: until_ms for node, until_ms in until.items() if until_ms > now_ms}
 
     def _yielding(self, run: RunId) -> dict[str, Yielding]:
         return {

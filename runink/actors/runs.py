@@ -44,6 +44,7 @@ from runink.clients.run_requests import (
 from runink.errors import NotFound, Unavailable
 from runink.names import RunId
 from runink.runs.durations import Durations
+from runink.runs.endings import sooner
 from runink.runs.lifecycle import Decision, decide
 from runink.runs.priorities import priority_of
 from runink.runs.records import RunRecord, RunState, SliceRecord
@@ -294,8 +295,8 @@ class RunController(Actor[RunsMessage]):
                     continue
                 world = self._sight.world(view.record, now_ms=self._now_ms(), session=self._session)
                 decision = decide(view, world)
-                if decision.wake_ms:
-                    self._wake_at(run, decision.wake_ms)
+                if wake_ms := sooner(decision.wake_ms, world.awaited_ms):
+                    self._wake_at(run, wake_ms)
                 if not decision.is_nothing(view.record):
                     group.start_soon(self._carry_out, view, decision, world.durations)
         await self._tell_followers(names)

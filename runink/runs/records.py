@@ -182,6 +182,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
     by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".  `requires` are the capabilities that its node
     must have because its steps ask for them, `without` is what might be missing by its herd's policy when it was launched.
+    `goes_on` says that it is not ended when its node cannot reach the cluster: its herd wants that.
     `tries` is what came of the attempts before this one. `is_moved` says that this one was cancelled to empty its node, or for others of higher priority.
     `decision` is the revision of the Barn on which its place was decided (`scheduling/decisions.py`).
     """
@@ -215,6 +216,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     without: tuple[str, ...] = ()
     tries: Tries = Tries()
     is_moved: bool = False
+    goes_on: bool = False
     turn: Turn = Turn()
     decision: int = 0
     wants: Wants = NOTHING_MORE
@@ -298,6 +300,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tenant, its limits (0 is no limit) and weight among herds, what its network reaches, and what of the isolation its slices may do without.
 
     `priority_max` is the most that its runs have, nothing for no limit.
+    `lost_wait_ms` is how long its slices are waited for when their node is lost, 0 where they begin anew at once.
     """
 
     herd: HerdName
@@ -312,6 +315,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     clearances: ClearancePolicy = NO_CLEARANCES
     weight: int = 1
     priority_max: int | None = None
+    lost_wait_ms: int = 0
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

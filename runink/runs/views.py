@@ -25,7 +25,7 @@ class Yielding(NamedTuple):
 class World:
     """What a run's next state depends on beside itself.
 
-    `session` is this cluster's, `nodes` are there, `claims` are targets that some run publishes to, `placed` are the run's slices that have a placement,
+    `session` is this cluster's, `nodes` are there, or are awaited until `awaited_ms` at least (0: none is), `claims` are targets that some run publishes to, `placed` are the run's slices that have a placement,
     `refused` says why the herd cannot take one more run, `draining` are nodes that are to be emptied,
     `cordoned` those and all others that get nothing new, `yielding` says which of its gangs are to be stopped for which others of higher priority.
     `durations` is how long its pipeline's parts have taken before.
@@ -41,6 +41,7 @@ class World:
     cordoned: frozenset[NodeId] = frozenset()
     yielding: Mapping[str, Yielding] = field(default_factory=dict)
     durations: Durations = NOTHING_KNOWN
+    awaited_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

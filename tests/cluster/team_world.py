@@ -22,16 +22,26 @@ ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}, {"a": 3, "b": "z"}]
 
 @dataclass
 class Team:
-    """The servers, the worker nodes beside them, and a project whose commands ask the servers."""
+    """The servers, the worker nodes beside them, and a project whose commands ask the servers. `options` are those of the nodes."""
 
     group: BarnGroup
     project: Project
     barn: BarnClient
     agents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     def hire(self, name: str) -> None:
         folder = self.group.folder / name
-        words = [*DYING_WITH_US, *RUNI, "agent", "--state", str(folder), "--node", name]
+        words = [
+            *DYING_WITH_US,
+            *RUNI,
+            "agent",
+            "--state",
+            str(folder),
+            "--node",
+            name,
+            *self.options,
+        ]
         for member in self.group.members:
             words += ["--server", self.group.place(member)]
         with (self.group.folder / f"{name}.log").open("ab") as log:
@@ -83,13 +93,15 @@ class Team:
 
 
 @asynccontextmanager
-async def team(folder: Path, project: Project, *nodes: str) -> AsyncIterator[Team]:
+async def team(
+    folder: Path, project: Project, *nodes: str, options: tuple[str, ...] = ()
+) -> AsyncIterator[Team]:
     """Run three servers and these worker nodes for as long as the block, with what they keep in a folder that is made."""
     folder.mkdir()  # noqa: ASYNC240 - before anything runs
     async with barn_group(folder) as group, group.client() as barn:
         places = ",".join(map(group.place, group.members))
         project.environment |= {"RUNINK_SERVER": places, "RUNINK_SECRET": str(group.secret)}
-        made = Team(group, project, barn)
+        made = Team(group, project, barn, options=options)
         try:
             for name in nodes:
                 made.hire(name)

@@ -73,7 +73,8 @@ async def test_each_server_may_be_lost_and_come_back_while_a_run_is_under_way(
 async def test_a_node_that_is_killed_with_its_slices_loses_them_to_another(
     tmp_path: Path, gated: Project
 ):
-    async with team(tmp_path / "team", gated, "w1", "w2") as made:
+    options = ("--lost-after", "10s")
+    async with team(tmp_path / "team", gated, "w1", "w2", options=options) as made:
         child = made.submit()
         before = await made.slice()
         assert before.node is not None

@@ -91,6 +91,37 @@ async def test_a_node_whose_spawner_is_gone_has_lost_what_ran_there_at_once(
         ended(child, gated)
 
 
+async def test_a_node_that_was_lost_brings_back_what_its_herd_has_go_on(
+    tmp_path: Path, gated: Project
+):
+    gated.write("herds/edge.toml", '[herd]\nid = "edge"\non_lost = "continue"\n')
+    gated.pipeline(
+        '@source("csv://data/*.csv")\n@step("work")\n@sink("jsonl://out/o.jsonl")', herd="edge"
+    )
+    options = ("--lost-after", "10s")
+    async with team(tmp_path / "team", gated, "w1", "w2", options=options) as made:
+        child = made.submit()
+        before = await made.slice()
+        assert before.node is not None
+        node = before.node
+
+        async def is_lost() -> bool:
+            found = await made.barn.get(health_key(node), NodeHealth)
+            return found is not None and found.value.lost_ms > 0
+
+        made.agents[node].send_signal(signal.SIGSTOP)
+        try:
+            await until(is_lost, "a lost node")
+            said = await anyio.to_thread.run_sync(gated.runi, "node", "list")
+            assert f"{node}: lost since" in said.out
+        finally:
+            made.agents[node].send_signal(signal.SIGCONT)
+        gated.write("data/go", "")
+        ended(child, gated)
+        (after,) = await made.chains()
+        assert (after.node, after.attempt, after.pid) == (node, 1, before.pid)
+
+
 async def test_a_node_that_says_nothing_is_suspect_and_gets_nothing_until_it_is_heard(
     tmp_path: Path, gated: Project
 ):

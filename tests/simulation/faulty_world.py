@@ -60,6 +60,7 @@ MEMBERS = ("m1", "m2", "m3")
 ASKED = ["submit"] * 6 + ["cancel", "cancel", "pause", "unpause", "unpause"]
 HERD = HerdRecord(HerdName("default"), cpu_m=15_000, slices=6, runs=5)
 PRIORITIES = (0, 0, 5)
+EDGE = changed(HERD, lost_wait_ms=60_000)  # the same, but what runs on a lost node goes on
 SIZES = (500, 2000, 5000)  # of slices, in thousandths of a processor; a node has 8000
 SCHEDULE = Schedule(
     every_ms=20_000,
@@ -176,7 +177,8 @@ class FaultyWorld:
         dag = self._sized(staged_dag(*self.random.choice(SHAPES), fan=self.random.choice([1, 2])))
         bound = len(self.members) == 1 and self.random.random() < 0.2
         priority = PRIORITIES[entropy[0] % len(PRIORITIES)]
-        request = Submit(run, dag, HERD, "/p", BUNDLE, is_bound=bound, priority=priority)
+        herd = self.random.choice([HERD, HERD, EDGE])
+        request = Submit(run, dag, herd, "/p", BUNDLE, is_bound=bound, priority=priority)
         self.requests[run] = request
         return request
 
