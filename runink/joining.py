@@ -25,13 +25,13 @@ REACHED_S: Final = (
 async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator[None]:
     """Run a worker node of the cluster that these servers are members of, for as long as the block.
 
-    Raises Invalid, Refused (`bad_certificate`, `bad_secret`), LinkLost where no member can be reached, and what a node raises.
+    Raises Invalid, Refused (`bad_certificate`, `bad_secret`, `wrong_secret`), LinkLost where no member can be reached, and what a node raises.
     """
     settings.validate()
     make_folders(settings)
     switch_threads_soon()
     async with joined(servers, Directory(settings.node)) as above:
-        await above.barn.wait_connected(anyio.current_time() + REACHED_S)
+        await above.barn.wait_admitted(anyio.current_time() + REACHED_S)
         async with worker_node(above, settings):
             yield
 
@@ -40,5 +40,5 @@ async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator
 async def reached_cluster(servers: Servers) -> AsyncIterator[Cluster]:
     """Reach a cluster for a command. Raises as `joined_node`."""
     async with joined(servers, Directory("client")) as above:
-        await above.barn.wait_connected(anyio.current_time() + REACHED_S)
+        await above.barn.wait_admitted(anyio.current_time() + REACHED_S)
         yield Cluster(BarnClient(above.barn), above.governance, above.runs, is_remote=True)

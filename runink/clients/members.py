@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from runink.clients.barn_requests import BarnRequest, ChangeMembers, Propose, Status, WatchFrom
-from runink.errors import LinkLost, Overloaded, RuninkError, Unavailable
+from runink.errors import LinkLost, Overloaded, Refused, RuninkError, Unavailable
 from runink.runtime.envelope import Request
 from runink.runtime.ref import Ref
 from runink.runtime.remote import RemoteRef
@@ -48,6 +48,7 @@ class Members:
         self._lead = 0
         self._turn = 0
         self._trouble: RuninkError | None = None  # the last that was in the way of a connection
+        self._troubles: dict[int, RuninkError] = {}  # of each, the last
         self._is_changed = anyio.Event()
 
     @property
@@ -101,6 +102,17 @@ class Members:
         if not self._refs:
             raise self._unreached()
 
+    async def wait_admitted(self, until_s: float) -> None:
+        """Return when a member is connected, as who is new here does. Raises what one refuses us with as soon as all have been tried, LinkLost when the time is over."""
+        with anyio.move_on_at(until_s):
+            while not self._refs:  # ends with a connection, a refusal, or the time
+                refusals = [one for one in self._troubles.values() if isinstance(one, Refused)]
+                if refusals and len(self._troubles) == len(self._connects):
+                    raise refusals[0]
+                await self._is_changed.wait()
+        if not self._refs:
+            raise self._unreached()
+
     def next(self) -> Ref[Any]:
         """Return the Barn of the member whose turn it is. Raises LinkLost."""
         if not self._refs:
@@ -126,7 +138,9 @@ class Members:
                     pause_s = PAUSE_S
                     await self._use(member, ref)
             except RuninkError as error:
-                self._trouble = error  # it is tried again, for as long as anybody wants the members
+                # It is tried again, for as long as anybody wants the members.
+                self._trouble = self._troubles[member] = error
+                self._tell_changed()
             finally:
                 self._refs.pop(member, None)
                 self._led.discard(member)
@@ -140,11 +154,14 @@ class Members:
             (self._led.add if status.lead else self._led.discard)(member)
             if member not in self._refs:
                 self._refs[member] = ref
-                self._is_changed.set()
-                self._is_changed = anyio.Event()
+                self._tell_changed()
             if status.lead == member or self._lead not in self._refs:
                 self._lead = status.lead
             await anyio.sleep(LOOK_S)
+
+    def _tell_changed(self) -> None:
+        self._is_changed.set()
+        self._is_changed = anyio.Event()
 
 
 class Beside:

@@ -12,7 +12,7 @@ from runink.barn.commands import Applied, Put
 from runink.barn.history import Watched
 from runink.clients.barn_requests import BarnStatus, Propose, Read, Status, WatchFrom
 from runink.clients.members import LOOK_S, PAUSE_S_MAX, Members, reaching
-from runink.errors import LinkLost
+from runink.errors import Forbidden, LinkLost
 from trio.testing import MockClock
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +28,7 @@ class FakeMember:
         self.number = number
         self.is_up = True
         self.is_cut = False  # from the others
+        self.refuses: Forbidden | None = None
         self.asked: list[str] = []
         self._group = group
 
@@ -35,6 +36,8 @@ class FakeMember:
     async def connected(self) -> AsyncIterator[Any]:
         if not self.is_up:
             raise LinkLost("nobody listens")
+        if self.refuses is not None:
+            raise self.refuses
         yield self
 
     async def ask(self, request: Any, *, within: float) -> Any:
@@ -151,3 +154,35 @@ async def test_a_member_that_knows_of_no_leader_is_asked_only_if_there_is_no_oth
         for _ in range(6):
             await members.ask(Read(()), within=5.0)
         assert [one.asked.count("Read") for one in group] == [5, 2, 5]
+
+
+async def test_who_is_refused_by_a_member_and_connected_to_none_is_told_at_once():
+    group: list[FakeMember] = []
+    group += [FakeMember(number, group) for number in (1, 2)]
+    group[0].is_up = False
+    group[1].refuses = Forbidden("not with this secret", code="wrong_secret")
+    async with reaching({one.number: one.connected for one in group}) as members:
+        began_s = anyio.current_time()
+        with pytest.raises(Forbidden, match="not with this secret"):
+            await members.wait_admitted(began_s + 15.0)
+        assert anyio.current_time() - began_s < 1.0
+
+
+async def test_one_that_refuses_harms_nobody_whom_another_admits():
+    group: list[FakeMember] = []
+    group += [FakeMember(number, group) for number in (1, 2)]
+    group[0].refuses = Forbidden("not with this secret", code="wrong_secret")
+    async with reaching({one.number: one.connected for one in group}) as members:
+        await members.wait_admitted(anyio.current_time() + 15.0)
+        assert members.connected == {2}
+
+
+async def test_who_reaches_nobody_waits_for_its_time():
+    group: list[FakeMember] = []
+    group.append(FakeMember(1, group))
+    group[0].is_up = False
+    async with reaching({1: group[0].connected}) as members:
+        began_s = anyio.current_time()
+        with pytest.raises(LinkLost, match="nobody listens"):
+            await members.wait_admitted(began_s + 15.0)
+        assert anyio.current_time() - began_s >= 15.0
