@@ -74,7 +74,7 @@ class Placing:
         """Return what keeps nodes for a unit that waits, or says why it waits if that `is_told` now; nothing if there is no news of it."""
         members = self._sight.members(unplaced.unit.key)
         transaction = self._keeping(self._unchanged(members), unplaced)
-        if is_told or unplaced.is_final:
+        if is_told:
             transaction = _told(transaction, unplaced, members, self._now_ms)
         return transaction if transaction.operations else None
 
@@ -138,17 +138,10 @@ class Placing:
         return transaction.if_revision(key, revision)
 
 
-def is_explained(unplaced: Unplaced, members: Members) -> bool:
-    """Say whether its slices say already why it waits."""
-    return all(found.value.waits_for == unplaced.text for found in members)
-
-
 def _told(
     transaction: Transaction, unplaced: Unplaced, members: Members, now_ms: int
 ) -> Transaction:
-    """Say in the slices why they wait, unless they say it already; a unit that never fits fails."""
-    if is_explained(unplaced, members) and not unplaced.is_final:
-        return transaction
+    """Say in the slices why they wait; a unit that never fits fails."""
     for found in members:
         one = changed(found.value, waits_for=unplaced.text)
         if unplaced.is_final:

@@ -24,22 +24,21 @@ import anyio
 import msgspec
 
 from runink.actors.placement_sight import PREFIXES, PlacementSight
-from runink.actors.placing import TURN_KEY, Placing, is_explained
+from runink.actors.placing import TURN_KEY, Placing
 from runink.actors.tables import Loaded, Seen, follow
 from runink.barn.history import Watched
 from runink.barn.keys import decision_key
 from runink.clients.barn import BarnClient, Transaction
 from runink.errors import Unavailable
+from runink.placement.demands import UnitKey
 from runink.placement.plans import Plan
 from runink.runtime.actor import Actor, Context
 from runink.scheduling.decisions import DECISIONS_MAX, recorded
 from runink.scheduling.keeping import kept
+from runink.scheduling.telling import TOLD_AGAIN_MS, Telling
 
 AGAIN_MS: Final = 1000
 CHANGES_MAX: Final = 256  # that are read before it is decided, while more of them wait
-# Why something waits changes with everything that begins and ends: it is told to people, who read it once in a while.
-TOLD_MAX: Final = 64  # units in one plan
-TOLD_AGAIN_MS: Final = 250
 
 
 class _Due(msgspec.Struct, frozen=True):
@@ -60,7 +59,7 @@ class Scheduler(Actor[SchedulerMessage]):
         self._own: set[int] = set()  # revisions of our own transactions that are not seen yet
         self._turn = 0  # the revision that our transactions depend on, 0 while something may be under way that must not come in any more
         self._unread = 0  # changes that are not decided on yet
-        self._told_ms = 0  # when it was last told anew why something waits
+        self._telling = Telling()
         self._wake_ms = 0  # when to look again, 0 for never
         self._sooner = anyio.Event()
         self._context: Context[SchedulerMessage]
@@ -120,28 +119,29 @@ class Scheduler(Actor[SchedulerMessage]):
     def _transactions(self, plan: Plan) -> Iterator[Transaction]:
         """Yield what the plan changes, nothing if it says what there is already."""
         view = self._sight.view
-        placing = Placing(self._sight, kept(plan, view), now_ms=view.now_ms, turn=self._turn)
+        keeping = kept(plan, view)
+        placing = Placing(self._sight, keeping, now_ms=view.now_ms, turn=self._turn)
         for placed in plan.placed:
             yield placing.placed(placed, decision=plan.base_revision)
-        told = 0
-        is_again = view.now_ms >= self._told_ms + TOLD_AGAIN_MS
+        news = self._telling.news(plan, now_ms=view.now_ms, said=self._said)
+        if news.are_more:
+            self._look_again(view.now_ms + TOLD_AGAIN_MS)
         for unplaced in plan.unplaced:
-            members = self._sight.members(unplaced.unit.key)
-            is_news = not is_explained(unplaced, members)
-            is_told = is_news and told < TOLD_MAX and (is_again or not members[0].value.waits_for)
-            told += is_told
-            transaction = placing.waits(unplaced, is_told=is_told)
-            if transaction is not None:
-                yield transaction
-            if is_news and not is_told:
-                self._look_again(view.now_ms + TOLD_AGAIN_MS)
-        if told:
-            self._told_ms = view.now_ms
+            key = unplaced.unit.key
+            if key in news.units or key in keeping or key in view.reservations:
+                transaction = placing.waits(unplaced, is_told=key in news.units)
+                if transaction is not None:
+                    yield transaction
         placed_or_not = (
             (one.unit.key for one in plan.placed),
             (one.unit.key for one in plan.unplaced),
         )
         yield from placing.forgotten(key for keys in placed_or_not for key in keys)
+
+    def _said(self, unit: UnitKey) -> str:
+        """Return why the slices of a unit say that it waits, nothing if they say different things."""
+        texts = {one.waits_for for one in self._sight.view.members(unit)}
+        return texts.pop() if len(texts) == 1 else ""
 
     async def _commit(self, plan: Plan, transactions: list[Transaction]) -> None:
         """Commit them all at once: one sync of the disk serves them together."""
@@ -176,10 +176,13 @@ class Scheduler(Actor[SchedulerMessage]):
             committed = await self._barn.commit(transaction)
         except Unavailable:  # if it takes place after all, the watch tells, or it comes too late
             self._turn = 0
+            self._telling.forget()
             self._look_again(self._now_ms() + AGAIN_MS)
             return
         if committed.succeeded:
             self._own.add(committed.revision)
+        else:
+            self._telling.forget()
 
     # Time.
 

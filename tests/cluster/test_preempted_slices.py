@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import json
 
-import anyio
 import pytest
-from msgspec.structs import replace as changed
 from runi_project import Project
-from runink.cli.run import new_run_id, submission
-from runink.clients.run_requests import RunView
-from runink.config import NodeSettings, offered
-from runink.node import connected
-from runink.projects import compile_file
 from runink.runs.draining import PREEMPTED
-from runink.runs.records import RunState
 from team_world import ROWS, ended
 from test_cluster_life import GATED, running
 
@@ -24,18 +16,6 @@ URGENT = """
 def urgent(row):
     return row
 """
-
-
-async def run_first(project: Project, file: str, priority: int) -> RunView:
-    """Run a pipeline with a priority, and return how it ended."""
-    settings = NodeSettings(state=project.root / ".runink", capacity=offered())
-    async with connected(settings) as cluster:
-        compiled = compile_file(project.root / file, parameters={})
-        request = await submission(compiled, settings.state, new_run_id(), cluster=cluster)
-        await cluster.submit(changed(request, priority=priority))
-        async for view in cluster.follow(request.run):
-            last = view
-    return last
 
 
 def test_a_run_of_low_priority_gives_way_and_ends_whole_afterwards(project: Project) -> None:
@@ -48,8 +28,8 @@ def test_a_run_of_low_priority_gives_way_and_ends_whole_afterwards(project: Proj
             body = f'{most}\n@source("csv://data/*.csv")\n@step("{step}")\n@sink("jsonl://out/{out}.jsonl")'
             project.pipeline(body, file=f"features/{file}.dsl")
         low = running(project)
-        view = anyio.run(run_first, project, "features/first.dsl", 5)
-        assert view.record.state is RunState.SUCCEEDED, view.record.failure
+        said = project.runi("run", "features/first.dsl", "--priority", "5")
+        assert said.code == 0, said
         assert project.rows("out/first.jsonl") == ROWS
         assert low.poll() is None, "it waits for its place again"
         project.write("data/go", "")
