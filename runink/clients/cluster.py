@@ -17,15 +17,18 @@ from runink.clients.run_requests import (
     GovernanceRequest,
     LineageOf,
     Pause,
+    ReplayOf,
     RunRequest,
     RunView,
     Submit,
+    WhyOf,
 )
 from runink.errors import Unavailable
 from runink.governance.lineage import Lineage
 from runink.names import HerdName, RunId
 from runink.runs.records import RunRecord
 from runink.runtime.ref import Ref
+from runink.scheduling.answers import Replayed, WhyAnswer
 
 # The addresses under which a node serves them.
 BARN: Final = "barn"
@@ -73,6 +76,14 @@ class Cluster:
     async def lineage(self, herd: HerdName, run: RunId) -> Lineage:
         """Return a run's facts. Raises NotFound."""
         return await self.governance.ask(LineageOf(herd, run), within=WITHIN_S)
+
+    async def why(self, request: WhyOf) -> WhyAnswer:
+        """Say why slices of a run wait, or are where they are. Raises NotFound, Invalid, Refused (`compacted`)."""
+        return await self.governance.ask(request, within=WITHIN_S)
+
+    async def replay(self, revision: int) -> Replayed:
+        """Make a decision of the past again. Raises NotFound, Refused (`compacted`)."""
+        return await self.governance.ask(ReplayOf(revision), within=WITHIN_S)
 
     async def look(self, run: RunId) -> RunView:
         """Return the run as it stands. Raises NotFound."""

@@ -6,6 +6,8 @@
     Pause         RunRecord; a run that is over, or committing, stays so     NotFound
     Follow        RunView, as soon as it is newer than `seen`                NotFound
     LineageOf     Lineage                                                    NotFound
+    WhyOf         WhyAnswer                                                  NotFound, Invalid, Refused (`compacted`)
+    ReplayOf      Replayed                                                   NotFound, Refused (`compacted`)
 
 They stand here and not beside their actors because the actors and the command line speak them, and the one must not import the other.
 """
@@ -21,6 +23,7 @@ from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
 from runink.runs.figures import Figures
 from runink.runs.records import HerdRecord, RunRecord, SliceRecord
 from runink.runtime.actor import Request
+from runink.scheduling.answers import Replayed, WhyAnswer
 
 
 class Submit(Request[RunRecord], frozen=True):
@@ -91,6 +94,21 @@ class LineageOf(Request[Lineage], frozen=True):
     run: RunId
 
 
+class WhyOf(Request[WhyAnswer], frozen=True):
+    """Why a run's slices wait or are where they are; of one slice, if it is named. With changes: what would be decided if these were so (`scheduling/what_if.py`)."""
+
+    herd: HerdName
+    run: RunId
+    slice: str = ""
+    changes: tuple[str, ...] = ()
+
+
+class ReplayOf(Request[Replayed], frozen=True):
+    """Make the decision again that was made on this revision of the Barn."""
+
+    revision: int
+
+
 class SliceProgress(msgspec.Struct, frozen=True):
     """An agent tells how far a slice is, in this attempt. Lost ones do no harm: the end is told by the slice's record."""
 
@@ -120,4 +138,4 @@ class NodeLives(msgspec.Struct, frozen=True):
 
 RunRequest = Submit | Cancel | Pause | Follow | SliceProgress | SliceUsed
 DeskRequest = RunRequest | NodeLives  # what a member's desk takes
-GovernanceRequest = LineageOf
+GovernanceRequest = LineageOf | WhyOf | ReplayOf

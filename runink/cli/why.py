@@ -1,0 +1,206 @@
+"""`runi why`: why a run waits, why its slices are where they are, what would change that, and decisions of the past made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from runink.cli.client import find_run
+from runink.cli.exits import ExitCode
+from runink.cli.logs import check_slice, slices_of
+from runink.cli.options import output_option, state_option
+from runink.cli.runs import with_cluster
+from runink.cli.summary import short
+from runink.cli.wording import echo_json, harmless
+from runink.clients.cluster import Cluster
+from runink.clients.run_requests import WhyOf
+from runink.errors import NotFound
+from runink.quantities import counted
+from runink.scheduling.answers import Candidate, GangAnswer, Replayed, WhyAnswer
+
+_OF_RUN = "the run's"  # `--replay` without a revision
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN", required=False)
+@click.argument("name", metavar="SLICE", required=False)
+@click.option(
+    "--if",
+    "changes",
+    multiple=True,
+    metavar="CHANGE",
+    help='What if this were so: "drain w1", "node w9 cpu=8 memory=32Gi", "quota HERD cpu=8", "priority 7"; may be repeated.',
+)
+@click.option(
+    "--replay",
+    metavar="[REVISION]",
+    is_flag=False,
+    flag_value=_OF_RUN,
+    help="Make the decision on this revision of the Barn again, or the one that placed the run.",
+)
+@output_option
+@state_option
+def why(
+    run_id: str | None,
+    name: str | None,
+    *,
+    changes: tuple[str, ...],
+    replay: str | None,
+    output: str,
+    state: Path | None,
+) -> None:
+    """Say why RUN waits, or why its slices are where they are. RUN is an id, its beginning, or `last`.
+
+    For what waits it counts which rule keeps it from how many nodes, says what would make it fit, and who is ahead. For what has a node: which nodes it could have had and what each would have
+    cost, when that was decided.
+    """
+    if replay is not None and replay != _OF_RUN and not replay.isdecimal():
+        if run_id is not None:
+            raise click.BadParameter("a revision is a number", param_hint="--replay")
+        run_id, replay = replay, _OF_RUN
+    if run_id is None and replay in (None, _OF_RUN):
+        raise click.UsageError("name a run, or a revision: runi why RUN, runi why --replay 123")
+    if replay is not None:
+        if changes:
+            raise click.UsageError("--if is about now, --replay about then")
+        _tell_replayed(_replayed(run_id, name, replay, state), output)
+        return
+
+    async def ask(cluster: Cluster, _: Path) -> WhyAnswer:
+        record = await find_run(cluster, run_id or "")
+        return await cluster.why(WhyOf(record.herd, record.run, name or "", changes))
+
+    answer = with_cluster(state, ask)
+    if output == "json":
+        echo_json(msgspec.to_builtins(answer))
+    else:
+        click.echo("\n".join(map(harmless, lines_of(answer))))
+
+
+# Why.
+
+
+def lines_of(answer: WhyAnswer) -> Iterator[str]:
+    """Say an answer to a person."""
+    yield f"run {short(answer.run)} of herd {answer.herd}: {answer.state}"
+    if answer.if_:
+        yield f"if {'; '.join(answer.if_)}"
+    if not answer.gangs:
+        yield f"  it has no slices yet{f': {answer.waits_for}' if answer.waits_for else ''}"
+    for gang in answer.gangs:
+        yield from _gang_lines(gang, answer.nodes)
+    if answer.if_:
+        yield from _difference_lines(answer)
+
+
+def _gang_lines(gang: GangAnswer, nodes: int) -> Iterator[str]:
+    what = (
+        f"{gang.gang}" if gang.slices == (gang.gang,) else f"{gang.gang} ({', '.join(gang.slices)})"
+    )
+    match gang.stands:
+        case "waiting":
+            yield f"  {what} waits: {gang.text}"
+            yield f"    place {gang.position} of {gang.queue} in the queue{_behind(gang)}, priority {gang.priority}"
+            yield f"    of {counted(nodes, 'node')}: {_counts(gang.counts)}"
+            if gang.is_final:
+                yield "    it will never fit as things are"
+            for part in gang.parts:
+                for remedy in part.remedies:
+                    yield f"    it would fit with {remedy}"
+            if gang.kept:
+                yield f"    kept for it: {', '.join(gang.kept)}{_from(gang.kept_ms)}"
+            if gang.stops:
+                yield f"    stopped for it: {', '.join(gang.stops)}"
+        case "placed":
+            yield f"  {what} is placed on {', '.join(gang.nodes)}"
+            yield f"    decided on revision {gang.decision}, {_moment(gang.decided_ms)}, priority {gang.priority}"
+            for part, node in zip(gang.parts, gang.nodes, strict=True):
+                refused = f"{_counts(part.counts)}, " if part.counts else ""
+                yield f"    of {counted(sum(part.counts.values()) + part.fitting, 'node')}: {refused}fits {part.fitting}"
+                for one in part.candidates:
+                    yield f"      {_candidate(one)}{', taken' if one.node == node else ''}"
+        case _:
+            yield f"  {what}: {gang.text}"
+
+
+def _behind(gang: GangAnswer) -> str:
+    return f", behind {', '.join(gang.ahead)}" if gang.ahead else ""
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{rule} {count}" for rule, count in counts.items())
+
+
+def _candidate(one: Candidate) -> str:
+    parts = ", ".join(f"{name.replace('_', ' ')} {cost}" for name, cost in one.of.items())
+    return f"{one.node} costs {one.cost}{f' ({parts})' if parts else ''}"
+
+
+def _from(at_ms: int) -> str:
+    return f", from about {_moment(at_ms)}" if at_ms else ""
+
+
+def _moment(at_ms: int) -> str:
+    """In UTC, so that what is printed is the same wherever it is."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _difference_lines(answer: WhyAnswer) -> Iterator[str]:
+    if not answer.differences:
+        yield "  nothing that waits would get another place"
+    for one in answer.differences:
+        yield f"  {one.unit}"
+        yield f"    now   {one.before}"
+        yield f"    then  {one.after}"
+
+
+# Replay.
+
+
+def _replayed(run_id: str | None, name: str | None, replay: str, state: Path | None) -> Replayed:
+    async def ask(cluster: Cluster, _: Path) -> Replayed:
+        if replay != _OF_RUN:
+            return await cluster.replay(int(replay))
+        record = await find_run(cluster, run_id or "")
+        slices = list(await slices_of(cluster, record))
+        if name is not None:
+            check_slice(name, slices)
+        decision = max((one.decision for one in slices if name in (None, one.slice)), default=0)
+        if not decision:
+            raise NotFound(
+                f"nothing of run {short(record.run)} has been placed yet",
+                code="no_such_decision",
+                hint="runi why RUN says why it waits",
+            )
+        return await cluster.replay(decision)
+
+    return with_cluster(state, ask)
+
+
+def _tell_replayed(found: Replayed, output: str) -> None:
+    is_same = found.digest == found.stored
+    if output == "json":
+        document: dict[str, Any] = msgspec.to_builtins(found)
+        echo_json({**document, "same": is_same})
+    else:
+        click.echo("\n".join(map(harmless, replay_lines(found))))
+    if not is_same:
+        raise SystemExit(ExitCode.FAILED)
+
+
+def replay_lines(found: Replayed) -> Iterator[str]:
+    """Say a decision that was made again."""
+    yield f"decision on revision {found.revision}, {_moment(found.decided_ms)}"
+    for placed in found.placed:
+        yield f"  placed   {placed.unit} on {', '.join(placed.nodes)}"
+    for stopped in found.stopped:
+        yield f"  stopped  {stopped.unit} for {stopped.by}"
+    for one in found.waiting:
+        yield f"  waits    {one.unit}, place {one.position}: {_counts(one.counts)}"
+    told = "as it was then" if found.digest == found.stored else f"then it was {found.stored}"
+    yield f"digest {found.digest}, {told}"

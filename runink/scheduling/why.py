@@ -1,0 +1,188 @@
+"""Why something waits, or why it is where it is: worked out of the tables of one revision, by the planner that decides.
+
+What waits is looked at now.  What has a node is looked at on the revision that was decided on then; nothing of it is kept beside, so the answer is what the decision was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import asdict
+
+from runink.names import RunId
+from runink.placement.cluster import Amount
+from runink.placement.demands import Part, Unit, UnitKey
+from runink.placement.explain import Explanation, PartExplanation, Remedy
+from runink.placement.feasible import AMOUNTS, Rule
+from runink.placement.planner import Planner
+from runink.placement.plans import Plan, Snapshot
+from runink.scheduling.answers import (
+    Candidate,
+    Difference,
+    GangAnswer,
+    PartAnswer,
+    PlacedUnit,
+    Replayed,
+    StoppedUnit,
+    WaitingUnit,
+)
+from runink.scheduling.decisions import DecisionRecord
+from runink.scheduling.snapshots import POLICY, Tables, snapshot_of
+
+DIFFERENCES_MAX: Final = 20  # a screen
+_EXACT: Final = "exact"  # of a score: the sum, finer than anybody reads
+
+
+def unit_name(key: UnitKey) -> str:
+    """Return what a unit is called: the run, and its gang."""
+    run, gang = key
+    return f"{run}/{gang}"
+
+
+class Decided:
+    """A decision on the tables of one revision, made now or again."""
+
+    def __init__(self, snapshot: Snapshot, seed: int = 0) -> None:
+        self._planner = Planner(snapshot)
+        self.units = {unit.key: unit for unit in snapshot.waiting}
+        self.snapshot = snapshot
+        self.plan: Plan = self._planner.plan(seed)
+
+    def answer(self, run: RunId, gang: str, slices: Iterable[str]) -> GangAnswer | None:
+        """Say what is decided of a gang, nothing if it did not wait then."""
+        unit = self.units.get((run, gang))
+        if unit is None:
+            return None
+        found = self._planner.explain(unit, self.plan)
+        placed = next((one for one in self.plan.placed if one.unit.key == unit.key), None)
+        waits, kept = found.waits, found.kept
+        return GangAnswer(
+            gang=gang,
+            slices=tuple(slices),
+            stands="placed" if placed is not None else "waiting",
+            text=waits.text if waits is not None else "",
+            priority=unit.priority,
+            nodes=placed.nodes if placed is not None else (),
+            counts=_counts(waits.counts) if waits is not None else {},
+            is_final=waits is not None and waits.is_final,
+            position=waits.position if waits is not None else 0,
+            queue=len(self.plan.unplaced),
+            ahead=tuple(map(unit_name, waits.ahead)) if waits is not None else (),
+            kept=kept.nodes if kept is not None else (),
+            kept_ms=kept.at_ms if kept is not None else 0,
+            stops=tuple(unit_name(one.unit) for one in found.stops),
+            parts=tuple(_parts(unit, found)),
+            decision=self.plan.base_revision,
+            decided_ms=self.snapshot.now_ms,
+        )
+
+    def outcomes(self) -> dict[UnitKey, str]:
+        """Say in a few words what becomes of each unit."""
+        found = {one.unit.key: f"placed on {', '.join(one.nodes)}" for one in self.plan.placed}
+        return found | {one.unit.key: f"waits: {one.text}" for one in self.plan.unplaced}
+
+
+def decided_now(tables: Tables, *, now_ms: int) -> Decided:
+    """Decide on the tables as they stand."""
+    return Decided(snapshot_of(tables, now_ms=now_ms, policy=POLICY))
+
+
+def decided_again(tables: Tables, record: DecisionRecord) -> Decided:
+    """Make a decision of the past again, of the tables of its revision."""
+    return Decided(snapshot_of(tables, now_ms=record.now_ms, policy=record.policy), record.seed)
+
+
+def differences(before: Decided, after: Decided) -> tuple[Difference, ...]:
+    """Return what becomes of units otherwise, the first by name."""
+    old, new = before.outcomes(), after.outcomes()
+    keys = sorted(old.keys() | new.keys())
+    found = [
+        Difference(unit_name(key), old.get(key, "does not wait"), new.get(key, "does not wait"))
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
+    return tuple(found[:DIFFERENCES_MAX])
+
+
+def replayed(tables: Tables, record: DecisionRecord) -> Replayed:
+    """Make a decision again, and say all that it decided."""
+    plan = decided_again(tables, record).plan
+    return Replayed(
+        revision=record.revision,
+        decided_ms=record.now_ms,
+        seed=record.seed,
+        digest=plan.digest,
+        stored=record.digest,
+        placed=tuple(PlacedUnit(unit_name(one.unit.key), one.nodes) for one in plan.placed),
+        waiting=tuple(
+            WaitingUnit(unit_name(one.unit.key), one.position, _counts(one.counts), one.text)
+            for one in plan.unplaced
+        ),
+        stopped=tuple(
+            StoppedUnit(unit_name(one.unit), unit_name(one.by)) for one in plan.preempted
+        ),
+    )
+
+
+def _counts(counts: Iterable[tuple[Rule, int]]) -> dict[str, int]:
+    return {rule.value: count for rule, count in counts}
+
+
+def _parts(unit: Unit, found: Explanation) -> Iterable[PartAnswer]:
+    for part, one in zip(unit.parts, found.parts, strict=True):
+        candidates = tuple(
+            Candidate(
+                each.node,
+                sum(cost for name, cost in asdict(each.score).items() if name != _EXACT),
+                {
+                    name: cost
+                    for name, cost in asdict(each.score).items()
+                    if cost and name != _EXACT
+                },
+            )
+            for each in one.candidates
+        )
+        remedies = tuple(_remedies(unit, part, one))
+        if found.quota is not None and found.quota.is_final:
+            quota = f"{_amounts(unit.needs)} in the quota of herd {unit.herd}"
+            remedies = (quota, *remedies)
+        yield PartAnswer(_counts(one.counts), one.fitting, candidates, remedies)
+
+
+def _remedies(unit: Unit, part: Part, found: PartExplanation) -> Iterable[str]:
+    """Say what would make the part fit: room on the nodes that lack least, or else a node as it asks for."""
+    if found.fitting and not any(one.node is None for one in found.remedies):
+        return
+    for one in found.remedies:
+        yield _room(unit, one)
+    rules = {rule for rule, _ in found.counts}
+    if found.remedies:
+        return
+    asked = {
+        Rule.HERD: f"a node that takes slices of herd {unit.herd}",
+        Rule.LABEL: f"a node with {', '.join(map(str, part.labels))}",
+        Rule.SIGHT: f"a node that may see {', '.join(part.sees)}",
+        Rule.STATE: "a node that takes new work again: runi node uncordon",
+        Rule.PIN: f"room on {part.pin}, where it belongs",
+        Rule.APART: "a node on which nothing stands that it stands apart of",
+    }
+    for rule, text in asked.items():
+        if rule in rules:
+            yield text
+    if rules & {rule for _, rule, _ in AMOUNTS}:
+        yield f"a node with {_amounts(part.needs)}"
+
+
+def _room(unit: Unit, remedy: Remedy) -> str:
+    told = _amounts(remedy.lacks)
+    if remedy.node is None:
+        return f"{told} more in the quota of herd {unit.herd}"
+    return f"{told} more free on {remedy.node}"
+
+
+def _amounts(amount: Amount) -> str:
+    numbers = amount.numbers
+    return ", ".join(
+        f"{rule.value} {told(numbers[at])}" for at, rule, told in AMOUNTS if numbers[at]
+    )
