@@ -7,8 +7,9 @@ least are kept for it: nothing new goes there that it needs, so that they empty.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import islice
 from typing import Final
 
 from runink.placement.demands import Part, Unit, UnitKey
@@ -19,23 +20,36 @@ NODES_SEEN_MAX: Final = 512  # among which nodes to be emptied are chosen
 End = tuple[int, Unit, Sequence[tuple[int, Part]]]  # when, what, and where its parts stand
 
 
-def _coming(draft: Draft, running: Sequence[tuple[int, Running]]) -> list[End]:
-    """Return what is expected to end, soonest first, with what this plan has placed."""
-    found: list[End] = [(end_ms, one.unit, places_of(one, draft.room)) for end_ms, one in running]
+class _Coming:
+    """What is expected to end, soonest first, worked out as far as somebody looks: most heads fit when little has ended."""
+
+    def __init__(self, ends: Iterator[End]) -> None:
+        self.known: list[End] = []
+        self._ends = ends
+
+    def reach(self, count: int) -> int:
+        """Have so many known, or all if there are fewer, and return how many of those there are."""
+        self.known += islice(self._ends, max(count - len(self.known), 0))
+        return min(count, len(self.known))
+
+
+def _coming(draft: Draft, running: Iterable[tuple[int, Running]]) -> _Coming:
+    """Return what is expected to end, with what this plan has placed."""
+    found = ((end_ms, one.unit, places_of(one, draft.room)) for end_ms, one in running)
     new: list[End] = [
         (draft.now_ms + unit.estimate_ms, unit, list(zip(places, unit.parts, strict=True)))
         for unit, places in draft.placed
         if unit.estimate_ms > 0
     ]
     new.sort(key=_when)
-    return list(merge(found, new, key=_when))
+    return _Coming(merge(found, new, key=_when))
 
 
 def _when(end: End) -> tuple[int, UnitKey]:
     return end[0], end[1].key
 
 
-def reserve(draft: Draft, unit: Unit, running: Sequence[tuple[int, Running]]) -> bool:
+def reserve(draft: Draft, unit: Unit, running: Iterable[tuple[int, Running]]) -> bool:
     """Keep nodes for the unit, where and when it will fit. `running` is what is expected to end, soonest first, and when. Returns False if nothing can be said."""
     found = _earliest(draft, unit, _coming(draft, running))
     if found is not None:
@@ -50,17 +64,17 @@ def reserve(draft: Draft, unit: Unit, running: Sequence[tuple[int, Running]]) ->
 
 
 def _earliest(
-    draft: Draft, unit: Unit, coming: list[End]
+    draft: Draft, unit: Unit, coming: _Coming
 ) -> tuple[int, Places, list[list[int]]] | None:
     """Return when the unit first fits, where, and what these nodes have left with it then. Ends are undone in steps that double, then by halves."""
     done = 0
 
     def move_to(count: int) -> Places | None:
         nonlocal done
-        for _, _, parts in coming[done:count] if count > done else ():
+        for _, _, parts in coming.known[done:count] if count > done else ():
             for at, part in parts:
                 draft.room.give(at, part)
-        for _, _, parts in reversed(coming[count:done]) if count < done else ():
+        for _, _, parts in reversed(coming.known[count:done]) if count < done else ():
             for at, part in parts:
                 draft.room.take(at, part)
         done = count
@@ -71,8 +85,7 @@ def _earliest(
 
     fails, step = 0, 1
     fits = 0
-    while not fits and fails < len(coming):
-        count = min(fails + step, len(coming))
+    while not fits and (count := coming.reach(fails + step)) > fails:
         if move_to(count) is not None:
             fits = count
         else:
@@ -85,8 +98,8 @@ def _earliest(
             fails = middle
     found = None
     if fits:
-        at_ms = coming[fits - 1][0]
-        while fits < len(coming) and coming[fits][0] == at_ms:
+        at_ms = coming.known[fits - 1][0]
+        while coming.reach(fits + 1) > fits and coming.known[fits][0] == at_ms:
             fits += 1
         places = move_to(fits)
         # The nodes stay the same while they are as good: what goes on meanwhile goes beside them.
@@ -94,7 +107,7 @@ def _earliest(
         # More room is not always better for a gang that is fitted part by part.
         if places is not None:
             found = at_ms, places, left_beside(draft, unit, places)
-    for _, _, parts in reversed(coming[:done]):
+    for _, _, parts in reversed(coming.known[:done]):
         for at, part in parts:
             draft.room.take(at, part)
     return found

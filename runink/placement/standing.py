@@ -86,12 +86,12 @@ class Standing:
         """Say whether anything of a lower priority runs."""
         return any(one < priority for one in self._priorities)
 
-    def ends(self, now_ms: int) -> list[tuple[int, Running]]:
-        """Return what is expected to end, soonest first, when and what: the first ENDS_MAX. What should have ended already is given more time."""
+    def ends(self, now_ms: int) -> Iterator[tuple[int, Running]]:
+        """Yield what is expected to end, soonest first, when and what: the first ENDS_MAX. What should have ended already is given more time."""
         late = bisect_right(self._ends, now_ms, key=lambda end: end[0])
         overdue = sorted((self._later(key, now_ms), key) for _, key in self._ends[:late])
         coming = merge(overdue, islice(self._ends, late, None))
-        return [(end_ms, self._units[key]) for end_ms, key in islice(coming, ENDS_MAX)]
+        return ((end_ms, self._units[key]) for end_ms, key in islice(coming, ENDS_MAX))
 
     def _later(self, key: UnitKey, now_ms: int) -> int:
         one = self._units[key]

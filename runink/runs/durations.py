@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace as changed
 
-from runink.dag import Dag, Node
+from runink.dag import Dag, Node, Sink, Source
 from runink.runs.records import SliceRecord, SliceState
 
 SAMPLES_MAX: Final = 9  # of a chain: a median that one or two odd times do not move
@@ -42,9 +43,16 @@ NOTHING_KNOWN: Final = Durations()
 
 
 def chain_hashes(dag: Dag) -> dict[str, str]:
-    """Name what each slice does: by its nodes, wherever they stand in their file and however the rest of the pipeline is."""
-    nodes = {node.id: node for node in dag.nodes}
+    """Name what each slice does: by its nodes, wherever they stand in their file and however the rest of the pipeline is.
+
+    What is read and written may have another name each day, and is left out.
+    """
+    nodes = {node.id: _unnamed(node) for node in dag.nodes}
     return {spec.id: _hash([nodes[one] for one in spec.nodes]) for spec in dag.slices}
+
+
+def _unnamed(node: Node) -> Node:
+    return changed(node, uri="", path="") if isinstance(node, Source | Sink) else node
 
 
 def _hash(nodes: list[Node]) -> str:

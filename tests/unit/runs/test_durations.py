@@ -79,10 +79,19 @@ def test_what_is_known_of_a_slice_holds_for_the_next_version_of_its_pipeline() -
         dag,
         title="Q",
         nodes=tuple(
-            changed(node, path="other.csv") if node.id == "b.sink" else node for node in dag.nodes
+            changed(node, format=Format.PARQUET) if node.id == "b.sink" else node
+            for node in dag.nodes
         ),
     )
     assert estimates(other, known) == {"a": 70, "b": 0}
+
+
+def test_what_is_read_and_written_may_have_another_name_each_day() -> None:
+    dag = staged_dag("a")
+    other = changed(
+        dag, nodes=tuple(changed(node, path="2.csv", uri="csv://2.csv") for node in dag.nodes)
+    )
+    assert estimates(other, took(dag, {"a": 70})) == {"a": 70}
 
 
 def test_so_many_chains_are_kept_and_those_that_ran_longest_ago_are_forgotten() -> None:
