@@ -35,6 +35,7 @@ class Draft:
     def __init__(self, room: Room, ledger: Ledger, policy: Policy, now_ms: int) -> None:
         self.room = room
         self.ledger = ledger
+        ledger.begin()
         self.policy = policy
         self.now_ms = now_ms
         self.placed: list[tuple[Unit, Places]] = []
@@ -227,8 +228,7 @@ class Draft:
 
     def undo(self) -> None:
         """Take everything back."""
-        for unit, _ in self.placed:
-            self.ledger.charge(unit, unit.needs.numbers, -1)
+        self.ledger.undo()
         self.room.give_all(
             (at, part)
             for unit, places in self.placed

@@ -6,13 +6,19 @@ A herd's share is that of what it has most of (dominant resource fairness), thro
 from __future__ import annotations
 
 from collections.abc import Iterable
+from struct import Struct
+from typing import Final
 
 from runink.names import HerdName, RunId
 from runink.placement.cluster import NOTHING, Amount, HerdView, Numbers, dominant
 from runink.placement.demands import Unit
 from runink.placement.feasible import Reason, limits, refused_by_quota
+from runink.placement.shapes import keep
 
 _NONE = (0, 0, 0, 0, 0)
+_Before = tuple[dict[HerdName, list[int]], dict[RunId, int]]
+# What a run uses is one number, of which each amount has its own digits: runs are many, and to find and change five numbers of each is most of what charging would cost.
+_DIGITS: Final = Struct("<5Q")
 
 
 class Ledger:
@@ -22,11 +28,13 @@ class Ledger:
         self._views: dict[HerdName, HerdView] = {}
         self._limits: dict[HerdName, Numbers] = {}
         self._used: dict[HerdName, list[int]] = {}
-        self._of_runs: dict[RunId, list[int]] = {}
+        self._of_runs: dict[RunId, int] = {}
+        self._as_one: dict[Numbers, int] = {}
         self._whole: Numbers = _NONE
         self._shares: dict[HerdName, int] = {}
         self._served: dict[RunId, int] = {}
         self._sizes: dict[Amount, int] = {}
+        self._before: _Before | None = None
         for herd in herds:
             self.describe(herd)
 
@@ -91,26 +99,53 @@ class Ledger:
         herd = self._used.get(unit.herd)
         if herd is None:
             herd = self._used[unit.herd] = [0] * 5
-        run = self._of_runs.get(unit.run)
-        if run is None:
-            run = self._of_runs[unit.run] = [0] * 5
+        one = self._as_one.get(needs)
+        if one is None:
+            one = int.from_bytes(_DIGITS.pack(*needs), "little")
+            keep(self._as_one, needs, one)
+        before = self._of_runs.get(unit.run, 0)
+        if self._before is not None:
+            herds, runs = self._before
+            if unit.herd not in herds:
+                herds[unit.herd] = herd.copy()
+            runs.setdefault(unit.run, before)
+        now = before + one * sign
+        if now:
+            self._of_runs[unit.run] = now
+        else:
+            self._of_runs.pop(unit.run, None)
         cpu_m, memory, disk, gpus, slices = needs
         if sign < 0:
             cpu_m, memory, slices = -cpu_m, -memory, -slices
         herd[0] += cpu_m
         herd[1] += memory
         herd[4] += slices
-        run[0] += cpu_m
-        run[1] += memory
-        run[4] += slices
         if disk or gpus:
-            for used in herd, run:
-                used[2] += sign * disk
-                used[3] += sign * gpus
-        self._shares.pop(unit.herd, None)
-        self._served.pop(unit.run, None)
-        if sign < 0 and not any(run):
-            del self._of_runs[unit.run]
+            herd[2] += sign * disk
+            herd[3] += sign * gpus
+        if self._shares:
+            self._shares.pop(unit.herd, None)
+        if self._served:
+            self._served.pop(unit.run, None)
+
+    def begin(self) -> None:
+        """Remember from now on what was, for `undo`."""
+        self._before = ({}, {})
+
+    def undo(self) -> None:
+        """Count as it was when `begin` was called."""
+        assert self._before is not None
+        herds, runs = self._before
+        self._before = None
+        self._used.update(herds)
+        for name in herds:
+            self._shares.pop(name, None)
+        for run, used in runs.items():
+            self._served.pop(run, None)
+            if used:
+                self._of_runs[run] = used
+            else:
+                self._of_runs.pop(run, None)
 
     def share(self, name: HerdName) -> int:
         """Return the herd's weighted share, of which the smallest is served first."""
@@ -125,8 +160,9 @@ class Ledger:
         """Return the run's share."""
         share = self._served.get(run)
         if share is None:
-            used = self._of_runs.get(run)
-            share = self._served[run] = dominant(used, self._whole) if used else 0
+            used = self._of_runs.get(run, 0)
+            numbers = _DIGITS.unpack(used.to_bytes(_DIGITS.size, "little")) if used else _NONE
+            share = self._served[run] = dominant(numbers, self._whole)
         return share
 
     def size(self, needs: Amount) -> int:

@@ -14,7 +14,7 @@ other; `columns.Columns` gives the same answers by arithmetic over columns.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -51,7 +51,7 @@ class Room:
         self.weights = weights
         self.turn = turn % len(self.views) if self.views else 0
         self.whole = [view.capacity.numbers for view in self.views]
-        self.free = [list(view.free.numbers) for view in self.views]
+        self.free: Sequence[list[int]] = [list(view.free.numbers) for view in self.views]
         self._opening = weights.opening << POINT
         self.ready = [view.state is NodeState.READY for view in self.views]
         self.companies = Companies(self.views)
@@ -77,6 +77,10 @@ class Room:
 
     def take(self, at: int, part: Part, sign: int = 1) -> None:
         """Put the part on the node, or with `sign` -1 take it away again."""
+        self._move(at, part, sign)
+        self._weigh(at)
+
+    def _move(self, at: int, part: Part, sign: int) -> None:
         free, needs = self.free[at], part.needs
         free[0] -= sign * needs.cpu_m
         free[1] -= sign * needs.memory_bytes
@@ -87,7 +91,6 @@ class Room:
             free[3] -= sign * needs.gpus
         if part.groups or part.anti:
             self.companies.join(at, part, sign)
-        self._weigh(at)
 
     def give(self, at: int, part: Part) -> None:
         self.take(at, part, -1)
@@ -96,11 +99,7 @@ class Room:
         """Take many away, and work out what nodes cost when all of them are."""
         changed = set()
         for at, part in parts:
-            free = self.free[at]
-            for place, number in enumerate(part.needs.numbers):
-                free[place] += number
-            if part.groups or part.anti:
-                self.companies.join(at, part, -1)
+            self._move(at, part, -1)
             changed.add(at)
         for at in changed:
             self._weigh(at)
@@ -113,15 +112,18 @@ class Room:
         old = self.views[at]
         if replace(view, state=old.state, failures=old.failures, used=old.used) != old:
             return False
-        for place, (new, before) in enumerate(
-            zip(view.used.numbers, old.used.numbers, strict=True)
-        ):
-            self.free[at][place] -= new - before
+        self._add(at, (old.used - view.used).numbers)
         self.views[at] = view
         self.ready[at] = view.state is NodeState.READY
         self._scales[at] = (*self._scales[at][:4], failure_cost(view.failures, self.weights))
         self._weigh(at)
         return True
+
+    def _add(self, at: int, numbers: Numbers) -> None:
+        """Add to what is free on the node."""
+        free = self.free[at]
+        for place, number in enumerate(numbers):
+            free[place] += number
 
     def _weigh(self, at: int) -> None:
         """Work out what the node costs whoever comes, without and with use for graphics processors."""

@@ -30,7 +30,7 @@ class Standing:
 
     def __init__(self, running: Iterable[Running]) -> None:
         self._units: dict[UnitKey, Running] = {}
-        self._on_nodes: dict[NodeId, dict[UnitKey, Running]] = {}
+        self._on_nodes: dict[NodeId, dict[UnitKey, Running]] | None = None  # once it is asked for
         self._priorities: dict[int, int] = {}
         self._ends: list[tuple[int, UnitKey]] = []  # as they were estimated, soonest first
         for one in running:
@@ -50,11 +50,9 @@ class Standing:
         key = unit.key
         assert key not in self._units
         self._units[key] = one
-        for node in one.nodes:
-            there = self._on_nodes.get(node)
-            if there is None:
-                there = self._on_nodes[node] = {}
-            there[key] = one
+        if self._on_nodes is not None:
+            for node in one.nodes:
+                self._on_nodes.setdefault(node, {})[key] = one
         self._priorities[unit.priority] = self._priorities.get(unit.priority, 0) + 1
         if unit.estimate_ms:
             insort(self._ends, (one.started_ms + unit.estimate_ms, key))
@@ -64,8 +62,9 @@ class Standing:
         one = self._units.pop(key, None)
         if one is None:
             return None
-        for node in one.nodes:
-            self._on_nodes[node].pop(key, None)
+        if self._on_nodes is not None:
+            for node in one.nodes:
+                self._on_nodes[node].pop(key, None)
         unit = one.unit
         left = self._priorities[unit.priority] - 1
         if left:
@@ -80,6 +79,11 @@ class Standing:
         return one
 
     def on(self, node: NodeId) -> Mapping[UnitKey, Running]:
+        if self._on_nodes is None:
+            self._on_nodes = {}
+            for key, one in self._units.items():
+                for there in one.nodes:
+                    self._on_nodes.setdefault(there, {})[key] = one
         return self._on_nodes.get(node, _NONE)
 
     def has_below(self, priority: int) -> bool:

@@ -1,0 +1,328 @@
+"""Rooms whose nodes stand in columns: the best node, by arithmetic over int64 columns of all nodes at once.
+
+    column   one number of each node: what is free of each amount, what it costs whoever comes
+    row      for a shape: what each node costs, NEVER where it does not fit.  The best node is where the row is smallest
+    changes  the nodes that changed last.  A row knows when it was used; when it is used again, the nodes that changed since are worked out one
+             by one, or, where they are too many for that to be quicker, the whole row is, in passing: into memory that all rows share
+
+Units of few shapes are what clusters really have, so nearly all of the work is to bring a row up to date.  A best node that is only ever made
+better, by being filled, needs no search.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from runink.placement.cluster import NodeView, Numbers
+from runink.placement.companies import Crowds
+from runink.placement.demands import Part
+from runink.placement.feasible import Reason
+from runink.placement.plans import Weights
+from runink.placement.rank import NEVER, crowd_cost, gpu_cost
+from runink.placement.room import Room
+from runink.placement.shapes import Nature, Shape
+
+Column: TypeAlias = "npt.NDArray[np.int64]"
+Bits: TypeAlias = "npt.NDArray[np.bool_]"
+# A batch changes its best nodes again and again: so many changes may still be of few nodes.
+_CHANGES_OF_A_NODE: Final = 4
+_less, _either = np.less, np.logical_or
+_NEVER: Final = np.array(NEVER, dtype=np.int64)
+_NOBODY: Final[frozenset[int]] = frozenset()
+_FEW: Final = 16  # odd nodes: more of them are quicker set by numpy than one by one
+_SLICES: Final = 4  # where they stand in an amount
+_PLENTY: Final = 64  # slices: hardly a part asks for more, and hardly a node has fewer left, so they are hardly ever compared
+
+
+class Mask(Nature):
+    """A nature as a column. `closed` are the nodes that it does not allow or that are not ready, as of the `states` that it knows."""
+
+    __slots__ = ("closed", "column", "states")
+
+    def __init__(self, reasons: list[Reason | None], kinds: list[int]) -> None:
+        super().__init__(reasons, kinds)
+        self.column: Bits = np.array(self.allows, dtype=np.bool_)
+        self.closed: Bits
+        self.states = -1
+
+
+class Row(Shape):
+    """A shape with its row. `asks` is what is compared with which column, `takes` by how much cheaper it makes each node.
+
+    `best` is the cheapest node for `turn`, as of the change `seen`.  `costs` are kept only where they are used again before much has changed; `cells` are the same, quicker to set one by one.
+    """
+
+    __slots__ = ("asks", "best", "cells", "costs", "is_kept", "mask", "seen", "takes", "turn")
+
+    def __init__(self, needs: Numbers, nature: Nature) -> None:
+        assert isinstance(nature, Mask)
+        super().__init__(needs, nature)
+        self.mask = nature
+        # Nothing is ever short of nothing, so what is not asked for is not looked at. numpy compares its own numbers quicker than Python's.
+        self.asks = [
+            (place, np.array(number, dtype=np.int64))
+            for place, number in enumerate(needs[:_SLICES])
+            if number > 0
+        ]
+        self.takes: Column | None = None
+        self.costs: Column | None = None
+        self.cells: memoryview[int]
+        self.is_kept = False
+        self.best: tuple[int, int] | None = None
+        self.turn = 0
+        self.seen = 0
+
+
+class _Frees(Sequence[list[int]]):
+    """What is free on each node, read from the columns, which alone know it."""
+
+    __slots__ = ("_cells",)
+
+    def __init__(self, cells: list[memoryview[int]]) -> None:
+        self._cells = cells
+
+    def __len__(self) -> int:
+        return len(self._cells[0])
+
+    def __getitem__(self, at: Any) -> Any:
+        return [cell[at] for cell in self._cells]
+
+
+class Rows(Room):
+    """The nodes and what is free on them, in columns."""
+
+    def __init__(self, nodes: Iterable[NodeView], weights: Weights, turn: int = 0) -> None:
+        super().__init__(nodes, weights, turn)
+        self._stamp = 0
+        self._frees = [np.array(one, dtype=np.int64) for one in zip(*self.free, strict=True)]
+        self._wholes = [np.array(one, dtype=np.int64) for one in zip(*self.whole, strict=True)]
+        if not self.views:
+            self._frees = self._wholes = [np.zeros(0, dtype=np.int64)] * 5
+        self._base_columns = [np.array(one, dtype=np.int64) for one in self._bases]
+        # The same memory, quicker to set one by one.
+        self._cells = [column.data for column in self._frees]
+        self._bases = [column.data for column in self._base_columns]
+        self.free = _Frees(self._cells)
+        self._pace_columns = [
+            np.array([pace[place] for pace in self._paces], dtype=np.int64) for place in (0, 1)
+        ]
+        self._ready_column: Bits = np.array(self.ready, dtype=np.bool_)
+        self._states = 0  # how often a node has become ready, or is so no longer
+        self._scarce = sum(free[_SLICES] < _PLENTY for free in self.free)
+        # For rows that are not kept: always the same memory, so that it is near.
+        self._never: Bits = np.empty(len(self.views), dtype=np.bool_)
+        self._short: Bits = np.empty(len(self.views), dtype=np.bool_)
+        self._passing: Column = np.empty(len(self.views), dtype=np.int64)
+        self._kind_column = np.array(self._kinds, dtype=np.int64)
+        self._code_columns: dict[str, Column] = {}
+        # Measured: to work out so many nodes one by one takes as long as all of them at once.
+        self._replayed_max = len(self.views) // 300 + 8
+        self._changes: deque[int] = deque(maxlen=_CHANGES_OF_A_NODE * self._replayed_max)
+
+    def _move(self, at: int, part: Part, sign: int) -> None:
+        needs = part.needs
+        cpu_m, memory, disk, gpus, slices = self._cells
+        cpu_m[at] -= sign * needs.cpu_m
+        memory[at] -= sign * needs.memory_bytes
+        before = slices[at]
+        slices[at] = now = before - sign * needs.slices
+        if before < _PLENTY or now < _PLENTY:
+            self._scarce += (now < _PLENTY) - (before < _PLENTY)
+        if needs.disk_bytes:
+            disk[at] -= sign * needs.disk_bytes
+        if needs.gpus:
+            gpus[at] -= sign * needs.gpus
+        if part.groups or part.anti:
+            self.companies.join(at, part, sign)
+
+    def _add(self, at: int, numbers: Numbers) -> None:
+        before = self._cells[_SLICES][at]
+        for cell, number in zip(self._cells, numbers, strict=True):
+            cell[at] += number
+        self._scarce += (before + numbers[_SLICES] < _PLENTY) - (before < _PLENTY)
+
+    def _weigh(self, at: int) -> None:
+        cpu_m, memory, _, gpus, _ = self._cells
+        own, memory_own, empty, all_gpus, cost = self._scales[at]
+        left, memory_left = cpu_m[at], memory[at]
+        cost += left * own + memory_left * memory_own
+        if left == empty[0] and memory_left == empty[1] and self.free[at] == empty:
+            cost += self._opening
+        plain, with_gpus = self._bases
+        if all_gpus:
+            plain[at] = cost + gpu_cost(all_gpus, gpus[at], self.weights, uses_gpus=False)
+            with_gpus[at] = cost + gpu_cost(all_gpus, gpus[at], self.weights, uses_gpus=True)
+        else:
+            plain[at] = with_gpus[at] = cost
+        self._changes.append(at)
+        self._stamp += 1
+
+    def _new_nature(self, reasons: list[Reason | None]) -> Nature:
+        return Mask(reasons, self._kinds)
+
+    def _new_shape(self, needs: Numbers, nature: Nature) -> Shape:
+        return Row(needs, nature)
+
+    def restate(self, view: NodeView) -> bool:
+        is_known = super().restate(view)
+        if is_known:
+            at = self.index[view.node]
+            self._ready_column[at] = self.ready[at]
+            self._states += 1
+        return is_known
+
+    def _costs(self, row: Row) -> Column:
+        """Return the row, after what happened since it was used last. It is good until the next row is asked for."""
+        changes = self._stamp - row.seen
+        if row.is_kept and not changes:
+            assert row.costs is not None
+            return row.costs
+        most = self._replayed_max
+        row.seen = self._stamp
+        # So many changes need not be counted: they are of too many nodes.
+        if changes > _CHANGES_OF_A_NODE * most:
+            row.is_kept = False
+            return self._worked_out(row, self._passing)
+        if row.costs is None:
+            row.costs = np.empty(len(self.views), dtype=np.int64)
+            row.cells = row.costs.data
+        if row.is_kept:
+            changed = set(islice(reversed(self._changes), changes))
+            if len(changed) <= most:
+                self._replay(row, changed)
+                return row.costs
+        row.is_kept = True
+        return self._worked_out(row, row.costs)
+
+    def _worked_out(self, row: Row, costs: Column) -> Column:
+        """Work out the whole row anew, there."""
+        if row.takes is None:
+            row.takes = row.needs[0] * self._pace_columns[0]
+            row.takes += row.needs[1] * self._pace_columns[1]
+        mask = row.mask
+        if mask.states != self._states:
+            mask.closed = ~(mask.column & self._ready_column)
+            mask.states = self._states
+        closed, never, short, columns = mask.closed, self._never, self._short, self._frees
+        for place, number in row.asks:
+            _less(columns[place], number, short)
+            closed = _either(closed, short, never)
+        slices = row.needs[_SLICES]
+        if slices and (self._scarce or slices > _PLENTY):
+            _less(columns[_SLICES], slices, short)
+            closed = _either(closed, short, never)
+        np.subtract(self._base_columns[row.uses_gpus], row.takes, costs)
+        np.putmask(costs, closed, _NEVER)
+        row.best = None
+        return costs
+
+    def _replay(self, row: Row, changed: set[int]) -> None:
+        """Work out the row anew where nodes have changed: `_own_base` for many, in one piece."""
+        least_cpu_m, least_memory, disk, gpus, slices = row.floors
+        cpu_m, memory = row.needs[:2]
+        free_cpu_m, free_memory, free_disk, free_gpus, free_slices = self._cells
+        ready, paces, cells = self.ready, self._paces, row.cells
+        allows, bases = row.nature.allows, self._bases[row.uses_gpus]
+        lowest, lowest_at = NEVER, -1
+        for at in changed:
+            if (
+                free_cpu_m[at] < least_cpu_m
+                or free_memory[at] < least_memory
+                or free_slices[at] < slices
+                or free_disk[at] < disk
+                or free_gpus[at] < gpus
+                or not allows[at]
+                or not ready[at]
+            ):
+                cells[at] = NEVER
+                continue
+            pace = paces[at]
+            cells[at] = cost = bases[at] - cpu_m * pace[0] - memory * pace[1]
+            if cost < lowest or (cost == lowest and self._turned(at) < self._turned(lowest_at)):
+                lowest, lowest_at = cost, at
+        if row.best is None or row.turn != self.turn:
+            row.best = None
+            return
+        cost, best = row.best
+        # All others cost at least as much as the best did.
+        if lowest < cost or (
+            lowest == cost < NEVER and self._turned(lowest_at) <= self._turned(best)
+        ):
+            row.best = lowest, lowest_at
+        elif best in changed:
+            row.best = None
+
+    def cheapest(
+        self, shape: Shape, odd: Collection[int] = _NOBODY, crowds: Crowds | None = None
+    ) -> tuple[int, int]:
+        assert isinstance(shape, Row)
+        if not self.views:
+            return NEVER, -1
+        if not odd and crowds is None:
+            if shape.seen == self._stamp and shape.best and shape.turn == self.turn:
+                return shape.best
+            costs = self._costs(shape)
+            if shape.best is None or shape.turn != self.turn:
+                shape.best = self._least(costs)
+                shape.turn = self.turn
+            return shape.best
+        costs = self._costs(shape)
+        if crowds is not None:
+            costs = self._crowded(costs, crowds)
+        if not odd:
+            return self._least(costs)
+        if len(odd) > _FEW:
+            places = list(odd)
+            values = costs[places]
+            costs[places] = NEVER
+            found = self._least(costs)
+            costs[places] = values
+            return found
+        cells = costs.data
+        kept = [(at, cells[at]) for at in odd]
+        for at in odd:
+            cells[at] = NEVER
+        found = self._least(costs)
+        for at, cost in kept:
+            cells[at] = cost
+        return found
+
+    def _least(self, costs: Column) -> tuple[int, int]:
+        turn = self.turn
+        if not turn:
+            best = int(costs.argmin())
+            cost = costs.item(best)
+        else:
+            best = int(costs[turn:].argmin()) + turn
+            cost = costs.item(best)
+            other = int(costs[:turn].argmin())
+            if costs.item(other) < cost:
+                best, cost = other, costs.item(other)
+        return (cost, best) if cost < NEVER else (NEVER, -1)
+
+    def _crowded(self, costs: Column, crowds: Crowds) -> Column:
+        """Return a copy of the row with what crowds cost."""
+        limit, weights = crowds.limit, self.weights
+        extra = [
+            crowd_cost(count, weights) if limit is None or count < limit else NEVER
+            for count in crowds.counts
+        ]
+        # One number more, which NO_DOMAIN finds: it is the last.
+        extra.append(0 if limit is None else NEVER)
+        # What is NEVER stays at least that, and twice that is still in 64 bits.
+        crowded: Column = np.array(extra, dtype=np.int64).take(self._codes(crowds.key))
+        crowded += costs
+        return crowded
+
+    def _codes(self, key: str) -> Column:
+        column = self._code_columns.get(key)
+        if column is None:
+            column = np.array(self.companies.domains(key).codes, dtype=np.int64)
+            self._code_columns[key] = column
+        return column
