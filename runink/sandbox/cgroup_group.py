@@ -216,10 +216,9 @@ class Group:
     def check(self, pid: int) -> None:
         """Look whether the process is in the group, in every hierarchy. Raises OSError if it is not."""
         lines = files.read(f"/proc/{pid}/cgroup").splitlines()
+        found = {line.partition(":")[2] for line in lines}
         for one in self.layout.hierarchies:
-            if f"{','.join(one.controllers)}:{one.path}" not in {
-                line.partition(":")[2] for line in lines
-            }:
+            if f"{','.join(one.controllers)}:{one.path}" not in found:
                 raise OSError(errno.EXDEV, "the process is in another group", one.directory)
 
     @property
@@ -259,11 +258,13 @@ class Group:
             return None
         return OomWatch(version, self.layout.directory(version, "memory"))
 
-    def events(self) -> Events:
-        return events_of(self.layout)
+    def events(self, *, oom_kills: int | None = None) -> Events:
+        """Return what its limits have done; `oom_kills` is for who knows them from its watch."""
+        return events_of(self.layout, oom_kills=oom_kills)
 
-    def usage(self) -> Usage:
-        return usage_of(self.layout)
+    def usage(self, *, is_over: bool = False) -> Usage:
+        """Return what was used; without what memory is in use, where all of it is over."""
+        return usage_of(self.layout, is_over=is_over)
 
     def remove(self) -> bool:
         """Remove the group, and say whether it is gone; not while processes or groups are in it: try again later. Takes some ms at most."""

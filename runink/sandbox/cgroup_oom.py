@@ -38,7 +38,7 @@ class OomWatch:
                 self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
                 announced = f"{self.descriptor} {self._file}"
                 files.write(f"{directory}/cgroup.event_control", announced)
-            self._kills_before = self._kills()
+            self._kills_before = self.kills()
         except BaseException:
             self.close()
             raise
@@ -50,20 +50,21 @@ class OomWatch:
             if self._is_v1:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self.descriptor)
-        has_killed = self._kills() > self._kills_before
+        has_killed = self.kills() > self._kills_before
         is_over = has_killed or now_s >= self._until_s
         self.due_s = None if is_over else now_s + LOOK_AGAIN_S
         return has_killed
 
-    def close(self) -> None:
-        if self.descriptor != self._file:
-            os.close(self.descriptor)
-        os.close(self._file)
-
-    def _kills(self) -> int:
+    def kills(self) -> int:
+        """Return how many processes the kernel has ended here. Raises OSError."""
         # The read also has the kernel note that we know of what was until now.
         try:
             text = os.pread(self._file, files.READ_BYTES, 0).decode()
         except OSError as error:  # ENODEV: the group was removed
             raise OSError(error.errno, error.strerror, self._path) from error
         return files.numbers(text).get("oom_kill", 0)
+
+    def close(self) -> None:
+        if self.descriptor != self._file:
+            os.close(self.descriptor)
+        os.close(self._file)

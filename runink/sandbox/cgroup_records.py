@@ -48,19 +48,20 @@ class Usage(NamedTuple):
     written_bytes: int | None = None
 
 
-def events_of(layout: Layout) -> Events:
-    """Return what has happened. Raises OSError."""
-    memory, pids, cpu = {}, {}, {}
-    if layout.memory is not Version.NONE:
+def events_of(layout: Layout, *, oom_kills: int | None = None) -> Events:
+    """Return what has happened; of who is told the `oom_kills` their file is not read. Raises OSError."""
+    pids, cpu = {}, {}
+    if oom_kills is None and layout.memory is not Version.NONE:
         name = "memory.events" if layout.memory is Version.V2 else "memory.oom_control"
-        memory = files.numbers(files.read(f"{layout.directory(layout.memory, 'memory')}/{name}"))
+        text = files.read(f"{layout.directory(layout.memory, 'memory')}/{name}")
+        oom_kills = files.numbers(text).get("oom_kill")
     if layout.pids is not Version.NONE:
         directory = layout.directory(layout.pids, "pids")
         pids = files.numbers(files.read_if_any(f"{directory}/pids.events"))
     if layout.cpu is not Version.NONE:
         cpu = files.numbers(files.read(f"{layout.directory(layout.cpu, 'cpu')}/cpu.stat"))
     return Events(
-        oom_kills=memory.get("oom_kill", 0),
+        oom_kills=oom_kills or 0,
         pids_refused=pids.get("max", 0),
         cpu_periods=cpu.get("nr_periods", 0),
         cpu_periods_throttled=cpu.get("nr_throttled", 0),
@@ -68,15 +69,16 @@ def events_of(layout: Layout) -> Events:
     )
 
 
-def usage_of(layout: Layout) -> Usage:
-    """Return what was used. Raises OSError."""
+def usage_of(layout: Layout, *, is_over: bool = False) -> Usage:
+    """Return what was used; what memory is in use is not looked at where all `is_over`. Raises OSError."""
     user_s, system_s = _cpu_s(layout)
     current = peak = None
     if layout.memory is not Version.NONE:
         directory = layout.directory(layout.memory, "memory")
         is_v2 = layout.memory is Version.V2
         names = ("memory.current", "memory.peak") if is_v2 else V1_MEMORY
-        current, peak = (_number(f"{directory}/{name}") for name in names)
+        current = None if is_over else _number(f"{directory}/{names[0]}")
+        peak = _number(f"{directory}/{names[1]}")
     read_bytes, written_bytes = _io_bytes(layout)
     return Usage(user_s, system_s, current, peak, read_bytes, written_bytes)
 

@@ -129,13 +129,16 @@ class Confines:
 
     def finish(self, confine: Confine) -> None:
         """Read what was used, when no process is left, and remove the cgroup."""
-        if confine.watch is not None:
-            confine.watch.close()
-            confine.watch = None
+        watch, confine.watch = confine.watch, None
         try:
-            confine.events, confine.usage = confine.group.events(), confine.group.usage()
+            kills = watch.kills() if watch is not None else None
+            confine.events = confine.group.events(oom_kills=kills)
+            confine.usage = confine.group.usage(is_over=True)
         except OSError as error:
             log("cgroup not read", problem=describe(error))
+        finally:
+            if watch is not None:
+                watch.close()
         self._leaving.append(confine.group)
         self.remove_leaving()
 

@@ -208,6 +208,18 @@ def test_a_hybrid_takes_the_time_of_the_cores_from_v2(tmp_path):
     assert events_of(layout) == Events(cpu_periods=1)
 
 
+def test_what_somebody_has_heard_already_and_what_is_over_is_not_read(tmp_path):
+    texts = {"memory.max_usage_in_bytes": "67108864\n"}
+    place = folder(tmp_path / "a", texts)
+    layout = Layout((Hierarchy(("memory",), "/a", place),), memory=V1)
+    assert usage_of(layout, is_over=True).memory_bytes_peak == 67108864
+    assert usage_of(layout, is_over=True).memory_bytes is None
+    assert events_of(layout, oom_kills=2).oom_kills == 2
+    assert events_of(layout, oom_kills=0).oom_kills == 0
+    with pytest.raises(FileNotFoundError):
+        events_of(layout)
+
+
 def test_without_cgroups_nothing_is_known():
     assert usage_of(Layout()) == Usage()
     assert events_of(Layout()) == Events()

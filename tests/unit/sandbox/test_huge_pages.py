@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 PIECE_BYTES = 100_000  # of malloc's heap: from 128 KiB on it asks the kernel for each
 PIECES = 100
-HUGE_PAGES_MIN = 4  # of the 10 MB that they are
+HAS_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage").exists()
+HUGE_PAGES_MIN = 4 * HAS_HUGE_PAGES  # of the 10 MB that they are
 GATHERING = """
 import ctypes
 from pathlib import Path
@@ -49,5 +51,5 @@ def test_a_heap_is_gathered_in_the_huge_pages_that_it_fills_and_holds_what_it_he
 
 def test_memory_that_nobody_has_touched_is_not_made_by_gathering():
     _, there, added = gathered(is_filled=False)
-    assert there < HUGE_PAGES_MIN
+    assert there <= 1  # where Python has put what it has loaded
     assert added < PIECES * PIECE_BYTES / 4
