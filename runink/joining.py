@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import anyio
 
 from runink.actors.offload import switch_threads_soon
+from runink.actors.shelf import Shelf
 from runink.clients.barn import BarnClient
 from runink.clients.cluster import Cluster
+from runink.clients.node_files import SHELF, ReadFiles
 from runink.config import NodeSettings, Servers
 from runink.node import make_folders, worker_node
 from runink.runtime.directory import Directory
+from runink.runtime.supervisor import ChildSpec, supervise
 from runink.trust import joined
 
 REACHED_S: Final = (
@@ -30,8 +34,11 @@ async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator
     settings.validate()
     make_folders(settings)
     switch_threads_soon()
-    async with joined(servers, Directory(settings.node)) as above:
+    directory = Directory(settings.node)
+    async with joined(servers, directory) as above, supervise() as supervisor:
         await above.barn.wait_admitted(anyio.current_time() + REACHED_S)
+        make = partial(Shelf, settings.state / "runs")
+        directory.serve(await supervisor.start(ChildSpec(SHELF, make)), ReadFiles)
         async with worker_node(above, settings):
             yield
 
@@ -41,4 +48,5 @@ async def reached_cluster(servers: Servers) -> AsyncIterator[Cluster]:
     """Reach a cluster for a command. Raises as `joined_node`."""
     async with joined(servers, Directory("client")) as above:
         await above.barn.wait_admitted(anyio.current_time() + REACHED_S)
-        yield Cluster(BarnClient(above.barn), above.governance, above.runs, is_remote=True)
+        barn = BarnClient(above.barn)
+        yield Cluster(barn, above.governance, above.runs, is_remote=True, files=above.files)

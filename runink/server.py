@@ -24,10 +24,12 @@ from runink.actors.group import Group
 from runink.actors.office import TERM_S, Reached, Seat
 from runink.actors.offload import switch_threads_soon
 from runink.actors.peers import PeerMessages, PeerRef, SnapshotChunk
+from runink.actors.shelf import FileDesk
 from runink.barn.keys import member_key
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN
+from runink.clients.node_files import FILES, ReadFiles
 from runink.config import IDENTITY, Address, Identity, ServerSettings, read_identity
 from runink.control import RUNS_INNER, start_control
 from runink.errors import Refused, RuninkError
@@ -88,15 +90,19 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
         )
         messages = BarnRequest | PeerMessages | SnapshotChunk
         name = NodeId(name_of(settings.member))
+        for_all, for_us = control.directory(name, messages), control.directory(name)
+        files = await supervisor.start(ChildSpec(FILES, partial(FileDesk, for_all.ref)))
+        for_all.serve(files, ReadFiles)
+        for_us.serve(files, ReadFiles)
         async with (
             serve_tcp(
                 ours.host,
                 ours.port,
-                control.directory(name, messages),
+                for_all,
                 admit=trust.admit,
                 tls=trust.accepting,
             ) as port,
-            serve_unix(settings.socket, control.directory(name)),
+            serve_unix(settings.socket, for_us),
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(_advertise, client, settings.member, str(ours))

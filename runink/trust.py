@@ -15,6 +15,7 @@ from typing import Final
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS
 from runink.clients.members import Beside, Members, reaching
+from runink.clients.node_files import FILES
 from runink.config import Address, Servers, TlsFiles
 from runink.errors import Forbidden, Refused
 from runink.runtime.connections import Peer, connect_tcp
@@ -73,6 +74,7 @@ class Joined:
     barn: Members
     runs: Beside
     governance: Beside
+    files: Beside
     is_elsewhere: bool = True
 
 
@@ -86,7 +88,9 @@ async def joined(servers: Servers, directory: Directory) -> AsyncIterator[Joined
         for number, address in enumerate(servers.addresses, 1)
     }
     async with reaching(connects) as members:
-        yield Joined(members, members.beside(RUNS), members.beside(GOVERNANCE))
+        yield Joined(
+            members, members.beside(RUNS), members.beside(GOVERNANCE), members.beside(FILES)
+        )
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -13,18 +14,21 @@ import click
 
 from runink.barn.keys import pipeline_key
 from runink.cli.client import find_run
+from runink.cli.logs import slices_of
+from runink.cli.node_files import end_missing, fetched
 from runink.cli.options import COUNT, output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
 from runink.cli.wording import JsonRows, harmless
 from runink.clients.cluster import Cluster
 from runink.dag import Dag, Sink, Source
-from runink.errors import NotFound
+from runink.errors import NotFound, Unavailable
 from runink.runs.jobs import kept_dead_letter
 from runink.runs.records import PipelineRecord, RunRecord, RunState
 from runink.stores import read_stores
 
 ROWS_SHOWN: Final = 20
+Lacking = Unavailable | None  # what could not be fetched from a node
 OURS: Final = "dead_"  # what the names of our own columns in a dead letter begin with
 
 
@@ -50,16 +54,30 @@ def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
 
     A run that succeeded has published them where its @deadletter says; those of a failed run are kept with the run.
     """
+    with ExitStack() as stack:
 
-    async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, Dag, Path]:
-        record = await find_run(cluster, run_id)
-        key = pipeline_key(record.herd, record.pipeline, record.version)
-        found = await cluster.barn.get(key, PipelineRecord)
-        assert found is not None, "a pipeline is kept for as long as a run of it is"
-        return record, found.value.dag, folder
+        async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, Dag, Path, Lacking]:
+            record = await find_run(cluster, run_id)
+            key = pipeline_key(record.herd, record.pipeline, record.version)
+            found = await cluster.barn.get(key, PipelineRecord)
+            assert found is not None, "a pipeline is kept for as long as a run of it is"
+            files = stack.enter_context(fetched(cluster, record.run))
+            if files is None:
+                return record, found.value.dag, folder, None
+            kept = (kept_dead_letter(sink, "") for sink in _dead_sinks(found.value.dag).values())
+            names = [Path(path).name for path in kept]
+            await files.dead_letters(await slices_of(cluster, record), names)
+            return record, found.value.dag, files.folder, files.missing_now()
 
-    record, dag, folder = with_cluster(state, ask)
-    letters = _letters(record, dag, folder)
+        record, dag, folder, lacking = with_cluster(state, ask)
+        _show(record, dag, _letters(record, dag, folder), limit, output)
+    if record.state is not RunState.SUCCEEDED:
+        end_missing(lacking, output)
+
+
+def _show(
+    record: RunRecord, dag: Dag, letters: list[tuple[Sink, str]], limit: int, output: str
+) -> None:
     if not letters:
         click.echo(f"run {short(record.run)} {_why_none(record, dag)}", err=True)
     rows = islice(_rows(letters), limit)
@@ -81,9 +99,13 @@ def _why_none(record: RunRecord, dag: Dag) -> str:
     return "rejected no rows"
 
 
+def _dead_sinks(dag: Dag) -> dict[str, Sink]:
+    return {node.id: node for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
+
+
 def _letters(record: RunRecord, dag: Dag, folder: Path) -> list[tuple[Sink, str]]:
     """Return the run's dead letters that hold rows, each with where it is. Raises NotFound where one is not there any more."""
-    sinks = {node.id: node for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
+    sinks = _dead_sinks(dag)
     if record.state is RunState.SUCCEEDED:
         found = [
             (sinks[one.sink], one.target)

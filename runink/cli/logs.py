@@ -15,15 +15,17 @@ import msgspec
 from runink.barn.keys import SLICES
 from runink.cli.client import find_run
 from runink.cli.exits import first_of
+from runink.cli.node_files import Fetched, end_missing, fetched
 from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import failure_lines, short
 from runink.cli.wording import JsonRows, harmless
 from runink.clients.cluster import Cluster
-from runink.errors import NotFound
+from runink.errors import NotFound, Unavailable
 from runink.observe.slice_logs import LogLine, log_path
 from runink.runs.records import RunRecord, RunState, SliceRecord
 
+FETCH_S: Final = 1.0  # for news of a node elsewhere, before the slices are looked at again
 LOOK_S: Final = 0.2  # how late a line may be with --follow
 
 
@@ -43,28 +45,49 @@ def logs(
     """Print what a run's slices printed, oldest first. RUN is an id, its beginning, or `last`."""
     printer: Printer | None = None  # goes on where it was, should the cluster leave meanwhile
 
-    async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, int]:
+    async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, int, Unavailable | None]:
         nonlocal printer
         record = await find_run(cluster, run_id)
         slices = await slices_of(cluster, record)
         if slice_id is not None:
             check_slice(slice_id, slices)
-        if printer is None:
-            printer = Printer(folder, record, slice_id, as_json=output == "json")
-        if follow and not record.state.is_over:
-            record = await _followed(cluster, record, printer)
-        printer.print_new(await slices_of(cluster, record))
-        return record, printer.end()
+        with fetched(cluster, record.run) as files:
+            if printer is None:
+                printer = Printer(record, slice_id, as_json=output == "json")
+            printer.reads(folder if files is None else files.folder)
+            if follow and not record.state.is_over:
+                record = await _followed(cluster, record, printer, files)
+            await _print_new(cluster, record, printer, files)
+            return record, printer.end(), None if files is None else files.missing_now()
 
-    record, printed = with_cluster(state, ask)
-    if output == "json":
-        return
+    record, printed, missing = with_cluster(state, ask)
+    if output != "json":
+        _tell_end(record, printed)
+    end_missing(missing, output)
+
+
+def _tell_end(record: RunRecord, printed: int) -> None:
     if not printed and record.state is RunState.SUCCEEDED:
         click.echo(f"run {short(record.run)} printed nothing", err=True)
     if record.state is RunState.CANCELLED:
         click.echo(f"run {short(record.run)}: cancelled", err=True)
     elif record.failure is not None:
         click.echo("\n".join(failure_lines(record.failure)), err=True)
+
+
+async def _print_new(
+    cluster: Cluster,
+    record: RunRecord,
+    printer: Printer,
+    files: Fetched | None,
+    *,
+    wait_s: float = 0.0,
+) -> None:
+    """Print what has come since; what lies elsewhere is fetched before, and waited for so long."""
+    slices = await slices_of(cluster, record)
+    if files is not None:
+        await files.logs(slices, printer.slice_id, wait_s=wait_s)
+    printer.print_new(slices)
 
 
 async def slices_of(cluster: Cluster, record: RunRecord) -> tuple[SliceRecord, ...]:
@@ -84,7 +107,9 @@ def check_slice(name: str, slices: Iterable[SliceRecord]) -> None:
         )
 
 
-async def _followed(cluster: Cluster, record: RunRecord, printer: Printer) -> RunRecord:
+async def _followed(
+    cluster: Cluster, record: RunRecord, printer: Printer, files: Fetched | None
+) -> RunRecord:
     """Print lines as they come, up to the run's end, and return how it ended."""
     last = record
 
@@ -98,7 +123,7 @@ async def _followed(cluster: Cluster, record: RunRecord, printer: Printer) -> Ru
         async with anyio.create_task_group() as group:
             group.start_soon(wait_for_end)
             while True:  # ends with the run
-                printer.print_new(await slices_of(cluster, record))
+                await _print_new(cluster, record, printer, files, wait_s=FETCH_S)
                 await anyio.sleep(LOOK_S)
     except BaseExceptionGroup as errors:
         raise first_of(errors) from errors
@@ -108,19 +133,24 @@ async def _followed(cluster: Cluster, record: RunRecord, printer: Printer) -> Ru
 class Printer:
     """Prints the lines of a run's slices that it has not printed yet, in the order of their time."""
 
-    def __init__(self, state: Path, run: RunRecord, slice_id: str | None, *, as_json: bool) -> None:
-        self._folder = state / "runs" / run.run
+    def __init__(self, run: RunRecord, slice_id: str | None, *, as_json: bool) -> None:
+        self.slice_id = slice_id
+        self._run = run.run
+        self._folder = Path()
         self._about = {"herd": run.herd, "run": run.run}
-        self._slice_id = slice_id
         self._rows = JsonRows() if as_json else None
-        self._read: dict[Path, int] = {}  # bytes
+        self._read: dict[str, int] = {}  # bytes, by the file's name
         self._printed = 0
+
+    def reads(self, state: Path) -> None:
+        """Read what lies in this folder from now on; what is printed already is not printed again."""
+        self._folder = state / "runs" / self._run
 
     def print_new(self, slices: Iterable[SliceRecord]) -> None:
         found = [
             self._new(one.slice, attempt)
             for one in slices
-            if self._slice_id in (None, one.slice)
+            if self.slice_id in (None, one.slice)
             for attempt in range(1, one.attempt + 1)
         ]
         for name, attempt, line in heapq.merge(*found, key=lambda row: row[2].at_ms):
@@ -144,11 +174,11 @@ class Printer:
         except FileNotFoundError:
             return
         with file:
-            file.seek(self._read.get(path, 0))
+            file.seek(self._read.get(path.name, 0))
             for text in file:
                 if not text.endswith(b"\n"):
                     return  # it is being written
-                self._read[path] = file.tell()
+                self._read[path.name] = file.tell()
                 try:
                     line = _decode(text)
                 except msgspec.DecodeError:

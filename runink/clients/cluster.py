@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runink.clients.barn import BarnClient
+from runink.clients.node_files import ReadFiles
 from runink.clients.run_requests import (
     Cancel,
     Follow,
@@ -44,7 +45,7 @@ FOLLOW_GRACE_S: Final = 5.0  # more than the follower's own time, so that its an
 class Cluster:
     """What clients talk to. There is no `runs` where only the store is open.
 
-    `session` names this start of an embedded cluster, empty for one elsewhere.  One that `is_remote` may not share a disk with us: what its nodes need of us goes through its Barn.
+    `session` names this start of an embedded cluster, empty for one elsewhere.  One that `is_remote` may not share a disk with us: what its nodes need of us goes through its Barn, and `files` are what its nodes keep of runs.
     """
 
     barn: BarnClient
@@ -52,6 +53,7 @@ class Cluster:
     runs: Ref[RunRequest] | None
     session: str = ""
     is_remote: bool = False
+    files: Ref[ReadFiles] | None = None
 
     @property
     def _controller(self) -> Ref[RunRequest]:

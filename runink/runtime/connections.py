@@ -13,7 +13,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -195,9 +195,12 @@ async def _serve(
         async with anyio.create_task_group() as group:
             reception = Reception(directory, group)
             link = Link(carrier, session, reception)
+            group.start_soon(_attach, directory, link)
             try:
                 await link.run()
             finally:
+                if link.peer is not None:
+                    directory.detach(link.peer.node, link)
                 reception.close()
                 group.cancel_scope.cancel()
         _log.debug("connection over", extra={"error": str(link.error)})
@@ -207,6 +210,13 @@ async def _serve(
         _log.warning(
             "connection failed", extra={"error": repr(first)}, exc_info=None if expected else first
         )
+
+
+async def _attach(directory: Directory, link: Link) -> None:
+    """Reach the node at the other end by this connection, when it has said who it is."""
+    with suppress(RuninkError):  # `run` says what ended it
+        opened = await link.wait_open()
+        directory.attach(opened.node, link)
 
 
 async def _unix(connection: socket.socket) -> Carrier:

@@ -1,0 +1,146 @@
+"""The files that a node keeps for runs, for people elsewhere: the shelf reads them, on the node; the desk of files at each member hands on what is asked of a node.
+
+A node connects to the members, and no member to a node: by that connection it is asked.  A member that the node is not connected to says so (`link_lost`), and
+who asks goes on to another.  Nothing is read but plain files that lie in a run's own folders for logs and dead letters.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from runink.actors.offload import Offload, in_thread
+from runink.clients.node_files import (
+    ANSWER_BYTES_MAX,
+    FILES_MAX,
+    SHELF,
+    WAIT_S_MAX,
+    FilePart,
+    FileParts,
+    ReadFiles,
+)
+from runink.errors import Invalid, Overloaded, RuninkError, Unavailable
+from runink.runtime.actor import Actor, Context, Later
+from runink.runtime.ref import Ref
+
+LOOK_S: Final = 0.2  # how late a line may be that somebody waits for
+WITHIN_S: Final = 12.0  # longer than a node waits for news
+IN_HAND_MAX: Final = 64  # requests at once; who is refused asks again
+
+
+class _Answering(Actor[ReadFiles]):
+    """Answers each request in a task of its own."""
+
+    def __init__(self) -> None:
+        self._in_hand = 0
+        self._context: Context[ReadFiles]
+
+    async def started(self, context: Context[ReadFiles]) -> None:
+        self._context = context
+
+    async def receive(self, message: ReadFiles) -> Later:
+        if self._in_hand >= IN_HAND_MAX:
+            raise Overloaded("too many files are read at once", hint="try again")
+        later = Later()
+        self._in_hand += 1
+        self._context.spawn(partial(self._answer_later, message, later))
+        return later
+
+    async def _answer_later(self, request: ReadFiles, later: Later) -> None:
+        try:
+            later.answer(await self._answer(request))
+        except RuninkError as error:
+            later.fail(error)
+        finally:
+            self._in_hand -= 1
+
+    async def _answer(self, request: ReadFiles) -> FileParts:
+        raise NotImplementedError
+
+
+class Shelf(_Answering):
+    """One for a node. `runs` is the folder of all its runs' folders."""
+
+    def __init__(self, runs: Path, *, offload: Offload = in_thread) -> None:
+        super().__init__()
+        self._runs = runs
+        self._offload = offload
+
+    async def _answer(self, request: ReadFiles) -> FileParts:
+        _check(request)
+        found = await self._read(request)
+        with anyio.move_on_after(min(request.wait_s, WAIT_S_MAX)):
+            while not found.parts:  # ends with news, or with the time
+                await anyio.sleep(LOOK_S)
+                found = await self._read(request)
+        return found
+
+    async def _read(self, request: ReadFiles) -> FileParts:
+        folder = self._runs / request.run / request.kept.value
+        try:
+            found: FileParts = await self._offload(partial(read_parts, folder, request))
+        except OSError as error:
+            text = f"{folder} cannot be read: {error.strerror or error}"
+            raise Unavailable(text, code="not_read") from error
+        return found
+
+
+class FileDesk(_Answering):
+    """One for a member. `shelf_of` returns what reaches a node's shelf, as far as it is connected here."""
+
+    def __init__(self, shelf_of: Callable[[str], Ref[ReadFiles]]) -> None:
+        super().__init__()
+        self._shelf_of = shelf_of
+
+    async def _answer(self, request: ReadFiles) -> FileParts:
+        _check(request)
+        shelf = self._shelf_of(f"runi://{request.node}/{SHELF}")
+        return await shelf.ask(request, within=WITHIN_S)
+
+
+def read_parts(folder: Path, request: ReadFiles) -> FileParts:
+    """Return what the files hold beyond what was seen, as far as one answer takes it. One that is not there holds nothing. Raises OSError."""
+    left = ANSWER_BYTES_MAX
+    parts = []
+    for one in request.files:
+        data = _read_from(folder / one.name, one.offset, left + 1)
+        if len(data) > left:
+            parts += [FilePart(one.name, one.offset, data[:left])] if left else []
+            return FileParts(tuple(parts), is_all=False)
+        left -= len(data)
+        if data:
+            parts.append(FilePart(one.name, one.offset, data))
+    return FileParts(tuple(parts), is_all=True)
+
+
+def _read_from(path: Path, offset: int, bytes_max: int) -> bytes:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        file = os.open(path, flags)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return b""  # no such file, or none of ours
+        raise
+    try:
+        return os.pread(file, bytes_max, offset) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+    finally:
+        os.close(file)
+
+
+def _check(request: ReadFiles) -> None:
+    """Raise Invalid for names that lead elsewhere, or more than one request may have."""
+    if len(request.files) > FILES_MAX:
+        raise Invalid(f"{FILES_MAX} files at most are read at once", code="too_many_files")
+    names = (request.node, request.run, *(one.name for one in request.files))
+    for name in names:
+        if not name or "/" in name or "\0" in name or name in (".", ".."):
+            raise Invalid(f"{name!r} is no name of a file that is kept", code="bad_name")
+    if any(one.offset < 0 for one in request.files):
+        raise Invalid("an offset is 0 or more", code="bad_name")
