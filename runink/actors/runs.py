@@ -137,7 +137,7 @@ class RunController(Actor[RunsMessage]):
             if committed.succeeded:
                 break
             if key in committed.failed:
-                return await self._stored(key, record.run)
+                return await self._submitted_before(key, record.run)
         self._pipelines.keep(record.version, message.dag)
         self._sight.remember(Found(key, record, committed.revision, version=1, lease=0))
         self._own[record.run] = committed.revision
@@ -174,10 +174,14 @@ class RunController(Actor[RunsMessage]):
             transaction = transaction.put(herd_key(record.herd), message.herd)
         return await with_run(self._barn, transaction, record, message.dag)
 
-    async def _stored(self, key: str, run: RunId) -> RunRecord:
+    async def _submitted_before(self, key: str, run: RunId) -> RunRecord:
+        """Return a run whose first answer was lost: who hears now that it is there may ask for it before the watch shows it."""
         found = await self._barn.get(key, RunRecord)
         if found is None:
             raise _no_run(run)
+        if self._sight.key_of(run) is None:
+            self._sight.remember(found)
+            self._own[run] = found.revision
         return found.value
 
     async def _mark(self, run: RunId, **marks: bool) -> RunRecord:

@@ -9,13 +9,16 @@ import anyio
 import pytest
 import trio.testing
 from runink.actors.followers import PAUSE_S
+from runink.actors.runs import RunController
+from runink.actors.tables import Seen
 from runink.barn.keys import (
     lineage_key,
     pipeline_key,
     run_key,
 )
+from runink.clients.barn import Committed, Transaction
 from runink.clients.run_requests import Follow, RunView, SliceProgress, SliceUsed, Used
-from runink.errors import NotFound, Overloaded
+from runink.errors import NotFound, OutcomeUnknown, Overloaded
 from runink.jobs import NodeFacts
 from runink.names import RunId, SliceId
 from runink.runs.records import (
@@ -43,6 +46,30 @@ async def test_a_run_that_was_answered_for_is_there_at_once(
             async for view in world.client.follow(request.run):
                 last = view
             assert last.record.state is RunState.CANCELLED
+
+
+async def test_a_run_whose_first_answer_was_lost_is_found_before_the_watch_shows_it(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def show_nothing(self: RunController, seen: Seen) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(RunController, "_tell", show_nothing)
+    async with controlled() as world:
+        barn = world.controllers[-1]._barn
+        commit = barn.commit
+
+        async def lose_the_answer(transaction: Transaction) -> Committed:
+            monkeypatch.setattr(barn, "commit", commit)
+            await commit(transaction)
+            raise OutcomeUnknown("the answer is lost")
+
+        monkeypatch.setattr(barn, "commit", lose_the_answer)
+        request = world.request()
+        with pytest.raises(OutcomeUnknown):
+            await world.client.submit(request)
+        await world.client.submit(request)
+        assert (await world.client.look(request.run)).record.run == request.run
 
 
 async def test_the_same_run_twice_is_one_run(autojump_clock: trio.testing.MockClock) -> None:
