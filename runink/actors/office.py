@@ -136,7 +136,7 @@ class Office(Actor[Any]):
                         await self._act(epoch)
                 else:
                     await self._attend(found)
-            except Unavailable:
+            except* Unavailable:  # by itself, or out of the tasks of an office
                 await anyio.sleep(pause_s)
                 pause_s = min(2 * pause_s, PAUSE_S_MAX)
             else:

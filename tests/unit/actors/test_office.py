@@ -19,7 +19,7 @@ from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
 from runink.barn.commands import Compare
 from runink.barn.keys import SLICES, node_key
-from runink.clients.barn import BarnClient, Transaction
+from runink.clients.barn import WITHIN_S, BarnClient, Transaction
 from runink.clients.cluster import Cluster
 from runink.clients.fenced import FencedBarn
 from runink.clients.run_requests import Cancel, Submit
@@ -31,7 +31,7 @@ from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.testing.disk import FaultyDisk, in_loop
 from runink.testing.links import Link, Way
-from runink.testing.lives import now_ms
+from runink.testing.lives import Crash, CrashingActor, now_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
@@ -77,7 +77,10 @@ class Plane:
 
         async def begin(supervisor: Supervisor, client: Any) -> LocalRef[Any]:
             runs = await supervisor.start(
-                ChildSpec("runs", lambda: RunController(client(), session="", now_ms=now_ms))
+                ChildSpec(
+                    "runs",
+                    lambda: CrashingActor(RunController(client(), session="", now_ms=now_ms)),
+                )
             )
             await supervisor.start(
                 ChildSpec("scheduler", lambda: Scheduler(client(), now_ms=now_ms))
@@ -137,11 +140,11 @@ async def plane(*names: str) -> AsyncIterator[Plane]:
 
 
 @asynccontextmanager
-async def begun(*names: str) -> AsyncIterator[Plane]:
+async def begun(*names: str, term_s: float = TERM_S) -> AsyncIterator[Plane]:
     """Start the members one after the other, the first one gets the office."""
     async with plane(*names) as made:
         for name in names:
-            await made.start(name)
+            await made.start(name, term_s=term_s)
             await anyio.sleep(SOON_S)
         yield made
 
@@ -312,3 +315,16 @@ async def test_an_office_whose_key_somebody_deletes_is_lost_and_taken_again(
         record = await client_at(made, "a").submit(submission())
         await anyio.sleep(SOON_S)
         assert len(await placed(made, record.run)) == 1
+
+
+async def test_a_member_that_stops_while_what_acts_cannot_begin_again_ends_without_an_error(
+    autojump_clock: trio.testing.MockClock,
+):
+    async with begun("a", term_s=1000.0) as made:
+        member = made.members["a"]
+        assert member.seat.runs is not None
+        member.link.way = Way.LOSES_REQUESTS
+        await member.seat.runs.tell(Crash())
+        await anyio.sleep(WITHIN_S - 1.0)
+        await made.stop("a")  # what its next life has asked is not answered, and that comes out now
+        assert made.acting() == []
