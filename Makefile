@@ -5,7 +5,7 @@ PYTHON ?= $(shell /usr/bin/python3 $(CAN_SETUP) && echo /usr/bin/python3 || echo
 VENV := .venv
 BIN := $(VENV)/bin
 FLIGHTS := examples/flights
-BENCHES := actors contracts dsl editor evolution expressions edges pipeline placement deciding runs steps launch barn
+BENCHES := actors contracts dsl editor evolution expressions edges streams pipeline placement deciding runs steps launch barn
 
 .PHONY: setup demo test unit laws check fmt bench coverage editors lock upgrade fresh clean
 

@@ -56,6 +56,7 @@ SECCOMP: Final = "seccomp"
 ID_RANGES: Final = "id_ranges"
 LANDLOCK: Final = "landlock"
 EGRESS: Final = "network.egress"
+STREAMS: Final = "streams"
 LIMITS: Final = {  # by the name that the layout of the cgroups has for each
     "memory": "limit.memory",
     "swap": "limit.swap",
@@ -103,6 +104,12 @@ CATALOGUE: Final = (
     Feature(LIMITS["io"], Kind.DEPTH, "bytes a second of each disk", "nothing limits it"),
     Feature(
         EGRESS, Kind.ASKED, "its herd's own network, for who asks for it", "it is asked for in vain"
+    ),
+    Feature(
+        STREAMS,
+        Kind.ASKED,
+        "edges to and from slices on other nodes",
+        "gangs whose slices need several nodes have no part on it",
     ),
 )
 BY_NAME: Final = {feature.name: feature for feature in CATALOGUE}
@@ -154,6 +161,8 @@ def hint(name: str, herd: str) -> str:
             return f'the file of herd {herd} may say [isolation] allow_missing = ["{name}"]; then {feature.otherwise}'
         case Kind.DEPTH:
             return f"the file of herd {herd} requires it ([isolation] require); without, {feature.otherwise}"
+        case Kind.ASKED if name == STREAMS:
+            return "start the agents with --listen HOST:PORT, or a node that has all that the gang asks for"
         case Kind.ASKED:
             return "run it on a node that has it, or do not ask for it with @requires"
 

@@ -100,6 +100,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     one at `spawner`, where this process was started as root and has given that up; -1 where there is none.
 
     `metrics` is where the agent serves /metrics and /healthz: an address of loopback, or the path of a Unix socket; nowhere without it.
+
+    `listen` is where its relay takes streams of other nodes; without it the node has no part in gangs that stand on several.  Beyond loopback that needs a certificate.
     """
 
     state: Path
@@ -120,6 +122,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     spawner: Path | None = None
     keeper: int = -1
     metrics: Address | Path | None = None
+    listen: Address | None = None
 
     @property
     def is_isolated(self) -> bool:

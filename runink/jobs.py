@@ -13,7 +13,7 @@ import msgspec
 
 from runink.contracts.differences import GoldenResult
 from runink.contracts.expected import Golden
-from runink.dag import Dag, Link, Node, Sink
+from runink.dag import Link, Node, Sink
 from runink.errors import WireError
 from runink.names import HerdName, NodeId, RunId, SliceId
 
@@ -25,6 +25,7 @@ class Transport(Enum):
 
     PIPE = "pipe"
     SLOTS = "slots"  # shared memory: nothing is copied on the way to the reader
+    WIRE = "wire"  # a pipe on each side, and a stream between their nodes' relays
 
 
 class Seat(NamedTuple):
@@ -36,15 +37,9 @@ class Seat(NamedTuple):
 
 def transport_between(writer: Seat, reader: Seat) -> Transport:
     """Return what carries a link between these seats: only slices of one herd share memory, and only on one node can they."""
+    if writer.node != reader.node:
+        return Transport.WIRE
     return Transport.SLOTS if writer == reader else Transport.PIPE
-
-
-def writes_files(dag: Dag) -> bool:
-    """Say whether anything of a pipeline is written to a file of the machine."""
-    return any(
-        isinstance(node, Sink) and node.path != STANDARD and "://" not in node.path
-        for node in dag.nodes
-    )
 
 
 class Port(msgspec.Struct, frozen=True):

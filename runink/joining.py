@@ -16,9 +16,11 @@ from runink.clients.cluster import Cluster
 from runink.clients.node_files import SHELF, ReadFiles
 from runink.config import NodeSettings, Servers
 from runink.node import make_folders, worker_node
+from runink.relay.client import RelayPlace
+from runink.relay.protocol import RelaySettings
 from runink.runtime.directory import Directory
 from runink.runtime.supervisor import ChildSpec, supervise
-from runink.trust import joined
+from runink.trust import joined, read_secret
 
 REACHED_S: Final = (
     15.0  # longer than an election; who reaches nobody for so long has the wrong address
@@ -39,8 +41,27 @@ async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator
         await above.barn.wait_admitted(anyio.current_time() + REACHED_S)
         make = partial(Shelf, settings.state / "runs")
         directory.serve(await supervisor.start(ChildSpec(SHELF, make)), ReadFiles)
-        async with worker_node(above, settings):
+        async with worker_node(above, settings, relay=_relay_place(settings, servers)):
             yield
+
+
+def _relay_place(settings: NodeSettings, servers: Servers) -> RelayPlace | None:
+    """Return where the node's relay is, and what it shows others: the same as the node shows members. Raises Refused (`bad_secret`)."""
+    if settings.listen is None:
+        return None
+    tls = servers.tls
+    shown = RelaySettings(
+        settings.node,
+        str(settings.listen),
+        certificate=str(tls.certificate.absolute()) if tls else "",
+        key=str(tls.key.absolute()) if tls else "",
+        authority=str(tls.authority.absolute()) if tls else "",
+        secret=b"" if servers.secret is None else read_secret(servers.secret),
+        orphan_s=settings.orphan_s,
+    )
+    name = f"relay-{settings.node}"
+    state = settings.state.absolute()
+    return RelayPlace(state / f"{name}.sock", state / f"{name}.log", settings.listen, shown)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ import logging
 import os
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ from runink.machine_reading import (
     user_text,
 )
 from runink.networks import NodeNetwork, endpoints_of, own_addresses
+from runink.relay.client import RelayClient, RelayPlace, running_relay
 from runink.runs.records import NodeRecord
 from runink.runtime.connections import connect_unix, serve_unix
 from runink.runtime.supervisor import Supervisor, supervise
@@ -140,14 +141,22 @@ async def control_plane(
 
 @asynccontextmanager
 async def worker_node(
-    above: Above, settings: NodeSettings, *, modules: frozenset[str] = frozenset()
+    above: Above,
+    settings: NodeSettings,
+    *,
+    modules: frozenset[str] = frozenset(),
+    relay: RelayPlace | None = None,
 ) -> AsyncIterator[None]:
-    """Run a worker node, spawner and agent, in a task beside the block, up to its end."""
+    """Run a worker node, spawner and agent, in a task beside the block, up to its end. With a `relay` it takes part in gangs of several nodes."""
     _allow_descriptors()
     leave = anyio.Event()
     metrics = NodeMetrics()
-    start_agent = partial(_start_agent, above, settings, metrics)
-    async with _metrics_served(above, settings, metrics), anyio.create_task_group() as group:
+    async with (
+        _metrics_served(above, settings, metrics),
+        running_relay(relay) if relay else nullcontext() as client,
+        anyio.create_task_group() as group,
+    ):
+        start_agent = partial(_start_agent, above, settings, metrics, client)
         await group.start(_work, start_agent, settings, modules, leave)
         try:
             yield
@@ -277,6 +286,7 @@ async def _start_agent(
     above: Above,
     settings: NodeSettings,
     metrics: NodeMetrics,
+    relay: RelayClient | None,
     worker: Supervisor,
     spawner: Spawner,
 ) -> None:
@@ -299,6 +309,7 @@ async def _start_agent(
         disk_bytes=_disk_bytes(settings),
         herds=settings.herds,
         visible=settings.visible,
+        streams=relay.address if relay else "",
     )
     stores = read_stores(os.environ)
     agent = partial(
@@ -309,6 +320,7 @@ async def _start_agent(
         workplace=Workplace(
             settings.state,
             _network(settings, stores),
+            relay,
             is_plain=not settings.is_isolated,
             stores=stores,
         ),

@@ -3,6 +3,7 @@
     groups    that it belongs to       `step:ID` is a step of its own run, which others of the run name
                                        `pipeline:NAME` are slices of that pipeline, in all its runs
     anti      that it stands apart of  `step:ID`, or a word of the herd: who says the word belongs to it, and none of them stand together
+    together  those of its gang that stay with it however that is cut: the first of them by name
     beside    gangs of its run on whose node it is to be, which have ended when it begins
 
 A group of a run or of a herd has that in its name where those of several are looked at together (`group_name`).
@@ -30,6 +31,7 @@ class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
     anti: tuple[str, ...] = ()
     domain: str = ""
     beside: tuple[str, ...] = ()
+    together: str = ""
 
 
 NOTHING_MORE: Final = Wants()

@@ -9,8 +9,8 @@
     the Barn is not heard of (`parted_s`)     ends slices, as if their placements were gone, but those whose herd has them go on
     every HEARTBEAT_S                         renews the lease that its node's record hangs on (`registration.py`)
 
-It never touches data: it makes a pipe, hands both ends to slices and closes its own.  Records that cannot be written because somebody else has changed them are not
-ours any more: the slice is ended and forgotten.  No process begins before the Barn says `launching`: who finds a slice `placed` may be sure that nothing of it was written.
+It never touches data: it makes a pipe, hands both ends to slices, or one to the relay, and closes its own.  Records that cannot be written because somebody else has changed them are
+not ours any more: the slice is ended and forgotten.  No process begins before the Barn says `launching`: who finds a slice `placed` may be sure that nothing of it was written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import anyio
 from msgspec.structs import replace as changed
@@ -57,6 +56,7 @@ from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
 from runink.actors.taking_up import end_all, end_kept, read_at_last, records_on
 from runink.actors.telling import Telling, cgroup_of
+from runink.actors.wires import hand_over
 from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, SLICES, herd_key, parse_slice, placement_key, run_key
 from runink.barn.keyvalue import KeyValue, key_prefix, one_key
@@ -65,7 +65,6 @@ from runink.clients.run_requests import DeskRequest
 from runink.errors import RuninkError, Unavailable
 from runink.names import RunId
 from runink.observe.log_room import Room
-from runink.observe.slice_logs import log_path
 from runink.runs.records import NodeRecord, Placement, RunRecord, SliceRecord, SliceState
 from runink.runtime.actor import Actor, Context
 from runink.runtime.ref import Ref
@@ -174,7 +173,7 @@ class Agent(Actor[AgentMessage]):
                 self._attend(running, launched, meter, own, is_adopted=True)
             elif _gang(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
-                tail = shortened(await self._logs.last_lines(self._log_path(record)))
+                tail = shortened(await self._logs.last_lines(self._workplace.log(record)))
                 self._write_over(changed(record, log_tail=tail), SliceState.LOST)
                 await drop_scratch(self._workplace.scratch(record))
 
@@ -195,7 +194,8 @@ class Agent(Actor[AgentMessage]):
             gangs.setdefault(_gang(placement), []).append(placement)
         for gang, placements in gangs.items():
             if gang not in self._launching:
-                launching = Launching(frozenset(map(self._placement_key, placements)))
+                keys = frozenset(map(self._placement_key, placements))
+                launching = Launching(keys, placements[0].streams)
                 self._launching[gang] = launching
                 self._context.spawn(partial(self._launch, gang, launching, placements))
 
@@ -249,7 +249,8 @@ class Agent(Actor[AgentMessage]):
             return  # The run was cleaned away meanwhile.
         run = decode_value(pages.pages[0].items[0], RunRecord).value
         found = [decode_value(item, SliceRecord) for item in pages.pages[1].items]
-        wanted = [one for one in found if _gang(one.value) == _gang(first)]
+        gang = [one for one in found if _gang(one.value) == _gang(first)]
+        wanted = [one for one in gang if one.value.node == self._node]  # others have the rest
         if not wanted or not all(self._may_begin(one.value) for one in wanted):
             return  # Somebody has changed it meanwhile; the watch tells us what became of it.
         for one in wanted:
@@ -294,12 +295,13 @@ class Agent(Actor[AgentMessage]):
                 modules = frozenset(module for launch in launches for module in launch.modules)
                 if modules:
                     await self._spawner.preload(sorted(modules))
-                with gang_descriptors(launches, packages.leases) as descriptors:
+                with gang_descriptors(launches, packages.leases) as (descriptors, wires):
+                    known = (self._workplace.relay, self._barn)
+                    await hand_over(wires, *known, key=launching.streams, dag=dag, slices=slices)
                     async with anyio.create_task_group() as group:
                         for launch, mine in zip(launches, descriptors, strict=True):
                             own = own_of(dag, run, launch.record)
-                            known = (run, launching, launch, mine, own)
-                            group.start_soon(self._launch_one, *known)
+                            group.start_soon(self._launch_one, run, launching, launch, mine, own)
         except TakenBack:
             for record in records:
                 self._write_over(record, SliceState.CANCELLED)
@@ -356,13 +358,9 @@ class Agent(Actor[AgentMessage]):
         cgroup = cgroup_of(launched)
         attended = Attended(record, process_name(record), meter, own, is_adopted, cgroup)
         self._attended[self._placement_key(record)] = attended
-        log = self._logs.begin(self._log_path(record), resumes=is_adopted)
+        log = self._logs.begin(self._workplace.log(record), resumes=is_adopted)
         meter.logs_to(log.log)
         self._context.spawn(partial(self._attend_to_end, attended, launched, log))
-
-    def _log_path(self, record: SliceRecord) -> Path:
-        folder = self._workplace.run_folder(record.run)
-        return log_path(folder, record.slice, record.attempt)
 
     async def _attend_to_end(
         self, attended: Attended, launched: LaunchedSlice, log: KeptLog

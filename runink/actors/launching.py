@@ -19,6 +19,7 @@ import msgspec
 
 from runink.actors.limiting import limits_of, showing
 from runink.actors.shown import Shown, shown_to
+from runink.actors.wires import WireEnd
 from runink.barn.keyvalue import KeyValue
 from runink.checkpoints import kept_in
 from runink.clearances import NO_CLEARANCES, ClearancePolicy
@@ -29,7 +30,9 @@ from runink.errors import Overloaded, Refused, Unavailable
 from runink.jobs import CompareJob, Port, PublishJob, Transport
 from runink.masking_keys import NO_KEY, MaskingKey, masking_key
 from runink.networks import Network, NodeNetwork, granted
+from runink.observe.slice_logs import log_path
 from runink.pipes.open import open_pipe, open_slots
+from runink.relay.client import RelayClient
 from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job, context_of
 from runink.runs.limits import wall_time_s
 from runink.runs.records import HerdRecord, RunRecord, SliceRecord, Task
@@ -44,6 +47,7 @@ class Workplace:
 
     state: Path
     network: NodeNetwork = NodeNetwork()  # noqa: RUF009 - frozen
+    relay: RelayClient | None = None  # nothing where the node has no part in gangs of several
     is_plain: bool = False  # slices are processes without isolation
     stores: Stores = NO_STORES
 
@@ -63,6 +67,9 @@ class Workplace:
     def placed(self, dag: Dag, run: RunRecord) -> Dag:
         """Return a run's pipeline as it is on this node: with its checkpoints in the run's folder."""
         return kept_in(dag, str(self.run_folder(run.run)))
+
+    def log(self, record: SliceRecord) -> Path:
+        return log_path(self.run_folder(record.run), record.slice, record.attempt)
 
     def scratch(self, record: SliceRecord) -> Path:
         """Return the folder that `runs.jobs` names in a chain's job."""
@@ -90,9 +97,10 @@ class Launch:
 
 @dataclass(eq=False, slots=True)
 class Launching:
-    """A gang that is being launched: its placements' keys, and those of them that were taken back meanwhile."""
+    """A gang, or what of it is on this node, that is being launched: its placements' keys, and those of them that were taken back meanwhile."""
 
     keys: frozenset[str]
+    streams: str = ""  # the key of its streams, where it is on several nodes
     policy: str = ""  # what its herd's network reaches
     clearances: ClearancePolicy = NO_CLEARANCES
     unwanted: set[str] = field(default_factory=set)
@@ -249,8 +257,8 @@ def slice_wanted(
 @contextmanager
 def gang_descriptors(
     launches: Sequence[Launch], leases: Sequence[int] = ()
-) -> Iterator[list[list[int]]]:
-    """Make the gang's edges and yield each slice's descriptors, in the order that its job names; all are closed at the end.
+) -> Iterator[tuple[list[list[int]], list[WireEnd]]]:
+    """Make the gang's edges and yield each slice's descriptors, in the order that its job names, and the ends that are the relay's; all are closed at the end.
 
     Each slice gets the `leases` too, behind what its job names: what they hold is held until the last slice has ended. They stay the caller's.
 
@@ -260,9 +268,15 @@ def gang_descriptors(
     held: list[int] = []
     try:
         ends: dict[Link, tuple[int, int]] = {}
-        for port in (port for launch in launches for port in launch.outputs):
-            ends[port.link] = _edge(port.transport, len(held))
-            held.extend(ends[port.link])
+        wires: list[WireEnd] = []
+        for port, is_output in _ports(launches):
+            if port.link not in ends:
+                ends[port.link] = _edge(port.transport, len(held))
+                held.extend(ends[port.link])
+            if port.transport is Transport.WIRE:
+                wires.append(
+                    WireEnd(port.link, ends[port.link][not is_output], is_output=is_output)
+                )
         found: list[list[int]] = []
         for launch in launches:
             mine = [ends[port.link][0] for port in launch.inputs]
@@ -272,10 +286,17 @@ def gang_descriptors(
                     mine.append(_opened(path, flags))
                     held.append(mine[-1])
             found.append([*mine, *leases])
-        yield found
+        yield found, wires
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def _ports(launches: Iterable[Launch]) -> Iterator[tuple[Port, bool]]:
+    """Yield all ends of edges that slices have here, and whether rows go out there."""
+    for launch in launches:
+        yield from ((port, True) for port in launch.outputs)
+        yield from ((port, False) for port in launch.inputs)
 
 
 def _edge(transport: Transport, held: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ transaction compares.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from typing import Final
 
@@ -35,8 +36,10 @@ from runink.jobs import Failed
 from runink.names import HerdName, NodeId
 from runink.placement.demands import UnitKey
 from runink.placement.plans import Placed, Unplaced
+from runink.relay.protocol import KEY_BYTES
 from runink.runs.records import Placement, SliceRecord, SliceState
 from runink.runs.reservations import ReservationRecord
+from runink.scheduling.cutting import seats_of
 
 TURN_KEY: Final = TURNS.key("scheduler")
 
@@ -59,14 +62,18 @@ class Placing:
 
     def placed(self, placed: Placed, *, decision: int) -> Transaction:
         """Return what places a unit."""
-        members = self._sight.members(placed.unit.key)
+        key = placed.unit.key
+        members = self._sight.members(key)
         transaction = self._unchanged(members)
-        transaction = self._as_seen(transaction, placed.unit.herd, placed.nodes)
+        transaction = self._as_seen(transaction, placed.unit.herd, sorted(set(placed.nodes)))
+        seats = seats_of(placed, self._sight.view.groups(key))
+        # Another one for each attempt: who knew the one before opens no stream of this one.
+        streams = secrets.token_hex(KEY_BYTES) if len(set(placed.nodes)) > 1 else ""
         for found in members:
-            one = self._on_node(found.value, placed, decision)
-            assert one.node is not None
-            placement = Placement(one.run, one.slice, one.herd, one.gang, one.attempt)
-            at = placement_key(one.node, one.run, one.slice)
+            node = seats[found.value.slice]
+            one = self._on_node(found.value, node, decision)
+            placement = Placement(one.run, one.slice, one.herd, one.gang, one.attempt, streams)
+            at = placement_key(node, one.run, one.slice)
             transaction = transaction.put(found.key, one).put(at, placement)
         return self._unkept(transaction, placed.unit.key)
 
@@ -83,11 +90,11 @@ class Placing:
         left = self._sight.view.reservations.keys() - set(waiting)
         return [self._unkept(self._turn, unit) for unit in sorted(left)]
 
-    def _on_node(self, one: SliceRecord, placed: Placed, decision: int) -> SliceRecord:
+    def _on_node(self, one: SliceRecord, node: NodeId, decision: int) -> SliceRecord:
         return changed(
             one,
             state=SliceState.PLACED,
-            node=placed.node,
+            node=node,
             waits_for="",
             not_before_ms=0,
             turn=changed(one.turn, placed_ms=self._now_ms),
@@ -154,6 +161,9 @@ def _told(
 def _never_fits(unplaced: Unplaced) -> WireError:
     text = f"{unplaced.unit.gang} can never be placed: {unplaced.text}"
     match unplaced.lacks:
+        case "" if len(unplaced.unit.parts) > 1:
+            hint = capabilities.hint(capabilities.STREAMS, str(unplaced.unit.herd))
+            return WireError("Refused", "never_fits", text, hint)
         case "":
             hint = "ask for less with @requires, raise the herd's quota, or add a larger node"
             return WireError("QuotaExceeded", "never_fits", text, hint)

@@ -14,11 +14,11 @@ from msgspec.structs import replace as changed
 
 from runink.cli.exits import told
 from runink.cli.node_options import NodeOptions, node_options
-from runink.cli.options import DURATION
+from runink.cli.options import DURATION, Amount
 from runink.cli.servers import server_options
 from runink.cli.up import shown_place
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import NodeSettings, Servers
+from runink.config import Address, NodeSettings, Servers
 from runink.errors import RuninkError
 from runink.joining import joined_node
 from runink.names import NodeId
@@ -36,6 +36,12 @@ from runink.sandbox.notifying import tell_manager
 @click.option(
     "--node", "name", default=None, help="The node's name in the cluster; the machine's otherwise."
 )
+@click.option(
+    "--listen",
+    type=Amount("HOST:PORT", Address.parse),
+    envvar="RUNINK_LISTEN",
+    help="Where other nodes' slices reach this one's; beyond loopback with a certificate. Nowhere otherwise.",
+)
 @server_options
 @click.option(
     "--lost-after",
@@ -49,6 +55,7 @@ def agent(
     state: Path,
     name: str | None,
     lost_ms: int | None,
+    listen: Address | None,
     *,
     servers: Servers,
     options: NodeOptions,
@@ -61,6 +68,7 @@ def agent(
     settings = options.settings(state.absolute(), NodeId(name or socket.gethostname()))
     if lost_ms is not None:
         settings = changed(settings, lost_s=lost_ms / 1000)
+    settings = changed(settings, listen=listen)
     warn_on_stderr()
     try:
         anyio.run(_stay, settings, servers, began)
@@ -80,6 +88,8 @@ async def _stay(settings: NodeSettings, servers: Servers, began: float) -> None:
             tell_manager("READY=1")
             if settings.metrics is not None:
                 click.echo(f"metrics: {shown_place(settings.metrics)}", err=True)
+            if settings.listen is not None:
+                click.echo(f"streams of other nodes: {settings.listen}", err=True)
             async for _ in signals:
                 break
             click.echo("stopping", err=True)

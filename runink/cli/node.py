@@ -171,6 +171,8 @@ def _lines(record: NodeRecord, document: dict[str, Any]) -> Iterator[tuple[str, 
             "reserved",
             f"cpu {format_cpu(kept.cpu_m)}, memory {format_bytes(kept.memory_bytes)}, disk {format_bytes(kept.disk_bytes)}",
         )
+    if record.streams:
+        yield "streams", f"of other nodes at {record.streams}"
     if record.labels:
         yield "labels", ", ".join(record.labels)
     if record.machine is not None:

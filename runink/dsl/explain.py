@@ -38,6 +38,7 @@ from runink.dsl.patience import retry_told, timeout_told
 from runink.dsl.scheduling import schedule_told
 from runink.dsl.uris import STANDARD
 from runink.expressions import Measure, figures_in, said
+from runink.gang_parts import may_be_wires
 from runink.jobs import Seat, Transport, transport_between
 from runink.needs import Need
 from runink.networks import Network
@@ -51,6 +52,7 @@ _MODES: Final = {
 _JOINTS: Final = {
     Transport.PIPE: "pipes",
     Transport.SLOTS: "slots (shared memory: one herd, one node)",
+    Transport.WIRE: "streams between nodes",
 }
 _NETWORKS: Final = {
     Network.EGRESS: "the internet, and what the herd's policy lists",
@@ -245,6 +247,7 @@ def _gangs(dag: Dag) -> Iterable[str]:
             f"slices {told} together, {_joints(dag, specs)}" if len(specs) > 1 else f"slice {told}"
         )
         yield f"  gang {name}: {together}, {begins}"
+        yield from _wires(dag, specs)
 
 
 def _joints(dag: Dag, specs: Sequence[SliceSpec]) -> str:
@@ -257,6 +260,14 @@ def _joints(dag: Dag, specs: Sequence[SliceSpec]) -> str:
     return "joined by " + " and ".join(
         _JOINTS[transport] for transport in Transport if transport in found
     )
+
+
+def _wires(dag: Dag, specs: Sequence[SliceSpec]) -> Iterable[str]:
+    """Say which edges of a gang may go from one node to another."""
+    mine = {node for spec in specs for node in spec.nodes}
+    told = [f"{one.source} -> {one.target}" for one in may_be_wires(dag) if one.source in mine]
+    if told:
+        yield f"    on one node if one has all that they ask for; else over the wire: {', '.join(told)}"
 
 
 def _contracts(dag: Dag) -> Iterable[str]:

@@ -24,7 +24,7 @@ from runink.dsl.parts import Parts
 from runink.dsl.slicing import Wish
 from runink.dsl.syntax import Text
 from runink.errors import Span
-from runink.jobs import writes_files
+from runink.gang_parts import writes_files
 from runink.labels import contradiction, label_rules
 from runink.suggestions import near, near_or_all
 from runink.wants import NOTHING_MORE, PIPELINE, STEP
@@ -224,7 +224,7 @@ class _Seats:
         if theirs.id in self._mates[ours.id]:
             return "colocate_with puts them on one node"
         if ours.gang == theirs.gang:
-            return "they are joined by pipes, which do not leave a node"
+            return "they are joined by pipes, and on one node where that can be"
         if writes_files(self._dag):
             return "all of a run that writes files is on one node"
         return ""
@@ -246,7 +246,10 @@ def _placed(dag: Dag, seats: _Seats, apart: Iterable[_Asked]) -> Iterator[SliceS
             groups=tuple(sorted(mine)),
             anti=tuple(sorted({named.get((spec.id, one), one) for one in wants.anti})),
         )
-        others = [one.id for one in seats.mates(spec) if one.id != spec.id]
+        mates = seats.mates(spec)
+        if len(mates) > 1:
+            wants = changed(wants, together=mates[0].id)
+        others = [one.id for one in mates if one.id != spec.id]
         why = f"{spec.why}; on one node with {', '.join(others)}" if others else spec.why
         asks = msgspec.UNSET if wants == NOTHING_MORE else wants
         yield changed(spec, labels=seats.labels(spec), asks=asks, why=why)

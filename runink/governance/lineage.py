@@ -227,3 +227,5 @@ def _way(edge: EdgeFacts) -> str:
             return ", through slots"
         case Transport.PIPE:
             return ", through a pipe"
+        case Transport.WIRE:
+            return ", over the wire from another node"

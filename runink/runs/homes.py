@@ -4,7 +4,7 @@
     writes nothing but object stores, streams   each gang wherever there is room
     writes a file                               all of it on one node: there it is read again by other scenarios, there it is published
 
-A home that is to be emptied is none any more.  The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
+Of a gang of several slices those belong there that write or read files of the run (`gang_parts.py`); the others go with them if one node has what all ask for.  A home that is to be emptied is none any more.  The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
 begins anew elsewhere.  What is committed already is not begun anew: its files are published when the node is back.
 """
 
@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from runink.dag import SliceSpec
-from runink.jobs import Done, writes_files
+from runink.gang_parts import at_home, rooted_in, writes_files
+from runink.jobs import Done
 from runink.names import NodeId
 from runink.runs.records import RunState, SliceRecord, SliceState, Task
 from runink.runs.views import RunView, World
@@ -22,28 +23,35 @@ from runink.runs.views import RunView, World
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The node that a run's gangs belong on, nothing where any will do. `takes_more` says whether another gang may wait for a place now."""
+    """The node that a run's gangs belong on, nothing where any will do. `takes_more` says whether another gang may wait for a place now, `pinned` are the gangs that it holds."""
 
     node: NodeId | None = None
     takes_more: bool = True
     is_free: bool = True
+    pinned: frozenset[str] = frozenset()
 
     def after_one(self) -> Home:
         """Return what holds when one more gang waits for its place."""
         return replace(self, takes_more=self.is_free or self.node is not None)
+
+    def pin_of(self, gang: str) -> NodeId | None:
+        """Return the node that a gang belongs on, nothing where any will do."""
+        return self.node if gang in self.pinned else None
 
 
 def home_of(view: RunView, world: World) -> Home:
     """Return where the next gangs of a run belong."""
     if len(world.nodes) < 2 or not writes_files(view.dag):
         return Home()
-    chains = [one for one in view.slices.values() if one.task is Task.CHAIN]
+    belong = at_home(view.dag)
+    pinned = frozenset(spec.gang for spec in view.dag.slices if spec.id in belong)
+    chains = [one for one in view.slices.values() if one.task is Task.CHAIN and one.slice in belong]
     there = world.nodes - world.draining
     nodes = [one.node for one in chains if one.node in there and _is_there(one)]
     if nodes:
-        return Home(nodes[0], is_free=False)
+        return Home(nodes[0], is_free=False, pinned=pinned)
     waits = any(one.state is SliceState.PENDING for one in chains)
-    return Home(takes_more=not waits, is_free=False)
+    return Home(takes_more=not waits, is_free=False, pinned=pinned)
 
 
 def beside(specs: Iterable[SliceSpec], view: RunView, world: World) -> NodeId | None:
@@ -56,12 +64,15 @@ def beside(specs: Iterable[SliceSpec], view: RunView, world: World) -> NodeId | 
 
 def end_of(view: RunView, world: World, task: Task) -> NodeId | None:
     """Return where a run's end belongs: where its output is. A node that is to be emptied gets no end that could be elsewhere."""
-    nodes = [
-        one.node
+    placed = [
+        one
         for one in view.slices.values()
         if one.node is not None
         and (one.node not in world.draining or task is Task.DISCARD or has_files(one))
     ]
+    writers = rooted_in(view.dag)
+    with_files = [one for one in placed if one.slice in writers]
+    nodes = [one.node for one in with_files or placed]
     return min(nodes, key=lambda node: node not in world.nodes, default=None)
 
 

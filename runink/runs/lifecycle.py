@@ -33,6 +33,7 @@ from msgspec.structs import replace as changed
 
 from runink.checkpoints import checkpoints_of
 from runink.dag import Resources, SliceSpec
+from runink.gang_parts import NO_MARKS, marks_of
 from runink.jobs import Done, Prepared
 from runink.names import SliceId
 from runink.runs.assertions import failed_assertion
@@ -137,14 +138,19 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     gangs = view.dag.gangs()
     done = {name for name, specs in gangs.items() if _has_succeeded(view, specs)}
     home, turn = home_of(view, world), turns_of(view, world)
-    if view.record.paused:
+    needs = view.dag.gang_needs()
+    ready = [name for name in needs if needs[name] <= done and not view.chains(gangs[name])]
+    if view.record.paused or not ready:
         return
-    for name, needs in view.dag.gang_needs().items():
-        if needs <= done and not view.chains(gangs[name]) and home.takes_more:
+    is_whole = all(len(gangs[name]) == 1 for name in ready)
+    marks = NO_MARKS if is_whole else marks_of(view.dag)
+    for name in ready:
+        if home.takes_more:
             home = home.after_one()
-            pin = home.node or beside(gangs[name], view, world)
+            pin = home.pin_of(name) or beside(gangs[name], view, world)
             for spec in gangs[name]:
-                yield changed(slice_of(spec, view.record, pin=pin), turn=turn(name))
+                one = slice_of(spec, view.record, pin=pin, marks=marks)
+                yield changed(one, turn=turn(name))
 
 
 def _has_succeeded(view: RunView, specs: tuple[SliceSpec, ...]) -> bool:
@@ -234,7 +240,8 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
         slices.extend(_cancelled(left, world))
         if not left and home.takes_more and not view.record.paused:
             home = home.after_one()
-            pin = home.node or beside(view.dag.gangs().get(records[0].gang, ()), view, world)
+            gang = records[0].gang
+            pin = home.pin_of(gang) or beside(view.dag.gangs().get(gang, ()), view, world)
             due_ms = world.now_ms + following.wait_ms
             wake_ms = sooner(wake_ms, due_ms)
             slices.extend(

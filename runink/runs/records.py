@@ -184,7 +184,8 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     must have because its steps ask for them, `without` is what might be missing by its herd's policy when it was launched.
     `goes_on` says that it is not ended when its node cannot reach the cluster: its herd wants that.
     `tries` is what came of the attempts before this one. `is_moved` says that this one was cancelled to empty its node, or for others of higher priority.
-    `decision` is the revision of the Barn on which its place was decided (`scheduling/decisions.py`).
+    `decision` is the revision of the Barn on which its place was decided (`scheduling/decisions.py`). `part` is its part of a gang that may be parted, and `is_rooted` says that it
+    stays with all others of its gang that write or read files of the run (`gang_parts.py`).
     """
 
     slice: SliceId
@@ -220,6 +221,8 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     turn: Turn = Turn()
     decision: int = 0
     wants: Wants = NOTHING_MORE
+    part: str = ""
+    is_rooted: bool = False
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -287,13 +290,17 @@ class PipelineRecord(msgspec.Struct, frozen=True):
 
 
 class Placement(msgspec.Struct, frozen=True):
-    """That a node is to run a slice, in this attempt. It is deleted when the slice has ended, or to end it."""
+    """That a node is to run a slice, in this attempt. It is deleted when the slice has ended, or to end it.
+
+    `streams` is the key of the streams of a gang that stands on several nodes, in hexadecimal: who has it may open them (`relay/protocol.py`).
+    """
 
     run: RunId
     slice: SliceId
     herd: HerdName
     gang: str
     attempt: int
+    streams: str = ""
 
 
 class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -326,7 +333,7 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     the agent last wrote the record, by its own clock; it does so when the machine has changed by enough (`machines.is_news`).  `users` says as whom its processes run, by name.
     `incarnation` is this process of the agent, where its cluster is another process; `lost_s` is how long its lease lasts, seconds.
     `gpus` and `disk_bytes` are what slices may ask for beside its capacity (no disk said: any), `herds` are those that alone may use it (none: all may), `visible` names the secrets and
-    data that it may see (nothing: all).
+    data that it may see (nothing: all).  `streams` is where its relay listens for those of other nodes, HOST:PORT, nothing where it does not.
     """
 
     node: NodeId
@@ -346,6 +353,7 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     disk_bytes: int = 0
     herds: tuple[HerdName, ...] = ()
     visible: tuple[str, ...] | None = None
+    streams: str = ""
 
 
 class Standing(Enum):

@@ -95,6 +95,8 @@ def anew(record: SliceRecord, *, not_before_ms: int, tries: Tries | None = None)
         tries=tries or record.tries,
         turn=changed(record.turn, since_ms=not_before_ms, placed_ms=0),
         wants=record.wants,
+        part=record.part,
+        is_rooted=record.is_rooted,
     )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from msgspec.structs import replace as changed
 
 from runink.dag import SliceSpec
+from runink.gang_parts import NO_MARKS, Marks
 from runink.names import NodeId, SliceId
 from runink.runs.records import RunRecord, SliceRecord, SliceState
 from runink.wants import store_of
 
 
-def slice_of(spec: SliceSpec, run: RunRecord, *, pin: NodeId | None) -> SliceRecord:
-    """Return the record of a slice that waits for its place. The stores that it reads and writes are among what its node must see."""
+def slice_of(
+    spec: SliceSpec, run: RunRecord, *, pin: NodeId | None, marks: Marks = NO_MARKS
+) -> SliceRecord:
+    """Return the record of a slice that waits for its place. The stores that it reads and writes are among what its node must see. `marks` are the pipeline's, where its gang has several slices."""
     sees = tuple(sorted({*spec.wants.sees, *map(store_of, spec.reaches)}))
     return SliceRecord(
         slice=SliceId(spec.id),
@@ -25,4 +28,6 @@ def slice_of(spec: SliceSpec, run: RunRecord, *, pin: NodeId | None) -> SliceRec
         requires=spec.requires,
         pin=pin,
         wants=changed(spec.wants, sees=sees),
+        part=marks.parts.get(spec.id, ""),
+        is_rooted=spec.id in marks.rooted,
     )

@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
-from runink.capabilities import ISOLATION, NO_ISOLATION
+from runink.capabilities import ISOLATION, NO_ISOLATION, STREAMS
 from runink.names import HerdName
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
 from runink.placement.demands import UnitKey
@@ -27,6 +27,7 @@ from runink.placement.plans import Policy, Reservation, Snapshot
 from runink.runs.health import NodeHealth
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
+from runink.scheduling.cutting import cut
 from runink.scheduling.units import (
     Members,
     amount_of,
@@ -41,6 +42,7 @@ NODE_SLICES_MAX: Final = 512  # processes of one node, where its record names no
 DISK_UNTOLD: Final = (
     1 << 50
 )  # of a node whose record says nothing of it: more than anybody asks for
+UNHEARD: Final = "its agent does not listen for other nodes"
 POLICY: Final = Policy(grace_ms=3000)  # what an agent gives who is stopped (`protocol.GRACE_S`)
 
 
@@ -65,14 +67,16 @@ def snapshot_of(tables: Tables, *, now_ms: int, policy: Policy = POLICY) -> Snap
     health = {one.node: one for one in tables.health}
     nodes = sorted(tables.nodes, key=lambda one: one.node)
     placed = (running_unit(members, stopped.get(key, 0)) for key, members in sorted(gangs.items()))
+    views = tuple(
+        node_view(one, standings.get(one.node), health.get(one.node), now_ms=now_ms)
+        for one in nodes
+    )
+    herds = {one.herd: herd_view(one) for one in sorted(tables.herds, key=lambda one: one.herd)}
     return Snapshot(
+        views,
+        herds,
         tuple(
-            node_view(one, standings.get(one.node), health.get(one.node), now_ms=now_ms)
-            for one in nodes
-        ),
-        {one.herd: herd_view(one) for one in sorted(tables.herds, key=lambda one: one.herd)},
-        tuple(
-            waiting_unit(members)
+            waiting_unit(cut(members, views, herds.get(members[0].herd)))
             for _, members in sorted(gangs.items())
             if waits(members) and due_ms(members) <= now_ms
         ),
@@ -108,7 +112,7 @@ def node_view(
         capacity,
         labels=frozenset(record.labels),
         state=NodeState.SUSPECT if is_suspect else state,
-        missing=record.missing,
+        missing=record.missing if record.streams else {**record.missing, STREAMS: UNHEARD},
         is_plain=record.capabilities.get(ISOLATION) == NO_ISOLATION,
         failures=0 if seen is None else seen.failures(now_ms),
         dedicated_to=frozenset(record.herds),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace as changed
 
+from runink.capabilities import STREAMS
 from runink.dag import Resources
 from runink.labels import label_rules
 from runink.names import NodeId
@@ -45,9 +46,17 @@ def waits(members: Members) -> bool:
     return bool(members) and all(one.state is SliceState.PENDING for one in members)
 
 
-def waiting_unit(members: Members) -> Unit:
-    """Return the unit that a gang is which waits whole."""
-    return _unit(members, (_part(members),))
+def waiting_unit(groups: Sequence[Members]) -> Unit:
+    """Return the unit that a gang is which waits, cut into these groups of slices, each for one node (`cutting.py`)."""
+    return _unit([one for members in groups for one in members], parts_for(groups))
+
+
+def parts_for(groups: Sequence[Members], *, by_streams: bool = True) -> tuple[Part, ...]:
+    """Return what groups of slices ask for, each of its node; of several, each node must have streams."""
+    if len(groups) == 1:
+        return (_part(groups[0]),)
+    streams = (STREAMS,) if by_streams else ()
+    return tuple(_piece(members, streams) for members in groups)
 
 
 def has_nodes_after(attempt: int, members: Members) -> bool:
@@ -69,6 +78,14 @@ def running_unit(members: Members, stopped: int) -> Running | None:
     return Running(
         unit, nodes, max(one.turn.placed_ms for one in there), there[0].attempt == stopped
     )
+
+
+def _piece(members: Members, requires: tuple[str, ...]) -> Part:
+    """Return what some slices of a gang ask for. Only files bind those to a node that read or write them, and what they are to be beside."""
+    part = _part(members)
+    is_held = any(one.is_rooted or one.wants.beside for one in members)
+    pin = part.pin if is_held else None
+    return changed(part, requires=_united([part.requires, requires]), pin=pin)
 
 
 def _part(members: Members) -> Part:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec.structs import replace as changed
+
 from runink.names import HerdName, NodeId, RunId, SliceId
+from runink.placement.cluster import HerdView, NodeView
 from runink.placement.demands import UnitKey
 from runink.placement.planner import (
     Advanced,
@@ -29,6 +32,7 @@ from runink.runs.health import NodeHealth
 from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
+from runink.scheduling.cutting import cut
 from runink.scheduling.snapshots import (
     POLICY,
     Tables,
@@ -50,6 +54,8 @@ class ClusterView:
         self.now_ms = 0
         self._planner = Planner(Snapshot((), policy=policy))
         self._nodes: dict[NodeId, NodeRecord] = {}
+        self._views: dict[NodeId, NodeView] = {}
+        self._herds: dict[HerdName, HerdView] = {}
         self._standings: dict[NodeId, NodeStanding] = {}
         self._slices: dict[tuple[RunId, SliceId], SliceRecord] = {}
         self._gangs: dict[UnitKey, dict[SliceId, SliceRecord]] = {}
@@ -77,6 +83,8 @@ class ClusterView:
     def put_node(self, name: NodeId, record: NodeRecord | None) -> None:
         if record is None:
             self._nodes.pop(name, None)
+            self._views.pop(name, None)
+            self._cut_anew()
             self._planner.step(NodeGone(name))
         else:
             self._nodes[name] = record
@@ -97,7 +105,13 @@ class ClusterView:
         self._tell_node(name)
 
     def put_herd(self, name: HerdName, record: HerdRecord | None) -> None:
-        self._planner.step(HerdGone(name) if record is None else HerdChanged(herd_view(record)))
+        self._cut_anew()
+        if record is None:
+            self._herds.pop(name, None)
+            self._planner.step(HerdGone(name))
+        else:
+            self._herds[name] = herd_view(record)
+            self._planner.step(HerdChanged(self._herds[name]))
 
     def put_slice(self, run: RunId, name: SliceId, record: SliceRecord | None) -> None:
         before = self._slices.pop((run, name), None)
@@ -143,6 +157,11 @@ class ClusterView:
         gang = self._gangs.get(key)
         return [gang[name] for name in sorted(gang)] if gang else NO_MEMBERS
 
+    def groups(self, key: UnitKey) -> tuple[Members, ...]:
+        """Return the slices of a gang that waits, by the nodes that they need (`cutting.py`), in the order of its unit's parts."""
+        members = self.members(key)
+        return cut(members, tuple(self._views.values()), self._herds.get(members[0].herd))
+
     def look(self, *, now_ms: int, revision: int) -> None:
         """Take what has changed to heart, as of that time and revision."""
         self.now_ms = max(self.now_ms, now_ms)
@@ -178,6 +197,10 @@ class ClusterView:
             self._failures.pop(name, None)
             if view.failures:
                 self._failures[name] = view.failures
+            before = self._views.get(name)
+            self._views[name] = view
+            if before is None or changed(before, failures=0) != changed(view, failures=0):
+                self._cut_anew()
             self._planner.step(NodeChanged(view))
 
     def _let_fade(self) -> None:
@@ -206,9 +229,13 @@ class ClusterView:
         else:
             self._wait(key)
 
+    def _cut_anew(self) -> None:
+        """Have gangs looked at again that may be cut: whether one node could hold them may have changed."""
+        self._changed.update(key for key in self._waiting if len(self.members(key)) > 1)
+
     def _wait(self, key: UnitKey) -> None:
         self._waiting.add(key)
-        self._planner.step(UnitWaits(waiting_unit(self.members(key))))
+        self._planner.step(UnitWaits(waiting_unit(self.groups(key))))
 
     def _drop(self, key: UnitKey) -> None:
         self._waiting.discard(key)

@@ -30,7 +30,8 @@ class Team:
     agents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     options: tuple[str, ...] = ()
 
-    def hire(self, name: str) -> None:
+    def hire(self, name: str, *more: str) -> None:
+        """Start a worker node, with more words for its command."""
         folder = self.group.folder / name
         words = [
             *DYING_WITH_US,
@@ -45,7 +46,7 @@ class Team:
         for member in self.group.members:
             words += ["--server", self.group.place(member)]
         with (self.group.folder / f"{name}.log").open("ab") as log:
-            words += ["--secret", str(self.group.secret)]
+            words += ["--secret", str(self.group.secret), *more]
             self.agents[name] = subprocess.Popen(words, stdout=log, stderr=log)
 
     async def is_there(self, name: str) -> None:

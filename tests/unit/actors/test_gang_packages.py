@@ -137,7 +137,7 @@ async def test_slices_get_the_lease_behind_what_their_jobs_name(world: World):
         (job,) = (decode_document(one.document).job for one in launches)
         assert isinstance(job, ChainJob)
         assert job.environment == packages.environment
-        with gang_descriptors(launches, packages.leases) as descriptors:
+        with gang_descriptors(launches, packages.leases) as (descriptors, _):
             assert descriptors == [list(packages.leases)]
         os.fstat(packages.leases[0])  # the lease is not the gang's to close
 

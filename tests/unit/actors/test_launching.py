@@ -84,30 +84,43 @@ def are_closed(descriptors: list[int]) -> bool:
     return all(map(is_closed, descriptors))
 
 
-@pytest.mark.parametrize(
-    ("nodes", "transport"),
-    [(("here", "here"), Transport.SLOTS), (("here", "there"), Transport.PIPE)],
-)
-def test_each_slice_gets_its_ends_where_its_job_says(
-    tmp_path: Path, nodes: tuple[NodeId, NodeId], transport: Transport
-) -> None:
+def test_each_slice_gets_its_ends_where_its_job_says(tmp_path: Path) -> None:
     dag = staged_dag("a", fan=2)
-    records = [record(name, node=node) for name, node in zip(("a", "a-1"), nodes, strict=True)]
+    records = [record(name, node=NodeId("here")) for name in ("a", "a-1")]
     slices = {one.slice: one for one in records}
     made = launches_of(dag, run_of(dag), records, slices, Workplace(tmp_path))
     jobs = [chain_job(one) for one in made]
     assert [port.descriptor for port in jobs[0].outputs] == [0]
     assert [port.descriptor for port in jobs[1].inputs] == [0]
-    assert [port.transport for job in jobs for port in (*job.inputs, *job.outputs)] == [
-        transport
-    ] * 2
-    is_right = stat.S_ISSOCK if transport is Transport.SLOTS else stat.S_ISFIFO
-    with gang_descriptors(made) as ((write,), (read,)):
-        assert is_right(os.fstat(write).st_mode)
+    transports = [port.transport for job in jobs for port in (*job.inputs, *job.outputs)]
+    assert transports == [Transport.SLOTS] * 2
+    with gang_descriptors(made) as (((write,), (read,)), wires):
+        assert not wires
+        assert stat.S_ISSOCK(os.fstat(write).st_mode)
         os.write(write, b"x")
         assert os.read(read, 1) == b"x"
         assert not os.get_inheritable(write)
     assert are_closed([write, read])
+
+
+@pytest.mark.parametrize(("mine", "is_output"), [("a", True), ("a-1", False)])
+def test_of_an_edge_to_another_node_the_slice_has_one_end_and_the_relay_the_other(
+    tmp_path: Path, mine: str, *, is_output: bool
+) -> None:
+    dag = staged_dag("a", fan=2)
+    records = [record(name, node=NodeId(node)) for name, node in (("a", "here"), ("a-1", "there"))]
+    slices = {one.slice: one for one in records}
+    launched = [one for one in records if one.slice == mine]
+    made = launches_of(dag, run_of(dag), launched, slices, Workplace(tmp_path))
+    (port,) = (*chain_job(made[0]).outputs, *chain_job(made[0]).inputs)
+    assert port.transport is Transport.WIRE
+    with gang_descriptors(made) as (((ours,),), (wire,)):
+        assert (wire.link, wire.is_output) == (port.link, is_output)
+        write, read = (ours, wire.pipe) if is_output else (wire.pipe, ours)
+        assert stat.S_ISFIFO(os.fstat(write).st_mode)
+        os.write(write, b"x")
+        assert os.read(read, 1) == b"x"
+    assert are_closed([ours, wire.pipe])
 
 
 def test_standard_input_comes_behind_the_pipes_and_blocks(tmp_path: Path) -> None:
@@ -116,7 +129,7 @@ def test_standard_input_comes_behind_the_pipes_and_blocks(tmp_path: Path) -> Non
     made = launches(dag, run_of(dag, stdin=str(tmp_path / "in")), tmp_path, "a", "a-1")
     job = chain_job(made[0])
     assert job.stdin == 1
-    with gang_descriptors(made) as (first, second):
+    with gang_descriptors(made) as ((first, second), _):
         assert len(first) == 2
         assert len(second) == 1
         assert os.read(first[1], 10) == b"rows"
@@ -135,7 +148,7 @@ def test_a_named_pipe_that_nobody_writes_to_holds_nobody_up(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "in")
     dag = with_stdin(staged_dag("a"))
     made = launches(dag, run_of(dag, stdin=str(tmp_path / "in")), tmp_path, "a")
-    with gang_descriptors(made) as ((stdin,),):
+    with gang_descriptors(made) as (((stdin,),), _):
         assert os.read(stdin, 1) == b""
 
 

@@ -13,8 +13,8 @@ def test_slices_of_one_herd_on_one_node_share_memory() -> None:
 
 
 def test_slices_on_two_nodes_cannot() -> None:
-    assert transport_between(HERE, HERE._replace(node=NodeId("two"))) is Transport.PIPE
-    assert transport_between(HERE, HERE._replace(node=None)) is Transport.PIPE
+    assert transport_between(HERE, HERE._replace(node=NodeId("two"))) is Transport.WIRE
+    assert transport_between(HERE, HERE._replace(node=None)) is Transport.WIRE
 
 
 def test_slices_of_two_herds_never_do() -> None:

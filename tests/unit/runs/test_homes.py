@@ -169,3 +169,48 @@ def test_where_that_node_is_gone_or_is_to_be_emptied_any_node_will_do(what: str)
     else:
         world.draining.add(NODE)
     assert home() is None
+
+
+def split(dag: Dag) -> Dag:
+    """Return the pipeline with another label for each slice."""
+    slices = tuple(changed(spec, labels=(spec.id,)) for spec in dag.slices)
+    return changed(dag, slices=slices)
+
+
+def test_of_a_gang_on_two_nodes_the_node_with_its_files_is_the_home_and_publishes() -> None:
+    world = two_nodes(split(staged_dag("a", "b", fan=2)))
+    world.settle()
+    assert {name: (one.part, one.is_rooted) for name, one in world.slices.items()} == {
+        "a": ("a", False),
+        "a-1": ("a-1", True),
+    }
+    for name, node in (("a", OTHER), ("a-1", NODE)):
+        world.put(name, state=SliceState.PLACED, node=node)
+        world.run(name)
+    world.end("a", Done())
+    world.succeed("a-1")
+    world.settle()
+    assert {world.slices[name].pin for name in ("b", "b-1")} == {NODE}
+    for name in ("b", "b-1"):
+        world.put(name, state=SliceState.PLACED, node=NODE)
+        world.run(name)
+    world.end("b", Done())
+    world.succeed("b-1")
+    world.settle()
+    assert world.slices["@publish"].pin == NODE
+
+
+def test_a_gang_on_two_nodes_that_loses_one_of_them_is_repeated_whole() -> None:
+    world = two_nodes(split(staged_dag("a", fan=2)))
+    world.settle()
+    for name, node in (("a", OTHER), ("a-1", NODE)):
+        world.put(name, state=SliceState.PLACED, node=node)
+        world.run(name)
+    world.nodes.remove(OTHER)
+    world.settle()
+    world.end("a-1", None, SliceState.CANCELLED)
+    world.settle()
+    assert {(one.attempt, one.state, one.part) for one in world.slices.values()} == {
+        (2, SliceState.PENDING, "a"),
+        (2, SliceState.PENDING, "a-1"),
+    }

@@ -48,7 +48,13 @@ class Twins:
 
     def _node(self, *, is_gone: bool) -> None:
         name = self.random.choice(NODES)
-        record = None if is_gone else node(name, cpu_m=self.random.choice([1000, 2000, 4000]))
+        record = node(
+            name,
+            cpu_m=self.random.choice([1000, 2000, 4000]),
+            labels=self.random.choice([(), ("gpu",), ("eu",)]),
+            streams=self.random.choice(["", "10.0.0.1:7400"]),
+        )
+        record = None if is_gone else record
         self._put("nodes", name, record)
         self.view.put_node(node(name).node, record)
 
@@ -82,6 +88,9 @@ class Twins:
             gang=self.random.choice(["g", "h"]) if name in "ab" else name,
             state=self.random.choice([state] * 4 + [SliceState.SUCCEEDED]),
             cpu_m=self.random.choice([100, 900, 1500]),
+            labels=self.random.choice([(), (), ("gpu",), ("eu",)]),
+            part=name,
+            is_rooted=self.random.random() < 0.2,
             node=node(self.random.choice(NODES)).node if state is SliceState.RUNNING else None,
             attempt=self.random.choice([1, 2]),
             lost_on=self.random.choice([None, None, N1]),

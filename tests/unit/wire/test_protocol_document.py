@@ -9,12 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 from runink.errors import RuninkError
-from runink.wire import messages
-from runink.wire.codec import DEPTH_MAX, ITEMS_MAX, VALUES_MAX, decode, encode
+from runink.relay.ends import WINDOW_BYTES
+from runink.relay.switchboard import JOIN_S
+from runink.wire import messages, stream_frames
+from runink.wire.codec import DEPTH_MAX, ITEMS_MAX, VALUES_MAX, convert, decode, encode
 from runink.wire.frames import FRAME_BYTES_MAX, FrameReader, frame
 from runink.wire.link import STALL_S
-from runink.wire.messages import frame_of
+from runink.wire.messages import Close, frame_of
 from runink.wire.session import HANDSHAKE_S, HELLO_BYTES_MAX, PING_S, SILENT_S
+from runink.wire.stream_frames import CONTROL_BYTES_MAX, DATA_BYTES_MAX, Data, data_head
+from runink.wire.streams import LIMITS, STREAMS_MAX
 
 DOCUMENT = (Path(__file__).parents[3] / "docs/wire-protocol.md").read_text()
 VECTORS = re.findall(r"^\| (\w+)\((.*)\) \| `([0-9a-f]+)` \|$", DOCUMENT, re.MULTILINE)
@@ -29,20 +33,25 @@ def test_a_vector_is_the_frame_that_it_says(kind: str, fields: str, vector: str)
     body = reader.next()
     assert body is not None
     assert reader.is_between_frames
-    read = frame_of(decode(body))
+    value = decode(body)
+    of_stream = stream_frames.KINDS.get(value[0])
+    read = frame_of(value) if of_stream is None else convert(value, of_stream)
     assert type(read).__name__ == kind
     said = ast.literal_eval(f"[{fields}]")
     assert decode(body)[1 : 1 + len(said)] == said
-    assert frame(encode(read)) == data
+    if isinstance(read, Data):
+        assert data_head(read.stream, len(read.data)) + read.data == data
+    else:
+        assert frame(encode(read)) == data
 
 
 def test_there_is_a_vector_for_every_kind():
-    assert len(VECTORS) == len(KINDS) == 10
+    assert len(VECTORS) == len(KINDS) == 15
 
 
 @pytest.mark.parametrize(("number", "name", "fields"), KINDS)
 def test_the_kinds_have_the_fields_that_are_listed(number: str, name: str, fields: str):
-    kind = getattr(messages, name)
+    kind = getattr(messages if int(number) <= Close.__struct_config__.tag else stream_frames, name)
     assert kind.__struct_config__.tag == int(number)
     listed = [re.sub(r" \(.*\)", "", one).strip("[] ") for one in fields.split(",")]
     assert [one for one in listed if one] == list(kind.__struct_fields__)
@@ -62,6 +71,11 @@ def test_the_numbers_are_the_codes_numbers():
         f"{VALUES_MAX:,} values",
         f"{ITEMS_MAX:,} items",
         f"deeper than {DEPTH_MAX}",
+        f"[{LIMITS.frame_bytes_max}, {LIMITS.asks_max}, {LIMITS.tells_max}]",
+        f"At most {STREAMS_MAX:,} are open",
+        f"kept for {JOIN_S:g} seconds",
+        f"gives {WINDOW_BYTES >> 20} MiB",
+        f"1 to {DATA_BYTES_MAX:,} bytes, every other frame {CONTROL_BYTES_MAX >> 10} KiB",
     ):
         assert text in re.sub(r"\s+", " ", DOCUMENT), text
 

@@ -1,0 +1,63 @@
+"""The ways to other relays: one connection to each, which many streams share, and what waits for it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from runink.relay.connection import Connection
+from runink.relay.ends import Outgoing
+
+RETRY_S: Final = 1.0  # between two tries to reach a relay that is just being started
+IDLE_S: Final = 60.0  # a connection without streams is kept for the next ones
+
+Place = tuple[str, int]  # an address and a port
+
+
+@dataclass(eq=False, slots=True)
+class Dial:
+    """The way to another relay. `waiting` have no stream yet."""
+
+    place: Place
+    connection: Connection | None = None
+    retry_s: float = 0.0
+    used_s: float = 0.0  # when it had a stream last
+    waiting: list[Outgoing] = field(default_factory=list)
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self.waiting or (self.connection is not None and self.connection.streams))
+
+
+class Dials:
+    """All of them, by place."""
+
+    def __init__(self) -> None:
+        self._dials: dict[Place, Dial] = {}
+
+    def __iter__(self) -> Iterator[Dial]:
+        return iter(list(self._dials.values()))
+
+    def to(self, place: Place) -> Dial:
+        return self._dials.setdefault(place, Dial(place))
+
+    def of(self, connection: Connection) -> Dial | None:
+        """Return the one that a connection is of, nothing if others have made it."""
+        return next((one for one in self._dials.values() if one.connection is connection), None)
+
+    def forget(self, dial: Dial) -> None:
+        del self._dials[dial.place]
+
+
+def connecting(place: Place) -> socket.socket | None:
+    """Return a socket that is being connected, or nothing if that fails at once."""
+    family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    link = socket.socket(family, socket.SOCK_STREAM)
+    link.setblocking(False)
+    if link.connect_ex(place) in (0, errno.EINPROGRESS):
+        return link
+    link.close()
+    return None

@@ -1,0 +1,79 @@
+"""Whether a gang goes to one node or to several, and which of its slices stay together then.
+
+The fewest pieces that the cluster could ever hold are taken, of these ways to cut it:
+
+    whole            all slices on one node: what nearly every gang is
+    by its parts     slices that ask for different labels or capabilities apart (`gang_parts.py`)
+    by slices        each slice by itself, but those that belong where the run's files are, and those that are to stand together: where no node is large enough for the sum
+
+What a node could ever hold is asked of an empty one: a gang is not parted because a node is full or being drained.  Where no way helps, the gang is left whole, and told why
+it never fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from runink.names import NodeId, SliceId
+from runink.placement.cluster import HerdView, NodeView
+from runink.placement.demands import Part
+from runink.placement.feasible import feasible
+from runink.placement.plans import Placed
+from runink.runs.records import SliceRecord
+from runink.scheduling.units import Members, parts_for
+
+
+def cut(members: Members, nodes: Sequence[NodeView], herd: HerdView | None) -> tuple[Members, ...]:
+    """Return the slices of a gang that waits, by the nodes that they need."""
+    members = sorted(members, key=lambda one: one.slice)
+    whole = (tuple(members),)
+    if len(members) == 1:
+        return whole
+    quota = herd or HerdView(members[0].herd)
+    ways = (whole, *_ways(members))
+    for by_streams in (True, False):  # where only streams are missing, that is what is told
+        for groups in ways:
+            parts = parts_for(groups, by_streams=by_streams)
+            if all(any(_holds(node, part, quota) for node in nodes) for part in parts):
+                return groups
+    return whole
+
+
+def seats_of(placed: Placed, groups: Sequence[Members]) -> dict[SliceId, NodeId]:
+    """Return the node of each slice of a gang that was placed as it was cut into these groups."""
+    return {
+        one.slice: node for group, node in zip(groups, placed.nodes, strict=True) for one in group
+    }
+
+
+def _ways(members: Members) -> Iterable[tuple[Members, ...]]:
+    """Yield the ways to cut a gang into several pieces."""
+    yield _grouped((one.part, one) for one in members)
+    yield _grouped(_bound(members))
+
+
+def _bound(members: Members) -> Iterable[tuple[str, SliceRecord]]:
+    """Yield each slice with the first one that it is never parted from: by files, and because somebody says so."""
+    rooted = [one.slice for one in members if one.is_rooted]
+    first = {one.slice: one.slice for one in members} | dict.fromkeys(
+        rooted, min(rooted, default=SliceId(""))
+    )
+    for one in members:
+        mate = SliceId(one.wants.together)
+        if mate in first:
+            keep, lose = sorted((first[mate], first[one.slice]))
+            first = {name: keep if found == lose else found for name, found in first.items()}
+    return ((first[one.slice], one) for one in members)
+
+
+def _grouped(named: Iterable[tuple[str, SliceRecord]]) -> tuple[Members, ...]:
+    groups: dict[str, list[SliceRecord]] = {}
+    for name, one in named:
+        groups.setdefault(name, []).append(one)
+    return tuple(tuple(group) for group in groups.values())
+
+
+def _holds(node: NodeView, part: Part, herd: HerdView) -> bool:
+    """Say whether a node could hold a part, as soon as what is in the way now has ended."""
+    reason = feasible(node, part, herd)
+    return part.pin in (None, node.node) and (reason is None or not reason.is_final)
