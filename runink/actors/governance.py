@@ -1,21 +1,24 @@
 """Governance: answers what people ask, from what stands in the Barn.
 
-LineageOf     what a run read, did and wrote: the transaction that ends it writes it
-WhyOf         why slices wait now, or why they are where they are (`reasoning.py`)
-ReplayOf      a decision of the past, made again
+    LineageOf     what a run read, did and wrote: the transaction that ends it writes it
+    WhyOf         why slices wait now, or why they are where they are (`reasoning.py`)
+    ReplayOf      a decision of the past, made again
+
+The last two are worked out beside the mailbox: of a large cluster they take a while.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import assert_never
 
 from runink.barn.keys import lineage_key
 from runink.clients.barn import BarnClient
 from runink.clients.run_requests import GovernanceRequest, LineageOf, ReplayOf, WhyOf
-from runink.errors import NotFound
+from runink.errors import NotFound, RuninkError
 from runink.governance.lineage import Lineage
-from runink.runtime.actor import Actor
-from runink.scheduling.answers import Replayed, WhyAnswer
+from runink.runtime.actor import Actor, Context, Later
 
 
 class Governance(Actor[GovernanceRequest]):
@@ -23,8 +26,12 @@ class Governance(Actor[GovernanceRequest]):
 
     def __init__(self, barn: BarnClient) -> None:
         self._barn = barn
+        self._context: Context[GovernanceRequest]
 
-    async def receive(self, message: GovernanceRequest) -> Lineage | WhyAnswer | Replayed:
+    async def started(self, context: Context[GovernanceRequest]) -> None:
+        self._context = context
+
+    async def receive(self, message: GovernanceRequest) -> Lineage | Later:
         match message:
             case LineageOf(herd, run):
                 found = await self._barn.get(lineage_key(herd, run), Lineage)
@@ -38,10 +45,22 @@ class Governance(Actor[GovernanceRequest]):
             case WhyOf():
                 from runink.actors.reasoning import why  # noqa: PLC0415 - placement, which a start does without
 
-                return await why(self._barn, message)
+                return self._beside(partial(why, self._barn, message))
             case ReplayOf(revision):
                 from runink.actors.reasoning import replay  # noqa: PLC0415 - as above
 
-                return await replay(self._barn, revision)
+                return self._beside(partial(replay, self._barn, revision))
             case _:
                 assert_never(message)
+
+    def _beside(self, work: Callable[[], Awaitable[object]]) -> Later:
+        later = Later()
+        self._context.spawn(partial(_answer, later, work))
+        return later
+
+
+async def _answer(later: Later, work: Callable[[], Awaitable[object]]) -> None:
+    try:
+        later.answer(await work())
+    except RuninkError as error:
+        later.fail(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from runink.actors.offload import in_thread
+from runink.actors.offload import Offload, in_thread
 from runink.barn.keys import decision_key, run_key
 from runink.clients.barn import BarnClient
 from runink.clients.placement_tables import read_tables
@@ -33,7 +33,7 @@ GANGS_MAX: Final = 16  # of one answer: those that wait first
 Gangs = dict[str, list[SliceRecord]]
 
 
-async def why(barn: BarnClient, request: WhyOf) -> WhyAnswer:
+async def why(barn: BarnClient, request: WhyOf, offload: Offload = in_thread) -> WhyAnswer:
     """Answer why slices of a run wait, or are where they are. Raises NotFound, Invalid, Refused (`compacted`)."""
     if len(request.changes) > CHANGES_MAX:
         raise Invalid(f"{CHANGES_MAX} changes at most", code="change_invalid")
@@ -45,14 +45,12 @@ async def why(barn: BarnClient, request: WhyOf) -> WhyAnswer:
         (one.turn.since_ms for one in tables.slices), default=0
     )
     gangs = _gangs(tables, request)
-    answers: list[GangAnswer] = []
     asked = applied(tables, request.changes, run=request.run)
-    now: Decided = await in_thread(_decide, asked, now_ms)
-    for gang, members in gangs.items():
-        answers.append(await _of_gang(barn, now, gang, members))
+    now: Decided = await offload(_decide, asked, now_ms)
+    answers = [await _of_gang(barn, now, members, offload) for members in gangs.values()]
     changed: tuple[Difference, ...] = ()
     if request.changes:
-        before = await in_thread(_decide, tables, now_ms)
+        before = await offload(_decide, tables, now_ms)
         changed = differences(before, now)
     record = found.value
     return WhyAnswer(
@@ -68,11 +66,11 @@ async def why(barn: BarnClient, request: WhyOf) -> WhyAnswer:
     )
 
 
-async def replay(barn: BarnClient, revision: int) -> Replayed:
+async def replay(barn: BarnClient, revision: int, offload: Offload = in_thread) -> Replayed:
     """Make the decision again that was made on this revision. Raises NotFound, Refused (`compacted`)."""
     record = await _decision(barn, revision)
     tables = await _tables_at(barn, revision)
-    made: Replayed = await in_thread(replayed, tables, record)
+    made: Replayed = await offload(replayed, tables, record)
     return made
 
 
@@ -101,10 +99,10 @@ def _gangs(tables: Tables, request: WhyOf) -> Gangs:
 
 
 async def _of_gang(
-    barn: BarnClient, now: Decided, gang: str, members: list[SliceRecord]
+    barn: BarnClient, now: Decided, members: list[SliceRecord], offload: Offload
 ) -> GangAnswer:
     names = [str(one.slice) for one in members]
-    run = members[0].run
+    run, gang = members[0].run, members[0].gang
     answer = now.answer(run, gang, names)
     if answer is not None:
         return answer
@@ -113,7 +111,7 @@ async def _of_gang(
         return GangAnswer(gang, tuple(names), "held", _held(members, now.snapshot.now_ms))
     record = await _decision(barn, decision)
     tables = await _tables_at(barn, decision)
-    then: Decided = await in_thread(decided_again, tables, record)
+    then: Decided = await offload(decided_again, tables, record)
     return then.answer(run, gang, names) or GangAnswer(
         gang,
         tuple(names),
