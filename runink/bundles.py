@@ -2,7 +2,8 @@
 
 A bundle holds the project's code files, not its data: by suffix (`CODE`), or executable and small.  Folders whose name begins
 with a dot, virtual environments and caches are left out.  Its hash is SHA-256 over `path NUL size NUL mode NUL bytes` of the files, sorted by path.
-It is unpacked read-only at `.runink/bundles/HASH`, first aside, then by a rename; one that a power cut has not left whole is unpacked anew.
+It is unpacked read-only at `.runink/bundles/HASH`, first aside, then by a rename; one that a power cut has not left whole is unpacked anew.  What a node fetches is synced before the rename: there nobody has
+the files beside it to compare them with.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ def hash_of(files: Iterable[BundleFile]) -> BundleHash:
     return BundleHash(digest.hexdigest())
 
 
-def unpack(bundle: Bundle, bundles: Path) -> Path:
-    """Put the bundle's files into `bundles/HASH`, unless they are there, and return that folder; its time is that of its last use."""
+def unpack(bundle: Bundle, bundles: Path, *, is_synced: bool = False) -> Path:
+    """Put the bundle's files into `bundles/HASH`, unless they are there, and return that folder; its time is that of its last use. If it `is_synced` a power cut leaves all of it or nothing."""
     target = bundles / bundle.hash
     if _is_whole(bundle, target):
         os.utime(target)  # who clears old ones away leaves it to the run that is about to begin
@@ -111,13 +112,33 @@ def unpack(bundle: Bundle, bundles: Path) -> Path:
         path.write_bytes(file.content)
         path.chmod(0o555 if file.is_executable else 0o444)
     aside.mkdir(parents=True, exist_ok=True)
+    if is_synced:
+        _sync(aside)
     try:
         aside.rename(target)
     except OSError:
         if not target.exists():
             raise
         shutil.rmtree(aside)  # another run of the same code was faster
+    if is_synced:
+        _sync_one(bundles)
     return target
+
+
+def _sync(folder: Path) -> None:
+    """Have a folder, and all that is in it, on the disk."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            _sync_one(Path(where, name))
+        _sync_one(Path(where))
+
+
+def _sync_one(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _is_whole(bundle: Bundle, target: Path) -> bool:

@@ -31,7 +31,7 @@ from runink.environments.collecting import Policy, collect
 from runink.environments.lock import Lock, read_lock
 from runink.environments.packages import collisions, conflicts, installed, refused
 from runink.environments.store import FOLDER, Environments, Listener, Use
-from runink.errors import Refused, RuninkError
+from runink.errors import Refused, RuninkError, Unavailable
 from runink.names import BundleHash
 from runink.observe.slice_logs import SliceLog, Stream, log_path
 from runink.runs.records import RunRecord, SliceRecord, SliceState, Task
@@ -121,12 +121,13 @@ class Packages:
         """Take away what nobody uses any more, now and then, for as long as this task lives."""
         while True:
             await anyio.sleep(COLLECT_S)
-            if not self._folder.is_dir():
-                continue
             try:
-                await anyio.to_thread.run_sync(partial(collect, self._folder, Policy()))
-            except OSError as error:  # a folder of another user, a broken disk: runs go on, and the next look may find it mended
-                _log.warning("environments not collected", extra={"problem": str(error)})
+                await self._bundles.collect()
+                if self._folder.is_dir():
+                    await anyio.to_thread.run_sync(partial(collect, self._folder, Policy()))
+            except (OSError, Unavailable) as error:
+                # A folder of another user, a broken disk, no Barn: runs go on, and the next look may find it mended.
+                _log.warning("what nobody uses is not collected", extra={"problem": str(error)})
 
     def _lock_of(self, run: RunRecord) -> Lock | None:
         """Return the lock of a run's bundle: to read a long one takes longer than a launch, and a bundle never changes."""

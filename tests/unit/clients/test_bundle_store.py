@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 from runink.actors.barn import Barn
-from runink.actors.bundles import Bundles
-from runink.barn.keys import BUNDLES
-from runink.bundles import Bundle, BundleFile, hash_of, pack
+from runink.actors.bundles import Bundles, KeptBundle, too_many
+from runink.barn.keys import BUNDLES, run_key
+from runink.bundles import Bundle, BundleFile, hash_of, pack, unpack
 from runink.clients.barn import BarnClient
 from runink.clients.bundle_store import (
     HEAD,
@@ -24,11 +26,13 @@ from runink.clients.bundle_store import (
     stored_bundles,
 )
 from runink.errors import Broken, Invalid, NotFound, Unavailable
-from runink.names import BundleHash
+from runink.names import BundleHash, HerdName, PipelineName, RunId
+from runink.runs.records import RunRecord, RunState
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.testing.disk import FaultyDisk, in_loop
 
 pytestmark = pytest.mark.anyio
+HERD = HerdName("default")
 
 
 @asynccontextmanager
@@ -158,3 +162,66 @@ async def test_a_disk_that_will_not_keep_a_bundle_fails_the_run_and_not_the_agen
         with pytest.raises(Unavailable) as error:
             await Bundles(barn, folder, offload=in_loop).ready(made.hash)
         assert error.value.code == "bundle_not_kept"
+
+
+async def test_a_fetched_bundle_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "bundles"
+    synced: list[tuple[str, bool]] = []
+    sync = os.fsync
+
+    def noted(file: int) -> None:
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        synced.append((path.name, (folder / made.hash).exists()))
+        sync(file)
+
+    made = bundle(("a.py", b"x = 1\n"), ("steps/b.py", b"y = 2\n"))
+    async with store() as barn:
+        await put_bundle(barn, made)
+        monkeypatch.setattr(os, "fsync", noted)
+        await Bundles(barn, folder, offload=in_loop).ready(made.hash)
+    before = {name for name, has_name in synced if not has_name}
+    assert {"a.py", "b.py", "steps"} <= before
+    assert synced[-1] == ("bundles", True)
+
+
+def test_what_was_used_longest_ago_goes_first_and_only_as_much_as_has_to():
+    old, older, fresh = KeptBundle("old", 5, 20.0), KeptBundle("older", 5, 10.0), KeptBundle("fresh", 5, 90.0)  # fmt: skip
+    every = [fresh, old, older]
+    gone = partial(too_many, every, set(), before_s=50.0)
+    assert gone(bytes_max=15) == []
+    assert gone(bytes_max=14) == gone(bytes_max=10) == ["older"]
+    assert gone(bytes_max=0) == ["older", "old"]
+    needed = {BundleHash("older")}
+    assert too_many(every, needed, bytes_max=10, before_s=50.0) == ["old"]
+
+
+async def test_a_node_keeps_what_runs_need_and_cannot_be_had_again(tmp_path: Path):
+    folder = tmp_path / "bundles"
+    made = {
+        name: bundle((f"{name}.py", noise(1000))) for name in ("lives", "over", "local", "none")
+    }
+    async with store() as barn:
+        for name, one in made.items():
+            if name != "local":
+                await put_bundle(barn, one)
+            unpack(one, folder)
+            os.utime(folder / one.hash, (1, 1))
+        for name, state in (
+            ("lives", RunState.RUNNING),
+            ("over", RunState.SUCCEEDED),
+            ("local", RunState.FAILED),
+        ):
+            run = RunRecord(
+                RunId(name), HERD, PipelineName("p"), "v", "P", "p.dsl", "/p", made[name].hash, state, 1
+            )  # fmt: skip
+            await barn.put(run_key(HERD, run.run), run)
+        bundles = Bundles(barn, folder, offload=in_loop)
+        await bundles.collect()
+        assert len(list(folder.iterdir())) == 4, "there is room for all"
+        await bundles.collect(bytes_max=0)
+        left = {path.name for path in folder.iterdir()}
+        assert left == {made["lives"].hash, made["local"].hash}
+        await bundles.ready(made["over"].hash)
+        assert (folder / made["over"].hash).is_dir(), "it is fetched again"
