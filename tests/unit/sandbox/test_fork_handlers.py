@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 from types import ModuleType
 
 import pytest
+from runink.node import ENTRY, PRELOADED
 from runink.sandbox.namespaces import Handlers, Needed, forking
 
 EXIT_CODE = 7
@@ -55,6 +57,20 @@ def test_what_a_compiled_library_may_have_registered_is_needed_but_for_those_tha
     assert handlers.needed(known | module("_json", ending)) is Needed.NOTHING
     assert handlers.needed(known | module("numpy.core", ".py")) is Needed.NOTHING
     assert handlers.needed(known | module("numpy._core", ending)) is Needed.WITH_C
+
+
+def test_nothing_is_needed_where_no_more_is_loaded_than_every_fork_server_of_a_node_has() -> None:
+    code = (
+        "from runink.sandbox.namespaces import Handlers\n"
+        "handlers = Handlers()\n"
+        "import importlib, sys\n"
+        f"for module in {[*PRELOADED, ENTRY.partition(':')[0]]}: importlib.import_module(module)\n"
+        # numpy is an extra, which Arrow loads where it lies in the environment.
+        "known = {name: one for name, one in sys.modules.items() if not name.startswith('numpy')}\n"
+        "print(handlers.needed(known).name, handlers.names)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("NOTHING"), done.stdout
 
 
 def test_a_copy_that_needs_everything_is_made_by_python() -> None:
