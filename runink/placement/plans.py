@@ -35,6 +35,7 @@ class Policy(Struct, frozen=True):
     `ageing_ms`: for each of these that a unit has waited it is served as if of one priority more (0: never), so that nothing waits for ever.
     `reserve_after_ms`: a head of the queue whose room nobody can foresee, because what runs has no estimates, has nodes emptied for it when it has waited so long.
     `grace_ms`: how long what is stopped for others has for its end.
+    `victims_per_herd`: how many units of one herd may be ending for others at a time (0: any number).
     """
 
     version: int = 1
@@ -43,6 +44,7 @@ class Policy(Struct, frozen=True):
     preemption: bool = True
     reserve_after_ms: int = 300_000
     grace_ms: int = 30_000
+    victims_per_herd: int = 0
     weights: Weights = Weights()
 
 

@@ -3,16 +3,17 @@
 Victims are whole units of strictly lower priority that may be stopped, never one that is being stopped already, never on a node that is kept for somebody.  What
 ageing had put before the unit when it began is not stopped for it either: it would only be the next to be waited for.  A
 node is made room on by the fewest victims: one that is enough by itself, or else those first that free most of what is lacking.  Between nodes the fewest
-victims decide, then their priority, then the work that is lost.  In the end every victim is tried whether it can be spared, dearest first, so that no victim
+victims decide, then their priority, then how many of them find no other node, then the work that is lost.  In the end every victim is tried whether it can be spared, dearest first, so that no victim
 dies for nothing; and if the unit would not fit all the same, none does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from runink.names import NodeId
+from runink.names import HerdName, NodeId
 from runink.placement.cluster import MILLION, NOTHING, Numbers
 from runink.placement.companies import collide
 from runink.placement.demands import Part, Unit, UnitKey
@@ -29,10 +30,12 @@ PREEMPTORS_MAX: Final = (
 
 
 class _Lower(NamedTuple):
-    """What may be stopped, and what that leaves on one node."""
+    """What may be stopped, and what that leaves on one node. `is_homeless`: as things stand it finds no other."""
 
     running: Running
     freed: Numbers
+    lost_ms: int
+    is_homeless: bool = False
 
 
 class Victims(NamedTuple):
@@ -40,16 +43,17 @@ class Victims(NamedTuple):
 
     number: int
     priority: int
+    homeless: int
     lost_ms: int
     at: int
-    units: tuple[Running, ...]
+    units: tuple[_Lower, ...]
 
 
 def preempt(
     draft: Draft, unit: Unit, standing: Standing, leaving: Collection[UnitKey]
 ) -> tuple[Preempted, ...]:
     """Decide what is stopped for the unit, and keep the nodes for it; nothing if it would not fit all the same. `leaving` is being stopped for others."""
-    stopped: dict[UnitKey, Running] = {}
+    stopped: dict[UnitKey, _Lower] = {}
     places: dict[int, int] = {}
     room = draft.room
     for number in draft.largest_first(unit):
@@ -61,8 +65,8 @@ def preempt(
                 break
             at = best.at
             for victim in best.units:
-                stopped[victim.unit.key] = victim
-                _move(draft, victim, -1)
+                stopped[victim.running.unit.key] = victim
+                _move(draft, victim.running, -1)
         room.take(at, part)
         places[number] = at
     is_whole = len(places) == len(unit.parts)
@@ -76,10 +80,10 @@ def preempt(
     for number, at in places.items():
         room.give(at, unit.parts[number])
     for victim in stopped.values():
-        _move(draft, victim, 1)
+        _move(draft, victim.running, 1)
     if not is_enough:
         return ()
-    return tuple(_told(draft, unit, stopped[key]) for key in sorted(stopped))
+    return tuple(_told(draft, unit, stopped[key].running) for key in sorted(stopped))
 
 
 def _fitting(draft: Draft, unit: Unit, part: Part) -> int:
@@ -99,21 +103,48 @@ def _cheapest(
     shape = room.shape(part, draft.ledger.herd(unit.herd))
     found: list[Victims] = []
     own_level = level(unit, draft.policy, draft.now_ms)
+    limit = draft.policy.victims_per_herd
+    spent = Counter(one.unit.herd for key in stopped if (one := standing.get(key)))
     # That too little is left is what victims can mend, and nothing else.
     for at in room.nearest(part, shape, NODES_SEEN_MAX):
         if at in draft.holds:
             continue
         lower = [
-            _Lower(one, _freed(one, room.views[at].node))
+            _Lower(one, _freed(one, room.views[at].node), _lost_ms(draft, one))
             for one in standing.on(room.views[at].node).values()
             if _may_stop(one, unit, stopped)
             and level(one.unit, draft.policy, one.started_ms) < own_level
         ]
+        if limit:
+            lower = _affordable(lower, spent, limit)
         if _is_enough(part, room.free[at], lower):
-            found.append(_fewest(draft, at, part, lower))
+            known = [
+                one._replace(is_homeless=_is_homeless(draft, at, one.running)) for one in lower
+            ]
+            found.append(_fewest(draft, at, part, known))
             if len(found) == NODES_TRIED_MAX:
                 break
-    return min(found, key=lambda one: one[:4], default=None)
+    return min(found, key=lambda one: one[:5], default=None)
+
+
+def _affordable(lower: list[_Lower], spent: Counter[HerdName], limit: int) -> list[_Lower]:
+    """Return of each herd no more than may be stopped beside what is being stopped of it already, those first whose end is the smallest harm."""
+    counts = spent.copy()
+    found = []
+    for one in sorted(lower, key=_harm):
+        herd = one.running.unit.herd
+        if counts[herd] < limit:
+            counts[herd] += 1
+            found.append(one)
+    return found
+
+
+def _is_homeless(draft: Draft, at: int, one: Running) -> bool:
+    """Say whether what runs on the node finds no other as things stand. A gang is taken for homeless: it would have to find several."""
+    unit = one.unit
+    if len(unit.parts) > 1:
+        return True
+    return draft.room.best(unit, unit.parts[0], draft.shape(unit), {at, *draft.holds}) < 0
 
 
 def _may_stop(one: Running, unit: Unit, stopped: Collection[UnitKey]) -> bool:
@@ -142,14 +173,10 @@ def _is_enough(part: Part, free: list[int], victims: list[_Lower]) -> bool:
 def _fewest(draft: Draft, at: int, part: Part, lower: list[_Lower]) -> Victims:
     """Choose among the victims of a node: the one that is enough, or those that free most of what lacks, less whom that spares."""
     free, whole = draft.room.free[at], draft.room.whole[at]
-
-    def harm(one: _Lower) -> tuple[int, int, UnitKey]:
-        return _harm(draft, one.running)
-
-    cheap = sorted(lower, key=harm)
+    cheap = sorted(lower, key=_harm)
     for one in cheap:
         if _is_enough(part, free, [one]):
-            return _weighed(draft, at, [one])
+            return _weighed(at, [one])
     short = [max(number - left, 0) for number, left in zip(part.needs.numbers, free, strict=True)]
 
     def useful(one: _Lower) -> int:
@@ -161,15 +188,16 @@ def _fewest(draft: Draft, at: int, part: Part, lower: list[_Lower]) -> Victims:
         chosen.append(one)
         if _is_enough(part, free, chosen):
             break
-    for one in sorted(chosen, key=harm, reverse=True):
+    for one in sorted(chosen, key=_harm, reverse=True):
         others = [other for other in chosen if other is not one]
         if _is_enough(part, free, others):
             chosen = others
-    return _weighed(draft, at, chosen)
+    return _weighed(at, chosen)
 
 
-def _harm(draft: Draft, one: Running) -> tuple[int, int, UnitKey]:
-    return (one.unit.priority, _lost_ms(draft, one), one.unit.key)
+def _harm(one: _Lower) -> tuple[int, bool, int, UnitKey]:
+    unit = one.running.unit
+    return (unit.priority, one.is_homeless, one.lost_ms, unit.key)
 
 
 def _lost_ms(draft: Draft, one: Running) -> int:
@@ -178,16 +206,17 @@ def _lost_ms(draft: Draft, one: Running) -> int:
     return one.unit.lost_ms or max(ran_ms, 0)
 
 
-def _weighed(draft: Draft, at: int, chosen: list[_Lower]) -> Victims:
-    units = [one.running for one in chosen]
-    priority = max(one.unit.priority for one in units)
-    lost_ms = sum(_lost_ms(draft, one) for one in units)
-    return Victims(len(units), priority, lost_ms, at, tuple(units))
+def _weighed(at: int, chosen: list[_Lower]) -> Victims:
+    priority = max(one.running.unit.priority for one in chosen)
+    homeless = sum(one.is_homeless for one in chosen)
+    lost_ms = sum(one.lost_ms for one in chosen)
+    return Victims(len(chosen), priority, homeless, lost_ms, at, tuple(chosen))
 
 
-def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, Running]) -> None:
+def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, _Lower]) -> None:
     """Let those live that fit beside what is placed now, dearest first."""
-    for one in sorted(stopped.values(), key=lambda one: _harm(draft, one), reverse=True):
+    for victim in sorted(stopped.values(), key=_harm, reverse=True):
+        one = victim.running
         parts = places_of(one, draft.room)
         if any(a == b and collide(part, other) for a, part in new for b, other in parts):
             continue
@@ -205,9 +234,7 @@ def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, Run
             del stopped[one.unit.key]
 
 
-def _keep(
-    draft: Draft, unit: Unit, places: tuple[int, ...], stopped: Mapping[UnitKey, Running]
-) -> None:
+def _keep(draft: Draft, unit: Unit, places: tuple[int, ...], stopped: Collection[UnitKey]) -> None:
     free_then = [list(draft.room.free[at]) for at in places]
     nodes = tuple(draft.room.views[at].node for at in places)
     at_ms = draft.now_ms + draft.policy.grace_ms

@@ -259,3 +259,36 @@ def test_what_began_because_it_had_waited_for_long_is_not_stopped_for_whom_it_we
     urgent = replace(newer, gang="urgent", priority=3)
     plan = decide(replace(carried_out(first), waiting=(urgent,)))
     assert [one.unit for one in plan.preempted] == [waited.key]
+
+
+def test_who_finds_another_node_is_stopped_before_who_does_not() -> None:
+    views = (node("a", 1000, labels=("old",)), node("b", 1000), node("c", 300, labels=("old",)))
+    rooted, loose = (
+        Running(unit(gang, part(300, labels=labels), lost_ms=lost_ms), (NodeId(name),), 1)
+        for gang, name, labels, lost_ms in (
+            ("rooted", "b", ("!old",), 1),
+            ("loose", "a", ("old",), 9),
+        )
+    )
+    urgent = unit("urgent", cpu_m=800, priority=1)
+    plan = decide(Snapshot(views, {}, (urgent,), (rooted, loose), now_ms=NOW_MS))
+    assert [one.unit for one in plan.preempted] == [loose.unit.key]
+    # Where neither finds one, what is lost decides.
+    plan = decide(Snapshot(views[:2], {}, (urgent,), (rooted, loose), now_ms=NOW_MS))
+    assert [one.unit for one in plan.preempted] == [rooted.unit.key]
+
+
+def test_no_more_of_a_herd_are_stopped_at_a_time_than_the_policy_says() -> None:
+    standing = tuple(running(f"{name}1", name, cpu_m=700) for name in "abc")
+    urgent = tuple(unit(f"urgent{number}", cpu_m=800, priority=1) for number in range(3))
+    for limit, stopped in ((0, 3), (1, 1), (2, 2)):
+        policy = Policy(victims_per_herd=limit)
+        first = cluster(*urgent, standing=standing, nodes=("a", "b", "c"), policy=policy)
+        plan = decide(first)
+        assert len(plan.preempted) == stopped
+        victims = {one.unit for one in plan.preempted}
+        leaving = tuple(replace(one, is_leaving=one.unit.key in victims) for one in standing)
+        assert decide(replace(carried_out(first), placed=leaving)).preempted == ()
+    others = (replace(standing[0], unit=replace(standing[0].unit, herd="other")), *standing[1:])
+    plan = decide(replace(first, placed=others, policy=Policy(victims_per_herd=1)))
+    assert len(plan.preempted) == 2
