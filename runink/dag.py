@@ -14,7 +14,9 @@ Ids: a node is `scenario.name`, a slice is named by its scenario and, where that
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from enum import Enum
+from functools import cached_property
 
 import msgspec
 from msgspec.structs import replace as changed
@@ -25,6 +27,7 @@ from runink.contracts.expected import Golden
 from runink.contracts.fields import ContractSpec, OnDrift
 from runink.contracts.hidden import Clearance
 from runink.expressions import Expression
+from runink.graph_index import GraphIndex
 from runink.names import HerdName, PipelineName
 from runink.needs import Need
 from runink.networks import Network
@@ -311,7 +314,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     meta: dict[str, str] = {}
 
 
-class Dag(msgspec.Struct, frozen=True):
+class Dag(msgspec.Struct, frozen=True, dict=True):
     """A pipeline, compiled. Equal files and parameters give equal bytes, so `hash` names it. `facts` has one for each node, in their order.
 
     `schedule` is unset where the file has none, so that the bytes of such a pipeline say nothing of it; so is `retries`, which
@@ -342,32 +345,29 @@ class Dag(msgspec.Struct, frozen=True):
         """SHA-256 over the canonical JSON without the numbers of lines, 64 hex digits: where a line stands changes nothing of what it means."""
         return hashlib.sha256(msgspec.json.encode(_unplaced(self), order="sorted")).hexdigest()
 
+    @cached_property
+    def index(self) -> GraphIndex[Node, SliceSpec, Link]:
+        sources = (node for node in self.nodes if isinstance(node, Source))
+        staged = {one.id: one.staged_from for one in sources if one.staged_from}
+        return GraphIndex(self.nodes, self.slices, self.links, staged)
+
     def node(self, node_id: str) -> Node:
-        return next(node for node in self.nodes if node.id == node_id)
+        return self.index.nodes[node_id]
 
     def slice_of(self, node_id: str) -> SliceSpec:
-        return next(spec for spec in self.slices if node_id in spec.nodes)
+        return self.index.homes[node_id]
 
     def pipes(self) -> tuple[Link, ...]:
         """Return the links that cross from one slice to another, in the order of `links`."""
-        home = {node: spec.id for spec in self.slices for node in spec.nodes}
-        return tuple(link for link in self.links if home[link.source] != home[link.target])
+        return self.index.pipes
 
-    def gangs(self) -> dict[str, tuple[SliceSpec, ...]]:
+    def gangs(self) -> Mapping[str, tuple[SliceSpec, ...]]:
         """Return the slices of each gang, gangs in the order of their first slice."""
-        found: dict[str, tuple[SliceSpec, ...]] = {}
-        for spec in self.slices:
-            found[spec.gang] = (*found.get(spec.gang, ()), spec)
-        return found
+        return self.index.gangs
 
-    def gang_needs(self) -> dict[str, frozenset[str]]:
+    def gang_needs(self) -> Mapping[str, frozenset[str]]:
         """Return for each gang the gangs that must have prepared their output before it may start."""
-        gang_of = {node: spec.gang for spec in self.slices for node in spec.nodes}
-        needs: dict[str, frozenset[str]] = {spec.gang: frozenset() for spec in self.slices}
-        for node in self.nodes:
-            if isinstance(node, Source) and node.staged_from:
-                needs[gang_of[node.id]] |= {gang_of[node.staged_from]}
-        return needs
+        return self.index.needs
 
 
 def _unplaced(dag: Dag) -> Dag:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 
-def topological(names: tuple[str, ...], needs: dict[str, frozenset[str]]) -> tuple[str, ...] | None:
+
+def topological(
+    names: tuple[str, ...], needs: Mapping[str, frozenset[str]]
+) -> tuple[str, ...] | None:
     """Order `names` so that each stands behind what it needs, otherwise as given; nothing if they go round in a circle (Kahn 1962)."""
     placed: list[str] = []
     done: set[str] = set()

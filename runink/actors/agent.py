@@ -32,6 +32,7 @@ from runink.actors.attending import (
 )
 from runink.actors.beginning import begin
 from runink.actors.exits import Exits
+from runink.actors.gang_reading import read_gang
 from runink.actors.launching import (
     Launch,
     Launching,
@@ -54,12 +55,12 @@ from runink.actors.registration import Look, Registration, same
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
-from runink.actors.taking_up import end_all, end_kept, read_at_last, records_on
+from runink.actors.taking_up import end_all, end_kept, records_on
 from runink.actors.telling import Telling, cgroup_of
 from runink.actors.wires import hand_over
 from runink.barn.history import Watched
-from runink.barn.keys import PLACEMENTS, SLICES, herd_key, parse_slice, placement_key, run_key
-from runink.barn.keyvalue import KeyValue, key_prefix, one_key
+from runink.barn.keys import PLACEMENTS, parse_slice, placement_key
+from runink.barn.keyvalue import KeyValue
 from runink.clients.barn import BarnClient, decode_value
 from runink.clients.run_requests import DeskRequest
 from runink.errors import RuninkError, Unavailable
@@ -238,24 +239,16 @@ class Agent(Actor[AgentMessage]):
         for key in launching.keys:
             if (before := self._attended.get(key)) is not None:
                 await before.over.wait()  # two attempts of one slice never live side by side
-        first = placements[0]
-        pages = await read_at_last(
-            self._barn,
-            one_key(run_key(first.herd, first.run)),
-            key_prefix(SLICES.prefix(first.herd, first.run)),
-            one_key(herd_key(first.herd)),
-        )
-        if not pages.pages[0].items:
+        sight = await read_gang(self._barn, self._pipelines, placements)
+        if sight is None:
             return  # The run was cleaned away meanwhile.
-        run = decode_value(pages.pages[0].items[0], RunRecord).value
-        found = [decode_value(item, SliceRecord) for item in pages.pages[1].items]
-        gang = [one for one in found if _gang(one.value) == _gang(first)]
+        run, found, herds = sight
+        gang = [one for one in found if _gang(one.value) == _gang(placements[0])]
         wanted = [one for one in gang if one.value.node == self._node]  # others have the rest
         if not wanted or not all(self._may_begin(one.value) for one in wanted):
             return  # Somebody has changed it meanwhile; the watch tells us what became of it.
         for one in wanted:
             self._records.take(one)
-        herds = pages.pages[2].items
         launching.heed(herds)
         records = [held_to(one.value, herds) for one in wanted]
         if await self._announce(launching, records):

@@ -1,7 +1,7 @@
 """Those who follow runs: what they have seen, and what they are told when there is something newer.
 
 A run's number grows with every change of its records and with every progress that an agent tells; a follower is answered as soon as the
-number is another than the one that it has seen (after a restart they begin anew, so it may be a lower one), but not again within PAUSE_S.
+number is another than the one that it has seen (after a restart they begin anew, so it may be a lower one), but not again within PAUSE_S, and the longer the more slices it has.
 The end of a run is told at once.  Progress is kept in memory only, for the runs that live.
 """
 
@@ -21,7 +21,10 @@ from runink.runs.views import RunView as RunState
 from runink.runtime.actor import Later
 
 FOLLOWERS_MAX: Final = 1000  # open requests; a person has one or two
-PAUSE_S: Final = 0.05  # nobody sees more; a view of hundreds of slices costs more than the change
+PAUSE_S: Final = 0.05  # nobody sees more
+PAUSE_S_PER_SLICE: Final = (
+    0.0005  # a view of all slices costs the more, here and where it is read, the more they are
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -100,7 +103,8 @@ class Followers:
         is_over = state.record.state.is_over
         due = [one for one in followed.followers if is_over or one.seen != followed.number]
         if due:
-            followed.not_before_s = now_s + PAUSE_S
+            pause_s = max(PAUSE_S, len(state.slices) * PAUSE_S_PER_SLICE)
+            followed.not_before_s = now_s + pause_s
             view = _shown(state, followed)
             for follower in due:
                 self._answer(followed, follower, view)

@@ -24,7 +24,7 @@ from runink.barn.keyvalue import KeyValue
 from runink.checkpoints import kept_in
 from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.clients.barn import decode_value
-from runink.dag import Dag, Link, Sink, Step
+from runink.dag import Dag, Link, Node, Sink, Step
 from runink.documents import DocumentBytes, SliceDocument, encode_document
 from runink.errors import Overloaded, Refused, Unavailable
 from runink.jobs import CompareJob, Port, PublishJob, Transport
@@ -137,7 +137,7 @@ def launches_of(
     for record in records:
         if record.task is Task.CHAIN:
             plan = chain_plan(dag, run, record, slices=slices, folders=folders)
-            spec = next(spec for spec in dag.slices if spec.id == record.slice)
+            spec = dag.index.slices[record.slice]
             network = granted(spec.network, spec.reaches, workplace.network).network
             document = SliceDocument(
                 job=plan.job,
@@ -213,12 +213,17 @@ def _chain(launch: Launch, run: RunRecord, plan: ChainPlan) -> Launch:
     )
 
 
+def nodes_of(dag: Dag, records: Iterable[SliceRecord]) -> Iterator[Node]:
+    """Yield the nodes of these slices; those that end a run have none."""
+    for record in records:
+        if record.task is Task.CHAIN:
+            yield from map(dag.node, dag.index.slices[record.slice].nodes)
+
+
 def check_cleared(dag: Dag, records: Iterable[SliceRecord], policy: ClearancePolicy) -> None:
     """Raise Refused where a sink of these slices relies on a clearance that its herd has taken back since the pipeline was compiled."""
-    mine = {record.slice for record in records}
-    names = {name for spec in dag.slices if spec.id in mine for name in spec.nodes}
-    for node in dag.nodes:
-        if isinstance(node, Sink) and node.id in names and node.clearance is not None:
+    for node in nodes_of(dag, records):
+        if isinstance(node, Sink) and node.clearance is not None:
             lacking = policy.lacks(node.uri, node.clearance.cleared)
             if lacking:
                 raise Refused(

@@ -43,7 +43,7 @@ def own_of(dag: Dag, run: RunRecord, record: SliceRecord) -> Own | None:
     """Return what a slice may speak of; nothing for the slices that end a run: no step runs in those."""
     if record.task is not Task.CHAIN:
         return None
-    spec = next(spec for spec in dag.slices if spec.id == record.slice)
+    spec = dag.index.slices[record.slice]
     sinks = [node for node in map(dag.node, spec.nodes) if isinstance(node, Sink)]
     root, ticket = Path(run.project), ticket_of(record)
     targets = {

@@ -23,7 +23,7 @@ import anyio
 from msgspec.structs import replace as changed
 
 from runink.actors.bundles import Bundles
-from runink.actors.launching import Launching, Workplace
+from runink.actors.launching import Launching, Workplace, nodes_of
 from runink.actors.slice_records import SliceRecords
 from runink.clients.barn import BarnClient
 from runink.dag import Dag, Executable, Function, Step
@@ -34,7 +34,7 @@ from runink.environments.store import FOLDER, Environments, Listener, Use
 from runink.errors import Refused, RuninkError, Unavailable
 from runink.names import BundleHash
 from runink.observe.slice_logs import SliceLog, Stream, log_path
-from runink.runs.records import RunRecord, SliceRecord, SliceState, Task
+from runink.runs.records import RunRecord, SliceRecord, SliceState
 from runink.sandbox.protocol import PRELOADABLE
 
 LOCKS_MAX: Final = 20  # of some hundred kilobytes each; a node has a few projects at a time
@@ -165,13 +165,9 @@ class Packages:
 
 def _runs_own_code(dag: Dag, records: Iterable[SliceRecord]) -> bool:
     """Say whether anything of a gang is code of the project: a function, or a program."""
-    mine = {record.slice for record in records if record.task is Task.CHAIN}
-    names = {name for spec in dag.slices if spec.id in mine for name in spec.nodes}
     return any(
-        node.id in names
-        and isinstance(node, Step)
-        and isinstance(node.action, Function | Executable)
-        for node in dag.nodes
+        isinstance(node, Step) and isinstance(node.action, Function | Executable)
+        for node in nodes_of(dag, records)
     )
 
 

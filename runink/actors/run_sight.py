@@ -6,8 +6,9 @@ for it.  A slice or placement of a run that does not live is not looked at.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from runink.actors.tables import Loaded, Table
 from runink.barn.history import Watched
@@ -34,6 +35,7 @@ from runink.dag import Dag
 from runink.names import NodeId, RunId, SliceId
 from runink.runs.durations import NOTHING_KNOWN, Durations
 from runink.runs.health import NodeHealth
+from runink.runs.passing import SliceChange, Surroundings, pass_by
 from runink.runs.records import (
     HerdRecord,
     NodeRecord,
@@ -41,7 +43,9 @@ from runink.runs.records import (
     RunRecord,
     RunState,
     SliceRecord,
+    SliceState,
     Standing,
+    Task,
 )
 from runink.runs.reservations import ReservationRecord
 from runink.runs.views import RunView, World, Yielding
@@ -63,6 +67,13 @@ PREFIXES = tuple(
 )
 
 
+class Heard(NamedTuple):
+    """The runs that some changes concern, each with those of its slices, or nothing where more of it has changed; and whether they may concern every other run as well."""
+
+    runs: dict[RunId, list[SliceChange] | None]
+    is_general: bool
+
+
 class RunSight:
     """All of it, at one revision (`seen`)."""
 
@@ -79,10 +90,13 @@ class RunSight:
         self._keys: dict[RunId, str] = {}  # of all runs
         self._slices: dict[RunId, Table[SliceRecord]] = {}  # of those that live, as the next
         self._placed: dict[RunId, set[SliceId]] = {}
+        self._succeeded: dict[RunId, int] = {}  # how many slices of the pipeline
+        self._waiting: dict[RunId, Counter[str]] = {}  # how many slices for what
 
     def load(self, loaded: Loaded) -> None:
         """Forget everything and take what there is."""
         self._keys, self._slices, self._placed = {}, {}, {}
+        self._succeeded, self._waiting = {}, {}
         for table in (*self._general(), self._reservations, self._durations, self._runs):
             table.load(loaded.items)
         for found in self._runs:
@@ -93,28 +107,50 @@ class RunSight:
             self._note(Change(item.mod_revision, item.key, item))
         self.seen = loaded.revision
 
-    def apply(self, watched: Watched) -> tuple[list[RunId], bool]:
-        """Take changes; return the runs that they concern, and whether they may concern every other as well.
+    def apply(self, watched: Watched) -> Heard:
+        """Take changes, and return what they concern.
 
         What is seen already is passed over: an earlier life of the controller may have left it unread in the mailbox.
         """
-        concerned: dict[RunId, None] = {}
+        runs: dict[RunId, list[SliceChange] | None] = {}
         is_general = False
         for change in (one for one in watched.changes if one.revision > self.seen):
             if self._durations.apply(change):
                 continue  # what has begun was estimated when it did
             if change.key.startswith(RESERVATIONS.prefix()):
-                concerned |= dict.fromkeys(self._reserve(change))
+                runs |= dict.fromkeys(self._reserve(change))
                 continue
             for table in (self._runs, *self._general()):
                 table.apply(change)
+            before = self._slice_at(change.key)
             run = self._note(change)
+            is_of_run = change.key.startswith((SLICES.prefix(), PLACEMENTS.prefix()))
             if run is None:
-                is_general |= not change.key.startswith((SLICES.prefix(), PLACEMENTS.prefix()))
-            else:
-                concerned[run] = None
+                is_general |= not is_of_run
+                continue
+            changes = runs.setdefault(run, [])
+            if not is_of_run:
+                runs[run] = None
+            elif changes is not None and change.key.startswith(SLICES.prefix()):
+                changes.append(SliceChange(before, self._slice_at(change.key)))
         self.seen = max(self.seen, watched.revision)
-        return list(concerned), is_general
+        return Heard(runs, is_general)
+
+    def are_passing(self, run: RunId, changes: list[SliceChange], dag: Dag) -> bool:
+        """Say whether changes pass a run by that lives and was settled before."""
+        record = self.record_of(run)
+        if record is None:
+            return False
+        left = len(dag.slices) - self._succeeded.get(run, 0)
+        present = self._present()
+        is_said = bool(len(self._standings) or len(self._reservations)) or any(
+            found.value.node not in present for found in self._health
+        )
+        around = Surroundings(record, dag, present, is_said, left, self._waits(run))
+        return pass_by(changes, around)
+
+    def _waits(self, run: RunId) -> frozenset[str]:
+        return frozenset(+self._waiting.get(run, Counter()))
 
     def _general(self) -> tuple[Table[Any], ...]:
         """Return the tables whose changes may concern every run."""
@@ -135,6 +171,8 @@ class RunSight:
         """Drop what is known of a run that is over, but where it is found."""
         self._slices.pop(run, None)
         self._placed.pop(run, None)
+        self._succeeded.pop(run, None)
+        self._waiting.pop(run, None)
         if run in self._keys:
             self._runs.drop(self._keys[run])
 
@@ -166,6 +204,9 @@ class RunSight:
         slices: Iterable[Found[SliceRecord]] = self._slices.get(run, ())
         return RunView(record, dag, {str(one.value.slice): one.value for one in slices})
 
+    def _present(self) -> frozenset[NodeId]:
+        return frozenset(found.value.node for found in self._nodes)
+
     def _standing(self, *wanted: Standing) -> frozenset[NodeId]:
         return frozenset(
             found.value.node for found in self._standings if found.value.standing in wanted
@@ -176,7 +217,7 @@ class RunSight:
         return World(
             now_ms=now_ms,
             session=session,
-            nodes=frozenset(found.value.node for found in self._nodes) | awaited.keys(),
+            nodes=self._present() | awaited.keys(),
             awaited_ms=min(awaited.values(), default=0),
             claims={found.key.rpartition("/")[2]: RunId(found.value) for found in self._claims},
             placed=frozenset(self._placed.get(record.run, ())),
@@ -196,7 +237,7 @@ class RunSight:
         herd = self.herds.get(herd_key(record.herd))
         if herd is None or not herd.value.lost_wait_ms or record.cancel or record.ending:
             return {}
-        there = {found.value.node for found in self._nodes}
+        there = self._present()
         until = {
             found.value.node: (found.value.lost_ms or now_ms) + herd.value.lost_wait_ms
             for found in self._health
@@ -236,8 +277,10 @@ class RunSight:
             herd, run, _ = parsed
             if self.record_of(run) is None:
                 return None
+            self._count(run, self._slice_at(change.key), by=-1)
             prefix = SLICES.prefix(herd, run)
             self._slices.setdefault(run, Table(prefix, SliceRecord)).apply(change)
+            self._count(run, self._slice_at(change.key), by=1)
             return run
         if placed := parse_placement(change.key):
             _, run, slice_id = placed
@@ -247,6 +290,21 @@ class RunSight:
             (mine.add if is_there else mine.discard)(slice_id)
             return run
         return None
+
+    def _count(self, run: RunId, one: SliceRecord | None, *, by: int) -> None:
+        if one is None:
+            return
+        if one.task is Task.CHAIN and one.state is SliceState.SUCCEEDED:
+            self._succeeded[run] = self._succeeded.get(run, 0) + by
+        if one.waits_for:
+            self._waiting.setdefault(run, Counter())[one.waits_for] += by
+
+    def _slice_at(self, key: str) -> SliceRecord | None:
+        """Return a slice of a run that lives."""
+        parsed = parse_slice(key)
+        slices = self._slices.get(parsed[1]) if parsed else None
+        found = slices.get(key) if slices is not None else None
+        return None if found is None else found.value
 
     def _note_run(self, run: RunId, change: Change) -> None:
         if change.now is not None:

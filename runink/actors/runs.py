@@ -46,6 +46,7 @@ from runink.names import RunId
 from runink.runs.durations import Durations
 from runink.runs.endings import sooner
 from runink.runs.lifecycle import Decision, decide
+from runink.runs.passing import SliceChange
 from runink.runs.priorities import priority_of
 from runink.runs.records import RunRecord, RunState, SliceRecord
 from runink.runs.views import RunView
@@ -80,6 +81,7 @@ class RunController(Actor[RunsMessage]):
         self._sight = RunSight()
         self._pipelines = Pipelines(barn)
         self._own: dict[RunId, int] = {}  # a run's last transaction, until the watch has shown it
+        self._settled: set[RunId] = set()  # on which nothing was decided when they were looked at
         self._wakes: dict[RunId, int] = {}  # when a run is looked at again
         self._telling: set[RunId] = set()  # whose followers are told in a moment
         self._followers = Followers()
@@ -256,6 +258,7 @@ class RunController(Actor[RunsMessage]):
 
     async def _load(self, message: Loaded) -> None:
         self._sight.load(message)
+        self._settled.clear()
         living = list(self._sight.living())
         for run in living:
             self._followers.changed(run)
@@ -273,9 +276,9 @@ class RunController(Actor[RunsMessage]):
 
     async def _apply(self, message: Watched) -> None:
         """Take changes, and decide on the runs that they concern: on all that live if one has ended, or they are not of one run."""
-        concerned, is_general = self._sight.apply(message)
+        heard = self._sight.apply(message)
         over: list[RunId] = []
-        for run in concerned:
+        for run in heard.runs:
             record = self._sight.record_of(run)
             if record is None:
                 self._followers.forget(run, _no_run(run))
@@ -283,10 +286,23 @@ class RunController(Actor[RunsMessage]):
                 self._followers.changed(run)
                 if record.state.is_over:
                     over.append(run)
-        await self._look(self._sight.living() if is_general or over else concerned)
+        if heard.is_general or over:
+            await self._look(self._sight.living())
+        else:
+            passed = {run for run in heard.runs if await self._is_passed_by(run, heard.runs[run])}
+            await self._look(run for run in heard.runs if run not in passed)
+            await self._tell_followers(passed)
         for run in over:
             self._sight.forget(run)
             self._own.pop(run, None)
+            self._settled.discard(run)
+
+    async def _is_passed_by(self, run: RunId, changes: list[SliceChange] | None) -> bool:
+        """Say whether there is nothing new to decide on a run: when it was looked at last there was nothing, and what has changed makes no difference."""
+        record = self._sight.record_of(run)
+        if run not in self._settled or changes is None or record is None:
+            return False
+        return self._sight.are_passing(run, changes, await self._pipelines.of(record))
 
     async def _look(self, runs: Iterable[RunId]) -> None:
         """Decide on runs and commit what was decided, all at once: one sync of the disk serves them together."""
@@ -294,6 +310,7 @@ class RunController(Actor[RunsMessage]):
         async with anyio.create_task_group() as group:
             for run in names:
                 self._own.pop(run, None)
+                self._settled.discard(run)
                 view = await self._view(run)
                 if view is None or view.record.state.is_over:
                     continue
@@ -301,7 +318,9 @@ class RunController(Actor[RunsMessage]):
                 decision = decide(view, world)
                 if wake_ms := sooner(decision.wake_ms, world.awaited_ms):
                     self._wake_at(run, wake_ms)
-                if not decision.is_nothing(view.record):
+                if decision.is_nothing(view.record):
+                    self._settled.add(run)
+                else:
                     group.start_soon(self._carry_out, view, decision, world.durations)
         await self._tell_followers(names)
 

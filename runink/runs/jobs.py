@@ -98,13 +98,13 @@ def chain_plan(
     slices: Mapping[str, SliceRecord],
     folders: Folders,
 ) -> ChainPlan:
-    """Return the job of one chain. `slices` are the run's, with the reports of those whose output it reads."""
-    spec = next(spec for spec in dag.slices if spec.id == record.slice)
+    """Return the job of one chain. `slices` are those of its gang, and those whose output it reads, with their reports."""
+    spec = dag.index.slices[record.slice]
     mine = set(spec.nodes)
     nodes = tuple(dag.node(name) for name in spec.nodes)
-    pipes = dag.pipes()
-    inputs = tuple(link for link in pipes if link.target in mine)
-    outputs = tuple(link for link in pipes if link.source in mine)
+    links = dag.index.links_of(spec.nodes)
+    inputs = tuple(link for link in links if link.source not in mine)
+    outputs = tuple(link for link in links if link.target not in mine)
     uses_stdin = any(isinstance(node, Source) and node.path == STANDARD for node in nodes)
     uses_stdout = any(isinstance(node, Sink) and node.path == STANDARD for node in nodes)
     seats = {name: Seat(one.herd, one.node) for name, one in slices.items()}
@@ -115,7 +115,7 @@ def chain_plan(
         bundle=folders.bundle,
         scratch=f"{folders.run}/scratch/{record.slice}.{record.attempt}",
         nodes=nodes,
-        links=tuple(link for link in dag.links if {link.source, link.target} & mine),
+        links=links,
         inputs=tuple(_port(dag, link, at, seats) for at, link in enumerate(inputs)),
         outputs=tuple(_port(dag, link, at, seats) for at, link in enumerate(outputs, len(inputs))),
         staged=_staged(spec, dag, slices),
