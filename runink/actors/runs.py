@@ -27,7 +27,7 @@ from runink.actors.followers import Follower, Followers
 from runink.actors.pipelines import Pipelines, with_run
 from runink.actors.run_sight import PREFIXES, RunSight
 from runink.actors.run_writes import transaction_of
-from runink.actors.tables import Loaded, Seen, follow, load
+from runink.actors.tables import Loaded, Seen, follow, load_at_last
 from runink.barn.history import Watched
 from runink.barn.keys import SLICES, herd_key, run_key
 from runink.barn.keyvalue import key_prefix, one_key
@@ -90,7 +90,7 @@ class RunController(Actor[RunsMessage]):
     async def started(self, context: Context[RunsMessage]) -> None:
         """Load what there is before anybody asks: a run that is there must not be told to be not."""
         self._context = context
-        loaded = await load(self._barn, PREFIXES)
+        loaded = await load_at_last(self._barn, PREFIXES)
         await self._load(loaded)
         watch = partial(follow, self._barn, PREFIXES, self._tell, after_revision=loaded.revision)
         context.spawn(watch)

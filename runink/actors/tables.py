@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+import anyio
 import msgspec
 
 from runink.barn.history import Watched
 from runink.barn.keyvalue import Change, KeyValue, key_prefix
 from runink.clients.barn import BarnClient, Found, decode_value
-from runink.errors import Refused
+from runink.errors import Refused, Unavailable
+
+PAUSE_S: Final = 1.0
 
 T = TypeVar("T")
 
@@ -35,6 +38,15 @@ async def load(barn: BarnClient, prefixes: tuple[str, ...]) -> Loaded:
     """Return what the prefixes hold."""
     pages = await barn.read(*map(key_prefix, prefixes))
     return Loaded(tuple(item for page in pages.pages for item in page.items), pages.revision)
+
+
+async def load_at_last(barn: BarnClient, prefixes: tuple[str, ...]) -> Loaded:
+    """Return what the prefixes hold, however long the Barn is not heard of: who needs it to begin would only begin again, until it is given up."""
+    while True:  # ends by being cancelled where nobody waits for it any more
+        try:
+            return await load(barn, prefixes)
+        except Unavailable:
+            await anyio.sleep(PAUSE_S)
 
 
 async def follow(

@@ -10,10 +10,12 @@ import anyio
 import pytest
 import trio.testing
 from runink.actors.barn import Barn
-from runink.actors.tables import Loaded, Seen, Table, follow, load
+from runink.actors.tables import Loaded, Seen, Table, follow, load, load_at_last
 from runink.barn.commands import Compact
-from runink.barn.keyvalue import Change, KeyValue
+from runink.barn.keyvalue import Change, KeyValue, Span
 from runink.clients.barn import BarnClient
+from runink.clients.barn_requests import Pages
+from runink.errors import TimedOut
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.testing.disk import FaultyDisk, in_loop
 
@@ -51,6 +53,31 @@ async def test_a_table_drops_what_it_does_not_want_any_more() -> None:
     assert len(table) == 0
     assert table.apply(Change(3, "/a/1", item("/a/1", 5, 3)))
     assert table.get("/a/1") is not None
+
+
+class AwayBarn(BarnClient):
+    """A Barn that is not heard of the first times that it is asked."""
+
+    def __init__(self, barn: BarnClient, *, times: int) -> None:
+        self._there = barn
+        self.left = times
+
+    async def read(self, *spans: Span, limit: int = 0, revision: int = 0) -> Pages:
+        if self.left:
+            self.left -= 1
+            raise TimedOut("no answer within 10 s")
+        return await self._there.read(*spans, limit=limit, revision=revision)
+
+
+async def test_who_has_to_begin_with_what_there_is_waits_for_a_barn_that_is_away(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with barn_client() as barn:
+        await barn.put("/a/1", 1)
+        away = AwayBarn(barn, times=20)
+        loaded = await load_at_last(away, ("/a/",))
+        assert [one.key for one in loaded.items] == ["/a/1"]
+        assert away.left == 0
 
 
 async def test_what_is_there_is_told_first_then_every_change(
