@@ -40,6 +40,7 @@ REPORT_BYTES_MAX: Final = 4 << 20  # four times what a record may hold of it
 REPORTS_PER_S: Final = 100  # a slice says ten times a second how far it is
 REPORTED: Final = (0, 1)  # the codes with which a slice ends that has reported (`slice.py`)
 DRAIN_S: Final = 1.0  # for what is still in the pipes when the process tree is gone
+DRAIN_TURNS: Final = 20  # that it takes at least: on a busy machine all its time may be over before anything could be read
 
 
 _TOLD: Final = (SliceState.FAILED, SliceState.LOST)  # with their last lines
@@ -147,14 +148,22 @@ async def attend(
             group.start_soon(read_all)
             found = await exited()
             log.hurry()
-            with anyio.move_on_after(DRAIN_S):
-                await drained.wait()
+            await _drain(drained)
             group.cancel_scope.cancel()
     finally:
         await descriptors.control.aclose()
         os.close(descriptors.stdout)
         os.close(descriptors.stderr)
     return Ending(reports[-1] if reports else None, found, log.log.tail, log.printed)
+
+
+async def _drain(drained: anyio.Event) -> None:
+    """Wait until all is read, for DRAIN_S: a process that has left the tree with the pipes may hold them for ever."""
+    for _ in range(DRAIN_TURNS):
+        with anyio.move_on_after(DRAIN_S / DRAIN_TURNS):
+            await drained.wait()
+        if drained.is_set():
+            return
 
 
 async def _read_lines(descriptor: int, stream: Stream, log: KeptLog) -> None:

@@ -41,6 +41,7 @@ RECORD = SliceRecord(
 )
 FAILURE = Failed(WireError("Refused", "step_failed", "x"))
 FACTS = (NodeFacts("n", rows_out=1),)
+LARGE = Done(tuple(NodeFacts(f"node{number}", rows_out=number) for number in range(1500)))
 
 
 @dataclass
@@ -92,6 +93,17 @@ async def attending(folder: Path) -> AsyncIterator[Attending]:
         with pytest.raises(OSError, match="Bad file"):
             os.fstat(descriptor)
     assert ours.fileno() == -1
+
+
+async def test_a_report_counts_that_comes_with_the_end_while_the_loop_has_no_time_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runink.actors.attending.DRAIN_S", 0.0)
+    async with attending(tmp_path) as slice_:
+        await anyio.wait_all_tasks_blocked()
+        slice_.say(LARGE)  # takes several turns to read
+    (ending,) = slice_.ending
+    assert ending.report == LARGE
 
 
 async def test_progress_then_the_report_then_the_end(tmp_path: Path) -> None:
