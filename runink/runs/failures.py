@@ -81,11 +81,12 @@ def is_own(record: SliceRecord) -> bool:
 
 
 def is_refusal(record: SliceRecord) -> bool:
-    """Say whether a publish slice was refused before anything of it became visible."""
+    """Say whether a publish slice was refused before anything of it became visible. One that was told to end was not: it may be the second that publishes, and would not be told so again."""
     report = record.report
     return (
         isinstance(report, Failed)
         and isinstance(from_wire(report.error), Refused)
+        and report.error.code != CANCELLED.code
         and not report.prepared
     )
 

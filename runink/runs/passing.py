@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from runink.dag import Dag
-from runink.jobs import writes_files
+from runink.gang_parts import writes_files
 from runink.names import NodeId
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState, Task
 

@@ -289,6 +289,25 @@ def test_publishing_refused_behind_the_first_output_goes_on_forward() -> None:
     assert world.slices["@publish"].state is SliceState.PENDING
 
 
+def test_publishing_that_was_told_to_end_is_tried_again_for_who_was_before_it_may_have_published() -> (
+    None
+):
+    world = RunWorld(staged_dag("a"))
+    world.go(["a"])
+    world.place()
+    world.run("@publish")
+    world.end("@publish", None, SliceState.LOST)
+    world.settle()
+    world.now_ms += 1_000_000
+    world.place()
+    world.run("@publish")
+    told = Failed(WireError("Refused", "cancelled", "cancelled by SIGTERM"))
+    world.end("@publish", told, SliceState.CANCELLED)
+    world.settle()
+    assert world.record.state is RunState.COMMITTING
+    assert world.slices["@publish"].state is SliceState.PENDING
+
+
 def test_an_assertion_that_does_not_hold_fails_the_run_with_the_figures() -> None:
     holds = Binary(Operator.LE, Name("rejected_ratio"), Literal(0.03))
     world = RunWorld(staged_dag("a", assertions=(Assertion("a", "rejected_ratio <= 0.03", holds),)))
