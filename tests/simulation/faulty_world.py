@@ -122,16 +122,21 @@ class FaultyWorld:
             self.cluster.sync_s = self._sync_s
             self.faults = Faults(self.random, self.cluster, self.disk, self.group)
             self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
-            await self._deploy()
-            await self._act()
-            if self.is_calm:
-                await self._settle()
-            assert not self.cluster.plane.overlaps, "two members acted at once"
-            self.disk = self.disk.crash_at_random(self.random)
-            self.disk.space_bytes = SPACE_BYTES  # nobody starts a cluster on a full disk
-            self.group.cancel_scope.cancel()
+            try:
+                await self._live()
+            finally:
+                self.group.cancel_scope.cancel()  # nobody begins anything in a cluster that ends
             for node in self.cluster.nodes.values():
                 node.spawner.die()
+
+    async def _live(self) -> None:
+        await self._deploy()
+        await self._act()
+        if self.is_calm:
+            await self._settle()
+        assert not self.cluster.plane.overlaps, "two members acted at once"
+        self.disk = self.disk.crash_at_random(self.random)
+        self.disk.space_bytes = SPACE_BYTES  # nobody starts a cluster on a full disk
 
     async def _deploy(self) -> None:
         """Have a pipeline run at each of TICKS, if it is not deployed yet."""
@@ -280,7 +285,7 @@ class FaultyWorld:
     # Slices.
 
     def _begin(self, fake: FakeSlice) -> None:
-        self.group.start_soon(self._live, fake, self._record(fake))
+        self.group.start_soon(self._be, fake, self._record(fake))
 
     def _record(self, fake: FakeSlice) -> SliceRecord | None:
         ticket = fake.job.ticket
@@ -292,7 +297,7 @@ class FaultyWorld:
         item = store.get(key) if store is not None else None
         return decode_value(item, kind).value if item is not None else None
 
-    async def _live(self, fake: FakeSlice, record: SliceRecord | None) -> None:
+    async def _be(self, fake: FakeSlice, record: SliceRecord | None) -> None:
         """Be a slice: work for a while, then end in some way; when told to, end soon, or not. `record` is what the Barn said when it began."""
         begun = (fake.job.ticket.run, fake.job.ticket.slice, fake.attempt)
         assert begun not in self.begun, f"{begun} begins twice"
