@@ -104,7 +104,12 @@ async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
 def _about(record: NodeRecord | None) -> dict[str, Any]:
     if record is None:
         return {}
-    empty: dict[str, Any] = {"capabilities": {}, "missing": {}, "users": {}, "labels": []}
+    empty: dict[str, Any] = {
+        **{name: {} for name in ("capabilities", "missing", "users")},
+        **{name: [] for name in ("labels", "herds")},
+        **dict.fromkeys(("gpus", "disk_bytes"), 0),
+        "visible": None,
+    }
     return {**empty, **msgspec.to_builtins(record)}
 
 

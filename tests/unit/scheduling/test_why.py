@@ -88,6 +88,23 @@ def test_of_what_is_placed_the_nodes_that_it_could_have_had_are_told_with_what_t
     assert sum(second.of.values()) == second.cost
 
 
+def test_of_a_gang_on_several_nodes_each_part_is_told_by_itself() -> None:
+    nodes = (
+        node("n1", labels=("gpu",), streams="10.0.0.1:1"),
+        node("n2", labels=("eu",), streams="10.0.0.1:2"),
+    )
+    slices = (
+        one_slice("a", gang="g", part="a", labels=("gpu",)),
+        one_slice("c", gang="g", part="c", labels=("eu",)),
+    )
+    found = asked(Tables(nodes, slices=slices), "g")
+    assert found.nodes == (NodeId("n1"), NodeId("n2"))
+    assert [(part.counts, part.fitting) for part in found.parts] == [({"label": 1}, 1)] * 2
+    waits = asked(Tables(nodes[:1], slices=slices), "g")
+    assert (waits.stands, sum(waits.counts.values())) == ("waiting", 1)
+    assert waits.parts[0].counts
+
+
 def test_a_gang_that_nobody_places_at_the_moment_has_no_answer() -> None:
     tables = Tables((node(),), slices=(one_slice("a", not_before_ms=1000),))
     assert decided_now(tables, now_ms=100).answer(RUN, "a", ["a"]) is None
