@@ -15,6 +15,9 @@ from msgspec.structs import replace as changed
 from runink.dag import REJECTED, Dag, Link, Node, Sink, Source
 
 FOLDER: Final = "checkpoints"  # in the run's folder
+KEEP_FAILED_MS: Final = (
+    24 * 3_600_000
+)  # what a run that failed has prepared: until somebody has looked
 
 
 def is_checkpoint(node: Node) -> TypeGuard[Sink | Source]:

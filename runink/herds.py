@@ -1,7 +1,7 @@
 """A herd's file: TOML in, a record and what is wrong with it out.
 
     [herd]       id, domain, description; on_lost, lost_wait: what becomes of slices whose node cannot reach the cluster
-    [quotas]     cpu, memory, slices, runs, priority, weight enforced
+    [quotas]     cpu, memory, slices, runs, priority, weight; keep_failed: for how long failed runs can be resumed     enforced
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
     [masking]    default, fields                             how personal data is masked whose contract does not say it
     [[clearances]] sink, pii                                 which sinks may hold which kinds of personal data unmasked
@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from runink.capabilities import CLOSING_OFF, IsolationPolicy
+from runink.checkpoints import KEEP_FAILED_MS
 from runink.clearances import ClearancePolicy, SinkClearance
 from runink.contracts.compatibility import ContractPolicy, Mode
 from runink.contracts.masks import KINDS_OF
@@ -53,6 +54,7 @@ class HerdFile(msgspec.Struct, frozen=True):
     memory_bytes: int = 0
     slices: int = 0
     runs: int = 0
+    keep_failed_ms: int = KEEP_FAILED_MS
     network: NetworkPolicy = NetworkPolicy()
     isolation: IsolationPolicy = IsolationPolicy()
     clearances: ClearancePolicy = ClearancePolicy()
@@ -65,7 +67,7 @@ class HerdFile(msgspec.Struct, frozen=True):
 
 _KEYS: Final = {
     "": ("herd", "quotas", "roles", "masking", "clearances", "network", "isolation", "contracts"),
-    "quotas": ("cpu", "memory", "slices", "runs", "priority", "weight"),
+    "quotas": ("cpu", "memory", "slices", "runs", "priority", "weight", "keep_failed"),
     "herd": ("id", "domain", "description", "on_lost", "lost_wait"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
@@ -114,6 +116,7 @@ class _Reader:
             memory_bytes=self._quantity(quotas, "memory", parse_bytes),
             slices=self._count(quotas, "slices"),
             runs=self._count(quotas, "runs"),
+            keep_failed_ms=self._keep_failed(quotas),
             network=self._network(self._table(document, "network")),
             isolation=self._isolation(self._table(document, "isolation")),
             clearances=self._clearances(document),
@@ -195,6 +198,11 @@ class _Reader:
         if wait_ms > LOST_WAIT_MS_MAX:
             self._mistake("lost_wait is seven days at most", "lost_wait")
         return wait_ms
+
+    def _keep_failed(self, table: dict[str, Any]) -> int:
+        if table.get("keep_failed", "") in (0, "0"):
+            return 0
+        return self._quantity(table, "keep_failed", parse_duration) or KEEP_FAILED_MS
 
     def _count(self, table: dict[str, Any], key: str) -> int:
         found = table.get(key, 0)

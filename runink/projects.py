@@ -262,6 +262,7 @@ def _record(file: HerdFile) -> HerdRecord:
         memory_bytes=file.memory_bytes,
         slices=file.slices,
         runs=file.runs,
+        keep_failed_ms=file.keep_failed_ms,
         network=file.network,
         isolation=file.isolation,
         clearances=file.clearances,

@@ -1,6 +1,6 @@
 """What the run controller sees of the Barn, by run: the records of runs that live, and where to find those that are over.
 
-A run that is over costs nothing any more: its records are forgotten here as soon as that has been told, and only its key is kept, for whoever asks
+A run that is over costs nothing any more: its records are forgotten here as soon as that has been told and it keeps nothing, and only its key stays, for whoever asks
 for it.  A slice or placement of a run that does not live is not looked at.
 """
 
@@ -30,9 +30,11 @@ from runink.barn.keys import (
     parse_slice,
 )
 from runink.barn.keyvalue import Change
+from runink.checkpoints import KEEP_FAILED_MS
 from runink.clients.barn import Found
 from runink.dag import Dag
 from runink.names import NodeId, RunId, SliceId
+from runink.runs.clearing import AT_ONCE_MS, KEPT_RUNS_MAX
 from runink.runs.durations import NOTHING_KNOWN, Durations
 from runink.runs.health import NodeHealth
 from runink.runs.passing import SliceChange, Surroundings, pass_by
@@ -74,6 +76,11 @@ class Heard(NamedTuple):
     is_general: bool
 
 
+def is_done(record: RunRecord) -> bool:
+    """Say whether nothing will be decided on a run any more."""
+    return record.state.is_over and not record.kept_until_ms
+
+
 class RunSight:
     """All of it, at one revision (`seen`)."""
 
@@ -101,7 +108,7 @@ class RunSight:
             table.load(loaded.items)
         for found in self._runs:
             self._keys[found.value.run] = found.key
-        for run in [found.value.run for found in self._runs if found.value.state.is_over]:
+        for run in [one.value.run for one in self._runs if is_done(one.value)]:
             self.forget(run)
         for item in loaded.items:
             self._note(Change(item.mod_revision, item.key, item))
@@ -177,7 +184,7 @@ class RunSight:
             self._runs.drop(self._keys[run])
 
     def living(self) -> Iterator[RunId]:
-        """Yield the runs that have not ended, or whose end is not told yet."""
+        """Yield the runs that have not ended, or whose end is not told yet, and those that keep something."""
         return (found.value.run for found in self._runs)
 
     def key_of(self, run: RunId) -> str | None:
@@ -226,6 +233,8 @@ class RunSight:
             cordoned=self._standing(*Standing),
             yielding=self._yielding(record.run),
             durations=self._known(record),
+            keep_ms=self._keep_ms(record),
+            is_crowded=self._is_crowded(record),
         )
 
     def _known(self, record: RunRecord) -> Durations:
@@ -252,6 +261,22 @@ class RunSight:
             for victim in found.value.victims
             if victim.run == run
         }
+
+    def _keep_ms(self, record: RunRecord) -> int:
+        found = self.herds.get(herd_key(record.herd))
+        return found.value.keep_failed_ms if found is not None else KEEP_FAILED_MS
+
+    def _is_crowded(self, record: RunRecord) -> bool:
+        """Say whether enough newer runs of the herd keep what they have prepared."""
+        if not record.kept_until_ms:
+            return False
+        newer = sum(
+            found.value.herd == record.herd
+            and found.value.kept_until_ms > AT_ONCE_MS
+            and (found.value.ended_ms, found.value.run) > (record.ended_ms, record.run)
+            for found in self._runs
+        )
+        return newer >= KEPT_RUNS_MAX
 
     def _refused(self, record: RunRecord) -> str:
         """Say why the herd cannot take one more run, or nothing."""

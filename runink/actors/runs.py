@@ -2,7 +2,8 @@
 
     it sees or is told           it does
     Submit                       puts herd, pipeline and run; answers when that is durable
-    Cancel, Pause                marks the run
+    Submit that resumes          the same, with what it takes over of the run that it goes on from
+    Cancel, Pause, Drop          marks the run
     a change in the Barn         asks `runs.lifecycle.decide` about the runs concerned and commits what it says
     a decision's `wake_ms`       looks again then
     SliceProgress, SliceUsed     keeps it in memory for those who follow the run
@@ -25,8 +26,8 @@ from msgspec.structs import replace as changed
 
 from runink.actors.followers import Follower, Followers
 from runink.actors.pipelines import Pipelines, with_run
-from runink.actors.run_sight import PREFIXES, RunSight
-from runink.actors.run_writes import transaction_of
+from runink.actors.run_sight import PREFIXES, RunSight, is_done
+from runink.actors.run_writes import transaction_of, with_resumption
 from runink.actors.tables import Loaded, Seen, follow, load_at_last
 from runink.barn.history import Watched
 from runink.barn.keys import SLICES, herd_key, run_key
@@ -34,6 +35,7 @@ from runink.barn.keyvalue import key_prefix, one_key
 from runink.clients.barn import BarnClient, Found, Transaction, decode_value
 from runink.clients.run_requests import (
     Cancel,
+    Drop,
     Follow,
     Pause,
     RunRequest,
@@ -43,12 +45,14 @@ from runink.clients.run_requests import (
 )
 from runink.errors import NotFound, Unavailable
 from runink.names import RunId
+from runink.runs.clearing import AT_ONCE_MS, Decision
 from runink.runs.durations import Durations
 from runink.runs.endings import sooner
-from runink.runs.lifecycle import Decision, decide
+from runink.runs.lifecycle import decide
 from runink.runs.passing import SliceChange
 from runink.runs.priorities import priority_of
 from runink.runs.records import RunRecord, RunState, SliceRecord
+from runink.runs.resuming import resumption
 from runink.runs.views import RunView
 from runink.runtime.actor import Actor, Context, Later
 
@@ -106,6 +110,8 @@ class RunController(Actor[RunsMessage]):
                 return await self._mark(run, cancel=True)
             case Pause(run, paused):
                 return await self._mark(run, paused=paused)
+            case Drop(run):
+                return await self._drop(run)
             case Follow():
                 return await self._follow(message)
             case SliceProgress(run):
@@ -134,16 +140,50 @@ class RunController(Actor[RunsMessage]):
     async def _submit(self, message: Submit) -> RunRecord:
         record = self._record_of(message)
         key = run_key(record.herd, record.run)
+        if message.resumes is not None:
+            return await self._resume(record, message, message.resumes)
         while True:  # each round somebody has put the pipeline, or forgotten it, at this moment
             committed = await self._barn.commit(await self._submission(record, message))
             if committed.succeeded:
                 break
             if key in committed.failed:
                 return await self._submitted_before(key, record.run)
+        return self._put(record, message, committed.revision)
+
+    def _put(self, record: RunRecord, message: Submit, revision: int) -> RunRecord:
+        """Take note of a run that was put in this revision."""
         self._pipelines.keep(record.version, message.dag)
-        self._sight.remember(Found(key, record, committed.revision, version=1, lease=0))
-        self._own[record.run] = committed.revision
+        key = run_key(record.herd, record.run)
+        self._sight.remember(Found(key, record, revision, version=1, lease=0))
+        self._own[record.run] = revision
         return record
+
+    async def _resume(self, record: RunRecord, message: Submit, run: RunId) -> RunRecord:
+        """Put a run that goes on from another. Raises Conflict where it may not, NotFound."""
+        while True:  # each round somebody has changed the old run
+            old = await self._stored_view(run)
+            if old.record.resumed_by == record.run:
+                return await self._submitted_before(run_key(record.herd, record.run), record.run)
+            found = resumption(old, record, step=message.restart)
+            transaction = await self._submission(found.record, message)
+            whole = await with_resumption(self._barn, transaction, found, old)
+            committed = await self._barn.commit(whole)
+            if committed.succeeded:
+                return self._put(found.record, message, committed.revision)
+
+    async def _drop(self, run: RunId) -> RunRecord:
+        """Have a run that is over take away what it keeps."""
+        key = self._known(run)
+        while True:  # as in `_mark`
+            found = await self._barn.get(key, RunRecord)
+            if found is None:
+                raise _no_run(run)
+            if not found.value.kept_until_ms or found.value.resumed_by is not None:
+                return found.value
+            record = changed(found.value, kept_until_ms=AT_ONCE_MS)
+            transaction = Transaction().if_revision(key, found.revision).put(key, record)
+            if (await self._barn.commit(transaction)).succeeded:
+                return record
 
     def _record_of(self, message: Submit) -> RunRecord:
         dag = message.dag
@@ -293,9 +333,11 @@ class RunController(Actor[RunsMessage]):
             await self._look(run for run in heard.runs if run not in passed)
             await self._tell_followers(passed)
         for run in over:
-            self._sight.forget(run)
-            self._own.pop(run, None)
-            self._settled.discard(run)
+            record = self._sight.record_of(run)
+            if record is None or is_done(record):
+                self._sight.forget(run)
+                self._own.pop(run, None)
+                self._settled.discard(run)
 
     async def _is_passed_by(self, run: RunId, changes: list[SliceChange] | None) -> bool:
         """Say whether there is nothing new to decide on a run: when it was looked at last there was nothing, and what has changed makes no difference."""
@@ -312,7 +354,7 @@ class RunController(Actor[RunsMessage]):
                 self._own.pop(run, None)
                 self._settled.discard(run)
                 view = await self._view(run)
-                if view is None or view.record.state.is_over:
+                if view is None or is_done(view.record):
                     continue
                 world = self._sight.world(view.record, now_ms=self._now_ms(), session=self._session)
                 decision = decide(view, world)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+import anyio
 import click
 
 from runink.barn.keys import (
@@ -29,11 +30,16 @@ from runink.clients.cluster import Cluster
 from runink.contracts.versions import is_version
 from runink.environments.collecting import Policy, collect, keys_of
 from runink.environments.store import FOLDER as ENVIRONMENTS
+from runink.errors import Unavailable
+from runink.names import RunId
+from runink.node import Role
 from runink.quantities import counted
 from runink.runs.records import RunRecord
 from runink.runs.schedule_records import BackfillRecord, DeploymentRecord
 
 KEPT: Final = 20
+LOOKS_MAX: Final = 300
+LOOK_S: Final = 0.1
 FRESH_S: Final = 3600.0  # between packing a project and submitting its run lies a second
 
 
@@ -66,6 +72,8 @@ def clean(
             await _forget_backfills(cluster)
         return gone
 
+    if not dry_run:
+        _let_go(state, keep)
     gone = with_cluster(state, ask)
     if output == "json":
         echo_json({"forgotten": [record.run for record in gone], "dry_run": dry_run})
@@ -76,9 +84,49 @@ def clean(
 
 
 def forgettable(records: Iterable[RunRecord], *, keep: int) -> list[RunRecord]:
-    """Return the runs that are over, oldest first, but for the `keep` newest of them."""
-    over = sorted((one for one in records if one.state.is_over), key=age_of)
-    return over[: max(len(over) - keep, 0)]
+    """Return the runs that are over, oldest first, but for the `keep` newest of them, and those whose output a run has taken over that still needs it."""
+    known = {one.run: one for one in records}
+    over = sorted((one for one in known.values() if one.state.is_over), key=age_of)
+    gone = over[: max(len(over) - keep, 0)]
+    needed: set[str] = set()
+    for one in known.values():
+        if one not in gone and (not one.state.is_over or one.kept_until_ms):
+            needed |= _before(one, known)
+    return [one for one in gone if one.run not in needed]
+
+
+def _before(record: RunRecord, known: Mapping[RunId, RunRecord]) -> set[str]:
+    """Return the runs that a run goes on from, one behind the other."""
+    found: set[str] = set()
+    while record.resumes is not None and record.resumes in known:
+        record = known[record.resumes]
+        found.add(record.run)
+    return found
+
+
+def _let_go(state: Path | None, keep: int) -> None:
+    """Have the runs that are to be forgotten take away what they keep: a node does that, and not this process."""
+
+    async def keeping(cluster: Cluster, _: Path) -> list[RunRecord]:
+        listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
+        gone = forgettable((found.value for found in listing.items), keep=keep)
+        return [one for one in gone if one.kept_until_ms]
+
+    async def let_go(cluster: Cluster, folder: Path) -> None:
+        for record in await keeping(cluster, folder):
+            await cluster.drop(record.run)
+        for _ in range(LOOKS_MAX):
+            if not await keeping(cluster, folder):
+                return
+            await anyio.sleep(LOOK_S)
+        raise Unavailable(
+            "what failed runs keep was not taken away in time",
+            code="not_let_go",
+            hint="is its node there? runi node list; then runi clean again",
+        )
+
+    if with_cluster(state, keeping):
+        with_cluster(state, let_go, role=Role.ALL)
 
 
 async def _forget(cluster: Cluster, record: RunRecord, folder: Path) -> None:

@@ -61,6 +61,8 @@ COMMANDS: Final = {
     "cancel": ("runink.cli.runs:cancel", "Cancel a run."),
     "pause": ("runink.cli.pausing:pause", "Begin nothing new of a run."),
     "unpause": ("runink.cli.pausing:unpause", "Go on with a run that is paused."),
+    "resume": ("runink.cli.resuming:resume", "Go on from a run that failed or was cancelled."),
+    "restart": ("runink.cli.resuming:restart", "Do a step of a failed run, and all behind it, again."),
     "clean": ("runink.cli.clean:clean", "Forget runs that are over, with their logs."),
     "barn": ("runink.cli.barn:barn", "Look at the Barn, the store of the cluster's state, and mend it."),
     "cluster": ("runink.cli.cluster:cluster", "Look after the members of the Barn."),

@@ -23,6 +23,7 @@ from runink.cli.wording import JsonRows, harmless
 from runink.clients.cluster import Cluster
 from runink.dag import Dag, Sink, Source
 from runink.errors import NotFound, Unavailable
+from runink.jobs import Done, Prepared
 from runink.runs.jobs import kept_dead_letter
 from runink.runs.records import PipelineRecord, RunRecord, RunState
 from runink.stores import read_stores
@@ -55,12 +56,14 @@ def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
     A run that succeeded has published them where its @deadletter says; those of a failed run are kept with the run.
     """
     with ExitStack() as stack:
+        aside: list[Prepared] = []
 
         async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, Dag, Path, Lacking]:
             record = await find_run(cluster, run_id)
             key = pipeline_key(record.herd, record.pipeline, record.version)
             found = await cluster.barn.get(key, PipelineRecord)
             assert found is not None, "a pipeline is kept for as long as a run of it is"
+            aside[:] = await _kept(cluster, record) if record.kept else []
             files = stack.enter_context(fetched(cluster, record.run))
             if files is None:
                 return record, found.value.dag, folder, None
@@ -70,7 +73,7 @@ def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
             return record, found.value.dag, files.folder, files.missing_now()
 
         record, dag, folder, lacking = with_cluster(state, ask)
-        _show(record, dag, _letters(record, dag, folder), limit, output)
+        _show(record, dag, _letters(record, dag, folder, aside), limit, output)
     if record.state is not RunState.SUCCEEDED:
         end_missing(lacking, output)
 
@@ -103,9 +106,19 @@ def _dead_sinks(dag: Dag) -> dict[str, Sink]:
     return {node.id: node for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
 
 
-def _letters(record: RunRecord, dag: Dag, folder: Path) -> list[tuple[Sink, str]]:
-    """Return the run's dead letters that hold rows, each with where it is. Raises NotFound where one is not there any more."""
+async def _kept(cluster: Cluster, record: RunRecord) -> list[Prepared]:
+    """Return what a run has prepared that may still be resumed."""
+    slices = await slices_of(cluster, record)
+    reports = [one.report for one in slices if one.slice in record.kept]
+    return [one for report in reports if isinstance(report, Done) for one in report.prepared]
+
+
+def _letters(
+    record: RunRecord, dag: Dag, folder: Path, prepared: list[Prepared]
+) -> list[tuple[Sink, str]]:
+    """Return the run's dead letters that hold rows, each with where it is; `prepared` is what it keeps. Raises NotFound where one is not there any more."""
     sinks = _dead_sinks(dag)
+    aside = [(sinks[one.sink], one.aside) for one in prepared if one.sink in sinks and one.rows]
     if record.state is RunState.SUCCEEDED:
         found = [
             (sinks[one.sink], one.target)
@@ -114,8 +127,10 @@ def _letters(record: RunRecord, dag: Dag, folder: Path) -> list[tuple[Sink, str]
         ]
     else:
         run_folder = str(folder / "runs" / record.run)
-        kept = [(sink, kept_dead_letter(sink, run_folder)) for sink in sinks.values()]
-        found = [(sink, path) for sink, path in kept if Path(path).exists()]
+        under = [(sink, kept_dead_letter(sink, run_folder)) for sink in sinks.values()]
+        found = [(sink, path) for sink, path in (*under, *aside) if Path(path).exists()]
+        whole = {sink.scenario for sink, _ in found if not sink.checkpoint}
+        found = [one for one in found if not (one[0].checkpoint and one[0].scenario in whole)]
     for sink, path in found:
         if "://" not in path and not Path(path).exists():
             raise NotFound(

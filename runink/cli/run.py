@@ -43,7 +43,7 @@ from runink.errors import Invalid
 from runink.names import BundleHash, RunId
 from runink.names import run_id as made_run_id
 from runink.projects import Compiled, compile_file
-from runink.runs.records import RunState
+from runink.runs.records import RunRecord, RunState
 from runink.wants import PRIORITY_MAX
 
 STANDARD: Final = "-"
@@ -101,14 +101,19 @@ def run(  # noqa: PLR0913 - what may be asked for
             return await run_to_end(embedding, request_for, shown)
 
     view = anyio.run(whole)
-    shows_on_stderr = any(isinstance(n, Sink) and n.path == STANDARD for n in compiled.dag.nodes)
+    tell(view, compiled.dag, output)
+    raise SystemExit(exit_code(view))
+
+
+def tell(view: RunView, dag: Dag, output: str) -> None:
+    """Print what became of a run: where its own output goes to standard output, on standard error."""
+    shows_on_stderr = any(isinstance(n, Sink) and n.path == STANDARD for n in dag.nodes)
     if output == "json":
         text = msgspec.json.encode(document(view)).decode()
     else:
         stream = sys.stderr if shows_on_stderr else sys.stdout
-        text = "\n".join(summary(view, compiled.dag, width=width_of(stream)))
+        text = "\n".join(summary(view, dag, width=width_of(stream)))
     click.echo(text, err=shows_on_stderr)
-    raise SystemExit(exit_code(view))
 
 
 def width_of(stream: TextIO | None) -> int:
@@ -120,7 +125,12 @@ def width_of(stream: TextIO | None) -> int:
 
 def exit_code(view: RunView) -> ExitCode:
     """Return how the command ends, by what became of the run."""
-    match view.record.state:
+    return exit_code_of(view.record)
+
+
+def exit_code_of(record: RunRecord) -> ExitCode:
+    """Return how a command ends that was about a run which is over."""
+    match record.state:
         case RunState.SUCCEEDED:
             return ExitCode.DONE
         case RunState.CANCELLED:

@@ -124,10 +124,25 @@ def line_of(record: RunRecord) -> str:
     if record.occasion is not None:
         tick = datetime.fromtimestamp(record.occasion.tick_ms / 1000, UTC).astimezone()
         more = f" · tick {tick:%Y-%m-%d %H:%M}{more}"
+    more = f"{_kin(record)}{more}"
     return (
         f"{short(record.run)}  {at:%Y-%m-%d %H:%M:%S}  {record.state.value:<10} {took:>8}  "
         f"{record.pipeline} · {record.herd} · {record.file}{more}"
     )
+
+
+def _kin(record: RunRecord) -> str:
+    """Say which run it goes on from, and which goes on from it or still may."""
+    told = ""
+    if record.resumes is not None:
+        again = f", again from {record.restarted}" if record.restarted else ""
+        told = f" · goes on from {short(record.resumes)}{again}"
+    if record.resumed_by is not None:
+        return f"{told} · {short(record.resumed_by)} goes on from it"
+    if record.kept:
+        until = datetime.fromtimestamp(record.kept_until_ms / 1000, UTC).astimezone()
+        return f"{told} · can be resumed until {until:%Y-%m-%d %H:%M}"
+    return told
 
 
 def row_of(record: RunRecord) -> dict[str, Any]:
@@ -144,6 +159,9 @@ def row_of(record: RunRecord) -> dict[str, Any]:
         "waits_for": record.waits_for,
         "paused": record.paused,
         "error": record.failure.error.code if record.failure else None,
+        "resumes": record.resumes,
+        "resumed_by": record.resumed_by,
+        "kept_until_ms": record.kept_until_ms if record.kept and not record.resumed_by else None,
     }
 
 

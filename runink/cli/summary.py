@@ -72,6 +72,11 @@ def summary(view: RunView, dag: Dag, *, width: int = WIDTH) -> list[str]:
         for one in view.slices
         if one.tries.why
     ]
+    if record.resumes is not None:
+        taken = sum(one.taken_from is not None for one in view.slices)
+        lines.append(
+            f"  it went on from run {short(record.resumes)}: {counted(taken, 'slice')} of it {'was' if taken == 1 else 'were'} not done again"
+        )
     if record.state is RunState.SUCCEEDED:
         lines += _outputs(record, dag, width)
         told = (waited_for_cpu, slowed_down)
@@ -226,6 +231,8 @@ def _next(record: RunRecord, dag: Dag, width: int) -> Iterator[str]:
     ways = [f"runi lineage {run}", f"runi explain {shlex.quote(dag.file)}", f"runi logs {run}"]
     if record.state is not RunState.SUCCEEDED:
         ways = [f"runi logs {run}", f"runi lineage {run}"]
+    if record.kept:
+        ways.append(f"runi resume {run}")
     return _joined("next: ", ways, width)
 
 
@@ -265,10 +272,13 @@ def document(view: RunView) -> dict[str, Any]:
                 "voluntary_switches": one.exit.voluntary_switches if one.exit else None,
                 "involuntary_switches": one.exit.involuntary_switches if one.exit else None,
                 "isolation": one.sealed.get("isolation"),
+                "taken_from": one.taken_from,
             }
             for one in view.slices
         ],
         "error": error_document(record.failure),
+        "resumes": record.resumes,
+        "kept_until_ms": record.kept_until_ms or None,
     }
 
 

@@ -14,6 +14,7 @@ from runink.clients.barn import BarnClient
 from runink.clients.node_files import ReadFiles
 from runink.clients.run_requests import (
     Cancel,
+    Drop,
     Follow,
     GovernanceRequest,
     LineageOf,
@@ -74,6 +75,10 @@ class Cluster:
     async def pause(self, run: RunId, *, paused: bool) -> RunRecord:
         """Have nothing new of a run begin, or have it go on; one that is over or committing stays as it is. Raises NotFound."""
         return await self._controller.ask(Pause(run, paused), within=WITHIN_S)
+
+    async def drop(self, run: RunId) -> RunRecord:
+        """Have a run that is over take away what it keeps; it has when its record says so. Raises NotFound."""
+        return await self._controller.ask(Drop(run), within=WITHIN_S)
 
     async def lineage(self, herd: HerdName, run: RunId) -> Lineage:
         """Return a run's facts. Raises NotFound."""

@@ -1,9 +1,10 @@
 """What may be asked of the run controller and of governance, and what they answer.
 
     request       answer                                                     raises, beside the deadline
-    Submit        RunRecord as it stands; the same run twice is one run      Invalid
+    Submit        RunRecord as it stands; the same run twice is one run      Invalid; Conflict where it cannot go on from another
     Cancel        RunRecord; a run that is over, or committing, stays so     NotFound
     Pause         RunRecord; a run that is over, or committing, stays so     NotFound
+    Drop          RunRecord; one that keeps nothing stays so                 NotFound
     Follow        RunView, as soon as it is newer than `seen`                NotFound
     LineageOf     Lineage                                                    NotFound
     WhyOf         WhyAnswer                                                  NotFound, Invalid, Refused (`compacted`)
@@ -30,6 +31,7 @@ class Submit(Request[RunRecord], frozen=True):
     """Run a pipeline. The caller makes the run's id, so that asking again after a lost answer is no second run.
 
     `herd` is what the project's herd file says. `is_bound` ties the run to this cluster's life: cut, it is not taken up again.
+    `resumes` is the run that it goes on from, `restart` the step from which all is done again.
     `priority` counts before what the pipeline says, where there is one. A `rehearsal` publishes nothing and is compared with its goldens; with `update_goldens` it writes them.
     """
 
@@ -45,6 +47,8 @@ class Submit(Request[RunRecord], frozen=True):
     stdin: str = ""
     stdout: str = ""
     priority: int | None = None
+    resumes: RunId | None = None
+    restart: str = ""
 
 
 class Cancel(Request[RunRecord], frozen=True):
@@ -56,6 +60,12 @@ class Pause(Request[RunRecord], frozen=True):
 
     run: RunId
     paused: bool
+
+
+class Drop(Request[RunRecord], frozen=True):
+    """Take away what a run that is over keeps for another to go on from."""
+
+    run: RunId
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -136,6 +146,6 @@ class NodeLives(msgspec.Struct, frozen=True):
     is_leaving: bool = False
 
 
-RunRequest = Submit | Cancel | Pause | Follow | SliceProgress | SliceUsed
+RunRequest = Submit | Cancel | Pause | Drop | Follow | SliceProgress | SliceUsed
 DeskRequest = RunRequest | NodeLives  # what a member's desk takes
 GovernanceRequest = LineageOf | WhyOf | ReplayOf

@@ -66,6 +66,7 @@ class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
     edges: tuple[EdgeFacts, ...]
     outputs: tuple[Dataset, ...]
     parameters: dict[str, str] = {}
+    resumes: str = ""  # the run that had done the first part of it
 
 
 class About(msgspec.Struct, frozen=True):
@@ -78,6 +79,7 @@ class About(msgspec.Struct, frozen=True):
     bundle: str
     state: str
     parameters: dict[str, str]
+    resumes: str = ""
 
 
 def lineage_of(
@@ -122,6 +124,7 @@ def lineage_of(
         ),
         outputs=tuple(_dataset(dag, one) for one in published),
         parameters=about.parameters,
+        resumes=about.resumes,
     )
 
 
@@ -173,6 +176,8 @@ def rendered(lineage: Lineage) -> list[str]:
         f"{lineage.pipeline} · herd {lineage.herd} · run {lineage.run} · {lineage.state}",
         f"pipeline {lineage.version[:12]} · bundle {lineage.bundle[:12]}",
     ]
+    if lineage.resumes:
+        lines.append(f"goes on from run {lineage.resumes}, which did the first part of it")
     names = {stage.node: stage.label for stage in lineage.stages}
     scenario = ""
     for stage in lineage.stages:

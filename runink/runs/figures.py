@@ -15,7 +15,7 @@ REASONS_MAX = 100  # of a scenario; a contract has that many rules only when it 
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """One scenario, added up. `seconds` is from its first slice's launch to its last one's end, 0 while it runs.
+    """One scenario, added up. `seconds` is from its first slice's launch to its last one's end, 0 while it runs; what was taken over of another run takes none.
 
     Rows of side inputs are no rows of the scenario. Where a contract checks one, what it rejects counts, and `rows_aside` are the rows it was given.
     """
@@ -53,8 +53,9 @@ def figures_of(dag: Dag, scenario: str, slices: Mapping[str, SliceRecord]) -> Fi
     facts = facts_of(mine)
     reports = [record.report for record in mine if isinstance(record.report, Done | Failed)]
     reasons = tuple(row for report in reports for row in report.rejections)
-    launched = [record.launched_ms for record in mine if record.launched_ms]
-    ended = [record.ended_ms for record in mine]
+    own = [record for record in mine if record.taken_from is None]
+    launched = [record.launched_ms for record in own if record.launched_ms]
+    ended = [record.ended_ms for record in own]
     return Figures(
         name=scenario,
         rows_in=rows_in(dag, scenario, facts),

@@ -187,13 +187,15 @@ def closing_job(
 def _discarding(
     dag: Dag, run: RunRecord, ticket: Ticket, chains: list[SliceRecord], folders: Folders
 ) -> PublishJob:
-    """Take everything away that the run left aside, but for dead letters: those of a failed run are kept in its folder."""
+    """Take everything away that the run left aside, but for what it keeps, and for dead letters: those of a failed run are kept in its folder."""
     is_published = run.state is RunState.COMMITTING and run.ending is None
     letters = {node.id: node for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
     kept: list[Prepared] = []
     gone: list[Prepared] = []
     own = checkpoints_of(dag)
-    prepared = [one for record in chains for one in _prepared(record)]
+    prepared = [
+        one for record in chains if record.slice not in run.kept for one in _prepared(record)
+    ]
     told = {letters[one.sink].scenario for one in prepared if one.sink in letters.keys() - own}
     for one in prepared:
         if is_published and one.sink not in own:
@@ -215,7 +217,9 @@ def _discarding(
     tickets = tuple(
         ticket_of(record, attempt=attempt)
         for record in chains
-        for attempt in range(1, record.attempt + (not is_published))
+        for attempt in range(
+            1, record.attempt + (not is_published and record.slice not in run.kept)
+        )
     )
     sinks = tuple(node for node in dag.nodes if isinstance(node, Sink))
     return PublishJob(ticket, run.project, tuple(kept), tuple(gone), sinks, tickets)

@@ -19,6 +19,8 @@ transaction; asked again behind that, it decides nothing more until something ch
     committing         its publish slice has succeeded           succeeded
                        that was lost or failed                   the same again, later: what is committed is rolled forward
 
+    over               it has kept what it had prepared             the same; in time that is taken away (`clearing.py`)
+
 Whoever carries a decision out compares the revision of the run and of every slice that it changes.
 """
 
@@ -26,24 +28,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
 
 from msgspec.structs import replace as changed
 
 from runink.checkpoints import checkpoints_of
-from runink.dag import Resources, SliceSpec
+from runink.dag import SliceSpec
 from runink.gang_parts import NO_MARKS, marks_of
 from runink.jobs import Done, Prepared
-from runink.names import SliceId
 from runink.runs.assertions import failed_assertion
+from runink.runs.clearing import COMPARE, PUBLISH, Decision, cleared, closing, expiring
 from runink.runs.draining import leaving, next_of
 from runink.runs.endings import deadline_ms, sooner, to_end
 from runink.runs.failures import failure_of, is_refusal
-from runink.runs.homes import beside, end_of, home_of, is_gone
+from runink.runs.homes import beside, home_of, is_gone
 from runink.runs.pausing import PAUSED, held
 from runink.runs.records import (
-    ATTEMPTS_MAX,
     Failure,
     RunRecord,
     RunState,
@@ -51,43 +51,18 @@ from runink.runs.records import (
     SliceState,
     Task,
 )
-from runink.runs.reservations import GangKey
 from runink.runs.retries import anew, backoff_ms
 from runink.runs.slices import slice_of
-from runink.runs.turns import turn_of, turns_of
+from runink.runs.turns import turns_of
 from runink.runs.views import RunView, World
 from runink.runs.yielding import giving_way
-
-PUBLISH: Final = SliceId("@publish")
-DISCARD: Final = SliceId("@discard")
-COMPARE: Final = SliceId("@compare")
-NOTHING: Final = Resources(0, 0)  # the end of a run takes no room: a full herd must be able to end
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One transaction: the run as it is to stand, slices to put, placements to take back, targets to claim or to give free.
-
-    `wake_ms` is when to look again though nothing has changed; `asked_by` are gangs whose reservations it was made on.
-    """
-
-    record: RunRecord
-    slices: tuple[SliceRecord, ...] = ()
-    stop: tuple[SliceRecord, ...] = ()
-    claims: tuple[str, ...] = ()
-    releases: tuple[str, ...] = ()
-    wake_ms: int = 0
-    asked_by: tuple[GangKey, ...] = ()
-
-    def is_nothing(self, record: RunRecord) -> bool:
-        return self.record == record and not (self.slices or self.stop)
 
 
 def decide(view: RunView, world: World) -> Decision:
     """Say what the run becomes now."""
     record = view.record
     if record.state.is_over:
-        return Decision(record)
+        return expiring(view, world)
     gone = tuple(
         changed(one, state=SliceState.LOST, ended_ms=world.now_ms)
         for one in view.slices.values()
@@ -273,44 +248,10 @@ def _ending(view: RunView, world: World) -> Decision:
     if record.failure is None:
         record = changed(record, failure=failure_of(chains))
     view = replace(view, record=record)
-    clearing = _cleared(view, world)
+    clearing = cleared(view, world)
     if clearing is not None:
         return clearing
     return _over(view, world, ending)
-
-
-def _cleared(view: RunView, world: World) -> Decision | None:
-    """Clear away what slices left aside, or return nothing if that is done or there is nothing."""
-    found = view.slices.get(DISCARD)
-    if found is None:
-        needed = any(
-            one.task is Task.CHAIN and (one.launched_ms or one.attempt > 1)
-            for one in view.slices.values()
-        )
-        if not needed:
-            return None
-        return Decision(view.record, slices=(_closing(view, world, DISCARD, Task.DISCARD),))
-    if not found.state.is_over:
-        return Decision(view.record)
-    if found.state is not SliceState.SUCCEEDED and found.attempt < ATTEMPTS_MAX:
-        wake_ms = world.now_ms + backoff_ms(f"{found.run}/discard", attempt=found.attempt + 1)
-        return Decision(view.record, slices=(anew(found, not_before_ms=wake_ms),), wake_ms=wake_ms)
-    return None
-
-
-def _closing(view: RunView, world: World, name: SliceId, task: Task) -> SliceRecord:
-    """Make one of the slices that end a run: where its output is, or anywhere if there is none."""
-    return SliceRecord(
-        slice=name,
-        run=view.record.run,
-        herd=view.record.herd,
-        gang=str(name),
-        state=SliceState.PENDING,
-        resources=NOTHING,
-        task=task,
-        pin=end_of(view, world, task),
-        turn=turn_of(view, world),
-    )
 
 
 def _over(view: RunView, world: World, state: RunState) -> Decision:
@@ -354,14 +295,14 @@ def _commit(view: RunView, world: World) -> Decision:
         text = f"run {min(others)} is publishing to the same place"
         return Decision(changed(view.record, waits_for=text))
     record = changed(view.record, state=RunState.COMMITTING, prepared=prepared, waits_for="")
-    return Decision(record, slices=(_closing(view, world, PUBLISH, Task.PUBLISH),), claims=names)
+    return Decision(record, slices=(closing(view, world, PUBLISH, Task.PUBLISH),), claims=names)
 
 
 def _compare(view: RunView, world: World) -> Decision:
     """A rehearsal publishes nothing: its output is compared with what was expected, then discarded."""
     found = view.slices.get(COMPARE)
     if found is None:
-        return Decision(view.record, slices=(_closing(view, world, COMPARE, Task.COMPARE),))
+        return Decision(view.record, slices=(closing(view, world, COMPARE, Task.COMPARE),))
     if not found.state.is_over:
         return Decision(view.record)
     if found.state is SliceState.SUCCEEDED:
@@ -378,7 +319,7 @@ def _publishing(view: RunView, world: World) -> Decision:
     if found.state is SliceState.SUCCEEDED:
         is_anew = any(one.attempt > 1 for one in view.slices.values() if one.task is Task.CHAIN)
         if is_anew or checkpoints_of(view.dag):
-            clearing = _cleared(view, world)
+            clearing = cleared(view, world)
             if clearing is not None:
                 return clearing
         return _over(view, world, RunState.SUCCEEDED)

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from runink.capabilities import IsolationPolicy
+from runink.checkpoints import KEEP_FAILED_MS
 from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.contracts.differences import GoldenResult
 from runink.dag import UNLIMITED, Dag, Limits, Resources
@@ -185,7 +186,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `goes_on` says that it is not ended when its node cannot reach the cluster: its herd wants that.
     `tries` is what came of the attempts before this one. `is_moved` says that this one was cancelled to empty its node, or for others of higher priority.
     `decision` is the revision of the Barn on which its place was decided (`scheduling/decisions.py`). `part` is its part of a gang that may be parted, and `is_rooted` says that it
-    stays with all others of its gang that write or read files of the run (`gang_parts.py`).
+    stays with all others of its gang that write or read files of the run (`gang_parts.py`). `taken_from` is the run that it succeeded in, where its run goes on from that one.
     """
 
     slice: SliceId
@@ -223,6 +224,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     wants: Wants = NOTHING_MORE
     part: str = ""
     is_rooted: bool = False
+    taken_from: RunId | None = None
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -250,6 +252,8 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `occasion` is what a schedule made it for. Once `deadline_ms` has come it is cancelled, 0 for never. One that is to be cancelled may say why as its `failure` already.
     Nothing new of one that is `paused` is begun. `priority`: more is sooner, and may stop what is less.
     `yielded` are the gangs that were stopped for such others, at their latest attempts.
+    `resumes` is the run that it goes on from, `restarted` the node from which all is done again, `resumed_by` the run that goes on from it. `kept` are slices whose output is not taken away:
+    until `kept_until_ms` (0: nothing is) for a run that may go on, behind that because that run has taken it over.
     """
 
     run: RunId
@@ -281,6 +285,11 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     paused: bool = False
     priority: int = 0
     yielded: dict[str, Yielded] = {}
+    resumes: RunId | None = None
+    restarted: str = ""
+    resumed_by: RunId | None = None
+    kept: tuple[SliceId, ...] = ()
+    kept_until_ms: int = 0
 
 
 class PipelineRecord(msgspec.Struct, frozen=True):
@@ -308,6 +317,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `priority_max` is the most that its runs have, nothing for no limit.
     `lost_wait_ms` is how long its slices are waited for when their node is lost, 0 where they begin anew at once.
+    `keep_failed_ms` is for how long what its failed runs have prepared is kept, 0 for not at all.
     """
 
     herd: HerdName
@@ -323,6 +333,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     weight: int = 1
     priority_max: int | None = None
     lost_wait_ms: int = 0
+    keep_failed_ms: int = KEEP_FAILED_MS
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

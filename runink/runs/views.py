@@ -29,6 +29,8 @@ class World:
     `refused` says why the herd cannot take one more run, `draining` are nodes that are to be emptied,
     `cordoned` those and all others that get nothing new, `yielding` says which of its gangs are to be stopped for which others of higher priority.
     `durations` is how long its pipeline's parts have taken before.
+    `keep_ms` is for how long the herd keeps what a failed run has prepared;
+    where it `is_crowded`, enough newer ones keep theirs.
     """
 
     now_ms: int
@@ -42,6 +44,8 @@ class World:
     yielding: Mapping[str, Yielding] = field(default_factory=dict)
     durations: Durations = NOTHING_KNOWN
     awaited_ms: int = 0
+    keep_ms: int = 0
+    is_crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

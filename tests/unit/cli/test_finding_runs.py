@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cli_world import RUN, a_failure, a_run
+from msgspec.structs import replace as changed
 from runink.cli.clean import forgettable
 from runink.cli.client import chosen_run, cut_line
 from runink.cli.runs import line_of
@@ -67,6 +68,16 @@ def test_the_newest_runs_that_are_over_are_kept_and_those_under_way_are_no_matte
     assert forgettable(living, keep=0) == []
 
 
+def test_a_run_is_not_forgotten_while_one_that_goes_on_from_it_may_still_need_what_it_had() -> None:
+    first, second, third = named("01", "02", "03", state=RunState.FAILED)
+    second, third = changed(second, resumes=first.run), changed(third, resumes=second.run)
+    assert forgettable([first, second, changed(third, state=RunState.RUNNING)], keep=0) == []
+    keeps = changed(third, kept_until_ms=1)
+    assert forgettable([first, second, keeps], keep=1) == []
+    assert forgettable([first, second, keeps], keep=0) == [first, second, keeps]
+    assert forgettable([first, second, third], keep=1) == [first, second]
+
+
 def test_a_run_is_one_line_of_the_list():
     line = line_of(a_run())
     assert line.startswith(RUN[:12])
@@ -86,3 +97,11 @@ def test_a_run_that_was_cut_is_told_with_what_became_of_it():
 def test_a_run_that_a_schedule_made_tells_its_tick():
     line = line_of(a_run(occasion=Occasion(1_000, 0)))
     assert " · tick 1970-01-01" in line
+
+
+def test_the_list_says_which_run_goes_on_from_which_and_until_when_one_can_be():
+    kept = a_run(RunState.FAILED, kept=("one",), kept_until_ms=1_000)
+    assert "can be resumed until 1970-01-01" in line_of(kept)
+    assert "goes on from it" in line_of(changed(kept, resumed_by=RunId("02".ljust(26, "0"))))
+    again = changed(kept, resumes=RunId("02".ljust(26, "0")), restarted="one.clean")
+    assert "goes on from 020000000000, again from one.clean" in line_of(again)

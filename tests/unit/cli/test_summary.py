@@ -124,6 +124,8 @@ def test_the_document_has_the_promised_keys():
         "outputs",
         "slices",
         "error",
+        "resumes",
+        "kept_until_ms",
     ]
     assert found["seconds"] == 2.5
     assert found["steps"][0] == {

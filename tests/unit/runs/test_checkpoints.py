@@ -8,8 +8,8 @@ from runink.dag import Dag, Sink, Source
 from runink.errors import WireError
 from runink.jobs import Done, Failed, Prepared, PublishJob
 from runink.names import NodeId
+from runink.runs.clearing import DISCARD, PUBLISH
 from runink.runs.jobs import Folders, closing_job
-from runink.runs.lifecycle import DISCARD, PUBLISH
 from runink.runs.records import RunState, SliceState
 from runink.tries import Retry
 

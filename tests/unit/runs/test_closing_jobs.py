@@ -8,8 +8,8 @@ from runink.contracts.expected import Golden
 from runink.dag import Format, Mode, Sink
 from runink.errors import WireError
 from runink.jobs import CompareJob, Done, Failed, PublishJob
+from runink.runs.clearing import COMPARE, DISCARD
 from runink.runs.jobs import Folders, closing_job, kept_dead_letter
-from runink.runs.lifecycle import COMPARE, DISCARD
 from runink.runs.records import RunState, SliceState
 
 FOLDERS = Folders("/bundle", "/p/.runink/runs/1")

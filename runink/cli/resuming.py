@@ -1,0 +1,139 @@
+"""`runi resume` and `runi restart`: a run that goes on from one that failed or was cancelled, with what that one has kept.
+
+What the project says now is compiled with the parameters of the old run, and has to be what that one was made of.  Asked again, the run that goes on is followed instead of a second one made.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import anyio
+import click
+from msgspec.structs import replace as changed
+
+from runink.cli.client import Embedding, find_run
+from runink.cli.following import run_to_end
+from runink.cli.options import (
+    SliceOptions,
+    output_option,
+    project_here,
+    run_argument,
+    slice_options,
+    state_folder,
+    state_option,
+)
+from runink.cli.progress import progress_for
+from runink.cli.run import exit_code_of, modules_of, new_run_id, submission, tell
+from runink.cli.runs import line_of, row_of, with_cluster
+from runink.cli.summary import short
+from runink.cli.wording import echo_json
+from runink.clients.cluster import Cluster
+from runink.clients.run_requests import RunView, Submit
+from runink.names import RunId
+from runink.node import Role
+from runink.projects import compile_file
+from runink.runs.records import RunRecord
+from runink.runs.resuming import check_over
+
+
+@click.command()
+@run_argument
+@output_option
+@state_option
+@slice_options
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+def resume(
+    run_id: str,
+    output: str,
+    state: Path | None,
+    quiet: bool,  # noqa: FBT001 - click gives it by name
+    *,
+    slices: SliceOptions,
+) -> None:
+    """Go on from a run that failed or was cancelled, with what it has kept. RUN is an id, its beginning, or `last`.
+
+    Exit codes as of `runi run`, and 5 if nothing may go on from it.
+    """
+    _go_on(run_id, "", output, state, slices, is_quiet=quiet)
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--from", "step", required=True, metavar="STEP", help="Do this and all behind it again."
+)
+@output_option
+@state_option
+@slice_options
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+def restart(
+    run_id: str,
+    step: str,
+    output: str,
+    state: Path | None,
+    quiet: bool,  # noqa: FBT001 - click gives it by name
+    *,
+    slices: SliceOptions,
+) -> None:
+    """Go on from a run that failed or was cancelled, and do a step and all behind it again. RUN is an id, its beginning, or `last`.
+
+    Exit codes as of `runi run`, and 5 if nothing may go on from it.
+    """
+    _go_on(run_id, step, output, state, slices, is_quiet=quiet)
+
+
+def _go_on(
+    run_id: str, step: str, output: str, state: Path | None, slices: SliceOptions, *, is_quiet: bool
+) -> None:
+    record = with_cluster(state, partial(_ended, run_id), role=Role.ALL)
+    if record.resumed_by is not None:
+        _follow(record, record.resumed_by, output, state)
+    check_over(record)
+    compiled = compile_file(project_here() / record.file, parameters=record.parameters)
+    folder = state_folder(state, compiled.root)
+    dag, new = compiled.dag, new_run_id()
+
+    async def request_for(cluster: Cluster) -> Submit:
+        whole = await submission(compiled, folder, new, cluster=cluster)
+        return changed(whole, resumes=record.run, restart=step)
+
+    async def whole() -> RunView:
+        embedding = Embedding(folder, modules=modules_of(dag), slices=slices)
+        with progress_for(dag, is_quiet=is_quiet or output == "json") as shown:
+            return await run_to_end(embedding, request_for, shown)
+
+    view = anyio.run(whole)
+    tell(view, dag, output)
+    raise SystemExit(exit_code_of(view.record))
+
+
+async def _ended(run_id: str, cluster: Cluster, _: Path) -> RunRecord:
+    """Return the run; one whose end is under way, because what it lived with is gone, when it is over."""
+    record = await find_run(cluster, run_id)
+    is_cut = bool(record.session and cluster.session) and record.session != cluster.session
+    if not record.state.is_over and (is_cut or record.ending is not None):
+        async for view in cluster.follow(record.run):
+            record = view.record
+    return record
+
+
+def _follow(old: RunRecord, run: RunId, output: str, state: Path | None) -> NoReturn:
+    """Tell what becomes of the run that goes on already."""
+    if output == "text":
+        click.echo(f"run {short(old.run)} goes on as run {short(run)} already", err=True)
+
+    async def ask(cluster: Cluster, _: Path) -> RunRecord:
+        record = await find_run(cluster, run)
+        if not record.state.is_over:
+            async for view in cluster.follow(run):
+                record = view.record
+        return record
+
+    record = with_cluster(state, ask, role=Role.ALL)
+    if output == "json":
+        echo_json(row_of(record))
+    else:
+        click.echo(line_of(record))
+    raise SystemExit(exit_code_of(record))
