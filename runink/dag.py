@@ -38,6 +38,7 @@ MAIN = "main"  # the stream that a node works on; every other role is a side inp
 REJECTED = "rejected"  # a check's other output, towards its dead letter
 DEFAULT_CPU_M = 100
 DEFAULT_MEMORY_BYTES = 64 << 20
+GANG_SLICES_MAX = 500  # a gang is placed in one transaction of the Barn, two keys for each slice
 
 
 class Format(Enum):

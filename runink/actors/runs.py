@@ -50,6 +50,7 @@ from runink.runs.durations import Durations
 from runink.runs.endings import sooner
 from runink.runs.lifecycle import decide
 from runink.runs.passing import SliceChange
+from runink.runs.portions import portion
 from runink.runs.priorities import priority_of
 from runink.runs.records import RunRecord, RunState, SliceRecord
 from runink.runs.resuming import resumption
@@ -357,7 +358,7 @@ class RunController(Actor[RunsMessage]):
                 if view is None or is_done(view.record):
                     continue
                 world = self._sight.world(view.record, now_ms=self._now_ms(), session=self._session)
-                decision = decide(view, world)
+                decision = portion(decide(view, world))
                 if wake_ms := sooner(decision.wake_ms, world.awaited_ms):
                     self._wake_at(run, wake_ms)
                 if decision.is_nothing(view.record):

@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from runink.clearances import ClearancePolicy
-from runink.dag import Dag, Link, Node, Scenario, Sink, SliceSpec, Source
+from runink.dag import GANG_SLICES_MAX, Dag, Link, Node, Scenario, Sink, SliceSpec, Source
 from runink.dsl.actions import Actions
 from runink.dsl.checker import Outline, named, outlined
 from runink.dsl.checkpointing import with_checkpoints
@@ -162,6 +162,7 @@ def _joined(
     if findings:
         return None
     dag = changed(_dag(source, outline, parts, staged), goldens=goldens)
+    _check_gangs(dag, findings)
     _check_circles(dag, locations, findings)
     return dag, doubts
 
@@ -288,6 +289,13 @@ def _check_glob(location: Location, writers: Mapping[str, Sink], findings: Findi
             text = f"{location.uri} also matches {path}, which scenario {sink.scenario} of this pipeline writes"
             hint = f"read {sink.uri} by its name, or keep it out of the pattern"
             findings.add("D034", text, location.text.span, hint)
+
+
+def _check_gangs(dag: Dag, findings: Findings) -> None:
+    for gang, specs in dag.gangs().items():
+        if len(specs) > GANG_SLICES_MAX:
+            text = f"{gang} is {len(specs):,} slices that run together, {GANG_SLICES_MAX:,} at most"
+            findings.add("D020", text, None, "isolate fewer of its steps, or @checkpoint between")
 
 
 def _check_circles(dag: Dag, locations: Mapping[str, Location], findings: Findings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dsl_world import SINK, SOURCE, codes, compile_lines
+from dsl_world import PROJECT, SINK, SOURCE, codes, compile_lines
 from runink.dag import (
     Limit,
     Limits,
@@ -11,6 +11,7 @@ from runink.dag import (
     Source,
 )
 from runink.dsl.explain import explained
+from runink.errors import Invalid
 from runink.networks import Network
 from runink.testing.projects import compile_text
 
@@ -229,3 +230,13 @@ def test_module_may_stand_above_or_below_its_scenario() -> None:
         ("a", {"layer": "a"}),
         ("b", {"layer": "b", "owner": "o"}),
     ]
+
+
+def test_more_slices_than_can_be_placed_at_once_are_no_gang() -> None:
+    steps = "".join(f'@step("plain", id=s{number}, isolate=true)\n' for number in range(501))
+    text = f'Feature: F\nScenario: S\n@source("csv://a.csv")\n{steps}@sink("csv://b.csv")\n'
+    with pytest.raises(Invalid) as error:
+        compile_text(text, project=PROJECT)
+    (found,) = error.value.findings
+    assert found.code == "D020"
+    assert found.text.endswith("slices that run together, 500 at most")

@@ -1,0 +1,39 @@
+"""Decisions in portions: a transaction of the Barn has so many operations at most, and a pipeline may have a thousand slices.
+
+What is left out of a portion is decided again when the portion is seen.  Nothing of it depends on being done at once but the slices of one gang, which are kept together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from runink.barn.checks import TXN_OPERATIONS_MAX
+from runink.dag import GANG_SLICES_MAX
+from runink.runs.clearing import Decision
+from runink.runs.records import SliceRecord
+
+SLICES_MAX: Final = GANG_SLICES_MAX  # that a decision changes and stops: one key for each
+assert 2 * GANG_SLICES_MAX < TXN_OPERATIONS_MAX
+
+
+def portion(decision: Decision) -> Decision:
+    """Return as much of a decision as one transaction takes."""
+    if len(decision.slices) + len(decision.stop) <= SLICES_MAX:
+        return decision
+    gangs: dict[str, list[SliceRecord]] = {}
+    for one in decision.slices:
+        gangs.setdefault(one.gang, []).append(one)
+    slices: list[SliceRecord] = []
+    for gang in gangs.values():
+        if slices and len(slices) + len(gang) > SLICES_MAX:
+            break
+        slices += gang
+    chosen = {one.slice for one in slices}
+    # Whose place is taken back with its record loses both at once; what is only stopped has its turn where there is room.
+    stop = [one for one in decision.stop if one.slice in chosen]
+    others = [one for one in decision.stop if one.slice not in chosen]
+    is_changed_too = {one.slice for one in decision.slices}
+    room = max(SLICES_MAX - len(slices), 0)
+    stop += [one for one in others if one.slice not in is_changed_too][:room]
+    return replace(decision, slices=tuple(slices), stop=tuple(stop))
