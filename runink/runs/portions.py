@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from runink.barn.checks import TXN_OPERATIONS_MAX
 from runink.dag import GANG_SLICES_MAX
 from runink.runs.clearing import Decision
 from runink.runs.records import SliceRecord
 
-SLICES_MAX: Final = GANG_SLICES_MAX  # that a decision changes and stops: one key for each
-assert 2 * GANG_SLICES_MAX < TXN_OPERATIONS_MAX
+SLICES_MAX: Final = GANG_SLICES_MAX  # that a decision changes or stops: a transaction has 1,024 operations at most (`barn.checks`), of which these are two at most
 
 
 def portion(decision: Decision) -> Decision:
