@@ -26,8 +26,16 @@ import msgspec
 
 from runink.config import Address
 from runink.errors import LinkLost, NotFound, TimedOut, Unavailable
-from runink.relay.process import ASKING, LISTENING
-from runink.relay.protocol import PACKET_BYTES_MAX, Leave, Read, RelaySettings, Welcome, Write
+from runink.relay.protocol import (
+    ASKING,
+    LISTENING,
+    PACKET_BYTES_MAX,
+    Leave,
+    Read,
+    RelaySettings,
+    Welcome,
+    Write,
+)
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, kept_environment
 from runink.sandbox.kernel import address_of
 from runink.wire.sockets import check_may_listen, check_peer, listen_tcp

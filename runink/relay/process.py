@@ -26,6 +26,8 @@ import msgspec
 
 from runink.errors import Forbidden, ProtocolViolation
 from runink.relay.protocol import (
+    ASKING,
+    LISTENING,
     PACKET_BYTES_MAX,
     Leave,
     Read,
@@ -41,8 +43,6 @@ from runink.wire.session import Admit
 from runink.wire.sockets import check_peer
 from runink.wire.tls import accepting_context, connecting_context
 
-ASKING: Final = 3
-LISTENING: Final = 4
 SETTINGS_BYTES_MAX: Final = 1 << 20
 TICK_S: Final = 1.0
 GOODBYE_S: Final = 2.0  # for others to hear that we end

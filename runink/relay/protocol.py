@@ -21,6 +21,10 @@ from runink.dag import Link
 
 PACKET_BYTES_MAX: Final = 16 << 10
 KEY_BYTES: Final = 32
+ASKING: Final = (
+    3  # descriptors that a relay is started with, see `process.py`: where its agent asks
+)
+LISTENING: Final = 4  # and where other relays come in
 
 
 class RelaySettings(msgspec.Struct, frozen=True):

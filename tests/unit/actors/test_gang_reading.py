@@ -13,7 +13,7 @@ from runink.actors.pipelines import Pipelines
 from runink.barn.keys import PLACEMENTS, pipeline_key
 from runink.clients.barn import BarnClient
 from runink.names import RunId
-from runink.runs.lifecycle import DISCARD
+from runink.runs.clearing import DISCARD
 from runink.runs.records import Placement, SliceState
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
