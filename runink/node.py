@@ -52,7 +52,6 @@ from runink.relay.client import RelayClient, RelayPlace, running_relay
 from runink.runs.records import NodeRecord
 from runink.runtime.connections import connect_unix, serve_unix
 from runink.runtime.supervisor import Supervisor, supervise
-from runink.sandbox.bubblewrap import INSTALL
 from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
 from runink.storage.disk import RealDisk
@@ -252,6 +251,8 @@ def _check_isolation(settings: NodeSettings, found: Told) -> None:
     """Raise Unavailable (`bubblewrap_unavailable`) if bubblewrap is to close slices off and cannot: nobody asked for anything else."""
     if settings.isolation is not Isolation.BUBBLEWRAP or BUBBLEWRAP in found.there:
         return
+    from runink.sandbox.bubblewrap import INSTALL  # noqa: PLC0415 - a megabyte that only the spawner needs
+
     why, hint = found.missing.get(BUBBLEWRAP), INSTALL
     if why is None:
         why = f"the spawner at {settings.spawner} was started without"
