@@ -4,7 +4,7 @@
     writes nothing but object stores, streams   each gang wherever there is room
     writes a file                               all of it on one node: there it is read again by other scenarios, there it is published
 
-Of a gang of several slices those belong there that write or read files of the run (`gang_parts.py`); the others go with them if one node has what all ask for.  A home that is to be emptied is none any more.  The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
+Who chooses the home is asked for all that the others will ask for there: labels, capabilities, and what they must see.  Of a gang of several slices those belong there that write or read files of the run (`gang_parts.py`); the others go with them if one node has what all ask for.  A home that is to be emptied is none any more.  The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
 begins anew elsewhere.  What is committed already is not begun anew: its files are published when the node is back.
 """
 
@@ -13,22 +13,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as changed
+
 from runink.dag import SliceSpec
 from runink.gang_parts import at_home, rooted_in, writes_files
 from runink.jobs import Done
 from runink.names import NodeId
 from runink.runs.records import RunState, SliceRecord, SliceState, Task
+from runink.runs.slices import seen_by
 from runink.runs.views import RunView, World
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The node that a run's gangs belong on, nothing where any will do. `takes_more` says whether another gang may wait for a place now, `pinned` are the gangs that it holds."""
+    """The node that a run's gangs belong on, nothing where any will do. `takes_more` says whether another gang may wait for a place now, `pinned` are the gangs that it holds.
+
+    `belonging` are the slices that it is for, as long as no node has been chosen.
+    """
 
     node: NodeId | None = None
     takes_more: bool = True
     is_free: bool = True
     pinned: frozenset[str] = frozenset()
+    belonging: tuple[SliceSpec, ...] = ()
 
     def after_one(self) -> Home:
         """Return what holds when one more gang waits for its place."""
@@ -37,6 +44,20 @@ class Home:
     def pin_of(self, gang: str) -> NodeId | None:
         """Return the node that a gang belongs on, nothing where any will do."""
         return self.node if gang in self.pinned else None
+
+    def chosen_by(self, one: SliceRecord) -> SliceRecord:
+        """Return a slice that begins to wait: if its place will be the home, with what all slices ask of that."""
+        if not any(spec.id == one.slice for spec in self.belonging):
+            return one
+        labels = {*one.labels}.union(*(spec.labels for spec in self.belonging))
+        requires = {*one.requires}.union(*(spec.requires for spec in self.belonging))
+        sees = {*one.wants.sees}.union(*map(seen_by, self.belonging))
+        return changed(
+            one,
+            labels=one.labels if labels == {*one.labels} else tuple(sorted(labels)),
+            requires=tuple(sorted(requires)),
+            wants=changed(one.wants, sees=tuple(sorted(sees))),
+        )
 
 
 def home_of(view: RunView, world: World) -> Home:
@@ -51,7 +72,8 @@ def home_of(view: RunView, world: World) -> Home:
     if nodes:
         return Home(nodes[0], is_free=False, pinned=pinned)
     waits = any(one.state is SliceState.PENDING for one in chains)
-    return Home(takes_more=not waits, is_free=False, pinned=pinned)
+    belonging = tuple(spec for spec in view.dag.slices if spec.id in belong)
+    return Home(takes_more=not waits, is_free=False, pinned=pinned, belonging=belonging)
 
 
 def beside(specs: Iterable[SliceSpec], view: RunView, world: World) -> NodeId | None:

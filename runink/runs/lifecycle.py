@@ -125,7 +125,7 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
             pin = home.pin_of(name) or beside(gangs[name], view, world)
             for spec in gangs[name]:
                 one = slice_of(spec, view.record, pin=pin, marks=marks)
-                yield changed(one, turn=turn(name))
+                yield changed(home.chosen_by(one), turn=turn(name))
 
 
 def _has_succeeded(view: RunView, specs: tuple[SliceSpec, ...]) -> bool:
@@ -220,7 +220,9 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
             due_ms = world.now_ms + following.wait_ms
             wake_ms = sooner(wake_ms, due_ms)
             slices.extend(
-                changed(anew(one, not_before_ms=due_ms, tries=following.tries), pin=pin)
+                home.chosen_by(
+                    changed(anew(one, not_before_ms=due_ms, tries=following.tries), pin=pin)
+                )
                 for one in records
             )
     return Decision(_in_step(view, world), slices=tuple(slices), stop=tuple(stop), wake_ms=wake_ms)

@@ -14,8 +14,7 @@ from runink.wants import store_of
 def slice_of(
     spec: SliceSpec, run: RunRecord, *, pin: NodeId | None, marks: Marks = NO_MARKS
 ) -> SliceRecord:
-    """Return the record of a slice that waits for its place. The stores that it reads and writes are among what its node must see. `marks` are the pipeline's, where its gang has several slices."""
-    sees = tuple(sorted({*spec.wants.sees, *map(store_of, spec.reaches)}))
+    """Return the record of a slice that waits for its place. `marks` are the pipeline's, where its gang has several slices."""
     return SliceRecord(
         slice=SliceId(spec.id),
         run=run.run,
@@ -27,7 +26,12 @@ def slice_of(
         labels=spec.labels,
         requires=spec.requires,
         pin=pin,
-        wants=changed(spec.wants, sees=sees),
+        wants=changed(spec.wants, sees=seen_by(spec)),
         part=marks.parts.get(spec.id, ""),
         is_rooted=spec.id in marks.rooted,
     )
+
+
+def seen_by(spec: SliceSpec) -> tuple[str, ...]:
+    """Return what a slice's node must see: the stores that it reads and writes are among it."""
+    return tuple(sorted({*spec.wants.sees, *map(store_of, spec.reaches)}))

@@ -65,6 +65,20 @@ def test_a_run_is_free_that_writes_no_files_or_has_one_node_only(dag: Dag) -> No
     assert {name: one.pin for name, one in world.slices.items()} == {"a": None, "b": None}
 
 
+def test_who_chooses_the_home_is_asked_for_what_the_others_will_ask_for_there() -> None:
+    dag = staged_dag("a", "b")
+    first, second = dag.slices
+    second = changed(second, labels=("gpu",), asks=Wants(sees=("lake",)))
+    world = two_nodes(changed(dag, slices=(first, second)))
+    world.settle()
+    assert (world.slices["a"].labels, world.slices["a"].wants.sees) == (("gpu",), ("lake",))
+    world.go(["a"])
+    assert world.slices["b"].labels == ("gpu",)
+    alone = RunWorld(changed(dag, slices=(first, second)), nodes={NODE})
+    alone.settle()
+    assert alone.slices["a"].labels == (), "there is no choice"
+
+
 def test_a_home_that_is_lost_takes_what_was_prepared_there_with_it() -> None:
     world = two_nodes(staged_dag("a", "b"))
     world.go(["a"])
