@@ -13,6 +13,9 @@ from typing import Final
 import msgspec
 
 EVERYTHING: Final = "*"
+NOT_CLEARED: Final = (
+    "not_cleared"  # the code of what fails because a sink may not hold what it would get
+)
 
 
 class SinkClearance(msgspec.Struct, frozen=True):

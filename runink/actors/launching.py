@@ -22,7 +22,7 @@ from runink.actors.shown import Shown, shown_to
 from runink.actors.wires import WireEnd
 from runink.barn.keyvalue import KeyValue
 from runink.checkpoints import kept_in
-from runink.clearances import NO_CLEARANCES, ClearancePolicy
+from runink.clearances import NO_CLEARANCES, NOT_CLEARED, ClearancePolicy
 from runink.clients.barn import decode_value
 from runink.dag import Dag, Link, Node, Sink, Step
 from runink.documents import DocumentBytes, SliceDocument, encode_document
@@ -228,7 +228,7 @@ def check_cleared(dag: Dag, records: Iterable[SliceRecord], policy: ClearancePol
             if lacking:
                 raise Refused(
                     f"{node.uri} is not cleared for {', '.join(lacking)} any more",
-                    code="not_cleared",
+                    code=NOT_CLEARED,
                     hint=f"the file of herd {dag.herd} cleared it when the pipeline was compiled: compile it again",
                 )
 

@@ -27,6 +27,7 @@ from runink.cli.summary import short
 from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
+from runink.control import now_ms
 from runink.errors import Invalid, NotFound, RuninkError, TimedOut, Unavailable
 from runink.joining import reached_cluster
 from runink.node import Role, connected, embedded
@@ -72,6 +73,7 @@ async def open_cluster(embedding: Embedding) -> AsyncIterator[Cluster]:
     """
     warn_on_stderr()
     servers = servers_by_environment()
+    began_ms = now_ms()
     async with AsyncExitStack() as stack:
         try:
             cluster = (
@@ -84,7 +86,7 @@ async def open_cluster(embedding: Embedding) -> AsyncIterator[Cluster]:
         if embedding.role is Role.ALL:
             await tell_settings(cluster, embedding.slices)
         if embedding.role is Role.ALL and cluster.session:
-            await _tell_cut(cluster)
+            await _tell_cut(cluster, began_ms)
         yield cluster
         if embedding.role is Role.ALL and cluster.session:
             await _wait_for_others(cluster)
@@ -152,16 +154,21 @@ def is_held(barn: Path) -> bool:
     return False
 
 
-async def _living(cluster: Cluster) -> list[RunRecord]:
+async def _runs(cluster: Cluster) -> list[RunRecord]:
     listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
-    return [found.value for found in listing.items if not found.value.state.is_over]
+    return [found.value for found in listing.items]
 
 
-async def _tell_cut(cluster: Cluster) -> None:
-    """Say which runs an earlier process of ours took down with it; what they left is cleared away before anything else begins."""
-    for living in await _living(cluster):
-        if living.session and living.session != cluster.session:
-            record = await _end_of(cluster, living)
+async def _tell_cut(cluster: Cluster, began_ms: int) -> None:
+    """Say which runs an earlier process of ours took down with it; what they left is cleared away before anything else begins.
+
+    Some of them may have been ended already since this cluster began.
+    """
+    for record in await _runs(cluster):
+        is_theirs = record.session and record.session != cluster.session
+        if is_theirs and not record.state.is_over:
+            click.echo(cut_line(await _end_of(cluster, record)), err=True)
+        elif is_theirs and record.ended_ms >= began_ms:
             click.echo(cut_line(record), err=True)
 
 
@@ -179,7 +186,9 @@ async def _end_of(cluster: Cluster, record: RunRecord) -> RunRecord:
 
 async def _wait_for_others(cluster: Cluster) -> None:
     """Stay for the runs that other commands have submitted here meanwhile."""
-    for record in await _living(cluster):
+    for record in await _runs(cluster):
+        if record.state.is_over:
+            continue
         click.echo(f"staying for run {short(record.run)}, which was submitted here", err=True)
         await _end_of(cluster, record)
 

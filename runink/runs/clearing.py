@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
+from runink.clearances import NOT_CLEARED
 from runink.dag import Dag, Resources
 from runink.names import SliceId
 from runink.runs.homes import end_of, is_gone
@@ -103,7 +104,7 @@ def _keeping(view: RunView, world: World) -> RunRecord:
     record = view.record
     if record.rehearsal or not world.keep_ms:
         return record
-    if record.ending not in (RunState.FAILED, RunState.CANCELLED):
+    if record.ending not in (RunState.FAILED, RunState.CANCELLED) or _is_withheld(record):
         return record
     gangs = whole_gangs(view)
     is_refused = PUBLISH in view.slices  # all is there, and only its place was not free
@@ -111,6 +112,11 @@ def _keeping(view: RunView, world: World) -> RunRecord:
         return record
     kept = tuple(SliceId(spec.id) for spec in view.dag.slices if spec.gang in gangs)
     return changed(record, kept=kept, kept_until_ms=world.now_ms + world.keep_ms)
+
+
+def _is_withheld(record: RunRecord) -> bool:
+    """Say whether a run has failed because its data may not go where it was to go any more: then nothing of it stays, either."""
+    return record.failure is not None and record.failure.error.code == NOT_CLEARED
 
 
 def whole_gangs(view: RunView) -> frozenset[str]:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from runink.clearances import NOT_CLEARED
 from runink.contracts.fields import FieldSpec
 from runink.dag import Sink
 from runink.errors import Refused
@@ -134,7 +135,7 @@ class SinkOutlet:
             if unknown:
                 raise Refused(
                     f"{self.node.uri} is not cleared for column {unknown[0]}: that personal data is in it could not be ruled out",
-                    code="not_cleared",
+                    code=NOT_CLEARED,
                     hint="a step gives it without saying so: name it in maps= of the step; or let a @contract in front of the @sink say what there is",
                 )
         return self._hide(data, clearance.masked) if clearance.masked else data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace as changed
 from run_world import NODE, RUN, RunWorld, prepared, staged_dag
+from runink.clearances import NOT_CLEARED
 from runink.errors import Conflict, NotFound, WireError
 from runink.jobs import Failed, PublishJob
 from runink.names import BundleHash, RunId
@@ -17,6 +18,7 @@ from runink.runs.views import RunView, World
 
 KEEP_MS = 60_000
 FAILED = Failed(WireError("Refused", "x", "x"))
+WITHHELD = Failed(WireError("Refused", NOT_CLEARED, "x"))
 NEW = RunId("1" * 26)
 
 
@@ -101,7 +103,14 @@ def test_a_cancelled_run_does_so_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "why", ["nothing succeeded", "a rehearsal", "the herd says so", "its assertion"]
+    "why",
+    [
+        "nothing succeeded",
+        "a rehearsal",
+        "the herd says so",
+        "its assertion",
+        "its data may go nowhere",
+    ],
 )
 def test_a_run_keeps_nothing_that_nobody_could_go_on_from(why: str) -> None:
     world = KeepingWorld(staged_dag("a", "b"))
@@ -119,7 +128,7 @@ def test_a_run_keeps_nothing_that_nobody_could_go_on_from(why: str) -> None:
         world.place()
         at = "a" if why == "nothing succeeded" else "b"
         world.run(at)
-        world.end(at, FAILED)
+        world.end(at, WITHHELD if why == "its data may go nowhere" else FAILED)
     world.settle()
     assert (world.record.kept, world.record.kept_until_ms) == ((), 0)
 
