@@ -17,15 +17,18 @@ def pipeline_files(names: Iterable[str | Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for name in names:
         path = Path(name)
-        below = sorted(_below(path)) if path.is_dir() else [path]
-        for one in below[:FILES_MAX]:
+        for one in pipelines_below(path) if path.is_dir() else [path]:
             if one not in seen:
                 seen.add(one)
                 yield one
 
 
+def pipelines_below(folder: Path) -> list[Path]:
+    """Return the pipeline files below a folder, sorted, none where there is no such folder; what is hidden is nobody's text."""
+    return sorted(_below(folder))[:FILES_MAX]
+
+
 def _below(folder: Path) -> Iterator[Path]:
-    """Yield the pipeline files below a folder; what is hidden is nobody's text."""
     for base, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(base) / name for name in names if name.endswith(".dsl"))
@@ -34,7 +37,7 @@ def _below(folder: Path) -> Iterator[Path]:
 def features_of(root: Path, *, hint: str) -> list[Path]:
     """Return all pipelines of a project, as seen from here. Raises NotFound if it has none."""
     here = Path.cwd()
-    found = list(pipeline_files([root / "features"]))
+    found = pipelines_below(root / "features")
     if not found:
         text = f"there is no pipeline in {root / 'features'}"
         raise NotFound(text, code="file_not_found", hint=hint)

@@ -24,7 +24,7 @@ from anyio.abc import Process
 
 from runink.bundles import CODE, LEFT_OUT, NAMED
 from runink.cli.options import param_option, parameters_of, project_here
-from runink.cli.pipeline_files import pipeline_files
+from runink.cli.pipeline_files import pipeline_files, pipelines_below
 from runink.errors import Refused
 from runink.projects import find_root
 
@@ -74,7 +74,8 @@ class _Watch:
 
     def pipelines(self) -> list[Path]:
         """Return the files to compile: those that were named, or what there is now."""
-        return list(pipeline_files(self.files or [self.root / "features"]))
+        named = list(pipeline_files(self.files))
+        return named or pipelines_below(self.root / "features")
 
     async def stop(self) -> None:
         """End the turn that is under way, if one is."""

@@ -145,3 +145,9 @@ def test_a_folder_stands_for_every_pipeline_below_it(capsys: pytest.CaptureFixtu
         assert code == ExitCode.FAILED, told
     assert called(["lint", "."]) == ExitCode.FAILED
     assert "2 files: 1 mistake" in capsys.readouterr().out
+
+
+def test_a_project_without_pipelines_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("features").rmdir()
+    assert called(["lint"]) == ExitCode.NOT_FOUND
+    assert "there is no pipeline in" in capsys.readouterr().err
