@@ -14,10 +14,11 @@ from typing import Any, Final
 
 import anyio
 
+from runink.actors.in_hand import InHand
 from runink.actors.office import Seat
 from runink.clients.fenced import DEPOSED
 from runink.clients.run_requests import DeskRequest
-from runink.errors import Overloaded, RuninkError, Unavailable
+from runink.errors import Unavailable
 from runink.runtime.actor import Actor, Context, Later, Request
 from runink.runtime.ref import Ref
 
@@ -34,7 +35,7 @@ class Desk(Actor[DeskRequest]):
     def __init__(self, seat: Seat, *, is_inner: bool = False) -> None:
         self._seat = seat
         self._is_inner = is_inner
-        self._in_hand = 0
+        self._in_hand = InHand(IN_HAND_MAX, "too much is asked of the control plane at once")
         self._context: Context[DeskRequest]
 
     async def started(self, context: Context[DeskRequest]) -> None:
@@ -44,12 +45,7 @@ class Desk(Actor[DeskRequest]):
         if not isinstance(message, Request):
             self._tell(message)
             return None
-        if self._in_hand >= IN_HAND_MAX:
-            raise Overloaded("too much is asked of the control plane at once", hint="try again")
-        later = Later()
-        self._in_hand += 1
-        self._context.spawn(partial(self._hand_on, message, later))
-        return later
+        return self._in_hand.take(self._context, partial(self._answer, message))
 
     def _runs(self) -> Ref[DeskRequest] | None:
         return self._seat.runs if self._seat.is_here or not self._is_inner else None
@@ -61,14 +57,6 @@ class Desk(Actor[DeskRequest]):
                 runs.tell_nowait(message)
         except Unavailable:
             return  # it is told again
-
-    async def _hand_on(self, request: Request[Any], later: Later) -> None:
-        try:
-            later.answer(await self._answer(request))
-        except RuninkError as error:
-            later.fail(error)
-        finally:
-            self._in_hand -= 1
 
     async def _answer(self, request: Request[Any]) -> Any:
         until_s = anyio.current_time() + HAND_S

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import assert_never
+from typing import Final, assert_never
 
+from runink.actors.in_hand import InHand
 from runink.barn.keys import lineage_key
 from runink.clients.barn import BarnClient
 from runink.clients.run_requests import GovernanceRequest, LineageOf, ReplayOf, WhyOf
-from runink.errors import NotFound, RuninkError
+from runink.errors import NotFound
 from runink.governance.lineage import Lineage
 from runink.runtime.actor import Actor, Context, Later
+
+IN_HAND_MAX: Final = 16  # each holds all of the cluster's tables for as long as it is worked on
 
 
 class Governance(Actor[GovernanceRequest]):
@@ -26,6 +29,7 @@ class Governance(Actor[GovernanceRequest]):
 
     def __init__(self, barn: BarnClient) -> None:
         self._barn = barn
+        self._in_hand = InHand(IN_HAND_MAX, "too much is asked about placement at once")
         self._context: Context[GovernanceRequest]
 
     async def started(self, context: Context[GovernanceRequest]) -> None:
@@ -54,13 +58,4 @@ class Governance(Actor[GovernanceRequest]):
                 assert_never(message)
 
     def _beside(self, work: Callable[[], Awaitable[object]]) -> Later:
-        later = Later()
-        self._context.spawn(partial(_answer, later, work))
-        return later
-
-
-async def _answer(later: Later, work: Callable[[], Awaitable[object]]) -> None:
-    try:
-        later.answer(await work())
-    except RuninkError as error:
-        later.fail(error)
+        return self._in_hand.take(self._context, work)

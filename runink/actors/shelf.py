@@ -16,6 +16,7 @@ from typing import Final
 
 import anyio
 
+from runink.actors.in_hand import InHand
 from runink.actors.offload import Offload, in_thread
 from runink.clients.node_files import (
     ANSWER_BYTES_MAX,
@@ -26,52 +27,30 @@ from runink.clients.node_files import (
     FileParts,
     ReadFiles,
 )
-from runink.errors import Invalid, Overloaded, RuninkError, Unavailable
+from runink.errors import Invalid, Unavailable
 from runink.runtime.actor import Actor, Context, Later
 from runink.runtime.ref import Ref
 
 LOOK_S: Final = 0.2  # how late a line may be that somebody waits for
 WITHIN_S: Final = 12.0  # longer than a node waits for news
 IN_HAND_MAX: Final = 64  # requests at once; who is refused asks again
+REFUSAL: Final = "too many files are read at once"
 
 
-class _Answering(Actor[ReadFiles]):
-    """Answers each request in a task of its own."""
+class Shelf(Actor[ReadFiles]):
+    """One for a node. `runs` is the folder of all its runs' folders."""
 
-    def __init__(self) -> None:
-        self._in_hand = 0
+    def __init__(self, runs: Path, *, offload: Offload = in_thread) -> None:
+        self._runs = runs
+        self._offload = offload
+        self._in_hand = InHand(IN_HAND_MAX, REFUSAL)
         self._context: Context[ReadFiles]
 
     async def started(self, context: Context[ReadFiles]) -> None:
         self._context = context
 
     async def receive(self, message: ReadFiles) -> Later:
-        if self._in_hand >= IN_HAND_MAX:
-            raise Overloaded("too many files are read at once", hint="try again")
-        later = Later()
-        self._in_hand += 1
-        self._context.spawn(partial(self._answer_later, message, later))
-        return later
-
-    async def _answer_later(self, request: ReadFiles, later: Later) -> None:
-        try:
-            later.answer(await self._answer(request))
-        except RuninkError as error:
-            later.fail(error)
-        finally:
-            self._in_hand -= 1
-
-    async def _answer(self, request: ReadFiles) -> FileParts:
-        raise NotImplementedError
-
-
-class Shelf(_Answering):
-    """One for a node. `runs` is the folder of all its runs' folders."""
-
-    def __init__(self, runs: Path, *, offload: Offload = in_thread) -> None:
-        super().__init__()
-        self._runs = runs
-        self._offload = offload
+        return self._in_hand.take(self._context, partial(self._answer, message))
 
     async def _answer(self, request: ReadFiles) -> FileParts:
         _check(request)
@@ -92,12 +71,19 @@ class Shelf(_Answering):
         return found
 
 
-class FileDesk(_Answering):
+class FileDesk(Actor[ReadFiles]):
     """One for a member. `shelf_of` returns what reaches a node's shelf, as far as it is connected here."""
 
     def __init__(self, shelf_of: Callable[[str], Ref[ReadFiles]]) -> None:
-        super().__init__()
         self._shelf_of = shelf_of
+        self._in_hand = InHand(IN_HAND_MAX, REFUSAL)
+        self._context: Context[ReadFiles]
+
+    async def started(self, context: Context[ReadFiles]) -> None:
+        self._context = context
+
+    async def receive(self, message: ReadFiles) -> Later:
+        return self._in_hand.take(self._context, partial(self._answer, message))
 
     async def _answer(self, request: ReadFiles) -> FileParts:
         _check(request)
