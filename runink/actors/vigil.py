@@ -120,8 +120,10 @@ class NodeVigil(Actor[VigilMessage]):
             self._vigil.wrote(batch)
 
     def _time(self) -> None:
+        if self._timers:
+            return  # and no look at all nodes: each of them tells that it lives every second
         due_s = self._vigil.due_s(anyio.current_time())
-        if due_s is not None and not self._timers:
+        if due_s is not None:
             self._wake(due_s)
 
     def _wake(self, at_s: float) -> None:

@@ -17,6 +17,7 @@ from runink.clients.cluster import Cluster
 from runink.clients.node_files import FILES_MAX, Kept, ReadFiles, Wanted
 from runink.errors import RuninkError, Unavailable
 from runink.names import NodeId, RunId
+from runink.observe.slice_logs import log_path
 from runink.quantities import counted
 from runink.runs.records import NodeRecord, SliceRecord
 
@@ -41,9 +42,13 @@ class Fetched:
         before: list[str] = []
         for one in slices:
             if only in (None, one.slice):
-                before += [f"{one.slice}.{attempt}.jsonl" for attempt in range(1, one.attempt)]
+                before += [
+                    log_path(Path(), one.slice, attempt).name for attempt in range(1, one.attempt)
+                ]
                 if one.node is not None:
-                    wanted.setdefault(one.node, []).append(f"{one.slice}.{one.attempt}.jsonl")
+                    wanted.setdefault(one.node, []).append(
+                        log_path(Path(), one.slice, one.attempt).name
+                    )
         there = await self._there()
         for one in slices:
             if only in (None, one.slice) and one.lost_on is not None and one.lost_on not in there:

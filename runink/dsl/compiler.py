@@ -112,7 +112,9 @@ def compiled_from(reading: Reading, parameters: Mapping[str, str], project: Proj
         dag, doubts = joined
         spans = {name: one.text.span for part in parts for name, one in part.locations.items()}
         dag = with_checkpoints(cleared(dag, policy, spans, findings), parts)
-        joined = seated(dag, parts, findings), doubts
+        dag = seated(dag, parts, findings)
+        _check_gangs(dag, findings)
+        joined = dag, doubts
     if findings or joined is None:
         raise _invalid(source, findings)
     dag, doubts = joined
@@ -162,7 +164,6 @@ def _joined(
     if findings:
         return None
     dag = changed(_dag(source, outline, parts, staged), goldens=goldens)
-    _check_gangs(dag, findings)
     _check_circles(dag, locations, findings)
     return dag, doubts
 

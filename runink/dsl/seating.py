@@ -162,7 +162,10 @@ class _Seats:
 
     def mates(self, spec: SliceSpec) -> tuple[SliceSpec, ...]:
         """Return the slices that are to be on one node with this one, itself among them."""
-        return tuple(one for one in self._dag.slices if one.id in self._mates[spec.id])
+        mates = self._mates[spec.id]
+        if len(mates) == 1:  # as nearly always: nobody is looked for
+            return (spec,)
+        return tuple(one for one in self._dag.slices if one.id in mates)
 
     def labels(self, spec: SliceSpec) -> tuple[str, ...]:
         return tuple(sorted({label for one in self.mates(spec) for label in one.labels}))

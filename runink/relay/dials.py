@@ -29,7 +29,8 @@ class Dial:
 
     @property
     def is_used(self) -> bool:
-        return bool(self.waiting or (self.connection is not None and self.connection.streams))
+        one = self.connection
+        return bool(self.waiting or (one is not None and (one.streams or one.unsent_bytes)))
 
 
 class Dials:

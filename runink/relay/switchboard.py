@@ -134,7 +134,8 @@ class Switchboard:
         """Carry what is written into this pipe to another relay. The pipe is ours from now on."""
         os.set_blocking(pipe, False)
         dial = self._dials.to((wanted.at, wanted.port))
-        dial.waiting.append(Outgoing(pipe, wanted, self._now() + JOIN_S))
+        dial.used_s = self._now()
+        dial.waiting.append(Outgoing(pipe, wanted, dial.used_s + JOIN_S))
         if dial.connection is None:
             self._dial(dial)
         else:

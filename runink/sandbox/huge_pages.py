@@ -25,7 +25,11 @@ _libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
 
 def gather() -> int:
     """Gather this process's heap in huge pages as far as the kernel does that, and return how many there are. Nothing depends on it."""
-    return sum(map(_is_gathered, _whole(_heap())))
+    try:
+        heap = _heap()
+    except OSError:
+        return 0
+    return sum(map(_is_gathered, _whole(heap)))
 
 
 def _heap() -> range:

@@ -240,3 +240,10 @@ def test_more_slices_than_can_be_placed_at_once_are_no_gang() -> None:
     (found,) = error.value.findings
     assert found.code == "D020"
     assert found.text.endswith("slices that run together, 500 at most")
+
+
+def test_a_checkpoint_between_makes_two_gangs_that_can_be_placed() -> None:
+    steps = [f'@step("plain", id=s{number}, isolate=true)' for number in range(501)]
+    steps.insert(250, "@checkpoint")
+    lines = ('@source("csv://a.csv")', *steps, '@sink("csv://b.csv")')
+    assert max(map(len, compile_lines(*lines).gangs().values())) <= 500

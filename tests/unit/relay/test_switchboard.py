@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from relay_world import HOST, TOKEN, Relay, RelayWorld, Taken, is_broken, put
+from runink.relay.dials import IDLE_S
 from runink.relay.ends import WINDOW_BYTES
 from runink.relay.switchboard import JOIN_S, UNSENT_BYTES_MAX
 from runink.testing.certificates import Authority
@@ -282,3 +283,19 @@ def test_a_relay_that_falls_silent_is_given_up(world: RelayWorld, two: tuple[Rel
     one.board.tick()
     assert is_broken(pipe)
     other.close()
+
+
+def test_a_connection_is_kept_behind_a_stream_that_ended_between_two_looks(
+    world: RelayWorld, two: tuple[Relay, Relay]
+) -> None:
+    world.now_s = 10 * IDLE_S  # of a machine that is up for longer
+    one, other = two
+    pipe, taken = world.write(one, other), Taken(world.read(other))
+    put(pipe, b"all")
+    world.close_end(pipe)
+    world.until(taken.take)
+    world.until(lambda: not one.board.has_streams)
+    world.wait(IDLE_S / 2)
+    assert one.board.has_connections
+    world.wait(IDLE_S)
+    assert not one.board.has_connections
