@@ -15,7 +15,7 @@ from runink.clients.barn import BarnClient
 from runink.clients.cluster import Cluster
 from runink.clients.node_files import SHELF, ReadFiles
 from runink.config import NodeSettings, Servers
-from runink.node import make_folders, worker_node
+from runink.node import make_folders, orphan_s_of, worker_node
 from runink.relay.client import RelayPlace
 from runink.relay.protocol import RelaySettings
 from runink.runtime.directory import Directory
@@ -41,11 +41,11 @@ async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator
         await above.barn.wait_admitted(anyio.current_time() + REACHED_S)
         make = partial(Shelf, settings.state / "runs")
         directory.serve(await supervisor.start(ChildSpec(SHELF, make)), ReadFiles)
-        async with worker_node(above, settings, relay=_relay_place(settings, servers)):
+        async with worker_node(above, settings, relay=relay_place(settings, servers)):
             yield
 
 
-def _relay_place(settings: NodeSettings, servers: Servers) -> RelayPlace | None:
+def relay_place(settings: NodeSettings, servers: Servers) -> RelayPlace | None:
     """Return where the node's relay is, and what it shows others: the same as the node shows members. Raises Refused (`bad_secret`)."""
     if settings.listen is None:
         return None
@@ -57,7 +57,7 @@ def _relay_place(settings: NodeSettings, servers: Servers) -> RelayPlace | None:
         key=str(tls.key.absolute()) if tls else "",
         authority=str(tls.authority.absolute()) if tls else "",
         secret=b"" if servers.secret is None else read_secret(servers.secret),
-        orphan_s=settings.orphan_s,
+        orphan_s=orphan_s_of(settings),
     )
     name = f"relay-{settings.node}"
     state = settings.state.absolute()

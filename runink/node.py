@@ -270,13 +270,18 @@ def spawner_place(settings: NodeSettings, modules: frozenset[str] = frozenset())
         keeper=settings.keeper,
         entry=ENTRY,
         preload=(*PRELOADED, *sorted(modules)),
-        orphan_s=min(settings.orphan_s, parted_s(settings.lost_s)),
+        orphan_s=orphan_s_of(settings),
         is_plain=not settings.is_isolated,
         uses_bubblewrap=settings.isolation is Isolation.BUBBLEWRAP,
         warm=settings.warm_cells,
         # An agent of our own user sees to it itself, and the next one may be told otherwise.
         shares_network=settings.shares_network or settings.spawner is None,
     )
+
+
+def orphan_s_of(settings: NodeSettings) -> float:
+    """Return how long a node's slices and streams go on without its agent: not until others may have begun with the same elsewhere."""
+    return min(settings.orphan_s, parted_s(settings.lost_s))
 
 
 def _socket(settings: NodeSettings) -> Path:
