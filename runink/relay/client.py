@@ -37,6 +37,7 @@ from runink.relay.protocol import (
     Write,
 )
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, kept_environment
+from runink.sandbox.door import SOCKET_MODE, listen
 from runink.sandbox.kernel import address_of
 from runink.wire.sockets import check_may_listen, check_peer, listen_tcp
 
@@ -44,8 +45,6 @@ START_S: Final = 15.0  # a busy machine loads Python in a second
 LEAVE_S: Final = 10.0
 LOOK_S: Final = 0.05  # between two looks whether one that was told to leave is gone
 REAP_S: Final = 2.0
-BACKLOG: Final = 4
-SOCKET_MODE: Final = 0o600
 LOG_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 _ABOVE: Final = 10  # descriptors of a child's are put below this
 
@@ -152,7 +151,7 @@ class RelayClient:
         check_may_listen(place.address.host, has_tls=bool(place.settings.certificate))
         with listen_tcp(place.address.host, place.address.port) as listening:
             place.socket.unlink(missing_ok=True)  # of one that was killed
-            with _asking(place.socket) as asking:
+            with listen(str(place.socket)) as asking:
                 link = self._connected()
                 assert link is not None, "we listen there ourselves"
                 try:
@@ -220,19 +219,6 @@ async def _welcome(link: socket.socket) -> Welcome | None:
         with suppress(OSError, msgspec.MsgspecError):
             return msgspec.msgpack.decode(link.recv(PACKET_BYTES_MAX), type=Welcome)
     return None
-
-
-def _asking(path: Path) -> socket.socket:
-    asking = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        os.fchmod(asking.fileno(), SOCKET_MODE)
-        with address_of(str(path)) as address:
-            asking.bind(address)
-        asking.listen(BACKLOG)
-    except BaseException:
-        asking.close()
-        raise
-    return asking
 
 
 def _spawned(place: RelayPlace, asking: int, listening: int) -> int:

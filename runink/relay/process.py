@@ -10,7 +10,6 @@ The newest agent that comes is its agent.  It goes on without one while it carri
 
 from __future__ import annotations
 
-import array
 import hmac
 import os
 import signal
@@ -28,7 +27,6 @@ from runink.errors import Forbidden, ProtocolViolation
 from runink.relay.protocol import (
     ASKING,
     LISTENING,
-    PACKET_BYTES_MAX,
     Leave,
     Read,
     RelaySettings,
@@ -38,6 +36,7 @@ from runink.relay.protocol import (
 )
 from runink.relay.switchboard import Switchboard
 from runink.sandbox.log import log
+from runink.sandbox.packets import close_all, receive
 from runink.wire.messages import Hello
 from runink.wire.session import Admit
 from runink.wire.sockets import check_peer
@@ -139,22 +138,21 @@ class RelayProcess:
     def _on_told(self, _: int) -> None:
         assert self._agent is not None
         try:
-            data, pipes = _received(self._agent)
+            packet = receive(self._agent)
         except BlockingIOError:
             return
         except OSError:
-            data, pipes = b"", []
-        if not data:
+            packet = None
+        if packet is None:
             self._part()
             return
         try:
-            self._do(_decoder.decode(data), pipes)
+            self._do(_decoder.decode(packet.body), packet.descriptors)
         except (msgspec.MsgspecError, ProtocolViolation) as error:
             log("agent said nonsense", why=str(error))
             self._part()
         finally:
-            for pipe in pipes:
-                os.close(pipe)
+            close_all(packet.descriptors)
 
     def _do(self, told: Told, pipes: list[int]) -> None:
         """Do what the agent says; what is taken of `pipes` is taken out."""
@@ -167,17 +165,6 @@ class RelayProcess:
                 self._switchboard.write(told, pipes.pop())
             case Read():
                 self._switchboard.read(told, pipes.pop())
-
-
-def _received(link: socket.socket) -> tuple[bytes, list[int]]:
-    """Return a packet and its descriptors, which are closed on exec."""
-    numbers = array.array("i")
-    room = socket.CMSG_SPACE(numbers.itemsize)
-    data, ancillary, _, _ = link.recvmsg(PACKET_BYTES_MAX, room, socket.MSG_CMSG_CLOEXEC)
-    for level, kind, found in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            numbers.frombytes(found[: len(found) - len(found) % numbers.itemsize])
-    return data, list(numbers)
 
 
 def _contexts(settings: RelaySettings) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:

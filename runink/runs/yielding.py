@@ -11,14 +11,14 @@ What ends a run is never stopped for others, nor what is stopped already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace as changed
 
 from runink.runs.records import RunRecord, SliceRecord, SliceState, Task, Yielded
 from runink.runs.reservations import GangKey
-from runink.runs.views import RunView, World
+from runink.runs.views import RunView, World, Yielding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,7 @@ class GivingWay:
 
 def giving_way(view: RunView, world: World) -> GivingWay | None:
     """Return what is to be given up now, or noted of what was; nothing if there is neither."""
-    asked = {
-        gang: one for gang, one in world.yielding.items() if _is_asked(view, gang, one.attempt)
-    }
+    asked = _asked(view, world.yielding) if world.yielding else {}
     ended = tuple(_noted(view))
     if not asked and not ended:
         return None
@@ -68,14 +66,20 @@ def _chains(view: RunView) -> Iterator[SliceRecord]:
     return (one for one in view.slices.values() if one.task is Task.CHAIN)
 
 
-def _is_asked(view: RunView, gang: str, attempt: int) -> bool:
-    """Say whether that attempt of a gang has nodes, and is not on its way yet."""
-    if any(why_stopped(view.record, one) for one in _chains(view) if one.gang == gang):
-        return False
-    return any(
-        one.gang == gang and one.attempt == attempt and one.state.is_on_node
-        for one in _chains(view)
-    )
+def _asked(view: RunView, yielding: Mapping[str, Yielding]) -> dict[str, Yielding]:
+    """Return what is asked of gangs whose attempt of that number has nodes, and is not on its way yet."""
+    there: set[tuple[str, int]] = set()
+    stopped: set[str] = set()
+    for one in _chains(view):
+        if why_stopped(view.record, one):
+            stopped.add(one.gang)
+        if one.state.is_on_node:
+            there.add((one.gang, one.attempt))
+    return {
+        gang: one
+        for gang, one in yielding.items()
+        if gang not in stopped and (gang, one.attempt) in there
+    }
 
 
 def _noted(view: RunView) -> Iterator[SliceRecord]:
