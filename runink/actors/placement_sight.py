@@ -17,6 +17,7 @@ from runink.barn.keys import (
     TURNS,
     slice_key,
 )
+from runink.barn.keyvalue import Change
 from runink.clients.barn import Found
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.placement.demands import UnitKey
@@ -30,11 +31,12 @@ PREFIXES: Final = tuple(
     keys.prefix()
     for keys in (NODES, STANDINGS, HEALTH, HERDS, SLICES, RESERVATIONS, DECISIONS, TURNS)
 )
+_OF_DECISIONS: Final = DECISIONS.prefix()
 Members = tuple[Found[SliceRecord], ...]
 
 
 class PlacementSight:
-    """All of it, at one revision (`seen`). `decisions` are the keys of those that are kept, oldest first, as far as they are seen."""
+    """All of it, at one revision (`seen`). `decisions` are the keys of those that are kept, oldest first, as the watch shows them: what was sent and not taken is none."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -51,8 +53,8 @@ class PlacementSight:
         """Forget everything and take what there is."""
         for table in self._tables():
             table.load(loaded.items)
-        prefix = DECISIONS.prefix()
-        self.decisions = sorted(one.key for one in loaded.items if one.key.startswith(prefix))
+        keys = (one.key for one in loaded.items)
+        self.decisions = sorted(key for key in keys if key.startswith(_OF_DECISIONS))
         self.view = ClusterView(
             Tables(
                 self._nodes.values(),
@@ -69,8 +71,12 @@ class PlacementSight:
     def apply(self, watched: Watched) -> None:
         """Take changes. What is seen already is passed over: an earlier life may have left it unread in the mailbox."""
         for change in watched.changes:
-            if change.revision > self.seen and any(one.apply(change) for one in self._tables()):
+            if change.revision <= self.seen:
+                continue
+            if any(one.apply(change) for one in self._tables()):
                 self._tell(change.key)
+            elif change.key.startswith(_OF_DECISIONS):
+                self._take_decision(change)
         self.seen = max(self.seen, watched.revision)
 
     def revision_of(self, key: str) -> int | None:
@@ -91,6 +97,12 @@ class PlacementSight:
     def _tables(self) -> tuple[Table[Any], ...]:
         of_nodes = (self._nodes, self._standings, self._health)
         return self._slices, *of_nodes, self._herds, self._reservations
+
+    def _take_decision(self, change: Change) -> None:
+        if change.now is None:
+            self.decisions = [key for key in self.decisions if key != change.key]
+        elif change.key not in self.decisions[-1:]:
+            self.decisions.append(change.key)
 
     def _tell(self, key: str) -> None:
         """Have the view hear what a key holds by now."""

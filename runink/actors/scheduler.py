@@ -165,9 +165,9 @@ class Scheduler(Actor[SchedulerMessage]):
         key = decision_key(plan.base_revision)
         record = recorded(plan, now_ms=view.now_ms, policy=view.policy)
         transaction = Transaction().put(key, record)
-        self._sight.decisions.append(key)
-        while len(self._sight.decisions) > DECISIONS_MAX:
-            transaction = transaction.delete(self._sight.decisions.pop(0))
+        kept = self._sight.decisions
+        for oldest in kept[: max(len(kept) + 1 - DECISIONS_MAX, 0)]:
+            transaction = transaction.delete(oldest)
         return transaction
 
     async def _submit(self, transaction: Transaction) -> None:

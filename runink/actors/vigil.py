@@ -34,6 +34,7 @@ from runink.runtime.ref import Ref
 
 LATE_S: Final = 1.0  # more than a busy machine makes of a second: we stood still
 AGAIN_S: Final = 1.0  # until a Barn that took nothing is asked again
+TIMERS_MAX: Final = 2  # for the next silence, and for a Barn that took nothing: nodes say each second that they live, and each time may be such a one
 BATCH_MAX: Final = 100  # nodes of a transaction
 
 
@@ -115,7 +116,8 @@ class NodeVigil(Actor[VigilMessage]):
             try:
                 await self._barn.commit(_saying(batch))
             except Unavailable:
-                self._wake(anyio.current_time() + AGAIN_S)
+                if self._timers < TIMERS_MAX:
+                    self._wake(anyio.current_time() + AGAIN_S)
                 return
             self._vigil.wrote(batch)
 

@@ -63,7 +63,8 @@ def checkpoint_clause(arguments: Arguments) -> CheckpointClause | None:
     """Return what a `@checkpoint` says, or nothing where something of it is wrong, which has been told then."""
     name = arguments.choice("format", _KEPT_AS)
     if arguments.has("every") and arguments.quantity("every", parse_duration) is not None:
-        hint = "leave it away: what has an end is kept once, when it is whole"
+        instead = f"@checkpoint(format={name})" if name else "@checkpoint"
+        hint = f"write {instead}: what has an end is kept once, when it is whole; to lose less of a long way, put another one on it"
         arguments.unfit("every", "every is not there yet", hint, code="D012")
     if not arguments.is_usable:
         return None

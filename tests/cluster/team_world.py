@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from barn_group import DYING_WITH_US, WAIT_S, BarnGroup, barn_group, until
+from barn_group import DYING_WITH_US, SAID_MAX, WAIT_S, BarnGroup, barn_group, until
 from runi_project import RUNI, Project
 from runink.actors.office import CONTROL_KEY, Holder
 from runink.barn.keys import NODES, SLICES
@@ -51,7 +51,7 @@ class Team:
 
     async def is_there(self, name: str) -> None:
         async def found() -> bool:
-            assert self.agents[name].poll() is None, (self.group.folder / f"{name}.log").read_text()
+            check_lives(name, self.agents[name], self.group.folder)
             listing = await self.barn.range(NODES.prefix(), NodeRecord)
             return name in {one.value.node for one in listing.items}
 
@@ -111,6 +111,21 @@ async def team(
             yield made
         finally:
             made.end()
+
+
+def check_lives(name: str, agent: subprocess.Popen[bytes], folder: Path) -> None:
+    """Fail if a node's process has ended: with how it did, and what it and its spawner had said by then."""
+    code = agent.poll()
+    if code is None:
+        return
+    how = f"by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"with exit code {code}"
+    logs = (folder / f"{name}.log", *folder.glob(f"{name}/*.log"))
+    said = "\n".join(
+        f"{path.relative_to(folder)}: {path.read_text()[-SAID_MAX:] or '(empty)'}"
+        for path in logs
+        if path.exists()
+    )
+    raise AssertionError(f"node {name} ended {how}\n{said or 'it has no log'}")
 
 
 def gate(project: Project) -> Project:

@@ -39,7 +39,7 @@ from runink.scheduling.snapshots import snapshot_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
-from controlled_world import HERD, NODE, SOON_S, Controlled, controlled
+from controlled_world import HERD, NODE, SOON_S, Controlled, controlled, refuse_commits
 from runink.testing.lives import now_ms
 
 pytestmark = pytest.mark.trio
@@ -287,6 +287,24 @@ async def test_so_many_decisions_are_kept_and_no_more(
         kept = await world.client.barn.range(DECISIONS.prefix(), DecisionRecord)
         assert len(kept.items) == 3
         assert kept.items[0].key == listing.items[1].key
+
+
+async def test_a_decision_that_the_barn_does_not_take_leaves_none_behind_that_is_too_old(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runink.actors.scheduler.DECISIONS_MAX", 3)
+    async with controlled() as world:
+        await world.add_node()
+        for _ in range(4):
+            await submit(world, 0)
+        came_s = refuse_commits(world.schedulers[0]._barn, monkeypatch, times=3)
+        await submit(world, 0)
+        await trio.sleep(5)
+        assert len(came_s) > 3
+        for _ in range(4):
+            await submit(world, 0)
+        listing = await world.client.barn.range(DECISIONS.prefix(), DecisionRecord)
+        assert len(listing.items) == 3
 
 
 def tasks() -> int:

@@ -30,7 +30,7 @@ from runink.testing.lives import Crash, CrashingActor, now_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
-from controlled_world import NODE, SOON_S, Controlled, controlled
+from controlled_world import NODE, SOON_S, Controlled, controlled, refuse_commits
 
 pytestmark = pytest.mark.trio
 OTHER = NodeId("n2")
@@ -204,6 +204,20 @@ async def test_a_barn_that_takes_nothing_is_told_when_it_does(
         await anyio.sleep(2 * SUSPECT_S)
         assert len(refused) == 3
         assert (await made.health()).is_suspect
+
+
+async def test_a_barn_that_takes_nothing_is_asked_no_oftener_the_longer_it_does(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched(NODE, OTHER) as made:
+        came_s = refuse_commits(made.barn, monkeypatch, times=1000)
+        made.living.discard(NODE)
+        for _ in range(50):  # each has the vigil try
+            await made.vigil.tell(NodeLives(NODE, "", is_leaving=True))
+        await anyio.sleep(SOON_S)
+        assert len(came_s) == 50
+        await anyio.sleep(10.0)
+        assert 10 <= len(came_s) - 50 <= 20
 
 
 async def test_an_agent_says_that_it_lives_and_that_it_leaves(

@@ -7,6 +7,7 @@ from dsl_world import SINK, SOURCE, codes, compile_lines, links
 from runink.checkpoints import checkpoints_of, joined, kept_in
 from runink.dag import Dag, Format, Sink, Source
 from runink.dsl.difference import difference
+from runink.errors import Invalid
 from runink.needs import Verb
 
 QUERY = '@step(sql="SELECT * FROM input")'
@@ -132,6 +133,23 @@ def test_what_keeps_nothing_or_says_what_there_is_not_is_told(
     lines: tuple[str, ...], code: str
 ) -> None:
     assert codes(*lines) == [code]
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("@checkpoint(every=5m)", "write @checkpoint: "),
+        ("@checkpoint(format=parquet, every=5m)", "write @checkpoint(format=parquet): "),
+    ],
+)
+def test_who_asks_for_one_at_intervals_is_told_what_to_write_instead(
+    written: str, instead: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        compile_lines(SOURCE, QUERY, written, QUERY, SINK)
+    (finding,) = caught.value.findings
+    assert finding.code == "D012"
+    assert finding.hint.startswith(instead)
 
 
 def test_that_a_pipeline_keeps_something_now_is_a_difference_that_breaks_nobody() -> None:
