@@ -14,7 +14,7 @@ Ids: a node is `scenario.name`, a slice is named by its scenario and, where that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import cached_property
 
@@ -36,6 +36,7 @@ from runink.wants import NOTHING_MORE, Wants
 
 MAIN = "main"  # the stream that a node works on; every other role is a side input's name
 REJECTED = "rejected"  # a check's other output, towards its dead letter
+STANDARD = "-"  # the path of standard input and output
 DEFAULT_CPU_M = 100
 DEFAULT_MEMORY_BYTES = 64 << 20
 GANG_SLICES_MAX = 500  # a gang is placed in one transaction of the Barn, two keys for each slice
@@ -216,6 +217,16 @@ class Sink(msgspec.Struct, frozen=True, tag="sink", omit_defaults=True):
 
 
 Node = Source | Check | Step | Sink
+
+
+def reads_standard(nodes: Iterable[Node]) -> bool:
+    """Say whether any of them reads standard input."""
+    return any(isinstance(node, Source) and node.path == STANDARD for node in nodes)
+
+
+def writes_standard(nodes: Iterable[Node]) -> bool:
+    """Say whether any of them writes to standard output."""
+    return any(isinstance(node, Sink) and node.path == STANDARD for node in nodes)
 
 
 class Link(msgspec.Struct, frozen=True, omit_defaults=True):

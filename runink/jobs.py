@@ -17,8 +17,6 @@ from runink.dag import Link, Node, Sink
 from runink.errors import WireError
 from runink.names import HerdName, NodeId, RunId, SliceId
 
-STANDARD: Final = "-"  # the path of standard input and output
-
 
 class Transport(Enum):
     """What carries a link between two slices."""

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace as changed
 
 from runink.actors.pipelines import Pipelines
-from runink.connectors.targets import STDOUT, Target, target_of
-from runink.dag import Dag, Sink
+from runink.connectors.targets import Target, target_of
+from runink.dag import STANDARD, Dag, Sink
 from runink.errors import WireError
 from runink.jobs import Done, Failed, NodeFacts, Prepared
 from runink.runs.jobs import ticket_of
@@ -47,7 +47,7 @@ def own_of(dag: Dag, run: RunRecord, record: SliceRecord) -> Own | None:
     sinks = [node for node in map(dag.node, spec.nodes) if isinstance(node, Sink)]
     root, ticket = Path(run.project), ticket_of(record)
     targets = {
-        sink.id: None if sink.path == STDOUT else target_of(sink, root=root, ticket=ticket)
+        sink.id: None if sink.path == STANDARD else target_of(sink, root=root, ticket=ticket)
         for sink in sinks
     }
     return Own(frozenset(spec.nodes), targets)

@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Final
 
 from runink.connectors.local_files import make_folder, told
-from runink.dag import Sink, Source
+from runink.dag import STANDARD, Sink, Source
 from runink.errors import Refused
 from runink.jobs import (
     ASIDE_FOLDER,
-    STANDARD,
     ChainJob,
     CompareJob,
     Prepared,

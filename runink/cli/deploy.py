@@ -24,13 +24,12 @@ from runink.cli.runs import with_cluster
 from runink.cli.wording import echo_json, harmless
 from runink.clients.barn import Transaction
 from runink.clients.cluster import Cluster
-from runink.dag import Dag, Sink, Source
+from runink.dag import STANDARD, Dag, Sink, Source
 from runink.dsl.scheduling import schedule_told
 from runink.errors import Conflict, Invalid
 from runink.projects import Compiled, compile_scheduled
 from runink.runs.schedule_records import DeploymentRecord, ScheduleRecord
 
-STANDARD: Final = "-"
 TURNS_MAX: Final = 20  # each is one in which the keeper or somebody else has changed the schedule
 NOBODY: Final = "nothing keeps schedules at the moment: runi up does"
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
 import anyio
 import click
@@ -38,15 +38,13 @@ from runink.cli.summary import WIDTH, document, summary
 from runink.clients.bundle_store import put_bundle
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView, Submit
-from runink.dag import Dag, Sink, Source
+from runink.dag import Dag, reads_standard, writes_standard
 from runink.errors import Invalid
 from runink.names import BundleHash, RunId
 from runink.names import run_id as made_run_id
 from runink.projects import Compiled, compile_file
 from runink.runs.records import RunRecord, RunState
 from runink.wants import PRIORITY_MAX
-
-STANDARD: Final = "-"
 
 
 @click.command()
@@ -102,12 +100,12 @@ def run(  # noqa: PLR0913 - what may be asked for
 
     view = anyio.run(whole)
     tell(view, compiled.dag, output)
-    raise SystemExit(exit_code(view))
+    raise SystemExit(exit_code_of(view.record))
 
 
 def tell(view: RunView, dag: Dag, output: str) -> None:
     """Print what became of a run: where its own output goes to standard output, on standard error."""
-    shows_on_stderr = any(isinstance(n, Sink) and n.path == STANDARD for n in dag.nodes)
+    shows_on_stderr = writes_standard(dag.nodes)
     if output == "json":
         text = msgspec.json.encode(document(view)).decode()
     else:
@@ -121,11 +119,6 @@ def width_of(stream: TextIO | None) -> int:
     if stream is None or not stream.isatty():
         return WIDTH
     return shutil.get_terminal_size((WIDTH, 0)).columns
-
-
-def exit_code(view: RunView) -> ExitCode:
-    """Return how the command ends, by what became of the run."""
-    return exit_code_of(view.record)
 
 
 def exit_code_of(record: RunRecord) -> ExitCode:
@@ -164,8 +157,8 @@ async def submission(
         is_bound=bool(cluster.session),
         rehearsal=rehearsal,
         wall_time_s=wall_time_s,
-        stdin=_standard(0, any(isinstance(n, Source) and n.path == STANDARD for n in dag.nodes)),
-        stdout=_standard(1, any(isinstance(n, Sink) and n.path == STANDARD for n in dag.nodes)),
+        stdin=_standard(0, reads_standard(dag.nodes)),
+        stdout=_standard(1, writes_standard(dag.nodes)),
     )
 
 

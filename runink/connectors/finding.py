@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from runink.connectors.inputs import STDIN, Input, forbidden
+from runink.connectors.inputs import Input, forbidden
 from runink.connectors.remote_files import filesystem_of, told_remote
-from runink.dag import Source
+from runink.dag import STANDARD, Source
 from runink.errors import Invalid, NotFound, Refused
 from runink.stores import NO_STORES, Stores
 
@@ -39,14 +39,14 @@ def inputs_of(
     """Return what the source reads, at least one. Raises NotFound where nothing is there, Refused for what cannot be read."""
     if staged:
         return _staged(node, staged, stores)
-    if node.path == STDIN:
+    if node.path == STANDARD:
         if stdin_fd is None:
             raise Refused(
                 f"{node.uri}: this run has no standard input",
                 code="source_no_stdin",
                 hint="a pipeline that reads - is run by runi run, with something piped into it",
             )
-        return (Input("standard input", STDIN, stdin_fd),)
+        return (Input("standard input", STANDARD, stdin_fd),)
     if "://" in node.path:
         return tuple(Input(uri, uri, stores=stores) for uri in _remote(node.path, stores))
     try:

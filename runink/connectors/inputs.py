@@ -27,7 +27,6 @@ from runink.connectors.remote_files import filesystem_of, told_remote
 from runink.errors import Forbidden, Invalid, NotFound, Refused, RuninkError, Unavailable
 from runink.stores import NO_STORES, Stores
 
-STDIN: Final = "-"
 SCAN_BYTES: Final = 1 << 20
 
 

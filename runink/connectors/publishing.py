@@ -25,8 +25,8 @@ from runink.connectors.local_files import check_target, make_folder, remove, syn
 from runink.connectors.remote_files import filesystem_of, remote_exists, told_remote
 from runink.connectors.s3_uploads import Bucket, UploadFile, abort_marked, is_marked
 from runink.connectors.sinks import already_there
-from runink.connectors.targets import STDOUT, is_remote, target_of
-from runink.dag import Mode, Sink
+from runink.connectors.targets import is_remote, target_of
+from runink.dag import STANDARD, Mode, Sink
 from runink.errors import Conflict, Unavailable
 from runink.jobs import Prepared, Ticket
 from runink.stores import NO_STORES, Stores, is_s3
@@ -59,7 +59,7 @@ def discard(prepared: Prepared, *, stores: Stores = NO_STORES) -> None:
 
 def leftovers(node: Sink, *, root: Path, ticket: Ticket, stores: Stores = NO_STORES) -> None:
     """Take away what a killed slice has left aside for the sink. Raises Refused or Unavailable."""
-    if node.path == STDOUT:
+    if node.path == STANDARD:
         return
     target = target_of(node, root=root, ticket=ticket)
     if target.is_multipart:

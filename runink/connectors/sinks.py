@@ -21,8 +21,8 @@ from runink.connectors.endings import compression_of
 from runink.connectors.local_files import AsideFile, check_target, told, write_all
 from runink.connectors.remote_files import filesystem_of, remote_exists
 from runink.connectors.s3_uploads import UploadFile
-from runink.connectors.targets import STDOUT, Target, target_of
-from runink.dag import Mode, Sink
+from runink.connectors.targets import Target, target_of
+from runink.dag import STANDARD, Mode, Sink
 from runink.errors import Conflict, Refused
 from runink.jobs import Prepared, Ticket
 from runink.pipes.arrow_output import ArrowOutput
@@ -47,7 +47,7 @@ def open_sink(
     stores: Stores = NO_STORES,
 ) -> Writer:
     """Begin to write aside. Raises Refused or Unavailable."""
-    if node.path == STDOUT:
+    if node.path == STANDARD:
         return Writer(node, _Stdout(node, stdout_fd), target=None)
     target = target_of(node, root=root, ticket=ticket)
     check_free(target, stores)
@@ -124,7 +124,7 @@ class Writer:
             uri=node.uri,
             kind=kind,
             aside=aside,
-            target=STDOUT if target is None else target.place,
+            target=STANDARD if target is None else target.place,
             mode=node.mode.value,
             rows=self._rows,
             bytes=self._counted.size,

@@ -21,12 +21,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from runink.connectors.endings import compression_of
-from runink.dag import Mode, Sink
+from runink.dag import STANDARD, Mode, Sink
 from runink.jobs import ASIDE_FOLDER, Ticket
 from runink.stores import is_s3
 
 NAME_BYTES_MAX: Final = 255  # of a file, on nearly every filesystem
-STDOUT: Final = "-"
 _SINK_DIGITS: Final = 8
 
 
@@ -59,7 +58,7 @@ def is_remote(place: str) -> bool:
 
 def target_of(node: Sink, *, root: Path, ticket: Ticket) -> Target:
     """Return where the sink's output goes. Touches nothing; `-` has no target."""
-    assert node.path != STDOUT, "standard output is no file"
+    assert node.path != STANDARD, "standard output is no file"
     if is_remote(node.path):
         whole = node.path.rstrip("/")
         beside = str(root.absolute() / ASIDE_FOLDER)

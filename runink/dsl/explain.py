@@ -17,6 +17,7 @@ from runink.contracts.hidden import Clearance
 from runink.dag import (
     MAIN,
     REJECTED,
+    STANDARD,
     Assertion,
     Check,
     Dag,
@@ -36,7 +37,6 @@ from runink.dag import (
 )
 from runink.dsl.patience import retry_told, timeout_told
 from runink.dsl.scheduling import schedule_told
-from runink.dsl.uris import STANDARD
 from runink.expressions import Measure, figures_in, said
 from runink.gang_parts import may_be_wires
 from runink.jobs import Seat, Transport, transport_between

@@ -18,11 +18,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from runink.dag import Format
+from runink.dag import STANDARD, Format
 from runink.dsl.syntax import Text
 from runink.suggestions import near_or_all
 
-STANDARD: Final = "-"
 STATE_FOLDER: Final = ".runink"  # what belongs to the cluster is no place for data
 PATH_MAX: Final = 4096  # the kernel's own limit
 DATASET_CHARACTERS_MAX: Final = (

@@ -14,10 +14,20 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from runink.checkpoints import checkpoints_of
-from runink.dag import Check, Dag, Link, Sink, SliceSpec, Source, Sql, Step
+from runink.dag import (
+    Check,
+    Dag,
+    Link,
+    Sink,
+    SliceSpec,
+    Source,
+    Sql,
+    Step,
+    reads_standard,
+    writes_standard,
+)
 from runink.documents import SliceContext, SliceSettings
 from runink.jobs import (
-    STANDARD,
     ChainJob,
     CompareJob,
     Done,
@@ -105,8 +115,7 @@ def chain_plan(
     links = dag.index.links_of(spec.nodes)
     inputs = tuple(link for link in links if link.source not in mine)
     outputs = tuple(link for link in links if link.target not in mine)
-    uses_stdin = any(isinstance(node, Source) and node.path == STANDARD for node in nodes)
-    uses_stdout = any(isinstance(node, Sink) and node.path == STANDARD for node in nodes)
+    uses_stdin, uses_stdout = reads_standard(nodes), writes_standard(nodes)
     seats = {name: Seat(one.herd, one.node) for name, one in slices.items()}
     place = len(inputs) + len(outputs)
     job = ChainJob(

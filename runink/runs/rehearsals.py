@@ -18,9 +18,9 @@ from msgspec.structs import replace as changed
 
 from runink.contracts.expected import Golden, GoldenInput
 from runink.dag import Check, Dag, Format, Link, Mode, Node, OnInvalid, Sink, SliceSpec, Source
+from runink.gang_parts import is_file
 from runink.jobs import ASIDE_FOLDER
 
-STANDARD: Final = "-"
 _FORMATS: Final = {
     ".csv": Format.CSV,
     ".jsonl": Format.JSONL,
@@ -111,7 +111,7 @@ def _kept(dag: Dag, source: Source) -> Check | None:
 
 def _at_home(sink: Sink) -> Sink:
     """Return a sink that writes within the project."""
-    if sink.path != STANDARD and "://" not in sink.path:
+    if is_file(sink.path):
         return sink
     path = f"{ASIDE_FOLDER}/{sink.id}.{sink.format.value}"
     return changed(sink, uri=f"{sink.format.value}://{path}", path=path, mode=Mode.OVERWRITE)
