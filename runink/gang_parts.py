@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from runink.dag import Dag, Link, Node, Sink, SliceSpec, Source
-
-STANDARD = "-"  # the path of standard input and output
+from runink.dag import STANDARD, Dag, Link, Node, Sink, SliceSpec, Source
+from runink.topology import joined
 
 
 class Marks(NamedTuple):
@@ -50,11 +49,10 @@ def parts_of(dag: Dag) -> dict[str, str]:
 def may_be_wires(dag: Dag) -> tuple[Link, ...]:
     """Return the pipes that may become streams between nodes because of what their slices ask for."""
     parts = parts_of(dag)
-    home = _homes(dag.slices)
     return tuple(
         link
         for link in (dag.pipes() if parts else ())
-        if parts.get(home[link.source]) != parts.get(home[link.target])
+        if parts.get(dag.slice_of(link.source).id) != parts.get(dag.slice_of(link.target).id)
     )
 
 
@@ -95,25 +93,15 @@ def _asked(spec: SliceSpec) -> tuple[frozenset[str], tuple[str, ...], tuple[str,
     return frozenset(spec.labels), spec.requires, spec.wants.sees
 
 
-def _homes(specs: Sequence[SliceSpec]) -> dict[str, str]:
-    return {node: spec.id for spec in specs for node in spec.nodes}
-
-
 def _joined(specs: Sequence[SliceSpec], dag: Dag) -> dict[str, str]:
     """Return for each slice of a gang the first one that it stays together with, through any number of others."""
     asked = {spec.id: _asked(spec) for spec in specs}
-    home = _homes(specs)
     roots = rooted_in(dag)
     rooted = [name for name in asked if name in roots]
     pairs = list(pairwise(rooted))
     pairs += [(spec.wants.together, spec.id) for spec in specs if spec.wants.together in asked]
-    for link in dag.links:
-        source, target = home.get(link.source), home.get(link.target)
-        if source is not None and target is not None and asked[source] == asked[target]:
+    for link in dag.pipes():
+        source, target = dag.slice_of(link.source).id, dag.slice_of(link.target).id
+        if source in asked and target in asked and asked[source] == asked[target]:
             pairs.append((source, target))
-    order = {name: place for place, name in enumerate(asked)}
-    first = {name: name for name in asked}
-    for one, other in pairs:
-        keep, lose = sorted((first[one], first[other]), key=order.__getitem__)
-        first = {name: keep if found == lose else found for name, found in first.items()}
-    return first
+    return joined(asked, pairs)

@@ -1,8 +1,11 @@
-"""An order in which each stands behind what it needs."""
+"""An order in which each stands behind what it needs, and what is one because pairs join it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+NameT = TypeVar("NameT", bound=Hashable)
 
 
 def topological(
@@ -20,3 +23,20 @@ def topological(
         done.add(ready)
         waiting.remove(ready)
     return tuple(placed)
+
+
+def joined(names: Iterable[NameT], pairs: Iterable[tuple[NameT, NameT]]) -> dict[NameT, NameT]:
+    """Return for each name the first of those that pairs join it with, through any number of others. Both of each pair are among the names."""
+    first = {name: name for name in names}
+    place = {name: number for number, name in enumerate(first)}
+
+    def found(name: NameT) -> NameT:
+        while first[name] != name:  # ends: each is in front of the one that leads to it
+            first[name] = first[first[name]]
+            name = first[name]
+        return name
+
+    for one, other in pairs:
+        keep, lose = sorted((found(one), found(other)), key=place.__getitem__)
+        first[lose] = keep
+    return {name: found(name) for name in first}

@@ -24,6 +24,7 @@ from runink.dsl.facts import facts_of
 from runink.dsl.parts import Mark, Parts
 from runink.dsl.slicing import sliced
 from runink.dsl.spooling import spooled
+from runink.topology import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def all_kept(
         levels[name] = max((levels[one.source] + (one in marked) for one in into[name]), default=0)
     whole = marked
     while True:  # Each round keeps one link more at least.
-        home = _parts(nodes, [link for link in links if link not in whole])
+        home = joined(nodes, ((one.source, one.target) for one in links if one not in whole))
         circling = _circling(home, whole)
         more = {
             link
@@ -205,21 +206,6 @@ def all_kept(
         if not more - whole:
             return whole
         whole = whole | more
-
-
-def _parts(nodes: Iterable[str], links: Iterable[Link]) -> dict[str, str]:
-    """Map each node to the first of those that links join it with."""
-    home = {name: name for name in nodes}
-
-    def first(name: str) -> str:
-        while home[name] != name:
-            home[name] = home[home[name]]
-            name = home[name]
-        return name
-
-    for link in links:
-        home[first(link.target)] = first(link.source)
-    return {name: first(name) for name in home}
 
 
 def _circling(home: Mapping[str, str], whole: Iterable[Link]) -> frozenset[str]:

@@ -121,7 +121,7 @@ class _Walk:
 
     def nodes(self) -> Iterable[Node]:
         """Return the nodes as they stand in the Dag; then all of them have been gone through."""
-        known = {node.id: node for node in self._dag.nodes}
+        known = self._dag.index.nodes
         needs = {
             name: frozenset(link.source for link in links) for name, links in self._into.items()
         }

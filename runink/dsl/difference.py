@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace as changed
@@ -110,8 +110,7 @@ def _head(old: Dag, new: Dag) -> Iterator[Change]:
 
 
 def _nodes(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
-    before = {node.id: node for node in old.nodes}
-    now = {node.id: node for node in new.nodes}
+    before, now = old.index.nodes, new.index.nodes
     behind = _in_front_of_sinks(old)
     for name, node in before.items():
         noun = _NOUNS[type(node)]
@@ -315,9 +314,8 @@ def _goldens(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
 
 def _slices(old: Dag, new: Dag, pairs: Mapping[str, str]) -> Iterator[Change]:
     """Yield what steps ask for now, and which of them share a process no longer."""
-    homes, new_homes = _homes(old), _homes(new)
     for was, name in pairs.items():
-        before, now = homes[was], new_homes[name]
+        before, now = old.slice_of(was), new.slice_of(name)
         if not isinstance(new.node(name), Step):
             continue
         found = [*asked(before, now), *_tried(old, new, was, name)]
@@ -356,7 +354,3 @@ def _tried(old: Dag, new: Dag, was: str, name: str) -> Iterator[str]:
     if before != now:
         told = [retry_told(one) if one is not None else "not tried again" for one in (before, now)]
         yield f"when it fails it was {told[0]}, and is {told[1]}"
-
-
-def _homes(dag: Dag) -> dict[str, Any]:
-    return {name: spec for spec in dag.slices for name in spec.nodes}

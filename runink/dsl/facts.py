@@ -29,10 +29,9 @@ def facts_of(dag: Dag, meta: Mapping[str, Mapping[str, str]]) -> tuple[Facts, ..
     for source, target in _ways(dag):
         before[target].append(source)
         behind[source].append(target)
-    home = {name: spec for spec in dag.slices for name in spec.nodes}
     found: list[Facts] = []
     for node in dag.nodes:
-        spec = home[node.id]
+        spec = dag.slice_of(node.id)
         is_end = not is_checkpoint(node)
         is_source, is_sink = is_end and isinstance(node, Source), is_end and isinstance(node, Sink)
         uri = node.uri if isinstance(node, Source | Sink) else ""

@@ -27,6 +27,7 @@ from runink.errors import Span
 from runink.gang_parts import writes_files
 from runink.labels import contradiction, label_rules
 from runink.suggestions import near, near_or_all
+from runink.topology import joined
 from runink.wants import NOTHING_MORE, PIPELINE, STEP
 
 
@@ -46,14 +47,13 @@ def seated(dag: Dag, parts: Sequence[Parts], findings: Findings) -> Dag:
     together = list(steps.asked(asks, "together", findings))
     apart = list(steps.asked(asks, "apart", findings))
     dag = _joined(dag, together)
-    seats = _Seats(dag, parts, findings)
-    seats.join(together)
+    seats = _Seats(dag, parts, together, findings)
     seats.check_labels(together)
     seats.check_apart(apart)
     seats.check_words(asks)
     dag = changed(dag, slices=tuple(_placed(dag, seats, apart)))
-    labels = {name: spec.labels for spec in dag.slices for name in spec.nodes}
-    return changed(dag, facts=tuple(changed(one, labels=labels[one.node]) for one in dag.facts))
+    facts = (changed(one, labels=dag.slice_of(one.node).labels) for one in dag.facts)
+    return changed(dag, facts=tuple(facts))
 
 
 def _asks(parts: Sequence[Parts]) -> Iterator[tuple[str, Asks]]:
@@ -146,46 +146,43 @@ def _waits(dag: Dag, late: str, early: str) -> bool:
 class _Seats:
     """Which slices share a node because somebody says so, and what contradicts that."""
 
-    def __init__(self, dag: Dag, parts: Sequence[Parts], findings: Findings) -> None:
+    def __init__(
+        self, dag: Dag, parts: Sequence[Parts], together: Iterable[_Asked], findings: Findings
+    ) -> None:
         self._dag = dag
         self._findings = findings
         self._spans = {name: span for part in parts for name, span in part.spans.items()}
         self._scenarios = {part.outline.id: part.outline.span for part in parts}
-        self._mates = {spec.id: frozenset((spec.id,)) for spec in dag.slices}
-        self._home = {name: spec for spec in dag.slices for name in spec.nodes}
-
-    def join(self, together: Iterable[_Asked]) -> None:
-        for one in together:
-            ours, theirs = self._home[one.step].id, self._home[one.other].id
-            whole = self._mates[ours] | self._mates[theirs]
-            self._mates |= dict.fromkeys(whole, whole)
+        pairs = ((dag.slice_of(one.step).id, dag.slice_of(one.other).id) for one in together)
+        self._first = joined((spec.id for spec in dag.slices), pairs)
+        mates: dict[str, list[SliceSpec]] = {}
+        for spec in dag.slices:
+            mates.setdefault(self._first[spec.id], []).append(spec)
+        self._mates = {name: tuple(specs) for name, specs in mates.items()}
 
     def mates(self, spec: SliceSpec) -> tuple[SliceSpec, ...]:
         """Return the slices that are to be on one node with this one, itself among them."""
-        mates = self._mates[spec.id]
-        if len(mates) == 1:  # as nearly always: nobody is looked for
-            return (spec,)
-        return tuple(one for one in self._dag.slices if one.id in mates)
+        return self._mates[self._first[spec.id]]
 
     def labels(self, spec: SliceSpec) -> tuple[str, ...]:
         return tuple(sorted({label for one in self.mates(spec) for label in one.labels}))
 
     def check_labels(self, together: Iterable[_Asked]) -> None:
-        told: set[frozenset[str]] = set()
+        told: set[str] = set()
         for spec in self._dag.slices:
             found = contradiction(label_rules(spec.labels))
             if found is not None:
-                told.add(self._mates[spec.id])
+                told.add(self._first[spec.id])
                 text = f"no node has labels as {spec.id} asks for: {found[0]} and {found[1]}"
                 spans = (self._spans[name] for name in spec.nodes if name in self._spans)
                 span = next(spans, self._scenarios[spec.scenario])
                 self._findings.add("D028", text, span, "take one of them away")
         for one in together:
-            spec = self._home[one.step]
+            spec = self._dag.slice_of(one.step)
             found = contradiction(label_rules(self.labels(spec)))
-            if found is None or self._mates[spec.id] in told:
+            if found is None or self._first[spec.id] in told:
                 continue
-            told.add(self._mates[spec.id])
+            told.add(self._first[spec.id])
             text = f"{one.step} and {one.other} cannot stand together: they ask for {found[0]} and {found[1]}"
             labels = [(self._spans[one.other], "the other step")]
             hint = "take colocate_with away, or one of the labels"
@@ -193,7 +190,7 @@ class _Seats:
 
     def check_apart(self, apart: Iterable[_Asked]) -> None:
         for one in apart:
-            why = self._why_together(self._home[one.step], self._home[one.other])
+            why = self._why_together(self._dag.slice_of(one.step), self._dag.slice_of(one.other))
             if why:
                 text = f"{one.step} cannot stand apart from {one.other}: {why}"
                 labels = [(self._spans[one.other], "the other step")]
@@ -207,7 +204,7 @@ class _Seats:
                 if text.value.startswith(STEP):
                     continue
                 for (word, _), other in first.items():
-                    ours, theirs = self._home[step], self._home[other]
+                    ours, theirs = self._dag.slice_of(step), self._dag.slice_of(other)
                     if word != text.value or ours.id == theirs.id:
                         continue
                     why = self._why_together(ours, theirs)
@@ -218,13 +215,13 @@ class _Seats:
                         hint = "take anti away from one of them"
                         self._findings.add("D028", told, text.span, hint)
                         break
-                first.setdefault((text.value, self._home[step].id), step)
+                first.setdefault((text.value, self._dag.slice_of(step).id), step)
 
     def _why_together(self, ours: SliceSpec, theirs: SliceSpec) -> str:
         """Say why two slices of a run share a node, nothing if they need not."""
         if ours.id == theirs.id:
             return "they share a process"
-        if theirs.id in self._mates[ours.id]:
+        if self._first[ours.id] == self._first[theirs.id]:
             return "colocate_with puts them on one node"
         if ours.gang == theirs.gang:
             return "they are joined by pipes, and on one node where that can be"

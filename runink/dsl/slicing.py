@@ -10,7 +10,7 @@ together where a process would then wait for itself through another one (a slice
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -34,6 +34,7 @@ from runink.dag import (
 from runink.dsl.asks import NOTHING_ASKED, Asks
 from runink.networks import Network, is_elsewhere
 from runink.quantities import format_cpu, format_memory
+from runink.topology import joined
 from runink.tries import Retry
 from runink.wants import NOTHING_MORE, Wants
 
@@ -213,7 +214,8 @@ def sliced(
     groups.join_all(nodes)
     order = {node.id: place for place, node in enumerate(nodes)}
     homes = sorted(groups.members, key=lambda home: min(order[one] for one in groups.members[home]))
-    gangs = _gangs(homes, groups.home, links)
+    pipes = ((groups.home[link.source], groups.home[link.target]) for link in links)
+    gangs = joined(homes, pipes)
     parts = {home: tuple(sorted(groups.members[home], key=order.__getitem__)) for home in homes}
     ids = {home: scenario if len(homes) == 1 else parts[home][0] for home in homes}
     is_one_gang = len(set(gangs.values())) == 1
@@ -236,18 +238,6 @@ def sliced(
             )
         )
     return tuple(specs)
-
-
-def _gangs(homes: Sequence[str], home: Mapping[str, str], links: Iterable[Link]) -> dict[str, str]:
-    """Map each slice to the first one that it is joined with by pipes, through any number of others."""
-    first = {name: name for name in homes}
-    order = {name: place for place, name in enumerate(homes)}
-    for link in links:
-        ours, theirs = first[home[link.source]], first[home[link.target]]
-        if ours != theirs:
-            keep, lose = sorted((ours, theirs), key=order.__getitem__)
-            first = {name: keep if found == lose else found for name, found in first.items()}
-    return first
 
 
 def _why(parts: tuple[str, ...], needs: Needs, groups: _Groups, *, is_only: bool) -> str:

@@ -13,6 +13,7 @@ it never fits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from runink.names import NodeId, SliceId
 from runink.placement.cluster import HerdView, NodeView
@@ -21,6 +22,7 @@ from runink.placement.feasible import feasible
 from runink.placement.plans import Placed
 from runink.runs.records import SliceRecord
 from runink.scheduling.units import Members, parts_for
+from runink.topology import joined
 
 
 def cut(members: Members, nodes: Sequence[NodeView], herd: HerdView | None) -> tuple[Members, ...]:
@@ -55,14 +57,9 @@ def _ways(members: Members) -> Iterable[tuple[Members, ...]]:
 def _bound(members: Members) -> Iterable[tuple[str, SliceRecord]]:
     """Yield each slice with the first one that it is never parted from: by files, and because somebody says so."""
     rooted = [one.slice for one in members if one.is_rooted]
-    first = {one.slice: one.slice for one in members} | dict.fromkeys(
-        rooted, min(rooted, default=SliceId(""))
-    )
-    for one in members:
-        mate = SliceId(one.wants.together)
-        if mate in first:
-            keep, lose = sorted((first[mate], first[one.slice]))
-            first = {name: keep if found == lose else found for name, found in first.items()}
+    names = {one.slice: SliceId(one.wants.together) for one in members}
+    mates = ((mate, name) for name, mate in names.items() if mate in names)
+    first = joined(names, (*pairwise(rooted), *mates))
     return ((first[one.slice], one) for one in members)
 
 
