@@ -167,7 +167,7 @@ async def _tell_cut(cluster: Cluster, began_ms: int) -> None:
     for record in await _runs(cluster):
         is_theirs = record.session and record.session != cluster.session
         if is_theirs and not record.state.is_over:
-            click.echo(cut_line(await _end_of(cluster, record)), err=True)
+            click.echo(cut_line(await end_of(cluster, record)), err=True)
         elif is_theirs and record.ended_ms >= began_ms:
             click.echo(cut_line(record), err=True)
 
@@ -178,7 +178,10 @@ def cut_line(record: RunRecord) -> str:
     return f"run {short(record.run)} of {record.file}: {said}"
 
 
-async def _end_of(cluster: Cluster, record: RunRecord) -> RunRecord:
+async def end_of(cluster: Cluster, record: RunRecord) -> RunRecord:
+    """Return a run when it is over: at once, where it is."""
+    if record.state.is_over:
+        return record
     async for view in cluster.follow(record.run):
         record = view.record
     return record
@@ -190,7 +193,7 @@ async def _wait_for_others(cluster: Cluster) -> None:
         if record.state.is_over:
             continue
         click.echo(f"staying for run {short(record.run)}, which was submitted here", err=True)
-        await _end_of(cluster, record)
+        await end_of(cluster, record)
 
 
 async def find_run(cluster: Cluster, beginning: str) -> RunRecord:

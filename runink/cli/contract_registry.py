@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from runink.cli.contract_versions import all_versions, herd_here, published_name
 from runink.cli.options import output_option, project_here, state_option
 from runink.cli.publishing import origin_of, publish
 from runink.cli.runs import with_cluster
-from runink.cli.wording import columns, echo_json, harmless
+from runink.cli.wording import clock, columns, echo_json, harmless
 from runink.clients.cluster import Cluster
 from runink.contracts.changes import Change, Diff
 from runink.contracts.compatibility import ContractPolicy
@@ -129,7 +128,7 @@ def _texts(changes: Diff | None) -> list[str]:
 
 def origin_text(origin: Origin) -> str:
     """Say where a version came from: `3f2c91d0aa17 with changes, by ann, 2013-01-31 10:00:00`."""
-    at = datetime.fromtimestamp(origin.published_ms / 1000, UTC).astimezone()
+    at = clock(origin.published_ms)
     commit = origin.commit[:COMMIT_SHOWN] or "no commit"
     changed = " with changes" if origin.is_dirty else ""
     return f"{commit}{changed}, by {origin.by}, {at:%Y-%m-%d %H:%M:%S}"

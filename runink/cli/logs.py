@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +12,13 @@ import click
 import msgspec
 
 from runink.barn.keys import SLICES
-from runink.cli.client import find_run
+from runink.cli.client import end_of, find_run
 from runink.cli.exits import first_of
 from runink.cli.node_files import Fetched, end_missing, fetched
 from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import failure_lines, short
-from runink.cli.wording import JsonRows, harmless
+from runink.cli.wording import JsonRows, clock, harmless
 from runink.clients.cluster import Cluster
 from runink.errors import NotFound, Unavailable
 from runink.observe.slice_logs import LogLine, log_path
@@ -115,8 +114,7 @@ async def _followed(
 
     async def wait_for_end() -> None:
         nonlocal last
-        async for view in cluster.follow(record.run):
-            last = view.record
+        last = await end_of(cluster, record)
         group.cancel_scope.cancel()
 
     try:
@@ -191,6 +189,6 @@ _decode: Any = msgspec.json.Decoder(LogLine).decode
 
 def text_of(name: str, attempt: int, line: LogLine) -> str:
     """Return a line as people read it."""
-    at = datetime.fromtimestamp(line.at_ms / 1000, UTC).astimezone()
+    at = clock(line.at_ms)
     again = f" (attempt {attempt})" if attempt > 1 else ""
     return f"{at:%H:%M:%S}.{line.at_ms % 1000:03} {name}{again} {line.stream.value}: {harmless(line.text)}"

@@ -13,7 +13,7 @@ import anyio
 import click
 from msgspec.structs import replace as changed
 
-from runink.cli.client import Embedding, find_run
+from runink.cli.client import Embedding, end_of, find_run
 from runink.cli.following import run_to_end
 from runink.cli.options import (
     SliceOptions,
@@ -114,8 +114,7 @@ async def _ended(run_id: str, cluster: Cluster, _: Path) -> RunRecord:
     record = await find_run(cluster, run_id)
     is_cut = bool(record.session and cluster.session) and record.session != cluster.session
     if not record.state.is_over and (is_cut or record.ending is not None):
-        async for view in cluster.follow(record.run):
-            record = view.record
+        return await end_of(cluster, record)
     return record
 
 
@@ -125,11 +124,7 @@ def _follow(old: RunRecord, run: RunId, output: str, state: Path | None) -> NoRe
         click.echo(f"run {short(old.run)} goes on as run {short(run)} already", err=True)
 
     async def ask(cluster: Cluster, _: Path) -> RunRecord:
-        record = await find_run(cluster, run)
-        if not record.state.is_over:
-            async for view in cluster.follow(run):
-                record = view.record
-        return record
+        return await end_of(cluster, await find_run(cluster, run))
 
     record = with_cluster(state, ask, role=Role.ALL)
     if output == "json":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -11,7 +10,7 @@ import anyio
 import click
 
 from runink.barn.keys import RUNS
-from runink.cli.client import LEAVING, Embedding, age_of, find_run, open_cluster
+from runink.cli.client import LEAVING, Embedding, age_of, end_of, find_run, open_cluster
 from runink.cli.exits import ExitCode
 from runink.cli.options import (
     COUNT,
@@ -24,11 +23,10 @@ from runink.cli.options import (
 )
 from runink.cli.servers import servers_by_environment
 from runink.cli.summary import seconds_of, short
-from runink.cli.wording import echo_json
+from runink.cli.wording import clock, echo_json
 from runink.clients.cluster import Cluster
 from runink.errors import NotFound, Unavailable
 from runink.governance.lineage import rendered
-from runink.names import RunId
 from runink.node import Role
 from runink.runs.records import RunRecord, RunState
 
@@ -117,12 +115,12 @@ def runs(limit: int, output: str, state: Path | None) -> None:
 
 def line_of(record: RunRecord) -> str:
     """Return a run as a line of the list."""
-    at = datetime.fromtimestamp(record.submitted_ms / 1000, UTC).astimezone()
+    at = clock(record.submitted_ms)
     took = f"{seconds_of(record):.1f} s" if record.ended_ms else ""
     why = record.failure.error.code if record.failure and record.state is RunState.FAILED else ""
     more = f"  {why or record.waits_for}" if why or record.waits_for else ""
     if record.occasion is not None:
-        tick = datetime.fromtimestamp(record.occasion.tick_ms / 1000, UTC).astimezone()
+        tick = clock(record.occasion.tick_ms)
         more = f" · tick {tick:%Y-%m-%d %H:%M}{more}"
     more = f"{_kin(record)}{more}"
     return (
@@ -140,7 +138,7 @@ def _kin(record: RunRecord) -> str:
     if record.resumed_by is not None:
         return f"{told} · {short(record.resumed_by)} goes on from it"
     if record.kept:
-        until = datetime.fromtimestamp(record.kept_until_ms / 1000, UTC).astimezone()
+        until = clock(record.kept_until_ms)
         return f"{told} · can be resumed until {until:%Y-%m-%d %H:%M}"
     return told
 
@@ -198,8 +196,7 @@ def cancel(run_id: str, output: str, state: Path | None) -> None:
         met = record.state
         if not met.is_over:
             met = (await cluster.cancel(record.run)).state
-            async for view in cluster.follow(RunId(record.run)):
-                record = view.record
+            record = await end_of(cluster, record)
         return met, record
 
     met, record = with_cluster(state, ask, role=Role.ALL)

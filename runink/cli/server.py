@@ -13,13 +13,12 @@ import click
 
 from runink.cli.exits import told, usage
 from runink.cli.options import DURATION
+from runink.cli.servers import FILE, tls_of
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import Address, ServerSettings, TlsFiles
+from runink.config import Address, ServerSettings
 from runink.errors import RuninkError
 from runink.machines import SUSPECT_S
 from runink.server import serving
-
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command()
@@ -71,16 +70,13 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     It says `ready` when it listens; writes are taken as soon as a majority of the members is there.
     """
     began = time.monotonic()
-    files = (certificate, key, authority)
-    if any(files) and not all(files):
-        raise usage("--certificate, --key and --authority are given together")
     settings = ServerSettings(
         state=state,
         cluster=cluster,
         member=member,
         addresses=dict(map(_address, addresses)),
         joins=join,
-        tls=TlsFiles(certificate, key, authority) if certificate and key and authority else None,
+        tls=tls_of((certificate, key, authority)),
         secret=secret,
         suspect_s=SUSPECT_S if suspect_ms is None else suspect_ms / 1000,
     )

@@ -8,7 +8,7 @@ RUNINK_CERTIFICATE   ours, RUNINK_KEY its key, RUNINK_AUTHORITY who has signed t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +49,7 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
         **others: Any,
     ) -> None:
         listed = places or _listed()
-        files = tuple(one for one in (certificate, key, authority) if one is not None)
+        files = (certificate, key, authority)
         command(servers=_servers(listed, files, secret), **others)
 
     return called
@@ -60,7 +60,7 @@ def servers_by_environment() -> Servers | None:
     places = _listed()
     if not places:
         return None
-    files = tuple(Path(os.environ[name]) for name in TLS if os.environ.get(name))
+    files = tuple(Path(name) if (name := os.environ.get(one)) else None for one in TLS)
     secret = os.environ.get(SECRET)
     return _servers(places, files, Path(secret) if secret else None)
 
@@ -69,12 +69,18 @@ def _listed() -> tuple[str, ...]:
     return tuple(one.strip() for one in os.environ.get(SERVER, "").split(",") if one.strip())
 
 
-def _servers(places: tuple[str, ...], files: tuple[Path, ...], secret: Path | None) -> Servers:
-    if files and len(files) != len(TLS):
+def tls_of(files: Sequence[Path | None]) -> TlsFiles | None:
+    """Return a certificate, its key and who has signed the others', nothing where none is given. Raises UsageError where some are."""
+    given = [one for one in files if one is not None]
+    if given and len(given) != len(files):
         raise usage("--certificate, --key and --authority are given together")
+    return TlsFiles(*given) if given else None
+
+
+def _servers(places: tuple[str, ...], files: Sequence[Path | None], secret: Path | None) -> Servers:
     servers = Servers(
         addresses=tuple(map(Address.parse, places)),
-        tls=TlsFiles(*files) if files else None,
+        tls=tls_of(files),
         secret=secret,
     )
     servers.validate()

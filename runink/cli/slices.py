@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from runink.cli.commands import Commands
 from runink.cli.logs import check_slice, slices_of
 from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
-from runink.cli.wording import echo_json, harmless
+from runink.cli.wording import clock, echo_json, harmless
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Used
 from runink.dag import Limit
@@ -182,7 +181,7 @@ def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[st
 
 def begins_at(record: SliceRecord) -> str:
     """Return when a slice that waits for its next attempt may begin, by this machine's clock."""
-    at = datetime.fromtimestamp(record.not_before_ms / 1000, UTC).astimezone()
+    at = clock(record.not_before_ms)
     return f"{at:%Y-%m-%d %H:%M:%S}"
 
 

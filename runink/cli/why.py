@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from runink.cli.logs import check_slice, slices_of
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
-from runink.cli.wording import echo_json, harmless
+from runink.cli.wording import echo_json, harmless, moment
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import WhyOf
 from runink.errors import NotFound
@@ -118,7 +117,7 @@ def _gang_lines(gang: GangAnswer, nodes: int) -> Iterator[str]:
                 yield f"    stopped for it: {', '.join(gang.stops)}"
         case "placed":
             yield f"  {what} is placed on {', '.join(gang.nodes)}"
-            yield f"    decided on revision {gang.decision}, {_moment(gang.decided_ms)}, priority {gang.priority}"
+            yield f"    decided on revision {gang.decision}, {moment(gang.decided_ms)}, priority {gang.priority}"
             for part, node in zip(gang.parts, gang.nodes, strict=True):
                 refused = f"{_counts(part.counts)}, " if part.counts else ""
                 yield f"    of {counted(sum(part.counts.values()) + part.fitting, 'node')}: {refused}fits {part.fitting}"
@@ -142,12 +141,7 @@ def _candidate(one: Candidate) -> str:
 
 
 def _from(at_ms: int) -> str:
-    return f", from about {_moment(at_ms)}" if at_ms else ""
-
-
-def _moment(at_ms: int) -> str:
-    """In UTC, so that what is printed is the same wherever it is."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f", from about {moment(at_ms)}" if at_ms else ""
 
 
 def _difference_lines(answer: WhyAnswer) -> Iterator[str]:
@@ -195,7 +189,7 @@ def _tell_replayed(found: Replayed, output: str) -> None:
 
 def replay_lines(found: Replayed) -> Iterator[str]:
     """Say a decision that was made again."""
-    yield f"decision on revision {found.revision}, {_moment(found.decided_ms)}"
+    yield f"decision on revision {found.revision}, {moment(found.decided_ms)}"
     for placed in found.placed:
         yield f"  placed   {placed.unit} on {', '.join(placed.nodes)}"
     for stopped in found.stopped:

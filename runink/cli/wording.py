@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -24,6 +25,16 @@ def harmless(text: str) -> str:
     parts = COLOUR.split(text)
     parts[::2] = (part.translate(CONTROLS) for part in parts[::2])
     return "".join(parts) + (PLAIN if len(parts) > 1 else "")
+
+
+def clock(at_ms: int) -> datetime:
+    """Return a moment as clocks on this machine's walls show it."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone()
+
+
+def moment(at_ms: int) -> str:
+    """Say a moment in UTC, so that what is printed is the same wherever it is."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def echo_json(document: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from runink.barn.keys import HEALTH, HERDS, NODES, RESERVATIONS, SLICES, STANDINGS
 from runink.barn.keyvalue import Page, key_prefix
@@ -12,21 +12,16 @@ from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecor
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.snapshots import Tables
 
-KINDS: Final[dict[str, type[Any]]] = {
-    NODES.prefix(): NodeRecord,
-    STANDINGS.prefix(): NodeStanding,
-    HERDS.prefix(): HerdRecord,
-    SLICES.prefix(): SliceRecord,
-    RESERVATIONS.prefix(): ReservationRecord,
-    HEALTH.prefix(): NodeHealth,
-}
+PREFIXES: Final = tuple(
+    keys.prefix() for keys in (NODES, STANDINGS, HERDS, SLICES, RESERVATIONS, HEALTH)
+)
 
 T = TypeVar("T")
 
 
 async def read_tables(barn: BarnClient, *, revision: int = 0) -> Tables:
     """Return the tables at a revision, 0 for the newest. Raises Refused (`compacted`) if the Barn has forgotten it."""
-    pages = await barn.read(*map(key_prefix, KINDS), revision=revision)
+    pages = await barn.read(*map(key_prefix, PREFIXES), revision=revision)
     nodes, standings, herds, slices, reservations, health = pages.pages
     return Tables(
         _decoded(nodes, NodeRecord),

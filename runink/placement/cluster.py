@@ -40,13 +40,9 @@ class Amount(Struct, frozen=True, cache_hash=True):
     def fits(self, room: Amount) -> bool:
         return all(a <= b for a, b in zip(self.numbers, room.numbers, strict=True))
 
-    def dominant_share(self, whole: Amount) -> int:
-        """Return the largest of its shares of `whole`, in millionths: all of it, where there is nothing of what is asked for."""
-        return dominant(self.numbers, whole.numbers)
-
 
 def dominant(part: tuple[int, ...] | list[int], whole: tuple[int, ...] | list[int]) -> int:
-    """Return the largest share that `part` has of `whole`, in millionths."""
+    """Return the largest share that `part` has of `whole`, in millionths: all of it, where there is nothing of what is asked for."""
     share = 0
     for mine, all_of_it in zip(part, whole):  # noqa: B905 - both have five, and checking that costs a third of it all
         if mine > 0:

@@ -118,7 +118,6 @@ class StreamSession:
 
     def __init__(self, node: str, *, now: float, admit: Admit | None = None) -> None:
         self.state = State.GREETING
-        self.output_bytes = 0
         self._node = node
         self._admit = admit  # nothing at the connecting end
         self._streams: dict[int, _Stream] = {}
@@ -368,7 +367,6 @@ class StreamSession:
     def take_output(self) -> list[Buffer]:
         """Return what is to be written, once."""
         data, self._output = self._output, []
-        self.output_bytes = 0
         return data
 
     def _send(self, sent: object) -> None:
@@ -376,7 +374,6 @@ class StreamSession:
 
     def _put(self, data: Buffer) -> None:
         self._output.append(data)
-        self.output_bytes += len(data)
 
 
 def _short(error: RuninkError) -> WireError:

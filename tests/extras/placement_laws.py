@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from placement_cases import Chance, mistakes, snapshots
-from runink.placement.cluster import NOTHING, Amount, HerdView, NodeState, NodeView
+from runink.placement.cluster import NOTHING, Amount, HerdView, NodeState, NodeView, dominant
 from runink.placement.columns import Columns
 from runink.placement.demands import Part, Unit
 from runink.placement.feasible import Rule, feasible
@@ -314,4 +314,4 @@ def test_what_is_planned_fits_when_it_is_carried_out(snapshot: Snapshot) -> None
 
 
 def test_an_amount_that_is_asked_for_where_there_is_none_is_all_of_it() -> None:
-    assert Amount(gpus=1).dominant_share(Amount(cpu_m=8)) == 1_000_000
+    assert dominant(Amount(gpus=1).numbers, Amount(cpu_m=8).numbers) == 1_000_000
