@@ -20,6 +20,7 @@ from statistics import median
 from typing import NamedTuple
 
 from runink.pipes.open import PipeEnds, open_pipe
+from runink.relay.greeting import Greeting
 from runink.relay.protocol import Read, Write
 from runink.relay.switchboard import Switchboard
 from runink.testing.certificates import Authority
@@ -58,7 +59,7 @@ def admit(_: Hello) -> None:
 
 def relays(accepting: ssl.SSLContext, connecting: ssl.SSLContext) -> Sides:
     def send(pipe: int, port: int) -> None:
-        board = Switchboard("one", now=time.monotonic, admit=admit, connecting=connecting)
+        board = Switchboard(Greeting("one", admit, connecting=connecting), now=time.monotonic)
         board.write(Write("edge", 1, TOKEN, HOST, HOST, port), pipe)
         while board.has_streams:
             board.turn(1.0)
@@ -67,7 +68,7 @@ def relays(accepting: ssl.SSLContext, connecting: ssl.SSLContext) -> Sides:
             board.turn(1.0)
 
     def receive(pipe: int, listener: socket.socket) -> None:
-        board = Switchboard("two", now=time.monotonic, admit=admit, accepting=accepting)
+        board = Switchboard(Greeting("two", admit, accepting=accepting), now=time.monotonic)
         board.read(Read("edge", 1, TOKEN), pipe)
         board.watch(listener.fileno(), lambda _: board.accept(listener.accept()[0]))
         while board.has_streams:

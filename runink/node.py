@@ -155,6 +155,7 @@ async def worker_node(
         running_relay(relay) if relay else nullcontext() as client,
         anyio.create_task_group() as group,
     ):
+        metrics.relay = client
         start_agent = partial(_start_agent, above, settings, metrics, client)
         await group.start(_work, start_agent, settings, modules, leave)
         try:

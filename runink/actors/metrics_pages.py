@@ -1,7 +1,7 @@
 """What an agent serves over HTTP.
 
     path        is answered
-    /metrics    the node's metrics, the responder's own, and those of the Barn's member that it speaks to, as far as that answers
+    /metrics    the node's metrics, the responder's own, and those of its relay and of the Barn's member that it speaks to, as far as they answer
     /healthz    200 while the node's lease is in force, else 503 with the reason
 
 Each page is made anew when it is asked for.
@@ -24,6 +24,7 @@ from runink.errors import Unavailable
 from runink.observe.exposition import CONTENT_TYPE, expositions
 from runink.observe.http_responder import Page, Responder, serving_http
 from runink.observe.metrics import METRICS, Reading
+from runink.relay.client import RelayClient
 from runink.runtime.ref import Ref
 
 BARN_S: Final = 2.0  # that a scrape waits for the Barn: Prometheus has 10
@@ -41,7 +42,8 @@ async def serving_metrics(
 def _responder(metrics: NodeMetrics, barn: Ref[Any], state: Path) -> Responder:
 
     async def metrics_page() -> Page:
-        readings = [*metrics.readings(state), *responder.readings(), *await _of_barn(barn)]
+        elsewhere = (*await _of_relay(metrics.relay), *await _of_barn(barn))
+        readings = [*metrics.readings(state), *responder.readings(), *elsewhere]
         return Page(await _text(readings), content_type=CONTENT_TYPE)
 
     async def health_page() -> Page:
@@ -59,6 +61,11 @@ def health(heartbeat_age_s: float | None) -> Page:
         said = f"the node's lease was not renewed for {heartbeat_age_s:.0f} s\n"
         return Page(said.encode(), 503)
     return Page(b"ok\n")
+
+
+async def _of_relay(relay: RelayClient | None) -> Iterable[Reading]:
+    readings = () if relay is None else await relay.readings()
+    return (one for one in readings if one.name in METRICS)
 
 
 async def _of_barn(barn: Ref[Any]) -> Iterable[Reading]:

@@ -16,6 +16,7 @@ from runink.machine_reading import (
     read_stalls,
 )
 from runink.observe.metrics import Reading
+from runink.relay.client import RelayClient
 from runink.runs.records import NodeRecord
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -27,6 +28,7 @@ class NodeMetrics:
 
     def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self.slices = SliceMeters(now_s=now_s)
+        self.relay: RelayClient | None = None  # counts for itself, and is asked
         self._now_s = now_s
         self._node: NodeRecord | None = None
         self._made_s = now_s()

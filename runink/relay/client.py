@@ -26,10 +26,13 @@ import msgspec
 
 from runink.config import Address
 from runink.errors import LinkLost, NotFound, TimedOut, Unavailable
+from runink.observe.metrics import Reading
 from runink.relay.protocol import (
     ASKING,
     LISTENING,
     PACKET_BYTES_MAX,
+    Count,
+    Counted,
     Leave,
     Read,
     RelaySettings,
@@ -45,6 +48,7 @@ START_S: Final = 15.0  # a busy machine loads Python in a second
 LEAVE_S: Final = 10.0
 LOOK_S: Final = 0.05  # between two looks whether one that was told to leave is gone
 REAP_S: Final = 2.0
+COUNT_S: Final = 2.0  # that a scrape waits for it: Prometheus has 10
 LOG_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 _ABOVE: Final = 10  # descriptors of a child's are put below this
 
@@ -67,6 +71,8 @@ class RelayClient:
         self._link: socket.socket | None = None
         self._child = 0  # a process that we have started
         self._turn = anyio.Lock()  # one starts it, others wait
+        self._asking = anyio.Lock()  # one reads answers
+        self._asked = 0
 
     @property
     def address(self) -> str:
@@ -80,6 +86,18 @@ class RelayClient:
     async def read(self, wanted: Read, pipe: int) -> None:
         """Write what comes for an edge into a pipe; its write end stays the caller's, too. Raises as `write`."""
         await self._send(wanted, pipe)
+
+    async def readings(self) -> tuple[Reading, ...]:
+        """Return what the relay has counted; nothing where none runs now, or it does not answer in time."""
+        async with self._asking:
+            link = self._link
+            if link is None:
+                return ()
+            self._asked += 1
+            with anyio.move_on_after(COUNT_S), suppress(OSError, msgspec.MsgspecError):
+                link.send(msgspec.msgpack.encode(Count(self._asked)))
+                return await _counted(link, self._asked)
+            return ()
 
     async def start(self) -> None:
         """Find the relay or start it. Raises Refused (`cannot_listen`, `tls_required`), Unavailable (`relay_not_started`)."""
@@ -109,6 +127,7 @@ class RelayClient:
 
     def _part(self) -> None:
         if self._link is not None:
+            anyio.notify_closing(self._link)
             self._link.close()
             self._link = None
 
@@ -219,6 +238,21 @@ async def _welcome(link: socket.socket) -> Welcome | None:
         with suppress(OSError, msgspec.MsgspecError):
             return msgspec.msgpack.decode(link.recv(PACKET_BYTES_MAX), type=Welcome)
     return None
+
+
+async def _counted(link: socket.socket, number: int) -> tuple[Reading, ...]:
+    """Return the answer with this number; those before it came too late. Nothing if the relay ends. Raises OSError, MsgspecError."""
+    while True:  # ends with the answer, or with the caller's time
+        try:
+            await anyio.wait_readable(link)
+        except anyio.ClosedResourceError:
+            return ()
+        data = link.recv(PACKET_BYTES_MAX)
+        if not data:
+            return ()
+        counted = msgspec.msgpack.decode(data, type=Counted)
+        if counted.number == number:
+            return counted.readings
 
 
 def _spawned(place: RelayPlace, asking: int, listening: int) -> int:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from runink.relay.connection import Connection
 from runink.relay.ends import Outgoing
+from runink.relay.greeting import Place
 
 RETRY_S: Final = 1.0  # between two tries to reach a relay that is just being started
 IDLE_S: Final = 60.0  # a connection without streams is kept for the next ones
 
-Place = tuple[str, int]  # an address and a port
-
 
 @dataclass(eq=False, slots=True)
 class Dial:
-    """The way to another relay. `waiting` have no stream yet."""
+    """The way to another relay. `waiting` have no stream yet; `is_again` says that a connection was lost, or never came about, since it is needed."""
 
     place: Place
     connection: Connection | None = None
     retry_s: float = 0.0
     used_s: float = 0.0  # when it had a stream last
     waiting: list[Outgoing] = field(default_factory=list)
+    is_again: bool = False
 
     @property
     def is_used(self) -> bool:
@@ -51,14 +49,3 @@ class Dials:
 
     def forget(self, dial: Dial) -> None:
         del self._dials[dial.place]
-
-
-def connecting(place: Place) -> socket.socket | None:
-    """Return a socket that is being connected, or nothing if that fails at once."""
-    family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
-    link = socket.socket(family, socket.SOCK_STREAM)
-    link.setblocking(False)
-    if link.connect_ex(place) in (0, errno.EINPROGRESS):
-        return link
-    link.close()
-    return None

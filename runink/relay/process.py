@@ -24,9 +24,12 @@ from typing import Final
 import msgspec
 
 from runink.errors import Forbidden, ProtocolViolation
+from runink.relay.greeting import Greeting
 from runink.relay.protocol import (
     ASKING,
     LISTENING,
+    Count,
+    Counted,
     Leave,
     Read,
     RelaySettings,
@@ -68,14 +71,14 @@ class RelayProcess:
         self._asking = asking
         self._listening = listening
         self._now = now
-        self._switchboard = Switchboard(
+        greeting = Greeting(
             settings.node,
-            now=now,
-            admit=_admitting(settings.secret),
-            credentials=settings.secret,
+            _admitting(settings.secret),
+            settings.secret,
             accepting=accepting,
             connecting=dialling,
         )
+        self._switchboard = Switchboard(greeting, now=now)
         self._agent: socket.socket | None = None
         self._alone_until_s = now() + max(AGENT_S, settings.orphan_s)
         self._had_agent = False
@@ -159,12 +162,20 @@ class RelayProcess:
         match told:
             case Leave():
                 self._is_leaving = True
+            case Count(number):
+                self._answer(Counted(number, self._switchboard.readings()))
             case Write() | Read() if len(pipes) != 1:
                 raise ProtocolViolation(f"{type(told).__name__} with {len(pipes)} pipes")
             case Write():
                 self._switchboard.write(told, pipes.pop())
             case Read():
                 self._switchboard.read(told, pipes.pop())
+
+    def _answer(self, counted: Counted) -> None:
+        """Tell the agent what it has asked; one that does not take what it is told asks again when it needs it."""
+        assert self._agent is not None
+        with suppress(OSError):
+            self._agent.send(msgspec.msgpack.encode(counted))
 
 
 def _contexts(settings: RelaySettings) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:

@@ -2,8 +2,10 @@
 
     agent to relay   Write    carry what is written into this pipe to the relay there       the pipe's read end
                      Read     write what comes for this edge into this pipe                 the pipe's write end
+                     Count    say what you have done so far
                      Leave    end at once, with all streams
     relay to agent   Welcome  who I am, as soon as a connection is there
+                     Counted  what a Count has asked for, with its number
 
 The edge's name holds its run and its gang, so with the attempt no other stream has it.  The token is made of the key that the scheduler gave the gang with its placement: who does not know the
 placement cannot open the stream, and who knows that of an earlier attempt has another key.
@@ -18,6 +20,7 @@ from typing import Final
 import msgspec
 
 from runink.dag import Link
+from runink.observe.metrics import Reading
 
 PACKET_BYTES_MAX: Final = 16 << 10
 KEY_BYTES: Final = 32
@@ -68,12 +71,25 @@ class Leave(msgspec.Struct, frozen=True, tag=True):
     pass
 
 
+class Count(msgspec.Struct, frozen=True, tag=True):
+    """`number` comes back with the answer: one that came too late for its question is none to the next."""
+
+    number: int
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """A few dozen readings: far less than a packet takes."""
+
+    number: int
+    readings: tuple[Reading, ...]
+
+
 class Welcome(msgspec.Struct, frozen=True):
     pid: int
     digest: str
 
 
-Told = Write | Read | Leave
+Told = Write | Read | Count | Leave
 
 
 def edge_name(run: str, gang: str, link: Link) -> str:

@@ -18,22 +18,24 @@ from __future__ import annotations
 import os
 import select
 import socket
-import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
 from runink.errors import NotFound, RuninkError, Unavailable
+from runink.observe.metrics import Reading
 from runink.relay.connection import READ_BYTES, Connection
-from runink.relay.dials import IDLE_S, RETRY_S, Dial, Dials, connecting
+from runink.relay.counting import Cause, Counting, Failure
+from runink.relay.dials import IDLE_S, RETRY_S, Dial, Dials
 from runink.relay.ends import WINDOW_BYTES, Incoming, Outgoing
+from runink.relay.greeting import Greeting
 from runink.relay.meeting import Meeting, Pending
 from runink.relay.protocol import Read, Write
 from runink.relay.watching import Called, Watches
 from runink.sandbox.log import log
-from runink.wire.session import Admit, Closed, Opened, State
+from runink.wire.session import Closed, Opened, State
 from runink.wire.stream_frames import Open
-from runink.wire.streams import BrokenOff, Came, Ended, Roomy, StreamEvent, StreamSession
+from runink.wire.streams import BrokenOff, Came, Ended, Roomy, StreamEvent
 
 JOIN_S: Final = 120.0  # from one side of an edge to the other: a node may have to make the packages of its project first
 UNSENT_BYTES_MAX: Final = 1 << 20  # of a connection; then its pipes are read no more
@@ -46,22 +48,10 @@ ENDING: Final = "the relay ends"
 class Switchboard:
     """One for a relay. `now` is a clock that never goes back, seconds."""
 
-    def __init__(
-        self,
-        node: str,
-        *,
-        now: Callable[[], float],
-        admit: Admit,
-        credentials: bytes = b"",
-        accepting: ssl.SSLContext | None = None,
-        connecting: ssl.SSLContext | None = None,
-    ) -> None:
-        self._node = node
+    def __init__(self, greeting: Greeting, *, now: Callable[[], float]) -> None:
+        self._greeting = greeting
         self._now = now
-        self._admit = admit
-        self._credentials = credentials
-        self._accepting = accepting
-        self._connecting = connecting
+        self._counting = Counting(now)
         self._watches = Watches()
         self._connections: set[Connection] = set()
         self._dials = Dials()
@@ -80,6 +70,10 @@ class Switchboard:
     @property
     def has_connections(self) -> bool:
         return bool(self._connections)
+
+    def readings(self) -> tuple[Reading, ...]:
+        """Return what the relay has done so far, and has open now."""
+        return tuple(self._counting.readings(self._connections, self._dials, self._meeting))
 
     def watch(self, descriptor: int, called: Called) -> None:
         """Call when something can be read from a descriptor of somebody else's, as a part of `turn`."""
@@ -162,21 +156,19 @@ class Switchboard:
             log("connection refused", why="there are too many")
             link.close()
             return
-        session = StreamSession.accepting(self._node, now=self._now(), admit=self._admit)
         with suppress(OSError):  # it is over already
-            self._begin(Connection(link, session, tls=self._accepting))
+            self._begin(self._greeting.accepted(link, now_s=self._now()))
 
     def _dial(self, dial: Dial) -> None:
-        link = connecting(dial.place)
-        if link is None:
-            dial.retry_s = self._now() + RETRY_S
-            return
-        session = StreamSession.connecting(
-            self._node, now=self._now(), credentials=self._credentials
-        )
+        if dial.is_again:
+            self._counting.reconnecting()
         host = dial.waiting[0].wanted.host
-        dial.connection = Connection(link, session, tls=self._connecting, host=host)
-        self._begin(dial.connection)
+        dial.connection = self._greeting.dialled(dial.place, host, now_s=self._now())
+        if dial.connection is not None:
+            self._begin(dial.connection)
+            return
+        self._counting.failed(Failure.CONNECTION)
+        dial.retry_s, dial.is_again = self._now() + RETRY_S, True
 
     def _tick_dial(self, dial: Dial, now: float) -> None:
         for outgoing in [one for one in dial.waiting if one.until_s <= now]:
@@ -235,8 +227,12 @@ class Switchboard:
         connection.close()
         self._meeting.forget(connection)
         dial = self._dials.of(connection)
+        is_needed = bool(connection.streams or (dial is not None and dial.waiting))
+        if is_needed:
+            self._counting.failed(Failure.CONNECTION)
         if dial is not None:
             dial.connection, dial.retry_s = None, self._now() + RETRY_S
+            dial.is_again = is_needed
             log("connection ended", to=f"{dial.place[0]}:{dial.place[1]}", why=why)
         for end in list(connection.streams.values()):
             self._drop(end, why)
@@ -249,6 +245,7 @@ class Switchboard:
         for event in events:
             match event:
                 case Came(stream, data):
+                    self._counting.came(len(data))
                     if (incoming := streams.get(stream)) is not None:
                         incoming.take(data)
                         came[incoming] = None
@@ -298,6 +295,7 @@ class Switchboard:
             self._flush(come.connection)
 
     def _refuse(self, come: Pending, error: RuninkError) -> None:
+        self._counting.failed(Failure.REFUSAL)
         log("stream refused", edge=come.open.edge, attempt=come.open.attempt, code=error.code)
         come.connection.session.reset(come.open.stream, error)
         self._flush(come.connection)
@@ -305,6 +303,7 @@ class Switchboard:
     # From a pipe to a stream.
 
     def _await_data(self, outgoing: Outgoing) -> None:
+        self._counting.go_on(outgoing)
         if outgoing.stream:
             called: Called = lambda _: self._pump(outgoing)  # noqa: E731 - as above
             self._watches.watch(outgoing.pipe, select.EPOLLIN, called)
@@ -316,10 +315,12 @@ class Switchboard:
         room = min(connection.session.room(outgoing.stream), READ_BYTES)
         if not room:
             self._watches.unwatch(outgoing.pipe)  # until there is some
+            self._counting.wait(outgoing, Cause.READER)
             return
         if connection.unsent_bytes >= UNSENT_BYTES_MAX:
             self._watches.unwatch(outgoing.pipe)
             self._stalled.setdefault(connection, []).append(outgoing)
+            self._counting.wait(outgoing, Cause.NETWORK)
             return
         try:
             data = os.read(outgoing.pipe, room)
@@ -327,6 +328,7 @@ class Switchboard:
             return
         if data:
             connection.session.data(outgoing.stream, data)
+            self._counting.sent(len(data))
         else:
             connection.session.finish(outgoing.stream)
             self._release(outgoing)
@@ -379,6 +381,7 @@ class Switchboard:
 
     def _drop(self, end: Outgoing | Incoming, why: str) -> None:
         """Close a pipe before its time: the slice there sees its neighbour gone."""
+        self._counting.failed(Failure.STREAM)
         log("stream broken off", edge=end.wanted.edge, attempt=end.wanted.attempt, why=why)
         if isinstance(end, Incoming) and end.connection is not None:
             end.connection.session.reset(end.stream, Unavailable(why, code="consumer_gone"))
@@ -391,5 +394,7 @@ class Switchboard:
         end.connection, end.stream = None, 0
         if isinstance(end, Incoming):
             self._meeting.leave(end)
+        else:
+            self._counting.go_on(end)
         self._watches.unwatch(end.pipe)
         os.close(end.pipe)

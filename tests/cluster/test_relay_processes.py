@@ -13,7 +13,7 @@ from barn_networks import Loopback
 from runink.config import Address
 from runink.errors import Refused
 from runink.pipes.open import PipeEnds, open_pipe
-from runink.relay.client import RelayPlace, running_relay
+from runink.relay.client import RelayClient, RelayPlace, running_relay
 from runink.relay.protocol import Read, RelaySettings, Write
 from runink.wire.stream_frames import TOKEN_BYTES
 
@@ -83,6 +83,32 @@ async def test_a_stream_goes_on_while_the_agents_of_both_sides_are_started_anew(
     for relay in (one, other):
         await has_ended(relay.socket)
         assert relay.log.read_text().count("relay started") == 1
+
+
+async def test_a_relay_tells_each_agent_that_comes_what_it_has_carried(
+    tmp_path: Path, ports: Loopback, pipes: list[PipeEnds]
+):
+    one, other = place(tmp_path, "one", ports.port(1)), place(tmp_path, "other", ports.port(2))
+    source, target = pipes
+
+    async def carried(relay: RelayClient) -> dict[str, float]:
+        return {
+            one.labels["direction"]: one.value
+            for one in await relay.readings()
+            if one.name == "runink_relay_bytes_total"
+        }
+
+    async with running_relay(one) as writer, running_relay(other) as reader:
+        to = other.address
+        await writer.write(Write("edge", 1, TOKEN, to.host, to.host, to.port), source.read)
+        await reader.read(Read("edge", 1, TOKEN), target.write)
+        os.write(source.write, b"some bytes")
+        await anyio.wait_readable(target.read)
+        assert await carried(writer) == {"out": 10, "in": 0}
+        assert await carried(reader) == {"out": 0, "in": 10}
+    assert await carried(writer) == {}, "an agent that has parted is told nothing"
+    async with running_relay(one) as writer:
+        assert await carried(writer) == {"out": 10, "in": 0}
 
 
 async def test_a_relay_that_was_started_otherwise_makes_room(

@@ -12,6 +12,7 @@ from hmac import compare_digest
 
 from runink.errors import Forbidden
 from runink.pipes.open import PipeEnds, open_pipe
+from runink.relay.greeting import Greeting
 from runink.relay.protocol import Read, Write
 from runink.relay.switchboard import Switchboard
 from runink.wire.messages import Hello
@@ -72,14 +73,8 @@ class RelayWorld:
             if not compare_digest(hello.credentials, secret):
                 raise Forbidden("a stranger", code="wrong_secret")
 
-        board = Switchboard(
-            name,
-            now=lambda: self.now_s,
-            admit=admit,
-            credentials=secret,
-            accepting=accepting,
-            connecting=connecting,
-        )
+        greeting = Greeting(name, admit, secret, accepting=accepting, connecting=connecting)
+        board = Switchboard(greeting, now=lambda: self.now_s)
         listener = listen_tcp(HOST, 0)
         self.relays.append(Relay(board, listener, int(listener.getsockname()[1])))
         return self.relays[-1]
