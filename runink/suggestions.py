@@ -9,10 +9,13 @@ from typing import Final
 NEAR_RATIO: Final = (
     0.6  # how like a word must be: below it a suggestion misleads more than it helps
 )
+WORD_MAX: Final = 200  # characters: what is longer is no name that somebody has mistyped, and how like it is costs their square
 
 
 def nearest(word: str, among: Iterable[str], *, ratio: float = NEAR_RATIO) -> str:
-    """Return the name that is most like `word`, without regard to case, or nothing."""
+    """Return the name that is most like `word`, without regard to case, or nothing; so for a word longer than WORD_MAX."""
+    if len(word) > WORD_MAX:
+        return ""
     names = {name.lower(): name for name in among}
     found = get_close_matches(word.lower(), names, 1, ratio)
     return names[found[0]] if found else ""

@@ -16,7 +16,6 @@ coercion that they state.  All mistakes of a class are told at once, as findings
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import linecache
 import sys
@@ -34,6 +33,7 @@ from runink.contracts.fitting import is_tags, policy_of
 from runink.contracts.row_rules import Rule, read_rules
 from runink.contracts.versions import is_version
 from runink.errors import Finding, Invalid, Span
+from runink.suggestions import near, near_or_all
 
 __all__ = ["Contract", "Field", "Rule", "spec_of"]
 
@@ -147,8 +147,7 @@ class _ClassReader:
         words = {policy.value: policy for policy in OnDrift}
         known = said if isinstance(said, OnDrift) else words.get(said)
         if known is None:
-            near = difflib.get_close_matches(str(said), words, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(words)}"
+            hint = near_or_all(str(said), words)
             self._wrong("", "C021", f"on_drift {said!r} is not known", hint)
         return known or OnDrift.NOTE
 
@@ -222,8 +221,7 @@ class _ClassReader:
             if name in said[:place]:
                 self._wrong("key", "C010", f"key names {name!r} twice")
             if name not in fields:
-                near = difflib.get_close_matches(str(name), fields, n=1)
-                hint = f"did you mean {near[0]}?" if near else ""
+                hint = near(str(name), fields)
                 self._wrong("key", "C010", f"key names {name!r}, which is no field", hint)
             elif fields[name].nullable:
                 self._wrong("key", "C010", f"key names {name}, which may hold nothing")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import Any, Final
@@ -26,6 +25,7 @@ from runink.contracts.values import (
     scalar,
 )
 from runink.expressions.patterns import PatternError
+from runink.suggestions import near_or_all
 
 ORDERED: Final = frozenset(
     {Kind.INT, Kind.FLOAT, Kind.DATE, Kind.DATETIME, Kind.TIME, Kind.DECIMAL}
@@ -144,12 +144,7 @@ def _pattern(_: Kind, name: str, value: Any, wrong: Wrong) -> dict[str, Any]:
 def _format(_: Kind, name: str, value: Any, wrong: Wrong) -> dict[str, Any]:
     if value in FORMATS:
         return {name: value}
-    near = difflib.get_close_matches(str(value), FORMATS, n=1)
-    wrong(
-        "C013",
-        f"format {value!r} is not known",
-        f"did you mean {near[0]}?" if near else f"there are {', '.join(FORMATS)}",
-    )
+    wrong("C013", f"format {value!r} is not known", near_or_all(str(value), FORMATS))
     return {}
 
 
@@ -200,8 +195,7 @@ def policy_of(value: Any, wrong: Wrong) -> Coercion | None:
     words = [policy.value for policy in Coercion]
     if value in words:
         return Coercion(value)
-    near = difflib.get_close_matches(str(value), words, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(words)}"
+    hint = near_or_all(str(value), words)
     wrong("C015", f"coercion {value!r} is not known", hint)
     return None
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 from runink.contracts.json_schema_parts import TooMuch
 from runink.contracts.json_schema_words import KNOWN, NARROWING
 from runink.contracts.odcs_parts import Note, Problem, Told
 from runink.contracts.yaml_text import Path
-from runink.suggestions import near, nearest
+from runink.suggestions import nearest
 
 MISTAKES_MAX: Final = 1_000  # nobody reads on
-HINTS_MAX: Final = 100  # mistakes that are told with what may have been meant
-AMONG_MAX: Final = 300  # names that are looked at for that
-WORD_MAX: Final = 100  # characters of a word that may be misspelt
 FOREIGN_MAX: Final = 1_000  # words of others that are told as left out
 MISSPELT_RATIO: Final = 0.8  # how like a keyword a word must be to be one that is written wrong
 
@@ -42,10 +38,8 @@ class Telling:
             raise TooMuch
 
     def near(self, word: str, among: Iterable[str], otherwise: str = "") -> str:
-        """Return what may have been meant; not for the many mistakes of a document that somebody made to cost time."""
-        if len(self._known) > HINTS_MAX or len(word) > WORD_MAX:
-            return otherwise
-        return near(word, islice(among, AMONG_MAX)) or otherwise
+        """Return what may have been meant."""
+        return self.told.near(word, among, otherwise)
 
     def note(self, text: str, path: Path) -> None:
         self.told.notes.append(Note(path, text))
@@ -53,7 +47,7 @@ class Telling:
     def leave_out(self, keyword: str, path: Path) -> None:
         """Count a keyword that says nothing of values; one that is nearly one that does is a mistake."""
         if keyword not in self.left_out:
-            is_foreign = keyword in KNOWN or keyword.startswith("x-") or len(keyword) > WORD_MAX
+            is_foreign = keyword in KNOWN or keyword.startswith("x-")
             meant = "" if is_foreign else nearest(keyword, NARROWING, ratio=MISSPELT_RATIO)
             if meant:
                 text = f"{keyword} is no keyword of JSON Schema"

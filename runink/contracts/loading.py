@@ -7,7 +7,6 @@ anew), no compiled file beside the user's, and nothing on standard output, which
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib.util
 import linecache
 import sys
@@ -21,6 +20,7 @@ import msgspec
 from runink.contracts.contract import Contract, spec_of
 from runink.contracts.fields import ContractSpec
 from runink.errors import Finding, Invalid, NotFound, RuninkError
+from runink.suggestions import near
 from runink.tracebacks import import_hint, own_lines
 
 
@@ -73,8 +73,7 @@ def _parts(reference: str) -> tuple[str, str]:
 def _no_such_file(root: Path, file: str) -> NotFound:
     folder = (root / file).parent
     files = [str(path.relative_to(root)) for path in folder.glob("*.py")] if folder.is_dir() else []
-    near = difflib.get_close_matches(file, files, n=1)
-    hint = f"did you mean {near[0]}?" if near else "paths are relative to the project's root"
+    hint = near(file, files) or "paths are relative to the project's root"
     return NotFound(f"there is no file {file}", code="contract_missing", hint=hint)
 
 
@@ -154,9 +153,8 @@ def _class(module: ModuleType, file: str, name: str) -> type[Contract]:
     found: Any = getattr(module, name, None)
     offered = _offered(module)
     if found is None:
-        near = difflib.get_close_matches(name, offered, n=1)
         has = f"it has {', '.join(offered)}" if offered else "it has none"
-        hint = f"did you mean {near[0]}?" if near else f"write class {name}(Contract): …"
+        hint = near(name, offered) or f"write class {name}(Contract): …"
         text = f"{file} has no contract {name!r}; {has}"
         raise NotFound(text, code="contract_missing", hint=hint)
     if not (isinstance(found, type) and issubclass(found, Contract) and found is not Contract):

@@ -14,7 +14,6 @@ A hash is text whatever it was made of; all other masks leave the kind.  A bucke
 
 from __future__ import annotations
 
-import difflib
 import re
 from decimal import Decimal
 from typing import Final
@@ -23,6 +22,7 @@ import msgspec
 
 from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.values import DIGITS_MAX, SCALE_DEFAULT, article, comparable, scalar
+from runink.suggestions import near_or_all
 
 NUMBERS: Final = frozenset({Kind.INT, Kind.FLOAT, Kind.DECIMAL})
 NESTED: Final = frozenset({Kind.RECORD, Kind.LIST})
@@ -82,8 +82,7 @@ def read_mask(text: str, kind: Kind) -> Mask:
     match = _CALL.fullmatch(text)
     name = _SPELT.get(match[1], match[1]) if match else ""
     if match is None or name not in KINDS_OF:
-        near = difflib.get_close_matches(name or text, KINDS_OF, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KINDS_OF)}"
+        hint = near_or_all(name or text, KINDS_OF)
         raise BadMask(f"mask {text!r} is not known", hint)
     if kind not in KINDS_OF[name]:
         fitting = [one for one, kinds in KINDS_OF.items() if kind in kinds]

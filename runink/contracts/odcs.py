@@ -14,7 +14,6 @@ O020 is the code of what is read and not enforced.
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any, Final
 
@@ -30,6 +29,7 @@ from runink.contracts.odcs_words import DOCUMENT_KEYS, KIND, READ, WRITTEN
 from runink.contracts.versions import is_version
 from runink.contracts.yaml_text import Located
 from runink.errors import NotFound
+from runink.suggestions import near
 
 STATUS: Final = "active"  # of a document that says nothing else
 _VERSION: Final = re.compile(r"v?([0-9]+(?:\.[0-9]+){0,2})(-.+)?")
@@ -117,8 +117,7 @@ def _object(document: Part, name: str, file: str) -> Part | None:
     for one in objects:
         if not name or one.value.get("name") == name:
             return one
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else "the names of its objects stand below schema:"
+    hint = near(name, names) or "the names of its objects stand below schema:"
     text = f"{file} has no object {name!r}; it has {', '.join(names)}"
     raise NotFound(text, code="contract_missing", hint=hint)
 

@@ -12,7 +12,6 @@ A custom property of ours next to words of the standard that say something else 
 
 from __future__ import annotations
 
-import difflib
 import typing
 from typing import Any, Final
 
@@ -94,11 +93,8 @@ def read_customs(part: Part, attributes: dict[str, str], types: dict[str, Any]) 
             continue
         attribute = attributes.get(name)
         if attribute is None:
-            near = difflib.get_close_matches(name, attributes, n=1)
-            hint = (
-                f"did you mean {near[0]}?"
-                if near
-                else f"names that begin with {OURS} are Runink's own"
+            hint = part.told.near(
+                name, attributes, f"names that begin with {OURS} are Runink's own"
             )
             custom.wrong("O010", f"{name} is no property of Runink's here", "property", hint=hint)
             continue

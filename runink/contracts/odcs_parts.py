@@ -11,12 +11,16 @@ O010   a custom property of ours that cannot be read, or that disagrees with wha
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from runink.contracts.yaml_text import Path
+from runink.suggestions import near
+
+HINTS_MAX: Final = 100  # mistakes that are told with what may have been meant
+AMONG_MAX: Final = 300  # names that are looked at for that
 
 Value = TypeVar("Value")
 
@@ -46,6 +50,12 @@ class Told:
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
+    def near(self, word: str, among: Iterable[str], otherwise: str = "") -> str:
+        """Return what may have been meant; not for the many mistakes of a document that somebody made to cost time."""
+        if len(self.problems) > HINTS_MAX:
+            return otherwise
+        return near(word, islice(among, AMONG_MAX)) or otherwise
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -65,12 +75,7 @@ class Part:
         """Tell every key that is none of these."""
         for key in self.value:
             if key not in keys:
-                near = difflib.get_close_matches(key, keys, n=1)
-                hint = (
-                    f"did you mean {near[0]}?"
-                    if near
-                    else "what is your own goes into customProperties"
-                )
+                hint = self.told.near(key, keys, "what is your own goes into customProperties")
                 self.wrong("O006", f"{key} is no key of {what}", key, hint=hint)
 
     def text(self, key: str) -> str:

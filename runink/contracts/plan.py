@@ -14,7 +14,6 @@ A plan has no state: batches may be checked in any order. What unique fields hav
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +32,7 @@ from runink.contracts.spots import Spot
 from runink.contracts.uniqueness import Seen
 from runink.errors import Invalid, Refused
 from runink.expressions.patterns import PatternError
+from runink.suggestions import nearest
 
 __all__ = ["Checked", "Plan", "Rejected", "column_types", "compile_plan", "may_hold_hexadecimal"]
 
@@ -143,8 +143,8 @@ class Plan:
         names = ", ".join(lacking[:COLUMNS_SHOWN_MAX])
         has = ", ".join(came[:COLUMNS_SHOWN_MAX]) + (" …" if len(came) > COLUMNS_SHOWN_MAX else "")
         strays = [name for name in came if name not in self.schema.names]
-        near = difflib.get_close_matches(lacking[0], strays, n=1)
-        hint = f"is {near[0]!r} meant for {lacking[0]!r}? " if near else ""
+        found = nearest(lacking[0], strays)
+        hint = f"is {found!r} meant for {lacking[0]!r}? " if found else ""
         return Refused(
             f"the input of {whose} lacks {names}; it has {has}",
             code="contract_columns",

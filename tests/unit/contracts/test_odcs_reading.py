@@ -301,3 +301,12 @@ def test_an_object_is_found_by_its_name():
 
 def test_what_a_contract_says_is_what_its_class_would_say():
     assert isinstance(read("- {name: a, logicalType: string}\n").spec, ContractSpec)
+
+
+def test_what_may_have_been_meant_is_looked_for_in_the_first_mistakes_only() -> None:
+    strays = "".join(f"statuss{number}: 1\n" for number in range(150))
+    with pytest.raises(Invalid) as caught:
+        read("- {name: x, logicalType: integer}\n", behind=strays)
+    hints = [one.hint for one in caught.value.findings]
+    assert hints[0] == "did you mean status?"
+    assert hints[-1] == "what is your own goes into customProperties"
