@@ -20,7 +20,7 @@ from runink.dag import Resources
 from runink.errors import Invalid, Refused
 from runink.labels import check_labels
 from runink.machine_reading import read_cpu_m, read_memory_bytes
-from runink.machines import LOST_S, SUSPECT_S, Reserved
+from runink.machines import BACK_S, LOST_S, SUSPECT_S, Reserved
 from runink.names import HerdName, NodeId
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
@@ -226,6 +226,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     `secret` is a file, readable by this user only, whose content all members show each other; on one machine it keeps other users out.
 
     `suspect_s` is after how long a worker node that has not said that it lives gets no new work, while this member acts; all members are given the same.
+
+    `back_s` is for how long a worker node that was lost may come back: what only it could hold waits that long before it fails, 0 for not at all; all members are given the same.
     """
 
     state: Path
@@ -236,6 +238,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsFiles | None = None
     secret: Path | None = None
     suspect_s: float = SUSPECT_S
+    back_s: float = BACK_S
 
     @property
     def socket(self) -> Path:
@@ -263,6 +266,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 code="config_invalid",
                 hint="--certificate, --key and --authority; on one machine --secret FILE will do",
             )
+        if self.back_s < 0:
+            raise Invalid("for a lost node is waited 0 s or more", code="config_invalid")
         if self.suspect_s < SUSPECT_S_MIN:
             text = f"a node is suspect after {SUSPECT_S_MIN:g} s at the soonest"
             raise Invalid(text, code="config_invalid")

@@ -31,7 +31,7 @@ from runink.clients.cluster import GOVERNANCE, RUNS, Cluster
 from runink.clients.fenced import FencedBarn
 from runink.clients.run_requests import DeskRequest, GovernanceRequest
 from runink.errors import LinkLost
-from runink.machines import SUSPECT_S
+from runink.machines import BACK_S, SUSPECT_S
 from runink.names import NodeId
 from runink.runtime.actor import Actor
 from runink.runtime.directory import Directory
@@ -111,6 +111,7 @@ async def start_control(  # noqa: PLR0913 - what a member gives its control plan
     term_s: float = TERM_ALONE_S,
     reach: Reach = nobody_else,
     suspect_s: float = SUSPECT_S,
+    back_s: float = BACK_S,
 ) -> tuple[ControlPlane, Seat]:
     """Start what stands beside a member's Barn. The seat says where the run controller is that acts.
 
@@ -122,7 +123,12 @@ async def start_control(  # noqa: PLR0913 - what a member gives its control plan
         Office,
         seat=seat,
         member=member,
-        begin=partial(_begin, session, suspect_s),
+        # The one node of a cluster that ends with its command is there or is not.
+        begin=partial(
+            _begin,
+            session,
+            partial(NodeVigil, suspect_s=suspect_s, back_s=0 if session else back_s),
+        ),
         reach=reach,
         fenced=partial(FencedBarn, barn),
         now_ms=now_ms,
@@ -135,13 +141,15 @@ async def start_control(  # noqa: PLR0913 - what a member gives its control plan
 
 
 async def _begin(
-    session: str, suspect_s: float, supervisor: Supervisor, client: NewClient
+    session: str,
+    new_vigil: Callable[..., NodeVigil],
+    supervisor: Supervisor,
+    client: NewClient,
 ) -> Acting:
     runs = await start(
         supervisor, RUNS, lambda: RunController(client(), session=session, now_ms=now_ms)
     )
-    watch = partial(NodeVigil, now_ms=now_ms, suspect_s=suspect_s)
-    vigil = await start(supervisor, VIGIL, lambda: watch(client()))
+    vigil = await start(supervisor, VIGIL, lambda: new_vigil(client(), now_ms=now_ms))
     await start(supervisor, SCHEDULER, lambda: Scheduler(client(), now_ms=now_ms))
     if (
         not session

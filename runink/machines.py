@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 SUSPECT_S: Final = 5.0  # without a word of a node: it gets no new work
+BACK_S: Final = 600.0  # after it is lost: a machine that is started anew is back by then, with its firmware's checks and all
 LOST_S: Final = 30.0  # without a renewal of its lease: what it runs begins anew elsewhere
 RESOURCES: Final = ("cpu", "memory", "io")
 PRESSURE_STEP: Final = 10.0  # percentage points; less is the machine's breathing

@@ -7,6 +7,7 @@ none that guesses.  Everything is an integer in the smallest unit that we act on
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 from runink.errors import Invalid
@@ -115,6 +116,11 @@ def format_mebibytes(size_bytes: int) -> str:
 def format_cpu(cpu_m: int) -> str:
     """Render milli-cores the way they are written in a pipeline: `2`, `250m`."""
     return f"{cpu_m}m" if cpu_m % 1000 else str(cpu_m // 1000)
+
+
+def format_moment(at_ms: int) -> str:
+    """Say a moment, in milliseconds of the Unix epoch, in UTC: so it is the same wherever it is said."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def counted(number: int, noun: str) -> str:

@@ -87,6 +87,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
             term_s=TERM_S,
             reach=partial(_runs_of, trust, settings, client),
             suspect_s=settings.suspect_s,
+            back_s=settings.back_s,
         )
         messages = BarnRequest | PeerMessages | SnapshotChunk
         name = NodeId(name_of(settings.member))

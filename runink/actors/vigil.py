@@ -18,14 +18,14 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from runink.actors.tables import Loaded, Seen, follow
+from runink.actors.tables import Loaded, Seen, follow, load_at_last
 from runink.barn.history import Watched
 from runink.barn.keys import HEALTH, NODES, health_key, parse_node
 from runink.barn.keyvalue import Change
 from runink.clients.barn import BarnClient, Transaction, decode_value
 from runink.clients.run_requests import DeskRequest, NodeLives, RunRequest
 from runink.errors import Unavailable
-from runink.machines import SUSPECT_S
+from runink.machines import BACK_S, SUSPECT_S
 from runink.names import NodeId
 from runink.runs.health import NodeHealth, Said, Vigil
 from runink.runs.records import NodeRecord
@@ -35,6 +35,7 @@ from runink.runtime.ref import Ref
 LATE_S: Final = 1.0  # more than a busy machine makes of a second: we stood still
 AGAIN_S: Final = 1.0  # until a Barn that took nothing is asked again
 TIMERS_MAX: Final = 2  # for the next silence, and for a Barn that took nothing: nodes say each second that they live, and each time may be such a one
+PREFIXES: Final = (NODES.prefix(), HEALTH.prefix())
 BATCH_MAX: Final = 100  # nodes of a transaction
 
 
@@ -51,18 +52,29 @@ class NodeVigil(Actor[VigilMessage]):
     """One for a cluster. `now_ms` is the wall clock, milliseconds of the Unix epoch."""
 
     def __init__(
-        self, barn: BarnClient, *, now_ms: Callable[[], int], suspect_s: float = SUSPECT_S
+        self,
+        barn: BarnClient,
+        *,
+        now_ms: Callable[[], int],
+        suspect_s: float = SUSPECT_S,
+        back_s: float = BACK_S,
     ) -> None:
         self._barn = barn
         self._now_ms = now_ms
-        self._vigil = Vigil(suspect_s)
-        self._is_loaded = False
-        self._timers = 0
+        self._vigil = Vigil(suspect_s, back_s)
+        self._seen = 0  # a revision: what an earlier life has left unread may be older
+        self._timers: set[float] = set()
         self._context: Context[VigilMessage]
 
     async def started(self, context: Context[VigilMessage]) -> None:
+        """Say what is so before anybody decides by it: of a cluster that is being started, that its nodes may come back."""
         self._context = context
-        context.spawn(partial(follow, self._barn, (NODES.prefix(), HEALTH.prefix()), self._tell))
+        loaded = await load_at_last(self._barn, PREFIXES)
+        self._load(loaded, anyio.current_time())
+        await self._say(None)
+        self._time()
+        watch = partial(follow, self._barn, PREFIXES, self._tell, after_revision=loaded.revision)
+        context.spawn(watch)
 
     async def _tell(self, seen: Seen) -> None:
         await self._context.me.tell(seen)
@@ -70,18 +82,19 @@ class NodeVigil(Actor[VigilMessage]):
     async def receive(self, message: VigilMessage) -> None:
         now_s = anyio.current_time()
         match message:
-            case Loaded():
+            case Loaded(_, revision) if revision >= self._seen:
                 self._load(message, now_s)
                 await self._say(None)
-            case _ if not self._is_loaded:
-                return  # An earlier life has left it unread; what is loaded says it all.
+            case Loaded():
+                return
             case Watched(changes):
-                await self._say([node for one in changes if (node := self._see(one, now_s))])
+                new = (one for one in changes if one.revision > self._seen)
+                await self._say([node for one in new if (node := self._see(one, now_s))])
             case NodeLives(node, incarnation, unborn, is_leaving):
                 self._vigil.heard(node, incarnation, unborn, is_leaving=is_leaving, now_s=now_s)
                 await self._say([node])
             case _Due(at_s):
-                self._timers -= 1
+                self._timers.discard(at_s)
                 if now_s - at_s > LATE_S:
                     self._vigil.late(now_s - at_s)
                 await self._say(None)
@@ -95,7 +108,7 @@ class NodeVigil(Actor[VigilMessage]):
             else:
                 nodes.append(decode_value(item, NodeRecord).value)
         self._vigil.begin(nodes, said, now_s=now_s)
-        self._is_loaded = True
+        self._seen = loaded.revision
 
     def _see(self, change: Change, now_s: float) -> NodeId | None:
         """Take one change, and return the node that it is about; what stands under HEALTH is our own."""
@@ -116,7 +129,7 @@ class NodeVigil(Actor[VigilMessage]):
             try:
                 await self._barn.commit(_saying(batch))
             except Unavailable:
-                if self._timers < TIMERS_MAX:
+                if len(self._timers) < TIMERS_MAX:
                     self._wake(anyio.current_time() + AGAIN_S)
                 return
             self._vigil.wrote(batch)
@@ -129,8 +142,9 @@ class NodeVigil(Actor[VigilMessage]):
             self._wake(due_s)
 
     def _wake(self, at_s: float) -> None:
-        self._timers += 1
-        self._context.spawn(partial(self._wait, _Due(at_s)))
+        if at_s not in self._timers:
+            self._timers.add(at_s)
+            self._context.spawn(partial(self._wait, _Due(at_s)))
 
     async def _wait(self, due: _Due) -> None:
         await anyio.sleep_until(due.at_s)

@@ -15,10 +15,10 @@ from runink.cli.deploy import now_ms
 from runink.cli.node_changes import no_such_node
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import with_cluster
-from runink.cli.wording import echo_json, moment
+from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
 from runink.machines import Machine
-from runink.quantities import counted, format_bytes, format_cpu
+from runink.quantities import counted, format_bytes, format_cpu, format_moment
 from runink.runs.health import NodeHealth
 from runink.runs.records import NodeRecord, NodeStanding, SliceRecord
 
@@ -127,7 +127,7 @@ def _line(document: dict[str, Any]) -> str:
     """Return a node as it is listed: what is not as usual, what is on it, what it offers."""
     words = [document["state"] if document["state"] != READY else "", document["standing"] or ""]
     if document["since_ms"]:
-        words[0] += f" since {moment(document['since_ms'])}"
+        words[0] += f" since {format_moment(document['since_ms'])}"
     parts = [*filter(None, words), counted(document["slices"], "slice")]
     if document["state"] != LOST:
         capacity = document["capacity"]
@@ -146,7 +146,7 @@ def _trouble(document: dict[str, Any]) -> str:
 def _lines(record: NodeRecord, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "node", record.node
     if document["state"] != READY:
-        yield "state", f"{document['state']} since {moment(document['since_ms'])}"
+        yield "state", f"{document['state']} since {format_moment(document['since_ms'])}"
     if document["standing"]:
         yield "standing", document["standing"]
     if document["troubles"]:
@@ -183,7 +183,7 @@ def _lines(record: NodeRecord, document: dict[str, Any]) -> Iterator[tuple[str, 
         yield "lacks", f"{name}: {why}"
     yield "clock", _clock(record.clock_skew_ms)
     if record.told_ms:
-        yield "told", moment(record.told_ms)
+        yield "told", format_moment(record.told_ms)
 
 
 def _machine_lines(machine: Machine) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from runink.cli.servers import FILE, tls_of
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import Address, ServerSettings
 from runink.errors import RuninkError
-from runink.machines import SUSPECT_S
+from runink.machines import BACK_S, SUSPECT_S
 from runink.server import serving
 
 
@@ -53,6 +53,13 @@ from runink.server import serving
     metavar="TIME",
     help="How long a worker node that says nothing gets new work still (5s); the same for all members.",
 )
+@click.option(
+    "--back-within",
+    "back_ms",
+    type=DURATION,
+    metavar="TIME",
+    help="How long what only a lost worker node could hold waits for it, before it fails (10m); the same for all members.",
+)
 def server(  # noqa: PLR0913, PLR0917 - the options of a command
     state: Path,
     member: int,
@@ -64,6 +71,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     authority: Path | None,
     secret: Path | None,
     suspect_ms: int | None,
+    back_ms: int | None,
 ) -> None:
     """Be one member of the Barn, until Ctrl-C or SIGTERM.
 
@@ -79,6 +87,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
         tls=tls_of((certificate, key, authority)),
         secret=secret,
         suspect_s=SUSPECT_S if suspect_ms is None else suspect_ms / 1000,
+        back_s=BACK_S if back_ms is None else back_ms / 1000,
     )
     warn_on_stderr()
     try:

@@ -15,12 +15,12 @@ from runink.cli.logs import check_slice, slices_of
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
-from runink.cli.wording import echo_json, harmless, moment
+from runink.cli.wording import echo_json, harmless
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import WhyOf
 from runink.errors import NotFound
-from runink.quantities import counted
-from runink.scheduling.answers import Candidate, GangAnswer, Replayed, WhyAnswer
+from runink.quantities import counted, format_moment
+from runink.scheduling.answers import AwaitedNodes, Candidate, GangAnswer, Replayed, WhyAnswer
 
 _OF_RUN = "the run's"  # `--replay` without a revision
 
@@ -106,6 +106,8 @@ def _gang_lines(gang: GangAnswer, nodes: int) -> Iterator[str]:
             yield f"  {what} waits: {gang.text}"
             yield f"    place {gang.position} of {gang.queue} in the queue{_behind(gang)}, priority {gang.priority}"
             yield f"    of {counted(nodes, 'node')}: {_counts(gang.counts)}"
+            if gang.awaits is not None:
+                yield f"    {_awaits(gang.awaits, gang.decided_ms)}"
             if gang.is_final:
                 yield "    it will never fit as things are"
             for part in gang.parts:
@@ -117,7 +119,7 @@ def _gang_lines(gang: GangAnswer, nodes: int) -> Iterator[str]:
                 yield f"    stopped for it: {', '.join(gang.stops)}"
         case "placed":
             yield f"  {what} is placed on {', '.join(gang.nodes)}"
-            yield f"    decided on revision {gang.decision}, {moment(gang.decided_ms)}, priority {gang.priority}"
+            yield f"    decided on revision {gang.decision}, {format_moment(gang.decided_ms)}, priority {gang.priority}"
             for part, node in zip(gang.parts, gang.nodes, strict=True):
                 refused = f"{_counts(part.counts)}, " if part.counts else ""
                 yield f"    of {counted(sum(part.counts.values()) + part.fitting, 'node')}: {refused}fits {part.fitting}"
@@ -125,6 +127,16 @@ def _gang_lines(gang: GangAnswer, nodes: int) -> Iterator[str]:
                     yield f"      {_candidate(one)}{', taken' if one.node == node else ''}"
         case _:
             yield f"  {what}: {gang.text}"
+
+
+def _awaits(awaits: AwaitedNodes, now_ms: int) -> str:
+    nodes = f"node{'s' * (len(awaits.nodes) > 1)} {', '.join(awaits.nodes)}"
+    if not awaits.lost_ms:
+        return f"{nodes} would fit, and went away just now"
+    ago_s = max(now_ms - awaits.lost_ms, 0) // 1000
+    return (
+        f"{nodes}, lost {ago_s:,} s ago, would fit: waiting until {format_moment(awaits.back_ms)}"
+    )
 
 
 def _behind(gang: GangAnswer) -> str:
@@ -141,7 +153,7 @@ def _candidate(one: Candidate) -> str:
 
 
 def _from(at_ms: int) -> str:
-    return f", from about {moment(at_ms)}" if at_ms else ""
+    return f", from about {format_moment(at_ms)}" if at_ms else ""
 
 
 def _difference_lines(answer: WhyAnswer) -> Iterator[str]:
@@ -189,7 +201,7 @@ def _tell_replayed(found: Replayed, output: str) -> None:
 
 def replay_lines(found: Replayed) -> Iterator[str]:
     """Say a decision that was made again."""
-    yield f"decision on revision {found.revision}, {moment(found.decided_ms)}"
+    yield f"decision on revision {found.revision}, {format_moment(found.decided_ms)}"
     for placed in found.placed:
         yield f"  placed   {placed.unit} on {', '.join(placed.nodes)}"
     for stopped in found.stopped:

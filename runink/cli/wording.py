@@ -32,11 +32,6 @@ def clock(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone()
 
 
-def moment(at_ms: int) -> str:
-    """Say a moment in UTC, so that what is printed is the same wherever it is."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def echo_json(document: Any) -> None:
     """Print one document, on one line."""
     click.echo(msgspec.json.encode(document).decode())

@@ -8,6 +8,9 @@
     is there as another process than before                  a trouble
     could not launch a slice, for no fault of the slice's    a trouble
 
+A node that is lost may come back: for `back_s` it is said to be awaited, and what only it could hold waits that long (`scheduling/absent.py`).  Where no node has gone on while nobody
+acted, the whole cluster is being started, and each of its nodes has that time anew.
+
 What is so is said in the Barn (`/health/NODE`) when it changes: who places slices compares that, and a decision that is made again later sees what was
 seen then.  That a node lives is written nowhere.  The key is there from a node's first day until FORGET_MS after its loss.
 
@@ -23,6 +26,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace as changed
 
+from runink.capabilities import ISOLATION
+from runink.machines import BACK_S
 from runink.names import NodeId
 from runink.runs.records import NodeRecord
 
@@ -37,7 +42,8 @@ class NodeHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is said of a node, times in milliseconds of the Unix epoch by the clock of who acts.
 
     `silent_ms` is since when it is suspect, `lost_ms` since when it is lost, 0 if it is not. `troubles` is what there was of them at `troubled_ms`, TROUBLE for each; `why` is the
-    last of them. `incarnation` is the process of its agent that was seen last.
+    last of them. `incarnation` is the process of its agent that was seen last, and `last` its record as it was then, as far as placement looks at it.
+    Until `back_ms` a lost node may come back, 0 for one that is not lost.
     """
 
     node: NodeId
@@ -47,6 +53,8 @@ class NodeHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     troubled_ms: int = 0
     why: str = ""
     incarnation: str = ""
+    back_ms: int = 0
+    last: NodeRecord | None = None
 
     @property
     def is_suspect(self) -> bool:
@@ -59,8 +67,9 @@ class NodeHealth(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Known(msgspec.Struct):
-    """A node that is there. `unborn` is how many launches had failed when it was heard last; nothing where we have not heard it yet."""
+    """A node that is there, its record as far as placement looks at it. `unborn` is how many launches had failed when it was heard last; nothing where we have not heard it yet."""
 
+    record: NodeRecord
     incarnation: str
     heard_s: float
     unborn: int | None
@@ -87,8 +96,10 @@ class Vigil:
     What it wants written it wants until it is told that it stands there (`wrote`).
     """
 
-    def __init__(self, suspect_s: float) -> None:
+    def __init__(self, suspect_s: float, back_s: float = BACK_S) -> None:
         self._suspect_s = suspect_s
+        self._back_ms = round(back_s * 1000)
+        self._starting: set[NodeId] = set()  # lost ones of a cluster that is being started
         self._nodes: dict[NodeId, _Known] = {}
         self._said: dict[NodeId, NodeHealth] = {}
         self._new: dict[NodeId, list[str]] = {}  # troubles that are not written yet
@@ -100,6 +111,7 @@ class Vigil:
         self._said = {one.node: one for one in said}
         self._nodes, self._new = {}, {}
         records = {record.node: record for record in nodes}
+        self._starting = self._all_away(records.values())
         for one in self._said.values():
             if one.node not in records and not one.lost_ms and not one.is_suspect:
                 self._trouble(one.node, LOST)  # while nobody acted
@@ -107,7 +119,7 @@ class Vigil:
             was = self._said.get(record.node)
             is_suspect = was is not None and was.is_suspect
             heard_s = now_s - self._suspect_s if is_suspect else now_s
-            self._nodes[record.node] = _Known(record.incarnation, heard_s, None)
+            self._nodes[record.node] = _Known(placed_by(record), record.incarnation, heard_s, None)
             if was is not None:
                 self._compare(record, was.incarnation)
 
@@ -116,11 +128,12 @@ class Vigil:
         known = self._nodes.get(record.node)
         if known is not None and known.incarnation == record.incarnation:
             known.heard_s, known.is_leaving = now_s, False
+            known.record = placed_by(record)
             return
         was = self._said.get(record.node)
         before = known.incarnation if known is not None else was.incarnation if was else ""
         self._compare(record, before)
-        self._nodes[record.node] = _Known(record.incarnation, now_s, 0)
+        self._nodes[record.node] = _Known(placed_by(record), record.incarnation, now_s, 0)
 
     def gone(self, node: NodeId) -> None:
         """Take note that a node's lease has ended."""
@@ -163,6 +176,7 @@ class Vigil:
         """Take note of what stands in the Barn now."""
         for node, health in said:
             self._new.pop(node, None)
+            self._starting.discard(node)
             self._said.pop(node, None)
             if health is not None:
                 self._said[node] = health
@@ -173,11 +187,20 @@ class Vigil:
         if known is not None:
             is_silent = known.is_leaving or now_s - known.heard_s >= self._suspect_s
             silent_ms = (health.silent_ms or now_ms) if is_silent else 0
-            health = changed(health, silent_ms=silent_ms, lost_ms=0, incarnation=known.incarnation)
+            health = changed(
+                health,
+                silent_ms=silent_ms,
+                lost_ms=0,
+                incarnation=known.incarnation,
+                back_ms=0,
+                last=known.record,
+            )
         elif was is None or (was.lost_ms and now_ms - was.lost_ms > FORGET_MS):
             return None
         else:
-            health = changed(health, lost_ms=health.lost_ms or now_ms)
+            back_ms = 0 if node in self._starting else health.back_ms
+            back_ms = back_ms or now_ms + self._back_ms
+            health = changed(health, lost_ms=health.lost_ms or now_ms, back_ms=back_ms)
         return self._troubled(health, now_ms)
 
     def _troubled(self, health: NodeHealth, now_ms: int) -> NodeHealth:
@@ -189,9 +212,40 @@ class Vigil:
         troubles = min(left + TROUBLE * len(new), TROUBLES_MAX)
         return changed(health, troubles=troubles, troubled_ms=now_ms, why=new[-1])
 
+    def _all_away(self, records: Iterable[NodeRecord]) -> set[NodeId]:
+        """Return the nodes that are said to be lost, if none of the others has gone on since that was said."""
+        was = self._said
+        goes_on = any(
+            record.node in was
+            and not was[record.node].lost_ms
+            and was[record.node].incarnation == record.incarnation
+            for record in records
+        )
+        if goes_on or not self._back_ms:
+            return set()
+        return {one.node for one in was.values() if one.lost_ms}
+
     def _compare(self, record: NodeRecord, before: str) -> None:
         if before and record.incarnation and before != record.incarnation:
             self._trouble(record.node, BEGAN_ANEW)
 
     def _trouble(self, node: NodeId, why: str) -> None:
         self._new.setdefault(node, []).append(why)
+
+
+def placed_by(record: NodeRecord) -> NodeRecord:
+    """Return what placement looks at of a node's record: what changes with the machine's load, its processes and clocks is left out."""
+    isolation = record.capabilities.get(ISOLATION)
+    return NodeRecord(
+        record.node,
+        record.capacity,
+        labels=record.labels,
+        slices_max=record.slices_max,
+        capabilities={} if isolation is None else {ISOLATION: isolation},
+        missing=record.missing,
+        gpus=record.gpus,
+        disk_bytes=record.disk_bytes,
+        herds=record.herds,
+        visible=record.visible,
+        streams=record.streams,
+    )

@@ -27,11 +27,20 @@ class PartAnswer(msgspec.Struct, frozen=True):
     remedies: tuple[str, ...] = ()
 
 
+class AwaitedNodes(msgspec.Struct, frozen=True):
+    """Nodes that are away and that a gang would fit with: the first of them was lost at `lost_ms` (0: just now), and they are waited for until `back_ms` (0: not known yet)."""
+
+    nodes: tuple[NodeId, ...]
+    lost_ms: int
+    back_ms: int
+
+
 class GangAnswer(msgspec.Struct, frozen=True):
     """What is decided of one gang, and why.
 
     `stands` is `placed`, `waiting`, or `held` for one that nobody places at the moment, of which `text` says why.  `nodes` are where it goes, one for each part.  `counts` say for each rule
     how many nodes it is that refuse, as the plan leaves the cluster; together they are all nodes.  `position` is its place among the `queue` units that wait, `ahead` are the first of those before it.
+    `awaits` are nodes that are away, and that it waits for because it would fit there and nowhere else.
     `kept` are nodes that are kept for it, from `kept_ms` on if that is known, `stops` gangs that are stopped for it.
     `decision` is the revision of the Barn that was decided on and `decided_ms` when: of a placed gang those of the decision that placed it.
     """
@@ -53,6 +62,7 @@ class GangAnswer(msgspec.Struct, frozen=True):
     parts: tuple[PartAnswer, ...] = ()
     decision: int = 0
     decided_ms: int = 0
+    awaits: AwaitedNodes | None = None
 
 
 class Difference(msgspec.Struct, frozen=True):

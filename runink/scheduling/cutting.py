@@ -41,6 +41,25 @@ def cut(members: Members, nodes: Sequence[NodeView], herd: HerdView | None) -> t
     return whole
 
 
+def held_with(
+    members: Members, nodes: Sequence[NodeView], more: Sequence[NodeView], herd: HerdView
+) -> frozenset[NodeId]:
+    """Return with which of `more` nodes a gang could be held that `nodes` alone never could; none if it could not be even so. The first of `more` that could is taken."""
+    members = sorted(members, key=lambda one: one.slice)
+    ways = ((tuple(members),), *(_ways(members) if len(members) > 1 else ()))
+    for groups in ways:
+        parts = parts_for(groups)
+        # Of one part it is known that no node holds it.
+        there = nodes if len(parts) > 1 else ()
+        lacking = [part for part in parts if not any(_holds(node, part, herd) for node in there)]
+        found = [
+            next((one.node for one in more if _holds(one, part, herd)), None) for part in lacking
+        ]
+        if None not in found:
+            return frozenset(name for name in found if name is not None)
+    return frozenset()
+
+
 def seats_of(placed: Placed, groups: Sequence[Members]) -> dict[SliceId, NodeId]:
     """Return the node of each slice of a gang that was placed as it was cut into these groups."""
     return {

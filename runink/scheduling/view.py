@@ -32,6 +32,7 @@ from runink.runs.health import NodeHealth
 from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
+from runink.scheduling.absent import Absent, absent, awaited, waiting
 from runink.scheduling.cutting import cut
 from runink.scheduling.snapshots import (
     POLICY,
@@ -61,6 +62,7 @@ class ClusterView:
         self._gangs: dict[UnitKey, dict[SliceId, SliceRecord]] = {}
         self._health: dict[NodeId, NodeHealth] = {}
         self._failures: dict[NodeId, int] = {}  # as they were told last, where there are some
+        self._absent: dict[NodeId, Absent] = {}
         self._reservations: dict[UnitKey, ReservationRecord] = {}
         self._held: dict[UnitKey, int] = {}  # gangs that wait, and when they are due
         self._waiting: set[UnitKey] = set()
@@ -68,7 +70,7 @@ class ClusterView:
         for standing in tables.standings:
             self._standings[standing.node] = standing
         for health in tables.health:
-            self._health[health.node] = health
+            self.put_health(health.node, health)
         for reservation in tables.reservations:
             self.reserve(reservation.key, reservation)
         for one in tables.slices:
@@ -89,6 +91,7 @@ class ClusterView:
         else:
             self._nodes[name] = record
             self._tell_node(name)
+        self._miss(name)
 
     def put_standing(self, name: NodeId, record: NodeStanding | None) -> None:
         if record is None:
@@ -103,6 +106,7 @@ class ClusterView:
         else:
             self._health[name] = record
         self._tell_node(name)
+        self._miss(name)
 
     def put_herd(self, name: HerdName, record: HerdRecord | None) -> None:
         self._cut_anew()
@@ -143,8 +147,11 @@ class ClusterView:
 
     @property
     def next_due_ms(self) -> int:
-        """Return when the next gang is due that is held back now, 0 if none is."""
+        """Return when the next gang is due that is held back now, or a node is waited for no more by those that wait; 0 if there is neither."""
         due = min(self._held.values(), default=FOREVER_MS)
+        if self._waiting:
+            back = (one.back_ms for one in self._absent.values() if one.is_awaited(self.now_ms))
+            due = min(filter(None, back), default=due)
         return due if due < FOREVER_MS else 0
 
     @property
@@ -183,7 +190,18 @@ class ClusterView:
 
     def plan(self, seed: int = 0) -> Plan:
         """Decide, on what was looked at last."""
-        return self._planner.plan(seed)
+        plan = self._planner.plan(seed)
+        if not self._absent:
+            return plan
+        found = awaited(
+            plan,
+            self._absent.values(),
+            nodes=tuple(self._views.values()),
+            herds=self._herds,
+            members=self.members,
+            now_ms=self.now_ms,
+        )
+        return waiting(plan, found)
 
     def snapshot(self) -> Snapshot:
         """Return what was looked at last."""
@@ -202,6 +220,15 @@ class ClusterView:
             if before is None or changed(before, failures=0) != changed(view, failures=0):
                 self._cut_anew()
             self._planner.step(NodeChanged(view))
+
+    def _miss(self, name: NodeId) -> None:
+        """Take note of a node that is away, or is there again."""
+        self._absent.pop(name, None)
+        health = self._health.get(name)
+        if name not in self._nodes and health is not None:
+            found = absent(health, now_ms=self.now_ms)
+            if found is not None:
+                self._absent[name] = found
 
     def _let_fade(self) -> None:
         """Tell of nodes whose trouble has faded."""

@@ -16,8 +16,10 @@ from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.explain import Explanation, PartExplanation, Remedy
 from runink.placement.feasible import AMOUNTS, Rule
 from runink.placement.planner import Planner
-from runink.placement.plans import Plan, Snapshot
+from runink.placement.plans import Plan, Policy, Snapshot
+from runink.scheduling.absent import Awaited, absent, awaited, waiting
 from runink.scheduling.answers import (
+    AwaitedNodes,
     Candidate,
     Difference,
     GangAnswer,
@@ -28,7 +30,7 @@ from runink.scheduling.answers import (
     WaitingUnit,
 )
 from runink.scheduling.decisions import DecisionRecord
-from runink.scheduling.snapshots import POLICY, Tables, snapshot_of
+from runink.scheduling.snapshots import POLICY, Tables, gangs_of, snapshot_of
 
 DIFFERENCES_MAX: Final = 20  # a screen
 _EXACT: Final = "exact"  # of a score: the sum, finer than anybody reads
@@ -43,11 +45,14 @@ def unit_name(key: UnitKey) -> str:
 class Decided:
     """A decision on the tables of one revision, made now or again."""
 
-    def __init__(self, snapshot: Snapshot, seed: int = 0) -> None:
+    def __init__(self, tables: Tables, *, now_ms: int, policy: Policy, seed: int = 0) -> None:
+        snapshot = snapshot_of(tables, now_ms=now_ms, policy=policy)
         self._planner = Planner(snapshot)
         self.units = {unit.key: unit for unit in snapshot.waiting}
         self.snapshot = snapshot
-        self.plan: Plan = self._planner.plan(seed)
+        plan = self._planner.plan(seed)
+        self._awaited = _awaited(plan, tables, snapshot)
+        self.plan: Plan = waiting(plan, self._awaited)
 
     def answer(self, run: RunId, gang: str, slices: Iterable[str]) -> GangAnswer | None:
         """Say what is decided of a gang, nothing if it did not wait then."""
@@ -72,6 +77,7 @@ class Decided:
             kept=kept.nodes if kept is not None else (),
             kept_ms=kept.at_ms if kept is not None else 0,
             stops=tuple(unit_name(one.unit) for one in found.stops),
+            awaits=_awaits(self._awaited.get(unit.key)),
             parts=tuple(_parts(unit, found)),
             decision=self.plan.base_revision,
             decided_ms=self.snapshot.now_ms,
@@ -85,12 +91,12 @@ class Decided:
 
 def decided_now(tables: Tables, *, now_ms: int) -> Decided:
     """Decide on the tables as they stand."""
-    return Decided(snapshot_of(tables, now_ms=now_ms, policy=POLICY))
+    return Decided(tables, now_ms=now_ms, policy=POLICY)
 
 
 def decided_again(tables: Tables, record: DecisionRecord) -> Decided:
     """Make a decision of the past again, of the tables of its revision."""
-    return Decided(snapshot_of(tables, now_ms=record.now_ms, policy=record.policy), record.seed)
+    return Decided(tables, now_ms=record.now_ms, policy=record.policy, seed=record.seed)
 
 
 def differences(before: Decided, after: Decided) -> tuple[Difference, ...]:
@@ -123,6 +129,27 @@ def replayed(tables: Tables, record: DecisionRecord) -> Replayed:
             StoppedUnit(unit_name(one.unit), unit_name(one.by)) for one in plan.preempted
         ),
     )
+
+
+def _awaited(plan: Plan, tables: Tables, snapshot: Snapshot) -> dict[UnitKey, Awaited]:
+    """Return for which nodes that are away units of the plan wait, or did."""
+    there = {one.node for one in tables.nodes}
+    gone = (absent(one, now_ms=snapshot.now_ms) for one in tables.health if one.node not in there)
+    gangs = gangs_of(tables.slices)
+    return awaited(
+        plan,
+        [one for one in gone if one is not None],
+        nodes=snapshot.nodes,
+        herds=snapshot.herds,
+        members=gangs.__getitem__,
+        now_ms=snapshot.now_ms,
+    )
+
+
+def _awaits(found: Awaited | None) -> AwaitedNodes | None:
+    if found is None or found.is_over:
+        return None
+    return AwaitedNodes(found.nodes, found.lost_ms, found.back_ms)
 
 
 def _counts(counts: Iterable[tuple[Rule, int]]) -> dict[str, int]:

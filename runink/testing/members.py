@@ -89,10 +89,10 @@ class SimulatedMember:
         lives = Lives(supervisor, self._plane.refs)
         make_runs = partial(RunController, session=self._plane.session, now_ms=now_ms)
         runs = await lives.start(RUNS, lambda: make_runs(client()))
+        vigil = await lives.start(VIGIL, lambda: NodeVigil(client(), now_ms=now_ms))
         await lives.start(SCHEDULER, lambda: Scheduler(client(), now_ms=now_ms))
         keep = partial(ScheduleKeeper, now_ms=now_ms, offload=in_loop)
         await lives.start(KEEPER, lambda: keep(client()))
-        vigil = await lives.start(VIGIL, lambda: NodeVigil(client(), now_ms=now_ms))
         return Acting(runs, vigil)
 
 

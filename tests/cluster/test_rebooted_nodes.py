@@ -13,10 +13,10 @@ import pytest
 from barn_group import until
 from runi_project import Project
 from runink.actors.registration import LEASE_S
-from runink.barn.keys import health_key
+from runink.barn.keys import NODES, health_key
 from runink.names import NodeId
 from runink.runs.health import NodeHealth
-from runink.runs.records import SliceRecord
+from runink.runs.records import NodeRecord, SliceRecord
 from team_world import Team, ended, gate, team
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
@@ -120,6 +120,35 @@ async def test_a_node_that_was_lost_brings_back_what_its_herd_has_go_on(
         ended(child, gated)
         (after,) = await made.chains()
         assert (after.node, after.attempt, after.pid) == (node, 1, before.pid)
+
+
+async def test_the_only_node_that_a_run_may_have_is_waited_for_while_it_is_started_anew(
+    tmp_path: Path, gated: Project
+):
+    gated.write("data/go", "")
+    gated.pipeline(
+        '@source("csv://data/*.csv")\n@step("work")\n@affinity(label="gpu")\n@sink("jsonl://out/o.jsonl")'
+    )
+    async with team(tmp_path / "team", gated, "w2") as made:
+        made.hire("w1", "--label", "gpu")
+        await made.is_there("w1")
+        leaves = made.agents.pop("w1")
+        leaves.send_signal(signal.SIGTERM)
+        leaves.wait()
+        record = await made.barn.get(NODES.key("w1"), NodeRecord)
+        assert record is not None
+        await made.barn.revoke_lease(record.lease)  # as its end would, half a minute later
+        child = made.submit()
+
+        async def waits() -> bool:
+            return any(one.waits_for.startswith("node w1, lost ") for one in await made.chains())
+
+        await until(waits, "a run that waits for a node")
+        said = await anyio.to_thread.run_sync(gated.runi, "why", "last")
+        assert " s ago, would fit: waiting until " in said.out
+        made.hire("w1", "--label", "gpu")
+        ended(child, gated)
+        assert {one.node for one in await made.chains()} == {"w1"}
 
 
 async def test_a_node_that_says_nothing_is_suspect_and_gets_nothing_until_it_is_heard(

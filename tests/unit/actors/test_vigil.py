@@ -20,7 +20,7 @@ from runink.clients.barn import BarnClient, Committed, Transaction
 from runink.clients.run_requests import NodeLives
 from runink.dag import Resources
 from runink.errors import Refused, Unavailable
-from runink.machines import SUSPECT_S
+from runink.machines import BACK_S, SUSPECT_S
 from runink.names import NodeId
 from runink.runs.health import NodeHealth
 from runink.runs.records import NodeRecord, SliceRecord, SliceState
@@ -44,10 +44,11 @@ class Watched:
     supervisor: Supervisor
     vigil: LocalRef[Any] = field(init=False)
     living: set[NodeId] = field(default_factory=set)
+    back_s: float = BACK_S
 
     async def start(self) -> None:
         def made() -> CrashingActor:
-            return CrashingActor(NodeVigil(self.barn, now_ms=now_ms))
+            return CrashingActor(NodeVigil(self.barn, now_ms=now_ms, back_s=self.back_s))
 
         self.vigil = await self.supervisor.start(ChildSpec("vigil", made))
 
@@ -82,9 +83,9 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(*nodes: NodeId) -> AsyncIterator[Watched]:
+async def watched(*nodes: NodeId, back_s: float = BACK_S) -> AsyncIterator[Watched]:
     async with controlled() as world, supervise() as supervisor, anyio.create_task_group() as group:
-        made = Watched(world, supervisor)
+        made = Watched(world, supervisor, back_s=back_s)
         await made.start()
         group.start_soon(made.beat)
         for node in nodes:

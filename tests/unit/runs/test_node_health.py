@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 from runink.dag import Resources
-from runink.machines import SUSPECT_S
+from runink.machines import BACK_S, SUSPECT_S
 from runink.names import NodeId
 from runink.runs.health import (
     BEGAN_ANEW,
@@ -19,6 +20,7 @@ from runink.runs.health import (
     NodeHealth,
     Vigil,
     faded,
+    placed_by,
 )
 from runink.runs.records import NodeRecord
 
@@ -52,7 +54,7 @@ def beat(vigil: Vigil, now_s: float, *, incarnation: str = "i1", unborn: int = 0
 def test_a_node_that_is_heard_each_second_is_written_of_once() -> None:
     vigil = Vigil(SUSPECT_S)
     vigil.begin([record()], (), now_s=0.0)
-    assert said_at(vigil, 0.0) == NodeHealth(NODE, incarnation="i1")
+    assert said_at(vigil, 0.0) == NodeHealth(NODE, incarnation="i1", last=placed_by(record()))
     for second in range(1, 60):
         beat(vigil, float(second))
         assert vigil.wanted(float(second), AT_MS) == []
@@ -70,6 +72,58 @@ def test_a_node_that_is_not_heard_of_is_suspect_until_it_is() -> None:
     back = said_at(vigil, 9.0)
     assert back is not None
     assert not back.is_suspect
+
+
+def test_a_lost_node_may_come_back_for_a_while_as_what_it_was_last() -> None:
+    vigil = watching(node=record())
+    told = changed(record(), labels=("gpu",), told_ms=5, clock_skew_ms=7)
+    vigil.there(told, now_s=1.0)
+    said_at(vigil, 1.0)
+    vigil.gone(NODE)
+    lost = said_at(vigil, 2.0)
+    assert lost is not None
+    assert (lost.lost_ms, lost.back_ms) == (AT_MS, AT_MS + round(BACK_S * 1000))
+    assert lost.last == NodeRecord(NODE, Resources(), labels=("gpu",))
+    assert said_at(vigil, 3.0, AT_MS + 1000) is None, "it is said once"
+    vigil.there(record("i2"), now_s=4.0)
+    back = said_at(vigil, 4.0)
+    assert back is not None
+    assert (back.lost_ms, back.back_ms, back.last) == (0, 0, placed_by(record()))
+
+
+def lost(name: str, incarnation: str = "i1") -> NodeHealth:
+    return NodeHealth(NodeId(name), lost_ms=AT_MS, back_ms=AT_MS + 10, incarnation=incarnation)
+
+
+LATER_MS = AT_MS + 24 * 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("there", "said", "has_time_anew"),
+    [
+        ((), (), True),  # nobody is there: the cluster is being started
+        (("n2",), (lost("n2"),), True),  # one is there again before us
+        (("n2",), (NodeHealth(NodeId("n2"), incarnation="old"),), True),  # nobody said it was lost
+        (("n2",), (NodeHealth(NodeId("n2"), incarnation="i1"),), False),  # it went on
+    ],
+)
+def test_when_a_cluster_is_started_each_of_its_nodes_may_still_come(
+    there: tuple[str, ...], said: tuple[NodeHealth, ...], *, has_time_anew: bool
+) -> None:
+    vigil = Vigil(SUSPECT_S, back_s=60.0)
+    nodes = [changed(record(), node=NodeId(name)) for name in there]
+    vigil.begin(nodes, [lost(NODE), *said], now_s=0.0)
+    found = said_at(vigil, 0.0, LATER_MS)
+    assert (found is not None) is has_time_anew
+    if found is not None:
+        assert (found.lost_ms, found.back_ms) == (AT_MS, LATER_MS + 60_000)
+    assert said_at(vigil, 1.0, LATER_MS + 5) is None
+
+
+def test_where_no_node_is_waited_for_none_gets_time_anew() -> None:
+    vigil = Vigil(SUSPECT_S, back_s=0.0)
+    vigil.begin([], [lost(NODE)], now_s=0.0)
+    assert said_at(vigil, 0.0, LATER_MS) is None
 
 
 def test_a_node_that_leaves_is_suspect_at_once_and_its_loss_is_no_trouble() -> None:

@@ -16,6 +16,7 @@ from runink.runs.reservations import ReservationRecord, Victim
 from runink.scheduling.keeping import kept
 from runink.scheduling.snapshots import Tables, snapshot_of
 from runink.scheduling.view import ClusterView
+from runink.scheduling.why import Decided
 from slice_tables import HERD, N1, node, one_slice
 
 RUNS = [RunId("r1"), RunId("r2"), RunId("r3")]
@@ -71,7 +72,16 @@ class Twins:
             troubles = TROUBLE * self.random.choice([0, 1, 3])
             at_ms = self.now_ms - self.random.choice([0, FADE_MS])
             silent_ms = self.random.choice([*[0] * 9, 1])
-            self.health[name] = NodeHealth(name, silent_ms, troubles=troubles, troubled_ms=at_ms)
+            lost_ms = self.random.choice([0, 0, self.now_ms])
+            self.health[name] = NodeHealth(
+                name,
+                silent_ms,
+                lost_ms=lost_ms,
+                troubles=troubles,
+                troubled_ms=at_ms,
+                back_ms=lost_ms and lost_ms + self.random.choice([10, FADE_MS]),
+                last=self.random.choice([None, node(name, labels=("gpu", "eu"), streams="x:1")]),
+            )
         self.view.put_health(name, self.health.get(name))
 
     def _herd(self, *, is_gone: bool) -> None:
@@ -125,7 +135,11 @@ def test_after_any_changes_it_knows_and_plans_what_one_made_anew_does(seed: int)
         anew = snapshot_of(twins.anew(revision), now_ms=twins.now_ms)
         assert twins.view.snapshot() == anew
         plan = twins.view.plan(revision)
-        assert plan.digest == decide(anew, revision).digest
+        again = Decided(
+            twins.anew(revision), now_ms=twins.now_ms, policy=twins.view.policy, seed=revision
+        )
+        assert plan.digest == again.plan.digest
+        assert plan.placed == decide(anew, revision).placed
         assert twins.view.is_idle is not bool(anew.waiting or anew.reservations)
         made = ClusterView(twins.anew(revision))
         made.look(now_ms=twins.now_ms, revision=revision)
