@@ -166,9 +166,12 @@ class Synthesis:
     # Rows at the edges.
 
     def _edge_rows(self) -> pa.RecordBatch:
-        """Return a row for each edge of each field, as far as the contract takes it."""
+        """Return a row for each edge of each field, as far as the contract takes it and there is room for them among the wanted rows."""
         found = [pa.RecordBatch.from_pylist([], schema=self._schema)]  # if no edge is taken
+        missing = self._wish.rows
         for place, field in enumerate(self._spec.fields):
+            if missing <= 0:
+                break
             kind = self._schema.field(place).type
             edges = [
                 edge
@@ -181,6 +184,7 @@ class Synthesis:
                 place, self._schema.field(place), pa.array(edges, kind)
             )
             found.append(self._distinct.of(self._checked(rows), len(edges)))
+            missing -= found[-1].num_rows
         return pa.concat_batches(found)
 
     # Rows that break it.

@@ -156,3 +156,29 @@ def test_rows_have_the_types_of_the_contract() -> None:
     [chunk] = made(ContractSpec("T", "1.0.0", (LOW,)), rows=3).chunks()
     assert chunk.rows.schema == compile_plan(ContractSpec("T", "1.0.0", (LOW,))).schema
     assert chunk.rows.schema.field("low").type == pa.int8()
+
+
+class Counted(Random):
+    """Chance that says how often it was asked."""
+
+    asked = 0
+
+    def randrange(self, *args: Any) -> int:
+        self.asked += 1
+        return super().randrange(*args)
+
+
+def test_edges_that_nobody_has_room_for_are_not_made() -> None:
+    asked, rows = [], []
+    for fields in (20, 40):
+        spec = ContractSpec(
+            "T",
+            "1.0.0",
+            tuple(FieldSpec(f"f{one}", Kind.INT, ge=0, le=100) for one in range(fields)),
+        )
+        chance = Counted(1)
+        rows.append(rows_of(Synthesis(spec, Wish(rows=10, edges=True), chance, no_words)))
+        asked.append(chance.asked)
+    assert asked[1] <= 2 * asked[0]  # as many rows, of twice as many fields
+    assert [len(one) for one in rows] == [10, 10]
+    assert {0, 100} <= {row["f0"] for row in rows[1]}
