@@ -230,6 +230,13 @@ def _discarding(
             1, record.attempt + (not is_published and record.slice not in run.kept)
         )
     )
+    # What was taken over and lost lies under the name of the run that had made it, where others reach it.
+    tickets += tuple(
+        Ticket(record.taken_before, record.slice, attempt)
+        for record in chains
+        if record.taken_before is not None
+        for attempt in range(1, record.attempt)
+    )
     sinks = tuple(node for node in dag.nodes if isinstance(node, Sink))
     return PublishJob(ticket, run.project, tuple(kept), tuple(gone), sinks, tickets)
 

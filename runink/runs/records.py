@@ -186,7 +186,8 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `goes_on` says that it is not ended when its node cannot reach the cluster: its herd wants that.
     `tries` is what came of the attempts before this one. `is_moved` says that this one was cancelled to empty its node, or for others of higher priority.
     `decision` is the revision of the Barn on which its place was decided (`scheduling/decisions.py`). `part` is its part of a gang that may be parted, and `is_rooted` says that it
-    stays with all others of its gang that write or read files of the run (`gang_parts.py`). `taken_from` is the run that it succeeded in, where its run goes on from that one.
+    stays with all others of its gang that write or read files of the run (`gang_parts.py`). `taken_from` is the run that it succeeded in, where its run goes on from that one,
+    `taken_before` the same of an attempt that was lost since.
     """
 
     slice: SliceId
@@ -225,6 +226,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     part: str = ""
     is_rooted: bool = False
     taken_from: RunId | None = None
+    taken_before: RunId | None = None
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):

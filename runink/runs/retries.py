@@ -97,6 +97,7 @@ def anew(record: SliceRecord, *, not_before_ms: int, tries: Tries | None = None)
         wants=record.wants,
         part=record.part,
         is_rooted=record.is_rooted,
+        taken_before=record.taken_from or record.taken_before,
     )
 
 

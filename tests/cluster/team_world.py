@@ -57,6 +57,15 @@ class Team:
 
         await until(found, f"node {name}")
 
+    async def lose(self, name: str) -> None:
+        """Kill an agent, and have its node lost, as it would be half a minute later."""
+        lost = self.agents.pop(name)
+        lost.kill()
+        lost.wait()
+        record = await self.barn.get(NODES.key(name), NodeRecord)
+        assert record is not None
+        await self.barn.revoke_lease(record.lease)
+
     async def acting(self) -> int:
         async def found() -> int:
             holder = await self.barn.get(CONTROL_KEY, Holder)

@@ -7,8 +7,8 @@ from msgspec.structs import replace as changed
 from run_world import NODE, RUN, RunWorld, prepared, staged_dag
 from runink.clearances import NOT_CLEARED
 from runink.errors import Conflict, NotFound, WireError
-from runink.jobs import Failed, PublishJob
-from runink.names import BundleHash, RunId
+from runink.jobs import Failed, PublishJob, Ticket
+from runink.names import BundleHash, RunId, SliceId
 from runink.runs.clearing import DISCARD, PUBLISH
 from runink.runs.jobs import Folders, closing_job
 from runink.runs.lifecycle import decide
@@ -35,6 +35,10 @@ class KeepingWorld(RunWorld):
 
     def discarded(self) -> list[str]:
         """Return the sinks of which the last slice that takes away is to take what was prepared."""
+        return [one.sink for one in self.discarding().discard]
+
+    def discarding(self) -> PublishJob:
+        """Return what the last slice that takes away is told."""
         job = closing_job(
             self.dag,
             self.record,
@@ -43,7 +47,7 @@ class KeepingWorld(RunWorld):
             folders=Folders("/bundle", "/runs/0"),
         )
         assert isinstance(job, PublishJob)
-        return [one.sink for one in job.discard]
+        return job
 
 
 def failed(*scenarios: str, at: str) -> KeepingWorld:
@@ -240,6 +244,17 @@ def test_what_lay_on_a_node_that_is_gone_is_made_anew_by_the_run_that_goes_on() 
     new.settle()
     new.settle()
     assert (new.slices["a"].state, new.slices["a"].attempt) == (SliceState.PENDING, 2)
+
+
+def test_what_is_made_anew_has_what_it_had_taken_over_looked_for_and_taken_away() -> None:
+    _, new = going_on(failed("a", "b", at="b"))
+    new.nodes = {NODE.__class__("other")}
+    new.settle()
+    new.nodes = {NODE}  # a machine that has nothing of it any more
+    new.go(["a", "b", PUBLISH, DISCARD])
+    assert new.record.state is RunState.SUCCEEDED
+    assert Ticket(RUN, SliceId("a"), 1) in new.discarding().tickets, "as its first run named it"
+    assert new.slices["a"].taken_from is None
 
 
 def record_of(**changes: object) -> RunRecord:

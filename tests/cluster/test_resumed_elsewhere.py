@@ -1,0 +1,134 @@
+"""`runi resume` and `runi restart --from` on several machines: what is kept on a node that is there is taken from there, what was kept on one that is lost is made anew."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import anyio
+import pytest
+from barn_group import WAIT_S, until
+from runi_project import Project, Said
+from runink.runs.records import SliceRecord
+from team_world import Team, team
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+ROWS = 300
+ALL = list(range(ROWS))
+STEPS = """
+import os, time
+@step(each="batch")
+def first(rows):
+    return rows
+
+@step(each="stream")
+def second(batches):
+    for batch in batches:
+        yield batch
+    print("begun", flush=True)
+    while not os.path.exists("out/go"):
+        if os.path.exists("out/fail"):
+            raise ValueError("not yet")
+        time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The processes are the same whatever the test's own loop is."""
+    return "asyncio"
+
+
+@pytest.fixture
+def kept(project: Project) -> Project:
+    """A checkpoint stands before a step that goes on, fails or waits as files beside its output say; both sinks add to what is there."""
+    project.write("data/in.csv", "a\n" + "".join(f"{number}\n" for number in ALL))
+    project.write("out/fail", "")
+    project.step(STEPS)
+    project.pipeline(
+        '@source("csv://data/in.csv")\n@step("first")\n@sink("jsonl://out/early", mode=append)\n@checkpoint\n'
+        '@step("second")\n@sink("jsonl://out/late", mode=append)'
+    )
+    return project
+
+
+async def failed(made: Team, project: Project) -> str:
+    """Have a run fail behind its checkpoint; return the node that keeps it."""
+    project.write("out/fail", "")
+    (project.root / "out/go").unlink(missing_ok=True)
+    said = await anyio.to_thread.run_sync(project.run)
+    assert (said.code, said.error["code"]) == (1, "step_raised"), said
+    assert said.document["kept_until_ms"]
+    (node,) = {one["node"] for one in said.document["slices"] if not one["name"].startswith("@")}
+    assert list((made.group.folder / node / "runs" / said.document["run"]).glob("checkpoints/.*"))
+    return node
+
+
+def check_whole(said: Said, project: Project) -> dict[str, dict[str, Any]]:
+    """Check that a run has ended well and that its output is all of its input, once; take that away, and return its slices."""
+    assert said.code == 0, said
+    for folder in ("early", "late"):
+        found = [row["a"] for path in project.files(f"out/{folder}") for row in project.rows(path)]
+        assert sorted(map(int, found)) == ALL, f"{folder}: all rows, and none twice"
+        shutil.rmtree(project.root / "out" / folder)
+    assert list(project.root.rglob(".runink-*")) == []
+    return {one["name"]: one for one in said.document["slices"]}
+
+
+def go(project: Project) -> None:
+    (project.root / "out/fail").unlink()
+    project.write("out/go", "")
+
+
+async def test_a_run_goes_on_from_what_is_there_and_makes_anew_what_is_lost_with_its_node(
+    tmp_path_factory: pytest.TempPathFactory, kept: Project
+) -> None:
+    # Not in the project: what nodes unpack would be new code of it.
+    async with team(tmp_path_factory.mktemp("nodes") / "team", kept, "w1", "w2", "w3") as made:
+        # Its node is there.
+        home = await failed(made, kept)
+        go(kept)
+        said = await anyio.to_thread.run_sync(kept.runi, "resume", "last", "-o", "json", "-q")
+        slices = check_whole(said, kept)
+        assert slices["one.source"]["taken_from"] == said.document["resumes"]
+        assert slices["one.first-kept"]["taken_from"] is None
+        assert {one["node"] for one in slices.values()} == {home}
+
+        # Its node is lost, with all that lay there.
+        home = await failed(made, kept)
+        await made.lose(home)
+        shutil.rmtree(made.group.folder / home / "runs")
+        go(kept)
+        said = await anyio.to_thread.run_sync(kept.runi, "resume", "last", "-o", "json", "-q")
+        slices = check_whole(said, kept)
+        assert slices["one.source"]["attempt"] == 2
+        assert home not in {one["node"] for one in slices.values()}
+
+        # Its node is lost while the run goes on.
+        home = await failed(made, kept)
+        (kept.root / "out/fail").unlink()
+        child = kept.popen("restart", "last", "--from", "second", "-o", "json", "-q")
+
+        async def behind(node: str, *, is_there: bool) -> SliceRecord | None:
+            chains = await made.chains()
+            return next(
+                (
+                    one
+                    for one in chains
+                    if one.slice == "one.first-kept"
+                    and (one.node == node) is is_there
+                    and made.has_begun(one)
+                ),
+                None,
+            )
+
+        before = await until(lambda: behind(home, is_there=True), "a step that goes on there")
+        await made.lose(home)
+        shutil.rmtree(made.group.folder / home / "runs")
+        after = await until(lambda: behind(home, is_there=False), "the same elsewhere")
+        assert (before.run, before.attempt + 1) == (after.run, after.attempt)
+        kept.write("out/go", "")
+        out, told = await anyio.to_thread.run_sync(lambda: child.communicate(timeout=WAIT_S))
+        slices = check_whole(Said(child.returncode, out.decode(), told.decode()), kept)
+        assert {one["node"] for one in slices.values()} == {after.node}
