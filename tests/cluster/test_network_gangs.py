@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import pytest
 from barn_group import WAIT_S, until
 from barn_networks import Loopback
 from runi_project import Project
-from runink.barn.keys import NODES
 from runink.jobs import Done, Transport
-from runink.runs.records import NodeRecord, SliceState
+from runink.runs.records import SliceState
 from team_world import Team, team
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
@@ -103,12 +101,7 @@ async def test_a_gang_that_loses_one_of_its_nodes_is_repeated_whole_on_others(
         await until(all_run, "a gang on both nodes")
         before = {one.slice: str(one.node) for one in await made.chains()}
         name, other = sorted(("g", "h"), key=lambda node: node not in before.values())
-        lost = made.agents.pop(name)
-        lost.send_signal(signal.SIGKILL)
-        lost.wait()
-        record = await made.barn.get(NODES.key(name), NodeRecord)
-        assert record is not None
-        await made.barn.revoke_lease(record.lease)  # as its end would, half a minute later
+        await made.lose(name)
 
         async def again() -> bool:
             return {one.node for one in await made.chains()} == {other, "e"}
