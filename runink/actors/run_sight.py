@@ -99,6 +99,7 @@ class RunSight:
         self._placed: dict[RunId, set[SliceId]] = {}
         self._succeeded: dict[RunId, int] = {}  # how many slices of the pipeline
         self._waiting: dict[RunId, Counter[str]] = {}  # how many slices for what
+        self._present: frozenset[NodeId] = frozenset()  # those of `_nodes`
 
     def load(self, loaded: Loaded) -> None:
         """Forget everything and take what there is."""
@@ -112,6 +113,7 @@ class RunSight:
             self.forget(run)
         for item in loaded.items:
             self._note(Change(item.mod_revision, item.key, item))
+        self._meet()
         self.seen = loaded.revision
 
     def apply(self, watched: Watched) -> Heard:
@@ -120,7 +122,7 @@ class RunSight:
         What is seen already is passed over: an earlier life of the controller may have left it unread in the mailbox.
         """
         runs: dict[RunId, list[SliceChange] | None] = {}
-        is_general = False
+        is_general = are_others = False
         for change in (one for one in watched.changes if one.revision > self.seen):
             if self._durations.apply(change):
                 continue  # what has begun was estimated when it did
@@ -129,6 +131,7 @@ class RunSight:
                 continue
             for table in (self._runs, *self._general()):
                 table.apply(change)
+            are_others |= change.key.startswith(NODES.prefix())
             before = self._slice_at(change.key)
             run = self._note(change)
             is_of_run = change.key.startswith((SLICES.prefix(), PLACEMENTS.prefix()))
@@ -140,6 +143,8 @@ class RunSight:
                 runs[run] = None
             elif changes is not None and change.key.startswith(SLICES.prefix()):
                 changes.append(SliceChange(before, self._slice_at(change.key)))
+        if are_others:
+            self._meet()
         self.seen = max(self.seen, watched.revision)
         return Heard(runs, is_general)
 
@@ -149,11 +154,10 @@ class RunSight:
         if record is None:
             return False
         left = len(dag.slices) - self._succeeded.get(run, 0)
-        present = self._present()
         is_said = bool(len(self._standings) or len(self._reservations)) or any(
-            found.value.node not in present for found in self._health
+            found.value.node not in self._present for found in self._health
         )
-        around = Surroundings(record, dag, present, is_said, left, self._waits(run))
+        around = Surroundings(record, dag, self._present, is_said, left, self._waits(run))
         return pass_by(changes, around)
 
     def _waits(self, run: RunId) -> frozenset[str]:
@@ -211,8 +215,9 @@ class RunSight:
         slices: Iterable[Found[SliceRecord]] = self._slices.get(run, ())
         return RunView(record, dag, {str(one.value.slice): one.value for one in slices})
 
-    def _present(self) -> frozenset[NodeId]:
-        return frozenset(found.value.node for found in self._nodes)
+    def _meet(self) -> None:
+        """Take note of which nodes there are: it is asked at every change of a run, and they change seldom."""
+        self._present = frozenset(found.value.node for found in self._nodes)
 
     def _standing(self, *wanted: Standing) -> frozenset[NodeId]:
         return frozenset(
@@ -224,7 +229,7 @@ class RunSight:
         return World(
             now_ms=now_ms,
             session=session,
-            nodes=self._present() | awaited.keys(),
+            nodes=self._present | awaited.keys() if awaited else self._present,
             awaited_ms=min(awaited.values(), default=0),
             claims={found.key.rpartition("/")[2]: RunId(found.value) for found in self._claims},
             placed=frozenset(self._placed.get(record.run, ())),
@@ -246,11 +251,10 @@ class RunSight:
         herd = self.herds.get(herd_key(record.herd))
         if herd is None or not herd.value.lost_wait_ms or record.cancel or record.ending:
             return {}
-        there = self._present()
         until = {
             found.value.node: (found.value.lost_ms or now_ms) + herd.value.lost_wait_ms
             for found in self._health
-            if found.value.node not in there
+            if found.value.node not in self._present
         }
         return {node: until_ms for node, until_ms in until.items() if until_ms > now_ms}
 

@@ -12,7 +12,7 @@ it never fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from runink.names import NodeId, SliceId
@@ -25,7 +25,7 @@ from runink.scheduling.units import Members, parts_for
 from runink.topology import joined
 
 
-def cut(members: Members, nodes: Sequence[NodeView], herd: HerdView | None) -> tuple[Members, ...]:
+def cut(members: Members, nodes: Collection[NodeView], herd: HerdView | None) -> tuple[Members, ...]:
     """Return the slices of a gang that waits, by the nodes that they need."""
     members = sorted(members, key=lambda one: one.slice)
     whole = (tuple(members),)

@@ -167,7 +167,7 @@ class ClusterView:
     def groups(self, key: UnitKey) -> tuple[Members, ...]:
         """Return the slices of a gang that waits, by the nodes that they need (`cutting.py`), in the order of its unit's parts."""
         members = self.members(key)
-        return cut(members, tuple(self._views.values()), self._herds.get(members[0].herd))
+        return cut(members, self._views.values(), self._herds.get(members[0].herd))
 
     def look(self, *, now_ms: int, revision: int) -> None:
         """Take what has changed to heart, as of that time and revision."""
@@ -258,7 +258,7 @@ class ClusterView:
 
     def _cut_anew(self) -> None:
         """Have gangs looked at again that may be cut: whether one node could hold them may have changed."""
-        self._changed.update(key for key in self._waiting if len(self.members(key)) > 1)
+        self._changed.update(key for key in self._waiting if len(self._gangs.get(key, ())) > 1)
 
     def _wait(self, key: UnitKey) -> None:
         self._waiting.add(key)

@@ -163,9 +163,9 @@ class Counted(Random):
 
     asked = 0
 
-    def randrange(self, *args: Any) -> int:
+    def random(self) -> float:
         self.asked += 1
-        return super().randrange(*args)
+        return super().random()
 
 
 def test_edges_that_nobody_has_room_for_are_not_made() -> None:
