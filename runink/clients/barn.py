@@ -58,7 +58,6 @@ from runink.clients.barn_requests import (
 )
 from runink.errors import (
     Broken,
-    Conflict,
     NotFound,
     OutcomeUnknown,
     Overloaded,
@@ -110,16 +109,6 @@ class Committed:
     succeeded: bool
     revision: int
     failed: tuple[str, ...]
-
-    def or_conflict(self) -> Committed:
-        """Return this, or raise Conflict if the transaction did not take place."""
-        if self.succeeded:
-            return self
-        raise Conflict(
-            f"changed by somebody else in the meantime: {', '.join(self.failed)}",
-            code="revision_changed",
-            hint="read it anew and decide again",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +246,7 @@ class BarnClient:
         return (await self.propose(DeleteRange(span.start, span.end))).deleted
 
     async def commit(self, transaction: Transaction) -> Committed:
-        """Do a transaction, or find that a condition does not hold; that is no error here (see `Committed.or_conflict`)."""
+        """Do a transaction, or find that a condition does not hold; that is no error here."""
         answer = await self.propose(Txn(transaction.compares, transaction.operations))
         failed = tuple(transaction.compares[place].key for place in answer.failed)
         return Committed(answer.succeeded, answer.revision, failed)

@@ -339,9 +339,6 @@ class Tracker:
         """Return who votes in either half, in order."""
         return tuple(sorted(self.membership.voters.ids()))
 
-    def learner_ids(self) -> tuple[int, ...]:
-        return tuple(sorted(self.membership.learners))
-
     def sorted_ids(self) -> tuple[int, ...]:
         """Return all members in order: messages to all go out in it, so that the same input gives the same output."""
         if self._ids_of is not self.progress:

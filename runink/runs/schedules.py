@@ -43,7 +43,6 @@ TICK_DATE: Final = "tick_date"
 INTERVAL_START: Final = "interval_start"
 INTERVAL_END: Final = "interval_end"
 INTERVAL_DATE: Final = "interval_date"
-FILLED: Final = (TICK, TICK_DATE, INTERVAL_START, INTERVAL_END, INTERVAL_DATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ from runink.scheduling.units import Members, parts_for
 from runink.topology import joined
 
 
-def cut(members: Members, nodes: Collection[NodeView], herd: HerdView | None) -> tuple[Members, ...]:
+def cut(
+    members: Members, nodes: Collection[NodeView], herd: HerdView | None
+) -> tuple[Members, ...]:
     """Return the slices of a gang that waits, by the nodes that they need."""
     members = sorted(members, key=lambda one: one.slice)
     whole = (tuple(members),)
