@@ -89,7 +89,7 @@ class RunController(Actor[RunsMessage]):
         self._settled: set[RunId] = set()  # on which nothing was decided when they were looked at
         self._wakes: dict[RunId, int] = {}  # when a run is looked at again
         self._telling: set[RunId] = set()  # whose followers are told in a moment
-        self._followers = Followers()
+        self._followers = Followers(now_ms())
         self._context: Context[RunsMessage]
 
     async def started(self, context: Context[RunsMessage]) -> None:
@@ -251,7 +251,7 @@ class RunController(Actor[RunsMessage]):
         run = message.run
         view = await self._view(run) or await self._stored_view(run)
         later = Later()
-        follower = self._followers.add(run, message.seen, later)
+        follower = self._followers.add(message, later)
         if view.record.state.is_over:
             self._followers.tell(view, now_s=anyio.current_time())
             return later

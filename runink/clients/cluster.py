@@ -12,6 +12,7 @@ from typing import Final
 
 from runink.clients.barn import BarnClient
 from runink.clients.node_files import ReadFiles
+from runink.clients.run_parts import RunParts
 from runink.clients.run_requests import (
     Cancel,
     Drop,
@@ -98,12 +99,12 @@ class Cluster:
 
     async def follow(self, run: RunId) -> AsyncIterator[RunView]:
         """Yield the run whenever it has changed, up to and with its end. Raises NotFound."""
-        seen = 0
+        parts = RunParts(run)
         while True:  # ends with the run
-            request = Follow(run, seen, FOLLOW_S)
-            view = await self._controller.ask(request, within=FOLLOW_S + FOLLOW_GRACE_S)
-            if view.number != seen or view.record.state.is_over:
-                seen = view.number
-                yield view
-            if view.record.state.is_over:
+            request = parts.next(wait_s=FOLLOW_S)
+            told = await self._controller.ask(request, within=FOLLOW_S + FOLLOW_GRACE_S)
+            whole = parts.whole(told)
+            if whole is not None:
+                yield whole
+            if told.record.state.is_over:
                 return

@@ -81,7 +81,10 @@ class Used(msgspec.Struct, frozen=True):
 
 
 class RunView(msgspec.Struct, frozen=True):
-    """A run as it stands. `progress` is how far the nodes of running slices are, `used` what these have used; `number` grows with every change of anything else."""
+    """A run as it stands. `progress` is how far the nodes of running slices are, `used` what these have used; `number` grows with every change of anything else.
+
+    `told_by` is which start of the controller gave the number, by its time in milliseconds. With `since` the slices are those only that have changed after that number: who asked for them so has the others.
+    """
 
     number: int
     record: RunRecord
@@ -89,14 +92,20 @@ class RunView(msgspec.Struct, frozen=True):
     figures: tuple[Figures, ...]
     progress: tuple[NodeFacts, ...] = ()
     used: dict[SliceId, Used] = {}
+    told_by: int = 0
+    since: int = 0
 
 
 class Follow(Request[RunView], frozen=True):
-    """Wait until a run is newer than `seen` (0: it is), for `wait_s` at most; then it is told as it is."""
+    """Wait until a run is newer than `seen` (0: it is), for `wait_s` at most; then it is told as it is.
+
+    Who has the slices as `told_by` has told them, with the number `seen`, says so, and may be told only those that have changed.
+    """
 
     run: RunId
     seen: int = 0
     wait_s: float = 10.0
+    told_by: int = 0
 
 
 class LineageOf(Request[Lineage], frozen=True):

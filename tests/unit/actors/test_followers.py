@@ -1,0 +1,122 @@
+"""What those who follow a run are told: whole at first, then only what has changed; put together again it is the run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from runink.actors.followers import Followers
+from runink.clients.run_parts import RunParts
+from runink.clients.run_requests import RunView
+from runink.dag import Resources
+from runink.names import BundleHash, HerdName, PipelineName, RunId, SliceId
+from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState
+from runink.runs.views import RunView as Stored
+from runink.runtime.actor import Later
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+
+from run_world import staged_dag
+
+RUN = RunId("0" * 26)
+HERD = HerdName("default")
+DAG = staged_dag("a", "b", "c")
+RECORD = RunRecord(
+    RUN, HERD, PipelineName("p"), "v", "p", "p.dsl", "/p", BundleHash("b"), RunState.RUNNING, 1
+)
+NAMES = st.sampled_from([SliceId(one.id) for one in DAG.slices])
+Slices = dict[str, SliceRecord]
+
+
+class Told(Later):
+    """An answer that the test reads."""
+
+    view: RunView | None = None
+
+    def answer(self, value: object) -> None:
+        assert isinstance(value, RunView)
+        self.view = value
+
+
+def slice_of(name: SliceId, attempt: int = 1) -> SliceRecord:
+    return SliceRecord(
+        name, RUN, HERD, "g", SliceState.RUNNING, Resources(100, 1 << 20), attempt=attempt
+    )
+
+
+def told(
+    followers: Followers, parts: RunParts, slices: Mapping[str, SliceRecord], now_s: float
+) -> tuple[RunView, RunView | None]:
+    """Ask for what is newer; return what was told, and the whole of it."""
+    later = Told()
+    followers.add(parts.next(wait_s=1.0), later)
+    followers.tell(Stored(RECORD, DAG, dict(slices)), now_s=now_s)
+    assert later.view is not None
+    return later.view, parts.whole(later.view)
+
+
+def test_a_follower_is_told_all_slices_at_first_and_then_only_those_that_have_changed() -> None:
+    followers, parts = Followers(1), RunParts(RUN)
+    slices: Slices = {name: slice_of(SliceId(name)) for name in ("a", "b", "c")}
+    view, whole = told(followers, parts, slices, 0.0)
+    assert view == whole
+    assert [one.slice for one in view.slices] == ["a", "b", "c"]
+    slices["b"] = slice_of(SliceId("b"), attempt=2)
+    followers.changed(RUN)
+    view, whole = told(followers, parts, slices, 1.0)
+    assert [one.slice for one in view.slices] == ["b"]
+    assert whole is not None
+    assert [(one.slice, one.attempt) for one in whole.slices] == [("a", 1), ("b", 2), ("c", 1)]
+
+
+def test_who_was_told_by_an_earlier_start_of_the_controller_is_told_all() -> None:
+    parts = RunParts(RUN)
+    slices: Slices = {name: slice_of(SliceId(name)) for name in ("a", "b")}
+    told(Followers(1), parts, slices, 0.0)
+    later = Followers(2)
+    later.changed(RUN)
+    later.changed(RUN)
+    view, whole = told(later, parts, {"b": slice_of(SliceId("b"), attempt=2)}, 0.0)
+    assert view.since == 0
+    assert whole is not None
+    assert [(one.slice, one.attempt) for one in whole.slices] == [("b", 2)]
+
+
+def test_a_run_that_was_over_and_is_asked_about_again_is_told_whole() -> None:
+    followers, parts = Followers(1), RunParts(RUN)
+    slices: Slices = {"a": slice_of(SliceId("a"))}
+    told(followers, parts, slices, 0.0)
+    followers.changed(RUN)
+    followers.tell(Stored(replace(RECORD, state=RunState.SUCCEEDED), DAG, slices), now_s=1.0)
+    _, whole = told(followers, parts, slices | {"b": slice_of(SliceId("b"))}, 2.0)
+    assert whole is not None
+    assert [one.slice for one in whole.slices] == ["a", "b"]
+
+
+@given(st.lists(st.lists(NAMES, max_size=4), max_size=12), st.data())
+def test_what_followers_put_together_is_the_run_whoever_asks_and_whenever(
+    rounds: list[list[SliceId]], data: st.DataObject
+) -> None:
+    followers = Followers(1)
+    all_parts = [RunParts(RUN) for _ in range(3)]
+    slices: Slices = {}
+    for place, names in enumerate(rounds):
+        for name in names:
+            before = slices.get(name)
+            slices[name] = slice_of(name, attempt=before.attempt + 1 if before else 1)
+        if names:
+            followers.changed(RUN)
+        asking = [one for one in all_parts if data.draw(st.booleans())]
+        for parts in asking:
+            later = Told()
+            followers.add(parts.next(wait_s=1.0), later)
+            followers.tell(Stored(RECORD, DAG, dict(slices)), now_s=float(place))
+            if later.view is None:
+                continue  # it has seen all
+            whole = parts.whole(later.view)
+            assert whole is not None
+            assert whole.slices == tuple(slices[name] for name in sorted(slices))
