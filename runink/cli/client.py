@@ -23,7 +23,7 @@ from runink.cli.exits import LOCKED, told
 from runink.cli.options import SliceOptions
 from runink.cli.servers import servers_by_environment
 from runink.cli.settings import tell_settings
-from runink.cli.summary import short
+from runink.cli.summary import short, told_apart
 from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
@@ -220,7 +220,11 @@ def chosen_run(records: Iterable[RunRecord], beginning: str) -> RunRecord:
             f"there is no run {beginning}", code="no_such_run", hint="runi runs lists them"
         )
     if len(found) > 1:
-        names = ", ".join(record.run for record in found[-1 : -SHOWN_MAX - 1 : -1])
+        apart = told_apart(record.run for record in listed)
+        names = ", ".join(
+            f"{apart[record.run]} ({record.pipeline} of herd {record.herd})"
+            for record in found[-1 : -SHOWN_MAX - 1 : -1]
+        )
         raise Invalid(
             f"{len(found)} runs begin with {beginning}: {names}{' …' if len(found) > SHOWN_MAX else ''}",
             code="ambiguous_run",

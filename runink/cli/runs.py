@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,7 +22,7 @@ from runink.cli.options import (
     state_option,
 )
 from runink.cli.servers import servers_by_environment
-from runink.cli.summary import seconds_of, short
+from runink.cli.summary import seconds_of, short, told_apart
 from runink.cli.wording import clock, echo_json
 from runink.clients.cluster import Cluster
 from runink.errors import NotFound, Unavailable
@@ -109,11 +109,18 @@ def runs(limit: int, output: str, state: Path | None) -> None:
         return
     if not found:
         click.echo("no runs yet: runi run FILE.dsl makes one", err=True)
-    for record in shown:
-        click.echo(line_of(record))
+    for line in lines_of(shown, found):
+        click.echo(line)
 
 
-def line_of(record: RunRecord) -> str:
+def lines_of(shown: Sequence[RunRecord], found: Iterable[RunRecord]) -> Iterator[str]:
+    """Return the lines of a list, each with as much of its run's id as names it among all that were found."""
+    names = told_apart(one.run for one in found)
+    width = max((len(names[one.run]) for one in shown), default=0)
+    return (line_of(one, name=f"{names[one.run]:{width}}") for one in shown)
+
+
+def line_of(record: RunRecord, *, name: str = "") -> str:
     """Return a run as a line of the list."""
     at = clock(record.submitted_ms)
     took = f"{seconds_of(record):.1f} s" if record.ended_ms else ""
@@ -124,7 +131,7 @@ def line_of(record: RunRecord) -> str:
         more = f" · tick {tick:%Y-%m-%d %H:%M}{more}"
     more = f"{_kin(record)}{more}"
     return (
-        f"{short(record.run)}  {at:%Y-%m-%d %H:%M:%S}  {record.state.value:<10} {took:>8}  "
+        f"{name or short(record.run)}  {at:%Y-%m-%d %H:%M:%S}  {record.state.value:<10} {took:>8}  "
         f"{record.pipeline} · {record.herd} · {record.file}{more}"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
+from itertools import pairwise, takewhile
 from typing import Any, Final
 
 from runink.checkpoints import joined
@@ -27,6 +28,17 @@ LABEL_MIN: Final = 34
 def short(run: str) -> str:
     """Return as much of a run's id as people need to name it."""
     return run[:SHORT_ID]
+
+
+def told_apart(runs: Iterable[str]) -> dict[str, str]:
+    """Return for each run as much of its id as names it among these: those of one tick have the same beginning."""
+    ordered = sorted(runs)
+    cuts = dict.fromkeys(ordered, SHORT_ID)
+    for one, following in pairwise(ordered):
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, following, strict=True))
+        cut = len(tuple(alike)) + 1
+        cuts[one], cuts[following] = max(cuts[one], cut), max(cuts[following], cut)
+    return {run: run[:cut] for run, cut in cuts.items()}
 
 
 def seconds_of(record: RunRecord) -> float:

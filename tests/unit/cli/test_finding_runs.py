@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 from cli_world import RUN, a_failure, a_run
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 from runink.cli.clean import forgettable
 from runink.cli.client import chosen_run, cut_line
-from runink.cli.runs import line_of
+from runink.cli.runs import line_of, lines_of
+from runink.cli.summary import SHORT_ID, told_apart
 from runink.errors import Invalid, NotFound
-from runink.names import RunId
+from runink.names import PipelineName, RunId
 from runink.runs.records import Occasion, RunRecord, RunState
 
 
@@ -41,9 +44,44 @@ def test_a_beginning_that_several_have_is_refused_with_their_names():
         chosen_run(records, "01")
     assert caught.value.code == "ambiguous_run"
     assert "7 runs begin with 01" in caught.value.text
-    assert records[6].run in caught.value.text, "the newest are the likeliest"
-    assert records[0].run not in caught.value.text
+    assert records[6].run[:12] in caught.value.text, "the newest are the likeliest"
+    assert records[0].run[:12] not in caught.value.text
     assert caught.value.text.endswith("…")
+
+
+def test_runs_of_one_moment_are_listed_with_as_much_of_their_ids_as_tells_them_apart() -> None:
+    tick = "01M8945NT2"
+    runs = named(f"{tick}98A", f"{tick}98B", f"{tick}77", "01")
+    names = told_apart(one.run for one in runs)
+    assert [names[one.run] for one in runs] == [
+        f"{tick}98A",
+        f"{tick}98B",
+        f"{tick}77",
+        "010000000000",
+    ]
+    for one in runs:
+        assert chosen_run(runs, names[one.run]) is one
+    lines = list(lines_of(runs, runs))
+    assert {line.index(" default ") for line in lines} == {lines[0].index(" default ")}
+    assert lines[2].startswith(f"{tick}77   ")
+
+
+@given(st.lists(st.text("01A", min_size=1, max_size=20), min_size=1, max_size=12, unique=True))
+def test_what_a_run_is_listed_as_names_it_and_no_other(beginnings: list[str]) -> None:
+    runs = [name.ljust(26, "Z") for name in beginnings]
+    for run, name in told_apart(runs).items():
+        assert [one for one in runs if one.startswith(name)] == [run]
+        assert len(name) >= SHORT_ID
+
+
+def test_a_beginning_that_runs_of_one_tick_have_is_told_with_what_tells_them_apart() -> None:
+    first, second = named("01M8945NT298A", "01M8945NT298B")
+    runs = [first, changed(second, pipeline=PipelineName("other"))]
+    with pytest.raises(Invalid) as caught:
+        chosen_run(runs, "01m8945nt298")
+    assert caught.value.text == (
+        "2 runs begin with 01m8945nt298: 01M8945NT298B (other of herd default), 01M8945NT298A (p of herd default)"
+    )
 
 
 @pytest.mark.parametrize("beginning", ["ZZ", "", "la"])
