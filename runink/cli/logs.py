@@ -14,7 +14,7 @@ import msgspec
 from runink.barn.keys import SLICES
 from runink.cli.client import end_of, find_run
 from runink.cli.exits import first_of
-from runink.cli.node_files import Fetched, end_missing, fetched
+from runink.cli.node_files import Chosen, Fetched, end_missing, fetched
 from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import failure_lines, short
@@ -31,17 +31,20 @@ LOOK_S: Final = 0.2  # how late a line may be with --follow
 @click.command()
 @run_argument
 @click.option("--slice", "slice_id", metavar="SLICE", help="Only this slice's lines.")
+@click.option("--attempt", type=click.IntRange(1), help="Only this attempt's lines, from 1.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
 @output_option
 @state_option
 def logs(
     run_id: str,
     slice_id: str | None,
+    attempt: int | None,
     follow: bool,  # noqa: FBT001 - click gives it by name
     output: str,
     state: Path | None,
 ) -> None:
     """Print what a run's slices printed, oldest first. RUN is an id, its beginning, or `last`."""
+    chosen = Chosen(slice_id, attempt)
     printer: Printer | None = None  # goes on where it was, should the cluster leave meanwhile
 
     async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, int, Unavailable | None]:
@@ -50,9 +53,11 @@ def logs(
         slices = await slices_of(cluster, record)
         if slice_id is not None:
             check_slice(slice_id, slices)
+        if not (follow and not record.state.is_over):
+            check_attempt(chosen, slices)
         with fetched(cluster, record.run) as files:
             if printer is None:
-                printer = Printer(record, slice_id, as_json=output == "json")
+                printer = Printer(record, chosen, as_json=output == "json")
             printer.reads(folder if files is None else files.folder)
             if follow and not record.state.is_over:
                 record = await _followed(cluster, record, printer, files)
@@ -85,7 +90,7 @@ async def _print_new(
     """Print what has come since; what lies elsewhere is fetched before, and waited for so long."""
     slices = await slices_of(cluster, record)
     if files is not None:
-        await files.logs(slices, printer.slice_id, wait_s=wait_s)
+        await files.logs(slices, printer.chosen, wait_s=wait_s)
     printer.print_new(slices)
 
 
@@ -103,6 +108,18 @@ def check_slice(name: str, slices: Iterable[SliceRecord]) -> None:
             f"the run has no slice {name}",
             code="no_such_slice",
             hint=f"its slices: {', '.join(names) or 'none yet'}",
+        )
+
+
+def check_attempt(chosen: Chosen, slices: Iterable[SliceRecord]) -> None:
+    """Raise NotFound if none of the slices that are wanted has been tried so often."""
+    tried = max((one.attempt for one in slices if chosen.slice in (None, one.slice)), default=0)
+    if chosen.attempt is not None and chosen.attempt > tried:
+        what = "the run" if chosen.slice is None else f"slice {chosen.slice}"
+        raise NotFound(
+            f"{what} has no attempt {chosen.attempt}",
+            code="no_such_attempt",
+            hint=f"the last was attempt {tried}" if tried else "nothing of it has begun",
         )
 
 
@@ -131,8 +148,8 @@ async def _followed(
 class Printer:
     """Prints the lines of a run's slices that it has not printed yet, in the order of their time."""
 
-    def __init__(self, run: RunRecord, slice_id: str | None, *, as_json: bool) -> None:
-        self.slice_id = slice_id
+    def __init__(self, run: RunRecord, chosen: Chosen, *, as_json: bool) -> None:
+        self.chosen = chosen
         self._run = run.run
         self._folder = Path()
         self._about = {"herd": run.herd, "run": run.run}
@@ -146,18 +163,15 @@ class Printer:
 
     def print_new(self, slices: Iterable[SliceRecord]) -> None:
         found = [
-            self._new(one.slice, attempt)
-            for one in slices
-            if self.slice_id in (None, one.slice)
-            for attempt in range(1, one.attempt + 1)
+            self._new(one, attempt) for one in slices for attempt in self.chosen.attempts_of(one)
         ]
-        for name, attempt, line in heapq.merge(*found, key=lambda row: row[2].at_ms):
+        for one, attempt, line in heapq.merge(*found, key=lambda row: row[2].at_ms):
             self._printed += 1
             if self._rows is not None:
-                where = {**self._about, "slice": name, "attempt": attempt}
-                self._rows.add({**where, **msgspec.to_builtins(line)})
+                where = {"slice": one.slice, "attempt": attempt, "node": one.node_of(attempt)}
+                self._rows.add({**self._about, **where, **msgspec.to_builtins(line)})
             else:
-                click.echo(text_of(name, attempt, line))
+                click.echo(text_of(one.slice, attempt, line))
 
     def end(self) -> int:
         """Say that this was all, and return how many lines it was."""
@@ -165,8 +179,8 @@ class Printer:
             self._rows.end()
         return self._printed
 
-    def _new(self, name: str, attempt: int) -> Iterator[tuple[str, int, LogLine]]:
-        path = log_path(self._folder, name, attempt)
+    def _new(self, one: SliceRecord, attempt: int) -> Iterator[tuple[SliceRecord, int, LogLine]]:
+        path = log_path(self._folder, one.slice, attempt)
         try:
             file = path.open("rb")
         except FileNotFoundError:
@@ -181,7 +195,7 @@ class Printer:
                     line = _decode(text)
                 except msgspec.DecodeError:
                     continue  # it was cut by a crash
-                yield name, attempt, line
+                yield one, attempt, line
 
 
 _decode: Any = msgspec.json.Decoder(LogLine).decode

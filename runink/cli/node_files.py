@@ -10,6 +10,7 @@ from typing import Final
 
 import anyio
 import click
+import msgspec
 
 from runink.barn.keys import NODES
 from runink.cli.exits import ExitCode
@@ -25,6 +26,21 @@ WITHIN_S: Final = 5.0
 ANSWERS_MAX: Final = 4096  # of one file's node at a time: a gibibyte
 
 
+class Chosen(msgspec.Struct, frozen=True):
+    """Of which slices and attempts logs are wanted; without a name or number, of all."""
+
+    slice: str | None = None
+    attempt: int | None = None
+
+    def attempts_of(self, one: SliceRecord) -> range:
+        """Return which of a slice's attempts are wanted."""
+        if self.slice not in (None, one.slice):
+            return range(0)
+        if self.attempt is None:
+            return range(1, one.attempt + 1)
+        return range(self.attempt, min(self.attempt, one.attempt) + 1)
+
+
 class Fetched:
     """What was fetched so far of one run, as `folder`/runs/RUN. Of nodes that could not be asked, `missing` says why."""
 
@@ -36,25 +52,12 @@ class Fetched:
         self._barn = cluster.barn
         self._run = run
 
-    async def logs(self, slices: Sequence[SliceRecord], only: str | None, *, wait_s: float) -> None:
-        """Fetch what slices have printed since, each from its node; what they printed in attempts before from wherever it lies. Waits for news, if there is none."""
-        wanted: dict[NodeId, list[str]] = {}
-        before: list[str] = []
-        for one in slices:
-            if only in (None, one.slice):
-                before += [
-                    log_path(Path(), one.slice, attempt).name for attempt in range(1, one.attempt)
-                ]
-                if one.node is not None:
-                    wanted.setdefault(one.node, []).append(
-                        log_path(Path(), one.slice, one.attempt).name
-                    )
+    async def logs(self, slices: Sequence[SliceRecord], chosen: Chosen, *, wait_s: float) -> None:
+        """Fetch what slices have printed since, each attempt from its node. Waits for news, if there is none."""
+        wanted, anywhere = places_of(slices, chosen)
         there = await self._there()
-        for one in slices:
-            if only in (None, one.slice) and one.lost_on is not None and one.lost_on not in there:
-                wanted.setdefault(one.lost_on, [])
-        for node in there if before else ():  # nobody says where those were
-            wanted.setdefault(node, []).extend(before)
+        for node in there if anywhere else ():  # it is too long ago that anybody would know where
+            wanted.setdefault(node, []).extend(anywhere)
         await self._fetch_all(wanted, Kept.LOGS, there, wait_s)
 
     async def dead_letters(self, slices: Iterable[SliceRecord], names: Iterable[str]) -> None:
@@ -112,6 +115,23 @@ class Fetched:
                     return
         except RuninkError as error:
             self.missing[node] = error
+
+
+def places_of(
+    slices: Iterable[SliceRecord], chosen: Chosen
+) -> tuple[dict[NodeId, list[str]], list[str]]:
+    """Return the names of the logs that are wanted by the nodes that keep them, and those of which nobody knows where they are."""
+    wanted: dict[NodeId, list[str]] = {}
+    anywhere: list[str] = []
+    for one in slices:
+        for attempt in chosen.attempts_of(one):
+            node = one.node_of(attempt)
+            name = log_path(Path(), one.slice, attempt).name
+            if node is not None:
+                wanted.setdefault(node, []).append(name)
+            elif attempt < one.attempt:
+                anywhere.append(name)
+    return wanted, anywhere
 
 
 def end_missing(missing: Unavailable | None, output: str) -> None:

@@ -32,8 +32,10 @@ from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, Slic
 from runink.networks import NetworkPolicy
 from runink.wants import NOTHING_MORE, Wants
 
-ATTEMPTS_MAX: Final = (
-    3  # of a gang whose slices were lost; how often a step may fail, `@retry` says
+ATTEMPTS_MAX: Final = 3  # of a gang that was lost; how often a step may fail, `@retry` says
+
+EARLIER_MAX: Final = (
+    16  # attempts of a slice whose nodes are known: a step may be tried a thousand times
 )
 
 
@@ -174,11 +176,17 @@ class Turn(msgspec.Struct, frozen=True, array_like=True):
     estimate_ms: int = 0
 
 
+class Earlier(msgspec.Struct, frozen=True, array_like=True):
+    """Where an attempt was that is over."""
+
+    attempt: int
+    node: NodeId
+
+
 class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A slice of a run, at its latest attempt. `waits_for` says why a pending one is not placed.
 
-    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared),
-    `lost_on` where the attempt before this one was lost.
+    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared), `lost_on` where the attempt before this one was lost.
     Times are milliseconds of the Unix epoch, 0 for what has not happened. `not_before_ms` holds a retry back.
     `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
     by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".  `requires` are the capabilities that its node
@@ -187,7 +195,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `tries` is what came of the attempts before this one. `is_moved` says that this one was cancelled to empty its node, or for others of higher priority.
     `decision` is the revision of the Barn on which its place was decided (`scheduling/decisions.py`). `part` is its part of a gang that may be parted, and `is_rooted` says that it
     stays with all others of its gang that write or read files of the run (`gang_parts.py`). `taken_from` is the run that it succeeded in, where its run goes on from that one,
-    `taken_before` the same of an attempt that was lost since.
+    `taken_before` the same of an attempt that was lost since. `earlier` are the attempts before this one that had a node, EARLIER_MAX of them, the oldest first.
     """
 
     slice: SliceId
@@ -227,6 +235,13 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     is_rooted: bool = False
     taken_from: RunId | None = None
     taken_before: RunId | None = None
+    earlier: tuple[Earlier, ...] = ()
+
+    def node_of(self, attempt: int) -> NodeId | None:
+        """Return where an attempt is or was, nothing if it had no node, or nobody knows any more."""
+        if attempt == self.attempt:
+            return self.node
+        return next((one.node for one in self.earlier if one.attempt == attempt), None)
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):

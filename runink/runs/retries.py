@@ -22,7 +22,14 @@ from msgspec.structs import replace as changed
 
 from runink.dag import Dag
 from runink.runs.failures import cause_of, failure_of, is_own, may_pass
-from runink.runs.records import ATTEMPTS_MAX, SliceRecord, SliceState, Tries
+from runink.runs.records import (
+    ATTEMPTS_MAX,
+    EARLIER_MAX,
+    Earlier,
+    SliceRecord,
+    SliceState,
+    Tries,
+)
 from runink.tries import DELAY_MAX_MS, DELAY_MS, Retry
 
 WHY_CHARACTERS_MAX: Final = 300  # of why an attempt ended: its log has the rest
@@ -75,6 +82,7 @@ def again(records: Sequence[SliceRecord], dag: Dag) -> Again | None:
 
 def anew(record: SliceRecord, *, not_before_ms: int, tries: Tries | None = None) -> SliceRecord:
     """Return the slice's next attempt. `tries` says what is known of those before, if they are counted."""
+    had = () if record.node is None else (Earlier(record.attempt, record.node),)
     waits_for = f"attempt {record.attempt + 1}, because {tries.why}" if tries is not None else ""
     return SliceRecord(
         slice=record.slice,
@@ -98,6 +106,7 @@ def anew(record: SliceRecord, *, not_before_ms: int, tries: Tries | None = None)
         part=record.part,
         is_rooted=record.is_rooted,
         taken_before=record.taken_from or record.taken_before,
+        earlier=(*record.earlier, *had)[-EARLIER_MAX:],
     )
 
 

@@ -60,11 +60,15 @@ async def test_logs_are_followed_fetched_and_told_to_be_away(
         assert said.code == ExitCode.FAILED
         assert f"what {first.node} keeps of the run cannot be read now" in said.err
         assert {one["attempt"] for one in said.document} == {2}, "the node of the first is lost"
+        second = ("logs", "last", "--attempt", "2", "-o", "json")
+        said = await anyio.to_thread.run_sync(gated.runi, *second)
+        assert said.code == ExitCode.DONE, "of another attempt nothing is missing"
         made.hire(first.node)
         await made.is_there(first.node)
         said = await anyio.to_thread.run_sync(gated.runi, "logs", "last", "-o", "json")
         assert said.code == ExitCode.DONE, said
-        assert {one["attempt"] for one in said.document} == {1, 2}
+        nodes = {one["attempt"]: one["node"] for one in said.document}
+        assert nodes == {1: first.node, 2: (await made.chains())[0].node}
 
         last = made.agents[(await made.chains())[0].node or ""]
         last.send_signal(signal.SIGSTOP)

@@ -9,8 +9,18 @@ from runink.cli.summary import document as run_document
 from runink.cli.summary import failure_lines
 from runink.clients.run_requests import Used
 from runink.dag import Limit, Limits
+from runink.names import NodeId
 from runink.runs.failures import failure_of
-from runink.runs.records import Exit, HerdLimits, Printed, RunState, SliceRecord, SliceState, Tries
+from runink.runs.records import (
+    Earlier,
+    Exit,
+    HerdLimits,
+    Printed,
+    RunState,
+    SliceRecord,
+    SliceState,
+    Tries,
+)
 from runink.runs.traces import span_of
 
 SEALED = {"isolation": "full", "cgroup.memory": "v1", "cgroup.cpu": "none", "seccomp": "on"}
@@ -49,6 +59,17 @@ def test_all_that_is_known_of_a_slice_is_told() -> None:
     assert told["met"] == "used 1,024 MiB of 1,024 MiB, limit from @requires in line 4"
     assert told["seccomp"] == "on"
     assert [text for what, text in lines if what == "shown"] == ["ro /data", "rw /out"]
+
+
+def test_where_earlier_attempts_were_is_told() -> None:
+    earlier = (Earlier(1, NodeId("w1")), Earlier(3, NodeId("w2")))
+    record = a_slice("one", SliceState.RUNNING, attempt=4, earlier=earlier)
+    told = [text for what, text in lines_of(record) if what == "was"]
+    assert told == ["attempt 1 on w1", "attempt 3 on w2"]
+    assert document(record)["earlier"] == [
+        {"attempt": 1, "node": "w1"},
+        {"attempt": 3, "node": "w2"},
+    ]
 
 
 def test_context_switches_are_told_by_their_kind_or_not_at_all() -> None:

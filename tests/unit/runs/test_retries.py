@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace as changed
-from run_world import RunWorld, staged_dag
+from run_world import NODE, RunWorld, staged_dag
 from runink.dag import Dag
 from runink.errors import WireError
 from runink.jobs import Failed
-from runink.runs.records import ATTEMPTS_MAX, Exit, RunState, SliceState
-from runink.runs.retries import backoff_ms
+from runink.names import NodeId
+from runink.runs.records import ATTEMPTS_MAX, EARLIER_MAX, Exit, RunState, SliceState
+from runink.runs.retries import anew, backoff_ms
 from runink.tries import Retry
 
 RAISED = Failed(WireError("Refused", "step_raised", "step x raised KeyError: 'k'"), step="a.source")
@@ -54,6 +55,23 @@ def test_a_step_that_raises_is_tried_again_as_often_as_it_says() -> None:
     world.go(["@discard"])
     assert world.record.failure
     assert world.record.failure.error == RAISED.error
+
+
+def test_where_each_attempt_was_is_known_of_the_latest_of_them() -> None:
+    one = changed(world_of().slices["a"], node=NODE)
+    for _ in range(EARLIER_MAX + 3):
+        waits = anew(one, not_before_ms=0)
+        assert waits.node_of(waits.attempt) is None
+        one = changed(waits, node=NodeId(f"n{waits.attempt}"))
+    assert one.attempt == EARLIER_MAX + 4
+    assert len(one.earlier) == EARLIER_MAX
+    assert one.node_of(one.attempt) == f"n{one.attempt}"
+    assert one.node_of(one.attempt - 1) == f"n{one.attempt - 1}"
+    assert one.node_of(one.attempt - EARLIER_MAX) == f"n{one.attempt - EARLIER_MAX}"
+    assert one.node_of(one.attempt - EARLIER_MAX - 1) is None
+    never = anew(changed(one, node=None), not_before_ms=0)
+    assert never.node_of(one.attempt) is None
+    assert never.earlier == one.earlier, "an attempt that had no node takes no room"
 
 
 def test_one_that_goes_well_the_second_time_publishes_and_clears_the_first_away() -> None:
