@@ -19,7 +19,8 @@ from runink.actors.barn import Barn
 from runink.actors.scheduler import Scheduler
 from runink.barn.keys import PLACEMENTS, SLICES, herd_key, node_key, slice_key
 from runink.clients.barn import BarnClient, Transaction
-from runink.control import now_ms, start
+from runink.clock import now_ms
+from runink.control import start
 from runink.dag import Resources
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.names import run_id as made_run_id

@@ -18,6 +18,7 @@ from typing import Final
 
 from runink.errors import Invalid
 from runink.names import BundleHash
+from runink.syncing import sync_place
 
 CODE: Final = frozenset({".py", ".pyi", ".dsl", ".toml", ".sql", ".sh"})
 NAMED: Final = frozenset({"requirements.lock"})
@@ -121,7 +122,7 @@ def unpack(bundle: Bundle, bundles: Path, *, is_synced: bool = False) -> Path:
             raise
         shutil.rmtree(aside)  # another run of the same code was faster
     if is_synced:
-        _sync_one(bundles)
+        sync_place(bundles)
     return target
 
 
@@ -129,16 +130,8 @@ def _sync(folder: Path) -> None:
     """Have a folder, and all that is in it, on the disk."""
     for where, _, names in os.walk(folder):
         for name in names:
-            _sync_one(Path(where, name))
-        _sync_one(Path(where))
-
-
-def _sync_one(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+            sync_place(Path(where, name))
+        sync_place(Path(where))
 
 
 def _is_whole(bundle: Bundle, target: Path) -> bool:

@@ -24,7 +24,6 @@ from runink.machines import BACK_S, LOST_S, SUSPECT_S, Reserved
 from runink.names import HerdName, NodeId
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
-STATE_FOLDER: Final = ".runink"
 IDENTITY: Final = "member.json"  # in the folder of a member of a group: which one it is
 RESERVED: Final = Reserved()
 SUSPECT_S_MIN: Final = 2.0  # one of its words may be late

@@ -12,7 +12,6 @@ A cluster of one member is no special case: it takes the office as soon as its B
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +29,7 @@ from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import GOVERNANCE, RUNS, Cluster
 from runink.clients.fenced import FencedBarn
 from runink.clients.run_requests import DeskRequest, GovernanceRequest
+from runink.clock import now_ms
 from runink.errors import LinkLost
 from runink.machines import BACK_S, SUSPECT_S
 from runink.names import NodeId
@@ -46,11 +46,6 @@ RUNS_INNER: Final = "runs-inner"
 MESSAGES_MAX: Final = 1024  # hundreds of slices write and tell at once
 
 M = TypeVar("M")
-
-
-def now_ms() -> int:
-    """The wall clock, milliseconds of the Unix epoch."""
-    return time.time_ns() // 1_000_000
 
 
 class Above(Protocol):

@@ -49,7 +49,12 @@ class Port(msgspec.Struct, frozen=True):
     transport: Transport = Transport.PIPE
 
 
-ASIDE_FOLDER: Final = ".runink/aside"  # in the project, for what cannot stand beside its target
+STATE_FOLDER: Final = (
+    ".runink"  # in the project, where nobody says another: what belongs to the cluster
+)
+ASIDE_FOLDER: Final = (
+    f"{STATE_FOLDER}/aside"  # in the project, for what cannot stand beside its target
+)
 
 
 class Ticket(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ import msgspec
 
 from runink.errors import Refused
 from runink.names import HerdName
+from runink.syncing import sync_place
 
 
 class MaskingKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,8 +86,4 @@ def _make(path: Path) -> None:
             return
     finally:
         aside.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_place(path.parent)

@@ -38,8 +38,9 @@ from runink.actors.registration import parted_s
 from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
+from runink.clock import now_ms
 from runink.config import NodeSettings
-from runink.control import Above, ControlPlane, now_ms, start, start_control
+from runink.control import Above, ControlPlane, start, start_control
 from runink.errors import Broken, LinkLost, Unavailable
 from runink.machine_reading import (
     count_gpus,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +11,7 @@ import msgspec
 from runink.actors.peers import Connect
 from runink.barn.keys import member_key
 from runink.barn.store import Store
+from runink.clock import now_ms
 from runink.raft.config import Config
 from runink.storage.log_storage import LogStorage
 from runink.storage.wal import SEGMENT_BYTES
@@ -23,11 +23,6 @@ APPLIED_BYTES_MAX: Final = 64 << 10  # at once: some 500 small commands, 5 ms of
 MESSAGE_BYTES_MAX: Final = 512 << 10  # of entries: what a follower writes with one sync
 INFLIGHT_MESSAGES_MAX: Final = 64  # to a follower: 32 MiB at most
 UNCOMMITTED_BYTES_MAX: Final = 64 << 20  # that a leader without a majority holds
-
-
-def wall_ms() -> int:
-    """The wall clock, milliseconds of the Unix epoch."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +38,7 @@ class Group:
     connect: Connect | None = None
     random: Callable[[int], int]
     segment_bytes: int = SEGMENT_BYTES
-    now_ms: Callable[[], int] = wall_ms
+    now_ms: Callable[[], int] = now_ms
 
 
 def config_of(group: Group, storage: LogStorage, store: Store) -> Config:

@@ -12,14 +12,16 @@ from msgspec.structs import replace as changed
 
 from runink.barn.keys import BACKFILLS, RUNS, backfill_key
 from runink.calendars import Schedule, last_tick, moment, next_tick, ticks_between, told, unbounded
-from runink.cli.deploy import NOBODY, now_ms
+from runink.cli.deploy import NOBODY
 from runink.cli.options import output_option, state_option
 from runink.cli.schedule_changes import meant, name_argument, of_cluster, told_name
 from runink.cli.summary import short
+from runink.cli.turns import in_turns
 from runink.cli.wording import echo_json, harmless
 from runink.clients.barn import Transaction, new_client_id
 from runink.clients.cluster import Cluster
-from runink.errors import Conflict, Invalid, NotFound
+from runink.clock import now_ms
+from runink.errors import Invalid, NotFound
 from runink.names import RunId
 from runink.quantities import counted
 from runink.runs.records import RunRecord, RunState
@@ -29,7 +31,6 @@ from runink.runs.schedules import id_of, occasion_of
 TICKS_MAX: Final = 10_000  # of one backfill, which is one record
 AT_ONCE_MAX: Final = 100
 SHOWN_MAX: Final = 20
-TURNS_MAX: Final = 20  # each is one in which the keeper has moved on with it
 _TO_DO_AGAIN: Final = frozenset({RunState.FAILED, RunState.CANCELLED})
 
 
@@ -238,14 +239,12 @@ def stop(name: str, backfill_id: str, state: Path | None) -> None:
 
 
 async def _stopped(cluster: Cluster, key: str) -> BackfillRecord:
-    for _ in range(TURNS_MAX):
+    async def turn() -> BackfillRecord | None:
         found = await cluster.barn.get(key, BackfillRecord)
         if found is None:
             raise NotFound(f"{key} is not there any more", code="no_such_backfill")
         record = changed(found.value, stopped=True)
         transaction = Transaction().if_revision(key, found.revision).put(key, record)
-        if (await cluster.barn.commit(transaction)).succeeded:
-            return record
-    raise Conflict(
-        f"others change {key} all the time", code="revision_changed", hint="try it again"
-    )
+        return record if (await cluster.barn.commit(transaction)).succeeded else None
+
+    return await in_turns(key, turn)

@@ -28,6 +28,7 @@ from runink.quantities import counted, format_bytes
 from runink.raft.messages import ConfState, SnapshotMetadata
 from runink.storage.disk import RealDisk
 from runink.storage.log_storage import begin_directory
+from runink.syncing import sync_place
 
 FIRST: Final = 1  # the index and term that a new log begins behind: an entry that nobody wrote
 MODE: Final = 0o600  # what is in the Barn is for its owner
@@ -48,7 +49,7 @@ def backup(file: Path, output: str, state: Path | None) -> None:
         try:
             digest = await _write(BarnAdmin(cluster.barn), aside)
             aside.replace(file)
-            _sync_folder(file.parent)
+            sync_place(file.parent)
         except OSError as error:
             raise told(error, where=file) from error
         finally:
@@ -156,15 +157,7 @@ def _found(barn: Path, state: Image, voters: tuple[int, ...]) -> None:
     if barn.exists():
         barn.rmdir()
     aside.rename(barn)
-    _sync_folder(barn.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_place(barn.parent)
 
 
 def _facts(state: Image) -> dict[str, object]:

@@ -26,8 +26,8 @@ from runink.cli.settings import tell_settings
 from runink.cli.summary import short, told_apart
 from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
+from runink.clock import now_ms
 from runink.config import NodeSettings, offered
-from runink.control import now_ms
 from runink.errors import Invalid, NotFound, RuninkError, TimedOut, Unavailable
 from runink.joining import reached_cluster
 from runink.node import Role, connected, embedded

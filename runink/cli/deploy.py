@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +20,17 @@ from runink.cli.options import (
 from runink.cli.publishing import origin_of
 from runink.cli.run import bundled
 from runink.cli.runs import with_cluster
+from runink.cli.turns import in_turns
 from runink.cli.wording import echo_json, harmless
 from runink.clients.barn import Transaction
 from runink.clients.cluster import Cluster
+from runink.clock import now_ms
 from runink.dag import STANDARD, Dag, Sink, Source
 from runink.dsl.scheduling import schedule_told
-from runink.errors import Conflict, Invalid
+from runink.errors import Invalid
 from runink.projects import Compiled, compile_scheduled
 from runink.runs.schedule_records import DeploymentRecord, ScheduleRecord
 
-TURNS_MAX: Final = 20  # each is one in which the keeper or somebody else has changed the schedule
 NOBODY: Final = "nothing keeps schedules at the moment: runi up does"
 
 
@@ -97,10 +97,6 @@ def deploy(
         click.echo(NOBODY, err=True)
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _check(dag: Dag) -> None:
     for node in dag.nodes:
         if isinstance(node, Source | Sink) and node.path == STANDARD:
@@ -122,7 +118,8 @@ async def _put(
     schedule = dag.schedule
     assert isinstance(schedule, Schedule), "what has none is not compiled for this"
     key = schedule_key(dag.herd, dag.pipeline)
-    for _ in range(TURNS_MAX):
+
+    async def turn() -> ScheduleRecord | None:
         found = await cluster.barn.get(key, ScheduleRecord)
         record = ScheduleRecord(
             dag.herd, dag.pipeline, dag.hash, schedule, deployment.deployed_ms, paused=paused
@@ -139,8 +136,6 @@ async def _put(
             .put(deployment_key(dag.herd, dag.pipeline), deployment)
             .put(herd_key(dag.herd), compiled.herd)
         )
-        if (await cluster.barn.commit(transaction)).succeeded:
-            return record
-    raise Conflict(
-        f"others change {key} all the time", code="revision_changed", hint="try it again"
-    )
+        return record if (await cluster.barn.commit(transaction)).succeeded else None
+
+    return await in_turns(key, turn)

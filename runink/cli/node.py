@@ -11,12 +11,12 @@ import msgspec
 
 from runink.barn.keys import HEALTH, NODES, SLICES, STANDINGS
 from runink.cli.commands import Commands
-from runink.cli.deploy import now_ms
 from runink.cli.node_changes import no_such_node
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
+from runink.clock import now_ms
 from runink.machines import Machine
 from runink.quantities import counted, format_bytes, format_cpu, format_moment
 from runink.runs.health import NodeHealth

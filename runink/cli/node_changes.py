@@ -18,13 +18,14 @@ import click
 
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.keys import RUNS, SLICES, STANDINGS, node_key, standing_key
-from runink.cli.deploy import now_ms
 from runink.cli.options import DURATION, output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
+from runink.cli.turns import in_turns
 from runink.cli.wording import echo_json
 from runink.clients.barn import BarnClient, Transaction
 from runink.clients.cluster import Cluster
+from runink.clock import now_ms
 from runink.errors import Conflict, NotFound, TimedOut
 from runink.names import NodeId, RunId, SliceId
 from runink.quantities import counted, format_seconds
@@ -37,7 +38,6 @@ from runink.runs.records import (
     Standing,
 )
 
-TURNS_MAX: Final = 20  # each is one in which somebody else has said something of the node
 LEAVE_S: Final = 5.0  # for saying that a drain is over, whatever has ended it
 
 node_argument = click.argument("name", metavar="NODE")
@@ -98,13 +98,14 @@ async def say(
     Raises NotFound (`no_such_node`) where neither the node is there nor anything was said of it, Conflict.
     """
     key = standing_key(node)
-    for _turn in range(TURNS_MAX):
+
+    async def turn() -> bool | None:
         found = await barn.get(key, NodeStanding)
         if found is None and await barn.get(node_key(node), NodeRecord) is None:
             raise no_such_node(node)
         said = found.value.standing if found else None
         if said is standing or (only_if is not None and said is not only_if):
-            return
+            return True
         transaction = Transaction()
         transaction = (
             transaction.if_revision(key, found.revision) if found else transaction.if_absent(key)
@@ -113,9 +114,9 @@ async def say(
             transaction = transaction.delete(key)
         else:
             transaction = transaction.put(key, NodeStanding(node, standing, now_ms()))
-        if (await barn.commit(transaction)).succeeded:
-            return
-    raise Conflict(f"others change {node} all the time", code="revision_changed", hint="try it again")  # fmt: skip
+        return (await barn.commit(transaction)).succeeded or None
+
+    await in_turns(node, turn)
 
 
 def no_such_node(node: str) -> NotFound:

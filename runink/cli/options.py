@@ -13,8 +13,8 @@ import click
 from click.core import ParameterSource
 
 from runink.capabilities import Isolation
-from runink.config import STATE_FOLDER
 from runink.errors import Invalid
+from runink.jobs import STATE_FOLDER
 from runink.projects import FOLDERS, MARK, find_root
 from runink.quantities import parse_bytes, parse_cpu, parse_duration
 

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import os
 import pwd
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from runink.barn.keyvalue import key_prefix
 from runink.cli.git import working_copy
+from runink.cli.turns import in_turns
 from runink.clients.barn import Transaction, decode_value
 from runink.clients.cluster import Cluster
+from runink.clock import now_ms
 from runink.contracts.versions import is_version
-from runink.errors import Conflict
 from runink.governance.registry import Origin, Publication
-
-TURNS_MAX: Final = 20  # each is one that somebody else has published in between
-REVISION_CHANGED: Final = "revision_changed"
 
 
 def origin_of(root: Path, file: str) -> Origin:
     """Return where a version comes from, as far as can be known here: git is asked, who and when is the machine's word."""
     copy = working_copy(root)
-    now_ms = time.time_ns() // 1_000_000
-    return Origin(file, _who(), now_ms, copy.commit, copy.is_dirty)
+    return Origin(file, _who(), now_ms(), copy.commit, copy.is_dirty)
 
 
 def _who() -> str:
@@ -43,7 +39,8 @@ async def publish(
 ) -> Publication:
     """Write a version under its key, if `decide` says so of all versions beside it. Raises what `decide` raises, Conflict where others do not let us."""
     prefix = key.rpartition("/")[0] + "/"
-    for _ in range(TURNS_MAX):
+
+    async def turn() -> Publication | None:
         pages = await cluster.barn.read(key_prefix(prefix))
         known = [
             decode_value(item, type(value)).value
@@ -55,11 +52,9 @@ async def publish(
             return publication
         transaction = Transaction().if_absent(key).if_unchanged(prefix, pages.revision)
         committed = await cluster.barn.commit(transaction.put(key, value))
-        if committed.succeeded:
-            return publication
-    raise Conflict(
-        f"others publish under {prefix} all the time", code=REVISION_CHANGED, hint="try it again"
-    )
+        return publication if committed.succeeded else None
+
+    return await in_turns(prefix, turn)
 
 
 def is_published(key: str) -> bool:

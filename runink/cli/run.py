@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import TextIO
 
@@ -38,6 +37,7 @@ from runink.cli.summary import WIDTH, document, summary
 from runink.clients.bundle_store import put_bundle
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView, Submit
+from runink.clock import now_ms
 from runink.dag import Dag, reads_standard, writes_standard
 from runink.errors import Invalid
 from runink.names import BundleHash, RunId
@@ -180,7 +180,7 @@ async def bundled(project: Path, state: Path, cluster: Cluster) -> BundleHash:
 
 def new_run_id() -> RunId:
     """Return an id that nobody has, later in the alphabet than those before."""
-    return made_run_id(now_ms=time.time_ns() // 1_000_000, entropy=os.urandom(10))
+    return made_run_id(now_ms=now_ms(), entropy=os.urandom(10))
 
 
 def _standard(number: int, is_used: bool) -> str:  # noqa: FBT001 - one fact, one caller

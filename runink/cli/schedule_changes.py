@@ -12,15 +12,15 @@ from msgspec.structs import replace as changed
 from runink.barn.keys import BACKFILLS, SCHEDULES, deployment_key
 from runink.cli.options import state_option
 from runink.cli.runs import NOTHING_YET, with_cluster
+from runink.cli.turns import in_turns
 from runink.cli.wording import harmless
 from runink.clients.barn import Found, Transaction
 from runink.clients.cluster import Cluster
-from runink.errors import Conflict, NotFound
+from runink.errors import NotFound
 from runink.runs.schedule_records import ScheduleRecord
 from runink.suggestions import near
 
 T = TypeVar("T")
-TURNS_MAX: Final = 20  # each is one in which the keeper has moved on with it
 name_argument: Final = click.argument("name", metavar="[HERD/]NAME")
 
 
@@ -46,15 +46,16 @@ def _paused(name: str, state: Path | None, *, paused: bool) -> tuple[ScheduleRec
     """Pause or resume a schedule; return it, and whether it was paused before."""
 
     async def ask(cluster: Cluster, _: Path) -> tuple[ScheduleRecord, bool]:
-        for _turn in range(TURNS_MAX):
+        async def turn() -> tuple[ScheduleRecord, bool] | None:
             found = await meant(cluster, name)
             if found.value.paused == paused:
                 return found.value, paused
             record = changed(found.value, paused=paused)
             transaction = Transaction().if_revision(found.key, found.revision)
-            if (await cluster.barn.commit(transaction.put(found.key, record))).succeeded:
-                return record, not paused
-        raise Conflict(f"others change {name} all the time", code="revision_changed", hint="try it again")  # fmt: skip
+            committed = await cluster.barn.commit(transaction.put(found.key, record))
+            return (record, not paused) if committed.succeeded else None
+
+        return await in_turns(name, turn)
 
     return of_cluster(name, state, ask)
 

@@ -13,13 +13,13 @@ import click
 from runink.barn.keys import BACKFILLS, RUNS, SCHEDULES, deployment_key
 from runink.calendars import Schedule, next_tick, ticks_between, told
 from runink.cli.client import age_of
-from runink.cli.deploy import now_ms
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import known_to
 from runink.cli.schedule_changes import meant, name_argument, of_cluster, told_name
 from runink.cli.summary import short
 from runink.cli.wording import columns, echo_json, harmless
 from runink.clients.cluster import Cluster
+from runink.clock import now_ms
 from runink.dsl.scheduling import schedule_told, when_told
 from runink.quantities import counted
 from runink.runs.records import RunRecord

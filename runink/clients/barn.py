@@ -19,7 +19,6 @@ Values are JSON, so that whoever reads the Barn with another tool can read them;
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -56,6 +55,7 @@ from runink.clients.barn_requests import (
     Status,
     WatchFrom,
 )
+from runink.clock import now_ms
 from runink.errors import (
     Broken,
     NotFound,
@@ -170,7 +170,7 @@ def decode_value(item: KeyValue, kind: type[T]) -> Found[T]:
 
 def new_client_id() -> str:
     """Make an id that nobody else has and that sorts by time."""
-    return run_id(now_ms=time.time_ns() // 1_000_000, entropy=os.urandom(10))
+    return run_id(now_ms=now_ms(), entropy=os.urandom(10))
 
 
 class BarnClient:

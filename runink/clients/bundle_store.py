@@ -9,7 +9,6 @@ on trust but that the name was asked for.  `runi clean` takes away what no run n
 
 from __future__ import annotations
 
-import time
 import zlib
 from pathlib import PurePosixPath
 from typing import Final
@@ -20,6 +19,7 @@ from runink.barn.keys import BUNDLES
 from runink.barn.keyvalue import key_prefix
 from runink.bundles import BYTES_MAX, FILES_MAX, Bundle, BundleFile, hash_of
 from runink.clients.barn import BarnClient, decode_value
+from runink.clock import now_ms
 from runink.errors import Broken, Invalid, NotFound
 from runink.names import BundleHash
 
@@ -53,7 +53,7 @@ async def put_bundle(barn: BarnClient, bundle: Bundle) -> None:
     parts = [packed[at : at + PART_BYTES] for at in range(0, len(packed), PART_BYTES)]
     for number, part in enumerate(parts):
         await barn.put(BUNDLES.key(bundle.hash, f"{number:05}"), part)
-    await barn.put(head_key, Head(len(parts), len(packed), time.time_ns() // 1_000_000))
+    await barn.put(head_key, Head(len(parts), len(packed), now_ms()))
 
 
 async def fetch_bundle(barn: BarnClient, name: BundleHash) -> Bundle:

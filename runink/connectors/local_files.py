@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runink.errors import Forbidden, Refused, RuninkError, Unavailable
+from runink.syncing import sync_place
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EOVERFLOW})
@@ -49,7 +50,7 @@ class AsideFile:
         try:
             os.fsync(self._fd)
             self.close()
-            sync_folder(self._path.parent)
+            sync_place(self._path.parent)
         except OSError as error:
             raise told(error, self._uri) from error
 
@@ -90,15 +91,7 @@ def make_folder(path: Path) -> None:
     except FileExistsError:
         if not path.is_dir():
             raise
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_place(path.parent)
 
 
 def remove(path: Path) -> None:

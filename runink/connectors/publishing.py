@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from runink.connectors.local_files import check_target, make_folder, remove, sync_folder, told
+from runink.connectors.local_files import check_target, make_folder, remove, told
 from runink.connectors.remote_files import filesystem_of, remote_exists, told_remote
 from runink.connectors.s3_uploads import Bucket, UploadFile, abort_marked, is_marked
 from runink.connectors.sinks import already_there
@@ -30,6 +30,7 @@ from runink.dag import STANDARD, Mode, Sink
 from runink.errors import Conflict, Unavailable
 from runink.jobs import Prepared, Ticket
 from runink.stores import NO_STORES, Stores, is_s3
+from runink.syncing import sync_place
 
 READ_BYTES: Final = 1 << 20
 _OBJECT_STORES: Final = frozenset({"gs", "gcs", "az", "abfs", "abfss"})
@@ -106,9 +107,9 @@ def _publish_file(prepared: Prepared) -> None:
         check_target(prepared.target, prepared.uri, is_folder=False)
         make_folder(target.parent)
         _move(aside, target, prepared)
-        sync_folder(target.parent)
+        sync_place(target.parent)
         if aside.parent != target.parent:
-            sync_folder(aside.parent)
+            sync_place(aside.parent)
     except OSError as error:
         raise told(error, prepared.uri) from error
 

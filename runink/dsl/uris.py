@@ -20,9 +20,9 @@ from typing import Final
 
 from runink.dag import STANDARD, Format
 from runink.dsl.syntax import Text
+from runink.jobs import STATE_FOLDER
 from runink.suggestions import near_or_all
 
-STATE_FOLDER: Final = ".runink"  # what belongs to the cluster is no place for data
 PATH_MAX: Final = 4096  # the kernel's own limit
 DATASET_CHARACTERS_MAX: Final = (
     200  # with `.parquet` and a name for what is aside, less than a file's name may have

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final
 
 from msgspec.structs import replace as changed
 
@@ -43,8 +42,6 @@ from runink.networks import Network
 from runink.runs.assertions import watched
 from runink.runs.records import RunRecord, RunState, SliceRecord, Task
 from runink.runs.traces import span_of
-
-STATE_FOLDER: Final = ".runink"
 
 
 @dataclass(frozen=True, slots=True)

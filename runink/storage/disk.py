@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, NewType, Protocol
 
 from runink.errors import Unavailable
+from runink.syncing import sync_place
 
 FileHandle = NewType("FileHandle", int)
 
@@ -99,11 +100,7 @@ def _make_directory(path: Path) -> None:
     missing = [one for one in (path, *path.parents) if not one.exists()]
     path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
     for made in missing:
-        parent = os.open(made.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        sync_place(made.parent)
 
 
 class RealDisk:
