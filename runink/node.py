@@ -38,8 +38,9 @@ from runink.actors.registration import parted_s
 from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
+from runink.clients.node_files import FILES
 from runink.clock import now_ms
-from runink.config import NodeSettings
+from runink.config import IDENTITY, NodeSettings
 from runink.control import Above, ControlPlane, start, start_control
 from runink.errors import Broken, LinkLost, Unavailable
 from runink.machine_reading import (
@@ -107,9 +108,12 @@ async def embedded(
 
 @asynccontextmanager
 async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
-    """Reach the cluster that runs with this state in another process of this user. Raises NotFound where none does."""
+    """Reach the cluster that runs with this state in another process of this user, or the one that it is a member of. Raises NotFound where none does."""
+    is_member = (settings.state / IDENTITY).exists()
     async with connect_unix(settings.socket) as peer:
-        yield Cluster(BarnClient(peer.ref(BARN)), peer.ref(GOVERNANCE), peer.ref(RUNS))
+        barn, governance, runs = BarnClient(peer.ref(BARN)), peer.ref(GOVERNANCE), peer.ref(RUNS)
+        files = peer.ref(FILES) if is_member else None
+        yield Cluster(barn, governance, runs, is_remote=is_member, files=files)
 
 
 def make_folders(settings: NodeSettings, names: tuple[str, ...] = PRIVATE_FOLDERS) -> None:

@@ -98,3 +98,21 @@ async def test_rows_that_a_failed_run_rejected_are_fetched_from_its_node(
         said = await anyio.to_thread.run_sync(project.runi, "dead", "show", "last", "-o", "json")
         assert said.code == ExitCode.DONE, said
         assert [one["a"] for one in said.document] == ["x"]
+
+
+async def test_a_run_that_is_submitted_at_a_members_own_socket_takes_its_code_along(
+    tmp_path: Path, project: Project
+) -> None:
+    project.write("in.csv", "a\n1\n")
+    project.step("@step(each='record')\ndef says(row):\n    print('seen')\n    return row\n")
+    project.pipeline('@source("csv://in.csv")\n@step("says")\n@sink("jsonl://out/o.jsonl")')
+    async with team(tmp_path / "team", project, "w1") as made:
+        for name in ("RUNINK_SERVER", "RUNINK_SECRET"):
+            del project.environment[name]
+        at_member = ("--state", str(made.group.state(2)))
+        said = await anyio.to_thread.run_sync(
+            project.runi, "run", "features/p.dsl", "-o", "json", *at_member
+        )
+        assert said.code == ExitCode.DONE, said
+        said = await anyio.to_thread.run_sync(project.runi, "logs", "last", *at_member)
+        assert "seen" in said.out, said
