@@ -205,7 +205,7 @@ class Actions:
                 self._tell(file)
         offered = sorted({step for file in files for step in file.functions})
         where = files[0].path if len(files) == 1 else "steps/*.py"
-        hint = near(name.value, offered)
+        hint = _named_alone(name.value, files) or near(name.value, offered)
         if not hint and offered:
             hint = near_or_all("", offered[:LISTED_MAX])
         if not hint:
@@ -231,3 +231,12 @@ def _tables(query: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the named streams that a query mentions: they are its tables. One mentioned too many costs its reading, nothing more."""
     words = {word.lower() for word in re.findall(r"[A-Za-z_]\w*", _NOT_NAMES.sub(" ", query))}
     return tuple(name for name in names if name.lower() in words)
+
+
+def _named_alone(name: str, files: list[StepFile]) -> str:
+    """Return how a step is written that was named as contracts are, with its file in front, or as Python does it."""
+    alone = name.replace(":", ".").rpartition(".")[2]
+    if alone == name:
+        return ""
+    found = next((file.path for file in files if alone in file.functions), "")
+    return f'a step is named alone: @step("{alone}", file="{found}")' if found else ""
