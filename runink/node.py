@@ -335,6 +335,7 @@ async def _start_agent(
             relay,
             is_plain=not settings.is_isolated,
             stores=stores,
+            is_away=above.is_elsewhere,
         ),
         now_ms=now_ms,
         metrics=metrics,

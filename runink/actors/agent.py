@@ -43,6 +43,7 @@ from runink.actors.launching import (
     launches_of,
     process_name,
 )
+from runink.actors.leavings import Leavings
 from runink.actors.life_signs import LifeSigns
 from runink.actors.limiting import begun, held_to
 from runink.actors.log_keeping import KeptLog, LogKeeping
@@ -102,9 +103,11 @@ class Agent(Actor[AgentMessage]):
         self._exits = Exits()
         self._pipelines = Pipelines(barn, workplace.placed)
         self._meters = metrics.slices
+        self._leavings = Leavings(barn, workplace.state, offload=offload)
         self._registration = Registration(
             barn, node, metrics=metrics, now_ms=now_ms, look=look, parted=self._part
         )
+        self._registration.returned = self._leavings.look
         self._records = SliceRecords(barn, lost=self._disown)
         self._telling = Telling(runs, self._attended, now_ms=now_ms, offload=offload)
         self._life = LifeSigns(runs, node, metrics.slices)
@@ -128,6 +131,8 @@ class Agent(Actor[AgentMessage]):
         await self._take_up()
         context.spawn(self._registration.keep)
         context.spawn(self._packages.collect)
+        if self._workplace.is_away:
+            context.spawn(self._leavings.keep)
         context.spawn(self._telling.keep)
         context.spawn(self._life.keep)
         context.spawn(partial(follow, self._barn, (self._prefix,), self._tell))
@@ -313,7 +318,8 @@ class Agent(Actor[AgentMessage]):
     ) -> None:
         began_s = anyio.current_time()
         try:
-            process = await begin(launch, launching, descriptors, self._workplace, self._spawner)
+            known = (self._workplace, self._spawner, own)
+            process = await begin(launch, launching, descriptors, *known)
         except RuninkError as error:
             self._meters.refused(run, error)
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))

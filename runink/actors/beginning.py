@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runink.actors.launching import Launch, Launching, Workplace, make_scratch, slice_wanted
+from runink.actors.leavings import note
+from runink.actors.outputs import Own
 from runink.actors.shown import binds_of, make_writable
 from runink.sandbox.client import LaunchedSlice, Spawner
 
@@ -15,10 +17,13 @@ async def begin(
     descriptors: Sequence[int],
     workplace: Workplace,
     spawner: Spawner,
+    own: Own | None,
 ) -> LaunchedSlice:
     """Return the slice as it begins. Raises Refused and Unavailable, as the spawner and what is shown have it."""
     if launch.scratch is not None:
         make_scratch(launch.scratch)
+    if workplace.is_away:
+        note(workplace.run_folder(launch.record.run), launch.record, own)
     make_writable(launch.shown)
     is_plain, policy = workplace.is_plain, launching.policy
     with binds_of(launch.shown, is_plain=is_plain) as binds:

@@ -43,13 +43,14 @@ from runink.stores import NO_STORES, Stores
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where a node keeps what belongs to runs, and how it reaches what lies elsewhere."""
+    """Where a node keeps what belongs to runs, and how it reaches what lies elsewhere. `is_away` says that its cluster is elsewhere, and may go on without it."""
 
     state: Path
     network: NodeNetwork = NodeNetwork()  # noqa: RUF009 - frozen
     relay: RelayClient | None = None  # nothing where the node has no part in gangs of several
     is_plain: bool = False  # slices are processes without isolation
     stores: Stores = NO_STORES
+    is_away: bool = False
 
     def folders(self, run: RunRecord, environment: str = "") -> Folders:
         return Folders(str(self.bundle(run)), str(self.run_folder(run.run)), environment)

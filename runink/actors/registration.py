@@ -67,6 +67,9 @@ class Registration:
         self._now_ms = now_ms
         self._look = look
         self._parted = parted
+        self.returned: Callable[[], object] = lambda: (
+            None
+        )  # called when the node was lost, and is back
         self._heard_s = 0.0
         self._lease = 0
         self._looked_s = 0.0
@@ -121,6 +124,7 @@ class Registration:
             await self._refresh()
         except NotFound:  # we were away for longer than it lasts
             await self.begin()
+            self.returned()
 
     async def _refresh(self) -> None:
         """Write the record again if there is news. Raises NotFound if the lease has ended."""

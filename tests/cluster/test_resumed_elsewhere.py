@@ -95,10 +95,11 @@ async def test_a_run_goes_on_from_what_is_there_and_makes_anew_what_is_lost_with
         assert slices["one.first-kept"]["taken_from"] is None
         assert {one["node"] for one in slices.values()} == {home}
 
-        # Its node is lost, with all that lay there.
-        home = await failed(made, kept)
+        # Its node is lost, and all that lies there is out of reach.
+        lost = home = await failed(made, kept)
         await made.lose(home)
-        shutil.rmtree(made.group.folder / home / "runs")
+        folder = made.group.folder / home / "runs"
+        folder.rename(folder.with_name("away"))
         go(kept)
         said = await anyio.to_thread.run_sync(kept.runi, "resume", "last", "-o", "json", "-q")
         slices = check_whole(said, kept)
@@ -129,6 +130,22 @@ async def test_a_run_goes_on_from_what_is_there_and_makes_anew_what_is_lost_with
         after = await until(lambda: behind(home, is_there=False), "the same elsewhere")
         assert (before.run, before.attempt + 1) == (after.run, after.attempt)
         kept.write("out/go", "")
-        out, told = await anyio.to_thread.run_sync(lambda: child.communicate(timeout=WAIT_S))
-        slices = check_whole(Said(child.returncode, out.decode(), told.decode()), kept)
+        out, errors = await anyio.to_thread.run_sync(lambda: child.communicate(timeout=WAIT_S))
+        slices = check_whole(Said(child.returncode, out.decode(), errors.decode()), kept)
         assert {one["node"] for one in slices.values()} == {after.node}
+
+        # The node that was lost first is back, with what nobody wants of it any more.
+        folder.with_name("away").rename(folder)
+        assert list(folder.glob("*/checkpoints/.*"))
+        logs = list(folder.glob("*/logs/*"))
+        made.hire(lost)
+
+        told = made.group.folder / f"{lost}.log"
+
+        async def has_cleared() -> bool:
+            return "left aside cleared" in told.read_text()
+
+        await until(has_cleared, "a node that has cleared what was left there")
+        assert not [*folder.glob("*/checkpoints/.*"), *folder.glob("*/aside")]
+        assert logs
+        assert all(one.exists() for one in logs), "they may be read"

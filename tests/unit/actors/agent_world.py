@@ -99,6 +99,7 @@ class AgentWorld:
     look: Look = same
     lives: list[NodeLives] = field(default_factory=list)
     incarnation: str = ""
+    is_away: bool = False
     dag: Dag = field(default_factory=lambda: staged_dag("a", fan=2))
     _ids: count[int] = field(default_factory=lambda: count(1))
 
@@ -134,7 +135,7 @@ class AgentWorld:
                 runs=self.runs,
                 spawner=self.spawner,
                 node=node,
-                workplace=Workplace(self.folder),
+                workplace=Workplace(self.folder, is_away=self.is_away),
                 now_ms=now_ms,
                 metrics=self.metrics,
                 look=self.look,

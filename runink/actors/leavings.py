@@ -1,0 +1,172 @@
+"""What slices leave on a worker node for runs that went elsewhere and ended while the node was away: noted when they begin, cleared when the node is back, and every hour.
+
+    runs/RUN/aside/SLICE.ATTEMPT   the paths at which the slice writes aside, a JSON list, written before it begins
+    runs/RUN                       the rest: logs, rejected rows, checkpoints; goes when the run is forgotten
+
+A run's own end takes away what lies where it ends; here is what lies elsewhere.  What is in object stores is not: every machine reaches that.  The paths name run, slice and attempt, so
+nothing of another attempt is ever taken away, also where several nodes share a disk.  What may go is decided in `runs/leavings.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import anyio
+
+from runink.actors.offload import Offload, in_thread
+from runink.actors.outputs import Own
+from runink.barn.keys import RUNS
+from runink.clients.barn import BarnClient
+from runink.connectors.targets import Target, is_remote
+from runink.errors import Unavailable
+from runink.names import RunId, SliceId
+from runink.runs.leavings import is_wanted
+from runink.runs.records import RunRecord, SliceRecord
+
+FOLDER: Final = "aside"  # in the run's folder
+KEEP_S: Final = 3600.0  # between two looks
+AGAIN_S: Final = 5.0  # until the next one where the Barn did not answer
+CLEARED_MAX: Final = 10_000  # files and folders of one look; the next one has the rest
+NOTE_BYTES_MAX: Final = 1 << 20  # of the paths of one slice
+FORGOTTEN_S: Final = 24 * 3600.0  # a Barn that was set back to a copy may not know a run of today
+
+_log = logging.getLogger(__name__)
+
+
+class Cleared(NamedTuple):
+    """How much one look has taken away."""
+
+    files: int = 0
+    folders: int = 0
+
+
+class Leavings:
+    """One for an agent. `state` is its state folder; `keeps_others` says that runs of another cluster lie in it, too, whose folders are left alone."""
+
+    def __init__(self, barn: BarnClient, state: Path, *, offload: Offload = in_thread) -> None:
+        self._barn = barn
+        self._runs = state / "runs"
+        self._keeps_others = (state / "barn").exists()
+        self._offload = offload
+        self._called = anyio.Event()
+
+    def look(self) -> None:
+        """Have a look soon: the node was away."""
+        self._called.set()
+
+    async def keep(self) -> None:
+        """Look at once, whenever that is asked for, and every hour, for as long as this task lives."""
+        while True:
+            self._called = anyio.Event()
+            wait_s = KEEP_S
+            try:
+                await self.clear()
+            except Unavailable:
+                wait_s = AGAIN_S
+            except OSError as error:
+                # A folder of another user, a broken disk: runs go on, and the next look may find it mended.
+                _log.warning("what was left aside is not cleared", extra={"problem": str(error)})
+            with anyio.move_on_after(wait_s):
+                await self._called.wait()
+
+    async def clear(self) -> None:
+        """Take away what no run wants any more. Raises Unavailable, OSError."""
+        there: list[Path] = await self._offload(partial(_run_folders, self._runs))
+        if not there:
+            return
+        # The folders are read first: of a run that is in them then, there is a record by now.
+        listing = await self._barn.range(RUNS.prefix(), RunRecord)
+        known = {found.value.run: found.value for found in listing.items}
+        before_s = 0.0 if self._keeps_others else time.time() - FORGOTTEN_S
+        cleared: Cleared = await self._offload(partial(_clear, there, known, before_s))
+        if any(cleared):
+            _log.warning(
+                "left aside cleared", extra={"files": cleared.files, "runs": cleared.folders}
+            )
+
+
+def note(run_folder: Path, record: SliceRecord, own: Own | None) -> None:
+    """Keep in mind where a slice writes aside, before it does. Raises Unavailable (`no_scratch`)."""
+    targets = () if own is None else own.targets.values()
+    paths = [path for one in targets if one is not None for path in _asides(one)]
+    if not paths:
+        return
+    folder = run_folder / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{record.slice}.{record.attempt}").write_text(json.dumps(paths))
+    except OSError as error:
+        raise Unavailable(
+            f"{folder} cannot be written: {error.strerror}",
+            code="no_scratch",
+            hint="make room on the node's disk, or have the folder belong to who runs Runink",
+        ) from error
+
+
+def _asides(target: Target) -> Iterable[str]:
+    """Yield where it lies aside, and where a copy of that may be, if the target is on another filesystem (`connectors.publishing`)."""
+    if target.aside:
+        yield target.aside
+        if not is_remote(target.place):
+            copy = Path(target.place).parent / Path(target.aside).name
+            if str(copy) != target.aside:
+                yield str(copy)
+
+
+def _run_folders(runs: Path) -> list[Path]:
+    """Return the runs' folders, those first that were used longest ago. Raises OSError."""
+    if not runs.is_dir():
+        return []
+    found = sorted((path.lstat().st_mtime, path) for path in runs.iterdir() if path.is_dir())
+    return [path for _, path in found]
+
+
+def _clear(there: list[Path], known: Mapping[RunId, RunRecord], before_s: float) -> Cleared:
+    files = folders = 0
+    for path in there:
+        run = RunId(path.name)
+        if run not in known or known[run].state.is_over:
+            files += _clear_asides(path, run, known)
+        if run not in known and path.lstat().st_mtime < before_s:
+            shutil.rmtree(path, ignore_errors=True)
+            folders += 1
+        if files + folders >= CLEARED_MAX:
+            break
+    return Cleared(files, folders)
+
+
+def _clear_asides(path: Path, run: RunId, known: Mapping[RunId, RunRecord]) -> int:
+    """Take away what a run's slices left aside and nobody wants; return how many files that were."""
+    count = 0
+    folder = path / FOLDER
+    for noted in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name, _, _ = noted.name.rpartition(".")
+        if is_wanted(run, SliceId(name), known):
+            continue
+        for aside in _noted(noted):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                Path(aside).unlink()
+                count += 1
+        noted.unlink()
+    with suppress(OSError):  # something is there yet, or there was nothing
+        folder.rmdir()
+    return count
+
+
+def _noted(path: Path) -> list[str]:
+    """Return the paths that were noted; none where a power cut has left no whole note."""
+    with path.open("rb") as file:
+        data = file.read(NOTE_BYTES_MAX)
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return []
+    return [one for one in found if isinstance(one, str)]
