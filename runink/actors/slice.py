@@ -12,19 +12,20 @@ thread, open a descriptor or touch an engine before `main` is called; what Arrow
 
 from __future__ import annotations
 
+import _thread
 import os
 import select
 import signal
 import sys
-import threading
 import time
 from typing import Final, assert_never
 
 from runink.actors.doors import RealDoors
+from runink.actors.rehearsal import rehearse
 from runink.documents import SliceDocument, decode_document
 from runink.errors import LinkLost, RuninkError, to_wire
 from runink.jobs import ChainJob, CompareJob, Done, Failed, PublishJob
-from runink.steps.chain import cancel_on_signals, run_chain
+from runink.steps.chain import Start, at_once, cancel_on_signals, run_chain, start_thread
 from runink.steps.comparing import run_compare
 from runink.steps.context import giving
 from runink.steps.publish import run_publish
@@ -37,11 +38,10 @@ EXIT_FAILED: Final = 1
 def main(document: bytes, control: int, descriptors: list[int]) -> int:
     """Do the document's job, report, and return the exit code: 0 if it was done. See `sandbox.birth` for who calls this."""
     cancel_on_signals()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a step's lines are shown as they come
     channel = BlockingChannel(control)
-    threading.Thread(target=_watch, args=(control,), name="control", daemon=True).start()
+    _thread.start_new_thread(_watch, (control,))  # a Thread has ten times as much to write to
     try:
-        report = _report(document, channel, descriptors)
+        report = _report(document, channel, descriptors, start_thread)
         channel.send(report)
     except LinkLost as error:
         print(f"this slice cannot report: {error.text}; {error.hint}", file=sys.stderr)  # noqa: T201 - its log is all that is left
@@ -49,22 +49,24 @@ def main(document: bytes, control: int, descriptors: list[int]) -> int:
     return 0 if isinstance(report, Done) else EXIT_FAILED
 
 
-def _report(data: bytes, channel: BlockingChannel, descriptors: list[int]) -> Done | Failed:
+def _report(
+    data: bytes, channel: BlockingChannel, descriptors: list[int], start: Start
+) -> Done | Failed:
     try:
         document = decode_document(data)
     except RuninkError as error:
         return Failed(to_wire(error))
     with giving(document.context):
-        return _done(document, channel, descriptors)
+        return _done(document, channel, descriptors, start)
 
 
 def _done(
-    document: SliceDocument, channel: BlockingChannel, descriptors: list[int]
+    document: SliceDocument, channel: BlockingChannel, descriptors: list[int], start: Start
 ) -> Done | Failed:
     job, doors = document.job, RealDoors(document.stores, document.masking_key.data)
     match job:
         case ChainJob():
-            return run_chain(job, descriptors, channel.send, doors=doors)
+            return run_chain(job, descriptors, channel.send, doors=doors, start=start)
         case PublishJob():
             return run_publish(job, doors=doors)
         case CompareJob():
@@ -82,3 +84,6 @@ def _watch(control: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(END_S)
     os._exit(EXIT_FAILED)
+
+
+rehearse(lambda document, channel: _report(document, channel, [], at_once))

@@ -18,8 +18,20 @@ BATCH_BYTES: Final = 8 << 20  # of wide rows: fewer of them make a batch
 _UTC_NAMES: Final = frozenset({"Etc/UTC", "Z", "+00:00", "GMT", "Etc/GMT"})
 
 
+_ALWAYS_PLAIN: Final = frozenset(
+    kind.id
+    for kind in (
+        *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
+        *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+        *(pa.float32(), pa.float64(), pa.bool_(), pa.string(), pa.binary(), pa.date32()),
+    )
+)
+
+
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """Return the type that `kind` travels as."""
+    if kind.id in _ALWAYS_PLAIN:
+        return kind
     types = pa.types
     if types.is_dictionary(kind):
         return plain_type(kind.value_type)
@@ -71,7 +83,12 @@ def empty(schema: pa.Schema) -> pa.RecordBatch:
 
 def pieces(data: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
     """Cut data into plain batches of at most BATCH_ROWS_MAX rows and about BATCH_BYTES; data without rows gives one batch without rows."""
-    table = pa.Table.from_batches([data]) if isinstance(data, pa.RecordBatch) else data
+    if isinstance(data, pa.RecordBatch):
+        if 0 < data.num_rows <= _rows_of(data):
+            yield plain(data)
+            return
+        data = pa.Table.from_batches([data])
+    table = data
     schema = plain_schema(table.schema)
     if table.num_rows == 0:
         yield empty(schema)
@@ -80,7 +97,7 @@ def pieces(data: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
         yield plain(batch, schema)
 
 
-def _rows_of(table: pa.Table) -> int:
+def _rows_of(table: pa.Table | pa.RecordBatch) -> int:
     """Return how many of its rows make a batch."""
     size_bytes = max(1, int(table.nbytes))
     return max(1, min(BATCH_ROWS_MAX, BATCH_BYTES * int(table.num_rows) // size_bytes))

@@ -27,8 +27,8 @@ from runink.sandbox.syscalls import CLONE_NEWUSER, CLONE_PIDFD
 IDS: Final = 1 << 16
 OWN: Final = 1000  # the user and group that a slice's code runs as, inside
 NEEDLESS: Final = frozenset({"threading", "logging", "concurrent.futures.thread", "random"})
-# Whose libraries register nothing with C, or what is of no use where they have done no more than to be imported and to make an array: Arrow guards pools of threads, which are made when they are
-# first used, and its jemalloc locks of which nobody holds one. These handlers alone touch 60 pages of two processes.
+# Whose libraries register nothing with C, or what is of no use where they have done no more than a rehearsal (`actors/rehearsal.py`): Arrow guards pools of threads, which hold none, and its
+# jemalloc locks of which nobody holds one. These handlers alone touch 60 pages of two processes.
 NEEDLESS_OF_C: Final = frozenset({"pyarrow", "msgspec", "msgpack"})
 Twice = Callable[..., int]  # returns in both processes: the copy's number, and 0 in the copy
 _fork: Final[Twice] = called("fork", "fork", wanted=ANY).function

@@ -12,6 +12,8 @@ end in time when the slice stops (a step that loops for ever) is left behind; th
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # private; the functions of signal itself look each number's name up
+import _thread
 import os
 import signal
 import threading
@@ -35,11 +37,15 @@ from runink.steps.primed import SPARE
 from runink.steps.strands import Strand
 from runink.steps.wiring import Layout, Wiring
 
+# The state of a process: what its libraries are limited to already. The fork server's slices have it of their rehearsal, with the variable (`ENVIRONMENT_KEPT`).
+_LIMITED: Final[list[int]] = []
+_CANCELLING: Final = (int(signal.SIGTERM), int(signal.SIGINT))
 PROGRESS_S: Final = 0.1  # a terminal redraws no faster, and ten reports a second cost nothing
 UNWIND_S: Final = 2.0  # for strands to end once the slice stops: a batch's worth of work
 
 Result = TypeVar("Result")
 Report = Callable[[Progress], None]
+Start = Callable[[Callable[[Strand], None], Strand], None]
 
 
 class Cancelled(BaseException):
@@ -48,12 +54,12 @@ class Cancelled(BaseException):
 
 def cancel_on_signals(*numbers: signal.Signals) -> None:
     """From now on raise Cancelled in the main thread when one of the signals comes (SIGTERM and SIGINT if none are named)."""
+    for number in numbers or _CANCELLING:
+        _signal.signal(number, _cancel)
 
-    def cancel(number: int, _: FrameType | None) -> None:
-        raise Cancelled(signal.Signals(number).name)
 
-    for number in numbers or (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, cancel)
+def _cancel(number: int, _: FrameType | None) -> None:
+    raise Cancelled(signal.Signals(number).name)
 
 
 def run_chain(
@@ -63,19 +69,37 @@ def run_chain(
     *,
     doors: Doors,
     clock: Clock = time.monotonic,
+    start: Start | None = None,
 ) -> Done | Failed:
     """Run the job's nodes to their end. Never raises for what nodes do; what `report` raises goes through.
 
-    `descriptors` are this process's numbers for the places that the job names.
+    `descriptors` are this process's numbers for the places that the job names. `start` has strands run, in a thread each if nothing else is said.
     """
     limit_threads(job.cpus)
-    return _Chain(job, descriptors, report, doors, clock).run()
+    return _Chain(job, descriptors, report, doors, clock).run(start or start_thread)
+
+
+def start_thread(run: Callable[[Strand], None], strand: Strand) -> None:
+    """Have the strand run in a thread of its own, which does not keep the process: a strand may hang in a step."""
+    if threading.gettrace() is None:
+        # Bare: each slice would have 70 pages copied for what a Thread has beside.
+        _thread.start_new_thread(run, (strand,))
+    else:  # a debugger, or who measures coverage, is told of these only
+        threading.Thread(target=run, args=(strand,), name=strand.name, daemon=True).start()
+
+
+def at_once(run: Callable[[Strand], None], strand: Strand) -> None:
+    """Run the strand here, to its end. For chains of one strand."""
+    run(strand)
 
 
 def limit_threads(cpus: int) -> None:
     """Tell the libraries how many threads they may use. Polars reads this when it is first imported."""
-    pa.set_cpu_count(max(cpus, 1))
-    os.environ["POLARS_MAX_THREADS"] = str(max(cpus, 1))
+    count = max(cpus, 1)
+    if [count] != _LIMITED:
+        pa.set_cpu_count(count)
+        os.environ["POLARS_MAX_THREADS"] = str(count)
+        _LIMITED[:] = [count]
 
 
 class _Chain:
@@ -91,11 +115,11 @@ class _Chain:
         self._running = 0
         self._told: tuple[NodeFacts, ...] = ()
 
-    def run(self) -> Done | Failed:
+    def run(self, start: Start) -> Done | Failed:
         stop = self._layout.stop
         try:
             self._build()
-            self._start()
+            self._start(start)
             self._wait()
             prepared = () if stop.wanted else self._prepare_all()
         except (Cancelled, KeyboardInterrupt) as interrupt:
@@ -122,16 +146,12 @@ class _Chain:
         except Exception as error:  # noqa: BLE001 - opening may raise what any library raises; it is told
             self._layout.stop.set(Failure(self._layout.building, error, None, exact=False))
 
-    def _start(self) -> None:
+    def _start(self, start: Start) -> None:
         if self._layout.stop.wanted:
             return
         self._running = len(self._layout.strands)
         for strand in self._layout.strands:
-            # Daemons: a strand that hangs in a step must not keep the process.
-            thread = threading.Thread(
-                target=self._run_strand, args=(strand,), name=strand.name, daemon=True
-            )
-            thread.start()
+            start(self._run_strand, strand)
 
     def _run_strand(self, strand: Strand) -> None:
         stop = self._layout.stop

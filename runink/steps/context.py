@@ -11,8 +11,7 @@ It is imported by users' files and must stay light: no Arrow, no engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 from runink.documents import SliceContext
@@ -33,11 +32,19 @@ def context() -> SliceContext:
     return _GIVEN[-1]
 
 
-@contextmanager
-def giving(given: SliceContext) -> Iterator[None]:
+class giving:  # noqa: N801 - it is used as a function: contextlib's are four calls where this is two, and each slice pays for them
     """Answer `context()` with this for as long as the block, in all threads."""
-    _GIVEN.append(given)
-    try:
-        yield
-    finally:
+
+    def __init__(self, given: SliceContext) -> None:
+        self._given = given
+
+    def __enter__(self) -> None:
+        _GIVEN.append(self._given)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         _GIVEN.pop()

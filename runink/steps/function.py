@@ -27,6 +27,7 @@ from runink.pipes.plain import BATCH_ROWS_MAX
 from runink.steps.records import Columns, Record, batch_of_rows, dicts_of, records_of, rows_taken
 from runink.steps.schemas import one_schema
 from runink.steps.shapes import (
+    TABULAR,
     Shape,
     annotations_of,
     given,
@@ -221,7 +222,7 @@ def _generated(call: Call) -> Iterator[pa.RecordBatch]:
                 yield batch_of_rows(rows, like=NOTHING, what=call.what)
                 rows = []
         yield batch_of_rows(rows, like=NOTHING, what=call.what)
-    elif isinstance(value, Iterator):
+    elif not isinstance(value, TABULAR) and isinstance(value, Iterator):
         for part in value:
             yield from taken(part, like=NOTHING, what=call.what)
     elif call.each is Each.STREAM:

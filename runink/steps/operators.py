@@ -126,8 +126,10 @@ class Stepping:
 
     def run(self, stream: Iterator[Batch] | None, watch: Watch) -> Generator[Batch, None, None]:
         """Wait for the side inputs, then yield what the step makes of the stream."""
-        with watch.turn(None):
-            sides = {name: collector.whole() for name, collector in self.sides.items()}
+        sides: Mapping[str, pa.Table] = {}
+        if self.sides:
+            with watch.turn(None):
+                sides = {name: collector.whole() for name, collector in self.sides.items()}
         action = self.node.action
         match action:
             case Function():

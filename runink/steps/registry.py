@@ -13,8 +13,11 @@ is refused: guessing `record` where `batch` was meant is a hundred times slower,
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from io import FileIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
@@ -30,6 +33,8 @@ from runink.tracebacks import import_hint, own_lines
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 TABLE: Final = "__runink_steps__"  # the name of the table in a user's module
+_EACH: Final = {choice.value: choice for choice in Each}
+_MISSING: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 CHOICES: Final = (
     'say what the function is given at a time: @step(each="record") one record, @step(each="batch") one batch and no memory of others, '
     '@step(each="stream") an iterator of batches, @step(each="input") the whole input'
@@ -68,13 +73,14 @@ def step(
     if function is not None:
         label = getattr(function, "__name__", repr(function))
         raise Invalid(f"step {label} does not say each=", code="step_each_missing", hint=CHOICES)
-    if each not in {choice.value for choice in Each}:
+    chosen = _EACH.get(each)
+    if chosen is None:
         said = f"says each={each!r}" if each else "does not say each="
         raise Invalid(f"a @step {said}", code="step_each_missing", hint=CHOICES)
 
     def register(decorated: AnyFunction) -> AnyFunction:
         label = name or decorated.__name__
-        _add(decorated, Each(each), label, None if maps is None else column_maps(maps, label))
+        _add(decorated, chosen, label, None if maps is None else column_maps(maps, label))
         return decorated
 
     return register
@@ -102,20 +108,20 @@ def _add(
     table[name] = added
 
 
-def load_function(bundle: Path, function: Function) -> Callable[..., Any]:
+def load_function(bundle: str | Path, function: Function) -> Callable[..., Any]:
     """Import the function's file from the bundle and return the function.
 
     The bundle's root comes first on `sys.path`, so that a step may import its neighbours. Raises NotFound if file or function is
     missing and Refused if the file cannot be imported (with the traceback's lines of the project's own files).
     """
-    path = bundle / function.file
-    if not path.is_file():
+    try:
+        module = _import(_absolute(bundle), function.file)
+    except _MISSING as error:
         raise NotFound(
             f"{function.file} is not in the project",
             code="step_file_missing",
             hint=f"step {function.name!r} stands there according to the pipeline",
-        )
-    module = _import(bundle.absolute(), function.file)
+        ) from error
     table: dict[str, Registered] = getattr(module, TABLE, {})
     found = table.get(function.name)
     if found is None:
@@ -150,25 +156,48 @@ def _module_name(file: str) -> str:
     return name
 
 
-def _import(root: Path, file: str) -> ModuleType:
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
+def _absolute(folder: str | Path) -> str:
+    """Return the folder's whole name. In a slice it is one already, and pathlib is pages that would be copied for it."""
+    text = os.fspath(folder)
+    return text if text.startswith("/") else str(Path(text).absolute())
+
+
+def _import(root: str, file: str) -> ModuleType:
+    """Import the file as a module of the project. Raises Refused, and FileNotFoundError and its like where there is no such file."""
+    if root not in sys.path:
+        sys.path.insert(0, root)
     name = _module_name(file)
-    path = root / file
+    path = f"{root}/{file}"
     known = sys.modules.get(name)
-    if known is not None and getattr(known, "__file__", None) == str(path):
+    if known is not None and getattr(known, "__file__", None) == path:
         return known
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None, "a .py file always has a loader"
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    with FileIO(path) as opened:
+        text = opened.read()
+    module = _module(name, path)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # What the loader itself would do, without a look for compiled code: a bundle has none, and nobody may write there.
+        exec(compile(text, path, "exec", dont_inherit=True), vars(module))  # noqa: S102 - a step is code
     except (Exception, SystemExit) as error:
         # A module that is imported runs whatever its author wrote, so anything may come out of it.
         sys.modules.pop(name, None)
-        raise _import_refused(file, error, root) from error
+        raise _import_refused(file, error, Path(root)) from error
+    return module
+
+
+def _module(name: str, path: str) -> ModuleType:
+    """Return the module as an import would make it, still empty."""
+    if path.endswith("/__init__.py"):
+        package = importlib.util.spec_from_file_location(name, path)
+        assert package is not None, "a .py file always has a loader"
+        return importlib.util.module_from_spec(package)
+    # As those two do it, who look for who could load such a file, and more.
+    loader = SourceFileLoader(name, path)
+    spec = ModuleSpec(name, loader, origin=path)
+    spec.has_location = True
+    module = ModuleType(name)
+    module.__file__, module.__loader__, module.__spec__ = path, loader, spec
+    module.__package__ = name.rpartition(".")[0]
     return module
 
 

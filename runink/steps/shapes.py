@@ -21,6 +21,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from types import FunctionType
 from typing import Any, Final
 
 import pyarrow as pa
@@ -37,6 +38,9 @@ MAY_BE: Final = (
     "polars.DataFrame, polars.LazyFrame, pyarrow.RecordBatch, pyarrow.Table, dict or list"
 )
 MAY_RETURN: Final = "return a polars.DataFrame, a pyarrow.RecordBatch or Table, a dict of columns or a list of records"
+
+
+TABULAR: Final = (pa.RecordBatch, pa.Table)
 
 
 class Shape(Enum):
@@ -65,6 +69,8 @@ _SHAPES: Final = {  # by the last part of the name
 
 def annotations_of(function: Callable[..., Any]) -> dict[str, str]:
     """Return the text of each parameter's annotation, in order; an empty text where there is none."""
+    if type(function) is FunctionType and not function.__dict__ and not _parameters_of(function):
+        return {}  # known without what inspect would have to load and to make
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():
         annotation = parameter.annotation
@@ -75,6 +81,12 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, str]:
         else:
             found[name] = inspect.formatannotation(annotation)
     return found
+
+
+def _parameters_of(function: FunctionType) -> int:
+    code = function.__code__
+    gathered = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    return code.co_argcount + code.co_kwonlyargcount + gathered
 
 
 def shape_of(annotation: str, *, default: Shape, stream: bool = False, what: str = "") -> Shape:
@@ -156,7 +168,7 @@ def _polars(data: pa.RecordBatch | pa.Table) -> Any:
 
 def taken(value: Any, *, like: pa.Schema, what: str) -> Iterator[pa.RecordBatch]:
     """Turn what a function returned into plain batches of bounded size. Raises Refused where it is nothing of the kind."""
-    if isinstance(value, pa.RecordBatch | pa.Table):
+    if isinstance(value, TABULAR):
         check_names(value.schema.names, what)
         yield from pieces(value)
     elif _library(value) == "polars":

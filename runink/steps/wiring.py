@@ -185,9 +185,7 @@ class Wiring:
 
     def _add_step(self, node: Step) -> None:
         action = node.action
-        function = (
-            load_function(Path(self._job.bundle), action) if isinstance(action, Function) else None
-        )
+        function = load_function(self._job.bundle, action) if isinstance(action, Function) else None
         strand, stream = self._stream(node)
         sides = self._sides(node)
         stepping = Stepping(node, self._job, sides, self.layout.interrupts, function)

@@ -5,10 +5,10 @@ What it sends is what `wire.channel.Channel` receives at the agent's end.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import select
-import threading
 from typing import Any
 
 from runink.errors import LinkLost
@@ -22,7 +22,7 @@ class BlockingChannel:
     def __init__(self, descriptor: int, *, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         self._descriptor = descriptor
         self._frame_bytes_max = frame_bytes_max
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
 
     def send(self, value: Any) -> None:
         """Send one value, whole, and return when the kernel has it. Raises Invalid if it is none or too large, LinkLost if nobody receives any more, or it was closed here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import Counter, defaultdict
@@ -27,7 +28,7 @@ from chain_world import (
 )
 from runink.jobs import Done, Progress
 from runink.pipes.batch import Batch
-from runink.steps.chain import run_chain
+from runink.steps.chain import limit_threads, run_chain
 
 HOLD = """
 import probe
@@ -170,3 +171,31 @@ def test_progress_is_told_while_it_runs(tmp_path) -> None:
     result = run(job_of(tmp_path, (source("in"), sink("out")), chained("in", "out")), world, report)
     assert isinstance(result, Done)
     assert told[0].nodes[0].rows_out == 8
+
+
+@pytest.mark.parametrize("is_traced", [False, True])
+def test_a_strand_has_a_thread_that_does_not_keep_the_process_and_whoever_traces_threads_sees_it(
+    tmp_path: Path, steps_file: Callable[[str], None], probe: ModuleType, *, is_traced: bool
+) -> None:
+    steps_file(
+        'import probe\n@step(each="batch")\ndef looks(batch):\n    probe.look()\n    return batch\n'
+    )
+    found: list[threading.Thread] = []
+    probe.look = lambda: found.append(threading.current_thread())
+    job = job_of(
+        tmp_path, (source("in"), function("looks"), sink("out")), chained("in", "looks", "out")
+    )
+    kept = threading.gettrace()
+    threading.settrace((lambda *_: None) if is_traced else None)  # type: ignore[arg-type] # typeshed does not know that nothing ends it
+    try:
+        assert isinstance(run(job, world_of(NUMBERS)), Done)
+    finally:
+        threading.settrace(kept)  # type: ignore[arg-type] # as above
+    assert all(one.daemon and one is not threading.main_thread() for one in found)
+    assert {one.name == "in" for one in found} == {is_traced}
+
+
+def test_libraries_are_told_again_where_they_may_use_another_number_of_threads() -> None:
+    for cpus in (3, 2, 2, 1):
+        limit_threads(cpus)
+        assert (pa.cpu_count(), os.environ["POLARS_MAX_THREADS"]) == (cpus, str(cpus))

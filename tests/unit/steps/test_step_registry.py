@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from runink.dag import Each, Function
 from runink.errors import Invalid, NotFound, Refused
 from runink.steps.registry import load_function, step
+from runink.steps.shapes import annotations_of
 
 
 @pytest.fixture
@@ -176,3 +179,39 @@ def test_what_a_step_says_of_its_columns_is_a_dict_of_names(maps) -> None:
         step(each="batch", maps=maps)(wanted)
     assert caught.value.code == "step_maps"
     assert "maps=" in caught.value.hint
+
+
+@pytest.mark.parametrize("file", ["steps/flights.py", "steps/deep/er.py", "steps/__init__.py"])
+def test_a_module_of_a_step_is_as_python_imports_it(bundle: Path, file: str) -> None:
+    write(bundle, "from runink import step\n@step(each='batch')\ndef kept(batch): ...\n", file)
+    name = load_function(bundle, wanted("kept", file=file)).__module__
+    ours = sys.modules.pop(name)
+    spec = importlib.util.spec_from_file_location(name, bundle / file)
+    assert spec is not None
+    theirs = importlib.util.module_from_spec(spec)
+    told = ("__name__", "__file__", "__package__", "__doc__", "__path__")
+    of_spec = ("name", "origin", "parent", "has_location", "submodule_search_locations")
+    for names, one, other in ((told, ours, theirs), (of_spec, ours.__spec__, spec)):
+        for attribute in names:
+            assert getattr(one, attribute, None) == getattr(other, attribute, None), attribute
+    assert type(ours.__loader__) is type(theirs.__loader__)
+    assert "def kept" in inspect.getsource(ours.kept)
+
+
+def test_a_folder_that_is_named_from_where_we_are_is_found(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(bundle, "from runink import step\n@step(each='batch')\ndef kept(batch): ...\n")
+    monkeypatch.chdir(bundle.parent)
+    found = load_function(bundle.name, wanted("kept"))
+    assert found.__code__.co_filename == str(bundle / "steps/flights.py")
+
+
+def test_a_step_that_takes_nothing_has_no_annotations_to_read_and_one_that_wraps_is_asked() -> None:
+    def nothing() -> None: ...
+    def gathers(*rest: int, **named: str) -> None: ...
+    def wraps(*arguments: object) -> None: ...
+
+    wraps.__wrapped__ = gathers  # type: ignore[attr-defined] # as functools.wraps does
+    assert annotations_of(nothing) == {}
+    assert annotations_of(gathers) == annotations_of(wraps) == {"rest": "int", "named": "str"}
