@@ -127,6 +127,8 @@ def _gang_lines(gang: GangAnswer, nodes: int) -> Iterator[str]:
                     yield f"      {_candidate(one)}{', taken' if one.node == node else ''}"
         case _:
             yield f"  {what}: {gang.text}"
+    if gang.remark:
+        yield f"    {gang.remark}"
 
 
 def _awaits(awaits: AwaitedNodes, now_ms: int) -> str:

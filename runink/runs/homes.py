@@ -76,6 +76,15 @@ def home_of(view: RunView, world: World) -> Home:
     return Home(takes_more=not waits, is_free=False, pinned=pinned, belonging=belonging)
 
 
+def pinned(
+    one: SliceRecord, home: Home, specs: Iterable[SliceSpec], view: RunView, world: World
+) -> SliceRecord:
+    """Return a slice that begins to wait, of a gang of these, with the node that it belongs on: where the run's files are, or else beside another gang."""
+    pin = home.pin_of(one.gang)
+    mate = None if pin is not None else beside(specs, view, world)
+    return home.chosen_by(changed(one, pin=pin or mate, is_beside=mate is not None))
+
+
 def beside(specs: Iterable[SliceSpec], view: RunView, world: World) -> NodeId | None:
     """Return the node of a gang on whose node this one is to be, nothing where it names none, or that node is not there any more."""
     named = {gang for spec in specs for gang in spec.wants.beside}

@@ -41,7 +41,7 @@ from runink.runs.clearing import COMPARE, PUBLISH, Decision, cleared, closing, e
 from runink.runs.draining import leaving, next_of
 from runink.runs.endings import deadline_ms, sooner, to_end
 from runink.runs.failures import failure_of, is_refusal
-from runink.runs.homes import beside, home_of, is_gone
+from runink.runs.homes import home_of, is_gone, pinned
 from runink.runs.pausing import PAUSED, held
 from runink.runs.records import (
     Failure,
@@ -122,10 +122,9 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     for name in ready:
         if home.takes_more:
             home = home.after_one()
-            pin = home.pin_of(name) or beside(gangs[name], view, world)
             for spec in gangs[name]:
-                one = slice_of(spec, view.record, pin=pin, marks=marks)
-                yield changed(home.chosen_by(one), turn=turn(name))
+                one = slice_of(spec, view.record, pin=None, marks=marks)
+                yield changed(pinned(one, home, gangs[name], view, world), turn=turn(name))
 
 
 def _has_succeeded(view: RunView, specs: tuple[SliceSpec, ...]) -> bool:
@@ -215,16 +214,13 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
         slices.extend(_cancelled(left, world))
         if not left and home.takes_more and not view.record.paused:
             home = home.after_one()
-            gang = records[0].gang
-            pin = home.pin_of(gang) or beside(view.dag.gangs().get(gang, ()), view, world)
+            specs = view.dag.gangs().get(records[0].gang, ())
             due_ms = world.now_ms + following.wait_ms
             wake_ms = sooner(wake_ms, due_ms)
-            slices.extend(
-                home.chosen_by(
-                    changed(anew(one, not_before_ms=due_ms, tries=following.tries), pin=pin)
-                )
-                for one in records
+            following_ones = (
+                anew(one, not_before_ms=due_ms, tries=following.tries) for one in records
             )
+            slices.extend(pinned(one, home, specs, view, world) for one in following_ones)
     return Decision(_in_step(view, world), slices=tuple(slices), stop=tuple(stop), wake_ms=wake_ms)
 
 

@@ -186,7 +186,7 @@ class Earlier(msgspec.Struct, frozen=True, array_like=True):
 class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A slice of a run, at its latest attempt. `waits_for` says why a pending one is not placed.
 
-    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared), `lost_on` where the attempt before this one was lost.
+    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared; `is_beside`: only to be beside another gang), `lost_on` where the attempt before this one was lost.
     Times are milliseconds of the Unix epoch, 0 for what has not happened. `not_before_ms` holds a retry back.
     `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
     by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".  `requires` are the capabilities that its node
@@ -209,6 +209,7 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     labels: tuple[str, ...] = ()
     node: NodeId | None = None
     pin: NodeId | None = None
+    is_beside: bool = False
     lost_on: NodeId | None = None
     waits_for: str = ""
     not_before_ms: int = 0

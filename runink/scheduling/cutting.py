@@ -6,6 +6,8 @@ The fewest pieces that the cluster could ever hold are taken, of these ways to c
     by its parts     slices that ask for different labels or capabilities apart (`gang_parts.py`)
     by slices        each slice by itself, but those that belong where the run's files are, and those that are to stand together: where no node is large enough for the sum
 
+A gang that is pinned only to be beside another one, on a node that could never hold it, is cut as if it were not pinned.
+
 What a node could ever hold is asked of an empty one: a gang is not parted because a node is full or being drained.  Where no way helps, the gang is left whole, and told why
 it never fits.
 """
@@ -14,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
+
+from msgspec.structs import replace as changed
 
 from runink.names import NodeId, SliceId
 from runink.placement.cluster import HerdView, NodeView
@@ -30,24 +34,43 @@ def cut(
 ) -> tuple[Members, ...]:
     """Return the slices of a gang that waits, by the nodes that they need."""
     members = sorted(members, key=lambda one: one.slice)
-    whole = (tuple(members),)
-    if len(members) == 1:
-        return whole
+    if not may_be_cut(members):
+        return (tuple(members),)
     quota = herd or HerdView(members[0].herd)
-    ways = (whole, *_ways(members))
+    found = _cut(members, nodes, quota)
+    if found is None and members[0].is_beside:
+        members = unpinned(members)
+        found = _cut(members, nodes, quota)
+    return found or (tuple(members),)
+
+
+def may_be_cut(members: Collection[SliceRecord]) -> bool:
+    """Say whether it depends on the nodes how a gang goes to them."""
+    return len(members) > 1 or any(one.is_beside for one in members)
+
+
+def unpinned(members: Members) -> Members:
+    """Return the slices of a gang without the node that they are pinned to only to be beside another gang."""
+    return [changed(one, pin=None) if one.is_beside else one for one in members]
+
+
+def _cut(
+    members: Members, nodes: Collection[NodeView], quota: HerdView
+) -> tuple[Members, ...] | None:
+    ways = ((tuple(members),), *_ways(members))
     for by_streams in (True, False):  # where only streams are missing, that is what is told
         for groups in ways:
             parts = parts_for(groups, by_streams=by_streams)
             if all(any(_holds(node, part, quota) for node in nodes) for part in parts):
                 return groups
-    return whole
+    return None
 
 
 def held_with(
     members: Members, nodes: Sequence[NodeView], more: Sequence[NodeView], herd: HerdView
 ) -> frozenset[NodeId]:
     """Return with which of `more` nodes a gang could be held that `nodes` alone never could; none if it could not be even so. The first of `more` that could is taken."""
-    members = sorted(members, key=lambda one: one.slice)
+    members = unpinned(sorted(members, key=lambda one: one.slice))
     ways = ((tuple(members),), *(_ways(members) if len(members) > 1 else ()))
     for groups in ways:
         parts = parts_for(groups)

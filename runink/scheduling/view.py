@@ -33,7 +33,7 @@ from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.absent import Absent, absent, awaited, waiting
-from runink.scheduling.cutting import cut
+from runink.scheduling.cutting import cut, may_be_cut
 from runink.scheduling.snapshots import (
     POLICY,
     Tables,
@@ -258,7 +258,9 @@ class ClusterView:
 
     def _cut_anew(self) -> None:
         """Have gangs looked at again that may be cut: whether one node could hold them may have changed."""
-        self._changed.update(key for key in self._waiting if len(self._gangs.get(key, ())) > 1)
+        self._changed.update(
+            key for key in self._waiting if may_be_cut(self._gangs.get(key, {}).values())
+        )
 
     def _wait(self, key: UnitKey) -> None:
         self._waiting.add(key)

@@ -5,16 +5,16 @@ What waits is looked at now.  What has a node is looked at on the revision that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec.structs import asdict
 
 from runink.names import RunId
-from runink.placement.cluster import Amount
+from runink.placement.cluster import Amount, HerdView
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.explain import Explanation, PartExplanation, Remedy
-from runink.placement.feasible import AMOUNTS, Rule
+from runink.placement.feasible import AMOUNTS, Rule, feasible
 from runink.placement.planner import Planner
 from runink.placement.plans import Plan, Policy, Snapshot
 from runink.scheduling.absent import Awaited, absent, awaited, waiting
@@ -29,8 +29,10 @@ from runink.scheduling.answers import (
     StoppedUnit,
     WaitingUnit,
 )
+from runink.scheduling.cutting import unpinned
 from runink.scheduling.decisions import DecisionRecord
 from runink.scheduling.snapshots import POLICY, Tables, gangs_of, snapshot_of
+from runink.scheduling.units import Members, parts_for
 
 DIFFERENCES_MAX: Final = 20  # a screen
 _EXACT: Final = "exact"  # of a score: the sum, finer than anybody reads
@@ -51,7 +53,8 @@ class Decided:
         self.units = {unit.key: unit for unit in snapshot.waiting}
         self.snapshot = snapshot
         plan = self._planner.plan(seed)
-        self._awaited = _awaited(plan, tables, snapshot)
+        self._gangs = gangs_of(tables.slices)
+        self._awaited = _awaited(plan, tables, snapshot, self._gangs)
         self.plan: Plan = waiting(plan, self._awaited)
 
     def answer(self, run: RunId, gang: str, slices: Iterable[str]) -> GangAnswer | None:
@@ -78,10 +81,23 @@ class Decided:
             kept_ms=kept.at_ms if kept is not None else 0,
             stops=tuple(unit_name(one.unit) for one in found.stops),
             awaits=_awaits(self._awaited.get(unit.key)),
+            remark=self._remark(unit),
             parts=tuple(_parts(unit, found)),
             decision=self.plan.base_revision,
             decided_ms=self.snapshot.now_ms,
         )
+
+    def _remark(self, unit: Unit) -> str:
+        """Say why a gang that is to stand beside another one does not."""
+        members = self._gangs[unit.key]
+        there = [one for one in self.snapshot.nodes if one.node == members[0].pin]
+        if not members[0].is_beside or not there or any(part.pin for part in unit.parts):
+            return ""
+        (part,) = parts_for((unpinned(members),))
+        herd = self.snapshot.herds.get(unit.herd) or HerdView(unit.herd)
+        reason = feasible(there[0], part, herd)
+        mates = ", ".join(sorted({gang for one in members for gang in one.wants.beside}))
+        return f"it was to stand beside {mates}, and never could: {reason.text if reason else ''}"
 
     def outcomes(self) -> dict[UnitKey, str]:
         """Say in a few words what becomes of each unit."""
@@ -131,11 +147,12 @@ def replayed(tables: Tables, record: DecisionRecord) -> Replayed:
     )
 
 
-def _awaited(plan: Plan, tables: Tables, snapshot: Snapshot) -> dict[UnitKey, Awaited]:
+def _awaited(
+    plan: Plan, tables: Tables, snapshot: Snapshot, gangs: Mapping[UnitKey, Members]
+) -> dict[UnitKey, Awaited]:
     """Return for which nodes that are away units of the plan wait, or did."""
     there = {one.node for one in tables.nodes}
     gone = (absent(one, now_ms=snapshot.now_ms) for one in tables.health if one.node not in there)
-    gangs = gangs_of(tables.slices)
     return awaited(
         plan,
         [one for one in gone if one is not None],

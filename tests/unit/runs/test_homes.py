@@ -166,6 +166,23 @@ def test_a_gang_goes_to_the_node_where_the_one_was_that_it_is_to_be_beside() -> 
     world = two_nodes(beside_a(remote(staged_dag("a", "b"))))
     world.go(["a"])
     assert world.slices["b"].pin == NODE
+    assert world.slices["b"].is_beside
+
+
+def test_where_its_files_are_binds_a_gang_more_than_the_one_that_it_is_to_be_beside() -> None:
+    world = two_nodes(beside_a(staged_dag("a", "b")))
+    world.go(["a"])
+    assert (world.slices["b"].pin, world.slices["b"].is_beside) == (NODE, False)
+
+
+def test_an_attempt_is_beside_the_other_gang_again() -> None:
+    world = two_nodes(beside_a(remote(staged_dag("a", "b"))))
+    world.go(["a"])
+    world.place()
+    world.end("b", None, SliceState.LOST)
+    world.settle()
+    again = world.slices["b"]
+    assert (again.attempt, again.pin, again.is_beside) == (2, NODE, True)
 
 
 @pytest.mark.parametrize("what", ["nodes", "draining"])

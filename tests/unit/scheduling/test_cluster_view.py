@@ -101,6 +101,8 @@ class Twins:
             labels=self.random.choice([(), (), ("gpu",), ("eu",)]),
             part=name,
             is_rooted=self.random.random() < 0.2,
+            pin=node(self.random.choice(NODES)).node if name == "c" else None,
+            is_beside=name == "c",
             node=node(self.random.choice(NODES)).node if state is SliceState.RUNNING else None,
             attempt=self.random.choice([1, 2]),
             lost_on=self.random.choice([None, None, N1]),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from msgspec.structs import replace as changed
+from runink.cli.why import lines_of
 from runink.names import NodeId, SliceId
 from runink.placement.plans import Plan, Snapshot
 from runink.placement.solver import decide
 from runink.runs.records import NodeStanding, SliceRecord, SliceState, Standing
+from runink.scheduling.answers import WhyAnswer
 from runink.scheduling.cutting import cut, seats_of
 from runink.scheduling.snapshots import Tables, snapshot_of
 from runink.scheduling.view import ClusterView
+from runink.scheduling.why import decided_now
 from runink.wants import Wants
-from slice_tables import N1, N2, node, one_slice
+from slice_tables import HERD, N1, N2, node, one_slice
 
 AT = "10.0.0.1:7400"
 GPU = node("n1", labels=("gpu",), streams=AT)
@@ -51,6 +54,59 @@ def test_a_node_that_has_all_that_a_gang_asks_for_takes_it_whole() -> None:
 
 def test_where_no_node_has_all_of_it_each_part_goes_to_a_node_that_has_its_own() -> None:
     assert seats(Tables((GPU, EU), slices=GANG[::-1])) == {"a": "n1", "b": "n1", "c": "n2"}
+
+
+BESIDE = one_slice("a", cpu_m=3000, pin=N1, is_beside=True, wants=Wants(beside=("x",)))
+SMALL, LARGE = node("n1", cpu_m=2000), node("n2")
+
+
+def test_who_is_to_be_beside_another_gang_goes_elsewhere_if_that_node_could_never_hold_it() -> None:
+    assert seats(Tables((SMALL, LARGE), slices=(BESIDE,))) == {"a": "n2"}
+    assert seats(Tables((node("n1"), LARGE), slices=(BESIDE,))) == {"a": "n1"}
+    busy = one_slice("b", run="r0", state=SliceState.RUNNING, node=N1, cpu_m=3500)
+    _, plan = planned(Tables((node("n1"), LARGE), slices=(BESIDE, busy)))
+    assert not plan.placed, "it waits for room"
+    bound = changed(BESIDE, is_beside=False)
+    (waits,) = planned(Tables((SMALL, LARGE), slices=(bound,)))[1].unplaced
+    assert waits.is_final, "its files are there"
+
+
+def test_where_nobody_could_hold_it_all_nodes_are_told() -> None:
+    (waits,) = planned(Tables((SMALL, node("n2", cpu_m=1000)), slices=(BESIDE,)))[1].unplaced
+    assert waits.is_final
+    assert waits.text == "it needs cpu 3, n1 has 2; it needs cpu 3, n2 has 1"
+
+
+def test_a_gang_of_several_that_was_to_be_beside_another_goes_elsewhere_whole() -> None:
+    gang = tuple(
+        changed(one, pin=N1, is_beside=True, is_rooted=False, wants=Wants(beside=("x",)))
+        for one in GANG
+    )
+    assert set(seats(Tables((BOTH, node("n1")), slices=gang)).values()) == {"n3"}
+
+
+def test_why_says_that_a_gang_is_not_beside_the_other_and_why() -> None:
+    decided = decided_now(Tables((SMALL, LARGE), slices=(BESIDE,)), now_ms=1)
+    answer = decided.answer(BESIDE.run, "a", ["a"])
+    assert answer is not None
+    said = "it was to stand beside x, and never could: it needs cpu 3, n1 has 2"
+    assert answer.remark == said
+    told = lines_of(WhyAnswer(BESIDE.run, HERD, "running", "", 2, 1, (answer,)))
+    assert f"    {said}" in list(told)
+    near = decided_now(Tables((node("n1"), LARGE), slices=(BESIDE,)), now_ms=1)
+    answer = near.answer(BESIDE.run, "a", ["a"])
+    assert answer is not None
+    assert answer.remark == ""
+
+
+def test_it_is_looked_at_again_when_nodes_come() -> None:
+    view = ClusterView(Tables((SMALL,), slices=(BESIDE,)))
+    view.look(now_ms=1, revision=1)
+    assert view.plan().unplaced
+    view.put_node(N2, LARGE)
+    view.look(now_ms=2, revision=2)
+    (placed,) = view.plan().placed
+    assert placed.nodes == (N2,)
 
 
 def test_all_parts_are_placed_or_none_is() -> None:
