@@ -66,5 +66,6 @@ def pause_told(record: RunRecord) -> str:
     if record.state is RunState.COMMITTING:
         return f"{run} is publishing already, which is seen through"
     if record.state.is_over:
-        return f"{run} has {record.state.value} already"
+        verb = "was" if record.state is RunState.CANCELLED else "has"
+        return f"{run} {verb} {record.state.value} already"
     return f"{run}: {'paused; runi unpause goes on with it' if record.paused else 'goes on'}"

@@ -66,7 +66,7 @@ class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
     edges: tuple[EdgeFacts, ...]
     outputs: tuple[Dataset, ...]
     parameters: dict[str, str] = {}
-    resumes: str = ""  # the run that had done the first part of it
+    resumes: str = ""  # the run that it goes on from
 
 
 class About(msgspec.Struct, frozen=True):
@@ -177,7 +177,7 @@ def rendered(lineage: Lineage) -> list[str]:
         f"pipeline {lineage.version[:12]} · bundle {lineage.bundle[:12]}",
     ]
     if lineage.resumes:
-        lines.append(f"goes on from run {lineage.resumes}, which did the first part of it")
+        lines.append(f"goes on from run {lineage.resumes}")
     names = {stage.node: stage.label for stage in lineage.stages}
     scenario = ""
     for stage in lineage.stages:

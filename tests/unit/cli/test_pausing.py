@@ -15,6 +15,7 @@ from runink.runs.records import RunState
         (RunState.RUNNING, False, ": goes on"),
         (RunState.COMMITTING, False, " is publishing already, which is seen through"),
         (RunState.FAILED, False, " has failed already"),
+        (RunState.CANCELLED, False, " was cancelled already"),
     ],
 )
 def test_it_is_told_how_it_is_with_the_run(state: RunState, *, paused: bool, told: str) -> None:
