@@ -25,6 +25,7 @@ from msgspec.structs import replace as changed
 from runink.actors.attending import (
     Attended,
     Ending,
+    Living,
     attend,
     descriptors_of,
     shortened,
@@ -58,12 +59,14 @@ from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
 from runink.actors.taking_up import end_all, end_kept, records_on
 from runink.actors.telling import Telling, cgroup_of
+from runink.actors.together import all_of
 from runink.actors.wires import hand_over
 from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, parse_slice, placement_key
 from runink.barn.keyvalue import KeyValue
 from runink.clients.barn import BarnClient, decode_value
 from runink.clients.run_requests import DeskRequest
+from runink.dag import Dag
 from runink.errors import RuninkError, Unavailable
 from runink.names import RunId
 from runink.observe.log_room import Room
@@ -100,6 +103,7 @@ class Agent(Actor[AgentMessage]):
         self._prefix = PLACEMENTS.prefix(node.node)
         self._attended: dict[str, Attended] = {}  # by the placement's key
         self._launching: dict[_Gang, Launching] = {}
+        self._living = Living()
         self._exits = Exits()
         self._pipelines = Pipelines(barn, workplace.placed)
         self._meters = metrics.slices
@@ -296,10 +300,9 @@ class Agent(Actor[AgentMessage]):
                 with gang_descriptors(launches, packages.leases) as (descriptors, wires):
                     known = (self._workplace.relay, self._barn)
                     await hand_over(wires, *known, key=launching.streams, dag=dag, slices=slices)
-                    async with anyio.create_task_group() as group:
-                        for launch, mine in zip(launches, descriptors, strict=True):
-                            own = own_of(dag, run, launch.record)
-                            group.start_soon(self._launch_one, run, launching, launch, mine, own)
+                    pairs = zip(launches, descriptors, strict=True)
+                    start = partial(self._launch_one, dag, run, launching)
+                    await all_of([partial(start, *pair) for pair in pairs])
         except TakenBack:
             for record in records:
                 self._write_over(record, SliceState.CANCELLED)
@@ -310,13 +313,14 @@ class Agent(Actor[AgentMessage]):
 
     async def _launch_one(
         self,
+        dag: Dag,
         run: RunRecord,
         launching: Launching,
         launch: Launch,
         descriptors: list[int],
-        own: Own | None,
     ) -> None:
         began_s = anyio.current_time()
+        own = own_of(dag, run, launch.record)
         try:
             known = (self._workplace, self._spawner, own)
             process = await begin(launch, launching, descriptors, *known)
@@ -326,8 +330,7 @@ class Agent(Actor[AgentMessage]):
             return
         meter = self._meters.launched(launch.record, run, anyio.current_time() - began_s)
         self._attend(self._write_running(launch.record, process), process, meter, own)
-        key = self._placement_key(launch.record)
-        if key in launching.unwanted:
+        if (key := self._placement_key(launch.record)) in launching.unwanted:
             self._unwant(key)
 
     # Records.
@@ -337,8 +340,7 @@ class Agent(Actor[AgentMessage]):
         return self._records.write(begun)
 
     def _write_running(self, record: SliceRecord, launched: LaunchedSlice) -> SliceRecord:
-        running = begun(record, launched, now_ms=self._now_ms())
-        return self._records.write(running, is_urgent=False)
+        return self._records.write(begun(record, launched, now_ms=self._now_ms()), is_urgent=False)
 
     def _write_over(self, record: SliceRecord, state: SliceState) -> SliceRecord:
         return self._records.write(changed(record, state=state, ended_ms=self._now_ms()))
@@ -357,6 +359,7 @@ class Agent(Actor[AgentMessage]):
         cgroup = cgroup_of(launched)
         attended = Attended(record, process_name(record), meter, own, is_adopted, cgroup)
         self._attended[self._placement_key(record)] = attended
+        self._living.began(record)
         log = self._logs.begin(self._workplace.log(record), resumes=is_adopted)
         meter.logs_to(log.log)
         self._context.spawn(partial(self._attend_to_end, attended, launched, log))
@@ -382,7 +385,7 @@ class Agent(Actor[AgentMessage]):
         final = attended.ended(ending, now_ms=self._now_ms())
         attended.stopping = True  # it has ended: that its placement goes is our own doing
         attended.over.set()
-        is_last = attended.is_last_of(self._attended.values())
+        is_last = self._living.ended(record)
         self._records.write(final, is_urgent=is_last or final.state is not SliceState.SUCCEEDED)
         await self._records.wait_written(final)
         key = self._placement_key(record)

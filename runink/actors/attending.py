@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
@@ -25,6 +26,8 @@ from runink.actors.outputs import Own, accepted
 from runink.actors.slice_meters import SliceMeter
 from runink.errors import RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report
+from runink.loops import Bell
+from runink.names import RunId
 from runink.observe.log_pace import Pace
 from runink.observe.slice_logs import LineSplitter, Stream
 from runink.runs.records import Exit, Printed, SliceRecord, SliceState
@@ -112,14 +115,48 @@ class Attended:
             now_ms=now_ms,
         )
 
-    def is_last_of(self, all_attended: Iterable[Attended]) -> bool:
-        """Say whether nothing else of its gang runs any more."""
-        others = (one for one in all_attended if one is not self and not one.over.is_set())
-        return all(_gang(one.record) != _gang(self.record) for one in others)
+
+class Living:
+    """How many slices of each gang run here, to be told which is the last of it."""
+
+    def __init__(self) -> None:
+        self._count: Counter[tuple[RunId, str, int]] = Counter()
+
+    def began(self, record: SliceRecord) -> None:
+        self._count[_gang(record)] += 1
+
+    def ended(self, record: SliceRecord) -> bool:
+        """Take note of the end of one that has begun; say whether nothing else of its gang runs any more."""
+        gang = _gang(record)
+        self._count[gang] -= 1
+        if self._count[gang]:
+            return False
+        del self._count[gang]
+        return True
 
 
-def _gang(record: SliceRecord) -> tuple[str, str, int]:
+def _gang(record: SliceRecord) -> tuple[RunId, str, int]:
     return record.run, record.gang, record.attempt
+
+
+class _Left:
+    """The streams of a slice that have not ended yet."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._drained = Bell()
+
+    def one_is_over(self) -> None:
+        self._count -= 1
+        if not self._count:
+            self._drained.ring()
+
+    async def drained(self) -> bool:
+        """Wait until all have ended, for DRAIN_S; say whether they have. A process that has left the tree with the pipes may hold them for ever."""
+        for _ in range(DRAIN_TURNS):
+            if not self._count or await self._drained.wait_within(DRAIN_S / DRAIN_TURNS):
+                return True
+        return not self._count
 
 
 async def attend(
@@ -131,39 +168,31 @@ async def attend(
 ) -> Ending:
     """Return how the slice ended; closes the descriptors. `exited` is awaited for the spawner's word on it."""
     reports: list[Done | Failed] = []
-    drained = anyio.Event()
+    left = _Left(3)
 
-    async def read_all() -> None:
-        try:
-            async with anyio.create_task_group() as readers:
-                readers.start_soon(_read_lines, descriptors.stdout, Stream.STDOUT, log)
-                readers.start_soon(_read_lines, descriptors.stderr, Stream.STDERR, log)
-                readers.start_soon(_read_reports, descriptors.control, reports, progress, log)
-        finally:
-            drained.set()
+    async def read_lines(descriptor: int, stream: Stream) -> None:
+        await _read_lines(descriptor, stream, log)
+        left.one_is_over()
+
+    async def read_reports() -> None:
+        await _read_reports(descriptors.control, reports, progress, log)
+        left.one_is_over()
 
     try:
         await log.catch_up()
         async with anyio.create_task_group() as group:
-            group.start_soon(read_all)
+            group.start_soon(read_lines, descriptors.stdout, Stream.STDOUT)
+            group.start_soon(read_lines, descriptors.stderr, Stream.STDERR)
+            group.start_soon(read_reports)
             found = await exited()
             log.hurry()
-            await _drain(drained)
-            group.cancel_scope.cancel()
+            if not await left.drained():
+                group.cancel_scope.cancel()
     finally:
         await descriptors.control.aclose()
         os.close(descriptors.stdout)
         os.close(descriptors.stderr)
     return Ending(reports[-1] if reports else None, found, log.log.tail, log.printed)
-
-
-async def _drain(drained: anyio.Event) -> None:
-    """Wait until all is read, for DRAIN_S: a process that has left the tree with the pipes may hold them for ever."""
-    for _ in range(DRAIN_TURNS):
-        with anyio.move_on_after(DRAIN_S / DRAIN_TURNS):
-            await drained.wait()
-        if drained.is_set():
-            return
 
 
 async def _read_lines(descriptor: int, stream: Stream, log: KeptLog) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import anyio
-
+from runink.loops import Bell
 from runink.runs.records import Exit
 from runink.sandbox.client import Exited, Spawner
 from runink.sandbox.protocol import UNCOUNTED
@@ -53,7 +52,10 @@ class Exits:
         self._words.pop(name, None)
 
     def _word(self, name: str) -> _Word:
-        return self._words.setdefault(name, _Word())
+        word = self._words.get(name)
+        if word is None:
+            word = self._words[name] = _Word()
+        return word
 
 
 def _counted(number: int) -> int | None:
@@ -62,14 +64,15 @@ def _counted(number: int) -> int | None:
 
 class _Word:
     def __init__(self) -> None:
-        self._come = anyio.Event()
+        self._come = Bell()
         self._event: Exited | None = None
 
     def tell(self, event: Exited) -> None:
         self._event = event
-        self._come.set()
+        self._come.ring()
 
     async def wait(self) -> Exited:
-        await self._come.wait()
+        if self._event is None:
+            await self._come.wait()
         assert self._event is not None
         return self._event

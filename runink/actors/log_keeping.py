@@ -1,4 +1,4 @@
-"""What slices print, on its way from their pipes into their logs: beside the event loop, and no faster than `observe.log_pace` has it.
+"""What slices print, on its way from their pipes into their logs: beside the event loop, together (`together.py`), and no faster than `observe.log_pace` has it.
 
 A disk that stands still holds up who prints, and nobody else: the agent goes on, the pipe fills, the slice's next write waits.  When a slice has
 ended, what is left in its pipes is taken in without a wait.
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
 
 import anyio
 
 from runink.actors.offload import Offload, in_thread
+from runink.actors.together import Together
 from runink.observe.log_pace import Pace, node_pace, slice_pace
 from runink.observe.log_room import Room
 from runink.observe.slice_logs import LineSplitter, SliceLog, Stream, last_lines
 from runink.runs.records import Printed
-
-THREADS_MAX: Final = 4  # of the pool's, whose others are for the Barn's disk
 
 
 class LogKeeping:
@@ -29,23 +27,20 @@ class LogKeeping:
     ) -> None:
         self._has_room = (lambda: True) if room is None else room.is_left
         self._now_ms = now_ms
-        self._offload = offload
-        self._turns = anyio.Semaphore(THREADS_MAX)
+        self._offload = Together(offload)
         self._pace = node_pace()
 
     def begin(self, path: Path, *, resumes: bool = False) -> KeptLog:
         """Return the log of an attempt, to be closed by the caller. `resumes` says that an earlier start of the agent may have begun it."""
-        log = KeptLog(SliceLog(path, has_room=self._has_room), self._pace, self._do, self._now_ms)
+        log = KeptLog(
+            SliceLog(path, has_room=self._has_room), self._pace, self._offload, self._now_ms
+        )
         log.must_catch_up = resumes
         return log
 
     async def last_lines(self, path: Path) -> tuple[str, ...]:
         """Return the last lines of a log that nobody keeps any more."""
-        return tuple(await self._do(last_lines, path))
-
-    async def _do(self, function: Callable[..., Any], *args: Any) -> Any:
-        async with self._turns:
-            return await self._offload(function, *args)
+        return tuple(await self._offload(last_lines, path))
 
 
 class KeptLog:

@@ -10,6 +10,7 @@ from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient, Transaction
 from runink.dag import Dag
 from runink.errors import Broken
+from runink.names import RunId
 from runink.runs.records import PipelineRecord, RunRecord, SliceRecord
 
 KEPT_MAX: Final = 100  # of some tens of kilobytes each; a cluster has a few at a time
@@ -41,6 +42,7 @@ class Pipelines:
         self._barn = barn
         self._placed = placed
         self._kept: dict[str, Dag] = {}  # by hash, the last used one last
+        self._here: dict[RunId, tuple[Dag, Dag]] = {}  # of runs, as compiled and as placed
 
     async def of(self, run: RunRecord) -> Dag:
         """Return a run's pipeline. Raises Broken (`pipeline_missing`): it is put in the transaction that submits the run."""
@@ -53,7 +55,17 @@ class Pipelines:
                 raise Broken(text, code="pipeline_missing", hint="submit it again")
             dag = found.value.dag
         self.keep(run.version, dag)
-        return self._placed(dag, run)
+        return self._on_this_node(dag, run)
+
+    def _on_this_node(self, dag: Dag, run: RunRecord) -> Dag:
+        """Return a run's pipeline as it is on this node, the same for each of its slices: what is found by names in it is worked out once."""
+        known = self._here.pop(run.run, None)
+        if known is None or known[0] is not dag:
+            known = dag, self._placed(dag, run)
+        self._here[run.run] = known
+        if len(self._here) > KEPT_MAX:
+            del self._here[next(iter(self._here))]
+        return known[1]
 
     async def run_of(self, record: SliceRecord) -> RunRecord | None:
         """Return the run that a slice is of; nothing if it was cleaned away."""

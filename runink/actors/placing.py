@@ -3,7 +3,7 @@
     a unit is placed        its slices become `placed`, each with a placement for its node; what was kept for it is kept no longer
     others are stopped      its reservation names them; their run controller stops them (`runs/yielding.py`)
     nodes are kept for it   its reservation
-    it waits                why, in its slices; it fails if it will never fit
+    it waits                why, in its slices, with what is said of others in one transaction; it fails if it will never fit
 
 Compared are the revisions of the unit's slices, of its reservation, and for what is placed or stopped those of the nodes, of what people say of them and what was seen of them, of the herd with its
 quota, and of the slices that are stopped.  Sums need no comparing beside these: only who holds the office adds to what is on a node, and he sees his own
@@ -14,13 +14,14 @@ transaction compares.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace as changed
 
 from runink import capabilities
 from runink.actors.placement_sight import Members, PlacementSight
+from runink.barn.commands import Put
 from runink.barn.keys import (
     TURNS,
     health_key,
@@ -42,6 +43,36 @@ from runink.runs.reservations import ReservationRecord
 from runink.scheduling.cutting import seats_of
 
 TURN_KEY: Final = TURNS.key("scheduler")
+
+
+TOGETHER_MAX: Final = 200  # slices that are told in one transaction why they wait
+TOGETHER_BYTES_MAX: Final = 1 << 20  # of their records: with the keys below COMMAND_BYTES_MAX
+
+
+def together(transactions: Iterable[Transaction]) -> Iterator[Transaction]:
+    """Join what says of units why they wait, and nothing else of them, in few transactions.
+
+    One that is stale by one of its units says nothing of the others: they are told by the next plan, which comes when that is seen.
+    """
+    portion: list[Transaction] = []
+    count = size = 0
+    for one in transactions:
+        its_size = sum(len(part.value) for part in one.operations if isinstance(part, Put))
+        is_full = count + len(one.operations) > TOGETHER_MAX or size + its_size > TOGETHER_BYTES_MAX
+        if portion and is_full:
+            yield _joined(portion)
+            portion, count, size = [], 0, 0
+        portion.append(one)
+        count += len(one.operations)
+        size += its_size
+    if portion:
+        yield _joined(portion)
+
+
+def _joined(transactions: list[Transaction]) -> Transaction:
+    compares = dict.fromkeys(one for each in transactions for one in each.compares)
+    operations = tuple(one for each in transactions for one in each.operations)
+    return Transaction(tuple(compares), operations)
 
 
 class Placing:

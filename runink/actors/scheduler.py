@@ -4,7 +4,7 @@
     nodes, what is said and       keeps a view of them (`scheduling/view.py`); decides when it has read all that is told by now, or CHANGES_MAX of it
     seen of them, herds,
     slices, reservations
-    a plan                        commits it, a transaction for each unit (`placing.py`), and a record of the decision
+    a plan                        commits it, a transaction for each unit that is placed (`placing.py`), and a record of the decision
     its own transactions          takes note of them: they are no reason to decide again
     a retry held back             looks again when it is due
     a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started); what may still be under way is made void first
@@ -24,8 +24,9 @@ import anyio
 import msgspec
 
 from runink.actors.placement_sight import PREFIXES, PlacementSight
-from runink.actors.placing import TURN_KEY, Placing
+from runink.actors.placing import TURN_KEY, Placing, together
 from runink.actors.tables import Loaded, Seen, follow
+from runink.actors.together import all_of
 from runink.barn.history import Watched
 from runink.barn.keys import decision_key
 from runink.clients.barn import BarnClient, Transaction
@@ -126,12 +127,17 @@ class Scheduler(Actor[SchedulerMessage]):
         news = self._telling.news(plan, now_ms=view.now_ms, said=self._said)
         if news.are_more:
             self._look_again(view.now_ms + TOLD_AGAIN_MS)
+        told: list[Transaction] = []
         for unplaced in plan.unplaced:
             key = unplaced.unit.key
-            if key in news.units or key in keeping or key in view.reservations:
+            is_kept = key in keeping or key in view.reservations
+            if key in news.units or is_kept:
                 transaction = placing.waits(unplaced, is_told=key in news.units)
-                if transaction is not None:
+                if transaction is not None and (is_kept or unplaced.is_final):
                     yield transaction
+                elif transaction is not None:
+                    told.append(transaction)
+        yield from together(told)
         placed_or_not = (
             (one.unit.key for one in plan.placed),
             (one.unit.key for one in plan.unplaced),
@@ -153,9 +159,7 @@ class Scheduler(Actor[SchedulerMessage]):
             transactions = [Transaction(only.compares, (*only.operations, *record.operations))]
         else:
             transactions.append(record)
-        async with anyio.create_task_group() as group:
-            for transaction in transactions:
-                group.start_soon(self._submit, transaction)
+        await all_of([partial(self._submit, transaction) for transaction in transactions])
         # There may be more to stop than one plan does.
         self._unread += bool(plan.preempted)
 

@@ -92,7 +92,9 @@ class Ledger:
 
     def refusal(self, unit: Unit, needs: Amount) -> Reason | None:
         """Say why the quota has no room for it, or nothing if it has."""
-        return None if needs == NOTHING else refused_by_quota(self.herd_now(unit.herd), needs)
+        if needs == NOTHING or not self.has_quota(unit.herd):
+            return None
+        return refused_by_quota(self.herd_now(unit.herd), needs)
 
     def charge(self, unit: Unit, needs: Numbers, sign: int = 1) -> None:
         """Count it, or with `sign` -1 no longer."""

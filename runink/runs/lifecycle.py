@@ -110,13 +110,20 @@ def _admission(view: RunView, world: World) -> Decision:
 
 def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     """Make the slices of gangs that have not begun and whose needs have prepared their output."""
-    gangs = view.dag.gangs()
-    done = {name for name, specs in gangs.items() if _has_succeeded(view, specs)}
-    home, turn = home_of(view, world), turns_of(view, world)
-    needs = view.dag.gang_needs()
-    ready = [name for name in needs if needs[name] <= done and not view.chains(gangs[name])]
-    if view.record.paused or not ready:
+    gangs, needs = view.dag.gangs(), view.dag.gang_needs()
+    # Most decisions find all begun, or nothing that waits for another: which gangs are done is not asked of all.
+    new = [name for name in needs if not view.chains(gangs[name])]
+    if view.record.paused or not new:
         return
+    done = {
+        name
+        for name in frozenset().union(*(needs[name] for name in new))
+        if _has_succeeded(view, gangs[name])
+    }
+    ready = [name for name in new if needs[name] <= done]
+    if not ready:
+        return
+    home, turn = home_of(view, world), turns_of(view, world)
     is_whole = all(len(gangs[name]) == 1 for name in ready)
     marks = NO_MARKS if is_whole else marks_of(view.dag)
     for name in ready:
@@ -136,11 +143,7 @@ def _has_succeeded(view: RunView, specs: tuple[SliceSpec, ...]) -> bool:
 
 def _advance(view: RunView, world: World) -> Decision:
     gangs = view.dag.gangs()
-    broken = [
-        records
-        for specs in gangs.values()
-        if (records := view.chains(specs)) and any(_is_broken(record) for record in records)
-    ]
+    broken = _broken(view)
     ready = [records for records in broken if not _is_held(view, records)]
     if ready:
         return _mend(view, world, ready)
@@ -153,6 +156,16 @@ def _advance(view: RunView, world: World) -> Decision:
     if begun or record.paused or not all(_has_succeeded(view, specs) for specs in gangs.values()):
         return Decision(record, slices=begun)
     return _commit(replace(view, record=record), world)
+
+
+def _broken(view: RunView) -> list[list[SliceRecord]]:
+    """Return the gangs of which something has ended without success, in the order of the pipeline."""
+    concerned = {one.gang for one in view.slices.values() if _is_broken(one)}
+    if not concerned:
+        return []
+    gangs = [specs for name, specs in view.dag.gangs().items() if name in concerned]
+    found = [view.chains(specs) for specs in gangs]
+    return [records for records in found if any(_is_broken(record) for record in records)]
 
 
 def _is_held(view: RunView, records: list[SliceRecord]) -> bool:
@@ -171,9 +184,9 @@ def _is_broken(record: SliceRecord) -> bool:
 def _in_step(view: RunView, world: World) -> RunRecord:
     """Return the run in the state that its slices have reached."""
     record = view.record
-    states = {one.state for one in view.slices.values() if one.task is Task.CHAIN}
     state = record.state
     if state is not RunState.RUNNING:
+        states = {one.state for one in view.slices.values() if one.task is Task.CHAIN}
         if states & {SliceState.RUNNING, SliceState.SUCCEEDED}:
             state = RunState.RUNNING
         elif states & {SliceState.PLACED, SliceState.LAUNCHING}:

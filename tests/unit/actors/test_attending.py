@@ -12,11 +12,13 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec.structs import replace
 from runink.actors.attending import (
     REPORT_BYTES_MAX,
     TAIL_LINE_MAX,
     Descriptors,
     Ending,
+    Living,
     attend,
     descriptors_of,
     ended,
@@ -169,6 +171,17 @@ async def test_pipes_that_somebody_still_holds_are_not_waited_for(
         assert slice_.ending[0].exit == CLEAN
     finally:
         os.close(escaped)
+
+
+def test_the_last_of_a_gang_is_the_one_behind_which_nothing_of_its_attempt_runs() -> None:
+    living = Living()
+    other = replace(RECORD, slice=SliceId("t"))
+    again = replace(RECORD, attempt=2)
+    for record in (RECORD, other, again):
+        living.began(record)
+    assert [living.ended(record) for record in (RECORD, again, other)] == [False, True, True]
+    living.began(RECORD)
+    assert living.ended(RECORD)
 
 
 async def test_what_was_printed_before_the_end_is_kept_though_the_end_is_told_first(

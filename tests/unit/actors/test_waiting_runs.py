@@ -14,11 +14,12 @@ from runink.actors.scheduler import Scheduler
 from runink.barn.keys import (
     NODES,
     PLACEMENTS,
+    SLICES,
     node_key,
     slice_key,
 )
 from runink.clients.barn import BarnClient
-from runink.dag import Resources
+from runink.dag import Resources, Source
 from runink.names import RunId, SliceId
 from runink.runs.records import (
     NodeRecord,
@@ -33,6 +34,7 @@ from runink.testing.lives import now_ms
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
 from controlled_world import HERD, NODE, SOON_S, controlled, follow_to_the_end, refuse_commits
+from run_world import staged_dag
 
 pytestmark = pytest.mark.trio
 
@@ -52,6 +54,25 @@ async def test_a_run_says_what_it_waits_for_once(autojump_clock: trio.testing.Mo
         await anyio.sleep(SOON_S)
         (one,) = await world.slices(request.run)
         assert (one.state, one.node, one.waits_for) == (SliceState.PLACED, NODE, "")
+
+
+async def test_why_many_gangs_wait_is_said_in_one_revision(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world:
+        dag = staged_dag(*(f"s{number}" for number in range(30)))
+        apart = tuple(
+            changed(one, staged_from="") if isinstance(one, Source) else one for one in dag.nodes
+        )
+        world.dag = changed(dag, nodes=apart)
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        prefix = SLICES.prefix(HERD.herd, request.run)
+        found = (await world.client.barn.range(prefix, SliceRecord)).items
+        assert {one.value.waits_for for one in found} == {"no node is ready"}
+        assert len(found) == 30
+        assert len({one.revision for one in found}) == 1
 
 
 async def test_what_never_fits_fails_at_once_and_says_what_it_asked_for(
