@@ -45,6 +45,7 @@ from runink.sandbox.cell import be_cell, be_plain
 from runink.sandbox.codec import BadMessage, numeric
 from runink.sandbox.courses import Course, Courses, Handed, Key
 from runink.sandbox.faults import step_of
+from runink.sandbox.holes import fill
 from runink.sandbox.huge_pages import gather
 from runink.sandbox.importing import problem_of
 from runink.sandbox.inner_protocol import (
@@ -100,6 +101,7 @@ class ForkServer:
         self._problem = ""
         self._handlers = Handlers()
         self._fresh = Fresh((), Needed.EVERYTHING)
+        self._fillers: list[object] = []
         self._modules: dict[str, bool] = {}  # whether it could be imported
 
     def prepare(self, modules: Iterable[str]) -> None:
@@ -230,6 +232,7 @@ class ForkServer:
             self._courses.renew(self._fresh)
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
         gc.collect()
+        self._fillers += fill()
         gc.freeze()
         gather()
         loaded = [module for module, is_loaded in self._modules.items() if is_loaded]
