@@ -29,5 +29,6 @@ def __getattr__(name: str) -> object:
     from importlib import import_module  # noqa: PLC0415 - only when something is asked for
 
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return found
     raise AttributeError(f"module 'runink' has no attribute {name!r}")

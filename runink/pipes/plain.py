@@ -61,8 +61,18 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([_plain_field(field) for field in schema])
 
 
+def _is_plain(schema: pa.Schema) -> bool:
+    """Say whether a schema is, at a look, its own plain one; others that are so are found out by making that."""
+    return schema.metadata is None and all(
+        field.nullable and field.metadata is None and field.type.id in _ALWAYS_PLAIN
+        for field in schema
+    )
+
+
 def plain(batch: pa.RecordBatch, schema: pa.Schema | None = None) -> pa.RecordBatch:
     """Return the batch in plain types; the same object if it is so already. `schema` is its plain one, where the caller has it."""
+    if _is_plain(batch.schema):
+        return batch
     schema = plain_schema(batch.schema) if schema is None else schema
     if batch.schema.equals(schema, check_metadata=True):
         return batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 from runink.errors import Refused
-from runink.pipes.plain import BATCH_ROWS_MAX, pieces, plain
+from runink.pipes.plain import BATCH_ROWS_MAX, pieces, plain, plain_schema
 from runink.steps.schemas import one_schema
 
 
@@ -103,3 +103,22 @@ def test_a_column_name_that_stands_twice_is_refused() -> None:
     twice = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     with pytest.raises(Refused, match="two columns called 'a'"):
         fitted(twice)
+
+
+@pytest.mark.parametrize(
+    ("field", "is_plain"),
+    [
+        (pa.field("n", pa.int64()), True),
+        (pa.field("n", pa.int64(), nullable=False), False),
+        (pa.field("n", pa.int64(), metadata={"engine": "x"}), False),
+        (pa.field("n", pa.large_string()), False),
+    ],
+)
+def test_a_batch_is_handed_on_as_it_is_only_where_its_schema_is_its_plain_one(
+    field: pa.Field, *, is_plain: bool
+) -> None:
+    column = pa.array([1, 2]).cast(field.type)
+    for metadata in ({}, {"engine": "x"}):
+        batch = pa.RecordBatch.from_arrays([column], schema=pa.schema([field], metadata))
+        assert (plain(batch) is batch) == (is_plain and not metadata)
+        assert plain(batch).schema.equals(plain_schema(batch.schema), check_metadata=True)
