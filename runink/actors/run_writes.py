@@ -1,9 +1,19 @@
-"""What a decision on a run means in the Barn: one transaction, which compares all that the decision was made on."""
+"""What a decision on a run means in the Barn: one transaction, which compares all that the decision was made on, and which the Barn takes.
+
+what has no room                        is written
+what a run publishes, in its record     without what only its publish slice needs, which that reads in the slices' reports
+lineage                                 without its stages' columns, then without its edges and drifts
+anything else                           the run fails (`run_too_large`): a transaction that is refused for its size would be again
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
+from msgspec.structs import replace as changed
+
+from runink.barn.commands import COMMAND_BYTES_MAX, VALUE_BYTES_MAX
 from runink.barn.keys import (
     durations_key,
     lineage_key,
@@ -14,15 +24,21 @@ from runink.barn.keys import (
     slice_key,
 )
 from runink.barn.keyvalue import one_key
-from runink.clients.barn import BarnClient, Transaction, decode_value
-from runink.errors import NotFound
+from runink.clients.barn import BarnClient, Committed, Transaction, decode_value, encode_value
+from runink.errors import Invalid, NotFound, WireError
 from runink.governance.lineage import About, Lineage, lineage_of
 from runink.jobs import Done, Failed
 from runink.runs.clearing import DISCARD, Decision
 from runink.runs.durations import Durations, learned
-from runink.runs.records import RunRecord, RunState, Task
+from runink.runs.records import Failure, RunRecord, RunState, Task
 from runink.runs.resuming import Resumption
 from runink.runs.views import RunView
+
+LINEAGE_BYTES_MAX: Final = (
+    (COMMAND_BYTES_MAX - VALUE_BYTES_MAX) * 5 // 8
+)  # with the run's record, and what it claims, in one transaction
+TOO_LARGE: Final = "run_too_large"
+SMALLER: Final = "write fewer files, or to shorter paths, or make several pipelines of it"
 
 
 def transaction_of(
@@ -40,7 +56,7 @@ def transaction_of(
     key = run_key(record.herd, record.run)
     transaction = _compared(Transaction(), key, revision_of(key))
     if decision.record != record:
-        transaction = transaction.put(key, decision.record)
+        transaction = transaction.put(key, _fitting_record(decision.record))
     for one in decision.slices:
         at = slice_key(one.herd, one.run, one.slice)
         transaction = _compared(transaction, at, revision_of(at)).put(at, one)
@@ -58,11 +74,53 @@ def transaction_of(
     if decision.record.state.is_over and not record.state.is_over:
         slices = dict(view.slices) | {str(one.slice): one for one in decision.slices}
         facts = _lineage(RunView(decision.record, view.dag, slices))
-        transaction = transaction.put(lineage_key(record.herd, record.run), facts)
+        at = lineage_key(record.herd, record.run)
+        transaction = transaction.put(at, fitting_lineage(facts))
     if decision.record.state is RunState.SUCCEEDED and not record.rehearsal:
         known = learned(durations, view.dag, view.slices.values())
         transaction = transaction.put(durations_key(record.herd, record.pipeline), known)
     return transaction
+
+
+async def commit_or_fail(barn: BarnClient, view: RunView, transaction: Transaction) -> Committed:
+    """Commit what carries a decision on a run out; where the Barn refuses it for good, that the run fails. Raises Unavailable, and Invalid where it ends already."""
+    try:
+        return await barn.commit(transaction)
+    except Invalid as error:
+        record = view.record
+        if record.ending is not None or record.state is RunState.COMMITTING:
+            raise
+        failure = Failure(
+            WireError(
+                "Refused",
+                TOO_LARGE,
+                f"the cluster cannot keep what the run has come to: {error.text}",
+                SMALLER,
+            )
+        )
+        of_run = Transaction(transaction.compares[:1])
+        failed = changed(record, ending=RunState.FAILED, failure=failure)
+        return await barn.commit(of_run.put(run_key(record.herd, record.run), failed))
+
+
+def _fitting_record(record: RunRecord) -> bytes:
+    value = encode_value(record)
+    if len(value) <= VALUE_BYTES_MAX or not record.prepared:
+        return value
+    lean = tuple(changed(one, aside="", extra={}) for one in record.prepared)
+    return encode_value(changed(record, prepared=lean))
+
+
+def fitting_lineage(facts: Lineage) -> bytes:
+    """Return the value that lineage is kept as."""
+    value = encode_value(facts)
+    for drop in ("schema", "drifts"):
+        if len(value) > LINEAGE_BYTES_MAX:
+            stages = tuple(changed(one, **{drop: ()}) for one in facts.stages)
+            edges = facts.edges if drop == "schema" else ()
+            facts = changed(facts, stages=stages, edges=edges)
+            value = encode_value(facts)
+    return value
 
 
 async def with_resumption(

@@ -27,7 +27,7 @@ from msgspec.structs import replace as changed
 from runink.actors.followers import Follower, Followers
 from runink.actors.pipelines import Pipelines, with_run
 from runink.actors.run_sight import PREFIXES, RunSight, is_done
-from runink.actors.run_writes import transaction_of, with_resumption
+from runink.actors.run_writes import commit_or_fail, transaction_of, with_resumption
 from runink.actors.tables import Loaded, Seen, follow, load_at_last
 from runink.barn.history import Watched
 from runink.barn.keys import SLICES, herd_key, run_key
@@ -388,7 +388,7 @@ class RunController(Actor[RunsMessage]):
             view, decision, revision_of=self._sight.revision_of, durations=durations
         )
         try:
-            committed = await self._barn.commit(transaction)
+            committed = await commit_or_fail(self._barn, view, transaction)
         except Unavailable:  # if it took place after all, the watch tells
             self._wake_at(run, self._now_ms() + AGAIN_MS)
             return

@@ -180,7 +180,7 @@ def closing_job(
     match record.task:
         case Task.PUBLISH:
             # Those that may be refused come first, while nothing of the run is visible yet.
-            ordered = sorted(run.prepared, key=lambda one: one.mode != "error")
+            ordered = sorted(_whole(run, chains), key=lambda one: one.mode != "error")
             return PublishJob(ticket, run.project, publish=tuple(ordered))
         case Task.COMPARE:
             prepared = tuple(one for record in chains for one in _prepared(record))
@@ -241,6 +241,14 @@ def _discarding(
 def kept_dead_letter(sink: Sink, run_folder: str) -> str:
     """Return where the dead letter of a failed run is kept: under the run, by its scenario (which holds no dot) and the name that the pipeline gives it."""
     return f"{run_folder}/dead/{sink.scenario}.{PurePosixPath(sink.path).name}"
+
+
+def _whole(run: RunRecord, chains: Iterable[SliceRecord]) -> Iterable[Prepared]:
+    """Return what a run publishes. Where its record has no room for where that lies now, the reports of its slices say it."""
+    if all(one.aside for one in run.prepared):
+        return run.prepared
+    told = {(one.sink, one.target): one for record in chains for one in _prepared(record)}
+    return (told.get((one.sink, one.target), one) for one in run.prepared)
 
 
 def _prepared(record: SliceRecord) -> Iterable[Prepared]:
