@@ -9,6 +9,7 @@ from typing import Final
 
 import anyio
 
+from runink.actors.dead_letters import DeadLetters
 from runink.actors.offload import switch_threads_soon
 from runink.actors.shelf import Shelf
 from runink.clients.barn import BarnClient
@@ -39,7 +40,8 @@ async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator
     directory = Directory(settings.node)
     async with joined(servers, directory) as above, supervise() as supervisor:
         await above.barn.wait_admitted(anyio.current_time() + REACHED_S)
-        make = partial(Shelf, settings.state / "runs")
+        letters = DeadLetters(BarnClient(above.barn))
+        make = partial(Shelf, settings.state / "runs", letters.read)
         directory.serve(await supervisor.start(ChildSpec(SHELF, make)), ReadFiles)
         async with worker_node(above, settings, relay=relay_place(settings, servers)):
             yield

@@ -1,7 +1,7 @@
 """The files that a node keeps for runs, for people elsewhere: the shelf reads them, on the node; the desk of files at each member hands on what is asked of a node.
 
 A node connects to the members, and no member to a node: by that connection it is asked.  A member that the node is not connected to says so (`link_lost`), and
-who asks goes on to another.  Nothing is read but plain files that lie in a run's own folders for logs and dead letters.
+who asks goes on to another.  Nothing is read but plain files that lie in a run's own folders for logs and dead letters, and what `letters` reads (`dead_letters.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,9 @@ from runink.clients.node_files import (
     WAIT_S_MAX,
     FilePart,
     FileParts,
+    Kept,
     ReadFiles,
+    Wanted,
 )
 from runink.errors import Invalid, Unavailable
 from runink.runtime.actor import Actor, Context, Later
@@ -36,12 +39,15 @@ WITHIN_S: Final = 12.0  # longer than a node waits for news
 IN_HAND_MAX: Final = 64  # requests at once; who is refused asks again
 REFUSAL: Final = "too many files are read at once"
 
+Letters = Callable[[ReadFiles], Awaitable[FileParts]]
+
 
 class Shelf(Actor[ReadFiles]):
-    """One for a node. `runs` is the folder of all its runs' folders."""
+    """One for a node. `runs` is the folder of all its runs' folders, `letters` reads dead letters where their sinks have written them."""
 
-    def __init__(self, runs: Path, *, offload: Offload = in_thread) -> None:
+    def __init__(self, runs: Path, letters: Letters, *, offload: Offload = in_thread) -> None:
         self._runs = runs
+        self._letters = letters
         self._offload = offload
         self._in_hand = InHand(IN_HAND_MAX, REFUSAL)
         self._context: Context[ReadFiles]
@@ -64,6 +70,8 @@ class Shelf(Actor[ReadFiles]):
     async def _read(self, request: ReadFiles) -> FileParts:
         folder = self._runs / request.run / request.kept.value
         try:
+            if request.kept is Kept.LETTERS:
+                return await self._letters(request)
             found: FileParts = await self._offload(partial(read_parts, folder, request))
         except OSError as error:
             text = f"{folder} cannot be read: {error.strerror or error}"
@@ -92,11 +100,21 @@ class FileDesk(Actor[ReadFiles]):
 
 
 def read_parts(folder: Path, request: ReadFiles) -> FileParts:
-    """Return what the files hold beyond what was seen, as far as one answer takes it. One that is not there holds nothing. Raises OSError."""
+    """Return what the files of a folder hold beyond what was seen. One that is not there holds nothing. Raises OSError."""
+
+    def read(one: Wanted, bytes_max: int) -> bytes:
+        with opened(str(folder / one.name)) as file:
+            return b"" if file is None else os.pread(file, bytes_max, one.offset)
+
+    return parts_of(request, read)
+
+
+def parts_of(request: ReadFiles, read: Callable[[Wanted, int], bytes]) -> FileParts:
+    """Return what `read` gives of each file, so many bytes at most, as far as one answer takes it."""
     left = ANSWER_BYTES_MAX
     parts = []
     for one in request.files:
-        data = _read_from(folder / one.name, one.offset, left + 1)
+        data = read(one, left + 1)
         if len(data) > left:
             parts += [FilePart(one.name, one.offset, data[:left])] if left else []
             return FileParts(tuple(parts), is_all=False)
@@ -106,16 +124,19 @@ def read_parts(folder: Path, request: ReadFiles) -> FileParts:
     return FileParts(tuple(parts), is_all=True)
 
 
-def _read_from(path: Path, offset: int, bytes_max: int) -> bytes:
+@contextmanager
+def opened(path: str) -> Iterator[int | None]:
+    """Yield a plain file's descriptor, nothing where there is none. Raises OSError."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         file = os.open(path, flags)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return b""  # no such file, or none of ours
+            yield None  # no such file, or none of ours
+            return
         raise
     try:
-        return os.pread(file, bytes_max, offset) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+        yield file if stat.S_ISREG(os.fstat(file).st_mode) else None
     finally:
         os.close(file)
 
@@ -124,7 +145,7 @@ def _check(request: ReadFiles) -> None:
     """Raise Invalid for names that lead elsewhere, or more than one request may have."""
     if len(request.files) > FILES_MAX:
         raise Invalid(f"{FILES_MAX} files at most are read at once", code="too_many_files")
-    names = (request.node, request.run, *(one.name for one in request.files))
+    names = (request.node, request.run, request.herd or "-", *(one.name for one in request.files))
     for name in names:
         if not name or "/" in name or "\0" in name or name in (".", ".."):
             raise Invalid(f"{name!r} is no name of a file that is kept", code="bad_name")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -23,13 +23,13 @@ from runink.cli.wording import JsonRows, harmless
 from runink.clients.cluster import Cluster
 from runink.dag import Dag, Sink, Source
 from runink.errors import NotFound, Unavailable
-from runink.jobs import Done, Prepared
+from runink.names import NodeId
 from runink.runs.jobs import kept_dead_letter
-from runink.runs.records import PipelineRecord, RunRecord, RunState
+from runink.runs.letters import Letter, dead_sinks, letters_of
+from runink.runs.records import PipelineRecord, RunRecord, RunState, SliceRecord, Task
 from runink.stores import read_stores
 
 ROWS_SHOWN: Final = 20
-Lacking = Unavailable | None  # what could not be fetched from a node
 OURS: Final = "dead_"  # what the names of our own columns in a dead letter begin with
 
 
@@ -56,33 +56,65 @@ def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
     A run that succeeded has published them where its @deadletter says; those of a failed run are kept with the run.
     """
     with ExitStack() as stack:
-        aside: list[Prepared] = []
 
-        async def ask(cluster: Cluster, folder: Path) -> tuple[RunRecord, Dag, Path, Lacking]:
+        async def ask(cluster: Cluster, folder: Path) -> _Seen:
             record = await find_run(cluster, run_id)
             key = pipeline_key(record.herd, record.pipeline, record.version)
             found = await cluster.barn.get(key, PipelineRecord)
             assert found is not None, "a pipeline is kept for as long as a run of it is"
-            aside[:] = await _kept(cluster, record) if record.kept else []
-            files = stack.enter_context(fetched(cluster, record.run))
+            dag, slices = found.value.dag, await slices_of(cluster, record)
+            letters = letters_of(record, dag, slices)
+            files = stack.enter_context(fetched(cluster, record))
             if files is None:
-                return record, found.value.dag, folder, None
-            kept = (kept_dead_letter(sink, "") for sink in _dead_sinks(found.value.dag).values())
-            names = [Path(path).name for path in kept]
-            await files.dead_letters(await slices_of(cluster, record), names)
-            return record, found.value.dag, files.folder, files.missing_now()
+                return _Seen(record, dag, letters, {}, folder)
+            kept = (kept_dead_letter(sink, "") for sink in dead_sinks(dag).values())
+            if record.state is not RunState.SUCCEEDED:
+                await files.dead_letters(slices, [Path(path).name for path in kept])
+            came = await files.letters(
+                [one for one in letters if one.is_file], _homes(record, slices)
+            )
+            return _Seen(record, dag, letters, came, files.folder, files.missing_now())
 
-        record, dag, folder, lacking = with_cluster(state, ask)
-        _show(record, dag, _letters(record, dag, folder, aside), limit, output)
-    if record.state is not RunState.SUCCEEDED:
-        end_missing(lacking, output)
+        seen = with_cluster(state, ask)
+        _show(seen, _readable(seen), limit, output)
+    if seen.record.state is not RunState.SUCCEEDED or len(seen.there) < len(seen.letters):
+        end_missing(seen.lacking, output)
 
 
-def _show(
-    record: RunRecord, dag: Dag, letters: list[tuple[Sink, str]], limit: int, output: str
-) -> None:
-    if not letters:
-        click.echo(f"run {short(record.run)} {_why_none(record, dag)}", err=True)
+class _Seen(NamedTuple):
+    """A run, its pipeline and its dead letters; those that were fetched, by their sinks; the folder that holds those of a failed run; and what could not be fetched."""
+
+    record: RunRecord
+    dag: Dag
+    letters: list[Letter]
+    fetched: dict[str, Path]
+    folder: Path
+    lacking: Unavailable | None = None
+
+    @property
+    def there(self) -> list[tuple[Sink, str]]:
+        """Return the letters that can be read from here, each with where it is."""
+        places = ((one, self.fetched.get(one.sink.id, one.place)) for one in self.letters)
+        return [(one.sink, str(place)) for one, place in places if _is_there(one, str(place))]
+
+
+def _is_there(letter: Letter, place: str) -> bool:
+    """Say whether a letter is there, and not another file in its place, on this machine or from a later run."""
+    if not letter.is_file:
+        return True
+    path = Path(place)
+    return path.is_file() and path.stat().st_size == letter.prepared.bytes
+
+
+def _homes(record: RunRecord, slices: Iterable[SliceRecord]) -> set[NodeId]:
+    """Return the nodes on which a run has published, or that keep what it has prepared."""
+    homes = (one for one in slices if one.task is Task.PUBLISH or one.slice in record.kept)
+    return {one.node for one in homes if one.node is not None}
+
+
+def _show(seen: _Seen, letters: list[tuple[Sink, str]], limit: int, output: str) -> None:
+    if not letters and seen.lacking is None:
+        click.echo(f"run {short(seen.record.run)} {_why_none(seen.record, seen.dag)}", err=True)
     rows = islice(_rows(letters), limit)
     if output == "json":
         document = JsonRows()
@@ -97,48 +129,29 @@ def _show(
 def _why_none(record: RunRecord, dag: Dag) -> str:
     if not record.state.is_over:
         return f"is {record.state.value}: its rejected rows can be looked at when it is over"
-    if not any(isinstance(node, Sink) and node.dead_letter for node in dag.nodes):
+    if not dead_sinks(dag):
         return "has no @deadletter to keep rejected rows in"
     return "rejected no rows"
 
 
-def _dead_sinks(dag: Dag) -> dict[str, Sink]:
-    return {node.id: node for node in dag.nodes if isinstance(node, Sink) and node.dead_letter}
-
-
-async def _kept(cluster: Cluster, record: RunRecord) -> list[Prepared]:
-    """Return what a run has prepared that may still be resumed."""
-    slices = await slices_of(cluster, record)
-    reports = [one.report for one in slices if one.slice in record.kept]
-    return [one for report in reports if isinstance(report, Done) for one in report.prepared]
-
-
-def _letters(
-    record: RunRecord, dag: Dag, folder: Path, prepared: list[Prepared]
-) -> list[tuple[Sink, str]]:
-    """Return the run's dead letters that hold rows, each with where it is; `prepared` is what it keeps. Raises NotFound where one is not there any more."""
-    sinks = _dead_sinks(dag)
-    aside = [(sinks[one.sink], one.aside) for one in prepared if one.sink in sinks and one.rows]
-    if record.state is RunState.SUCCEEDED:
-        found = [
-            (sinks[one.sink], one.target)
-            for one in record.prepared
-            if one.sink in sinks and one.rows
-        ]
-    else:
-        run_folder = str(folder / "runs" / record.run)
-        under = [(sink, kept_dead_letter(sink, run_folder)) for sink in sinks.values()]
-        found = [(sink, path) for sink, path in (*under, *aside) if Path(path).exists()]
-        whole = {sink.scenario for sink, _ in found if not sink.checkpoint}
-        found = [one for one in found if not (one[0].checkpoint and one[0].scenario in whole)]
-    for sink, path in found:
-        if "://" not in path and not Path(path).exists():
+def _readable(seen: _Seen) -> list[tuple[Sink, str]]:
+    """Return the run's dead letters that hold rows, each with where it is. Raises NotFound where one is not there any more, and no node is away that may have it."""
+    found = seen.there
+    if seen.record.state is RunState.SUCCEEDED:
+        gone = [one.sink for one in seen.letters if one.sink not in [sink for sink, _ in found]]
+        if gone and seen.lacking is None:
             raise NotFound(
-                f"{sink.path} is not there any more",
+                f"{gone[0].path} is not there any more",
                 code="dead_letter_gone",
                 hint="a later run or somebody else has taken it away",
             )
-    return found
+        return found
+    run_folder = str(seen.folder / "runs" / seen.record.run)
+    sinks = dead_sinks(seen.dag).values()
+    under = [(sink, kept_dead_letter(sink, run_folder)) for sink in sinks]
+    found = [one for one in under if Path(one[1]).exists()] + found
+    whole = {sink.scenario for sink, _ in found if not sink.checkpoint}
+    return [one for one in found if not (one[0].checkpoint and one[0].scenario in whole)]
 
 
 def _rows(letters: list[tuple[Sink, str]]) -> Iterator[dict[str, Any]]:

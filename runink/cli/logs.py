@@ -55,7 +55,7 @@ def logs(
             check_slice(slice_id, slices)
         if not (follow and not record.state.is_over):
             check_attempt(chosen, slices)
-        with fetched(cluster, record.run) as files:
+        with fetched(cluster, record) as files:
             if printer is None:
                 printer = Printer(record, chosen, as_json=output == "json")
             printer.reads(folder if files is None else files.folder)

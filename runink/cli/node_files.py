@@ -17,10 +17,11 @@ from runink.cli.exits import ExitCode
 from runink.clients.cluster import Cluster
 from runink.clients.node_files import FILES_MAX, Kept, ReadFiles, Wanted
 from runink.errors import RuninkError, Unavailable
-from runink.names import NodeId, RunId
+from runink.names import NodeId
 from runink.observe.slice_logs import log_path
 from runink.quantities import counted
-from runink.runs.records import NodeRecord, SliceRecord
+from runink.runs.letters import Letter
+from runink.runs.records import NodeRecord, RunRecord, SliceRecord
 
 WITHIN_S: Final = 5.0
 ANSWERS_MAX: Final = 4096  # of one file's node at a time: a gibibyte
@@ -44,13 +45,13 @@ class Chosen(msgspec.Struct, frozen=True):
 class Fetched:
     """What was fetched so far of one run, as `folder`/runs/RUN. Of nodes that could not be asked, `missing` says why."""
 
-    def __init__(self, cluster: Cluster, run: RunId, folder: Path) -> None:
+    def __init__(self, cluster: Cluster, run: RunRecord, folder: Path) -> None:
         assert cluster.files is not None
         self.folder = folder
         self.missing: dict[NodeId, RuninkError] = {}
         self._files = cluster.files
         self._barn = cluster.barn
-        self._run = run
+        self._run, self._herd = run.run, run.herd
 
     async def logs(self, slices: Sequence[SliceRecord], chosen: Chosen, *, wait_s: float) -> None:
         """Fetch what slices have printed since, each attempt from its node. Waits for news, if there is none."""
@@ -65,6 +66,19 @@ class Fetched:
         nodes = {one.node for one in slices if one.node is not None}
         wanted = {node: list(names) for node in nodes}
         await self._fetch_all(wanted, Kept.DEAD, await self._there(), 0.0)
+
+    async def letters(self, letters: Sequence[Letter], nodes: Iterable[NodeId]) -> dict[str, Path]:
+        """Fetch dead letters that were published on these nodes, or lie aside there; return those that have come whole, by their sinks."""
+        wanted = {node: [one.sink.id for one in letters] for node in nodes}
+        await self._fetch_all(wanted, Kept.LETTERS, await self._there(), 0.0)
+        folder = self.folder / "runs" / self._run / Kept.LETTERS.value
+        found = {}
+        for one in letters:
+            came = folder / one.sink.id
+            if came.exists() and _size(came) == one.prepared.bytes:
+                # The end of its name says how it is compressed.
+                found[one.sink.id] = came.rename(f"{came}.{Path(one.prepared.target).name}")
+        return found
 
     def missing_now(self) -> Unavailable | None:
         """Return what is to be told if there are nodes that could not be asked (`node_away`)."""
@@ -106,7 +120,7 @@ class Fetched:
         try:
             for _ in range(ANSWERS_MAX):
                 files = tuple(Wanted(name, _size(folder / name)) for name in names)
-                request = ReadFiles(node, self._run, kept, files, wait_s)
+                request = ReadFiles(node, self._run, kept, files, wait_s, self._herd)
                 found = await self._files.ask(request, within=WITHIN_S)
                 for part in found.parts:
                     _append(folder / part.name, part.offset, part.data)
@@ -156,7 +170,7 @@ def _append(path: Path, offset: int, data: bytes) -> None:
 
 
 @contextmanager
-def fetched(cluster: Cluster, run: RunId) -> Iterator[Fetched | None]:
+def fetched(cluster: Cluster, run: RunRecord) -> Iterator[Fetched | None]:
     """Yield what fetches a run's files where its cluster is elsewhere, nothing where they lie here."""
     if cluster.files is None:
         yield None

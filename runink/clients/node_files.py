@@ -1,4 +1,4 @@
-"""Files that a node keeps for a run: what its slices printed, and the dead letters of runs that failed. Who wants them asks a member, which asks the node.
+"""Files that a node has of a run: what its slices printed, and its dead letters, also those that it has published there. Who wants them asks a member, which asks the node.
 
     request       answer                                                              raises, beside the deadline
     ReadFiles     FileParts: of each file that is there, what comes at its offset     LinkLost where the node is not connected, Invalid for names that are none
@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from runink.names import NodeId, RunId
+from runink.names import HerdName, NodeId, RunId
 from runink.runtime.actor import Request
 
 FILES: Final = "files"  # the address under which members serve them
@@ -24,10 +24,11 @@ WAIT_S_MAX: Final = 10.0
 
 
 class Kept(Enum):
-    """What is kept of a run on its nodes, by the folder that it is in."""
+    """What is kept of a run on its nodes, by the folder that it is in. `LETTERS` are those that lie where their sinks have written them, and are named by these."""
 
     LOGS = "logs"
     DEAD = "dead"
+    LETTERS = "letters"
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -60,3 +61,4 @@ class ReadFiles(Request[FileParts], frozen=True):
     kept: Kept
     files: tuple[Wanted, ...]
     wait_s: float = 0.0
+    herd: HerdName = HerdName("")

@@ -9,11 +9,13 @@ from pathlib import Path
 import anyio
 import pytest
 from barn_group import WAIT_S, until
-from runi_project import Project
+from runi_project import Project, Said
 from runink.cli.exits import ExitCode
 from team_world import ended, gate, team
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+# Runs a command as on a machine that has the project, and nothing of what it has published.
+ELSEWHERE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mkdir -p out; mount -t tmpfs none out; exec "$@"', "sh")  # fmt: skip
 LOSES = ("--lost-after", "10s")
 
 
@@ -82,7 +84,7 @@ async def test_logs_are_followed_fetched_and_told_to_be_away(
         assert "cannot be read now" in said.err
 
 
-async def test_rows_that_a_failed_run_rejected_are_fetched_from_its_node(
+async def test_rows_that_a_run_rejected_are_fetched_from_its_node(
     tmp_path: Path, project: Project
 ) -> None:
     project.write("c.py", "from runink import Contract\n\nclass Row(Contract):\n    a: int\n")
@@ -90,29 +92,27 @@ async def test_rows_that_a_failed_run_rejected_are_fetched_from_its_node(
     project.step("@step(each='record')\ndef fails(row):\n    raise ValueError('no')\n")
     project.pipeline(
         '@source("csv://in.csv")\n@contract("c.py:Row")\n@step("fails")\n'
-        '@sink("jsonl://out/o.jsonl")\n@deadletter("jsonl://out/dead.jsonl")'
+        '@sink("jsonl://out/o.jsonl")\n@deadletter("jsonl://out/dead.jsonl.gz")'
     )
-    async with team(tmp_path / "team", project, "w1") as made:
-        child = made.submit()
-        await anyio.to_thread.run_sync(child.communicate)
-        said = await anyio.to_thread.run_sync(project.runi, "dead", "show", "last", "-o", "json")
-        assert said.code == ExitCode.DONE, said
-        assert [one["a"] for one in said.document] == ["x"]
 
+    async def shown(*world: str) -> Said:
+        words = ("dead", "show", "last", "-o", "json")
+        return await anyio.to_thread.run_sync(lambda: project.runi(*words, world=world))
 
-async def test_a_run_that_is_submitted_at_a_members_own_socket_takes_its_code_along(
-    tmp_path: Path, project: Project
-) -> None:
-    project.write("in.csv", "a\n1\n")
-    project.step("@step(each='record')\ndef says(row):\n    print('seen')\n    return row\n")
-    project.pipeline('@source("csv://in.csv")\n@step("says")\n@sink("jsonl://out/o.jsonl")')
     async with team(tmp_path / "team", project, "w1") as made:
-        for name in ("RUNINK_SERVER", "RUNINK_SECRET"):
-            del project.environment[name]
-        at_member = ("--state", str(made.group.state(2)))
-        said = await anyio.to_thread.run_sync(
-            project.runi, "run", "features/p.dsl", "-o", "json", *at_member
-        )
-        assert said.code == ExitCode.DONE, said
-        said = await anyio.to_thread.run_sync(project.runi, "logs", "last", *at_member)
-        assert "seen" in said.out, said
+        for state in ("failed", "succeeded"):
+            run = await anyio.to_thread.run_sync(project.run)
+            assert run.document["state"] == state
+            said = await shown(*ELSEWHERE)
+            assert said.code == ExitCode.DONE, said
+            assert [one["a"] for one in said.document] == ["x"]
+            project.step("@step(each='record')\ndef fails(row):\n    return row\n")
+        await made.lose("w1")
+        said = await shown(*ELSEWHERE)
+        assert said.code == ExitCode.FAILED, said
+        assert "what w1 keeps of the run cannot be read now" in said.err
+        said = await shown()
+        assert [one["a"] for one in said.document] == ["x"], "this machine has it, too"
+        project.write("out/dead.jsonl.gz", "of a later run")
+        said = await shown()
+        assert said.code == ExitCode.FAILED, said

@@ -42,8 +42,12 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
+async def no_letters(_: ReadFiles) -> FileParts:
+    return FileParts((), is_all=True)
+
+
 async def shelf_in(supervisor: Supervisor, tmp_path: Path) -> LocalRef[ReadFiles]:
-    make = lambda: Shelf(tmp_path / "runs", offload=in_thread)  # noqa: E731 - one line
+    make = lambda: Shelf(tmp_path / "runs", no_letters, offload=in_thread)  # noqa: E731 - one line
     return await supervisor.start(ChildSpec(SHELF, make))
 
 
