@@ -17,8 +17,8 @@ import pyarrow as pa
 from runink.cli.contract_reference import contract_argument, contract_of
 from runink.cli.exits import told
 from runink.connectors.encoders import encoder_of
-from runink.contracts.fields import ContractSpec, FieldSpec, Kind
-from runink.contracts.physical import physical_type
+from runink.contracts.fields import ContractSpec
+from runink.contracts.physical import wide_type
 from runink.contracts.synthesis import Chunk, Mistake, Synthesis, Wish
 from runink.contracts.synthesis_mistakes import Form
 from runink.contracts.synthesis_texts import Words, no_words
@@ -188,7 +188,7 @@ class Writer:
         self._kind = kind
         self._manifest = manifest
         self._encoder = encoder_of(kind, file, uri="the rows")
-        self._wide = pa.schema([(field.name, _wide(field)) for field in spec.fields])
+        self._wide = pa.schema([(field.name, wide_type(field)) for field in spec.fields])
 
     def write(self, chunks: Iterator[Chunk]) -> None:
         """Write all of it, and for each broken row a line that says what is wrong."""
@@ -217,11 +217,6 @@ class Writer:
         assert self._manifest is not None, "there are no broken rows without it"
         said = {"row": mistake.row, "field": mistake.field, "rule": mistake.rule}
         self._manifest.write(msgspec.json.encode(said) + b"\n")
-
-
-def _wide(field: FieldSpec) -> pa.DataType:
-    """Return a type that also holds whole numbers which the field does not take."""
-    return pa.int64() if field.kind is Kind.INT else physical_type(field)
 
 
 def _texts(kind: pa.DataType) -> pa.DataType:

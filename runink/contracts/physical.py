@@ -49,6 +49,11 @@ def physical_type(field: FieldSpec) -> pa.DataType:
     return _TYPES[field.kind]
 
 
+def wide_type(field: FieldSpec) -> pa.DataType:
+    """Return a type that also holds whole numbers which the field does not take."""
+    return pa.int64() if field.kind is Kind.INT else physical_type(field)
+
+
 def physical_schema(spec: ContractSpec) -> pa.Schema:
     """Return the schema of what has passed the contract. A field that may not hold nothing says so."""
     return pa.schema([pa.field(field.name, physical_type(field)) for field in spec.fields])

@@ -18,7 +18,7 @@ from runink.contracts.fields import FieldSpec, Kind
 from runink.contracts.formats import FORMATS
 from runink.contracts.multiples import rule_of_multiples
 from runink.contracts.patterns import whole
-from runink.contracts.physical import physical_type
+from runink.contracts.physical import wide_type
 from runink.contracts.values import BOUNDS, comparable
 
 _BREAKS: Final = {"ge": pc.less, "gt": pc.less_equal, "le": pc.greater, "lt": pc.greater_equal}
@@ -56,12 +56,8 @@ def rules_of(field: FieldSpec) -> tuple[Rule, ...]:
         rules.append(_Pattern("format", FORMATS[field.format]))
     if field.choices:
         choices = [comparable(field.kind, choice) for choice in field.choices]
-        rules.append(_Choices(_unsigned_zero(pa.array(choices, _wide(field)))))
+        rules.append(_Choices(_unsigned_zero(pa.array(choices, wide_type(field)))))
     return tuple(rules)
-
-
-def _wide(field: FieldSpec) -> pa.DataType:
-    return pa.int64() if field.kind is Kind.INT else physical_type(field)
 
 
 def _unsigned_zero(values: pa.Array) -> pa.Array:
@@ -82,7 +78,7 @@ class _Bounds:
     def __init__(self, bounds: dict[str, Any], field: FieldSpec) -> None:
         self._bounds = bounds
         # A decimal's bound may have more digits than the field: it keeps its own type.
-        kind = None if field.kind is Kind.DECIMAL else _wide(field)
+        kind = None if field.kind is Kind.DECIMAL else wide_type(field)
         self._scalars = {name: pa.scalar(bound, kind) for name, bound in bounds.items()}
         self._is_instant = field.kind is Kind.DATETIME
         if self._is_instant:

@@ -23,6 +23,7 @@ from typing import Any, Final
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind, Scalar
 from runink.contracts.formats import FORMATS
 from runink.contracts.values import bits_of, digits_of
+from runink.expressions.sql import quoted_name
 
 
 class Dialect(Enum):
@@ -48,8 +49,8 @@ def create_table(spec: ContractSpec, dialect: Dialect) -> str:
     """Return the statements that make the table, and its comments."""
     parts = [_Column(field, dialect).text() for field in spec.fields]
     if spec.key:
-        parts.append(f"PRIMARY KEY ({', '.join(quoted(name) for name in spec.key)})")
-    table = quoted(spec.name)
+        parts.append(f"PRIMARY KEY ({', '.join(quoted_name(name) for name in spec.key)})")
+    table = quoted_name(spec.name)
     said = [f"{spec.name} {spec.version}, {spec.hash[:12]}"]
     said += [f"not kept by the table: {one}" for one in _unkept(spec)]
     lines = [f"-- {' '.join(one.split())}" for one in said]  # a line end would end the comment
@@ -57,7 +58,7 @@ def create_table(spec: ContractSpec, dialect: Dialect) -> str:
     if spec.description:
         lines.append(f"COMMENT ON TABLE {table} IS {literal(spec.description)};")
     lines += [
-        f"COMMENT ON COLUMN {table}.{quoted(field.name)} IS {literal(_comment(field))};"
+        f"COMMENT ON COLUMN {table}.{quoted_name(field.name)} IS {literal(_comment(field))};"
         for field in spec.fields
         if _comment(field)
     ]
@@ -83,10 +84,6 @@ def _unkept(spec: ContractSpec) -> Iterator[str]:
             yield f"{field.name} is a finite number"
 
 
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
@@ -95,7 +92,7 @@ class _Column:
     def __init__(self, field: FieldSpec, dialect: Dialect) -> None:
         self._field = field
         self._dialect = dialect
-        self._name = quoted(field.name)
+        self._name = quoted_name(field.name)
 
     def text(self) -> str:
         field = self._field
@@ -163,7 +160,7 @@ def column_type(field: FieldSpec, dialect: Dialect) -> str:
             return f"{word}({digits}, {scale})"
         case Kind.RECORD:
             inner = ", ".join(
-                f"{quoted(one.name)} {column_type(one, dialect)}" for one in field.fields
+                f"{quoted_name(one.name)} {column_type(one, dialect)}" for one in field.fields
             )
             return f"STRUCT({inner})" if is_duckdb else "jsonb"
         case Kind.LIST:

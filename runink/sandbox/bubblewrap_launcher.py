@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import resource
-import stat
 import traceback
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
@@ -47,6 +46,7 @@ from runink.sandbox.mounts import (
     ROOT_INODES,
     SAFE,
     attach,
+    is_folder,
     new_filesystem,
 )
 from runink.sandbox.namespaces import OWN
@@ -208,14 +208,14 @@ def _make_ways(path: str, place: str, fork: Fork, trees: Sequence[int]) -> None:
     """Make what leads to places that lie in a memory file system of the slice's: bubblewrap, who is the slice's user, would make it that user's."""
     for target, tree in zip(fork.targets, trees, strict=True):
         if target.startswith(f"{path}/"):
-            _make(place + target.removeprefix(path), is_folder=_is_folder(tree))
+            _make(place + target.removeprefix(path), is_folder=is_folder(tree))
     if fork.folder.startswith(f"{path}/"):
         _make(place + fork.folder.removeprefix(path), is_folder=True)
 
 
 def _attach(tree: int, path: str) -> None:
     """Attach a tree in the folder that is to be the root, at a path that is made for it."""
-    _make(path, is_folder=_is_folder(tree))
+    _make(path, is_folder=is_folder(tree))
     attach(tree, path.lstrip("/"))
 
 
@@ -226,10 +226,6 @@ def _make(path: str, *, is_folder: bool) -> None:
         return
     os.makedirs(os.path.dirname(place), mode=0o755, exist_ok=True)  # noqa: PTH103, PTH120 - as above
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
-
-
-def _is_folder(tree: int) -> bool:
-    return stat.S_ISDIR(os.fstat(tree).st_mode)
 
 
 def _masks() -> Masks:
