@@ -12,7 +12,6 @@ import pytest
 from runink.dag import Each, Function
 from runink.errors import Invalid, NotFound, Refused
 from runink.steps.registry import load_function, step
-from runink.steps.shapes import annotations_of
 
 
 @pytest.fixture
@@ -205,13 +204,3 @@ def test_a_folder_that_is_named_from_where_we_are_is_found(
     monkeypatch.chdir(bundle.parent)
     found = load_function(bundle.name, wanted("kept"))
     assert found.__code__.co_filename == str(bundle / "steps/flights.py")
-
-
-def test_a_step_that_takes_nothing_has_no_annotations_to_read_and_one_that_wraps_is_asked() -> None:
-    def nothing() -> None: ...
-    def gathers(*rest: int, **named: str) -> None: ...
-    def wraps(*arguments: object) -> None: ...
-
-    wraps.__wrapped__ = gathers  # type: ignore[attr-defined] # as functools.wraps does
-    assert annotations_of(nothing) == {}
-    assert annotations_of(gathers) == annotations_of(wraps) == {"rest": "int", "named": "str"}
