@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-# What a slice inherits: how to find programs, how to read text and time, where to put scratch files, how many threads Polars may have. No home, no credentials.
-ENVIRONMENT_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "POLARS_MAX_THREADS")
+# What a slice inherits: how to find programs, how to read text and time, where to put scratch files. No home, no credentials.
+ENVIRONMENT_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 # No variable steers our interpreters and no module of the working folder is taken for ours; packages of the user stay visible.
 INTERPRETER_OPTIONS = ("-E", "-P", "-X", "utf8")
 LINK = 3  # where the spawner puts the fork server's end of their socket pair, and the agent the spawner's listening socket

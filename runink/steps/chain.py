@@ -37,7 +37,7 @@ from runink.steps.primed import SPARE
 from runink.steps.strands import Strand
 from runink.steps.wiring import Layout, Wiring
 
-# The state of a process: what its libraries are limited to already. The fork server's slices have it of their rehearsal, with the variable (`ENVIRONMENT_KEPT`).
+# The state of a process: what Arrow is limited to already. The fork server's slices have it of their rehearsal.
 _LIMITED: Final[list[int]] = []
 _CANCELLING: Final = (int(signal.SIGTERM), int(signal.SIGINT))
 PROGRESS_S: Final = 0.1  # a terminal redraws no faster, and ten reports a second cost nothing
@@ -98,8 +98,9 @@ def limit_threads(cpus: int) -> None:
     count = max(cpus, 1)
     if [count] != _LIMITED:
         pa.set_cpu_count(count)
-        os.environ["POLARS_MAX_THREADS"] = str(count)
         _LIMITED[:] = [count]
+    # Not kept in the fork server: Polars, imported there later, would be held to it in every slice.
+    os.environ["POLARS_MAX_THREADS"] = str(count)
 
 
 class _Chain:
