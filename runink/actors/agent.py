@@ -33,12 +33,12 @@ from runink.actors.attending import (
 )
 from runink.actors.beginning import begin
 from runink.actors.exits import Exits
+from runink.actors.fitness import check_fit
 from runink.actors.gang_reading import read_gang
 from runink.actors.launching import (
     Launch,
     Launching,
     Workplace,
-    check_cleared,
     drop_scratch,
     gang_descriptors,
     launches_of,
@@ -289,7 +289,7 @@ class Agent(Actor[AgentMessage]):
     ) -> None:
         try:
             dag = await self._pipelines.of(run)
-            check_cleared(dag, records, launching.clearances)
+            check_fit(self._registration.node, dag, records, launching)
             with await self._packages.ready(dag, run, records, launching) as packages:
                 launches = launches_of(
                     dag, run, records, slices, self._workplace, packages.environment

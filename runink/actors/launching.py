@@ -21,6 +21,7 @@ from runink.actors.limiting import limits_of, showing
 from runink.actors.shown import Shown, shown_to
 from runink.actors.wires import WireEnd
 from runink.barn.keyvalue import KeyValue
+from runink.capabilities import IsolationPolicy
 from runink.checkpoints import kept_in
 from runink.clearances import NO_CLEARANCES, NOT_CLEARED, ClearancePolicy
 from runink.clients.barn import decode_value
@@ -104,15 +105,19 @@ class Launching:
     streams: str = ""  # the key of its streams, where it is on several nodes
     policy: str = ""  # what its herd's network reaches
     clearances: ClearancePolicy = NO_CLEARANCES
+    isolation: IsolationPolicy = field(
+        default_factory=IsolationPolicy
+    )  # what its herd may do without
     unwanted: set[str] = field(default_factory=set)
     taken_back: anyio.Event = field(default_factory=anyio.Event)  # set with the first of them
 
     def heed(self, herds: Sequence[KeyValue]) -> None:
-        """Take what the herd's record says, if it has one: what its network reaches, as the spawner takes it, and what its sinks may hold now."""
+        """Take what the herd's record says, if it has one: what its network reaches, as the spawner takes it, what its sinks may hold now, and what its slices may do without."""
         if herds:
             record = decode_value(herds[0], HerdRecord).value
             self.policy = msgspec.json.encode(record.network).decode()
             self.clearances = record.clearances
+            self.isolation = record.isolation
 
     def take_back(self, key: str) -> None:
         self.unwanted.add(key)

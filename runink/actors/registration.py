@@ -76,6 +76,11 @@ class Registration:
         self._compared_s = 0.0
 
     @property
+    def node(self) -> NodeRecord:
+        """Return the record as it was told last."""
+        return self._node
+
+    @property
     def is_parted(self) -> bool:
         """Say whether the Barn was not heard of for so long that nothing may run here any more, also by a former life of the agent."""
         return self._metrics.parted_s >= parted_s(self._node.lost_s)
