@@ -52,14 +52,17 @@ class Keys:
     def prefix(self, *parts: str) -> str:
         """Return what all keys with these first parts begin with. Raises Invalid as `key` does."""
         assert len(parts) < self.parts
+        if not parts:
+            return f"/{self.root}/"
         return "".join((f"/{self.root}/", *(f"{part}/" for part in _checked(parts))))
 
     def parse(self, key: str) -> tuple[str, ...] | None:
         """Return the parts of a key of this kind, or nothing if it is of another."""
-        empty, root, *parts = key.split("/") if key.count("/") > 1 else ("", "")
-        if empty or root != self.root or len(parts) != self.parts or not all(parts):
+        start = f"/{self.root}/"
+        if not key.startswith(start):  # most that are asked about are of another
             return None
-        return tuple(parts)
+        parts = key[len(start) :].split("/")
+        return tuple(parts) if len(parts) == self.parts and all(parts) else None
 
 
 def _checked(parts: tuple[str, ...]) -> tuple[str, ...]:

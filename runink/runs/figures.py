@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -11,6 +12,7 @@ from runink.dag import MAIN, REJECTED, Check, Dag, Link, Sink, Source
 from runink.jobs import Done, Drifted, Failed, NodeFacts, Rejections
 from runink.runs.records import SliceRecord, Task
 
+_COUNTED: Final = "counted"  # in a pipeline's own dictionary
 REASONS_MAX = 100  # of a scenario; a contract has that many rules only when it is generated
 
 
@@ -63,43 +65,62 @@ def figures_of(dag: Dag, scenario: str, slices: Mapping[str, SliceRecord]) -> Fi
         rejected=sum(row.rejected for row in facts.values()),
         seconds=(max(ended) - min(launched)) / 1000 if launched and all(ended) else 0.0,
         reasons=reasons[:REASONS_MAX],
-        rows_aside=_rows_checked_aside(dag, scenario, facts),
+        rows_aside=_read(facts, _counted(dag)[scenario].asides),
         drifts=tuple(row for report in reports for row in report.drifts)[:REASONS_MAX],
     )
 
 
+class _Counted(NamedTuple):
+    """The nodes of a scenario whose rows out are its figures: its sources, those of its side inputs that a contract checks, and its ends."""
+
+    sources: frozenset[str]
+    asides: frozenset[str]
+    ends: tuple[str, ...]
+
+
 def rows_in(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
     """Return how many rows came in: out of the sources, save for side inputs."""
-    dag = joined(dag)
-    return _read(facts, _sources(dag, scenario) - _asides(dag))
+    return _read(facts, _counted(dag)[scenario].sources)
 
 
-def _rows_checked_aside(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
-    dag = joined(dag)
-    checked = {link.source for link in dag.links if link.role == MAIN}
-    return _read(facts, _sources(dag, scenario) & _asides(dag) & checked)
-
-
-def _sources(dag: Dag, scenario: str) -> set[str]:
-    return {node.id for node in dag.nodes if isinstance(node, Source) and node.scenario == scenario}
+def rows_out(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
+    """Return how many rows came out: of the nodes that nothing but sinks follows, save for side inputs."""
+    return _read(facts, _counted(dag)[scenario].ends)
 
 
 def _read(facts: Mapping[str, NodeFacts], nodes: Iterable[str]) -> int:
     return sum(facts[name].rows_out for name in nodes if name in facts)
 
 
-def rows_out(dag: Dag, scenario: str, facts: Mapping[str, NodeFacts]) -> int:
-    """Return how many rows came out: of the nodes that nothing but sinks follows, save for side inputs."""
-    dag = joined(dag)
+def _counted(dag: Dag) -> Mapping[str, _Counted]:
+    """Return what is counted of each scenario. It is worked out once and stays with the pipeline, as its index does: whoever follows a run is shown its figures with every change."""
+    known: dict[str, _Counted] | None = vars(dag).get(_COUNTED)
+    if known is None:
+        whole = joined(dag)
+        asides = _asides(whole)
+        known = {one.id: _counted_of(whole, one.id, asides) for one in dag.scenarios}
+        vars(dag)[_COUNTED] = known
+    return known
+
+
+def _counted_of(dag: Dag, scenario: str, asides: set[str]) -> _Counted:
+    sources = {
+        node.id for node in dag.nodes if isinstance(node, Source) and node.scenario == scenario
+    }
+    checked = {link.source for link in dag.links if link.role == MAIN}
     ids = {node.id: node for node in dag.nodes if node.scenario == scenario}
     onward = {
         link.source
         for link in dag.links
         if link.role == MAIN and not isinstance(ids.get(link.target), Sink)
     }
-    left_out = onward | _asides(dag)
-    ends = [name for name, node in ids.items() if not isinstance(node, Sink)]
-    return _read(facts, (name for name in ends if name not in left_out))
+    ends = (name for name, node in ids.items() if not isinstance(node, Sink))
+    left_out = onward | asides
+    return _Counted(
+        frozenset(sources - asides),
+        frozenset(sources & asides & checked),
+        tuple(name for name in ends if name not in left_out),
+    )
 
 
 def _asides(dag: Dag) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace as changed
 from runink.contracts.fields import ContractSpec
 from runink.dag import (
     REJECTED,
@@ -97,3 +98,21 @@ def test_a_contract_that_nothing_but_its_dead_letter_follows_is_an_end() -> None
     facts = (NodeFacts("source", rows_out=10), NodeFacts("flight", rows_out=9, rejected=1))
     found = figures(nodes, links, *facts)
     assert (found.rows_in, found.rows_out, found.rejected_ratio) == (10, 9, 0.1)
+
+
+def test_what_is_counted_is_not_taken_over_by_a_pipeline_that_was_made_of_another() -> None:
+    facts = (NodeFacts("source", rows_out=10), NodeFacts("joined", rows_in=10, rows_out=8))
+    record = SliceRecord(
+        SliceId("a"), RunId("0" * 26), HerdName("default"), "a", SliceState.SUCCEEDED, Resources(),
+        report=Done(facts),
+    )  # fmt: skip
+    spec = SliceSpec("a", "a", "a", ("source", "joined", "sink"), Resources())
+    whole = Dag(
+        PipelineName("p"), HerdName("default"), "P", "p.dsl", (Scenario("a", "A", {}, 1),),
+        (STREAM, JOINED, OUT), tuple(WORK), (spec,),
+    )  # fmt: skip
+    found = [figures_of(whole, "a", {"a": record}) for _ in range(2)]
+    assert [(one.rows_in, one.rows_out) for one in found] == [(10, 8)] * 2
+    alone = changed(whole, nodes=(STREAM,), links=(), slices=(changed(spec, nodes=("source",)),))
+    one = figures_of(alone, "a", {"a": record})
+    assert (one.rows_in, one.rows_out) == (10, 10)
