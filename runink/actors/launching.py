@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import anyio
@@ -64,7 +64,7 @@ class Workplace:
         return self.state / "bundles"
 
     def run_folder(self, run: str) -> Path:
-        return self.state / "runs" / run
+        return _run_folder(self.state, run)
 
     def placed(self, dag: Dag, run: RunRecord) -> Dag:
         """Return a run's pipeline as it is on this node: with its checkpoints in the run's folder."""
@@ -76,6 +76,11 @@ class Workplace:
     def scratch(self, record: SliceRecord) -> Path:
         """Return the folder that `runs.jobs` names in a chain's job."""
         return self.run_folder(record.run) / "scratch" / f"{record.slice}.{record.attempt}"
+
+
+@lru_cache(maxsize=64)  # each slice of a run asks five times
+def _run_folder(state: Path, run: str) -> Path:
+    return state / "runs" / run
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,12 +129,13 @@ class RunSight:
             if change.key.startswith(RESERVATIONS.prefix()):
                 runs |= dict.fromkeys(self._reserve(change))
                 continue
-            for table in (self._runs, *self._general()):
-                table.apply(change)
-            are_others |= change.key.startswith(NODES.prefix())
+            is_of_run = change.key.startswith((SLICES.prefix(), PLACEMENTS.prefix()))
+            if not is_of_run:
+                for table in (self._runs, *self._general()):
+                    table.apply(change)
+                are_others |= change.key.startswith(NODES.prefix())
             before = self._slice_at(change.key)
             run = self._note(change)
-            is_of_run = change.key.startswith((SLICES.prefix(), PLACEMENTS.prefix()))
             if run is None:
                 is_general |= not is_of_run
                 continue
