@@ -32,10 +32,22 @@ class Amount(Struct, frozen=True, cache_hash=True):
         return (self.cpu_m, self.memory_bytes, self.disk_bytes, self.gpus, self.slices)
 
     def __add__(self, other: Amount) -> Amount:
-        return Amount(*(a + b for a, b in zip(self.numbers, other.numbers, strict=True)))
+        return Amount(
+            self.cpu_m + other.cpu_m,
+            self.memory_bytes + other.memory_bytes,
+            self.disk_bytes + other.disk_bytes,
+            self.gpus + other.gpus,
+            self.slices + other.slices,
+        )
 
     def __sub__(self, other: Amount) -> Amount:
-        return Amount(*(a - b for a, b in zip(self.numbers, other.numbers, strict=True)))
+        return Amount(
+            self.cpu_m - other.cpu_m,
+            self.memory_bytes - other.memory_bytes,
+            self.disk_bytes - other.disk_bytes,
+            self.gpus - other.gpus,
+            self.slices - other.slices,
+        )
 
     def fits(self, room: Amount) -> bool:
         return all(a <= b for a, b in zip(self.numbers, room.numbers, strict=True))

@@ -36,9 +36,8 @@ class Columns(Rows):
         if part.pin is not None or not self.views:
             return super().fitting(unit, part, shape, most)
         crowds = self.crowds(part, shape)
-        costs = self._costs(shape).copy()
-        if crowds is not None:
-            costs = self._crowded(costs, crowds)
+        gained = self._now(shape) if crowds is None else self._crowded(shape, crowds)
+        costs = NEVER - np.maximum(gained, 0)
         for at in self._odd(unit, part):
             costs[at] = self._own_cost(at, unit, part, shape, crowds)
         limit = np.partition(costs, most - 1)[most - 1] if most < len(costs) else NEVER
@@ -77,7 +76,9 @@ class Columns(Rows):
         if part.pin is not None or not self.views:
             return super().tally(part, shape)
         crowds = self.crowds(part, shape)
-        counts, finals = self._by_nature(shape)
+        if shape.mask.refused is None:
+            shape.mask.refused = self._by_nature(shape)
+        counts, finals = dict(shape.mask.refused.counts), shape.mask.refused.finals
         left = shape.mask.column & self._ready_column
         counts[Rule.STATE] = int(np.count_nonzero(shape.mask.column)) - int(np.count_nonzero(left))
         odd = set(self.companies.around(part))
@@ -100,7 +101,7 @@ class Columns(Rows):
         counts[Rule.RESERVED] = int(np.count_nonzero(left))
         return Tally({rule: number for rule, number in counts.items() if number}, finals)
 
-    def _by_nature(self, shape: Row) -> tuple[dict[Rule, int], int]:
+    def _by_nature(self, shape: Row) -> Tally:
         counts: dict[Rule, int] = {}
         finals = 0
         reasons = shape.nature.reasons
@@ -109,7 +110,7 @@ class Columns(Rows):
             if nature is not None:
                 counts[nature.rule] = counts.get(nature.rule, 0) + number
                 finals += number
-        return counts, finals
+        return Tally(counts, finals)
 
     def _by_spread(self, crowds: Crowds, left: Bits, counts: dict[Rule, int]) -> int:
         """Take off `left` where the domain is full or none; return on how many nodes that is for ever."""

@@ -91,7 +91,7 @@ def feasible(node: NodeView, part: Part, herd: HerdView, *, crowding: int = 0) -
 
 def refused_by_quota(herd: HerdView, needs: Amount) -> Reason | None:
     """Say why the herd's quota does not allow the amount now, or nothing if it does. What needs nothing is always allowed, so that a full herd can end."""
-    if needs == NOTHING:
+    if NOTHING in (needs, herd.quota):
         return None
     whole = limits(herd.quota)
     short = _short(needs, whole - herd.used, whole, f"herd {herd.herd}", "may have")
@@ -100,7 +100,14 @@ def refused_by_quota(herd: HerdView, needs: Amount) -> Reason | None:
 
 def limits(quota: Amount) -> Amount:
     """Return the quota with what is not limited as a number that nobody reaches."""
-    return Amount(*(number or UNLIMITED for number in quota.numbers))
+    cpu_m, memory, disk, gpus, slices = quota.numbers
+    return Amount(
+        cpu_m or UNLIMITED,
+        memory or UNLIMITED,
+        disk or UNLIMITED,
+        gpus or UNLIMITED,
+        slices or UNLIMITED,
+    )
 
 
 def refused_by_nature(node: NodeView, part: Part, herd: HerdView) -> Reason | None:
@@ -157,7 +164,7 @@ def _short(needs: Amount, free: Amount, whole: Amount, where: str, holds: str) -
             return Reason(rule, text, is_final=True)
     for at, rule, show in AMOUNTS:
         # Who asks for nothing is not refused where less than nothing is left.
-        if wanted[at] > max(left[at], 0):
+        if wanted[at] > left[at] and wanted[at] > 0:
             has = f"{show(max(left[at], 0))} of {show(most[at])} left"
             return Reason(rule, f"it needs {rule.value} {show(wanted[at])}, {where} has {has}")
     return None

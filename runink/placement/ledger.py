@@ -34,6 +34,7 @@ class Ledger:
         self._shares: dict[HerdName, int] = {}
         self._served: dict[RunId, int] = {}
         self._sizes: dict[Amount, int] = {}
+        self._refusals: dict[tuple[HerdName, Amount, tuple[int, ...]], Reason] = {}
         self._before: _Before | None = None
         for herd in herds:
             self.describe(herd)
@@ -50,6 +51,7 @@ class Ledger:
         else:
             self._limits[herd.herd] = limits(herd.quota).numbers
         self._shares.pop(herd.herd, None)
+        self._refusals.clear()
 
     def measure(self, whole: Numbers) -> None:
         """Take what the cluster has in all, of which shares are told."""
@@ -92,9 +94,16 @@ class Ledger:
 
     def refusal(self, unit: Unit, needs: Amount) -> Reason | None:
         """Say why the quota has no room for it, or nothing if it has."""
-        if needs == NOTHING or not self.has_quota(unit.herd):
+        if self.allows(unit, needs.numbers):
             return None
-        return refused_by_quota(self.herd_now(unit.herd), needs)
+        # Of those that wait for their herd many need the same, and while the herd has the same they wait for the same.
+        key = (unit.herd, needs, tuple(self._used[unit.herd]))
+        reason = self._refusals.get(key)
+        if reason is None:
+            reason = refused_by_quota(self.herd_now(unit.herd), needs)
+            assert reason is not None
+            keep(self._refusals, key, reason)
+        return reason
 
     def charge(self, unit: Unit, needs: Numbers, sign: int = 1) -> None:
         """Count it, or with `sign` -1 no longer."""

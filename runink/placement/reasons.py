@@ -11,6 +11,7 @@ from runink.placement.draft import Draft
 from runink.placement.feasible import Reason, Rule
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Unplaced
+from runink.placement.room import Room
 from runink.placement.shapes import Shape, Tally
 
 REASONS_SHOWN_MAX: Final = 3  # of nodes; the rest is counted
@@ -64,7 +65,7 @@ class Reasons:
         shape = draft.room.shape(part, draft.ledger.herd(unit.herd))
         # A gang's other parts stand in the room, so what is said of one holds for no other.
         is_alone = len(unit.parts) == 1
-        key = (shape, part.pin, part.anti, part.groups, part.spread)
+        key = (shape, part.pin, *_company(draft.room, part))
         if is_alone and key in self._known:
             return self._known[key]
         told = self._worked_out(unit, part, shape)
@@ -107,6 +108,13 @@ class Reasons:
         shown = "; ".join(texts) or "no node is ready"
         more = len(room.views) - read
         return f"{shown}; and {more} more nodes" if more else shown
+
+
+def _company(room: Room, part: Part) -> tuple[object, ...]:
+    """Return what of the part's company may keep it away: nothing, where nobody is that it does not stand beside."""
+    apart = next(room.companies.around(part), None) is not None
+    spread = part.spread if part.spread is not None and part.spread.is_hard else None
+    return (part.anti, part.groups, spread) if apart else (spread,)
 
 
 def _for_whom(draft: Draft, at: int, view: NodeView) -> str:

@@ -15,7 +15,7 @@ other; `columns.Columns` gives the same answers by arithmetic over columns.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -37,6 +37,9 @@ from runink.placement.rank import (
 )
 from runink.placement.shapes import Nature, NatureKey, Shape, ShapeKey, Tally, keep, kinds_of
 
+# What a node's cost is worked out by: the paces of its processors and its memory, what it has when it is empty, of that the graphics processors, and what its failures cost.
+Scale: TypeAlias = tuple[int, int, list[int], int, int]
+_ANY: Final = HerdName("")
 _NOBODY: Final[frozenset[int]] = frozenset()
 
 
@@ -57,10 +60,7 @@ class Room:
         self.companies = Companies(self.views)
         self._paces = [(pace(whole[0]), pace(whole[1])) for whole in self.whole]
         # What a node's cost is worked out by, side by side: it is done at every placement.
-        self._scales = [
-            (*pace, list(whole), whole[3], failure_cost(view.failures, weights))
-            for pace, whole, view in zip(self._paces, self.whole, self.views, strict=True)
-        ]
+        self._scales = [self._scale(view) for view in self.views]
         self._kinds, self._examples = kinds_of(self.views)
         self._dedicated = {herd for view in self.views for herd in view.dedicated_to}
         self._natures: dict[NatureKey, Nature] = {}
@@ -115,9 +115,14 @@ class Room:
         self._add(at, (old.used - view.used).numbers)
         self.views[at] = view
         self.ready[at] = view.state is NodeState.READY
-        self._scales[at] = (*self._scales[at][:4], failure_cost(view.failures, self.weights))
+        self._scales[at] = self._scale(view)
         self._weigh(at)
         return True
+
+    def _scale(self, view: NodeView) -> Scale:
+        whole = view.capacity.numbers
+        failing = failure_cost(view.failures, self.weights)
+        return pace(whole[0]), pace(whole[1]), list(whole), whole[3], failing
 
     def _add(self, at: int, numbers: Numbers) -> None:
         """Add to what is free on the node."""
@@ -151,7 +156,7 @@ class Room:
 
     def shape(self, part: Part, herd: HerdView) -> Shape:
         # To nodes all herds are alike that none is dedicated to.
-        name = herd.herd if herd.herd in self._dedicated else HerdName("")
+        name = herd.herd if herd.herd in self._dedicated else _ANY
         key = (part.needs, part.labels, part.requires, part.sees, name, herd.isolation)
         shape = self._shapes.get(key)
         if shape is None:

@@ -19,21 +19,24 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from runink.placement.cluster import NodeView, Numbers
+from runink.placement.cluster import NodeState, NodeView, Numbers
 from runink.placement.companies import Crowds
 from runink.placement.demands import Part
 from runink.placement.feasible import Reason
 from runink.placement.plans import Weights
 from runink.placement.rank import NEVER, crowd_cost, gpu_cost
-from runink.placement.room import Room
-from runink.placement.shapes import Nature, Shape
+from runink.placement.room import Room, Scale
+from runink.placement.shapes import Nature, Shape, Tally
 
 Column: TypeAlias = "npt.NDArray[np.int64]"
 Bits: TypeAlias = "npt.NDArray[np.bool_]"
 # A batch changes its best nodes again and again: so many changes may still be of few nodes.
 _CHANGES_OF_A_NODE: Final = 4
-_less, _either = np.less, np.logical_or
-_NEVER: Final = np.array(NEVER, dtype=np.int64)
+_holds, _both, _minus, _times = np.greater_equal, np.logical_and, np.subtract, np.multiply
+_FAR: Final = (
+    NEVER // 4
+)  # below nothing: more than what is taken beyond what there is can make a node cheaper
+_SHUT: Final = NEVER + _FAR
 _NOBODY: Final[frozenset[int]] = frozenset()
 _FEW: Final = 16  # odd nodes: more of them are quicker set by numpy than one by one
 _SLICES: Final = 4  # where they stand in an amount
@@ -41,24 +44,23 @@ _PLENTY: Final = 64  # slices: hardly a part asks for more, and hardly a node ha
 
 
 class Mask(Nature):
-    """A nature as a column. `closed` are the nodes that it does not allow or that are not ready, as of the `states` that it knows."""
+    """A nature as a column: the nodes that it allows. `refused` is what it says of the others, once that is asked."""
 
-    __slots__ = ("closed", "column", "states")
+    __slots__ = ("column", "refused")
 
     def __init__(self, reasons: list[Reason | None], kinds: list[int]) -> None:
         super().__init__(reasons, kinds)
         self.column: Bits = np.array(self.allows, dtype=np.bool_)
-        self.closed: Bits
-        self.states = -1
+        self.refused: Tally | None = None
 
 
 class Row(Shape):
-    """A shape with its row. `asks` is what is compared with which column, `takes` by how much cheaper it makes each node.
+    """A shape with its row. `asks` is what is compared with which column, `gains` are NEVER and by how much cheaper it makes each node.
 
     `best` is the cheapest node for `turn`, as of the change `seen`.  `costs` are kept only where they are used again before much has changed; `cells` are the same, quicker to set one by one.
     """
 
-    __slots__ = ("asks", "best", "cells", "costs", "is_kept", "mask", "seen", "takes", "turn")
+    __slots__ = ("asks", "best", "cells", "gained", "gains", "is_kept", "mask", "seen", "turn")
 
     def __init__(self, needs: Numbers, nature: Nature) -> None:
         assert isinstance(nature, Mask)
@@ -70,8 +72,8 @@ class Row(Shape):
             for place, number in enumerate(needs[:_SLICES])
             if number > 0
         ]
-        self.takes: Column | None = None
-        self.costs: Column | None = None
+        self.gains: Column | None = None
+        self.gained: Column | None = None
         self.cells: memoryview[int]
         self.is_kept = False
         self.best: tuple[int, int] | None = None
@@ -98,6 +100,7 @@ class Rows(Room):
     """The nodes and what is free on them, in columns."""
 
     def __init__(self, nodes: Iterable[NodeView], weights: Weights, turn: int = 0) -> None:
+        self._alike: dict[tuple[Numbers, int], Scale] = {}
         super().__init__(nodes, weights, turn)
         self._stamp = 0
         self._frees = [np.array(one, dtype=np.int64) for one in zip(*self.free, strict=True)]
@@ -113,11 +116,10 @@ class Rows(Room):
             np.array([pace[place] for pace in self._paces], dtype=np.int64) for place in (0, 1)
         ]
         self._ready_column: Bits = np.array(self.ready, dtype=np.bool_)
-        self._states = 0  # how often a node has become ready, or is so no longer
         self._scarce = sum(free[_SLICES] < _PLENTY for free in self.free)
-        # For rows that are not kept: always the same memory, so that it is near.
-        self._never: Bits = np.empty(len(self.views), dtype=np.bool_)
-        self._short: Bits = np.empty(len(self.views), dtype=np.bool_)
+        # Always the same memory, so that it is near.
+        self._fits: Bits = np.empty(len(self.views), dtype=np.bool_)
+        self._holds: Bits = np.empty(len(self.views), dtype=np.bool_)
         self._passing: Column = np.empty(len(self.views), dtype=np.int64)
         self._kind_column = np.array(self._kinds, dtype=np.int64)
         self._code_columns: dict[str, Column] = {}
@@ -163,6 +165,15 @@ class Rows(Room):
         self._changes.append(at)
         self._stamp += 1
 
+    def _scale(self, view: NodeView) -> Scale:
+        own, memory_own, empty, gpus, failing = super()._scale(view)
+        # A node that is not ready is so dear that no row gains anything there, without being asked whether it is.
+        cost = failing if view.state is NodeState.READY else failing + _SHUT
+        # Nodes that are alike share it, so that it is near.
+        return self._alike.setdefault(
+            (view.capacity.numbers, cost), (own, memory_own, empty, gpus, cost)
+        )
+
     def _new_nature(self, reasons: list[Reason | None]) -> Nature:
         return Mask(reasons, self._kinds)
 
@@ -174,53 +185,77 @@ class Rows(Room):
         if is_known:
             at = self.index[view.node]
             self._ready_column[at] = self.ready[at]
-            self._states += 1
         return is_known
 
-    def _costs(self, row: Row) -> Column:
-        """Return the row, after what happened since it was used last. It is good until the next row is asked for."""
+    def _now(self, row: Row) -> Column:
+        """Return by how much each node is cheaper than NEVER now, kept or not. It is not to be changed."""
+        kept = self._kept(row)
+        return self._gained(row) if kept is None else kept
+
+    def _kept(self, row: Row) -> Column | None:
+        """Return the row after what happened since it was used last, nothing if that is too much for it to be worth keeping."""
         changes = self._stamp - row.seen
         if row.is_kept and not changes:
-            assert row.costs is not None
-            return row.costs
+            return row.gained
         most = self._replayed_max
         row.seen = self._stamp
         # So many changes need not be counted: they are of too many nodes.
-        if changes > _CHANGES_OF_A_NODE * most:
-            row.is_kept = False
-            return self._worked_out(row, self._passing)
-        if row.costs is None:
-            row.costs = np.empty(len(self.views), dtype=np.int64)
-            row.cells = row.costs.data
-        if row.is_kept:
+        if row.is_kept and changes <= _CHANGES_OF_A_NODE * most:
             changed = set(islice(reversed(self._changes), changes))
             if len(changed) <= most:
                 self._replay(row, changed)
-                return row.costs
-        row.is_kept = True
-        return self._worked_out(row, row.costs)
+                return row.gained
+        row.is_kept = changes <= most
+        row.best = None
+        if not row.is_kept:
+            return None
+        if row.gained is None:
+            row.gained = np.empty(len(self.views), dtype=np.int64)
+            row.cells = row.gained.data
+        return self._gained(row, into=row.gained)
 
-    def _worked_out(self, row: Row, costs: Column) -> Column:
-        """Work out the whole row anew, there."""
-        if row.takes is None:
-            row.takes = row.needs[0] * self._pace_columns[0]
-            row.takes += row.needs[1] * self._pace_columns[1]
-        mask = row.mask
-        if mask.states != self._states:
-            mask.closed = ~(mask.column & self._ready_column)
-            mask.states = self._states
-        closed, never, short, columns = mask.closed, self._never, self._short, self._frees
+    def _gained(self, row: Row, into: Column | None = None) -> Column:
+        """Work out by how much each node is cheaper than NEVER; at most nothing where the shape does not fit. If it is not said where: in memory that all rows share.
+
+        What does not fit is multiplied by that: to set it takes twice as long, because where it is to be set nobody foresees, not the processor either.
+        """
+        gains = row.gains
+        if gains is None:
+            gains = row.needs[0] * self._pace_columns[0]
+            gains += row.needs[1] * self._pace_columns[1]
+            gains += NEVER
+            gains[~row.mask.column] = -_FAR
+            row.gains = gains
+        gained = self._passing if into is None else into
+        fits, holds, columns = self._fits, self._holds, self._frees
+        _minus(gains, self._base_columns[row.uses_gpus], gained)
+        has_more = False
         for place, number in row.asks:
-            _less(columns[place], number, short)
-            closed = _either(closed, short, never)
+            if has_more:
+                _both(fits, _holds(columns[place], number, holds), fits)
+            else:
+                _holds(columns[place], number, fits)
+                has_more = True
         slices = row.needs[_SLICES]
         if slices and (self._scarce or slices > _PLENTY):
-            _less(columns[_SLICES], slices, short)
-            closed = _either(closed, short, never)
-        np.subtract(self._base_columns[row.uses_gpus], row.takes, costs)
-        np.putmask(costs, closed, _NEVER)
-        row.best = None
-        return costs
+            _times(gained, _holds(columns[_SLICES], slices, holds), gained)
+        if has_more:
+            _times(gained, fits, gained)
+        return gained
+
+    def _most(self, gained: Column) -> tuple[int, int]:
+        """Return the node with the largest gain, and what it costs."""
+        turn = self.turn
+        if not turn:
+            best = int(gained.argmax())
+            gain = gained.item(best)
+        else:
+            best = int(gained[turn:].argmax()) + turn
+            gain = gained.item(best)
+            other = int(gained[:turn].argmax())
+            if gained.item(other) > gain:
+                best, gain = other, gained.item(other)
+        return (NEVER - gain, best) if gain > 0 else (NEVER, -1)
 
     def _replay(self, row: Row, changed: set[int]) -> None:
         """Work out the row anew where nodes have changed: `_own_base` for many, in one piece."""
@@ -240,10 +275,11 @@ class Rows(Room):
                 or not allows[at]
                 or not ready[at]
             ):
-                cells[at] = NEVER
+                cells[at] = 0
                 continue
             pace = paces[at]
-            cells[at] = cost = bases[at] - cpu_m * pace[0] - memory * pace[1]
+            cost = bases[at] - cpu_m * pace[0] - memory * pace[1]
+            cells[at] = NEVER - cost
             if cost < lowest or (cost == lowest and self._turned(at) < self._turned(lowest_at)):
                 lowest, lowest_at = cost, at
         if row.best is None or row.turn != self.turn:
@@ -264,61 +300,50 @@ class Rows(Room):
         assert isinstance(shape, Row)
         if not self.views:
             return NEVER, -1
-        if not odd and crowds is None:
-            if shape.seen == self._stamp and shape.best and shape.turn == self.turn:
-                return shape.best
-            costs = self._costs(shape)
+        is_plain = not odd and crowds is None
+        if is_plain and shape.seen == self._stamp and shape.best and shape.turn == self.turn:
+            return shape.best
+        if crowds is not None:
+            gained = self._crowded(shape, crowds)
+            gained[list(odd)] = 0
+            return self._most(gained)
+        if is_plain:
+            gained = self._now(shape)
             if shape.best is None or shape.turn != self.turn:
-                shape.best = self._least(costs)
+                shape.best = self._most(gained)
                 shape.turn = self.turn
             return shape.best
-        costs = self._costs(shape)
-        if crowds is not None:
-            costs = self._crowded(costs, crowds)
-        if not odd:
-            return self._least(costs)
+        return self._most_but(self._now(shape), odd)
+
+    def _most_but(self, gained: Column, odd: Collection[int]) -> tuple[int, int]:
+        """Return the node with the largest gain of those that are not odd, and what it costs."""
         if len(odd) > _FEW:
             places = list(odd)
-            values = costs[places]
-            costs[places] = NEVER
-            found = self._least(costs)
-            costs[places] = values
+            values = gained[places]
+            gained[places] = 0
+            found = self._most(gained)
+            gained[places] = values
             return found
-        cells = costs.data
+        cells = gained.data
         kept = [(at, cells[at]) for at in odd]
         for at in odd:
-            cells[at] = NEVER
-        found = self._least(costs)
-        for at, cost in kept:
-            cells[at] = cost
+            cells[at] = 0
+        found = self._most(gained)
+        for at, gain in kept:
+            cells[at] = gain
         return found
 
-    def _least(self, costs: Column) -> tuple[int, int]:
-        turn = self.turn
-        if not turn:
-            best = int(costs.argmin())
-            cost = costs.item(best)
-        else:
-            best = int(costs[turn:].argmin()) + turn
-            cost = costs.item(best)
-            other = int(costs[:turn].argmin())
-            if costs.item(other) < cost:
-                best, cost = other, costs.item(other)
-        return (cost, best) if cost < NEVER else (NEVER, -1)
-
-    def _crowded(self, costs: Column, crowds: Crowds) -> Column:
-        """Return a copy of the row with what crowds cost."""
+    def _crowded(self, row: Row, crowds: Crowds) -> Column:
+        """Return by how much each node is cheaper than NEVER beside the crowds; at most nothing where none may go."""
         limit, weights = crowds.limit, self.weights
         extra = [
-            crowd_cost(count, weights) if limit is None or count < limit else NEVER
+            crowd_cost(count, weights) if limit is None or count < limit else _SHUT
             for count in crowds.counts
         ]
         # One number more, which NO_DOMAIN finds: it is the last.
-        extra.append(0 if limit is None else NEVER)
-        # What is NEVER stays at least that, and twice that is still in 64 bits.
+        extra.append(0 if limit is None else _SHUT)
         crowded: Column = np.array(extra, dtype=np.int64).take(self._codes(crowds.key))
-        crowded += costs
-        return crowded
+        return np.subtract(self._now(row), crowded, crowded)
 
     def _codes(self, key: str) -> Column:
         column = self._code_columns.get(key)

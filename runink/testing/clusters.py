@@ -26,7 +26,7 @@ _MEMORY_GI: Final = (1, 2, 4, 8, 16)
 
 
 class Mix(NamedTuple):
-    """How a load is mixed, of so many templates: pipelines are written once and run often. `are_all_different`: no two units need the same."""
+    """How a load is mixed, of so many templates: pipelines are written once and run often. `are_all_different`: no two units need the same. A third of the `run_units` of a run are a group."""
 
     gangs: float = 0.3
     apart: float = 0.1
@@ -34,6 +34,8 @@ class Mix(NamedTuple):
     labelled: float = 0.15
     templates: int = 160
     are_all_different: bool = False
+    run_units: int = 5
+    is_spread_hard: bool = False
 
 
 MIXED: Final = Mix()
@@ -77,7 +79,7 @@ def load(slices: int, seed: int, mix: Mix = MIXED) -> tuple[Unit, ...]:
     units: list[Unit] = []
     left = slices
     while left > 0:
-        run = RunId(f"{len(units) // 5:026}")
+        run = RunId(f"{len(units) // mix.run_units:026}")
         unit = _unit(random, random.choice(templates), run, len(units), mix)
         left -= unit.needs.slices
         units.append(unit)
@@ -104,7 +106,7 @@ def _unit(random: Random, part: Part, run: RunId, number: int, mix: Mix) -> Unit
     if kind < mix.apart:
         part = replace(part, groups=(group,), anti=(group,))
     elif kind < mix.apart + mix.spread:
-        part = replace(part, groups=(group,), spread=Spread(group))
+        part = replace(part, groups=(group,), spread=Spread(group, is_hard=mix.is_spread_hard))
     return Unit(
         run,
         f"g{number}",

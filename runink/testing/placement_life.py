@@ -26,8 +26,10 @@ from runink.placement.planner import (
     UnitPlaced,
     UnitWaits,
 )
-from runink.placement.plans import Plan, Running, Snapshot
+from runink.placement.plans import Plan, Policy, Running, Snapshot
 
+FIRST_COME: Final = Policy(ageing_ms=0, preemption=False)  # with the priorities of `first_come`
+LARGE_RUNS: Final = 1 / 8
 _ENDS: Final = 0
 _ARRIVES: Final = 1
 
@@ -73,6 +75,18 @@ class Life:
                 elif self._placed.get(key) == attempt:
                     self._end(key)
             self.plan()
+
+    def run_times_ms(self) -> list[int]:
+        """Live to the end, and return how long each run took from when it came."""
+        self.run()
+        came: dict[RunId, int] = {}
+        ended: dict[RunId, int] = {}
+        for key, job in self._jobs.items():
+            run, _ = key
+            if not job.after:
+                came[run] = min(came.get(run, job.arrives_ms), job.arrives_ms)
+            ended[run] = max(ended.get(run, 0), self.ended_ms[key])
+        return [ended[run] - came[run] for run in came]
 
     def hear(self, event: Event) -> None:
         self.planner.step(event)
@@ -157,6 +171,45 @@ def dags(seed: int, *, runs: int = 60, nodes: int = 10, cores: int = 16) -> Dags
     )
     bound_ms = max(longest, -(-area // (nodes * cores * 1000)))
     return Dags(views, tuple(jobs), bound_ms)
+
+
+def arriving(seed: int, *, runs: int = 60, herds: int = 4, busy: float = 0.9) -> Dags:
+    """Return runs of some herds that come one after the other, so many that the nodes are as busy as that. One in eight of them is of eight times the steps."""
+    random = Random(seed)  # noqa: S311 - the same seed gives the same jobs
+    made = dags(seed, runs=runs)
+    work = sum(job.takes_ms * job.unit.needs.cpu_m for job in made.jobs)
+    pause_ms = work / sum(view.capacity.cpu_m for view in made.nodes) / busy / runs
+    # As much work comes as time passes: a run of eight is followed by as long a pause.
+    owners: dict[RunId, tuple[RunId, int]] = {}
+    at_ms, left, owner = 0.0, 0, RunId("")
+    for run in sorted({job.unit.run for job in made.jobs}):
+        if not left:
+            owner, left = run, 8 if random.random() < LARGE_RUNS else 1
+            comes_ms = int(at_ms)
+        left -= 1
+        at_ms += pause_ms * random.expovariate(1)
+        owners[run] = owner, comes_ms
+    jobs = tuple(_of(job, *owners[job.unit.run], herds) for job in made.jobs)
+    return Dags(made.nodes, jobs, made.bound_ms)
+
+
+def _of(job: Job, run: RunId, comes_ms: int, herds: int) -> Job:
+    """Return the job as one of that run, which comes then."""
+    before = job.unit
+    herd = HerdName(f"h{int(run) % herds}")
+    unit = replace(
+        before, run=run, gang=f"{before.run}-{before.gang}", herd=herd, run_order=comes_ms
+    )
+    after = tuple((run, f"{key[0]}-{key[1]}") for key in job.after)
+    return job._replace(unit=unit, arrives_ms=comes_ms, after=after)
+
+
+def first_come(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """Return the jobs so that whose run came first is always served first."""
+    return tuple(
+        job._replace(unit=replace(job.unit, priority=-job.unit.run_order, herd=HerdName("h")))
+        for job in jobs
+    )
 
 
 def _dag(random: Random, run: RunId, order: int) -> list[Job]:

@@ -11,7 +11,7 @@ from runink.placement.cluster import Amount, HerdView, NodeState, NodeView, domi
 from runink.placement.demands import Part, Unit
 from runink.placement.planner import NodeChanged
 from runink.placement.plans import Policy, Snapshot
-from runink.testing.placement_life import Job, Life, dags
+from runink.testing.placement_life import FIRST_COME, Job, Life, arriving, dags, first_come
 
 SEEDS = st.integers(0, 1 << 32)
 FEW = settings(deadline=None, max_examples=6)
@@ -123,6 +123,14 @@ def test_runs_of_steps_take_hardly_longer_than_anybody_could_run_them(seed: int)
     life.run()
     assert len(life.ended_ms) == len(made.jobs)
     assert max(life.ended_ms.values()) <= made.bound_ms * 1.02
+
+
+def test_runs_that_come_one_after_the_other_end_hardly_later_than_first_come_first_served() -> None:
+    made = arriving(1, runs=30)
+    ours = Life(Snapshot(made.nodes), made.jobs).run_times_ms()
+    first = Life(Snapshot(made.nodes, policy=FIRST_COME), first_come(made.jobs)).run_times_ms()
+    assert len(ours) == len(first) < 30
+    assert sum(ours) <= sum(first) * 1.08
 
 
 @FEW

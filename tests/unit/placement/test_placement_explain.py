@@ -11,7 +11,13 @@ from placement_world import HERD, NOW_MS, node, part, placed, running, unit
 from runink.names import NodeId
 from runink.placement.cluster import Amount, HerdView, NodeState
 from runink.placement.feasible import Rule
-from runink.placement.planner import HerdChanged, NodeChanged, Planner, UnitWaits
+from runink.placement.planner import (
+    HerdChanged,
+    NodeChanged,
+    Planner,
+    UnitPlaced,
+    UnitWaits,
+)
 from runink.placement.plans import Snapshot
 from runink.placement.solver import decide, explain, explain_node, what_if
 
@@ -118,3 +124,35 @@ def test_a_plan_is_the_same_in_any_process() -> None:
         for seed in ("0", "1", "77")
     }
     assert len(digests) == 1
+
+
+def test_units_that_need_the_same_are_told_the_same_but_for_who_keeps_one_of_them_away() -> None:
+    nodes = (node("a", 1000), node("b", 1000))
+    standing = (running("x", "a", cpu_m=300), running("y", "b", cpu_m=700))
+    beside = replace(standing[0], unit=unit("x", part(300, groups=("db",))))
+    plain, lonely, shy = (
+        unit(name, part(900, groups=groups, anti=groups))
+        for name, groups in (("plain", ()), ("lonely", ("cache",)), ("shy", ("db",)))
+    )
+    plan = decide(Snapshot(nodes, {}, (plain, lonely, shy), (beside, standing[1])))
+    told = {one.unit.gang: (one.counts, one.text) for one in plan.unplaced}
+    assert told["plain"] == told["lonely"]
+    assert told["plain"][0] == ((Rule.CPU, 2),)
+    assert told["shy"][0] == ((Rule.APART, 1), (Rule.CPU, 1))
+
+
+def test_of_a_quota_is_told_what_it_is_and_what_is_left_of_it_now() -> None:
+    first, second = unit("first", part(900)), unit("second", part(900))
+    planner = Planner(
+        Snapshot((node("a", 9000),), {HERD: HerdView(HERD, Amount(cpu_m=1000))}, (first, second))
+    )
+
+    def told() -> list[str]:
+        return [one.text for one in planner.plan().unplaced]
+
+    assert told() == ["it needs cpu 900m, herd h has 100m of 1 left"]
+    assert told() == ["it needs cpu 900m, herd h has 100m of 1 left"]
+    planner.step(UnitPlaced(running("third", "a", cpu_m=300)))
+    assert told() == ["it needs cpu 900m, herd h has 700m of 1 left"] * 2
+    planner.step(HerdChanged(HerdView(HERD, Amount(cpu_m=800))))
+    assert told() == ["it needs cpu 900m, herd h may have 800m"] * 2
