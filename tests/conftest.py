@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
+
+if find_spec("hypothesis") is not None:  # the machines of tests/vm have none
+    from hypothesis import settings
+
+    # On a busy machine any example may be slow; what hangs meets the test's own time-out.
+    settings.register_profile("runink", settings(), deadline=None)
+    settings.load_profile("runink")
 
 
 @pytest.fixture(params=["asyncio", "trio"])
