@@ -72,6 +72,7 @@ class RelayClient:
         self._child = 0  # a process that we have started
         self._turn = anyio.Lock()  # one starts it, others wait
         self._asking = anyio.Lock()  # one reads answers
+        self._sending = anyio.Lock()  # one waits for room in the socket
         self._asked = 0
 
     @property
@@ -117,10 +118,12 @@ class RelayClient:
             link = self._link
             assert link is not None
             try:
-                while not _was_sent(link, data, pipe):
-                    await anyio.wait_writable(link)
+                async with self._sending:
+                    while not _was_sent(link, data, pipe):
+                        await anyio.wait_writable(link)
             except OSError:
-                self._part()
+                if self._link is link:  # else another one has found out before, and there is a new one
+                    self._part()
             else:
                 return
         raise LinkLost("the node's relay ends as soon as it is started", hint="see its log")
