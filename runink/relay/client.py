@@ -122,7 +122,8 @@ class RelayClient:
                     while not _was_sent(link, data, pipe):
                         await anyio.wait_writable(link)
             except OSError:
-                if self._link is link:  # else another one has found out before, and there is a new one
+                # Unless another one has found out before, and there is a new one.
+                if self._link is link:
                     self._part()
             else:
                 return
