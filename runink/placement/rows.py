@@ -44,13 +44,14 @@ _PLENTY: Final = 64  # slices: hardly a part asks for more, and hardly a node ha
 
 
 class Mask(Nature):
-    """A nature as a column: the nodes that it allows. `refused` is what it says of the others, once that is asked."""
+    """A nature as a column: the nodes that it allows. `most` is NEVER there and below nothing elsewhere, `refused` what it says of the others, once that is asked."""
 
-    __slots__ = ("column", "refused")
+    __slots__ = ("column", "most", "refused")
 
     def __init__(self, reasons: list[Reason | None], kinds: list[int]) -> None:
         super().__init__(reasons, kinds)
         self.column: Bits = np.array(self.allows, dtype=np.bool_)
+        self.most: Column = np.where(self.column, np.int64(NEVER), np.int64(-_FAR))
         self.refused: Tally | None = None
 
 
@@ -223,8 +224,7 @@ class Rows(Room):
         if gains is None:
             gains = row.needs[0] * self._pace_columns[0]
             gains += row.needs[1] * self._pace_columns[1]
-            gains += NEVER
-            gains[~row.mask.column] = -_FAR
+            gains += row.mask.most
             row.gains = gains
         gained = self._passing if into is None else into
         fits, holds, columns = self._fits, self._holds, self._frees
