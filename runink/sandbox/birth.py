@@ -69,7 +69,7 @@ class Fresh(NamedTuple):
 
 
 # Looked up beforehand (`calls.py`).
-_no_wakeup, _set_signal, _DEFAULT = _signal.set_wakeup_fd, _signal.signal, _signal.SIG_DFL
+_set_signal, _DEFAULT = _signal.signal, _signal.SIG_DFL
 _write, _close_range, _exit = os.write, os.closerange, os._exit
 _gc_enable = gc.enable
 STARTED: Final = codec.encode("started", Started())
@@ -169,7 +169,8 @@ def keep_environment(*, is_isolated: bool) -> None:
 
 
 def found_fresh(handlers: Handlers) -> Fresh:
-    """Return what is to be undone in cells of this process. Python itself ignores some signals, and a slice has it so."""
+    """Return what is to be undone in cells of this process, which wants no signals itself. Python ignores some, and a slice has it so."""
+    signal.set_wakeup_fd(-1)
     changed = (
         number
         for number in signal.valid_signals() - PYTHON_IGNORES
@@ -180,7 +181,6 @@ def found_fresh(handlers: Handlers) -> Fresh:
 
 def be_fresh(signals: Iterable[int]) -> None:
     """Have these signals as a fresh process has them."""
-    _no_wakeup(-1)
     for number in signals:
         _set_signal(number, _DEFAULT)
 

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from runink.sandbox.bubblewrap import status_of
 from runink.sandbox.bubblewrap_monitor import Monitor, first_process
+from runink.sandbox.cell_words import CellWords
 from runink.sandbox.cells import Cell, Cells, CellState
-from runink.sandbox.codec import BadMessage
+from runink.sandbox.codec import BadMessage, encode
 from runink.sandbox.confines import REMOVED_LATER_S, Confines
+from runink.sandbox.due import soonest
 from runink.sandbox.inner_protocol import (
-    FROM_CELL,
-    INNER_FIELDS,
     Assign,
     Ended,
     Fork,
@@ -37,7 +37,7 @@ from runink.sandbox.isolation import STEPS, Progress
 from runink.sandbox.log import describe, log
 from runink.sandbox.mounts import Tree, told
 from runink.sandbox.nursery import Nursery
-from runink.sandbox.packets import Packet, close_all, understood
+from runink.sandbox.packets import Packet, close_all, receive
 from runink.sandbox.protocol import READ_WRITE, Launch
 from runink.sandbox.records import Record, Register, State
 from runink.sandbox.walls import Walls
@@ -48,7 +48,10 @@ EXHAUSTED = (
     "node_exhausted"  # of descriptors, memory, id ranges: a while later there may be some again
 )
 SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC}
+OUTFIT_MAX = 4  # control, stdout, stderr, seat
 STDOUT, STDERR = 1, 2  # their places in a slice's outfit: control, stdout, stderr
+
+_GO = [encode("go", Go(), descriptors=count) for count in range(OUTFIT_MAX + 1)]
 
 
 class Told(NamedTuple):
@@ -75,6 +78,7 @@ class Births:
         self._confines = confines
         self._told = told
         self.progress = Progress(0)
+        self._words = CellWords()
 
     def begin(self, record: Record, nursery: Nursery) -> None:
         """Ask this fork server for a cell for a launch that waits. What cannot be shown to it refuses it."""
@@ -112,28 +116,31 @@ class Births:
         """Take in what cells say."""
         talking, at_limit = self.cells.ready()
         for cell in talking:
-            self._listen_to(cell, now_s)
+            self._listen_to(cell, now_s)  # what it has said beside that, we hear the next time
         for cell in at_limit:
             self._look_at_memory(cell, now_s, is_ready=True)
 
     def look_again(self, *, now_s: float) -> None:
         """Look at the memory of cells that are to be looked at by now, and remove the cgroups that the kernel still held."""
-        for cell in self.cells.to_look_at(now_s=now_s):
-            self._look_at_memory(cell, now_s, is_ready=False)
+        if self.cells.next_look_s() is not None:
+            for cell in self.cells.to_look_at(now_s=now_s):
+                self._look_at_memory(cell, now_s, is_ready=False)
         if self._confines is not None and self._confines.has_leaving:
             self._confines.remove_leaving()
 
     def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `look_again` has something to do next."""
-        times = [self.cells.next_look_s()]
-        if self._confines is not None and self._confines.has_leaving:
-            times.append(now_s + REMOVED_LATER_S)
-        return min((due_s for due_s in times if due_s is not None), default=None)
+        has_leaving = self._confines is not None and self._confines.has_leaving
+        return soonest(self.cells.next_look_s(), now_s + REMOVED_LATER_S if has_leaving else None)
 
     def _look_at_memory(self, cell: Cell, now_s: float, *, is_ready: bool) -> None:
         """End the whole cell where the kernel has ended one of its processes for want of memory."""
         watch = cell.confine.watch if cell.confine is not None else None
-        if watch is not None and watch.look(now_s=now_s, is_ready=is_ready):
+        if watch is None:
+            return
+        has_killed = watch.look(now_s=now_s, is_ready=is_ready)
+        self.cells.looked_at(cell)
+        if has_killed:
             record = self._register.named(cell.slice)
             if record is not None and record.cell == cell.number:
                 record.cause = record.cause or "oom"
@@ -151,8 +158,7 @@ class Births:
         cell = self.cells.of_process(pid)
         if cell is None:
             return None
-        if self.cells.hears(cell):
-            self._listen_to(cell, now_s)  # its last words: all may have come at once
+        self._hear_out(cell, now_s)
         said = cell.monitor.complained() if cell.monitor is not None else ""
         self._fail(cell, NOT_PREPARED, said or "its cell ended before the slice began")
         record = self._register.named(cell.slice)
@@ -263,7 +269,7 @@ class Births:
             self._fail(cell, NOT_PREPARED, f"{_at(6)}: {describe(error)}")
             cell.kill()
             return
-        if not cell.outbox.send(Go(), descriptors=cell.outfit):
+        if not cell.outbox.send_encoded(_GO[len(cell.outfit)], cell.outfit):
             cell.kill()
         close_all(cell.outfit)
         cell.outfit = []
@@ -296,26 +302,37 @@ class Births:
         self._register.handed_over(record)
         return is_sent
 
-    def _listen_to(self, cell: Cell, now_s: float) -> None:
-        for packet in cell.packets():
-            if packet is None:
-                self.cells.deafen(cell)
-                if cell.state is not CellState.WORKING:
-                    cell.kill()
-                return
-            try:
-                self._on_message(cell, packet, now_s)
-            except BadMessage as problem:
-                # Its slice may be hostile: it gets no second word.
-                log("cell not understood", slice=cell.slice, problem=problem.text)
-                self.cells.deafen(cell)
+    def _hear_out(self, cell: Cell, now_s: float) -> None:
+        """Take in its last words: all may have come at once."""
+        while cell.is_heard and self._listen_to(cell, now_s):
+            pass
+
+    def _listen_to(self, cell: Cell, now_s: float) -> bool:
+        """Take in what the cell has said next. False if it has said nothing."""
+        try:
+            packet = receive(cell.link)
+        except BlockingIOError:
+            return False
+        if packet is None:
+            self.cells.deafen(cell)
+            if cell.state is not CellState.WORKING:
                 cell.kill()
-                return
+            return True
+        try:
+            self._on_message(cell, packet, now_s)
+        except BadMessage as problem:
+            # Its slice may be hostile: it gets no second word.
+            log("cell not understood", slice=cell.slice, problem=problem.text)
+            self.cells.deafen(cell)
+            cell.kill()
+        return True
 
     def _on_message(self, cell: Cell, packet: Packet, now_s: float) -> None:
-        match understood(packet, FROM_CELL, INNER_FIELDS).message:
+        match self._words.of(packet):
             case Sealed(report):
                 self._on_sealed(cell, report)
+            case Worked() as worked:
+                cell.worked = worked
             case Started() if cell.is_unclaimed:
                 cell.state = CellState.BEGUN
                 self._told.unclaimed(cell, now_s)
@@ -324,8 +341,6 @@ class Births:
             case Unborn(step, text):
                 self._fail(cell, NOT_PREPARED, f"{_at(step)}: {text}" if step else text)
                 cell.kill()
-            case Worked() as worked:
-                cell.worked = worked
 
     def _on_started(self, cell: Cell, now_s: float) -> None:
         cell.state = CellState.WORKING
@@ -350,8 +365,7 @@ class Births:
         cell = self.cells.of_process(pid)
         if cell is None:
             return False
-        if self.cells.hears(cell):
-            self._listen_to(cell, now_s)
+        self._hear_out(cell, now_s)
         if cell.state is not CellState.BEGUN:
             return False
         self.cells.keep(cell, ended or Ended(pid, 0, 0.0, 0.0, 0))

@@ -2,7 +2,7 @@
 
 A cell is a copy of its fork server, and the kernel copies each page that one of the two writes to.  Python writes to an object whenever it holds it, and so a function
 that decides, names, opens and checks has hundreds of pages copied: 2 to 3 µs each, more than all that it asks of the kernel.  Who has the time before the fork writes a list of calls
-instead.  Then one loop goes through it (`perform`), over objects that were made together and lie together.
+instead.  Then one loop goes through it (`perform`), over objects that were made together and lie together (`packing.py`).
 
 Rules
 - Everything is known when the list is made, also which number a new descriptor will have: the kernel gives the lowest that is free, and the call says that it has to.
@@ -18,7 +18,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from runink.sandbox.syscalls import NUMBERS
 
@@ -32,6 +32,8 @@ _INT_MIN, _UNSIGNED_MAX = -(1 << 31), (1 << 32) - 1
 _libc: Final = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.strstr.restype = ctypes.c_ssize_t  # 0 or an address
+
+_errno: Final = ctypes.get_errno  # looked up beforehand
 
 Buffer = ctypes.Array[ctypes.c_char]
 Argument = int | bytes | Buffer | ctypes.Structure | ctypes.c_void_p | None
@@ -80,24 +82,25 @@ class Call(NamedTuple):
 class Ready(NamedTuple):
     """Calls as they are made, and as they are told of: what is not touched by the loop lies elsewhere."""
 
-    bare: tuple[tuple[Callable[..., int], tuple[object, ...], int, int], ...]
+    bare: tuple[tuple[Callable[..., int], tuple[object, ...], int, int, tuple[int, ...]], ...]
     calls: tuple[Call, ...]
 
 
 def ready(calls: Iterable[Call]) -> Ready:
     """Return these calls made ready for a process that is to touch little."""
     every = tuple(calls)
-    return Ready(tuple(call[1:5] for call in every), every)
+    return Ready(tuple(call[1:6] for call in every), every)
 
 
 def run(prepared: Ready) -> None:
     """Make these calls, one after the other. Raises OSError for the first that does not answer what it has to, StepFailed where it belongs to a step."""
     bare, calls = prepared
     at = 0
-    for function, arguments, least, most in bare:
+    for function, arguments, least, most, forgiven in bare:
         answer = function(*arguments)
-        if not least <= answer <= most:
-            _forgive(calls[at], answer)
+        # What compares has no errors, and so none that are forgiven.
+        if not (least <= answer <= most or _errno() in forgiven):
+            _fail(calls[at], answer)
         at += 1  # noqa: SIM113 - enumerate would make a tuple of each
 
 
@@ -106,11 +109,9 @@ def perform(calls: Iterable[Call]) -> None:
     run(ready(calls))
 
 
-def _forgive(call: Call, answer: int) -> None:
-    """Raise OSError for what the call should not have answered, if that is not forgiven."""
-    code = ctypes.get_errno() if answer == -1 and call.function is not _libc.memcmp else 0
-    if code in call.forgiven:
-        return
+def _fail(call: Call, answer: int) -> NoReturn:
+    """Raise OSError for what the call should not have answered."""
+    code = _errno() if answer == -1 and call.function is not _libc.memcmp else 0
     text = f"{call.says}: {os.strerror(code) if code else NOT_DONE}"
     if call.step:
         raise StepFailed(code or errno.EPERM, text, call.step)

@@ -78,7 +78,8 @@ def be_cell(course: Course, entry: Entry) -> NoReturn:
     try:
         try:
             run(first)
-            be_fresh(signals)
+            if signals:  # what was loaded has set some
+                be_fresh(signals)
             pid = fork()
             if pid:
                 be_first(answered(pid), left)

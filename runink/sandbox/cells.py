@@ -19,12 +19,11 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Iterator
 
 from runink.sandbox.bubblewrap_monitor import Monitor
 from runink.sandbox.confines import Confine
 from runink.sandbox.inner_protocol import TO_CELL, Ended, Worked
-from runink.sandbox.packets import Outbox, Packet, close_all, receive
+from runink.sandbox.packets import Outbox, close_all
 from runink.sandbox.protocol import Launch
 
 
@@ -45,7 +44,7 @@ class Cell:
     `monitor` is there where bubblewrap closes it off: then `pid` is bubblewrap's own process, and `pidfd` is the first process's as soon as there is one.
     """
 
-    __slots__ = ("confine", "ended", "kept", "launch", "link", "monitor", "network", "number", "outbox", "outfit", "pid", "pidfd", "report", "seat", "slice", "state", "worked")  # fmt: skip
+    __slots__ = ("confine", "ended", "is_heard", "kept", "launch", "link", "monitor", "network", "number", "outbox", "outfit", "pid", "pidfd", "report", "seat", "slice", "state", "worked")  # fmt: skip
 
     def __init__(self, number: int, link: socket.socket, launch: Launch, *, network: str) -> None:
         self.number = number
@@ -55,6 +54,7 @@ class Cell:
         self.launch = launch
         self.slice = launch.slice
         self.state = CellState.ASKED
+        self.is_heard = True
         self.pid = 0
         self.pidfd = -1
         self.report: dict[str, str] = {}
@@ -100,17 +100,6 @@ class Cell:
             except ProcessLookupError:
                 return  # its end is on the way to us
 
-    def packets(self) -> Iterator[Packet | None]:
-        """Yield what has come, and nothing (once) where the socket has ended."""
-        while True:
-            try:
-                packet = receive(self.link)
-            except BlockingIOError:
-                return
-            yield packet
-            if packet is None:
-                return
-
 
 class Cells:
     """All cells, by number and by the pid of their first process; one descriptor to wait for any of them."""
@@ -120,6 +109,7 @@ class Cells:
         self._by_pid: dict[int, Cell] = {}
         self._by_link: dict[int, Cell] = {}
         self._by_watch: dict[int, Cell] = {}
+        self._looked_at: dict[int, Cell] = {}  # whose memory is to be looked at again
         self._last = 0
         self._epoll = select.epoll()
 
@@ -175,28 +165,37 @@ class Cells:
             self._by_watch[watch.descriptor] = cell
             self._epoll.register(watch.descriptor, watch.mask)
 
+    def looked_at(self, cell: Cell) -> None:
+        """Take note that its memory was looked at: its watch says whether that is to be done again."""
+        if _look_s(cell) is None:
+            self._looked_at.pop(cell.number, None)
+        else:
+            self._looked_at[cell.number] = cell
+
     def to_look_at(self, *, now_s: float) -> list[Cell]:
         """Return the cells whose memory is to be looked at again by now."""
-        return [cell for cell in self._by_watch.values() if _look_s(cell, now_s + 1.0) <= now_s]
+        due = ((cell, _look_s(cell)) for cell in self._looked_at.values())
+        return [cell for cell, due_s in due if due_s is not None and due_s <= now_s]
 
     def next_look_s(self) -> float | None:
         """Return when the next of them is due."""
-        times = (_look_s(cell, float("inf")) for cell in self._by_watch.values())
-        return min((due_s for due_s in times if due_s != float("inf")), default=None)
+        if not self._looked_at:
+            return None
+        times = map(_look_s, self._looked_at.values())
+        return min((due_s for due_s in times if due_s is not None), default=None)
 
     def unwatch(self, cell: Cell) -> None:
         """Hear no more of its memory: its cgroup is about to go."""
+        self._looked_at.pop(cell.number, None)
         if cell.confine is not None and cell.confine.watch is not None:
             self._epoll.unregister(cell.confine.watch.descriptor)
             del self._by_watch[cell.confine.watch.descriptor]
 
-    def hears(self, cell: Cell) -> bool:
-        """Say whether anything is still taken from the cell."""
-        return cell.link.fileno() in self._by_link
-
     def deafen(self, cell: Cell) -> None:
         """Take nothing from the cell any more: its socket has ended, or it was not understood."""
-        if self._by_link.pop(cell.link.fileno(), None) is not None:
+        if cell.is_heard:
+            cell.is_heard = False
+            del self._by_link[cell.link.fileno()]
             self._epoll.unregister(cell.link)
 
     def remove(self, cell: Cell) -> None:
@@ -232,6 +231,6 @@ def ends() -> tuple[list[int], list[int]]:
     return made[::2], made[1::2]
 
 
-def _look_s(cell: Cell, never_s: float) -> float:
+def _look_s(cell: Cell) -> float | None:
     watch = cell.confine.watch if cell.confine is not None else None
-    return never_s if watch is None or watch.due_s is None else watch.due_s
+    return None if watch is None else watch.due_s

@@ -94,16 +94,13 @@ class Confines:
         self._layout, self._claim = base
         self._base = Group(self._layout)
         self._herds: dict[str, Group] = {}
+        # What limits are in force by, for the report of a cell.
+        self.told = {f"cgroup.{name}": value for name, value in self._layout.told().items()}
         self._leaving: list[Group] = []
         self._zygotes: Group | None = None
         found = leftovers(self._base, within_s=LEFTOVERS_S)
         if found.removed or found.staying:
             log("cgroups left over", removed=len(found.removed), staying=len(found.staying))
-
-    @property
-    def told(self) -> dict[str, str]:
-        """What limits are in force by, for the report of a cell."""
-        return {f"cgroup.{name}": value for name, value in self._layout.told().items()}
 
     def make(self, number: int, launch: Launch) -> Confine:
         """Make the cgroup of a cell with its limits. Raises OSError."""

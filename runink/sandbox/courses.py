@@ -30,6 +30,7 @@ from runink.sandbox.isolation import (
 from runink.sandbox.kernel import NO_SIGNALS, masking
 from runink.sandbox.mounts import own_mask, trees_of
 from runink.sandbox.namespaces import Needed, Twice, cloning, forking
+from runink.sandbox.packing import packed
 from runink.sandbox.protocol import NO_NETWORK
 from runink.sandbox.syscalls import (
     CLONE_INTO_CGROUP,
@@ -123,22 +124,27 @@ class Courses:
         closed = sealing(seals, fork.writable, files, kept=kept, free=free)
         first = [*closing_off(rooms, seals, free=free), *closed]
         sealed = encode("sealed", Sealed(in_force(seals)))
+        calls = (
+            [
+                *_arriving(handed, outfit),
+                *_in_steps(first, self._first_end),
+                *_settling(fork.folder, free),
+            ],
+            being_left(),
+            _in_steps(binding_worker(), self._worker_end),
+            _in_steps([(19, _saying(sealed))], self._worker_end),
+        )
+        before, left, worker, last = packed(map(ready, calls))
         return Course(
             cloning(self._namespaces(fork), cgroup=handed.group),
-            ready(
-                [
-                    *_arriving(handed, outfit),
-                    *_in_steps(first, self._first_end),
-                    *_settling(fork.folder, free),
-                ]
-            ),
+            before,
             fresh.signals,
             forking(fresh.needed),
-            ready(being_left()),
-            ready(_in_steps(binding_worker(), self._worker_end)),
+            left,
+            worker,
             tuple(sys.modules[name].seed for name in SEEDED if name in sys.modules),
             fork.waits,
-            ready(_in_steps([(19, _saying(sealed))], self._worker_end)),
+            last,
             SEAT if fork.waits else LINK,
         )
 
@@ -149,6 +155,7 @@ class Courses:
 
 def being_left() -> list[Call]:
     """Return what a first process does when it has forked the worker."""
+    init.hear(LINK, signals=0)
     return [*closing("leave the worker's descriptors", (LINK,)), *init.beginning(free=0)]
 
 

@@ -14,6 +14,7 @@ from runink import capabilities
 from runink.capabilities import NAMESPACES, Told
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.door import Connection, Door
+from runink.sandbox.due import soonest
 from runink.sandbox.kernel import is_sealed
 from runink.sandbox.lives import Lives
 from runink.sandbox.log import describe, log
@@ -103,14 +104,13 @@ class Desk:
 
     def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `advance` has something to do next, if nothing happens before."""
-        times = [
+        return soonest(
             self._alone_until_s,
             self._closed_by_s,
             self._door.next_expiry_s(),
             self._lives.next_due_s(now_s=now_s),
             self._nurseries.due_s() if self._closed_by_s is None else None,
-        ]
-        return min((due_s for due_s in times if due_s is not None), default=None)
+        )
 
     def close(self, why: str, *, now_s: float) -> None:
         """Take no launches any more and kill all slices."""
@@ -336,6 +336,8 @@ class Desk:
         return None
 
     def _answer_preloads(self) -> None:
+        if not self._preloads:
+            return
         waiting = []
         for asker, modules in self._preloads:
             if all(map(self._nurseries.first.has_tried, modules)):

@@ -105,6 +105,8 @@ class Door:
 
     def expired(self, *, now_s: float) -> list[Connection]:
         """Return the strangers that had time enough to say who they are."""
+        if not self._has_strangers:
+            return []
         return [
             connection
             for connection in self
@@ -113,8 +115,13 @@ class Door:
 
     def next_expiry_s(self) -> float | None:
         """Return when the first stranger's time is over."""
-        strangers = [it.since_s for it in self if it is not self.agent]
-        return min(strangers) + STRANGER_S if strangers else None
+        if not self._has_strangers:
+            return None
+        return min(it.since_s for it in self if it is not self.agent) + STRANGER_S
+
+    @property
+    def _has_strangers(self) -> bool:
+        return len(self._connections) > (self.agent is not None)
 
     def drop(self, connection: Connection) -> None:
         self._connections.pop(connection.number, None)

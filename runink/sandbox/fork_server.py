@@ -61,15 +61,16 @@ from runink.sandbox.inner_protocol import (
 from runink.sandbox.isolation import Progress, Seals, prepared_seals
 from runink.sandbox.kernel import (
     ALL_SIGNALS,
-    NO_SIGNALS,
     become_subreaper,
     end_children,
     mask,
     name_process,
     offer_to_oom_killer,
+    readable,
     reaped,
+    signal_set,
+    signals_read,
     threads,
-    wake_on_signals,
 )
 from runink.sandbox.log import describe, log
 from runink.sandbox.namespaces import Handlers, Needed, answered, cloned
@@ -81,6 +82,7 @@ from runink.sandbox.zygote_root import close_zygote_off
 END_PATIENCE_S = 10.0  # who survives SIGKILL that long waits for a broken device
 _FORKED = numeric("forked", Forked._fields, descriptors=1)
 _ENDED = numeric("ended", Ended._fields)
+CHILD_ENDED = signal_set(signal.SIGCHLD)
 _POLL_MS = 10_000  # only so that no wait is without end; every event wakes us
 
 
@@ -116,15 +118,15 @@ class ForkServer:
             self._problem = f"{self._entry_name}: {problem_of(error)}"
         self._say_ready()
 
-    def serve(self, wakeup: int) -> None:
-        """Fork and reap until the spawner is gone."""
+    def serve(self, ended: int) -> None:
+        """Fork and reap until the spawner is gone; `ended` is readable when a child has ended."""
         poll = select.poll()
         poll.register(self._link, select.POLLIN)
-        poll.register(wakeup, select.POLLIN)
+        poll.register(ended, select.POLLIN)
         while True:
             for descriptor, _ in poll.poll(_POLL_MS):
-                if descriptor == wakeup:
-                    os.read(wakeup, 4096)
+                if descriptor == ended:
+                    signals_read(ended)
                     self._reap()
                 else:
                     packet = receive(self._link)
@@ -192,7 +194,7 @@ class ForkServer:
         except OSError as error:
             self._outbox.send(Unforked(cell, describe(error)))
         finally:
-            mask(NO_SIGNALS)
+            mask(CHILD_ENDED)
 
     def _clone_plain(self, fork: Fork, link: int, doors: list[int], group: int) -> None:
         """Clone a cell without walls, and say so. Raises OSError."""
@@ -204,7 +206,7 @@ class ForkServer:
                 be_plain(link, doors, fork.folder, self._fresh, self._entry)
             self._tell(fork.cell, child.pid, child.pidfd)
         finally:
-            mask(NO_SIGNALS)
+            mask(CHILD_ENDED)
 
     def _tell(self, cell: int, pid: int, pidfd: int) -> None:
         self._outbox.send_encoded((_FORKED % (cell, pid)).encode(), [pidfd])
@@ -254,6 +256,9 @@ def main() -> None:
     sys.path += listed(found["path"], separator=os.pathsep)
     gc.disable()
     name_process("runi-forkserver")
+    # Before anything is imported: a thread that this starts is not to take it in our place.
+    ended = readable(signal.SIGCHLD)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as slices have it; Python would raise an error
     offer_to_oom_killer()  # which slices inherit: memory is to be taken from them before the agent
     open_standard_streams()
     # From Python 3.12 on a fork beside polars' cleaner thread warns on every launch; why it is safe stands above.
@@ -264,10 +269,9 @@ def main() -> None:
         seals = _close_off(link)
         if seals is None:
             return
-    wakeup = wake_on_signals(signal.SIGCHLD)
     server = ForkServer(link, found["entry"], seals, end_at=found["end-at"])
     server.prepare(listed(found["preload"]))
-    server.serve(wakeup)
+    server.serve(ended)
     server.end_slices()
 
 

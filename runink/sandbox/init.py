@@ -6,6 +6,8 @@
     the worker has ended               says `worked` with how, and ends: the kernel then ends all that the slice has left
     the spawner's socket ends          ends
 
+Of all that comes only its worker's end is what every one of them hears, so the way to that is short: it asks the kernel, and passes on what the kernel has written (`calls.py`).
+
 A first process ignores every signal that it has no handler for, and the kernel hides from others how it was ended from inside: hence `worked`.
 """
 
@@ -15,19 +17,19 @@ import ctypes
 import os
 import select
 import signal
-import struct
 from typing import Final, NoReturn
 
 from runink.sandbox.birth import EXIT_EXCEPTION
 from runink.sandbox.calls import Call, prctl
-from runink.sandbox.codec import numeric
-from runink.sandbox.inner_protocol import Worked
+from runink.sandbox.inner_protocol import WORKED
 from runink.sandbox.kernel import (
+    WAITED_BYTES,
     masking,
     reading_signals,
-    reap,
+    reaping,
     signal_set,
     signals_read,
+    wait4,
 )
 from runink.sandbox.syscalls import PR_SET_NAME
 
@@ -41,17 +43,33 @@ FORWARDED: Final = (
     signal.SIGCONT,
 )
 HEARD: Final = signal_set(signal.SIGCHLD, *FORWARDED)
-_WORKED: Final = numeric("worked", Worked._fields)
 _POLL_MS: Final = 60_000  # only so that no wait is without end; every event wakes us
-_POLLED: Final = struct.Struct("=ihhihh")  # two of struct pollfd of sys/poll.h
-_POLLIN: Final = select.POLLIN
-_POLLRDHUP: Final = select.POLLRDHUP
+
+
+class _Polled(ctypes.Structure):
+    """Two of struct pollfd of sys/poll.h: the signals', and the link's."""
+
+    _fields_ = (
+        ("signals", ctypes.c_int),
+        ("wanted", ctypes.c_short),
+        ("have_come", ctypes.c_short),
+        ("link", ctypes.c_int),
+        ("wanted_of_link", ctypes.c_short),
+        ("has_ended", ctypes.c_short),
+    )
+
+
 # Looked up beforehand, because a cell touches little (`calls.py`).
-_write: Final = os.write
+_LIBC: Final = ctypes.PyDLL(None, use_errno=True)
+_write, _poll, _wait4 = _LIBC.write, _LIBC.poll, wait4
 _exit: Final = os._exit
-_poll: Final = ctypes.PyDLL(None, use_errno=True).poll
-_polled: Final = ctypes.create_string_buffer(_POLLED.size)
+_polled: Final = _Polled(wanted=select.POLLIN, wanted_of_link=select.POLLRDHUP)
 _WAITING: Final = (ctypes.byref(_polled), 2, _POLL_MS)
+_word: Final = ctypes.create_string_buffer(WORKED, len(WORKED) + WAITED_BYTES)
+_WORD: Final = ctypes.byref(_word)
+_WORD_BYTES: Final = len(_word)
+_REAPING: Final = reaping(_word, at=len(WORKED))
+_STATUS: Final = ctypes.c_int.from_buffer(_word, len(WORKED))
 
 
 def beginning(*, free: int) -> list[Call]:
@@ -63,8 +81,13 @@ def beginning(*, free: int) -> list[Call]:
     ]
 
 
+def hear(link: int, *, signals: int) -> None:
+    """Say before the fork what `be_init` will wait for."""
+    _polled.signals, _polled.link = signals, link
+
+
 def be_init(worker: int, link: int, *, signals: int) -> NoReturn:
-    """Serve until the worker or the spawner has ended; `signals` is where HEARD are read. All signals have been blocked since before the fork, everything else is closed;
+    """Serve until the worker or the spawner has ended; `signals` is where HEARD are read, and `hear` was told of both. All signals have been blocked since before the fork, everything else is closed;
     of a child that has ended already the signal may be lost.
     """
     code = EXIT_EXCEPTION
@@ -76,26 +99,21 @@ def be_init(worker: int, link: int, *, signals: int) -> NoReturn:
 
 def _serve(worker: int, link: int, signals: int) -> int:
     # The link is never read here: what comes is the worker's.
-    _POLLED.pack_into(_polled, 0, signals, _POLLIN, 0, link, _POLLRDHUP, 0)
+    has_waited = False
     while True:  # ends with the worker or the spawner
         # Before the first wait, too: a child that has ended already may have gone unheard.
-        while (ended := reap()) is not None:
-            if ended[0] == worker:
-                _say_worked(link, ended[1:])
-                return _exit_code(ended[1])
-        _, _, have_come, _, _, has_ended = _POLLED.unpack(_polled)
-        if has_ended:
-            return EXIT_EXCEPTION
-        if have_come:
-            _forward(worker, signals_read(signals))
+        while (ended := _wait4(*_REAPING)) > 0:
+            if ended == worker:
+                # Where that fails the spawner is gone, and so is who would hear it.
+                _write(link, _WORD, _WORD_BYTES)
+                return _exit_code(_STATUS.value)
+        if has_waited:
+            if _polled.has_ended:
+                return EXIT_EXCEPTION
+            if _polled.have_come:
+                _forward(worker, signals_read(signals))
         _poll(*_WAITING)
-
-
-def _say_worked(link: int, worked: tuple[float, ...]) -> None:
-    try:
-        _write(link, (_WORKED % worked).encode())
-    except OSError:
-        return  # the spawner is gone, and so is who would hear it
+        has_waited = True
 
 
 def _forward(worker: int, numbers: list[int]) -> None:

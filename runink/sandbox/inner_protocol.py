@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from runink.sandbox.codec import FLAG, Check, pairs, text, texts, whole
+from runink.sandbox.codec import FLAG, BadMessage, Check, pairs, text, texts, whole
+from runink.sandbox.kernel import WAITED_BYTES, waited
 from runink.sandbox.protocol import (
     BINDS_MAX,
     BYTES,
@@ -39,6 +40,7 @@ from runink.sandbox.protocol import (
     Preload,
 )
 
+WORKED = b"worked\0\0"
 TREES_MAX = 2 * BINDS_MAX  # what a slice asked for, and what every slice is shown
 
 
@@ -111,7 +113,7 @@ class Unborn(NamedTuple):
 
 
 class Worked(NamedTuple):
-    """The fields but for the pid are those of `kernel.Reaped`, as are those of `Ended`."""
+    """The fields but for the pid are those of `kernel.Reaped`, as are those of `Ended`. It is sent as the kernel has written it, behind WORKED: the first process does nothing else with it."""
 
     status: int
     utime_s: float
@@ -143,14 +145,20 @@ FROM_CELL: dict[str, type] = {
     "sealed": Sealed,
     "started": Started,
     "unborn": Unborn,
-    "worked": Worked,
 }
 
 _CELL = whole(1, 1 << 53)
 _TARGETS = texts(TREES_MAX, 4096)
 _KINDS = text(TREES_MAX, empty=True)
 _LINKS = pairs(TREES_MAX, 4096)
-_STATUS = whole(0, 1 << 31)
+_HOW_ENDED = {
+    "status": whole(0, 1 << 31),
+    "utime_s": SECONDS,
+    "stime_s": SECONDS,
+    "maxrss_bytes": BYTES,
+    "voluntary_switches": SWITCHES,
+    "involuntary_switches": SWITCHES,
+}
 
 INNER_FIELDS: dict[type, dict[str, Check]] = {
     Preload: FIELDS[Preload],
@@ -182,21 +190,18 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
     Sealed: {"report": SEALED},
     Started: {},
     Unborn: {"step": whole(0, 100), "text": PROBLEM},
-    Worked: {
-        "status": _STATUS,
-        "utime_s": SECONDS,
-        "stime_s": SECONDS,
-        "maxrss_bytes": BYTES,
-        "voluntary_switches": SWITCHES,
-        "involuntary_switches": SWITCHES,
-    },
-    Ended: {
-        "pid": PID,
-        "status": _STATUS,
-        "utime_s": SECONDS,
-        "stime_s": SECONDS,
-        "maxrss_bytes": BYTES,
-        "voluntary_switches": SWITCHES,
-        "involuntary_switches": SWITCHES,
-    },
+    Ended: {"pid": PID, **_HOW_ENDED},
 }
+
+
+def worked(body: bytes) -> Worked | None:
+    """Return the message in a packet that says how a worker ended; nothing if it is another. Raises BadMessage where that cannot be."""
+    if not body.startswith(WORKED):
+        return None
+    if len(body) != len(WORKED) + WAITED_BYTES:
+        raise BadMessage("invalid_message", f"worked: {len(body)} bytes")
+    found = Worked(*waited(body[len(WORKED) :]))
+    for (name, check), value in zip(_HOW_ENDED.items(), found, strict=True):
+        if not check.holds(value):
+            raise BadMessage("invalid_message", f"worked: {name} is not {check.says}")
+    return found

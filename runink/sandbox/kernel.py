@@ -29,15 +29,9 @@ _SIGNALS_MAX = 64
 _SIGINFO_BYTES = 128  # struct signalfd_siginfo, which begins with the number
 # By ctypes, of which a cell touches less (`calls.py`) than of what the modules have: os.wait4 looks a module up for each child.
 _LIBC = ctypes.PyDLL(None, use_errno=True)
-_sigmask, _wait4 = _LIBC.pthread_sigmask, _LIBC.wait4
+_sigmask, wait4 = _LIBC.pthread_sigmask, _LIBC.wait4
 _WAITED = struct.Struct("=i4x18q")  # the status, and struct rusage of linux/resource.h
-_waited = ctypes.create_string_buffer(_WAITED.size)
-_FOR_ANY = (
-    (1 << 32) - 1,
-    ctypes.c_void_p(ctypes.addressof(_waited)),
-    os.WNOHANG,
-    ctypes.c_void_p(ctypes.addressof(_waited) + 8),
-)
+WAITED_BYTES = _WAITED.size
 SUN_PATH_MAX = 107  # bytes of a Unix socket's address, less the zero at the end
 
 
@@ -96,6 +90,17 @@ def reading_signals(wanted: ctypes.Array[ctypes.c_char], *, free: int) -> Call:
     """Return the call that opens the descriptor, of this number, by which blocked signals can be read, by a first process too: it would ignore those that it does not block."""
     flags = os.O_CLOEXEC | os.O_NONBLOCK
     return called("read signals", "signalfd", -1, wanted, flags, wanted=free)
+
+
+def readable(*numbers: int) -> int:
+    """Block these signals, and return a descriptor that is readable while one of them waits. No handler of Python's is needed, which a copy of this process would have to undo."""
+    wanted = signal_set(*numbers)
+    descriptor: int = _LIBC.signalfd(-1, wanted, os.O_CLOEXEC | os.O_NONBLOCK)
+    if descriptor < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"read signals: {os.strerror(code)}")
+    mask(wanted)
+    return descriptor
 
 
 def signals_read(descriptor: int) -> list[int]:
@@ -158,6 +163,12 @@ def end_children(*, within_s: float) -> int:
         signal.sigtimedwait((signal.SIGCHLD,), min(patience_s, 1.0))
 
 
+def reaping(record: ctypes.Array[ctypes.c_char], *, at: int = 0) -> tuple[object, ...]:
+    """Return the arguments by which `wait4` reaps a child that has ended and puts what it says of it there (WAITED_BYTES). It answers 0 where none has ended, and -1 where there is none."""
+    address = ctypes.addressof(record) + at
+    return (1 << 32) - 1, ctypes.c_void_p(address), os.WNOHANG, ctypes.c_void_p(address + 8)
+
+
 class Reaped(NamedTuple):
     """What wait4 says of a child that has ended: its status, and what it used together with those of its own children that it had waited for.
 
@@ -181,15 +192,24 @@ def reaped() -> Iterator[Reaped]:
 
 def reap() -> tuple[int, int, float, float, int, int, int] | None:
     """Reap a child that has ended, if there is one, and return the fields of `Reaped`."""
-    pid = _wait4(*_FOR_ANY)
+    pid = wait4(*_FOR_ANY)
     if pid <= 0:
         assert not pid or ctypes.get_errno() == errno.ECHILD
         return None
+    return (pid, *waited(_waited.raw))
+
+
+def waited(record: bytes) -> tuple[int, float, float, int, int, int]:
+    """Return the fields of `Reaped` behind the pid, from what `wait4` has put there."""
     status, user_s, user_us, system_s, system_us, maxrss_kb, *_, voluntary, involuntary = (
-        _WAITED.unpack(_waited)
+        _WAITED.unpack(record)
     )
     user, system = user_s + user_us / 1e6, system_s + system_us / 1e6
-    return pid, status, user, system, maxrss_kb << 10, voluntary, involuntary
+    return status, user, system, maxrss_kb << 10, voluntary, involuntary
+
+
+_waited = ctypes.create_string_buffer(WAITED_BYTES)
+_FOR_ANY = reaping(_waited)
 
 
 def sealed(content: bytes) -> int:

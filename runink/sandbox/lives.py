@@ -18,6 +18,7 @@ from runink.sandbox.cells import ends
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.confines import Confines
 from runink.sandbox.door import Connection, Door
+from runink.sandbox.due import soonest
 from runink.sandbox.herd_networks import HerdNetworks
 from runink.sandbox.inner_protocol import FROM_FORK_SERVER, INNER_FIELDS, Ended, Forked, Unforked
 from runink.sandbox.kernel import children, kill_strangers
@@ -138,23 +139,20 @@ class Lives:
                 self.nurseries.of_network(_network_of(unanswered)).kill()
         self._fork_waiting(now_s)
         self.warm_cells.advance(now_s=now_s)
-        if not self.register.waiting() and not self.register.forking_count:
+        if not (self.register.has_waiting or self.register.forking_count):
             self.warm_cells.make(self.nurseries)
 
     def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `advance` has something to do next, if nothing happens before."""
         unanswered = self.register.oldest_unanswered()
-        times = [record.since_s + SURVIVOR_S for record in self.register.ending()]
-        if unanswered is not None:
-            times.append(unanswered.since_s + LAUNCH_S)
-        others = (
+        return soonest(
+            unanswered.since_s + LAUNCH_S if unanswered is not None else None,
             self.register.next_deadline_s(),
             self.births.next_due_s(now_s=now_s),
             self.warm_cells.next_due_s(),
             self.networks.next_due_s(),
+            *(record.since_s + SURVIVOR_S for record in self.register.ending()),
         )
-        times += (due_s for due_s in others if due_s is not None)
-        return min(times, default=None)
 
     def end(self, record: Record, cause: str) -> None:
         """Kill the slice, in whichever state it is. Its first cause stays."""
@@ -292,6 +290,8 @@ class Lives:
 
     def _fork_waiting(self, now_s: float) -> None:
         """Ask for cells for the launches whose fork server is ready, the oldest first."""
+        if not self.register.has_waiting or self.register.forking_count >= FORKING_MAX:
+            return
         for record in self.register.waiting():
             if self.register.forking_count >= FORKING_MAX:
                 return
@@ -328,8 +328,9 @@ class Lives:
         if not (ending or self._must_sweep):
             return
         known = self.births.cells.pids | self.nurseries.pids | self.networks.pids | self._given_up
-        left = kill_strangers(known)
-        self._must_sweep = False
+        # Of an isolated slice the kernel has ended all with its first process.
+        left = kill_strangers(known) if self._must_sweep or self._walls is None else 0
+        self._must_sweep = left > 0
         for record in ending:
             if not left:
                 self._all_ended(record, survivors=0)

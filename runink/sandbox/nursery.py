@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from runink.sandbox.arguments import INTERPRETER_OPTIONS, LINK, kept_environment
 from runink.sandbox.confines import Confines
+from runink.sandbox.due import soonest
 from runink.sandbox.inner_protocol import TO_FORK_SERVER, Fork, Forked, Unforked
 from runink.sandbox.network import within
 from runink.sandbox.packets import Outbox, Packet, close_all, receive
@@ -76,8 +77,7 @@ class Nurseries:
 
     def due_s(self) -> float | None:
         """Return when the next must be started, or nothing while all are there."""
-        times = (nursery.due_s() for nursery in self._all.values())
-        return min((due_s for due_s in times if due_s is not None), default=None)
+        return soonest(*[nursery.due_s() for nursery in self._all.values()])
 
     def want(self, modules: Iterable[str]) -> bool:
         """Have these modules loaded from now on, also by later fork servers. False if they would be too many."""

@@ -205,13 +205,21 @@ class Register:
 
     def oldest_unanswered(self) -> Record | None:
         """Return the launch that has waited longest for its answer."""
-        heads = [*list(self._forking.values())[:1], *list(self._waiting)[:1]]
-        return min(heads, key=lambda record: record.since_s, default=None)
+        forking = next(iter(self._forking.values()), None)
+        waiting = self._waiting[0] if self._waiting else None
+        if forking is None or (waiting is not None and waiting.since_s < forking.since_s):
+            return waiting
+        return forking
 
     def admit(self, record: Record) -> None:
         assert record.name not in self._records
         self._records[record.name] = record
         self._waiting.append(record)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a launch has no cell yet."""
+        return bool(self._waiting)
 
     def waiting(self) -> list[Record]:
         """Return the launches that have no cell yet, the oldest first."""

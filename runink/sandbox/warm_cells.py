@@ -16,6 +16,7 @@ from runink.sandbox.births import Births
 from runink.sandbox.cells import Cell, ends
 from runink.sandbox.confines import Confines
 from runink.sandbox.door import Door
+from runink.sandbox.due import soonest
 from runink.sandbox.log import describe, log
 from runink.sandbox.nursery import Nurseries, Nursery
 from runink.sandbox.packets import close_all
@@ -85,9 +86,9 @@ class WarmCells:
 
     def next_due_s(self) -> float | None:
         """Return when `advance` has something to do next."""
-        times = [since_s + CLAIM_S for since_s in self._began.values()]
-        outdated_s = self._pool.next_due_s()
-        return min(times if outdated_s is None else [*times, outdated_s], default=None)
+        return soonest(
+            self._pool.next_due_s(), *(since_s + CLAIM_S for since_s in self._began.values())
+        )
 
     def offer(self, cell: Cell) -> bool:
         """Offer a closed cell to the agent. False if nobody expects it any more."""

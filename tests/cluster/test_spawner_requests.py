@@ -66,12 +66,12 @@ class Stranger:
         return self.heard()
 
     def heard(self):
-        packet = receive(self.link)
-        if packet is None:
-            return ""
-        close_all(packet.descriptors)
-        answer = json.loads(packet.body)
-        return answer.get("code") or answer["kind"]
+        while (packet := receive(self.link)) is not None:
+            close_all(packet.descriptors)
+            answer = json.loads(packet.body)
+            if answer["kind"] != "fork_server_ready":  # that comes when it comes, unasked
+                return answer.get("code") or answer["kind"]
+        return ""
 
 
 NOT_MESSAGES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from runink.sandbox.inner_protocol import (
     INNER_FIELDS,
     TO_CELL,
     TO_FORK_SERVER,
+    WORKED,
     Ended,
     Fork,
     Forked,
@@ -196,6 +198,16 @@ class FakeCell(Peer):
         super().__init__(link, FROM_CELL, TO_CELL, INNER_FIELDS)
         self.fork = fork
 
+    def say(self, message: Any, descriptors: Sequence[int] = ()) -> int:
+        """Say it as a cell does: how its worker ended is the kernel's own record."""
+        if not isinstance(message, Worked):
+            return super().say(message, descriptors)
+        status, utime_s, stime_s, maxrss_bytes, *switches = message
+        times = [int(part) for one in (utime_s, stime_s) for part in (one, one % 1 * 1e6)]
+        record = struct.pack("=i4x18q", status, *times, maxrss_bytes >> 10, *[0] * 11, *switches)
+        self.link.send(WORKED + record)
+        return 0
+
     def told(self) -> list[Any]:
         """Return what the spawner has said to it."""
         return [found if found == "end" else found[1] for found in self.heard()]
@@ -269,7 +281,8 @@ class DeskWorld:
         for nursery in self.nurseries:
             for packet in nursery.packets():
                 self.lives.heard(packet, nursery, now_s=self.now_s)
-        self.lives.listen(now_s=self.now_s)
+        while self.lives.births.cells.ready()[0]:
+            self.lives.listen(now_s=self.now_s)
         self.desk.advance(now_s=self.now_s)
 
     def next_due_s(self) -> float | None:

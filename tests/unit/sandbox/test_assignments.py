@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runink.sandbox.codec import MESSAGE_BYTES_MAX, decode, encode, numeric
 from runink.sandbox.inbox import FIRST, arrived, empty
-from runink.sandbox.inner_protocol import FROM_CELL, INNER_FIELDS, Worked
+from runink.sandbox.inner_protocol import FROM_FORK_SERVER, INNER_FIELDS, Ended
 
 WHOLE = st.integers(0, 1 << 31)
+PIDS = st.integers(1, 1 << 22)
 SECONDS = st.floats(0, 1e6)
 HIGH = 200
 
@@ -74,8 +75,8 @@ def test_the_end_of_the_socket_is_nothing():
     assert in_cell(send, times=2) == repr(([(b"x", 2, True), None], [False, False]))
 
 
-@given(st.builds(Worked, WHOLE, SECONDS, SECONDS, WHOLE, WHOLE, WHOLE))
-def test_a_message_of_numbers_is_written_by_its_template_as_by_the_codec(worked: Worked):
-    written = (numeric("worked", Worked._fields) % worked).encode()
-    assert decode(written, FROM_CELL, INNER_FIELDS, came=0).message == worked
-    assert written == encode("worked", worked)
+@given(st.builds(Ended, PIDS, WHOLE, SECONDS, SECONDS, WHOLE, WHOLE, WHOLE))
+def test_a_message_of_numbers_is_written_by_its_template_as_by_the_codec(ended: Ended):
+    written = (numeric("ended", Ended._fields) % ended).encode()
+    assert decode(written, FROM_FORK_SERVER, INNER_FIELDS, came=0).message == ended
+    assert written == encode("ended", ended)

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 from runink.sandbox.calls import next_free, perform
-from runink.sandbox.init import be_init, beginning
-from runink.sandbox.inner_protocol import FROM_CELL, INNER_FIELDS, Worked
-from runink.sandbox.packets import receive, understood
+from runink.sandbox.codec import BadMessage
+from runink.sandbox.init import be_init, beginning, hear
+from runink.sandbox.inner_protocol import WORKED, worked
+from runink.sandbox.kernel import WAITED_BYTES
+from runink.sandbox.packets import receive
 
 CODE = 7
 WAIT_S = 10
@@ -38,6 +40,7 @@ def first_process_of_an_ended_worker(link: int) -> int:
         os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
         signals = next_free()
         perform(beginning(free=signals))
+        hear(link, signals=signals)
         be_init(worker, link, signals=signals)
     finally:
         os._exit(1)
@@ -53,7 +56,23 @@ def test_a_worker_that_ended_before_anybody_heard_signals_is_told_of(ends):
         os.kill(first, signal.SIGKILL)
         _, status = os.waitpid(first, 0)
     assert packet is not None
-    worked = understood(packet, FROM_CELL, INNER_FIELDS).message
-    assert isinstance(worked, Worked)
-    assert os.waitstatus_to_exitcode(worked.status) == CODE
+    said = worked(packet.body)
+    assert said is not None
+    assert os.waitstatus_to_exitcode(said.status) == CODE
+    assert said.maxrss_bytes > 0
     assert os.waitstatus_to_exitcode(status) in (CODE, -signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [bytes(WAITED_BYTES - 1), bytes(WAITED_BYTES + 1), b"\xff" * WAITED_BYTES],
+    ids=["cut", "longer", "of negative numbers"],
+)
+def test_a_word_of_a_workers_end_that_cannot_be_is_refused(record):
+    assert worked(WORKED + bytes(WAITED_BYTES)) is not None
+    with pytest.raises(BadMessage):
+        worked(WORKED + record)
+
+
+def test_what_says_something_else_is_no_word_of_a_workers_end():
+    assert worked(b'{"kind":"started"}') is None
