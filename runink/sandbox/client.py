@@ -69,6 +69,8 @@ __all__ = [
 ANSWER_S: Final = 10.0  # the spawner never blocks, so only a busy machine delays it
 WELCOME_S: Final = 30.0  # one that has just been started first tries what its machine can: a whole launch, where that is bubblewrap's
 LAUNCH_S: Final = 40.0  # it refuses by itself after 30 s
+# Asked for at a time: more than it works on at once. Those behind them wait here, where their time does not run yet: a slow machine takes minutes for a gang of hundreds.
+LAUNCHES_MAX: Final = 32
 PRELOAD_S: Final = 120.0  # large libraries from a cold disk, one after the other
 SHUTDOWN_S: Final = 25.0  # the spawner gives itself 20 s with processes that do not die
 EVENTS_MAX: Final = 16_384  # four for every slice there can be; then the spawner has to wait
@@ -95,6 +97,7 @@ class Spawner:
             offered=self._places.offer,
             withdrawn=self._places.withdraw,
         )
+        self._turns = anyio.Semaphore(LAUNCHES_MAX)
         self._given_up: set[str] = set()  # slices whose end is nobody's business
         self._is_ending = False  # because we have asked for it
         self._reading = anyio.CancelScope(shield=True)
@@ -115,12 +118,13 @@ class Spawner:
             cell = self._places.take(place)
             if cell is not None and await self._begin_in(cell, wanted, memory):
                 return _slice_in(cell, wanted)
-            self._herds[wanted.herd] = wanted.of_herd
-            asked = await self._link.ask(
-                wanted.message(place),
-                descriptors=[memory, *pipes, *(bind.descriptor for bind in binds)],
-                within=LAUNCH_S,
-            )
+            async with self._turns:
+                self._herds[wanted.herd] = wanted.of_herd
+                asked = await self._link.ask(
+                    wanted.message(place),
+                    descriptors=[memory, *pipes, *(bind.descriptor for bind in binds)],
+                    within=LAUNCH_S,
+                )
         assert isinstance(asked.answer, LaunchedSlice)
         return asked.answer
 

@@ -112,6 +112,8 @@ def _serve(worker: int, link: int, signals: int) -> int:
                 return EXIT_EXCEPTION
             if _polled.have_come:
                 _forward(worker, signals_read(signals))
+                has_waited = False
+                continue  # among them may be the word of a child that has ended since
         _poll(*_WAITING)
         has_waited = True
 

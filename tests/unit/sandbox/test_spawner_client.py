@@ -365,3 +365,30 @@ def test_a_spawner_that_does_not_answer_is_not_waited_for_for_ever():
             assert len(fake.heard()) == 3
 
     trio.run(ask, clock=trio.testing.MockClock(autojump_threshold=0.01))
+
+
+def test_a_launch_that_waits_for_others_is_not_out_of_time_though_all_of_them_take_long():
+    more = 8
+
+    async def ask():
+        async with connected() as (spawner, fake), trio.open_nursery() as nursery:
+            names = [f"s{number}" for number in range(client.LAUNCHES_MAX + more)]
+            begun = []
+
+            async def launch(name):
+                one = await spawner.launch(SliceWanted(name, 1, "herd", b"job", "/"))
+                begun.append(one.slice)
+                one.close()
+
+            for name in names:
+                nursery.start_soon(launch, name)
+            for count in (client.LAUNCHES_MAX, more):
+                await trio.sleep(client.LAUNCH_S - 1)
+                asked = fake.heard()
+                assert len(asked) == count
+                for request, asks in asked:
+                    fake.start(request, asks.slice)
+            await trio.sleep(1)
+            assert sorted(begun) == sorted(names)
+
+    trio.run(ask, clock=trio.testing.MockClock(autojump_threshold=0.01))
