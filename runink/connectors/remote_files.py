@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from runink.dag import Format
 from runink.errors import Forbidden, NotFound, Refused, RuninkError, Unavailable
 from runink.stores import S3Store, Stores, is_s3
 
+_FORMATS: Final = frozenset(one.value for one in Format)
 KEYS_HINT: Final = "the node reads them when it starts: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the keys of AWS_PROFILE"
 
 
 def filesystem_of(uri: str, stores: Stores) -> tuple[Any, str]:
     """Return the filesystem and the path in it. Raises Refused if no package serves that scheme."""
+    scheme, _, path = uri.partition("://")
+    if scheme in _FORMATS:
+        text = f"{uri}: {scheme} says what a file holds, not where it is"
+        raise Refused(text, code="remote_scheme", hint=f"write its path: {path}")
     import fsspec  # noqa: PLC0415 - see above
 
     try:

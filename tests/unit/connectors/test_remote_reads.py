@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from connector_world import error_of, source
 from fsspec.implementations.memory import MemoryFileSystem
+from runink.connectors.remote_files import filesystem_of
 from runink.dag import Format
-from runink.errors import Unavailable
+from runink.errors import Refused, Unavailable
+from runink.stores import NO_STORES
 
 HEALTHY_READS = 1
 
@@ -84,3 +86,10 @@ def test_a_connection_that_is_cut_in_the_middle_is_unavailable(
     assert isinstance(error, Unavailable)
     assert error.code == "remote_failed"
     assert "the body ended early" in error.text
+
+
+def test_a_format_that_stands_where_a_store_should_is_told_apart_from_a_missing_package() -> None:
+    with pytest.raises(Refused) as told:
+        filesystem_of("csv://data/x.csv", NO_STORES)
+    assert told.value.code == "remote_scheme"
+    assert told.value.hint == "write its path: data/x.csv"
