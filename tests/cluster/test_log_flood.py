@@ -65,7 +65,8 @@ def test_bytes_that_are_no_text_and_endless_lines_are_lines_all_the_same(printin
     assert "no line end" in tail
     rows = json.loads(printing.runi("logs", "last", "-o", "json").out)
     assert sum("[cut: the line is longer than 16384 bytes]" in row["text"] for row in rows) == 1
-    assert found_keys(rows) == {"at_ms", "herd", "run", "slice", "attempt", "stream", "text"}
+    keys = {"at_ms", "herd", "run", "slice", "attempt", "node", "stream", "text"}
+    assert found_keys(rows) == keys
 
 
 def found_keys(rows: list[dict[str, Any]]) -> set[str]:
