@@ -124,6 +124,11 @@ class Followers:
         if is_over:
             del self._runs[run]
 
+    def tell_anew(self, state: RunState, *, now_s: float) -> None:
+        """Answer all who follow a run that was not watched for a while: what has changed meanwhile nobody has counted."""
+        self.changed(state.record.run)
+        self.tell(state, now_s=now_s)
+
     def answer(self, follower: Follower, state: RunState) -> None:
         """Answer one, unless it has been: its time is over."""
         followed = self._runs.get(state.record.run)

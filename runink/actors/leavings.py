@@ -19,14 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import anyio
-
 from runink.actors.offload import Offload, in_thread
 from runink.actors.outputs import Own
 from runink.barn.keys import RUNS
 from runink.clients.barn import BarnClient
-from runink.connectors.targets import Target, is_remote
+from runink.connectors.targets import Target, copy_of
 from runink.errors import Unavailable
+from runink.loops import Bell
 from runink.names import RunId, SliceId
 from runink.runs.leavings import is_wanted
 from runink.runs.records import RunRecord, SliceRecord
@@ -56,16 +55,15 @@ class Leavings:
         self._runs = state / "runs"
         self._keeps_others = (state / "barn").exists()
         self._offload = offload
-        self._called = anyio.Event()
+        self._called = Bell()
 
     def look(self) -> None:
         """Have a look soon: the node was away."""
-        self._called.set()
+        self._called.ring()
 
     async def keep(self) -> None:
         """Look at once, whenever that is asked for, and every hour, for as long as this task lives."""
         while True:
-            self._called = anyio.Event()
             wait_s = KEEP_S
             try:
                 await self.clear()
@@ -74,8 +72,7 @@ class Leavings:
             except OSError as error:
                 # A folder of another user, a broken disk: runs go on, and the next look may find it mended.
                 _log.warning("what was left aside is not cleared", extra={"problem": str(error)})
-            with anyio.move_on_after(wait_s):
-                await self._called.wait()
+            await self._called.wait_within(wait_s)
 
     async def clear(self) -> None:
         """Take away what no run wants any more. Raises Unavailable, OSError."""
@@ -112,11 +109,11 @@ def note(run_folder: Path, record: SliceRecord, own: Own | None) -> None:
 
 
 def _asides(target: Target) -> Iterable[str]:
-    """Yield where it lies aside, and where a copy of that may be, if the target is on another filesystem (`connectors.publishing`)."""
+    """Yield where it lies aside, and where a copy of that may be, if the target is on another filesystem."""
     if target.aside:
         yield target.aside
-        if not is_remote(target.place):
-            copy = Path(target.place).parent / Path(target.aside).name
+        if not target.is_remote:
+            copy = copy_of(Path(target.aside), Path(target.place))
             if str(copy) != target.aside:
                 yield str(copy)
 
@@ -130,16 +127,23 @@ def _run_folders(runs: Path) -> list[Path]:
 
 
 def _clear(there: list[Path], known: Mapping[RunId, RunRecord], before_s: float) -> Cleared:
+    """Clear each folder; what cannot be cleared in one keeps none of the others. Raises the first OSError behind all of them."""
     files = folders = 0
+    problems: list[OSError] = []
     for path in there:
         run = RunId(path.name)
-        if run not in known or known[run].state.is_over:
-            files += _clear_asides(path, run, known)
-        if run not in known and path.lstat().st_mtime < before_s:
-            shutil.rmtree(path, ignore_errors=True)
-            folders += 1
+        try:
+            if run not in known or known[run].state.is_over:
+                files += _clear_asides(path, run, known)
+            if run not in known and path.lstat().st_mtime < before_s:
+                shutil.rmtree(path, ignore_errors=True)
+                folders += 1
+        except OSError as error:
+            problems.append(error)
         if files + folders >= CLEARED_MAX:
             break
+    if problems:
+        raise problems[0]
     return Cleared(files, folders)
 
 

@@ -30,17 +30,18 @@ Take = Callable[[bytes, BlockingChannel], Done | Failed]
 
 
 def rehearse(take: Take, times: int = TIMES) -> Done | Failed:
-    """Have `take` do the document's job and report so many times; return the last report. Raises OSError."""
-    document = _document()
+    """Have `take` do the document's job and report so many times; return the last report. Raises OSError, RuninkError."""
+    document, path = _document(), list(sys.path)
     nobody = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
         channel = BlockingChannel(nobody)
-        path = list(sys.path)
         for _ in range(times):
-            report = take(document, channel)
-            channel.send(report)
-            sys.modules.pop(_NAME, None)
-            sys.path[:] = path
+            try:
+                report = take(document, channel)
+                channel.send(report)
+            finally:
+                sys.modules.pop(_NAME, None)
+                sys.path[:] = path
     finally:
         os.close(nobody)
     return report

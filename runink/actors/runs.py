@@ -311,7 +311,7 @@ class RunController(Actor[RunsMessage]):
     async def _tell_stored(self, run: RunId) -> None:
         """Tell those who follow a run that is not among the living any more."""
         try:
-            self._followers.tell(await self._stored_view(run), now_s=anyio.current_time())
+            self._followers.tell_anew(await self._stored_view(run), now_s=anyio.current_time())
         except NotFound as error:
             self._followers.forget(run, error)
 

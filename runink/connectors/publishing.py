@@ -25,7 +25,7 @@ from runink.connectors.local_files import check_target, make_folder, remove, tol
 from runink.connectors.remote_files import filesystem_of, remote_exists, told_remote
 from runink.connectors.s3_uploads import Bucket, UploadFile, abort_marked, is_marked
 from runink.connectors.sinks import already_there
-from runink.connectors.targets import is_remote, target_of
+from runink.connectors.targets import copy_of, is_remote, target_of
 from runink.dag import STANDARD, Mode, Sink
 from runink.errors import Conflict, Unavailable
 from runink.jobs import Prepared, Ticket
@@ -73,7 +73,7 @@ def _remove_aside(aside: Path, place: str, uri: str, stores: Stores) -> None:
     try:
         remove(aside)
         if not is_remote(place):
-            remove(_copy_of(aside, Path(place)))
+            remove(copy_of(aside, Path(place)))
     except OSError as error:
         raise told(error, uri) from error
     if is_s3(place):
@@ -121,7 +121,7 @@ def _move(aside: Path, target: Path, prepared: Prepared) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        copy = _copy_of(aside, target)
+        copy = copy_of(aside, target)
         _copy(aside, copy)
         _rename(copy, target, prepared)
     remove(aside)
@@ -149,11 +149,6 @@ def _rename(source: Path, target: Path, prepared: Prepared) -> None:
 
 def _is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
-
-
-def _copy_of(aside: Path, target: Path) -> Path:
-    """Name the copy on the target's filesystem; it is a dot-file as the one aside, and found as it is."""
-    return target.parent / aside.name
 
 
 def _copy(source: Path, copy: Path) -> None:

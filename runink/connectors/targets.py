@@ -56,6 +56,11 @@ def is_remote(place: str) -> bool:
     return "://" in place
 
 
+def copy_of(aside: Path, target: Path) -> Path:
+    """Name the copy, on the target's filesystem, of a file aside that is on another; it is a dot-file as that one, and found as it is."""
+    return target.parent / aside.name
+
+
 def target_of(node: Sink, *, root: Path, ticket: Ticket) -> Target:
     """Return where the sink's output goes. Touches nothing; `-` has no target."""
     assert node.path != STANDARD, "standard output is no file"

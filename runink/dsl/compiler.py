@@ -304,13 +304,13 @@ def _check_circles(dag: Dag, locations: Mapping[str, Location], findings: Findin
     if topological(tuple(needs), needs) is not None:
         return
     circle = _circle(needs)
-    gang_of = {node: spec.gang for spec in dag.slices for node in spec.nodes}
     reader = next(
         node.id
         for node in dag.nodes
         if isinstance(node, Source)
         and node.staged_from
-        and (gang_of[node.id], gang_of[node.staged_from]) == (circle[0], (*circle, circle[0])[1])
+        and [dag.slice_of(one).gang for one in (node.id, node.staged_from)]
+        == [circle[0], (*circle, circle[0])[1]]
     )
     told = " reads from ".join((*circle, circle[0]))
     text = f"scenarios wait for each other in a circle: {told}"

@@ -71,9 +71,10 @@ def _is_plain(schema: pa.Schema) -> bool:
 
 def plain(batch: pa.RecordBatch, schema: pa.Schema | None = None) -> pa.RecordBatch:
     """Return the batch in plain types; the same object if it is so already. `schema` is its plain one, where the caller has it."""
-    if _is_plain(batch.schema):
-        return batch
-    schema = plain_schema(batch.schema) if schema is None else schema
+    if schema is None:
+        if _is_plain(batch.schema):
+            return batch
+        schema = plain_schema(batch.schema)
     if batch.schema.equals(schema, check_metadata=True):
         return batch
     columns = [

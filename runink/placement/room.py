@@ -58,9 +58,10 @@ class Room:
         self._opening = weights.opening << POINT
         self.ready = [view.state is NodeState.READY for view in self.views]
         self.companies = Companies(self.views)
-        self._paces = [(pace(whole[0]), pace(whole[1])) for whole in self.whole]
-        # What a node's cost is worked out by, side by side: it is done at every placement.
-        self._scales = [self._scale(view) for view in self.views]
+        self._scales = [
+            self._scale(view) for view in self.views
+        ]  # side by side: each placement asks
+        self._paces = [scale[:2] for scale in self._scales]
         self._kinds, self._examples = kinds_of(self.views)
         self._dedicated = {herd for view in self.views for herd in view.dedicated_to}
         self._natures: dict[NatureKey, Nature] = {}

@@ -1,7 +1,7 @@
 """Rooms whose nodes stand in columns: the best node, by arithmetic over int64 columns of all nodes at once.
 
     column   one number of each node: what is free of each amount, what it costs whoever comes
-    row      for a shape: what each node costs, NEVER where it does not fit.  The best node is where the row is smallest
+    row      for a shape: by how much each node is cheaper than NEVER, at most nothing where it does not fit.  The best node is where the row is largest
     changes  the nodes that changed last.  A row knows when it was used; when it is used again, the nodes that changed since are worked out one
              by one, or, where they are too many for that to be quicker, the whole row is, in passing: into memory that all rows share
 
@@ -58,7 +58,7 @@ class Mask(Nature):
 class Row(Shape):
     """A shape with its row. `asks` is what is compared with which column, `gains` are NEVER and by how much cheaper it makes each node.
 
-    `best` is the cheapest node for `turn`, as of the change `seen`.  `costs` are kept only where they are used again before much has changed; `cells` are the same, quicker to set one by one.
+    `best` is the cheapest node for `turn`, as of the change `seen`.  `gained` is kept only where it is used again before much has changed; `cells` are the same, quicker to set one by one.
     """
 
     __slots__ = ("asks", "best", "cells", "gained", "gains", "is_kept", "mask", "seen", "turn")
@@ -189,7 +189,7 @@ class Rows(Room):
         return is_known
 
     def _now(self, row: Row) -> Column:
-        """Return by how much each node is cheaper than NEVER now, kept or not. It is not to be changed."""
+        """Return by how much each node is cheaper than NEVER now, kept or not. Whoever changes it puts it back."""
         kept = self._kept(row)
         return self._gained(row) if kept is None else kept
 

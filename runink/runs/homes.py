@@ -10,7 +10,7 @@ begins anew elsewhere.  What is committed already is not begun anew: its files a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec.structs import replace as changed
@@ -76,18 +76,25 @@ def home_of(view: RunView, world: World) -> Home:
     return Home(takes_more=not waits, is_free=False, pinned=pinned, belonging=belonging)
 
 
-def pinned(
-    one: SliceRecord, home: Home, specs: Iterable[SliceSpec], view: RunView, world: World
-) -> SliceRecord:
-    """Return a slice that begins to wait, of a gang of these, with the node that it belongs on: where the run's files are, or else beside another gang."""
-    pin = home.pin_of(one.gang)
+def seated(
+    gang: Iterable[SliceRecord],
+    home: Home,
+    specs: Sequence[SliceSpec],
+    view: RunView,
+    world: World,
+) -> Iterator[SliceRecord]:
+    """Yield the slices of a gang of these that begin to wait, with the node that they belong on: where the run's files are, or else beside another gang."""
+    pin = home.pin_of(specs[0].gang)
     mate = None if pin is not None else beside(specs, view, world)
-    return home.chosen_by(changed(one, pin=pin or mate, is_beside=mate is not None))
+    for one in gang:
+        yield home.chosen_by(changed(one, pin=pin or mate, is_beside=mate is not None))
 
 
 def beside(specs: Iterable[SliceSpec], view: RunView, world: World) -> NodeId | None:
     """Return the node of a gang on whose node this one is to be, nothing where it names none, or that node is not there any more."""
     named = {gang for spec in specs for gang in spec.wants.beside}
+    if not named:
+        return None
     there = world.nodes - world.draining
     nodes = (one.node for one in view.slices.values() if one.gang in named and one.node in there)
     return min(nodes, default=None)

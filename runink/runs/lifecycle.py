@@ -41,7 +41,7 @@ from runink.runs.clearing import COMPARE, PUBLISH, Decision, cleared, closing, e
 from runink.runs.draining import leaving, next_of
 from runink.runs.endings import deadline_ms, sooner, to_end
 from runink.runs.failures import failure_of, is_refusal
-from runink.runs.homes import home_of, is_gone, pinned
+from runink.runs.homes import home_of, is_gone, seated
 from runink.runs.pausing import PAUSED, held
 from runink.runs.records import (
     Failure,
@@ -129,9 +129,10 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     for name in ready:
         if home.takes_more:
             home = home.after_one()
-            for spec in gangs[name]:
-                one = slice_of(spec, view.record, pin=None, marks=marks)
-                yield changed(pinned(one, home, gangs[name], view, world), turn=turn(name))
+            specs = gangs[name]
+            new_ones = (slice_of(spec, view.record, pin=None, marks=marks) for spec in specs)
+            for one in seated(new_ones, home, specs, view, world):
+                yield changed(one, turn=turn(name))
 
 
 def _has_succeeded(view: RunView, specs: tuple[SliceSpec, ...]) -> bool:
@@ -233,7 +234,7 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
             following_ones = (
                 anew(one, not_before_ms=due_ms, tries=following.tries) for one in records
             )
-            slices.extend(pinned(one, home, specs, view, world) for one in following_ones)
+            slices.extend(seated(following_ones, home, specs, view, world))
     return Decision(_in_step(view, world), slices=tuple(slices), stop=tuple(stop), wake_ms=wake_ms)
 
 

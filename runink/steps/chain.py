@@ -37,8 +37,6 @@ from runink.steps.primed import SPARE
 from runink.steps.strands import Strand
 from runink.steps.wiring import Layout, Wiring
 
-# The state of a process: what Arrow is limited to already. The fork server's slices have it of their rehearsal.
-_LIMITED: Final[list[int]] = []
 _CANCELLING: Final = (int(signal.SIGTERM), int(signal.SIGINT))
 PROGRESS_S: Final = 0.1  # a terminal redraws no faster, and ten reports a second cost nothing
 UNWIND_S: Final = 2.0  # for strands to end once the slice stops: a batch's worth of work
@@ -96,9 +94,8 @@ def at_once(run: Callable[[Strand], None], strand: Strand) -> None:
 def limit_threads(cpus: int) -> None:
     """Tell the libraries how many threads they may use. Polars reads this when it is first imported."""
     count = max(cpus, 1)
-    if [count] != _LIMITED:
+    if pa.cpu_count() != count:  # the fork server's slices have it of their rehearsal
         pa.set_cpu_count(count)
-        _LIMITED[:] = [count]
     # Not kept in the fork server: Polars, imported there later, would be held to it in every slice.
     os.environ["POLARS_MAX_THREADS"] = str(count)
 

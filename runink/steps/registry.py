@@ -171,8 +171,13 @@ def _import(root: str, file: str) -> ModuleType:
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == path:
         return known
-    with FileIO(path) as opened:
-        text = opened.read()
+    try:
+        with FileIO(path) as opened:
+            text = opened.read()
+    except _MISSING:
+        raise
+    except OSError as error:
+        raise _import_refused(file, error, Path(root)) from error
     module = _module(name, path)
     sys.modules[name] = module
     try:

@@ -57,10 +57,10 @@ class Team:
 
         await until(found, f"node {name}")
 
-    async def lose(self, name: str) -> None:
-        """Kill an agent, and have its node lost, as it would be half a minute later."""
+    async def lose(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """End an agent, and have its node lost, as it would be half a minute later."""
         lost = self.agents.pop(name)
-        lost.kill()
+        lost.send_signal(how)
         lost.wait()
         record = await self.barn.get(NODES.key(name), NodeRecord)
         assert record is not None

@@ -13,10 +13,10 @@ import pytest
 from barn_group import until
 from runi_project import Project
 from runink.actors.registration import LEASE_S
-from runink.barn.keys import NODES, health_key
+from runink.barn.keys import health_key
 from runink.names import NodeId
 from runink.runs.health import NodeHealth
-from runink.runs.records import NodeRecord, SliceRecord
+from runink.runs.records import SliceRecord
 from team_world import Team, ended, gate, team
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
@@ -132,12 +132,7 @@ async def test_the_only_node_that_a_run_may_have_is_waited_for_while_it_is_start
     async with team(tmp_path / "team", gated, "w2") as made:
         made.hire("w1", "--label", "gpu")
         await made.is_there("w1")
-        leaves = made.agents.pop("w1")
-        leaves.send_signal(signal.SIGTERM)
-        leaves.wait()
-        record = await made.barn.get(NODES.key("w1"), NodeRecord)
-        assert record is not None
-        await made.barn.revoke_lease(record.lease)  # as its end would, half a minute later
+        await made.lose("w1", signal.SIGTERM)
         child = made.submit()
 
         async def waits() -> bool:

@@ -1,1 +1,1 @@
-"""What a slice does in rehearsal (`steps/rehearsing.py`): the folder stands for the bundle of a run."""
+"""What a slice does in rehearsal (`actors/rehearsal.py`): the folder stands for the bundle of a run."""

@@ -97,6 +97,21 @@ def test_a_run_that_was_over_and_is_asked_about_again_is_told_whole() -> None:
     assert [one.slice for one in whole.slices] == ["a", "b"]
 
 
+def test_what_a_run_has_come_to_while_nobody_watched_it_is_told_with_its_slices() -> None:
+    followers, parts = Followers(1), RunParts(RUN)
+    slices: Slices = {"a": slice_of(SliceId("a"))}
+    told(followers, parts, slices, 0.0)
+    later = Told()
+    followers.add(parts.next(wait_s=1.0), later)
+    ended = replace(slices["a"], state=SliceState.SUCCEEDED)
+    over = replace(RECORD, state=RunState.SUCCEEDED)
+    followers.tell_anew(Stored(over, DAG, {"a": ended}), now_s=1.0)
+    assert later.view is not None
+    whole = parts.whole(later.view)
+    assert whole is not None
+    assert whole.slices == (ended,)
+
+
 @given(st.lists(st.lists(NAMES, max_size=4), max_size=12), st.data())
 def test_what_followers_put_together_is_the_run_whoever_asks_and_whenever(
     rounds: list[list[SliceId]], data: st.DataObject

@@ -106,3 +106,18 @@ async def test_a_node_that_is_its_whole_cluster_notes_nothing(
     async with agent_world(tmp_path) as world:
         await launched(world)
         assert not (tmp_path / FOLDER / "aside").exists()
+
+
+async def test_what_cannot_be_cleared_in_one_runs_folder_keeps_no_other_run_from_it(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with agent_world(tmp_path) as world:
+        *asides, _ = await left(world)
+        await say(world, state=RunState.CANCELLED)
+        older = world.folder / "runs" / ("0" * 25 + "1") / "aside"
+        older.mkdir(parents=True)
+        (older / "a.1").write_text(json.dumps([str(older)]))  # a folder, which is no file to unlink
+        os.utime(older.parent, (1, 1))
+        await come_back(world)
+        assert not any(one.exists() for one in asides)
+        assert (older / "a.1").exists(), "it is tried again"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
-import pytest
 from relay_world import TOKEN, Relay, RelayWorld, Taken, put
 from runink.observe.metrics import METRICS
 from runink.relay.dials import IDLE_S, RETRY_S
@@ -13,18 +11,6 @@ from runink.relay.ends import WINDOW_BYTES
 
 DATA = os.urandom(100_000)
 WAIT_S = 3.0
-
-
-@pytest.fixture
-def world() -> Iterator[RelayWorld]:
-    made = RelayWorld()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def two(world: RelayWorld) -> tuple[Relay, Relay]:
-    return world.relay("one"), world.relay("two")
 
 
 def counted(relay: Relay) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,18 +19,6 @@ from runink.wire.tls import accepting_context, connecting_context
 PIPES_BYTES = 2 << 20  # one on each side
 SOCKETS_BYTES = 16 << 20  # what the kernel keeps of a connection, at the very most
 PIECE = os.urandom(1 << 16)
-
-
-@pytest.fixture
-def world() -> Iterator[RelayWorld]:
-    made = RelayWorld()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def two(world: RelayWorld) -> tuple[Relay, Relay]:
-    return world.relay("one"), world.relay("two")
 
 
 def carried(world: RelayWorld, one: Relay, two: Relay, *, is_reader_first: bool) -> None:

@@ -204,3 +204,13 @@ def test_a_folder_that_is_named_from_where_we_are_is_found(
     monkeypatch.chdir(bundle.parent)
     found = load_function(bundle.name, wanted("kept"))
     assert found.__code__.co_filename == str(bundle / "steps/flights.py")
+
+
+def test_a_file_that_cannot_be_read_is_told_as_that_and_not_blamed_on_its_function(
+    bundle: Path,
+) -> None:
+    (bundle / "steps").mkdir()
+    (bundle / "steps/flights.py").symlink_to("flights.py")
+    with pytest.raises(Refused) as caught:
+        load_function(str(bundle), wanted("double"))
+    assert caught.value.code == "step_import_failed"
