@@ -1,7 +1,7 @@
 """Bundles: a project's code, named by its hash, so that a run goes on with the code that it began with.
 
 A bundle holds the project's code files, not its data: by suffix (`CODE`), or executable and small.  Folders whose name begins
-with a dot, virtual environments and caches are left out.  Its hash is SHA-256 over `path NUL size NUL mode NUL bytes` of the files, sorted by path.
+with a dot, virtual environments, caches, and what nodes keep in their state folders are left out.  Its hash is SHA-256 over `path NUL size NUL mode NUL bytes` of the files, sorted by path.
 It is unpacked read-only at `.runink/bundles/HASH`, first aside, then by a rename; one that a power cut has not left whole is unpacked anew.  What a node fetches is synced before the rename: there nobody has
 the files beside it to compare them with.
 """
@@ -18,6 +18,7 @@ from typing import Final
 
 from runink.errors import Invalid
 from runink.names import BundleHash
+from runink.state_folders import kept_in
 from runink.syncing import sync_place
 
 CODE: Final = frozenset({".py", ".pyi", ".dsl", ".toml", ".sql", ".sh"})
@@ -64,16 +65,28 @@ def pack(project: Path) -> Bundle:
     return Bundle(hash_of(files), tuple(files))
 
 
-def _code_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def own_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what of a folder is the project's own, by name: its code may be among it. Raises OSError."""
+    others = LEFT_OUT | kept_in(folder)
     with os.scandir(folder) as found:
-        for entry in sorted(found, key=lambda entry: entry.name):
-            if entry.name.startswith(".") or entry.name in LEFT_OUT:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if not (Path(entry.path) / "pyvenv.cfg").exists():
-                    yield from _code_files(Path(entry.path))
-            elif _is_file(entry) and _is_code(entry):
-                yield Path(entry.path), entry.stat()
+        named = sorted(found, key=lambda entry: entry.name)
+    return [
+        entry
+        for entry in named
+        if not (entry.name.startswith(".") or entry.name in others or _is_environment(entry))
+    ]
+
+
+def _is_environment(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) and Path(entry.path, "pyvenv.cfg").exists()
+
+
+def _code_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for entry in own_entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _code_files(Path(entry.path))
+        elif _is_file(entry) and _is_code(entry):
+            yield Path(entry.path), entry.stat()
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -56,6 +56,7 @@ from runink.runtime.connections import connect_unix, serve_unix
 from runink.runtime.supervisor import Supervisor, supervise
 from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
+from runink.state_folders import MODE, make_state_folder
 from runink.storage.disk import RealDisk
 from runink.stores import Stores, read_stores
 
@@ -64,7 +65,6 @@ PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs
 SPAWNERS_MAX: Final = 5  # of one start; who loses more has a machine that ends processes
 ALONE: Final = "member-1"  # its name in the office of a cluster that has no other
 AGENT: Final = "agent"
-STATE_MODE: Final = 0o700
 PRIVATE_FOLDERS: Final = (
     "bundles",
     "runs",
@@ -118,9 +118,9 @@ async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
 
 def make_folders(settings: NodeSettings, names: tuple[str, ...] = PRIVATE_FOLDERS) -> None:
     """Make the folder of a node's state, and those in it that are for nobody else. Raises OSError."""
-    settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+    make_state_folder(settings.state)
     for name in names:
-        (settings.state / name).mkdir(mode=STATE_MODE, exist_ok=True)
+        (settings.state / name).mkdir(mode=MODE, exist_ok=True)
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ project's code does to it, the watch goes on, and a turn that a newer save has o
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ import anyio
 import click
 from anyio.abc import Process
 
-from runink.bundles import CODE, LEFT_OUT, NAMED
+from runink.bundles import CODE, NAMED, own_entries
 from runink.cli.options import param_option, parameters_of, project_here
 from runink.cli.pipeline_files import pipeline_files, pipelines_below
 from runink.errors import Refused
@@ -135,17 +134,14 @@ def look(root: Path, files: Sequence[Path] = ()) -> Looks:
 
 def _watched_files(folder: Path, *, is_golden: bool = False) -> Iterator[Path]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = own_entries(folder)
     except OSError:
         return  # gone since, or not for us
     for entry in entries:
-        if entry.name.startswith(".") or entry.name in LEFT_OUT:
-            continue
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
-            if not (path / "pyvenv.cfg").exists():
-                inside = is_golden or entry.name == GOLDEN_FOLDER
-                yield from _watched_files(path, is_golden=inside)
+            inside = is_golden or entry.name == GOLDEN_FOLDER
+            yield from _watched_files(path, is_golden=inside)
         elif is_golden or path.suffix in CODE or entry.name in NAMED:
             yield path
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from runink import bundles
 from runink.bundles import pack, unpack
+from runink.config import NodeSettings
+from runink.dag import Resources
 from runink.errors import Invalid
+from runink.node import make_folders
 
 
 @pytest.fixture
@@ -37,6 +40,27 @@ def test_what_belongs_to_machines_is_left_out(project: Path):
         (project / folder / "x.py").touch()
     (project / "environment/pyvenv.cfg").touch()
     assert names(project) == ["steps/s.py"]
+
+
+@pytest.mark.parametrize("state", ["agents/a", "."])
+def test_a_nodes_state_folder_in_the_project_is_no_code_of_it_whatever_its_name(
+    project: Path, state: str
+):
+    before = pack(project)
+    settings = NodeSettings(state=project / state, capacity=Resources(1000, 1 << 30))
+    make_folders(settings)
+    unpack(before, settings.state / "bundles")
+    scratch = settings.state / "runs/01M8NA8ENFMBA3W7HDM7R22VTF/scratch"
+    scratch.mkdir(parents=True)
+    (scratch / "left.py").touch()
+    assert pack(project) == before
+
+
+def test_folders_that_are_named_as_a_nodes_are_code_where_no_node_keeps_anything(project: Path):
+    for name in ("bundles", "runs"):
+        (project / name).mkdir()
+        (project / name / "x.py").touch()
+    assert names(project) == ["bundles/x.py", "runs/x.py", "steps/s.py"]
 
 
 def test_a_link_to_a_file_is_packed_and_one_that_leads_nowhere_is_not(project: Path):
