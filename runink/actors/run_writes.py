@@ -3,17 +3,18 @@
 what has no room                        is written
 what a run publishes, in its record     without what only its publish slice needs, which that reads in the slices' reports
 lineage                                 without its stages' columns, then without its edges and drifts
-anything else                           the run fails (`run_too_large`): a transaction that is refused for its size would be again
+what a run takes over of another        without its stages' columns, then without its drifts, then without its edges: what lineage alone shows
+anything else                           the run fails (`run_too_large`): a transaction that is refused for its size would be again; what goes on from another is refused
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec.structs import replace as changed
 
-from runink.barn.commands import COMMAND_BYTES_MAX, VALUE_BYTES_MAX
+from runink.barn.commands import COMMAND_BYTES_MAX, VALUE_BYTES_MAX, Operation, Put
 from runink.barn.keys import (
     durations_key,
     lineage_key,
@@ -25,18 +26,20 @@ from runink.barn.keys import (
 )
 from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient, Committed, Transaction, decode_value, encode_value
-from runink.errors import Invalid, NotFound, WireError
+from runink.errors import Conflict, Invalid, NotFound, WireError
 from runink.governance.lineage import About, Lineage, lineage_of
 from runink.jobs import Done, Failed
 from runink.runs.clearing import DISCARD, Decision
 from runink.runs.durations import Durations, learned
-from runink.runs.records import Failure, RunRecord, RunState, Task
+from runink.runs.records import Failure, RunRecord, RunState, SliceRecord, Task
 from runink.runs.resuming import Resumption
 from runink.runs.views import RunView
 
 LINEAGE_BYTES_MAX: Final = (
     (COMMAND_BYTES_MAX - VALUE_BYTES_MAX) * 5 // 8
 )  # with the run's record, and what it claims, in one transaction
+OPERATION_BYTES: Final = 128  # of an operation beside its key and value, and of a condition
+SHED: Final = ("schemas", "drifts", "edges")  # parts of a report that lineage alone shows; the first goes first  # fmt: skip
 TOO_LARGE: Final = "run_too_large"
 SMALLER: Final = "write fewer files, or to shorter paths, or make several pipelines of it"
 
@@ -126,7 +129,7 @@ def fitting_lineage(facts: Lineage) -> bytes:
 async def with_resumption(
     barn: BarnClient, transaction: Transaction, found: Resumption, old: RunView
 ) -> Transaction:
-    """Return the transaction that puts a run, with what it takes over of the one that it goes on from, which it compares. Raises NotFound."""
+    """Return the transaction that puts a run, with what it takes over of the one that it goes on from, which it compares. Raises NotFound, Conflict (`run_too_large`)."""
     was = old.record
     key = run_key(was.herd, was.run)
     at = slice_key(was.herd, was.run, DISCARD)
@@ -138,12 +141,45 @@ async def with_resumption(
     now = decode_value(pages[0].items[0], RunRecord)
     revision = now.revision if now.value == was else 0  # where it has changed meanwhile, none
     transaction = transaction.if_revision(key, revision).put(key, found.old)
-    for one in found.slices:
-        transaction = transaction.put(slice_key(one.herd, one.run, one.slice), one)
     if found.discard is not None:
         transaction = transaction.if_revision(at, pages[1].items[0].mod_revision)
         transaction = transaction.put(at, found.discard)
-    return transaction
+    taken = _fitting_slices(found, room_bytes=COMMAND_BYTES_MAX - _bytes_of(transaction.operations))
+    return Transaction(transaction.compares, (*transaction.operations, *taken))
+
+
+def _fitting_slices(found: Resumption, *, room_bytes: int) -> tuple[Put, ...]:
+    """Return what puts the slices that a run takes over, in one transaction: of a part of them nobody would know whose they are. Raises Conflict (`run_too_large`)."""
+    slices = found.slices
+    for shed in ("", *SHED):
+        if shed:
+            slices = tuple(changed(one, report=_without(shed, one)) for one in slices)
+        puts = tuple(
+            Put(slice_key(one.herd, one.run, one.slice), encode_value(one)) for one in slices
+        )
+        if _bytes_of(puts) <= room_bytes:
+            return puts
+    raise Conflict(
+        f"run {found.old.run} keeps more than the cluster can hand on at once: the records of {len(slices):,} slices",
+        code=TOO_LARGE,
+        hint=f"runi run {found.old.file} does all of it; {SMALLER}",
+    )
+
+
+def _without(part: str, one: SliceRecord) -> Done | Failed | None:
+    """Return a slice's report without a part of it."""
+    if not isinstance(one.report, Done):
+        return one.report
+    return changed(one.report, **{part: {} if part == "schemas" else ()})
+
+
+def _bytes_of(operations: Iterable[Operation]) -> int:
+    """Return how much of an entry of the log operations take, at most."""
+    return sum(
+        len(one.key) + len(one.value) + OPERATION_BYTES
+        for one in operations
+        if isinstance(one, Put)
+    )
 
 
 def _compared(transaction: Transaction, key: str, revision: int | None) -> Transaction:

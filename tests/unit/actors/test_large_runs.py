@@ -13,11 +13,12 @@ from msgspec.structs import replace as changed
 from runink.actors.run_writes import LINEAGE_BYTES_MAX, fitting_lineage, transaction_of
 from runink.barn.checks import check_proposal
 from runink.barn.commands import VALUE_BYTES_MAX, Proposal, Txn, encode_proposal
-from runink.barn.keys import SLICES, lineage_key
+from runink.barn.keys import PLACEMENTS, SLICES, lineage_key
 from runink.clients.barn import Transaction
 from runink.dsl.compiler import NODES_MAX
+from runink.errors import Conflict, WireError
 from runink.governance.lineage import Lineage
-from runink.jobs import Done, NodeFacts, Prepared, PublishJob
+from runink.jobs import Done, Failed, NodeFacts, Prepared, PublishJob
 from runink.names import RunId
 from runink.runs.durations import NOTHING_KNOWN
 from runink.runs.jobs import Folders, closing_job
@@ -128,15 +129,17 @@ def test_lineage_that_is_too_long_is_kept_without_columns() -> None:
     assert fitting_lineage(kept) == put
 
 
-async def end_with(world: Controlled, run: RunId, report: Done) -> None:
-    """Let the slices of a run that are placed succeed with this report."""
+async def end_with(world: Controlled, run: RunId, report: Done | Failed) -> None:
+    """Let the slices of a run that are placed end with this report."""
     listing = await world.client.barn.range(SLICES.prefix(HERD.herd, run), SliceRecord)
     for found in listing.items:
         one = found.value
         if one.state is SliceState.PLACED:
             mine = report if one.task is Task.CHAIN else Done()
-            done = changed(one, state=SliceState.SUCCEEDED, launched_ms=1, ended_ms=2, report=mine)
-            await world.client.barn.put(found.key, done)
+            state = SliceState.SUCCEEDED if isinstance(mine, Done) else SliceState.FAILED
+            done = changed(one, state=state, launched_ms=1, ended_ms=2, report=mine)
+            at = PLACEMENTS.key(NODE, one.run, one.slice)
+            await world.client.barn.commit(Transaction().put(found.key, done).delete(at))
 
 
 @pytest.mark.trio
@@ -166,3 +169,58 @@ async def test_a_run_that_has_no_room_at_all_fails_and_says_so_and_others_go_on(
         assert (await world.run(other.run)).state is RunState.SUCCEEDED
         assert len(world.controllers) == 1, "it did not crash"
         assert NODE in {one.node for one in await world.slices(request.run)}
+
+
+async def failed_behind(world: Controlled, *reports: Done) -> RunId:
+    """Let a run fail in its last scenario, whose others have succeeded with these reports."""
+    await world.add_node()
+    world.dag = staged_dag(*"abcdef"[: len(reports) + 1])
+    request = world.request()
+    await world.client.submit(request)
+    for report in (*reports, Failed(WireError("Refused", "x", "x"))):
+        await anyio.sleep(SOON_S)
+        await end_with(world, request.run, report)
+    async with anyio.create_task_group() as group:
+        group.start_soon(world.work)
+        await follow_to_the_end(world, request.run)
+        group.cancel_scope.cancel()
+    assert len((await world.run(request.run)).kept) == len(reports)
+    return request.run
+
+
+@pytest.mark.trio
+async def test_a_run_takes_over_more_than_a_transaction_has_room_for_without_what_lineage_alone_shows(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    schema = tuple((f"column{number}", "timestamp[us, tz=UTC]") for number in range(20_000))
+    reports = [Done(prepared=(prepared(name),), schemas={name: schema}) for name in "abc"]
+    async with controlled() as world:
+        old = await failed_behind(world, *reports)
+        new = (await world.client.submit(changed(world.request(), resumes=old))).run
+        taken = {str(one.slice): one for one in await world.slices(new)}
+        lean = [changed(one, schemas={}) for one in reports]
+        assert [taken[name].report for name in "abc"] == lean
+        async with anyio.create_task_group() as group:
+            group.start_soon(world.work)
+            await follow_to_the_end(world, new)
+            group.cancel_scope.cancel()
+        record = await world.run(new)
+        assert record.state is RunState.SUCCEEDED
+        assert [one.sink for one in record.prepared] == ["a.sink", "b.sink", "c.sink"]
+
+
+@pytest.mark.trio
+async def test_what_has_no_room_in_a_transaction_at_all_is_not_gone_on_from_and_stays_as_it_is(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    reports = [
+        Done(prepared=(changed(prepared(name), target="/p/" + name * 700_000),)) for name in "abc"
+    ]
+    async with controlled() as world:
+        old = await failed_behind(world, *reports)
+        before = await world.run(old)
+        with pytest.raises(Conflict) as caught:
+            await world.client.submit(changed(world.request(), resumes=old))
+        assert caught.value.code == "run_too_large"
+        assert await world.run(old) == before
+        assert len(world.controllers) == 1, "it did not crash"
