@@ -8,6 +8,7 @@
     its own transactions          takes note of them: they are no reason to decide again
     a retry held back             looks again when it is due
     a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started); what may still be under way is made void first
+    that time has passed          looks again STILL_MS behind the last plan, if it has been told of something meanwhile; that a slice runs, say, changes no plan
     its own start                 makes void what a former life may have under way
 
 It holds no state that is not in the Barn: started anew, it decides the same, and so does who makes a decision of the past again.  A slice that is over is not kept:
@@ -39,6 +40,9 @@ from runink.scheduling.keeping import kept
 from runink.scheduling.telling import TOLD_AGAIN_MS, Telling
 
 AGAIN_MS: Final = 1000
+STILL_MS: Final = (
+    1000  # at least between two plans between which nothing has happened that they depend on
+)
 CHANGES_MAX: Final = 256  # that are read before it is decided, while more of them wait
 
 
@@ -61,6 +65,8 @@ class Scheduler(Actor[SchedulerMessage]):
         self._turn = 0  # the revision that our transactions depend on, 0 while something may be under way that must not come in any more
         self._unread = 0  # changes that are not decided on yet
         self._telling = Telling()
+        self._is_settled = False  # all that the last plan said is done, and it kept nothing
+        self._planned_ms = 0
         self._wake_ms = 0  # when to look again, 0 for never
         self._sooner = anyio.Event()
         self._context: Context[SchedulerMessage]
@@ -86,6 +92,7 @@ class Scheduler(Actor[SchedulerMessage]):
                 self._unread += sum(change.revision not in self._own for change in changes)
             case _Due():
                 self._unread += 1
+                self._is_settled = False
         seen = self._sight.seen
         self._own = {revision for revision in self._own if revision > seen}
         # On a state that it has changed since it does not decide.
@@ -103,9 +110,20 @@ class Scheduler(Actor[SchedulerMessage]):
         view.look(now_ms=self._now_ms(), revision=self._sight.seen)
         if view.next_due_ms:
             self._look_again(view.next_due_ms)
-        if not view.is_idle:
+        if not view.is_idle and self._may_say_more():
             plan = view.plan()
+            self._planned_ms = view.now_ms
+            self._is_settled = not (plan.preempted or plan.reservations or view.reservations)
             await self._commit(plan, list(self._transactions(plan)))
+
+    def _may_say_more(self) -> bool:
+        """Say whether a plan could say anything that the last one has not."""
+        view = self._sight.view
+        again_ms = self._planned_ms + STILL_MS
+        if view.has_news or not self._is_settled or view.now_ms >= again_ms:
+            return True
+        self._look_again(again_ms)
+        return False
 
     async def _begin_turn(self) -> None:
         try:
@@ -180,12 +198,14 @@ class Scheduler(Actor[SchedulerMessage]):
             committed = await self._barn.commit(transaction)
         except Unavailable:  # if it takes place after all, the watch tells, or it comes too late
             self._turn = 0
+            self._is_settled = False
             self._telling.forget()
             self._look_again(self._now_ms() + AGAIN_MS)
             return
         if committed.succeeded:
             self._own.add(committed.revision)
         else:
+            self._is_settled = False
             self._telling.forget()
 
     # Time.

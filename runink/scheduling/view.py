@@ -13,9 +13,10 @@ from msgspec.structs import replace as changed
 
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.placement.cluster import HerdView, NodeView
-from runink.placement.demands import UnitKey
+from runink.placement.demands import Unit, UnitKey
 from runink.placement.planner import (
     Advanced,
+    Event,
     HerdChanged,
     HerdGone,
     NodeChanged,
@@ -27,7 +28,7 @@ from runink.placement.planner import (
     UnitPlaced,
     UnitWaits,
 )
-from runink.placement.plans import Plan, Policy, Snapshot
+from runink.placement.plans import Plan, Policy, Reservation, Running, Snapshot
 from runink.runs.health import NodeHealth
 from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
@@ -65,7 +66,11 @@ class ClusterView:
         self._absent: dict[NodeId, Absent] = {}
         self._reservations: dict[UnitKey, ReservationRecord] = {}
         self._held: dict[UnitKey, int] = {}  # gangs that wait, and when they are due
-        self._waiting: set[UnitKey] = set()
+        self._waiting: dict[UnitKey, Unit] = {}
+        self._running: dict[UnitKey, Running] = {}
+        self._kept: tuple[Reservation, ...] = ()
+        self._planned: dict[UnitKey, frozenset[NodeId]] = {}  # what the last plan placed
+        self._has_news = True
         self._changed: set[UnitKey] = set()
         for standing in tables.standings:
             self._standings[standing.node] = standing
@@ -85,9 +90,9 @@ class ClusterView:
     def put_node(self, name: NodeId, record: NodeRecord | None) -> None:
         if record is None:
             self._nodes.pop(name, None)
-            self._views.pop(name, None)
             self._cut_anew()
-            self._planner.step(NodeGone(name))
+            if self._views.pop(name, None) is not None:
+                self._hear(NodeGone(name))
         else:
             self._nodes[name] = record
             self._tell_node(name)
@@ -110,12 +115,13 @@ class ClusterView:
 
     def put_herd(self, name: HerdName, record: HerdRecord | None) -> None:
         self._cut_anew()
-        if record is None:
-            self._herds.pop(name, None)
-            self._planner.step(HerdGone(name))
-        else:
-            self._herds[name] = herd_view(record)
-            self._planner.step(HerdChanged(self._herds[name]))
+        before = self._herds.pop(name, None)
+        if record is not None:
+            view = self._herds[name] = herd_view(record)
+            if view != before:
+                self._hear(HerdChanged(view))
+        elif before is not None:
+            self._hear(HerdGone(name))
 
     def put_slice(self, run: RunId, name: SliceId, record: SliceRecord | None) -> None:
         before = self._slices.pop((run, name), None)
@@ -144,6 +150,11 @@ class ClusterView:
     def is_idle(self) -> bool:
         """Say whether a plan could not change anything: nothing is due and nothing is kept. True only behind a plan, or at its time."""
         return not (self._waiting or self._reservations)
+
+    @property
+    def has_news(self) -> bool:
+        """Say whether anything but the time is not as the last plan left it: that what it has placed is placed, or runs, is none."""
+        return self._has_news
 
     @property
     def next_due_ms(self) -> int:
@@ -185,12 +196,17 @@ class ClusterView:
             for one in self._reservations.values()
             for victim in one.victims
         }
-        self._planner.step(Reserved(reservations_of(self._reservations.values(), kept)))
+        reserved = reservations_of(self._reservations.values(), kept)
+        if reserved != self._kept:
+            self._kept = reserved
+            self._hear(Reserved(reserved))
         self._planner.step(Advanced(revision, self.now_ms))
 
     def plan(self, seed: int = 0) -> Plan:
         """Decide, on what was looked at last."""
         plan = self._planner.plan(seed)
+        self._has_news = False
+        self._planned = {one.unit.key: frozenset(one.nodes) for one in plan.placed}
         if not self._absent:
             return plan
         found = awaited(
@@ -219,16 +235,24 @@ class ClusterView:
             self._views[name] = view
             if before is None or changed(before, failures=0) != changed(view, failures=0):
                 self._cut_anew()
-            self._planner.step(NodeChanged(view))
+            if before != view:
+                self._hear(NodeChanged(view))
+
+    def _hear(self, event: Event) -> None:
+        """Have the planner hear what plans depend on."""
+        self._has_news = True
+        self._planner.step(event)
 
     def _miss(self, name: NodeId) -> None:
         """Take note of a node that is away, or is there again."""
-        self._absent.pop(name, None)
+        before = self._absent.pop(name, None)
         health = self._health.get(name)
+        found = None
         if name not in self._nodes and health is not None:
             found = absent(health, now_ms=self.now_ms)
             if found is not None:
                 self._absent[name] = found
+        self._has_news |= before != found
 
     def _let_fade(self) -> None:
         """Tell of nodes whose trouble has faded."""
@@ -244,10 +268,15 @@ class ClusterView:
         self._held.pop(key, None)
         running = running_unit(members, stopped)
         if running is not None:
-            self._waiting.discard(key)
-            self._planner.step(UnitPlaced(running))
+            self._waiting.pop(key, None)
+            if self._running.get(key) != running:
+                self._running[key] = running
+                is_planned = self._planned.get(key) == frozenset(running.nodes)
+                self._has_news |= running.is_leaving or not is_planned
+                self._planner.step(UnitPlaced(running))
             return
-        self._planner.step(UnitEnded(key))
+        if self._running.pop(key, None) is not None:
+            self._hear(UnitEnded(key))
         if not waits(members):
             self._drop(key)
         elif due_ms(members) > self.now_ms:
@@ -263,9 +292,11 @@ class ClusterView:
         )
 
     def _wait(self, key: UnitKey) -> None:
-        self._waiting.add(key)
-        self._planner.step(UnitWaits(waiting_unit(self.groups(key))))
+        unit = waiting_unit(self.groups(key))
+        if self._waiting.get(key) != unit:
+            self._waiting[key] = unit
+            self._hear(UnitWaits(unit))
 
     def _drop(self, key: UnitKey) -> None:
-        self._waiting.discard(key)
-        self._planner.step(UnitDropped(key))
+        if self._waiting.pop(key, None) is not None:
+            self._hear(UnitDropped(key))

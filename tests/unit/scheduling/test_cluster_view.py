@@ -160,6 +160,57 @@ def test_it_says_when_a_retry_is_due_that_is_held_back() -> None:
     assert (view.next_due_ms, view.is_idle) == (0, False)
 
 
+def test_that_what_was_placed_is_placed_and_runs_is_no_news_but_its_end_is() -> None:
+    view = ClusterView(Tables((node(cpu_m=1000),), slices=(one_slice("a"), one_slice("b"))))
+    view.look(now_ms=1, revision=1)
+    assert view.has_news
+    (placed,) = view.plan().placed
+    assert placed.unit.key == ("r1", "a")
+    for state in (SliceState.PLACED, SliceState.LAUNCHING, SliceState.RUNNING):
+        view.put_slice(RunId("r1"), SliceId("a"), one_slice("a", state=state, node=N1))
+        view.look(now_ms=2, revision=2)
+        assert not view.has_news
+        assert not view.plan().placed
+    view.put_slice(RunId("r1"), SliceId("a"), one_slice("a", state=SliceState.SUCCEEDED, node=N1))
+    view.look(now_ms=3, revision=3)
+    assert view.has_news
+    assert view.plan().placed
+
+
+@pytest.mark.parametrize("change", ["slice", "node", "away", "standing", "herd", "reservation"])
+def test_what_plans_depend_on_is_news_once(change: str) -> None:
+    view = ClusterView(Tables((node(cpu_m=1000),), slices=(one_slice("a", cpu_m=2000),)))
+    view.look(now_ms=1, revision=1)
+    view.plan()
+    for is_news in (True, False):
+        match change:
+            case "slice":
+                view.put_slice(RunId("r2"), SliceId("b"), one_slice("b", run="r2"))
+            case "node":
+                view.put_node(N1, node(cpu_m=3000))
+            case "away":
+                view.put_node(N1, None)
+            case "standing":
+                view.put_standing(N1, NodeStanding(N1, Standing.DRAINING, 1))
+            case "herd":
+                view.put_herd(HERD, HerdRecord(HERD, cpu_m=500))
+            case _:
+                view.reserve((RunId("r1"), "a"), ReservationRecord(RunId("r1"), "a", (N1,)))
+        view.look(now_ms=2, revision=2)
+        assert view.has_news is is_news
+        view.plan()
+
+
+def test_another_node_than_the_planned_one_is_news() -> None:
+    view = ClusterView(Tables((node(), node("n2")), slices=(one_slice("a"),)))
+    view.look(now_ms=1, revision=1)
+    (placed,) = view.plan().placed
+    (other,) = {N1, node("n2").node} - set(placed.nodes)
+    view.put_slice(RunId("r1"), SliceId("a"), one_slice("a", state=SliceState.PLACED, node=other))
+    view.look(now_ms=2, revision=2)
+    assert view.has_news
+
+
 def test_its_time_never_goes_back() -> None:
     view = ClusterView(Tables((node(),), slices=(one_slice("a", not_before_ms=50),)))
     view.look(now_ms=50, revision=1)
