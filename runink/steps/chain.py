@@ -16,6 +16,7 @@ import _signal  # type: ignore[import-not-found] # private; the functions of sig
 import _thread
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,8 +24,10 @@ from functools import partial
 from types import FrameType
 from typing import Final, TypeVar
 
+import msgspec
 import pyarrow as pa
 
+from runink.dag import Function, Node, Step
 from runink.environments.activating import activate
 from runink.errors import Refused, to_wire
 from runink.jobs import ChainJob, Done, Failed, NodeFacts, Prepared, Progress
@@ -74,6 +77,8 @@ def run_chain(
     `descriptors` are this process's numbers for the places that the job names. `start` has strands run, in a thread each if nothing else is said.
     """
     limit_threads(job.cpus)
+    if "polars" in sys.modules and any(_is_function(node) for node in job.nodes):
+        limit_loaded_polars(job.cpus)
     return _Chain(job, descriptors, report, doors, clock).run(start or start_thread)
 
 
@@ -92,12 +97,26 @@ def at_once(run: Callable[[Strand], None], strand: Strand) -> None:
 
 
 def limit_threads(cpus: int) -> None:
-    """Tell the libraries how many threads they may use. Polars reads this when it is first imported."""
+    """Tell the libraries how many threads they may use. Polars reads this when it is first imported: `limit_loaded_polars`."""
     count = max(cpus, 1)
     if pa.cpu_count() != count:  # the fork server's slices have it of their rehearsal
         pa.set_cpu_count(count)
     # Not kept in the fork server: Polars, imported there later, would be held to it in every slice.
     os.environ["POLARS_MAX_THREADS"] = str(count)
+
+
+def limit_loaded_polars(cpus: int) -> None:
+    """Tell Polars how many threads it may use, where it was imported before and has not begun any.
+
+    What it read of the environment then holds all slices of a fork server to the same number.  To load a configuration makes it read that again; this costs 1.4 ms, so only slices that
+    may call it do so.
+    """
+    variable = {"POLARS_MAX_THREADS": str(max(cpus, 1))}
+    sys.modules["polars"].Config.load(msgspec.json.encode({"environment": variable}).decode())
+
+
+def _is_function(node: Node) -> bool:
+    return isinstance(node, Step) and isinstance(node.action, Function)
 
 
 class _Chain:

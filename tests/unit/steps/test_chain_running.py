@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import weakref
 from collections import Counter, defaultdict
@@ -202,3 +204,37 @@ def test_libraries_are_told_again_where_they_may_use_another_number_of_threads()
         )  # as it is in a slice: its fork server has it not
         limit_threads(cpus)
         assert (pa.cpu_count(), os.environ["POLARS_MAX_THREADS"]) == (cpus, str(cpus))
+
+
+POLARS_LOADED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import polars
+from pathlib import Path
+from chain_world import NUMBERS, chained, function, job_of, run, sink, source, world_of
+from runink.jobs import Done
+nodes = source("in"), function("counts"), sink("out")
+world = world_of(NUMBERS)
+job = job_of(Path(sys.argv[2]), nodes, chained("in", "counts", "out"), cpus=int(sys.argv[3]))
+assert isinstance(found := run(job, world), Done), found
+print(world.sinks["out"].rows[0]["n"], polars.DataFrame({"n": [2, 1]}).sort("n")["n"][0])
+"""
+
+
+def test_polars_has_as_many_threads_as_the_slice_asked_for_also_where_it_was_loaded_before(
+    tmp_path: Path, steps_file: Callable[[str], None]
+) -> None:
+    steps_file(
+        "import polars\n"
+        '@step(each="batch")\ndef counts(batch):\n    return pa.record_batch({"n": [polars.thread_pool_size()]})\n'
+    )
+    cpus = (os.cpu_count() or 1) + 1  # what it takes by itself is another number
+    command = [sys.executable, "-c", POLARS_LOADED, str(Path(__file__).parent), str(tmp_path)]
+    found = subprocess.run(
+        [*command, str(cpus)],
+        env={name: value for name, value in os.environ.items() if name != "POLARS_MAX_THREADS"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == [str(cpus), "1"]
