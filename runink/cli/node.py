@@ -113,11 +113,12 @@ def _about(record: NodeRecord | None) -> dict[str, Any]:
 
 
 def _seen(health: NodeHealth, *, is_there: bool) -> dict[str, Any]:
-    """Return the node's state, since when, in milliseconds of the Unix epoch (0: not known), and how much trouble there was lately."""
+    """Return the node's state, since when and until when it is waited for, in milliseconds of the Unix epoch (0: not known, or not at all), and how much trouble there was lately."""
     state = SUSPECT if health.is_suspect else READY
     return {
         "state": state if is_there else LOST,
         "since_ms": health.silent_ms if is_there else health.lost_ms,
+        "back_ms": 0 if is_there else health.back_ms,
         "troubles": health.failures(now_ms()),
         "trouble": health.why,
     }
@@ -128,6 +129,8 @@ def _line(document: dict[str, Any]) -> str:
     words = [document["state"] if document["state"] != READY else "", document["standing"] or ""]
     if document["since_ms"]:
         words[0] += f" since {format_moment(document['since_ms'])}"
+    if document["back_ms"] > now_ms():
+        words.append(f"waited for until {format_moment(document['back_ms'])}")
     parts = [*filter(None, words), counted(document["slices"], "slice")]
     if document["state"] != LOST:
         capacity = document["capacity"]

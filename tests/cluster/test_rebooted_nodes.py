@@ -114,6 +114,7 @@ async def test_a_node_that_was_lost_brings_back_what_its_herd_has_go_on(
             await until(is_lost, "a lost node")
             said = await anyio.to_thread.run_sync(gated.runi, "node", "list")
             assert f"{node}: lost since" in said.out
+            assert "waited for until" in said.out
         finally:
             made.agents[node].send_signal(signal.SIGCONT)
         gated.write("data/go", "")
