@@ -36,7 +36,7 @@ from runink.errors import WireError
 from runink.jobs import Failed
 from runink.names import HerdName, NodeId
 from runink.placement.demands import UnitKey
-from runink.placement.plans import Placed, Unplaced
+from runink.placement.plans import Placed, Plan, Unplaced
 from runink.relay.protocol import KEY_BYTES
 from runink.runs.records import Placement, SliceRecord, SliceState
 from runink.runs.reservations import ReservationRecord
@@ -116,9 +116,13 @@ class Placing:
             transaction = _told(transaction, unplaced, members, self._now_ms)
         return transaction if transaction.operations else None
 
-    def forgotten(self, waiting: Iterable[UnitKey]) -> list[Transaction]:
-        """Return what takes reservations back of units that neither wait nor are placed by this plan: `waiting` are those that do."""
-        left = self._sight.view.reservations.keys() - set(waiting)
+    def forgotten(self, plan: Plan) -> list[Transaction]:
+        """Return what takes reservations back of units that neither wait nor are placed by this plan."""
+        kept = self._sight.view.reservations
+        if not kept:
+            return []
+        placed = {one.unit.key for one in plan.placed}
+        left = kept.keys() - placed - {one.unit.key for one in plan.unplaced}
         return [self._unkept(self._turn, unit) for unit in sorted(left)]
 
     def _on_node(self, one: SliceRecord, node: NodeId, decision: int) -> SliceRecord:

@@ -146,21 +146,18 @@ class Scheduler(Actor[SchedulerMessage]):
         if news.are_more:
             self._look_again(view.now_ms + TOLD_AGAIN_MS)
         told: list[Transaction] = []
-        for unplaced in plan.unplaced:
+        concerned = {*news.units, *keeping, *view.reservations}
+        for unplaced in plan.unplaced if concerned else ():
             key = unplaced.unit.key
-            is_kept = key in keeping or key in view.reservations
-            if key in news.units or is_kept:
+            if key in concerned:
+                is_kept = key in keeping or key in view.reservations
                 transaction = placing.waits(unplaced, is_told=key in news.units)
                 if transaction is not None and (is_kept or unplaced.is_final):
                     yield transaction
                 elif transaction is not None:
                     told.append(transaction)
         yield from together(told)
-        placed_or_not = (
-            (one.unit.key for one in plan.placed),
-            (one.unit.key for one in plan.unplaced),
-        )
-        yield from placing.forgotten(key for keys in placed_or_not for key in keys)
+        yield from placing.forgotten(plan)
 
     def _said(self, unit: UnitKey) -> str:
         """Return why the slices of a unit say that it waits, nothing if they say different things."""

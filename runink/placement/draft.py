@@ -59,6 +59,12 @@ class Draft:
         self.placed.append((unit, places))
         return True
 
+    def is_pointless(self, unit: Unit) -> bool:
+        """Say whether no unit of this herd that asks for the same can be placed any more by this plan: it is over its quota, or no node has room for its one part."""
+        if not self.ledger.allows(unit, unit.needs.numbers):
+            return True
+        return len(unit.parts) == 1 and self.shape(unit) in self._full
+
     def _fit_new(self, unit: Unit) -> Places | None:
         """Take the best node, and remember shapes that no node has room for: during a plan room only shrinks, so others of them need not look."""
         shape = self.shape(unit)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Final
 
 from runink.names import HerdName, RunId
@@ -24,6 +25,7 @@ from runink.placement.plans import Order, Policy
 
 # Equal shares that a run may have before it stands behind those that have less. With one, the longest run ends 5 % later than it could, with four 1 %.
 RUN_SHARES: Final = 4
+_BY_NAME: Final = attrgetter("gang")
 _Runs = dict[RunId, list[Unit]]
 _Turn = tuple[int, int, int, RunId, list[Unit]]
 
@@ -63,8 +65,16 @@ def in_order(
 def by_level(units: Iterable[Unit], policy: Policy, now_ms: int) -> list[list[Unit]]:
     """Return the units of each level, the highest first."""
     levels: dict[int, list[Unit]] = {}
+    ageing_ms = policy.ageing_ms
     for unit in units:
-        levels.setdefault(level(unit, policy, now_ms), []).append(unit)
+        # As `level` has it: a call for each of many that wait costs as much as all else that is done for most of them.
+        own, since_ms = unit.priority, unit.waiting_since_ms
+        if ageing_ms and 0 < since_ms < now_ms:
+            own += (now_ms - since_ms) // ageing_ms
+        found = levels.get(own)
+        if found is None:
+            found = levels[own] = []
+        found.append(unit)
     return [levels[one] for one in sorted(levels, reverse=True)]
 
 
@@ -75,6 +85,12 @@ def _fairly(units: list[Unit], ledger: Ledger) -> Iterator[Unit]:
     of_herds: dict[HerdName, _Runs] = {}
     for unit in units:
         of_herds.setdefault(unit.herd, {}).setdefault(unit.run, []).append(unit)
+    if len(of_herds) == 1:
+        (runs,) = of_herds.values()
+        if len(runs) == 1:  # nobody to share with
+            _sort(units, ledger)
+            yield from reversed(units)
+            return
     herds: list[tuple[int, HerdName, int, list[_Turn]]] = []
     for name, runs in of_herds.items():
         share = RUN_SHARES * MILLION // (len(of_herds) * len(runs))
@@ -99,11 +115,19 @@ def _heap(runs: _Runs, ledger: Ledger, share: int) -> list[_Turn]:
     heap = []
     for run, units in runs.items():
         if len(units) > 1:
-            units.sort(key=lambda unit: (-unit.rank, ledger.size(unit.needs), unit.gang))
-            units.reverse()
+            _sort(units, ledger)
         heap.append(_turn(run, units, ledger, share))
     heapq.heapify(heap)
     return heap
+
+
+def _sort(units: list[Unit], ledger: Ledger) -> None:
+    """Put the units of a run in order, the last one first."""
+    if len({(unit.rank, unit.parts) for unit in units}) == 1:  # as those of a step that is many
+        units.sort(key=_BY_NAME, reverse=True)
+        return
+    units.sort(key=lambda unit: (-unit.rank, ledger.size(unit.needs), unit.gang))
+    units.reverse()
 
 
 def _turn(run: RunId, units: list[Unit], ledger: Ledger, share: int) -> _Turn:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from runink.names import NodeId
+from runink.names import HerdName, NodeId
 from runink.placement.cluster import NodeView
-from runink.placement.demands import Part, Unit, UnitKey
+from runink.placement.demands import Part, Unit
 from runink.placement.draft import Draft
 from runink.placement.feasible import Reason, Rule
 from runink.placement.ledger import Ledger
@@ -34,10 +35,24 @@ class Reasons:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._known: dict[object, Told] = {}
+        self._of_alike: dict[tuple[HerdName, tuple[Part, ...]], Told] = {}
 
-    def of(self, unit: Unit, position: int, ahead: tuple[UnitKey, ...]) -> Unplaced:
-        told = self._told(unit)
-        return Unplaced(unit, told.counts, told.text, told.is_final, told.lacks, position, ahead)
+    def of_all(self, waits: Sequence[Unit]) -> tuple[Unplaced, ...]:
+        """Return why each of them waits, in their order."""
+        first = tuple([unit.key for unit in waits[:AHEAD_SHOWN_MAX]])
+        known = self._of_alike
+        found = []
+        for position, unit in enumerate(waits, 1):
+            alike = (unit.herd, unit.parts)
+            told = known.get(alike)
+            if told is None:
+                told = self._told(unit)
+                if len(unit.parts) == 1:  # how a gang is taken apart depends on where it failed
+                    known[alike] = told
+            ahead = first if position > AHEAD_SHOWN_MAX else first[: position - 1]
+            counts, text, is_final, lacks = told
+            found.append(Unplaced(unit, counts, text, is_final, lacks, position, ahead))
+        return tuple(found)
 
     def _told(self, unit: Unit) -> Told:
         draft = self._draft

@@ -14,16 +14,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from runink.names import HerdName
 from runink.placement import queue
-from runink.placement.demands import Unit
+from runink.placement.demands import Part, Unit
 from runink.placement.draft import Draft, Finish, places_of
 from runink.placement.plans import Order, Placed, Plan, Preempted, Reservation
 from runink.placement.preempting import PREEMPTORS_MAX, preempt
-from runink.placement.reasons import AHEAD_SHOWN_MAX, Reasons
+from runink.placement.reasons import Reasons
 from runink.placement.reserving import left_beside, reserve
 from runink.placement.shapes import Shape
 from runink.placement.standing import Standing
 
+Alike = tuple[HerdName, tuple[Part, ...], int]  # a herd's, of what it asks for, its priority
 HEADS_TRIED_MAX: Final = 8  # until one of them can be foreseen: the first may never fit
 
 
@@ -50,6 +52,8 @@ class Serving:
         self._pointless: set[tuple[Shape, int, int]] = set()
         self._has_head = False
         self._heads_tried = 0
+        self._alike: set[Alike] = set()  # those that wait, and nothing can be done for their like
+        self._has_crowded = False  # something waits that is to be spread over domains
 
     def plan(
         self, waiting: Sequence[Unit], order: Order = Order.FAIR, finish: Finish | None = None
@@ -58,24 +62,27 @@ class Serving:
         draft = self._draft
         levels = queue.by_level(waiting, draft.policy, draft.now_ms)
         waits: list[Unit] = []
+        alike = self._alike
         for units in levels:
             self._keep_on(units)
+            alike.clear()  # what may be stopped for them depends on their level
             for unit in queue.in_order(units, draft.ledger, first=self._first, order=order):
-                if not draft.place(unit):
+                if (unit.herd, unit.parts, unit.priority) in alike:
+                    waits.append(unit)
+                elif not draft.place(unit):
                     waits.append(unit)
                     self._wait_for(unit)
+                    self._compare(unit)
                 elif unit.key in self._nominated:
                     draft.drop(unit)
-        turns = {unit.key: number for number, unit in enumerate(waits)}
-        draft.reservations.sort(key=lambda made: turns[made.unit])
-        waits = self._served_again(waits)
+        if len(draft.reservations) > 1:
+            turns = {unit.key: number for number, unit in enumerate(waits)}
+            draft.reservations.sort(key=lambda made: turns[made.unit])
+        if self._has_crowded:
+            waits = self._served_again(waits)
         if finish is not None:
             waits = finish(draft, waits)
-        reasons = Reasons(draft)
-        ahead = tuple(unit.key for unit in waits[:AHEAD_SHOWN_MAX])
-        unplaced = tuple(
-            reasons.of(unit, number, ahead[: number - 1]) for number, unit in enumerate(waits, 1)
-        )
+        unplaced = Reasons(draft).of_all(waits)
         views = draft.room.views
         return Plan(
             tuple(
@@ -87,6 +94,15 @@ class Serving:
             tuple(draft.reservations),
             policy_version=draft.policy.version,
         )
+
+    def _compare(self, unit: Unit) -> None:
+        """Take note of a unit that waits if whoever is like it waits, too, and nothing can be done for him: room only shrinks, and what herds use only grows, while a plan is made."""
+        self._has_crowded = self._has_crowded or _is_spread_hard(unit)
+        if self._nominated or not self._draft.is_pointless(unit):
+            return
+        is_over = not self._draft.ledger.allows(unit, unit.needs.numbers)
+        if is_over or not (self._may_stop_others(unit) or self._may_be_head(unit)):
+            self._alike.add((unit.herd, unit.parts, unit.priority))
 
     def _served_again(self, waits: list[Unit]) -> list[Unit]:
         """Try those again that a crowded domain kept away: what was placed since may have filled the emptier ones."""
@@ -107,33 +123,43 @@ class Serving:
             return
         if not draft.ledger.allows(unit, unit.needs.numbers):
             return
-        if self._stops_others(unit) or self._has_head or self._heads_tried >= HEADS_TRIED_MAX:
+        if self._stops_others(unit) or not self._may_be_head(unit):
             return
-        if draft.could_hold(unit):
-            self._heads_tried += 1
-            self._has_head = reserve(draft, unit, self._standing.ends(draft.now_ms))
+        self._heads_tried += 1
+        self._has_head = reserve(draft, unit, self._standing.ends(draft.now_ms))
+
+    def _may_be_head(self, unit: Unit) -> bool:
+        is_found = self._has_head or self._heads_tried >= HEADS_TRIED_MAX
+        return not is_found and self._draft.could_hold(unit)
 
     def _stops_others(self, unit: Unit) -> bool:
         draft = self._draft
-        if not draft.policy.preemption or self._preemptors >= PREEMPTORS_MAX:
-            return False
-        if not self._standing.has_below(unit.priority):
-            return False
-        level = queue.level(unit, draft.policy, draft.now_ms)
-        keys = {
-            (draft.shape(unit, number), unit.priority, level) for number in range(len(unit.parts))
-        }
-        if keys & self._pointless:
+        if not self._may_stop_others(unit):
             return False
         told = preempt(draft, unit, self._standing, self._leaving)
         if not told:
             if len(unit.parts) == 1:
-                self._pointless |= keys
+                self._pointless |= self._attempt(unit)
             return False
         self._preempted += told
         self._leaving.update(one.unit for one in told)
         self._preemptors += 1
         return True
+
+    def _may_stop_others(self, unit: Unit) -> bool:
+        """Say whether it is worth a look whether others could be stopped for it."""
+        if not self._draft.policy.preemption or self._preemptors >= PREEMPTORS_MAX:
+            return False
+        if not self._standing.has_below(unit.priority):
+            return False
+        return not self._attempt(unit) & self._pointless
+
+    def _attempt(self, unit: Unit) -> set[tuple[Shape, int, int]]:
+        """Return what stopping others for the unit depends on, by its parts."""
+        draft = self._draft
+        level = queue.level(unit, draft.policy, draft.now_ms)
+        numbers = range(len(unit.parts))
+        return {(draft.shape(unit, number), unit.priority, level) for number in numbers}
 
     def _keep_on(self, units: Sequence[Unit]) -> None:
         """Keep the nodes on which others are being stopped for some of the units."""

@@ -15,6 +15,8 @@ def kept(plan: Plan, view: ClusterView) -> dict[UnitKey, ReservationRecord]:
 
     What is kept without stopping anybody, on the same nodes as before, is returned as it was: that it is expected a little later by now is no news.
     """
+    if not plan.reservations:
+        return {}
     priorities = {one.unit.key: one.unit.priority for one in plan.unplaced}
     found: dict[UnitKey, ReservationRecord] = {}
     for place, one in enumerate(plan.reservations):

@@ -44,7 +44,8 @@ class Telling:
         told: set[UnitKey] = set()
         count, are_more = 0, False
         for one in plan.unplaced:
-            key = one.unit.key
+            unit = one.unit
+            key = (unit.run, unit.gang)
             before = self._said.get(key)
             if before is None:
                 before = said(key)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from msgspec.structs import replace
 from placement_world import HERD, NOW_MS, node, part, placed, running, unit, waits
 from runink.names import HerdName
 from runink.placement.cluster import Amount, HerdView
 from runink.placement.plans import Policy, Snapshot
+from runink.placement.queue import by_level, level
 from runink.placement.solver import decide
 
 USUAL = Policy()
@@ -89,3 +92,41 @@ def test_a_gang_of_which_the_small_part_is_the_choosy_one_finds_its_nodes() -> N
     gang = unit("gang", part(90), part(50, labels=("gpu",)))
     plan = decide(Snapshot((nodes[0], replace(nodes[1], failures=2)), waiting=(gang,)))
     assert placed(plan) == {"gang": ("b", "a")}
+
+
+def test_units_are_grouped_by_the_level_that_they_have_now() -> None:
+    random = Random(7)
+    units = [
+        unit(
+            f"g{number}",
+            priority=random.randrange(3),
+            waiting_since_ms=random.choice([0, NOW_MS + 5, NOW_MS - random.randrange(2000)]),
+        )
+        for number in range(200)
+    ]
+    for policy in (Policy(ageing_ms=500), Policy(ageing_ms=0)):
+        groups = by_level(units, policy, NOW_MS)
+        levels = [{level(one, policy, NOW_MS) for one in group} for group in groups]
+        assert all(len(found) == 1 for found in levels)
+        assert sorted(levels, key=max, reverse=True) == levels
+        assert sorted(one.key for group in groups for one in group) == sorted(
+            one.key for one in units
+        )
+
+
+def test_that_nothing_can_be_done_for_one_says_nothing_of_its_like_with_a_higher_priority() -> None:
+    stands = (running("stands", "n0", priority=3),)
+    old = [unit(f"old{number}", waiting_since_ms=NOW_MS - 9000) for number in range(20)]
+    high = unit("high", priority=5, waiting_since_ms=NOW_MS)
+    snapshot = Snapshot(
+        (node("n0", 100),),
+        {},
+        (*old, high),
+        stands,
+        now_ms=NOW_MS,
+        policy=Policy(ageing_ms=1000),
+    )
+    plan = decide(snapshot)
+    assert waits(plan)[-1] == "high", "who has waited for so long comes first"
+    assert [one.by for one in plan.preempted] == [high.key]
+    assert {one.text for one in plan.unplaced} == {plan.unplaced[0].text}
