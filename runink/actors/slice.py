@@ -26,12 +26,16 @@ from runink.actors.rehearsal import rehearse
 from runink.documents import SliceDocument, decode_document
 from runink.errors import LinkLost, RuninkError, to_wire
 from runink.jobs import ChainJob, CompareJob, Done, Failed, PublishJob
-from runink.steps.chain import Start, at_once, cancel_on_signals, run_chain, start_thread
+from runink.sandbox.first import let_in
+from runink.steps.chain import Host, at_once, cancel_on_signals, nothing, run_chain, start_thread
 from runink.steps.comparing import run_compare
 from runink.steps.context import giving
 from runink.steps.publish import run_publish
 from runink.wire.blocking import BlockingChannel
 
+REAPS: Final = (
+    True  # for the fork server: this can be its cell's first process (`sandbox/first.py`)
+)
 END_S: Final = 5.0  # for a slice that nobody waits for any more; a batch takes far less
 EXIT_FAILED: Final = 1
 
@@ -39,10 +43,12 @@ EXIT_FAILED: Final = 1
 def main(document: bytes, control: int, descriptors: list[int]) -> int:
     """Do the document's job, report, and return the exit code: 0 if it was done. See `sandbox.birth` for who calls this."""
     cancel_on_signals()
+    orphans = let_in()
     channel = BlockingChannel(control)
     _thread.start_new_thread(_watch, (control,))  # a Thread has ten times as much to write to
     try:
-        report = _report(document, channel, descriptors, start_thread)
+        host = Host(start_thread, orphans.reap if orphans is not None else nothing)
+        report = _report(document, channel, descriptors, host)
         channel.send(report)
     except LinkLost as error:
         print(f"this slice cannot report: {error.text}; {error.hint}", file=sys.stderr)  # noqa: T201 - its log is all that is left
@@ -51,23 +57,23 @@ def main(document: bytes, control: int, descriptors: list[int]) -> int:
 
 
 def _report(
-    data: bytes, channel: BlockingChannel, descriptors: list[int], start: Start
+    data: bytes, channel: BlockingChannel, descriptors: list[int], host: Host
 ) -> Done | Failed:
     try:
         document = decode_document(data)
     except RuninkError as error:
         return Failed(to_wire(error))
     with giving(document.context):
-        return _done(document, channel, descriptors, start)
+        return _done(document, channel, descriptors, host)
 
 
 def _done(
-    document: SliceDocument, channel: BlockingChannel, descriptors: list[int], start: Start
+    document: SliceDocument, channel: BlockingChannel, descriptors: list[int], host: Host
 ) -> Done | Failed:
     job, doors = document.job, RealDoors(document.stores, document.masking_key.data)
     match job:
         case ChainJob():
-            return run_chain(job, descriptors, channel.send, doors=doors, start=start)
+            return run_chain(job, descriptors, channel.send, doors=doors, host=host)
         case PublishJob():
             return run_publish(job, doors=doors)
         case CompareJob():
@@ -88,4 +94,4 @@ def _watch(control: int) -> None:
 
 
 with suppress(OSError, RuninkError):  # a slice can do without
-    rehearse(lambda document, channel: _report(document, channel, [], at_once))
+    rehearse(lambda document, channel: _report(document, channel, [], Host(at_once, nothing)))

@@ -53,6 +53,7 @@ CONTROL = 3
 PARKED = 512  # above every place that a descriptor may get; below every usual limit on descriptors
 PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}  # as any Python program does
 OWN_TMP: Final = "/tmp"  # noqa: S108 - it is in the slice's own memory
+REAPS: Final = "REAPS"  # true in the module of an entry that is its cell's first process, where it can be (`first.py`)
 EVERY: Final = 1 << 30  # more than any process may have open
 
 Entry = Callable[[bytes, int, list[int]], int | None]

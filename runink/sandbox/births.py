@@ -107,7 +107,7 @@ class Births:
             close_all(descriptors)
             return
         pidfd, *complaints = descriptors
-        self.cells.forked(cell, pid=message.pid, pidfd=pidfd)
+        self.cells.forked(cell, pid=message.pid, pidfd=pidfd, is_alone=bool(message.alone))
         if complaints:
             cell.monitor = Monitor(*complaints)
         self._send_off(cell)
@@ -153,11 +153,11 @@ class Births:
             return ended
         return ended._replace(status=status_of(ended.status))
 
-    def ended(self, pid: int, *, now_s: float) -> Worked | None:
-        """Take note that a cell's first process was reaped; return how its worker ended, if that was told."""
+    def ended(self, pid: int, ended: Ended | None, *, now_s: float) -> Ended | None:
+        """Take note that a cell's first process was reaped; return how its worker ended, as far as anybody knows."""
         cell = self.cells.of_process(pid)
         if cell is None:
-            return None
+            return ended
         self._hear_out(cell, now_s)
         said = cell.monitor.complained() if cell.monitor is not None else ""
         self._fail(cell, NOT_PREPARED, said or "its cell ended before the slice began")
@@ -165,7 +165,7 @@ class Births:
         self._remove(cell)
         if cell.confine is not None and record is not None and record.cell == cell.number:
             record.met, record.used = cell.confine.events, cell.confine.usage
-        return cell.worked
+        return cell.of_worker(ended, is_filtered=self._walls is not None)
 
     def _remove(self, cell: Cell) -> None:
         self._told.lost(cell)
@@ -315,7 +315,8 @@ class Births:
             return False
         if packet is None:
             self.cells.deafen(cell)
-            if cell.state is not CellState.WORKING:
+            # Of a cell of one process nobody has the socket any more when the slice has begun.
+            if cell.state not in (CellState.BEGUN, CellState.WORKING):
                 cell.kill()
             return True
         try:

@@ -73,7 +73,7 @@ def _be_closed(inside: Inside, fresh: Fresh) -> NoReturn:
         if worker:
             be_first(worker, ready(being_left()))
         progress = Progress(step_of("worker", inside.end_at))
-        do(binding_worker(), progress)
+        do(binding_worker(is_alone=False), progress)
         entry = _imported(inside.entry)
         keep_environment(is_isolated=True)
         os.chdir(inside.folder)

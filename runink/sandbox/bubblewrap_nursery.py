@@ -57,7 +57,7 @@ class BubblewrapNursery(Nursery):
             os.close(complaints)
             self._told.append((Unforked(fork.cell, describe(error)), []))
         else:
-            self._told.append((Forked(fork.cell, child.pid), [child.pidfd, complaints]))
+            self._told.append((Forked(fork.cell, child.pid, alone=0), [child.pidfd, complaints]))
         finally:
             os.close(theirs)
         return True

@@ -9,6 +9,7 @@
     reaps and forwards (`init.py`)          says `sealed`
                                             waits for `assign`, and becomes the slice (`birth.py`)
 
+Where nothing needs a fork of C's or Python's own, and the entry reaps (`first.py`), the first process is the worker itself: it forks nobody, and goes on with what the worker does.
 A cell without isolation is the worker alone.
 One that waits gets its assignment by the seat that came with `go`, and ends when that is shut.
 
@@ -80,9 +81,10 @@ def be_cell(course: Course, entry: Entry) -> NoReturn:
             run(first)
             if signals:  # what was loaded has set some
                 be_fresh(signals)
-            pid = fork()
-            if pid:
-                be_first(answered(pid), left)
+            if fork is not None:
+                pid = fork()
+                if pid:
+                    be_first(answered(pid), left)
             run(worker)
             for seed in seeds:
                 seed()

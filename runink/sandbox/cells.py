@@ -39,12 +39,12 @@ class Cell:
     """One cell. `network` is that of its fork server, `launch` what it was made for, `slice` the name of the slice that it is for, `worked` how its worker ended.
 
     `outfit` are the slice's ends of its channels, and its seat, until they are sent; `kept` the agent's ends, and `seat` the spawner's copy of the seat's other end, as long as it waits;
-    `ended` is how its first process ended, where that was before its slice was known.
+    `ended` is how its first process ended, where that was before its slice was known. One that `is_alone` has no other process than the worker.
 
     `monitor` is there where bubblewrap closes it off: then `pid` is bubblewrap's own process, and `pidfd` is the first process's as soon as there is one.
     """
 
-    __slots__ = ("confine", "ended", "is_heard", "kept", "launch", "link", "monitor", "network", "number", "outbox", "outfit", "pid", "pidfd", "report", "seat", "slice", "state", "worked")  # fmt: skip
+    __slots__ = ("confine", "ended", "is_alone", "is_heard", "kept", "launch", "link", "monitor", "network", "number", "outbox", "outfit", "pid", "pidfd", "report", "seat", "slice", "state", "worked")  # fmt: skip
 
     def __init__(self, number: int, link: socket.socket, launch: Launch, *, network: str) -> None:
         self.number = number
@@ -55,6 +55,7 @@ class Cell:
         self.slice = launch.slice
         self.state = CellState.ASKED
         self.is_heard = True
+        self.is_alone = False
         self.pid = 0
         self.pidfd = -1
         self.report: dict[str, str] = {}
@@ -74,6 +75,17 @@ class Cell:
     def is_unclaimed(self) -> bool:
         """Whether it waits, or has begun a slice that nobody has told us of yet."""
         return not self.slice and self.state in (CellState.SEALED, CellState.BEGUN)
+
+    def of_worker(self, ended: Ended | None, *, is_filtered: bool) -> Ended | None:
+        """Return how its worker ended, as far as that is known of how its first process did."""
+        if self.worked is not None:
+            return Ended(self.pid, *self.worked)
+        if ended is None or not self.is_alone:
+            # It is the first process's own: who ends by force with that is reaped by nobody, and counted for nobody.
+            return ended and Ended(*ended[:-2])
+        if is_filtered and ended.status & 0x7F == signal.SIGSYS:
+            return ended._replace(status=int(signal.SIGKILL))  # which it sent itself (`seccomp.py`)
+        return ended
 
     def withdraw(self) -> None:
         """Have nothing put on its seat any more. The cell ends when it finds that, unless a slice was put there before."""
@@ -147,9 +159,9 @@ class Cells:
         self._epoll.register(ours, select.EPOLLIN)
         return cell, theirs
 
-    def forked(self, cell: Cell, *, pid: int, pidfd: int) -> None:
+    def forked(self, cell: Cell, *, pid: int, pidfd: int, is_alone: bool) -> None:
         assert cell.state is CellState.ASKED
-        cell.state, cell.pid, cell.pidfd = CellState.FORKED, pid, pidfd
+        cell.state, cell.pid, cell.pidfd, cell.is_alone = CellState.FORKED, pid, pidfd, is_alone
         self._by_pid[pid] = cell
 
     def keep(self, cell: Cell, ended: Ended) -> None:

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 from runink.sandbox import init, privileges
 from runink.sandbox.birth import PARKED, Fresh, placing_channels
-from runink.sandbox.calls import Call, Ready, called, closing, lowest_free, ready, receiving
+from runink.sandbox.calls import Buffer, Call, Ready, called, closing, lowest_free, ready, receiving
 from runink.sandbox.codec import encode
 from runink.sandbox.faults import end, step_of
+from runink.sandbox.first import WAITING
 from runink.sandbox.inner_protocol import Fork, Go, Sealed
 from runink.sandbox.isolation import (
     Deeds,
@@ -26,10 +27,11 @@ from runink.sandbox.isolation import (
     closing_off,
     in_force,
     sealing,
+    seals_of_one,
 )
 from runink.sandbox.kernel import NO_SIGNALS, masking
 from runink.sandbox.mounts import own_mask, trees_of
-from runink.sandbox.namespaces import Needed, Twice, cloning, forking
+from runink.sandbox.namespaces import Needed, Twice, cloning, forking, thread_id_address
 from runink.sandbox.packing import packed
 from runink.sandbox.protocol import NO_NETWORK
 from runink.sandbox.syscalls import (
@@ -69,14 +71,14 @@ class Handed(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What clones the first process (`namespaces.cloning`); its calls; the signals that it then has to have as a fresh process has them; how it forks; what it calls then; the worker's calls; and, if it waits for its slice, after a rehearsal,
+    """What clones the first process (`namespaces.cloning`); its calls; the signals that it then has to have as a fresh process has them; how it forks, if it is not the worker itself; what it calls then; the worker's calls; and, if it waits for its slice, after a rehearsal,
     the last ones. `source` is the socket by which its slice comes.
     """
 
     clone: tuple[Twice, tuple[object, ...], ctypes.c_int]
     first: Ready
     signals: tuple[int, ...]
-    fork: Twice
+    fork: Twice | None
     left: Ready
     worker: Ready
     seeds: tuple[Callable[[], None], ...]
@@ -89,14 +91,16 @@ class Courses:
     """The courses of a fork server's cells. `end_at` is for tests (`faults.py`)."""
 
     def __init__(self, seals: Seals, *, end_at: str) -> None:
-        self._seals = seals
+        self._of_two, self._of_one = seals, seals_of_one(seals)
+        self._is_alone = False
         self._first_end, self._worker_end = (step_of(who, end_at) for who in ("first", "worker"))
         self._fresh = Fresh((), Needed.EVERYTHING)
         self._kept: dict[Key, Course] = {}
 
-    def renew(self, fresh: Fresh) -> None:
-        """Forget all of them: what is loaded has changed, and so has what is to be undone."""
+    def renew(self, fresh: Fresh, *, entry_reaps: bool) -> None:
+        """Forget all of them: what is loaded has changed, and so has what is to be undone. Cells are of one process where the entry reaps, and nothing that was registered needs a fork."""
         self._fresh = fresh
+        self._is_alone = entry_reaps and fresh.needed is Needed.NOTHING and thread_id_address() != 0
         self._kept.clear()
 
     def known(self, key: Key) -> Course | None:
@@ -113,7 +117,8 @@ class Courses:
         return course
 
     def _made(self, fork: Fork, handed: Handed) -> Course:
-        seals, fresh = self._seals, self._fresh
+        fresh, is_alone = self._fresh, self._is_alone
+        seals = self._of_one if is_alone else self._of_two
         outfit = (*CHANNELS, SEAT) if fork.waits else CHANNELS
         kept = (*STANDARD, LINK, *outfit)
         [free] = lowest_free(kept)
@@ -130,16 +135,18 @@ class Courses:
                 *_in_steps(first, self._first_end),
                 *_settling(fork.folder, free),
             ],
-            being_left(),
-            _in_steps(binding_worker(), self._worker_end),
-            _in_steps([(19, _saying(sealed))], self._worker_end),
+            () if is_alone else being_left(),
+            _in_steps(binding_worker(is_alone=is_alone), self._worker_end),
+            _in_steps(
+                [(19, _saying(sealed, WAITING if is_alone else NO_SIGNALS))], self._worker_end
+            ),
         )
         before, left, worker, last = packed(map(ready, calls))
         return Course(
-            cloning(self._namespaces(fork), cgroup=handed.group),
+            self._cloning(fork, handed, is_alone=is_alone),
             before,
             fresh.signals,
-            forking(fresh.needed),
+            None if is_alone else forking(fresh.needed),
             left,
             worker,
             tuple(sys.modules[name].seed for name in SEEDED if name in sys.modules),
@@ -148,9 +155,14 @@ class Courses:
             SEAT if fork.waits else LINK,
         )
 
-    def _namespaces(self, fork: Fork) -> int:
-        kept = 0 if self._seals.network == NO_NETWORK else CLONE_NEWNET
-        return NAMESPACES & ~kept | (CLONE_INTO_CGROUP if fork.born_in else 0)
+    def _cloning(
+        self, fork: Fork, handed: Handed, *, is_alone: bool
+    ) -> tuple[Twice, tuple[object, ...], ctypes.c_int]:
+        kept = 0 if self._of_two.network == NO_NETWORK else CLONE_NEWNET
+        flags = NAMESPACES & ~kept | (CLONE_INTO_CGROUP if fork.born_in else 0)
+        return cloning(
+            flags, cgroup=handed.group, thread_id_at=thread_id_address() if is_alone else 0
+        )
 
 
 def being_left() -> list[Call]:
@@ -197,10 +209,10 @@ def _settling(folder: str, free: int) -> list[Call]:
     ]
 
 
-def _saying(sealed: bytes) -> list[Call]:
-    """Return what a worker does last: it says what is in force, and lets signals in."""
+def _saying(sealed: bytes, blocked: Buffer) -> list[Call]:
+    """Return what a worker does last: it says what is in force, and lets all signals in but for these."""
     said = called("say so", "send", LINK, sealed, len(sealed), 0, wanted=len(sealed))
-    return [said, masking(NO_SIGNALS)]
+    return [said, masking(blocked)]
 
 
 def _in_steps(deeds: Deeds, end_at: int) -> Iterator[Call]:

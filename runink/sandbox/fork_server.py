@@ -35,6 +35,7 @@ from collections.abc import Iterable, Iterator
 from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
 from runink.sandbox.birth import (
     PARKED,
+    REAPS,
     Entry,
     Fresh,
     found_fresh,
@@ -100,6 +101,7 @@ class ForkServer:
         )  # none where cells are plain processes
         self._progress = Progress(step_of("zygote", end_at))
         self._entry: Entry | None = None
+        self._reaps = False
         self._problem = ""
         self._handlers = Handlers()
         self._fresh = Fresh((), Needed.EVERYTHING)
@@ -112,7 +114,9 @@ class ForkServer:
         module, _, function = self._entry_name.partition(":")
         try:
             with _without_threads():
-                self._entry = getattr(importlib.import_module(module), function)
+                found = importlib.import_module(module)
+                self._entry = getattr(found, function)
+                self._reaps = getattr(found, REAPS, False)
         except Exception as error:  # noqa: BLE001 - it is the project's own code: anything may be wrong with it
             traceback.print_exc()
             self._problem = f"{self._entry_name}: {problem_of(error)}"
@@ -184,13 +188,14 @@ class ForkServer:
         assert self._entry is not None  # else there would be no course
         self._progress.at(4)
         clone, arguments, pidfd = course.clone
+        is_alone = course.fork is None
         mask(ALL_SIGNALS)  # until the cell knows what to do with them
         pid = clone(*arguments)
         if not pid:
             be_cell(course, self._entry)
         try:
             self._progress.at(5)
-            self._tell(cell, answered(pid), pidfd.value)
+            self._tell(cell, answered(pid), pidfd.value, alone=int(is_alone))
         except OSError as error:
             self._outbox.send(Unforked(cell, describe(error)))
         finally:
@@ -204,12 +209,12 @@ class ForkServer:
             child = cloned(CLONE_INTO_CGROUP if fork.born_in else 0, cgroup=group)
             if not child.pid:
                 be_plain(link, doors, fork.folder, self._fresh, self._entry)
-            self._tell(fork.cell, child.pid, child.pidfd)
+            self._tell(fork.cell, child.pid, child.pidfd, alone=1)
         finally:
             mask(CHILD_ENDED)
 
-    def _tell(self, cell: int, pid: int, pidfd: int) -> None:
-        self._outbox.send_encoded((_FORKED % (cell, pid)).encode(), [pidfd])
+    def _tell(self, cell: int, pid: int, pidfd: int, *, alone: int) -> None:
+        self._outbox.send_encoded((_FORKED % (cell, pid, alone)).encode(), [pidfd])
         os.close(pidfd)
 
     def _reap(self) -> None:
@@ -231,7 +236,7 @@ class ForkServer:
         keep_environment(is_isolated=self._courses is not None)
         self._fresh = found_fresh(self._handlers)
         if self._courses is not None:
-            self._courses.renew(self._fresh)
+            self._courses.renew(self._fresh, entry_reaps=self._reaps)
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
         gc.collect()
         self._fillers += fill()

@@ -14,7 +14,7 @@
 
 Rules
 - A **cell** is an isolated place for one slice: two processes in namespaces of their own, of which the first reaps and the second, the worker, becomes
-  the slice.  A cell may wait for its slice (the warm pool), and serves no second one.
+  the slice; or the worker alone, where its entry reaps (`cell.py`).  A cell may wait for its slice (the warm pool), and serves no second one.
 - `go` says that it has its ids and cgroups.  One that waits has a seat besides, by which the agent itself assigns its slice; else `assign` comes where `go` came.
 """
 
@@ -78,8 +78,11 @@ class Fork(NamedTuple):
 
 
 class Forked(NamedTuple):
+    """`alone` is 1 for a cell of one process, the worker, whose end is the fork server's to tell; else 0."""
+
     cell: int
     pid: int
+    alone: int
 
 
 class Unforked(NamedTuple):
@@ -183,7 +186,7 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
         "scratch_bytes": BYTES,
         "waits": FLAG,
     },
-    Forked: {"cell": _CELL, "pid": PID},
+    Forked: {"cell": _CELL, "pid": PID, "alone": whole(0, 1)},
     Unforked: {"cell": _CELL, "text": PROBLEM},
     Go: {},
     Assign: {"environment": ENVIRONMENT},

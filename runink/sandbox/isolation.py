@@ -22,6 +22,7 @@
               19  sealed                   said with the report
 
 The cell's first process closes itself off, and then forks the worker: there is no moment at which one of the two is behind fewer walls than the other, and no step is gone twice.
+A worker that is alone is the first process itself (`first.py`).
 
 A step that fails is told with its number, and the cell ends: nothing runs half closed.  What the machine has not got at all is no step that fails.  Without Landlock cells are
 sealed all the same, and so they are without seccomp; but those are given only to slices that may do without it (`walls.py`).
@@ -162,10 +163,17 @@ def prepared_seals(network: str) -> Seals:
     """Make what cells will need. Raises OSError on a machine that they cannot be sealed on."""
     wall, calls = landlock.abi(), None
     if not seccomp.absence():
-        calls = seccomp.prepared(egress=network != NO_NETWORK, links=wall > 0)
+        calls = _filter(network, wall, alone=False)
     privileges.known_capabilities()  # which is remembered
     # Who was given one id only (rootless) has no power over groups.
     return Seals(calls, wall, has_groups=os.geteuid() != 0, network=network)
+
+
+def seals_of_one(seals: Seals) -> Seals:
+    """Return what cells of one process need instead."""
+    if seals.filter is None:
+        return seals
+    return seals._replace(filter=_filter(seals.network, seals.landlock, alone=True))
 
 
 def seal(
@@ -215,16 +223,22 @@ def in_force(seals: Seals) -> dict[str, str]:
     }
 
 
-def binding_worker() -> Deeds:
-    """Return step 18, in a worker."""
-    lifeline = privileges.dying_with_parent(signal.SIGKILL)
+def binding_worker(*, is_alone: bool) -> Deeds:
+    """Return step 18, in a worker. One that is alone has a session, and ends with the spawner's pid namespace, as its first process would."""
     name = prctl("name", PR_SET_NAME, WORKER.encode())
+    if is_alone:
+        return [(18, [name])]
+    lifeline = privileges.dying_with_parent(signal.SIGKILL)
     return [(18, [name, called("session", "setsid", wanted=ANY), *lifeline])]
 
 
 def _holds(folder: str, paths: list[str]) -> bool:
     """Say whether one of the paths is the folder or lies beneath it: a rule for that would hold there, too."""
     return any(f"{path}/".startswith(f"{folder}/") for path in paths)
+
+
+def _filter(network: str, wall: int, *, alone: bool) -> seccomp.Filter:
+    return seccomp.prepared(egress=network != NO_NETWORK, links=wall > 0, alone=alone)
 
 
 def _raising_loopback(free: int) -> list[Call]:

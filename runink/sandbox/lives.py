@@ -269,12 +269,7 @@ class Lives:
             ended = self.births.of_first(ended)
         if self.births.keeps(pid, ended, now_s=now_s):
             return
-        worked = self.births.ended(pid, now_s=now_s)
-        if worked is not None:
-            ended = Ended(pid, *worked)
-        elif ended is not None and self._walls is not None:
-            # It is the first process's own: who ends by force with that is reaped by nobody, and counted for nobody.
-            ended = Ended(*ended[:-2])
+        ended = self.births.ended(pid, ended, now_s=now_s)
         self.register.first_ended(pid, ended, now_s=now_s)
 
     def _fork_server_lost(self, nursery: Nursery, text: str, now_s: float) -> None:

@@ -22,7 +22,14 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from runink.sandbox.calls import ANY, asked, called
-from runink.sandbox.syscalls import CLONE_NEWUSER, CLONE_PIDFD
+from runink.sandbox.syscalls import (
+    CLONE_CHILD_CLEARTID,
+    CLONE_CHILD_SETTID,
+    CLONE_NEWUSER,
+    CLONE_PIDFD,
+    PR_GET_TID_ADDRESS,
+    prctl,
+)
 
 IDS: Final = 1 << 16
 OWN: Final = 1000  # the user and group that a slice's code runs as, inside
@@ -75,14 +82,29 @@ def cloned_untold(flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGC
 
 
 def cloning(
-    flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGCHLD
+    flags: int, *, cgroup: int = 0, exit_signal: int = signal.SIGCHLD, thread_id_at: int = 0
 ) -> tuple[Twice, tuple[object, ...], ctypes.c_int]:
-    """Return what to call for that, with which arguments, and where the pidfd then is: a copy touches least if nothing has to be put together or looked up at its beginning."""
+    """Return what to call for that, with which arguments, and where the pidfd then is: a copy touches least if nothing has to be put together or looked up at its beginning.
+
+    With `thread_id_at` the kernel puts the copy's own number there, as C's fork has it do (`thread_id_address`).
+    """
     pidfd = ctypes.c_int(-1)
-    fields = (flags | CLONE_PIDFD, ctypes.addressof(pidfd), 0, 0, exit_signal, *(0,) * 5, cgroup)
+    flags |= CLONE_PIDFD | (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID if thread_id_at else 0)
+    rest = (thread_id_at, 0, exit_signal, *(0,) * 5, cgroup)
+    fields = (flags, ctypes.addressof(pidfd), *rest)
     packed = ctypes.create_string_buffer(_CLONE_ARGS.pack(*fields), _CLONE_ARGS.size)
     call = asked("clone3", "clone3", packed, _CLONE_ARGS.size, wanted=ANY)
     return call.function, call.arguments, pidfd
+
+
+def thread_id_address() -> int:
+    """Return where C keeps the number of this thread, of which a copy has to have its own there; 0 where the kernel does not say that (CONFIG_CHECKPOINT_RESTORE)."""
+    found = ctypes.c_void_p()
+    try:
+        prctl(PR_GET_TID_ADDRESS, ctypes.addressof(found))
+    except OSError:
+        return 0
+    return found.value or 0
 
 
 def answered(pid: int) -> int:

@@ -211,8 +211,8 @@ class Exited(NamedTuple):
     `processes_refused` say how often a limit was met, `throttled_s` for how long it had to wait for its share of the cores. `survivors` counts processes that even SIGKILL did not
     end within the spawner's patience (in the kernel, waiting for a device); it is 0 but for a broken disk.
 
-    No cgroup counts context switches, so these are always those of the worker and of what that waited for.  A worker that ends by force with its cell is reaped
-    by nobody: its context switches are UNCOUNTED, and without a cgroup times and memory are the first process's.
+    No cgroup counts context switches, so these are always those of the worker and of what that waited for.  A worker that ends by force with its cell's
+    first process is reaped by nobody: its context switches are UNCOUNTED, and without a cgroup times and memory are the first process's.
     `wall_time_s` is what the slice was allowed, as in `Launch`; one that is out of it is told to end, and ends within GRACE_S of that.
     """
 

@@ -5,6 +5,7 @@ Most calls are decided by their number (`seccomp_table.py`); these by their argu
     call          argument             answer
     chmod, mknod, ...  mode            EPERM with S_ISUID or S_ISGID, also for open and openat where they make a file.  What a slice writes into a
                                        folder of the node's belongs to who runs the node: others could run it with that one's rights
+    kill          pid, signal          SIGKILL for number 1 ends the caller where the worker is number 1 (`first.py`): the kernel would ignore that it ends itself so
     clone         flags                EPERM with any CLONE_NEW* flag; CLONE_NEWTIME is none here, its bit belongs to the exit signal
     ioctl         request              EPERM for TIOCSTI and TIOCLINUX: both put words into the mouth of who sits at the terminal
     personality   persona              0 and the query pass; EPERM for others, which switch off address randomisation, among other things
@@ -49,6 +50,7 @@ from runink.sandbox.seccomp_table import (
     ABSENT,
     CLONE,
     IOCTL,
+    KILL,
     LAST,
     MACHINES,
     MODES,
@@ -102,6 +104,8 @@ IPPROTO_DEFAULT: Final = 0
 IPPROTO_TCP: Final = 6
 IPPROTO_UDP: Final = 17
 NETLINK_ROUTE: Final = 0
+FIRST: Final = 1
+SIGKILL: Final = 9
 MAKES_A_FILE: Final = 0o20000000 | 0o100  # O_TMPFILE's own bit, O_CREAT
 GIVES_RIGHTS: Final = 0o6000  # S_ISUID, S_ISGID
 
@@ -138,12 +142,12 @@ class Filter(NamedTuple):
     program: Program
 
 
-def prepared(*, egress: bool, links: bool = True) -> Filter:
-    """Return the filter for slices of this machine, with or without a network, and the right to make symbolic links. Raises OSError on an architecture that the table does not know."""
+def prepared(*, egress: bool, links: bool = True, alone: bool = False) -> Filter:
+    """Return the filter for slices of this machine, with or without a network, and the right to make symbolic links; for a worker that is `alone` in its cell. Raises OSError on an architecture that the table does not know."""
     machine = os.uname().machine
     if machine not in MACHINES:
         raise OSError(errno.ENOSYS, f"seccomp: the numbers of system calls on {machine} are not known")  # fmt: skip
-    instructions = built(machine, egress=egress, links=links)
+    instructions = built(machine, egress=egress, links=links, alone=alone)
     return Filter(instructions, Program(len(instructions) // OPERATION.size, instructions))
 
 
@@ -187,7 +191,7 @@ def installing(filter: Filter) -> list[Call]:  # noqa: A002 - as above
     ]
 
 
-def built(machine: str, *, egress: bool, links: bool = True) -> bytes:
+def built(machine: str, *, egress: bool, links: bool = True, alone: bool = False) -> bytes:
     """Return the filter's instructions for an architecture of the table."""
     audit, column = MACHINES[machine]
     return assembled(
@@ -195,7 +199,8 @@ def built(machine: str, *, egress: bool, links: bool = True) -> bytes:
             Operation(LOAD, _ARCHITECTURE),
             Operation(IF_EQUAL, audit, "", _KILL),
             Operation(LOAD, _NUMBER),
-            *by_range(_ranges(column, links=links)),
+            *by_range(_ranges(column, links=links, alone=alone)),
+            *(_kill() if alone else ()),
             *_clone(),
             *_modes(),
             *_ioctl(),
@@ -211,7 +216,7 @@ def built(machine: str, *, egress: bool, links: bool = True) -> bytes:
     )  # fmt: skip
 
 
-def _ranges(column: int, *, links: bool) -> list[tuple[int, str]]:
+def _ranges(column: int, *, links: bool, alone: bool) -> list[tuple[int, str]]:
     """Return where the answer changes, from 0 on, and what it is from there."""
     answers = {number: _refuse(code) for number, code in refused(column, links=links).items()}
     for numbers, block in (
@@ -222,6 +227,8 @@ def _ranges(column: int, *, links: bool) -> list[tuple[int, str]]:
         (SOCKETPAIR, "socketpair"),
     ):
         answers[numbers[column]] = block
+    if alone:
+        answers[KILL[column]] = "killing"
     for one in MODES.values():
         answers[one.numbers[column]] = _mode_block(one.mode, one.flags)
     starts = [(0, answers.get(0, _ALLOW))]
@@ -230,6 +237,16 @@ def _ranges(column: int, *, links: bool) -> list[tuple[int, str]]:
         if answer != starts[-1][1]:
             starts.append((number, answer))
     return [*starts, (LAST + 1, _refuse(errno.ENOSYS))]
+
+
+def _kill() -> list[Line]:
+    return [
+        "killing",
+        Operation(LOAD, _ARGUMENTS[0]),
+        Operation(IF_EQUAL, FIRST, "", _ALLOW),
+        Operation(LOAD, _ARGUMENTS[1]),
+        Operation(IF_EQUAL, SIGKILL, _KILL, _ALLOW),
+    ]
 
 
 def _clone() -> list[Line]:

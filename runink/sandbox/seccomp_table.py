@@ -174,6 +174,7 @@ REFUSED: Final = (
 LINKS: Final = {"symlink": (88, ABSENT), "symlinkat": (266, 36)}
 # Calls whose answer depends on their arguments (`seccomp.py` says how).
 CLONE: Final = (56, 220)
+KILL: Final = (62, 129)
 IOCTL: Final = (16, 29)
 PERSONALITY: Final = (135, 92)
 SOCKET: Final = (41, 198)

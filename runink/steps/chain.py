@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -49,6 +49,13 @@ Report = Callable[[Progress], None]
 Start = Callable[[Callable[[Strand], None], Strand], None]
 
 
+class Host(NamedTuple):
+    """What the process does for a chain: `start` has a strand run; `idle` is called when the main thread begins to wait for them, and every PROGRESS_S from then on."""
+
+    start: Start
+    idle: Callable[[], None]
+
+
 class Cancelled(BaseException):
     """The run is cancelled. Raised in the main thread by a signal, see `cancel_on_signals`."""
 
@@ -70,16 +77,16 @@ def run_chain(
     *,
     doors: Doors,
     clock: Clock = time.monotonic,
-    start: Start | None = None,
+    host: Host | None = None,
 ) -> Done | Failed:
     """Run the job's nodes to their end. Never raises for what nodes do; what `report` raises goes through.
 
-    `descriptors` are this process's numbers for the places that the job names. `start` has strands run, in a thread each if nothing else is said.
+    `descriptors` are this process's numbers for the places that the job names. Strands run in a thread each, if the `host` says nothing else.
     """
     limit_threads(job.cpus)
     if "polars" in sys.modules and any(_is_function(node) for node in job.nodes):
         limit_loaded_polars(job.cpus)
-    return _Chain(job, descriptors, report, doors, clock).run(start or start_thread)
+    return _Chain(job, descriptors, report, doors, clock).run(host or Host(start_thread, nothing))
 
 
 def start_thread(run: Callable[[Strand], None], strand: Strand) -> None:
@@ -89,6 +96,10 @@ def start_thread(run: Callable[[Strand], None], strand: Strand) -> None:
         _thread.start_new_thread(run, (strand,))
     else:  # a debugger, or who measures coverage, is told of these only
         threading.Thread(target=run, args=(strand,), name=strand.name, daemon=True).start()
+
+
+def nothing() -> None:
+    """Do nothing while the main thread waits."""
 
 
 def at_once(run: Callable[[Strand], None], strand: Strand) -> None:
@@ -132,12 +143,12 @@ class _Chain:
         self._running = 0
         self._told: tuple[NodeFacts, ...] = ()
 
-    def run(self, start: Start) -> Done | Failed:
+    def run(self, host: Host) -> Done | Failed:
         stop = self._layout.stop
         try:
             self._build()
-            self._start(start)
-            self._wait()
+            self._start(host.start)
+            self._wait(host.idle)
             prepared = () if stop.wanted else self._prepare_all()
         except (Cancelled, KeyboardInterrupt) as interrupt:
             stop.set()
@@ -183,11 +194,12 @@ class _Chain:
                 self._running -= 1
                 stop.condition.notify_all()
 
-    def _wait(self) -> None:
+    def _wait(self, idle: Callable[[], None]) -> None:
         """Wait until all strands have ended or the slice stops, and tell how far they are."""
         stop = self._layout.stop
         told_at = self._clock()
         while True:
+            idle()
             with stop.condition:
                 ended = stop.condition.wait_for(
                     lambda: stop.wanted or self._running == 0, timeout=PROGRESS_S

@@ -31,18 +31,26 @@ HAS_RANGES = standing() is Standing.GIVER  # else slices of all herds have our o
 
 
 class Way(Enum):
-    """What slices are: cells of ours, plain processes, or closed off by bubblewrap."""
+    """What slices are: cells of ours, of two processes or of the worker alone, plain processes, or closed off by bubblewrap."""
 
     CELLS = "isolated"
+    ALONE = "alone"
     PLAIN = "plain"
     BUBBLEWRAP = "bubblewrap"
 
 
-WALLED = (Way.CELLS, Way.BUBBLEWRAP)
+WALLED = (Way.CELLS, Way.ALONE, Way.BUBBLEWRAP)
+OF_ONE = (Way.ALONE, Way.PLAIN)  # that have no first process beside the worker
 IN_EACH = pytest.mark.parametrize("way", Way, ids=lambda way: way.value)
 IN_WALLS = pytest.mark.parametrize("way", WALLED, ids=lambda way: way.value)
+# Where a signal does what it does without a handler; a first process ignores it.
+WHERE_SIGNALS_END = pytest.mark.parametrize(
+    "way", [way for way in Way if way is not Way.ALONE], ids=lambda way: way.value
+)
 # Those that come from a fork server.
-IN_BOTH = pytest.mark.parametrize("way", [Way.CELLS, Way.PLAIN], ids=lambda way: way.value)
+IN_FORKED = pytest.mark.parametrize(
+    "way", [Way.CELLS, Way.ALONE, Way.PLAIN], ids=lambda way: way.value
+)
 
 
 def place_in(folder: Path, *, way: Way = Way.CELLS, **changes: Any) -> SpawnerPlace:
@@ -53,10 +61,15 @@ def place_in(folder: Path, *, way: Way = Way.CELLS, **changes: Any) -> SpawnerPl
         "uses_bubblewrap": way is Way.BUBBLEWRAP,
         "socket": folder / "spawner" / "socket",
         "log": folder / "spawner" / "log",
-        "entry": "sandbox_entries:main",
+        "entry": "alone_entries:main" if way is Way.ALONE else "sandbox_entries:main",
         "path": (Path(__file__).parent,),
     }
     return SpawnerPlace(**values | changes)
+
+
+def probes(way: Way) -> str:
+    """Return the entry of slices that try to get out."""
+    return "alone_entries:probes" if way is Way.ALONE else "escape_probes:main"
 
 
 class World:

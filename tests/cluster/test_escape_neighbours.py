@@ -25,7 +25,7 @@ from escape_world import (
     without,
 )
 from runink.sandbox.protocol import HERD_NETWORK, HOST_NETWORK
-from sandbox_world import HAS_RANGES, HERD, WALLED, Way, is_alive, world_in
+from sandbox_world import HAS_RANGES, HERD, WALLED, Way, is_alive, probes, world_in
 
 REFUSED = {"EPERM", "EACCES", "ENOENT", "ESRCH", "ECONNREFUSED", "empty"}
 VICTIMS = ("of its herd", "of another herd", "of the host")
@@ -46,7 +46,7 @@ def found(
 
 async def attack(found: dict[str, Any], folder: Path, plain: dict[str, Any], way: Way) -> None:
     async with (
-        world_in(folder, way=way, entry="escape_probes:main") as world,
+        world_in(folder, way=way, entry=probes(way)) as world,
         AsyncExitStack() as stack,
     ):
         victims = {"of the host": plain}

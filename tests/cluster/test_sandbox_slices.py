@@ -13,8 +13,10 @@ import pytest
 from runink.errors import Conflict, Refused
 from runink.sandbox.protocol import DATA_DESCRIPTORS_MAX, GRACE_S, UNCOUNTED
 from sandbox_world import (
-    IN_BOTH,
     IN_EACH,
+    IN_FORKED,
+    OF_ONE,
+    WHERE_SIGNALS_END,
     Way,
     all_of,
     code_in,
@@ -71,7 +73,7 @@ async def test_the_end_of_each_of_many_that_are_launched_and_end_at_once_is_told
         assert codes == [7] * (AT_ONCE * TURNS)
 
 
-@IN_EACH
+@WHERE_SIGNALS_END
 async def test_a_signal_that_ends_a_slice_is_told(tmp_path, way):
     async with world_in(tmp_path, way=way) as world:
         exited, _, _ = await world.ran(f"end_itself {signal.SIGSEGV:d}")
@@ -236,7 +238,7 @@ async def test_killing_takes_every_descendant_and_is_told_only_then(tmp_path, wa
         launched = await world.launch("tree")
         assert await line_of(launched.stdout) == "grown"
         pids = tree_of(launched.pid)
-        assert len(pids) == len(others) == TREE + (way is not Way.PLAIN)
+        assert len(pids) == len(others) == TREE + (way not in OF_ONE)
         assert await world.spawner.kill("slice")
         exited = await world.exited("slice")
         assert (exited.cause, exited.signal, exited.survivors) == ("killed", signal.SIGKILL, 0)
@@ -261,7 +263,7 @@ async def test_what_an_ended_slice_left_behind_is_ended_too(tmp_path, way):
         launched.close()
 
 
-@IN_EACH
+@WHERE_SIGNALS_END
 @pytest.mark.parametrize(
     ("job", "number"), [("tree", signal.SIGTERM), ("stubborn_tree", signal.SIGKILL)]
 )
@@ -372,7 +374,7 @@ async def test_as_many_pipes_as_allowed_arrive_and_one_more_is_refused(tmp_path,
             assert refused.value.code == "descriptor_count"
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_slices_draw_different_random_numbers(tmp_path, way):
     code = code_in(tmp_path)
     numpy = code / "numpy"

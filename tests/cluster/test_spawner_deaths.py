@@ -18,8 +18,8 @@ from runink.sandbox.client import ForkServerLost, ForkServerReady
 from runink.sandbox.protocol import HOST_NETWORK
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
-    IN_BOTH,
     IN_EACH,
+    IN_FORKED,
     Way,
     World,
     all_of,
@@ -36,7 +36,7 @@ from sandbox_world import (
 
 pytestmark = pytest.mark.anyio
 AGENT = "agent"
-SAID = {Way.CELLS: "full", Way.PLAIN: "none", Way.BUBBLEWRAP: "bubblewrap"}
+SAID = {Way.CELLS: "full", Way.ALONE: "full", Way.PLAIN: "none", Way.BUBBLEWRAP: "bubblewrap"}
 
 
 async def be_agent(folder: Path, orphan_s: float, *, way: Way) -> None:
@@ -116,7 +116,7 @@ async def test_without_a_new_agent_everything_ends_by_itself(tmp_path, way):
         assert not place_in(tmp_path).socket.exists()
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_when_the_agent_leaves_in_order_everything_ends_with_it(tmp_path, way):
     async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("tree")
@@ -262,7 +262,7 @@ async def _must_lose(world):
         await world.launch("nothing", "second")
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path, way):
     async with world_in(tmp_path, way=way) as world:
         launched = await world.launch("tree")
@@ -285,7 +285,7 @@ async def test_when_the_fork_server_is_killed_its_slices_go_on(tmp_path, way):
         echo.close()
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_launches_that_the_fork_server_dies_over_may_be_tried_again(tmp_path, way):
     async with world_in(tmp_path, way=way) as world:
         fork_server = await world.fork_server()
@@ -308,7 +308,7 @@ async def test_launches_that_the_fork_server_dies_over_may_be_tried_again(tmp_pa
         assert (await world.ran("nothing", "0"))[0].code == 0
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_a_fork_server_that_dies_at_every_start_holds_up_launches_until_it_lives(
     tmp_path, way
 ):
@@ -322,7 +322,7 @@ async def test_a_fork_server_that_dies_at_every_start_holds_up_launches_until_it
         assert exited.code == 4
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_an_entry_that_cannot_be_imported_refuses_launches_with_its_reason(tmp_path, way):
     code = code_in(tmp_path)
     (code / "broken_entry.py").write_text("import nowhere_to_be_found\n")

@@ -24,8 +24,8 @@ from runink.sandbox.packets import WAITING_PACKETS_MAX, close_all, receive
 from runink.sandbox.protocol import VERSION
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
-    IN_BOTH,
     IN_EACH,
+    IN_FORKED,
     Way,
     code_in,
     descriptors_of,
@@ -265,7 +265,7 @@ async def test_two_hundred_launches_leave_nothing_behind(tmp_path, way):
     close_all(pipe)
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_path, way):
     async with world_in(tmp_path, way=way) as world:
         first = await world.fork_server()
@@ -287,7 +287,7 @@ async def test_preloaded_modules_are_there_in_slices_and_after_a_restart(tmp_pat
         assert refused.value.code == "too_many_modules"
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_what_the_entry_imports_starts_no_thread_in_the_fork_server(tmp_path, way):
     entry = "import pyarrow.compute\ndef main(job, control, descriptors): return 6\n"
     code = code_in(tmp_path)
@@ -297,7 +297,7 @@ async def test_what_the_entry_imports_starts_no_thread_in_the_fork_server(tmp_pa
         assert (await world.ran("anything"))[0].code == 6
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_polars_imported_before_and_first_used_after_the_fork_works_each_time(tmp_path, way):
     """What Polars forbids is a fork after its first use: its threads would be missing in the child."""
     count = 30_000
@@ -315,7 +315,7 @@ async def test_polars_imported_before_and_first_used_after_the_fork_works_each_t
                 one.close()
 
 
-@IN_BOTH
+@IN_FORKED
 async def test_more_slices_than_the_spawner_has_descriptors_for_are_refused(tmp_path, way):
     async with world_in(tmp_path, way=way) as world:
         limit = KEPT_FREE + 2 * KEPT_PER_SLICE

@@ -17,8 +17,8 @@ import pyarrow
 threads, descriptors = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
 import runink.actors.slice as slices
 from runink.actors.rehearsal import rehearse
-from runink.steps.chain import at_once
-report = rehearse(lambda document, channel: slices._report(document, channel, [], at_once), 1)
+from runink.steps.chain import Host, at_once, nothing
+report = rehearse(lambda document, channel: slices._report(document, channel, [], Host(at_once, nothing)), 1)
 print(type(report).__name__, report.schemas)
 print(path == sys.path, "rehearsed" in sys.modules, handlers == [signal.getsignal(one) for one in signal.valid_signals()])
 from runink.sandbox.birth import keep_environment

@@ -238,6 +238,7 @@ class DeskWorld:
         warm_cells = WarmCells(self.pool, self.door, None)
         self.lives = Lives(self.door, self.nurseries, walls, None, warm_cells, self.networks)
         self.cells: dict[int, FakeCell] = {}
+        self._is_plain = walls is None
         self.desk = Desk(
             self.door,
             self.lives,
@@ -334,17 +335,17 @@ class DeskWorld:
         self.forks(cell.network)
         return self.cells[record.cell]
 
-    def fork(self, fork_server: Peer, cell: FakeCell, pid: int) -> None:
+    def fork(self, fork_server: Peer, cell: FakeCell, pid: int, *, alone: int = 0) -> None:
         """Let the fork server have made a cell. Its pidfd is a file: nothing is ever sent by it here but by mistake."""
         pidfd = os.memfd_create("pidfd")
-        fork_server.say(Forked(cell.fork.cell, pid), (pidfd,))
+        fork_server.say(Forked(cell.fork.cell, pid, alone or int(self._is_plain)), (pidfd,))
         os.close(pidfd)
         self.turn()
 
-    def start(self, fork_server: Peer, name: str, pid: int) -> FakeCell:
+    def start(self, fork_server: Peer, name: str, pid: int, *, alone: int = 0) -> FakeCell:
         """Let a slice have its cell, and say that it has started."""
         cell = self.cell(name)
-        self.fork(fork_server, cell, pid)
+        self.fork(fork_server, cell, pid, alone=alone)
         cell.say(Sealed(REPORT))
         cell.say(Started())
         self.turn()

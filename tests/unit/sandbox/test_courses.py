@@ -8,6 +8,7 @@ import pytest
 from runink.sandbox import courses
 from runink.sandbox.birth import Fresh
 from runink.sandbox.courses import LINK, SEAT, Courses, Handed
+from runink.sandbox.first import WAITING
 from runink.sandbox.inner_protocol import Fork
 from runink.sandbox.isolation import STEPS, Seals
 from runink.sandbox.namespaces import Needed
@@ -35,10 +36,10 @@ def fork(*, waits: bool = False, folder: str = "/p") -> Fork:
     )
 
 
-def made(end_at: str = "") -> Courses:
+def made(end_at: str = "", *, needed: Needed = FRESH.needed, entry_reaps: bool = False) -> Courses:
     seals = Seals(letting_all_pass(), 1, has_groups=True, network=NO_NETWORK)
     found = Courses(seals, end_at=end_at)
-    found.renew(FRESH)
+    found.renew(Fresh((), needed), entry_reaps=entry_reaps)
     return found
 
 
@@ -48,7 +49,7 @@ def test_a_course_is_known_until_what_is_loaded_changes():
     course = kept.make((b"a", 5), fork(), HANDED)
     assert kept.known((b"a", 5)) is course
     assert kept.known((b"a", 6)) is None
-    kept.renew(FRESH)
+    kept.renew(FRESH, entry_reaps=False)
     assert kept.known((b"a", 5)) is None
 
 
@@ -78,6 +79,27 @@ def test_a_process_ends_right_before_the_step_that_it_is_to_end_at_and_at_no_oth
     assert every[at].arguments == (step,)
     assert every[at + 1].step == step
     assert all(call.step < step for call in every[:at])
+
+
+def test_a_worker_that_is_alone_takes_the_same_steps_and_forks_nobody():
+    course = made(needed=Needed.NOTHING, entry_reaps=True).make((b"a",), fork(), HANDED)
+    every = [*course.first.calls, *course.worker.calls, *course.last.calls]
+    steps = list(dict.fromkeys(call.step for call in every if call.step))
+    assert (course.fork, course.left.calls, steps) == (None, (), list(range(7, 20)))
+    assert course.last.calls[-1].arguments[1]._obj.raw == WAITING.raw, (
+        "its handlers are not there yet"
+    )
+
+
+@pytest.mark.parametrize(
+    ("needed", "entry_reaps"),
+    [(Needed.NOTHING, False), (Needed.WITH_C, True), (Needed.EVERYTHING, True)],
+)
+def test_a_cell_has_a_first_process_where_the_entry_does_not_reap_or_a_fork_is_needed(
+    needed, entry_reaps
+):
+    course = made(needed=needed, entry_reaps=entry_reaps).make((b"a",), fork(), HANDED)
+    assert course.fork is not None
 
 
 def test_nobody_ends_anywhere_unless_that_is_asked_for():

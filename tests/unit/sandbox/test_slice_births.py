@@ -239,7 +239,7 @@ def test_a_cell_that_nobody_waits_for_any_more_is_not_gone_on_with(world, agent,
     pidfd = os.memfd_create("pidfd")
     world.turn()
     again = world.fork_server()
-    again.say(Forked(cell.fork.cell, 7), (pidfd,))
+    again.say(Forked(cell.fork.cell, 7, alone=0), (pidfd,))
     os.close(pidfd)
     world.turn()
     assert cell.told() == ["end"]

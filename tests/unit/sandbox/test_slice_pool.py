@@ -154,6 +154,16 @@ def test_beginning_and_end_may_be_seen_at_once(world, agent, fork_server, waits)
     assert world.lives.register.named("b").exited().code == 0
 
 
+def test_one_that_has_begun_needs_its_socket_no_more(world, agent, fork_server, waits, killed):
+    waits.say(Started())
+    waits.link.close()
+    world.turn()
+    number = take(agent, waits)
+    world.turn()
+    assert answer(agent, number) == Begun()
+    assert killed == []
+
+
 def test_what_begins_and_is_nobodys_is_ended(world, agent, waits, killed):
     waits.say(Started())
     world.turn(seconds=1.0)

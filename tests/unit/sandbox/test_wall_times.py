@@ -11,10 +11,10 @@ from runink.sandbox.protocol import GRACE_S, UNCOUNTED, Exited, Kill, List
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
 
-def begin(world, agent, fork_server, name="a", *, pid=7, wall_time_s=60.0):
+def begin(world, agent, fork_server, name="a", *, pid=7, wall_time_s=60.0, alone=0):
     launch(agent, name, wall_time_s=wall_time_s)
     world.turn()
-    world.start(fork_server, name, pid)
+    world.start(fork_server, name, pid, alone=alone)
     agent.heard()
 
 
@@ -128,3 +128,14 @@ def test_a_plain_slice_is_reaped_itself_however_it_ends(world, agent, fork_serve
     world.turn()
     world.end(fork_server, 7, status=KILL)
     assert switches_of(end_of(agent)) == SPENT[-2:]
+
+
+@pytest.mark.parametrize(("status", "number"), [(KILL, 9), (31, 9), (11, 11), (3 << 8, 0)])
+def test_a_worker_that_is_alone_is_counted_however_it_ends(
+    world, agent, fork_server, status, number
+):
+    begin(world, agent, fork_server, alone=1)
+    world.end(fork_server, 7, status=status)
+    exited = end_of(agent)
+    assert switches_of(exited) == SPENT[-2:]
+    assert exited.signal == number, "SIGKILL that it sent itself is told as that"
