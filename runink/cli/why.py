@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -20,8 +20,16 @@ from runink.clients.cluster import Cluster
 from runink.clients.run_requests import WhyOf
 from runink.errors import NotFound
 from runink.quantities import counted, format_moment
-from runink.scheduling.answers import AwaitedNodes, Candidate, GangAnswer, Replayed, WhyAnswer
+from runink.scheduling.answers import (
+    AwaitedNodes,
+    Candidate,
+    GangAnswer,
+    Replayed,
+    ShutNode,
+    WhyAnswer,
+)
 
+SHUT_TOLD_MAX: Final = 5  # nodes that take nothing new; one of them is enough
 _OF_RUN = "the run's"  # `--replay` without a revision
 
 
@@ -108,6 +116,8 @@ def _gang_lines(gang: GangAnswer, nodes: int) -> Iterator[str]:
             yield f"    of {counted(nodes, 'node')}: {_counts(gang.counts)}"
             if gang.awaits is not None:
                 yield f"    {_awaits(gang.awaits, gang.decided_ms)}"
+            if gang.shut:
+                yield f"    {_shut(gang.shut)}"
             if gang.is_final:
                 yield "    it will never fit as things are"
             for part in gang.parts:
@@ -139,6 +149,13 @@ def _awaits(awaits: AwaitedNodes, now_ms: int) -> str:
     return (
         f"{nodes}, lost {ago_s:,} s ago, would fit: waiting until {format_moment(awaits.back_ms)}"
     )
+
+
+def _shut(nodes: Sequence[ShutNode]) -> str:
+    named = ", ".join(f"{one.node} ({one.state})" for one in nodes[:SHUT_TOLD_MAX])
+    more = len(nodes) - SHUT_TOLD_MAX
+    others = f" and {more:,} more" if more > 0 else ""
+    return f"only {named}{others} could hold it, and nothing new goes there: it waits for as long as that is so"
 
 
 def _behind(gang: GangAnswer) -> str:

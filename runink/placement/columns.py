@@ -8,7 +8,7 @@ from runink.placement.companies import NO_DOMAIN, Crowds
 from runink.placement.demands import Part, Unit
 from runink.placement.feasible import AMOUNTS, Rule
 from runink.placement.rank import NEVER
-from runink.placement.rows import Bits, Row, Rows
+from runink.placement.rows import Bits, Column, Row, Rows
 from runink.placement.shapes import Shape, Tally
 
 
@@ -79,8 +79,10 @@ class Columns(Rows):
         if shape.mask.refused is None:
             shape.mask.refused = self._by_nature(shape)
         counts, finals = dict(shape.mask.refused.counts), shape.mask.refused.finals
-        left = shape.mask.column & self._ready_column
-        counts[Rule.STATE] = int(np.count_nonzero(shape.mask.column)) - int(np.count_nonzero(left))
+        left = shape.mask.column.copy()
+        finals += _by_amounts(shape, self._wholes, left, counts)
+        counts[Rule.STATE] = int(np.count_nonzero(left & ~self._ready_column))
+        left &= self._ready_column
         odd = set(self.companies.around(part))
         if odd:
             places = [at for at in odd if left[at]]
@@ -88,16 +90,7 @@ class Columns(Rows):
             left[places] = False
         if crowds is not None and crowds.limit is not None:
             finals += self._by_spread(crowds, left, counts)
-        for columns, is_final in ((self._wholes, True), (self._frees, False)):
-            for place, rule, _ in AMOUNTS:
-                if shape.needs[place] <= 0:
-                    continue
-                short = left & (columns[place] < shape.needs[place])
-                number = int(np.count_nonzero(short))
-                if number:
-                    counts[rule] = counts.get(rule, 0) + number
-                    finals += number * is_final
-                    left &= ~short
+        _by_amounts(shape, self._frees, left, counts)
         counts[Rule.RESERVED] = int(np.count_nonzero(left))
         return Tally({rule: number for rule, number in counts.items() if number}, finals)
 
@@ -122,3 +115,18 @@ class Columns(Rows):
         finals = int(np.count_nonzero(refused & (codes == NO_DOMAIN)))
         left &= ~refused
         return finals
+
+
+def _by_amounts(shape: Row, columns: list[Column], left: Bits, counts: dict[Rule, int]) -> int:
+    """Take off `left` where there is less of something than the shape needs; return on how many nodes that is."""
+    total = 0
+    for place, rule, _ in AMOUNTS:
+        if shape.needs[place] <= 0:
+            continue
+        short = left & (columns[place] < shape.needs[place])
+        number = int(np.count_nonzero(short))
+        if number:
+            counts[rule] = counts.get(rule, 0) + number
+            total += number
+            left &= ~short
+    return total

@@ -6,15 +6,16 @@
     label       the node's labels are not as asked                                 yes
     sight       the node may not see a secret or data that the part needs          yes
     capability  the node lacks something, see `capabilities.py`                    yes
+    slices, cpu, memory, disk, gpus       the node has too little when it is empty yes
     state       the node is suspect, cordoned or draining; the latter two take     no
                 what is pinned to them
     pin         the part belongs on another node                                   no
     apart       something stands there that it does not stand beside               no
     spread      its group has too many in that domain                              no
-    slices, cpu, memory, disk, gpus       the node has too little left             if it has too little when it is empty
+    slices, cpu, memory, disk, gpus       the node has too little left             no
     reserved    the node is kept for a unit that waits longer; said by planners only
 
-The order is that of the table, and the first that refuses is the one told.  This one function serves planners, explanations and agents: where two of
+The order is that of the table, and the first that refuses is the one told: of a node that will never do that is said, not that it is cordoned.  This one function serves planners, explanations and agents: where two of
 them had rules of their own, they would disagree some day, and a unit would go to a node that does not take it for ever.
 """
 
@@ -83,9 +84,10 @@ def feasible(node: NodeView, part: Part, herd: HerdView, *, crowding: int = 0) -
     return (
         refused_by_quota(herd, part.needs)
         or refused_by_nature(node, part, herd)
+        or _too_small(part.needs, node.capacity, str(node.node), "has")
         or _refused_by_state(node, part)
         or _refused_by_company(node, part, crowding)
-        or _short(part.needs, node.free, node.capacity, str(node.node), "has")
+        or _short(part.needs, node.free, node.capacity, str(node.node))
     )
 
 
@@ -94,7 +96,10 @@ def refused_by_quota(herd: HerdView, needs: Amount) -> Reason | None:
     if NOTHING in (needs, herd.quota):
         return None
     whole = limits(herd.quota)
-    short = _short(needs, whole - herd.used, whole, f"herd {herd.herd}", "may have")
+    name = f"herd {herd.herd}"
+    short = _too_small(needs, whole, name, "may have") or _short(
+        needs, whole - herd.used, whole, name
+    )
     return short and Reason(Rule.QUOTA, short.text, short.is_final)
 
 
@@ -156,12 +161,17 @@ def _refused_by_company(node: NodeView, part: Part, crowding: int) -> Reason | N
     return None
 
 
-def _short(needs: Amount, free: Amount, whole: Amount, where: str, holds: str) -> Reason | None:
-    wanted, left, most = needs.numbers, free.numbers, whole.numbers
+def _too_small(needs: Amount, whole: Amount, where: str, holds: str) -> Reason | None:
+    wanted, most = needs.numbers, whole.numbers
     for at, rule, show in AMOUNTS:
         if wanted[at] > most[at]:
             text = f"it needs {rule.value} {show(wanted[at])}, {where} {holds} {show(most[at])}"
             return Reason(rule, text, is_final=True)
+    return None
+
+
+def _short(needs: Amount, free: Amount, whole: Amount, where: str) -> Reason | None:
+    wanted, left, most = needs.numbers, free.numbers, whole.numbers
     for at, rule, show in AMOUNTS:
         # Who asks for nothing is not refused where less than nothing is left.
         if wanted[at] > left[at] and wanted[at] > 0:

@@ -315,6 +315,8 @@ class Room:
         nature = shape.nature.reasons[self._kinds[at]]
         if nature is not None:
             return nature.rule, True
+        if (rule := _exceeded(shape, self.whole[at])) is not None:
+            return rule, True
         view = self.views[at]
         is_ending = part.pin == view.node and view.state is not NodeState.SUSPECT
         if not self.ready[at] and not is_ending:
@@ -325,11 +327,8 @@ class Room:
             return Rule.APART, False
         if crowds is not None and crowds.count(at) < 0:
             return Rule.SPREAD, not crowds.has_domain(at)
-        for needs_of, is_final in ((self.whole[at], True), (self.free[at], False)):
-            for place, rule, _ in AMOUNTS:
-                if shape.floors[place] > needs_of[place]:
-                    return rule, is_final
-        return None
+        rule = _exceeded(shape, self.free[at])
+        return None if rule is None else (rule, False)
 
     def tally(self, part: Part, shape: Shape) -> Tally:
         """Count by which rule each node refuses; those that fit are under RESERVED, because there is nothing else that could keep them."""
@@ -369,3 +368,8 @@ class Room:
             if rule in MENDABLE and not is_final:
                 found.append((lacking(part.needs, self.free[at], self.whole[at]), at))
         return [at for _, at in sorted(found)[:most]]
+
+
+def _exceeded(shape: Shape, there: Sequence[int]) -> Rule | None:
+    """Return the first amount of which the shape needs more than there is."""
+    return next((rule for place, rule, _ in AMOUNTS if shape.floors[place] > there[place]), None)

@@ -35,12 +35,19 @@ class AwaitedNodes(msgspec.Struct, frozen=True):
     back_ms: int
 
 
+class ShutNode(msgspec.Struct, frozen=True):
+    """A node that takes nothing new, and how it stands: `suspect`, `cordoned` or `draining`."""
+
+    node: NodeId
+    state: str
+
+
 class GangAnswer(msgspec.Struct, frozen=True):
     """What is decided of one gang, and why.
 
     `stands` is `placed`, `waiting`, or `held` for one that nobody places at the moment, of which `text` says why.  `nodes` are where it goes, one for each part.  `counts` say for each rule
     how many nodes it is that refuse, as the plan leaves the cluster; together they are all nodes.  `position` is its place among the `queue` units that wait, `ahead` are the first of those before it.
-    `awaits` are nodes that are away, and that it waits for because it would fit there and nowhere else. `remark` says why it does not stand beside a gang that it was to stand beside.
+    `awaits` are nodes that are away, and that it waits for because it would fit there and nowhere else; `shut` are those that are there, and take nothing new. `remark` says why it does not stand beside a gang that it was to stand beside.
     `kept` are nodes that are kept for it, from `kept_ms` on if that is known, `stops` gangs that are stopped for it.
     `decision` is the revision of the Barn that was decided on and `decided_ms` when: of a placed gang those of the decision that placed it.
     """
@@ -63,6 +70,7 @@ class GangAnswer(msgspec.Struct, frozen=True):
     decision: int = 0
     decided_ms: int = 0
     awaits: AwaitedNodes | None = None
+    shut: tuple[ShutNode, ...] = ()
     remark: str = ""
 
 

@@ -5,16 +5,17 @@ What waits is looked at now.  What has a node is looked at on the revision that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from msgspec.structs import asdict
 
-from runink.names import RunId
-from runink.placement.cluster import Amount, HerdView
+from runink.names import NodeId, RunId
+from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.explain import Explanation, PartExplanation, Remedy
-from runink.placement.feasible import AMOUNTS, Rule, feasible
+from runink.placement.feasible import AMOUNTS, Reason, Rule, feasible
 from runink.placement.planner import Planner
 from runink.placement.plans import Plan, Policy, Snapshot
 from runink.scheduling.absent import Awaited, absent, awaited, waiting
@@ -26,6 +27,7 @@ from runink.scheduling.answers import (
     PartAnswer,
     PlacedUnit,
     Replayed,
+    ShutNode,
     StoppedUnit,
     WaitingUnit,
 )
@@ -35,6 +37,7 @@ from runink.scheduling.snapshots import POLICY, Tables, gangs_of, snapshot_of
 from runink.scheduling.units import Members, parts_for
 
 DIFFERENCES_MAX: Final = 20  # a screen
+NODES_NAMED_MAX: Final = 3  # in remedies: one of them is enough
 _EXACT: Final = "exact"  # of a score: the sum, finer than anybody reads
 
 
@@ -81,8 +84,9 @@ class Decided:
             kept_ms=kept.at_ms if kept is not None else 0,
             stops=tuple(unit_name(one.unit) for one in found.stops),
             awaits=_awaits(self._awaited.get(unit.key)),
+            shut=() if placed is not None else tuple(self._shut(unit)),
             remark=self._remark(unit),
-            parts=tuple(_parts(unit, found)),
+            parts=tuple(self._parts(unit, found)),
             decision=self.plan.base_revision,
             decided_ms=self.snapshot.now_ms,
         )
@@ -98,6 +102,39 @@ class Decided:
         reason = feasible(there[0], part, herd)
         mates = ", ".join(sorted({gang for one in members for gang in one.wants.beside}))
         return f"it was to stand beside {mates}, and never could: {reason.text if reason else ''}"
+
+    def _shut(self, unit: Unit) -> Iterable[ShutNode]:
+        """Yield the nodes that take nothing new, where they alone could hold a part of the unit."""
+        named: dict[NodeId, NodeView] = {}
+        for part in unit.parts:
+            reasons = [reason for _, reason in self._refusals(unit, part)]
+            if all(one is not None and (one.is_final or one.rule is Rule.STATE) for one in reasons):
+                named |= {view.node: view for view in self._shut_to(unit, part)}
+        for _, view in sorted(named.items()):
+            yield ShutNode(view.node, view.state.value)
+
+    def _shut_to(self, unit: Unit, part: Part) -> list[NodeView]:
+        """Return the nodes that could hold a part, and take nothing new."""
+        return [
+            view
+            for view, reason in self._refusals(unit, part)
+            if reason is not None and reason.rule is Rule.STATE
+        ]
+
+    def _refusals(self, unit: Unit, part: Part) -> Iterable[tuple[NodeView, Reason | None]]:
+        """Yield the nodes that a part may be on, each with why it does not take it if nothing is on it."""
+        herd = self.snapshot.herds.get(unit.herd) or HerdView(unit.herd)
+        for view in self.snapshot.nodes:
+            if part.pin in (None, view.node):
+                yield view, feasible(view, part, herd)
+
+    def _parts(self, unit: Unit, found: Explanation) -> Iterable[PartAnswer]:
+        for part, one in zip(unit.parts, found.parts, strict=True):
+            remedies = tuple(_remedies(unit, part, one, self._shut_to(unit, part)))
+            if found.quota is not None and found.quota.is_final:
+                quota = f"{_amounts(unit.needs)} in the quota of herd {unit.herd}"
+                remedies = (quota, *remedies)
+            yield PartAnswer(_counts(one.counts), one.fitting, tuple(_candidates(one)), remedies)
 
     def outcomes(self) -> dict[UnitKey, str]:
         """Say in a few words what becomes of each unit."""
@@ -173,29 +210,18 @@ def _counts(counts: Iterable[tuple[Rule, int]]) -> dict[str, int]:
     return {rule.value: count for rule, count in counts}
 
 
-def _parts(unit: Unit, found: Explanation) -> Iterable[PartAnswer]:
-    for part, one in zip(unit.parts, found.parts, strict=True):
-        candidates = tuple(
-            Candidate(
-                each.node,
-                sum(cost for name, cost in asdict(each.score).items() if name != _EXACT),
-                {
-                    name: cost
-                    for name, cost in asdict(each.score).items()
-                    if cost and name != _EXACT
-                },
-            )
-            for each in one.candidates
+def _candidates(found: PartExplanation) -> Iterable[Candidate]:
+    for each in found.candidates:
+        costs = {name: cost for name, cost in asdict(each.score).items() if name != _EXACT}
+        yield Candidate(
+            each.node, sum(costs.values()), {name: cost for name, cost in costs.items() if cost}
         )
-        remedies = tuple(_remedies(unit, part, one))
-        if found.quota is not None and found.quota.is_final:
-            quota = f"{_amounts(unit.needs)} in the quota of herd {unit.herd}"
-            remedies = (quota, *remedies)
-        yield PartAnswer(_counts(one.counts), one.fitting, candidates, remedies)
 
 
-def _remedies(unit: Unit, part: Part, found: PartExplanation) -> Iterable[str]:
-    """Say what would make the part fit: room on the nodes that lack least, or else a node as it asks for."""
+def _remedies(
+    unit: Unit, part: Part, found: PartExplanation, shut: Sequence[NodeView]
+) -> Iterable[str]:
+    """Say what would make the part fit: room on the nodes that lack least, or else one of those that are `shut`, or a node as it asks for."""
     if found.fitting and not any(one.node is None for one in found.remedies):
         return
     for one in found.remedies:
@@ -203,11 +229,13 @@ def _remedies(unit: Unit, part: Part, found: PartExplanation) -> Iterable[str]:
     rules = {rule for rule, _ in found.counts}
     if found.remedies:
         return
+    closed = (one for one in shut if one.state is not NodeState.SUSPECT)
+    for view in islice(closed, NODES_NAMED_MAX):
+        yield f"{view.node} taking new work again: runi node uncordon {view.node}"
     asked = {
         Rule.HERD: f"a node that takes slices of herd {unit.herd}",
         Rule.LABEL: f"a node with {', '.join(map(str, part.labels))}",
         Rule.SIGHT: f"a node that may see {', '.join(part.sees)}",
-        Rule.STATE: "a node that takes new work again: runi node uncordon",
         Rule.PIN: f"room on {part.pin}, where it belongs",
         Rule.APART: "a node on which nothing stands that it stands apart of",
     }

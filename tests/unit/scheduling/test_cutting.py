@@ -56,6 +56,12 @@ def test_where_no_node_has_all_of_it_each_part_goes_to_a_node_that_has_its_own()
     assert seats(Tables((GPU, EU), slices=GANG[::-1])) == {"a": "n1", "b": "n1", "c": "n2"}
 
 
+def test_a_gang_is_parted_also_while_a_node_that_is_too_small_for_it_is_cordoned() -> None:
+    shut = node("n3", cpu_m=1000, labels=("gpu", "eu"))
+    said = (NodeStanding(shut.node, Standing.CORDONED, 0),)
+    assert seats(Tables((GPU, EU, shut), said, slices=GANG)) == {"a": "n1", "b": "n1", "c": "n2"}
+
+
 BESIDE = one_slice("a", cpu_m=3000, pin=N1, is_beside=True, wants=Wants(beside=("x",)))
 SMALL, LARGE = node("n1", cpu_m=2000), node("n2")
 

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
+from runink.cli.why import lines_of
 from runink.dag import Resources
 from runink.errors import Invalid, NotFound
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.solver import decide
+from runink.runs.health import NodeHealth
 from runink.runs.records import (
     HerdRecord,
     NodeStanding,
@@ -20,12 +22,12 @@ from runink.runs.records import (
     Standing,
     Turn,
 )
-from runink.scheduling.answers import GangAnswer
+from runink.scheduling.answers import GangAnswer, ShutNode, WhyAnswer
 from runink.scheduling.decisions import recorded
 from runink.scheduling.snapshots import POLICY, Tables, snapshot_of
 from runink.scheduling.what_if import applied
 from runink.scheduling.why import decided_again, decided_now, differences, replayed
-from slice_tables import HERD, N1, RUN, node, one_slice
+from slice_tables import HERD, N1, N2, RUN, node, one_slice
 
 
 def asked(tables: Tables, gang: str = "a", run: str = RUN) -> GangAnswer:
@@ -71,6 +73,49 @@ def test_what_would_make_it_fit_is_room_or_else_a_node_as_it_asks_for() -> None:
     assert "in the quota of herd default" in asked(full).parts[0].remedies[0]
     assert asked(tables).is_final
     assert asked(tables).parts[0].remedies[0].endswith("in the quota of herd default")
+
+
+SMALL, LARGE = node("n1", cpu_m=500), node("n2")
+
+
+@pytest.mark.parametrize("standing", Standing)
+def test_what_only_a_node_that_takes_nothing_new_could_hold_is_told_for_which_it_waits(
+    standing: Standing,
+) -> None:
+    said = (NodeStanding(N2, standing, 0),)
+    found = asked(Tables((SMALL, LARGE), said, slices=(one_slice("a"),)))
+    assert found.shut == (ShutNode(N2, standing.value),)
+    assert not found.is_final
+    (told,) = [line for line in _told(found) if "only" in line]
+    assert told.startswith(f"    only n2 ({standing.value}) could hold it, and nothing new goes")
+    assert "n2 taking new work again: runi node uncordon n2" in found.parts[0].remedies
+
+
+def test_nobody_is_asked_to_uncordon_a_node_that_is_suspect() -> None:
+    seen = (NodeHealth(N2, silent_ms=50),)
+    found = asked(Tables((SMALL, LARGE), health=seen, slices=(one_slice("a"),)))
+    assert found.shut == (ShutNode(N2, "suspect"),)
+    assert not any("uncordon" in line for line in _told(found))
+
+
+def test_what_a_cordoned_node_could_not_hold_either_does_not_wait_for_it() -> None:
+    said = (NodeStanding(N1, Standing.CORDONED, 0),)
+    found = asked(Tables((SMALL,), said, slices=(one_slice("a"),)))
+    assert (found.is_final, found.shut, found.counts) == (True, (), {"cpu": 1})
+
+
+def test_what_waits_for_room_on_another_node_is_not_told_to_wait_for_one_that_is_cordoned() -> None:
+    busy = one_slice("b", state=SliceState.RUNNING, node=N1, cpu_m=3500)
+    said = (NodeStanding(N2, Standing.CORDONED, 0),)
+    found = asked(Tables((node("n1"), LARGE), said, slices=(one_slice("a"), busy)))
+    assert found.shut == ()
+    pinned = one_slice("a", pin=N2)
+    ends = asked(Tables((node("n1"), LARGE), said, slices=(pinned,)))
+    assert (ends.nodes, ends.shut) == ((N2,), ()), "it ends something there"
+
+
+def _told(found: GangAnswer) -> list[str]:
+    return list(lines_of(WhyAnswer(RUN, HERD, "running", "", 2, 1, (found,))))
 
 
 def test_of_what_is_placed_the_nodes_that_it_could_have_had_are_told_with_what_they_cost() -> None:
@@ -213,8 +258,7 @@ def outcome(tables: Tables, *changes: str) -> tuple[str, list[tuple[str, str, st
         ("node n1 cpu=2", "n1"),
         ("node n9 cpu=2 memory=4Gi label=spot", "n9"),
         ("quota default cpu=250m", "waits for quota"),
-        ("cordon n1", "waits for state"),
-        ("drain n1", "waits for state"),
+        ("cordon n1", "waits for cpu"),
         ("node n1 slices=5", "waits for cpu"),
     ],
 )
