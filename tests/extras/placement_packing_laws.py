@@ -24,7 +24,7 @@ def cores(snapshot: Snapshot) -> dict[NodeId, int]:
     return {view.node: view.capacity.cpu_m for view in snapshot.nodes}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(snapshots(), st.sampled_from(Order))
 def test_a_packed_plan_breaks_no_rule_places_as_much_and_uses_no_more(
     snapshot, order: Order

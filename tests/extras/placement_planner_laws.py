@@ -131,4 +131,4 @@ class EventsMachine(RuleBasedStateMachine):
 
 
 TestEvents = EventsMachine.TestCase
-TestEvents.settings = settings(deadline=None, max_examples=40, stateful_step_count=25)
+TestEvents.settings = settings(max_examples=40, stateful_step_count=25)

@@ -13,7 +13,7 @@ from runink.contracts.fields import Coercion, ContractSpec, FieldSpec, Kind, OnD
 from runink.contracts.values import scalar
 
 # Making contracts of every shape takes longer on a busy machine than hypothesis allows a case; how many cases there are bounds it.
-UNHURRIED = settings(deadline=None, max_examples=50)
+UNHURRIED = settings(max_examples=50)
 NAMES = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8).filter(
     lambda name: name.isidentifier() and not name.startswith("_")
 )

@@ -109,7 +109,7 @@ LINES = st.tuples(
 ).map(" ".join)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(LINES, st.sampled_from(CHANGES), st.integers(0, 1440 * 60), st.integers(0, 999))
 def test_ticks_are_those_found_minute_by_minute(
     line: str, change: tuple[str, str], later_s: int, later_ms: int
@@ -124,7 +124,7 @@ def test_ticks_are_those_found_minute_by_minute(
     assert list(ticks_between(schedule, begin_ms, end_ms)) == stepped(line, zone, begin_ms, end_ms)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.one_of(
         LINES.map(lambda line: {"cron": line}),

@@ -53,7 +53,7 @@ values = st.one_of(st.sampled_from(USUAL), st.sampled_from(ODD))
     quoted=st.booleans(),
     policy=st.sampled_from(Coercion),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_typed_and_text_give_the_same_rows(
     rows: list[tuple[str, ...]], policy: Coercion, *, quoted: bool
 ) -> None:

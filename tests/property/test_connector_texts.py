@@ -89,7 +89,7 @@ def there_and_back(data: pa.Table, kind: Format, ending: str, cut: int) -> pa.Ta
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("kind", [Format.CSV, Format.JSONL, Format.JSON])
 @given(data=tables(PLAIN), cut=st.integers(1, 6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rows_come_back_from_text(kind: Format, ending: str, data: pa.Table, cut: int) -> None:
     assert there_and_back(data, kind, ending, cut).equals(data)
 
@@ -99,7 +99,7 @@ def test_rows_come_back_from_text(kind: Format, ending: str, data: pa.Table, cut
     [(Format.PARQUET, ""), (Format.ARROW, ""), (Format.ARROW, ".gz"), (Format.ARROW, ".zst")],
 )
 @given(data=tables(RICH), cut=st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_rows_and_types_come_back_from_columns(
     kind: Format, ending: str, data: pa.Table, cut: int
 ) -> None:
@@ -117,7 +117,7 @@ def test_rows_and_types_come_back_from_columns(
     size=st.integers(1, 400),
     indent=st.sampled_from([None, 1]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_json_array_is_the_same_in_blocks_of_any_size(
     values: list[dict[str, Any]], size: int, indent: int | None
 ) -> None:
@@ -136,7 +136,7 @@ csv_text = st.text(st.sampled_from(list(string.ascii_lowercase[:3] + '",\n\r '))
 
 
 @given(body=csv_text, size=st.integers(1, 64))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_csv_is_the_same_in_blocks_of_any_size(body: str, size: int) -> None:
     """Whatever the text is, it is read alike in one block and in many, or refused alike."""
     with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +155,7 @@ def _read(node: Source, path: Path, block_bytes: int) -> Any:
 
 
 @given(body=csv_text, end_bytes=st.integers(1, 40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_cut_is_where_a_record_ends(body: str, end_bytes: int) -> None:
     """The cut found from the end is one that walking record by record finds, too."""
     records = Records(",", end_bytes=end_bytes)

@@ -60,7 +60,7 @@ def same(one, other):
 
 @pytest.mark.parametrize(("kind", "policy"), PARSERS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_text_among_numbers_is_taken_for_what_it_is_alone(kind, policy, data):
     column = data.draw(columns(kind))
     coerced = coerce(column, kind, TYPES[kind], policy)
@@ -82,7 +82,7 @@ def test_a_text_among_numbers_is_taken_for_what_it_is_alone(kind, policy, data):
 
 
 @given(columns(Kind.INT))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_odd_texts_are_those_with_another_byte_than_a_number_has(column):
     mask = odd_texts(column, WHOLE, 18)
     assert mask is not None, "so few are told"

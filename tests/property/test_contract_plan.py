@@ -36,7 +36,7 @@ def ordered(spec, reasons):
     return reasons if is_flat else sorted(reasons)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(cases())
 def test_the_plan_finds_what_a_loop_over_values_finds(case):
     spec, batch = case
@@ -70,7 +70,7 @@ def test_the_plan_finds_what_a_loop_over_values_finds(case):
         assert all(same(one[name], other[name]) for name in one), (one, other)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases(), st.integers(20, 200))
 def test_a_long_batch_is_judged_as_its_pieces_are(case, times):
     """Long columns go other ways (tried by their first rows, each value once, few picked out of many), which a dozen rows do not."""
@@ -99,7 +99,7 @@ def not_unique(field):
     "kind", [kind for kind in PLAIN_KINDS if kind not in (Kind.STR, Kind.BYTES)]
 )
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_a_plan_gave_it_takes_again_unchanged(kind, data):
     field = FieldSpec("a", kind, nullable=True, **data.draw(CONSTRAINTS[kind]))
     plan = compile_plan(ContractSpec("T", "1.0.0", (field,)))

@@ -49,7 +49,7 @@ def spec_of(text):
     st.lists(st.sampled_from(TEXTS), min_size=1, max_size=3, unique=True),
     st.lists(ROWS, max_size=6),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_row_breaks_the_rules_that_are_false_of_it(texts, rows):
     rules = tuple(map(spec_of, texts))
     plan = compile_plan(ContractSpec("T", "1.0.0", FIELDS, rules=rules))

@@ -29,7 +29,7 @@ def rejections(spec, batch):
     return None if rejected is None else rejected.reasons.to_pylist()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.data())
 def test_a_version_that_is_compatible_takes_every_row_of_the_other(data):
     old, new = data.draw(pairs())
@@ -46,7 +46,7 @@ def test_a_version_that_is_compatible_takes_every_row_of_the_other(data):
         assert rejections(reader, out) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(pairs())
 def test_a_witness_is_taken_by_the_one_and_rejected_by_the_other(pair):
     old, new = pair

@@ -77,7 +77,6 @@ def parse(source: str, scope: Scope = UNKNOWN) -> tuple[Expression | None, Findi
     return condition(text, scope, findings), findings
 
 
-@settings(deadline=None)
 @given(conditions)
 def test_a_condition_said_and_read_again_is_the_same(expression: Expression) -> None:
     found, findings = parse(said(expression), SCOPE)
@@ -85,7 +84,6 @@ def test_a_condition_said_and_read_again_is_the_same(expression: Expression) -> 
     assert found == expression
 
 
-@settings(deadline=None)
 @given(conditions)
 def test_what_is_accepted_can_be_evaluated(expression: Expression) -> None:
     found, _ = parse(said(expression), SCOPE)
@@ -95,7 +93,7 @@ def test_what_is_accepted_can_be_evaluated(expression: Expression) -> None:
         assert evaluate(found, values) in {True, False, None}
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.sampled_from(

@@ -96,7 +96,7 @@ def read_back(batch: pa.RecordBatch, form: Format) -> pa.RecordBatch:
     return pa.record_batch([pa.array(found)], names=["x"])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(fields(), fields(), st.sampled_from([None, *Format]), st.data())
 def test_no_row_passes_where_contracts_are_said_not_to_fit(
     ours: FieldSpec, theirs: FieldSpec, by: Format | None, data: st.DataObject
@@ -115,7 +115,7 @@ def test_no_row_passes_where_contracts_are_said_not_to_fit(
     assert compile_plan(reader).check(good).good.num_rows == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(fields(), st.sampled_from([None, *Format]))
 def test_a_contract_fits_itself(field: FieldSpec, by: Format | None) -> None:
     found = fit(contract(field, "One"), contract(field, "Other"), by=by)
@@ -124,7 +124,6 @@ def test_a_contract_fits_itself(field: FieldSpec, by: Format | None) -> None:
     assert bool(found.doubts) == (is_lost and not field.nullable)
 
 
-@settings(deadline=None)
 @given(fields(), fields())
 def test_a_field_that_is_not_there_is_a_misfit_exactly_if_the_plan_refuses_the_batch(
     ours: FieldSpec, theirs: FieldSpec

@@ -33,13 +33,13 @@ def check(text: str) -> None:
     assert not re.search(r"\n\n\n\Z|\r", made)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**64))
 def test_a_formatted_file_says_the_same_with_all_its_notes_and_is_formatted(seed: int) -> None:
     check(whole_text(Random(seed)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**64))
 def test_a_damaged_file_is_formatted_or_told(seed: int) -> None:
     check(damaged_text(Random(seed)))

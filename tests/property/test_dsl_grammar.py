@@ -218,19 +218,19 @@ def check(text: str) -> bool:
 SEEDS = st.integers(0, 2**64)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SEEDS)
 def test_a_file_is_read_as_the_grammar_says(seed: int) -> None:
     assert check(whole_text(Random(seed)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SEEDS)
 def test_what_the_grammar_refuses_is_a_mistake_and_what_is_no_mistake_it_takes(seed: int) -> None:
     check(damaged_text(Random(seed)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SEEDS)
 def test_the_quick_way_and_the_grammar_give_the_same_annotations(seed: int) -> None:
     text = annotation_text(Random(seed))

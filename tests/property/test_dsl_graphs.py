@@ -40,7 +40,7 @@ def compiled(lines: list[str]) -> Dag:
     return compile_text("\n".join([*HEAD, *lines])).dag
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(graphs(), st.randoms(use_true_random=False))
 def test_the_order_of_lines_that_read_by_name_means_nothing(
     lines: list[str], chance: object
@@ -55,7 +55,7 @@ def test_the_order_of_lines_that_read_by_name_means_nothing(
     }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(graphs(), st.data())
 def test_a_circle_is_told_wherever_it_is(lines: list[str], data: st.DataObject) -> None:
     steps = [line for line in lines if line.startswith("@step")]
@@ -71,7 +71,7 @@ def test_a_circle_is_told_wherever_it_is(lines: list[str], data: st.DataObject) 
     assert "D033" in {finding.code for finding in caught.value.findings}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs())
 def test_a_picture_shows_every_node_once_and_none_on_top_of_another(lines: list[str]) -> None:
     dag = compiled(lines)
@@ -90,7 +90,7 @@ def test_a_picture_shows_every_node_once_and_none_on_top_of_another(lines: list[
     assert drawn - {(None, None)} == {(link.source, link.target) for link in dag.links}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), graphs())
 def test_what_is_added_one_way_is_removed_the_other_way(one: list[str], other: list[str]) -> None:
     old, new = compiled(one), compiled(other)

@@ -61,7 +61,7 @@ def edits(seed: int) -> None:
         check(reader, text)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.integers(0, 2**64))
 def test_a_file_that_is_changed_is_read_as_if_it_were_new(seed: int) -> None:
     edits(seed)

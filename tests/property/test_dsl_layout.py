@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from runink.dsl.layered import layered
 
@@ -16,7 +16,6 @@ def graphs(draw: st.DrawFn) -> tuple[list[str], list[tuple[str, str]]]:
     return draw(st.permutations(names)), links
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_every_box_stands_once_and_behind_what_it_reads(
     graph: tuple[list[str], list[tuple[str, str]]],

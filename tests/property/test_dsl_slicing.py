@@ -102,14 +102,14 @@ class Flow:
         return True
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(graphs())
 def test_every_batch_arrives(graph: tuple[list[Node], list[Link], dict[str, Wish]]) -> None:
     nodes, links, _ = graph
     assert Flow(nodes, list(spooled(nodes, links))).run()
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(graphs())
 def test_nothing_is_spooled_where_all_flows_by_itself(
     graph: tuple[list[Node], list[Link], dict[str, Wish]],
@@ -129,7 +129,7 @@ def test_a_step_that_reads_a_stream_both_ways_would_wait_for_ever() -> None:
     assert Flow(nodes, list(spooled(nodes, links))).run()
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(graphs())
 def test_slices_hold_every_node_once_and_never_wait_for_themselves(
     graph: tuple[list[Node], list[Link], dict[str, Wish]],
@@ -151,7 +151,7 @@ def test_slices_hold_every_node_once_and_never_wait_for_themselves(
         assert not alone or len(spec.nodes) == 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(graphs())
 def test_slices_are_the_same_each_time(
     graph: tuple[list[Node], list[Link], dict[str, Wish]],
@@ -162,7 +162,7 @@ def test_slices_are_the_same_each_time(
     )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(graphs())
 def test_a_step_has_the_network_that_it_asks_for_and_none_where_it_wants_none(
     graph: tuple[list[Node], list[Link], dict[str, Wish]],

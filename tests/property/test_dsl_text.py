@@ -166,7 +166,7 @@ def test_the_example_is_a_pipeline() -> None:
     assert outcome(PIPELINE) is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_damaged_file_gives_a_pipeline_or_findings(data: st.DataObject) -> None:
     text = PIPELINE
@@ -177,13 +177,13 @@ def test_a_damaged_file_gives_a_pipeline_or_findings(data: st.DataObject) -> Non
     outcome(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.sampled_from(SPLINTERS), st.text(max_size=5)), max_size=40))
 def test_a_heap_of_splinters_gives_findings(pieces: list[str]) -> None:
     outcome("".join(pieces))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32))
 def test_formatting_and_comments_change_nothing_of_the_hash(seed: int) -> None:
     chance = random.Random(seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol.types import PositionEncodingKind
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
@@ -87,7 +87,6 @@ def test_a_place_said_to_an_editor_comes_back(
     assert positions.offset(positions.position(offset)) == offset
 
 
-@settings(deadline=None)  # the first one loads the grammar
 @given(places())
 def test_what_is_found_can_be_mended_wherever_it_is(place: tuple[str, int]) -> None:
     text, offset = place

@@ -213,7 +213,7 @@ def by_duckdb(batch: pa.RecordBatch, sql: str) -> list[Any]:
 SORTS = st.sampled_from(["bool", "bool", "int", "number", "text", "time", "duration", "clock"])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     SORTS.flatmap(lambda sort: texts_of(sort, 3)),
     st.lists(ROWS, min_size=1, max_size=4),

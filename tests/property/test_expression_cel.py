@@ -129,7 +129,7 @@ def by_oracle(text: str, row: dict[str, Any]) -> object:
         return FAILED
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(
     st.sampled_from(["bool", "int", "number", "text", "time", "duration"]).flatmap(
         lambda sort: texts_of(sort, 3)

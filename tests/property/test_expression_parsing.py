@@ -21,7 +21,7 @@ TOKENS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(
     st.one_of(
         st.lists(TOKENS, max_size=14).map(" ".join),

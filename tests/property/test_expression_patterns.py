@@ -58,7 +58,7 @@ def ours(text: str, pattern: str) -> bool | str:
         return BEYOND if isinstance(error, BeyondReader) else error.text
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(st.one_of(patterns, anything), texts)
 @example("(?i)k", "\u212a")
 @example("(a{100}){11}", "")

@@ -56,7 +56,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=200) | spoiled(), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_bytes_take_the_responder_away(sent: list[bytes]):
     async def whole() -> None:
         place = Address("127.0.0.1", 0)

@@ -115,7 +115,7 @@ def judged(spec: ContractSpec, row: dict[str, Any]) -> dict[tuple[str, str], int
     return found.counts if found else {}
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(specs_and_rows())
 def test_the_schema_and_the_plan_judge_a_row_of_json_alike(
     case: tuple[ContractSpec, dict[str, Any]],

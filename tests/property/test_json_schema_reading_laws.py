@@ -176,7 +176,7 @@ def without_absent(schema: dict[str, Any], row: Any) -> Any:
     }
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
 @given(schemas_and_rows())
 def test_a_contract_from_a_schema_takes_the_rows_that_are_valid_by_it(
     case: tuple[dict[str, Any], list[dict[str, Any]]],

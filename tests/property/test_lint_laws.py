@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from runink.dsl.edits import edited
 from runink.dsl.lint_codes import LINT_CODES
@@ -61,7 +61,6 @@ LINES = st.sampled_from(
 )
 
 
-@settings(deadline=None)  # the first one loads the grammar
 @given(PIPELINES)
 def test_what_is_mended_is_the_same_pipeline_and_has_nothing_left_to_mend(text: str) -> None:
     before, after = judged(text), mended(text)
@@ -75,7 +74,6 @@ def test_what_is_mended_is_the_same_pipeline_and_has_nothing_left_to_mend(text: 
     assert told <= left
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(max_size=200), st.lists(LINES, max_size=12).map("\n".join)))
 def test_lint_takes_any_text_and_its_edits_lie_in_it(text: str) -> None:
     for one in judged(text).found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol.types import PositionEncodingKind
 from runink.lsp.legend import TYPES, changes
@@ -16,7 +16,6 @@ from runink.testing.pipeline_texts import SPLINTERS, damaged_text, whole_text
 NUMBERS = st.lists(st.integers(0, 2), max_size=12)
 
 
-@settings(deadline=None)  # the first one loads Pygments' SQL
 @given(st.integers(0, 1 << 32), st.sampled_from(list(PositionEncodingKind)))
 def test_a_page_that_was_changed_is_coloured_as_one_that_is_new(
     seed: int, encoding: PositionEncodingKind

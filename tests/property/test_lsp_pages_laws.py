@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from random import Random
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from runink.dsl.extents import extents
 from runink.lsp.folds import folds
@@ -40,7 +40,6 @@ def written(seed: int) -> str:
     return "\n".join(lines)
 
 
-@settings(deadline=None)  # texts are long by chance
 @given(st.integers(0, 1 << 32).map(written))
 @example('@a("""x""")\nScenario: y\n@b("")\n')
 @example("@a(x # )\nScenario: y\n)\n@b\n")
@@ -51,7 +50,6 @@ def test_all_annotations_are_found_where_they_are(text: str) -> None:
     assert sorted(found, key=lambda one: one[1]) == sorted(slowly(text), key=lambda one: one[1])
 
 
-@settings(deadline=None)  # texts are long by chance
 @given(st.integers(0, 1 << 32).map(written))
 def test_a_name_is_found_at_its_place(text: str) -> None:
     page = Page(text)
@@ -66,7 +64,6 @@ def test_a_name_is_found_at_its_place(text: str) -> None:
             assert name in known
 
 
-@settings(deadline=None)  # texts are long by chance
 @given(st.integers(0, 1 << 32).map(written))
 def test_what_can_be_folded_is_several_lines_of_the_page(text: str) -> None:
     assert all(0 <= one.first < one.last <= text.count("\n") for one in folds(Page(text)))

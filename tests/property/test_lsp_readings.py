@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from runink.lsp.analysis import Reader, analysed, early
 from runink.lsp.project import Offers
@@ -14,7 +14,6 @@ from runink.testing.pipeline_texts import SPLINTERS, damaged_text, whole_text
 PAGE = Path("/nowhere/features/x.dsl")
 
 
-@settings(deadline=None)  # the first one loads the grammar
 @given(st.integers(0, 1 << 32))
 def test_what_is_told_does_not_depend_on_what_was_typed_before(seed: int) -> None:
     chance = Random(seed)

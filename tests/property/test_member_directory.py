@@ -184,7 +184,7 @@ def same(found: Known, expected: Known) -> bool:
 @given(
     st.integers(0, 2**32), st.integers(0, 250), st.sampled_from(["killed", "power", "nothing kept"])
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_crash_before_any_operation_leaves_the_state_before_a_deed_or_behind_it(
     seed: int, operations: int, cause: str
 ):
@@ -212,7 +212,7 @@ def test_a_crash_before_any_operation_leaves_the_state_before_a_deed_or_behind_i
 
 
 @given(st.integers(0, 2**32), st.integers(20_000, 60_000))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_disk_that_is_full_at_any_moment_refuses_and_forgets_nothing(seed: int, space: int):
     random = Random(seed)
     disk = founded()

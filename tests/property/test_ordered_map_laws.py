@@ -36,7 +36,7 @@ def within(model: dict[str, KeyValue], where: Span) -> list[KeyValue]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps, numbers, numbers)
 def test_an_ordered_map_is_a_sorted_dict(script, begin: int, end: int) -> None:
     chunk_items, merged_items = ordered.CHUNK_ITEMS, ordered.MERGED_ITEMS

@@ -110,7 +110,7 @@ def passed(world: RunWorld, before: RunWorld, name: str) -> bool:
     return pass_by([change], around)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["staged", "beside", "asserted"]),
     st.sampled_from([(), ("b", "b-1", "c"), ("c-1",)]),

@@ -14,7 +14,7 @@ from runink.placement.plans import Policy, Snapshot
 from runink.testing.placement_life import FIRST_COME, Job, Life, arriving, dags, first_come
 
 SEEDS = st.integers(0, 1 << 32)
-FEW = settings(deadline=None, max_examples=6)
+FEW = settings(max_examples=6)
 
 
 def nodes(count: int, cpu_m: int) -> tuple[NodeView, ...]:
@@ -115,7 +115,7 @@ def test_with_work_enough_for_all_herds_have_shares_by_their_weights(seed: int) 
     assert max(shares.values()) - min(shares.values()) <= largest
 
 
-@settings(deadline=None, max_examples=2)
+@settings(max_examples=2)
 @given(st.integers(0, 7))
 def test_runs_of_steps_take_hardly_longer_than_anybody_could_run_them(seed: int) -> None:
     made = dags(seed)

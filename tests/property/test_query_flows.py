@@ -146,7 +146,7 @@ def shown(value: Any) -> set[str]:
     }
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(query=queries(), is_known=st.booleans())
 def test_no_value_of_a_personal_field_shows_up_in_a_column_that_is_said_not_to_hold_it(
     database, query, is_known

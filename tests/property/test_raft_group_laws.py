@@ -297,4 +297,4 @@ class GroupMachine(RuleBasedStateMachine):
 
 
 TestGroup = GroupMachine.TestCase
-TestGroup.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestGroup.settings = settings(max_examples=60, stateful_step_count=50)

@@ -301,6 +301,6 @@ class StorageMachine(RuleBasedStateMachine):
 
 
 TestRaftLog = LogMachine.TestCase
-TestRaftLog.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestRaftLog.settings = settings(max_examples=60, stateful_step_count=40)
 TestMemoryStorage = StorageMachine.TestCase
-TestMemoryStorage.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestMemoryStorage.settings = settings(max_examples=60, stateful_step_count=30)

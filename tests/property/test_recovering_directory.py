@@ -76,7 +76,7 @@ def keys_in(survivor: Survivor) -> dict[str, bytes]:
 @given(
     st.integers(0, 2**32), st.integers(0, 40), st.sampled_from(["killed", "power", "nothing kept"])
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_crash_at_any_moment_leaves_the_old_member_or_the_new_group_and_loses_nothing(
     seed: int, operations: int, cause: str
 ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from runink.calendars import Missed, Overlap, Schedule, ticks_between
 from runink.runs.schedules import ON_TIME_MS, due
@@ -59,7 +59,6 @@ class Kept:
                 self.made.append(what.tick)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["0 * * * *", "30 2 * * *", "*/20 * * * *", "15 1-4 * * 0"]),
     st.sampled_from(list(Missed)),
@@ -99,7 +98,6 @@ def test_each_tick_is_decided_on_once_and_none_is_forgotten(
         assert kept.made[-1] == ticks[-1]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 3 * HOUR_MS), st.sampled_from(list(Overlap)))
 def test_what_is_skipped_was_missed_by_more_than_what_counts_as_on_time(
     late_ms: int, overlap: Overlap

@@ -267,7 +267,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase
-TestStoreAgainstModel.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestStoreAgainstModel.settings = settings(max_examples=200, stateful_step_count=40)
 
 
 def replayed(seed: int, *, entries: int) -> bytes:

@@ -128,7 +128,7 @@ def read(body: bytes, kind: Format) -> list[dict[str, Any]]:
     return [{name: text or None for name, text in zip(listed[0], row, strict=True)} for row in listed[1:]]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CASES, st.integers(0, 99), st.sampled_from([{}, {"edges": True}]))
 def test_rows_keep_their_contract(
     case: tuple[ContractSpec, Format], seed: int, more: dict[str, bool]
@@ -139,7 +139,7 @@ def test_rows_keep_their_contract(
     assert (len(good), bad) == (40, [])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CASES, st.integers(0, 99))
 def test_broken_rows_break_what_was_promised_and_no_other_row_breaks_anything(
     case: tuple[ContractSpec, Format], seed: int
@@ -154,7 +154,7 @@ def test_broken_rows_break_what_was_promised_and_no_other_row_breaks_anything(
         assert (one["field"], one["rule"]) in found[one["row"]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(specs(), st.sampled_from(list(FORMS)), st.integers(0, 99))
 def test_the_same_seed_gives_the_same_bytes(spec: ContractSpec, kind: Format, seed: int) -> None:
     wish: dict[str, Any] = {"rows": 50, "broken_ratio": 0.2, "edges": True}

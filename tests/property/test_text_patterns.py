@@ -7,7 +7,7 @@ from random import Random
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from runink.contracts.text_patterns import Unreadable, text_maker
 
@@ -43,7 +43,6 @@ def matches(pattern: str, texts: list[str]) -> list[bool]:
     return pc.match_substring_regex(pa.array(texts), rf"\A(?:{pattern})\z").to_pylist()
 
 
-@settings(deadline=None)
 @given(PATTERNS.filter(is_re2), st.integers(0, 2**32), st.integers(0, 9))
 def test_what_is_made_matches(pattern: str, seed: int, more: int) -> None:
     # An anchor in the middle matches nothing, in whatever text.
@@ -55,7 +54,6 @@ def test_what_is_made_matches(pattern: str, seed: int, more: int) -> None:
     assert all(matches(pattern, texts)), texts
 
 
-@settings(deadline=None)
 @given(PATTERNS.filter(is_re2), st.integers(0, 2**32))
 def test_the_same_seed_makes_the_same(pattern: str, seed: int) -> None:
     one, other = (text_maker(pattern)(Random(seed), 5) for _ in range(2))
@@ -73,7 +71,6 @@ def test_what_cannot_be_made_says_so(pattern: str) -> None:
 
 @example(r"\xQQ")
 @example(r"\x{110000}")
-@settings(deadline=None)
 @given(st.text(r"ab\[](){}|*+?^$.,-:dpQx0", max_size=20))
 def test_no_pattern_is_too_odd_to_be_read_or_refused(pattern: str) -> None:
     try:

@@ -88,7 +88,7 @@ def test_a_bit_flipped_in_the_last_batch_is_never_read_as_something_else():
 
 
 @given(batches, st.integers(0, 2**32), st.integers(0, 400), st.sampled_from(["killed", "power"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_crash_at_any_operation_loses_nothing_that_was_acknowledged(
     payloads: list[list[bytes]], seed: int, operations: int, cause: str
 ):
@@ -121,7 +121,7 @@ def test_a_crash_at_any_operation_loses_nothing_that_was_acknowledged(
 
 
 @given(batches, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_flipped_bits_give_an_error_or_a_cut_tail_and_never_other_entries(
     payloads: list[list[bytes]], data: st.DataObject
 ):
@@ -147,7 +147,7 @@ def test_flipped_bits_give_an_error_or_a_cut_tail_and_never_other_entries(
 
 
 @given(st.integers(SEGMENT_BYTES_MIN, 40_000), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_disk_that_fills_up_refuses_and_forgets_nothing(space_bytes: int, seed: int):
     disk = FaultyDisk(space_bytes=space_bytes)
     random = Random(seed)
@@ -171,7 +171,7 @@ def test_a_disk_that_fills_up_refuses_and_forgets_nothing(space_bytes: int, seed
 
 
 @given(st.integers(0, 2**32), st.sampled_from([SEGMENT_BYTES_MIN, 20_000, 300_000]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_room_that_was_made_is_enough_however_it_is_used(seed: int, segment_bytes: int):
     random = Random(seed)
     disk = FaultyDisk()

@@ -34,7 +34,6 @@ frames = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 12), st.lists(frames, max_size=7)), max_size=6))
 def test_no_frames_make_an_open_session_raise(sent: list[tuple[int, list[Any]]]):
     one, two = Session.connecting("one", now=0.0), Session.accepting("two", now=0.0, limits=LIMITS)
@@ -158,4 +157,4 @@ class TwoSessions(RuleBasedStateMachine):
 
 
 TestTwoSessions = TwoSessions.TestCase
-TestTwoSessions.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestTwoSessions.settings = settings(max_examples=60, stateful_step_count=40)

@@ -136,7 +136,7 @@ TOKENS = [
 ]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from(TOKENS), min_size=1, max_size=9).map(" ".join))
 def test_the_grammar_of_the_page_is_the_parsers(text: str) -> None:
     page, real = parsers()
