@@ -87,7 +87,7 @@ class Draft:
         """Take the best nodes for all parts of the unit, or nothing. Its quota is not asked for."""
         if len(unit.parts) == 1:
             return self._fit_one(unit, self.shape(unit))
-        # No order of the parts is the right one for all gangs. Two are tried, and no more: a gang that neither fits waits.
+        # Parts that belong on a node come first: others may go elsewhere. No order of those is the right one for all gangs. Two are tried, and no more: a gang that neither fits waits.
         largest, scarcest = self.largest_first(unit), self._scarcest_first(unit)
         places = self._fit_in_turn(unit, largest)
         if places is None and scarcest != largest:
@@ -145,14 +145,10 @@ class Draft:
 
     def largest_first(self, unit: Unit) -> Places:
         size = self.ledger.size
-        numbers = range(len(unit.parts))
-        return tuple(sorted(numbers, key=lambda one: (-size(unit.parts[one].needs), one)))
+        return _in_order(unit, lambda one: -size(unit.parts[one].needs))
 
     def _scarcest_first(self, unit: Unit) -> Places:
-        numbers = range(len(unit.parts))
-        return tuple(
-            sorted(numbers, key=lambda one: (len(self.shape(unit, one).nature.allowed), one))
-        )
+        return _in_order(unit, lambda one: len(self.shape(unit, one).nature.allowed))
 
     def release(self, unit: Unit, places: Places) -> None:
         """Take back what `fit` has taken."""
@@ -240,6 +236,12 @@ class Draft:
             for unit, places in self.placed
             for at, part in zip(places, unit.parts, strict=True)
         )
+
+
+def _in_order(unit: Unit, key: Callable[[int], int]) -> Places:
+    """Return the parts of a unit by number: those that belong on a node, then the others, each in the order of their keys."""
+    parts = unit.parts
+    return tuple(sorted(range(len(parts)), key=lambda one: (parts[one].pin is None, key(one), one)))
 
 
 def places_of(running: Running, room: Room) -> list[tuple[int, Part]]:

@@ -1,6 +1,6 @@
 """A whole cluster in one process and in virtual time: real actors, a disk in memory, spawners without processes.
 
-    async with simulated_cluster(disk, folder, nodes=("a", "b"), launched=begin) as cluster:
+    async with simulated_cluster(disk, folder, nodes=(a, b), launched=begin) as cluster:
         run = await cluster.client.submit(...)
         cluster.crash("scheduler")            # a life ends with an error, the supervisor begins another
         cluster.nodes["a"].spawner.die()      # with all its slices; spawner and agent begin anew
@@ -43,10 +43,11 @@ from runink.testing.disk import FaultyDisk, in_loop
 from runink.testing.links import Link
 from runink.testing.lives import Crash, CrashWanted, Lives, now_ms
 from runink.testing.members import ControlPlane, SimulatedMember
+from runink.testing.relays import FakeRelay
 from runink.testing.spawner import FakeSlice, FakeSpawner
 
 BUNDLE: Final = BundleHash("b")
-CAPACITY: Final = Resources(8000, 8 << 30)
+NODE: Final = NodeRecord(NodeId("a"), Resources(8000, 8 << 30))
 SEGMENT_BYTES: Final = 64 << 10  # of the log: a full disk is felt after some records
 
 
@@ -59,6 +60,7 @@ class SimulatedNode:
         self.link = Link(cluster.refs[BARN])
         self._cluster = cluster
         self._record = record
+        self._relay = FakeRelay(lambda: cluster.refuses_stream()) if record.streams else None  # noqa: PLW0108 - it is set when the node is there
         self._leave = anyio.CancelScope()
         self._away_s = 0.0
 
@@ -99,7 +101,7 @@ class SimulatedNode:
             runs=Link(next(iter(self._cluster.members.values())).desk, beside=self.link),
             spawner=self.spawner,  # type: ignore[arg-type] # it does what the real one does
             node=changed(self._record, incarnation=self._cluster.new_id()),
-            workplace=Workplace(self._cluster.folder),
+            workplace=Workplace(self._cluster.folder, relay=self._relay),  # type: ignore[arg-type] # as the spawner
             now_ms=now_ms,
             metrics=NodeMetrics(now_s=anyio.current_time),
             offload=in_loop,
@@ -107,7 +109,7 @@ class SimulatedNode:
 
 
 class SimulatedCluster:
-    """Made by `simulated_cluster`. `refs` are its actors by address, `client` is what people have, `sync_s` says how long the disk takes each time."""
+    """Made by `simulated_cluster`. `refs` are its actors by address, `client` is what people have, `sync_s` says how long the disk takes each time, `refuses_stream` whether a relay takes none."""
 
     def __init__(
         self, disk: FaultyDisk, folder: Path, launched: Callable[[FakeSlice], object], session: str
@@ -116,6 +118,7 @@ class SimulatedCluster:
         self.folder = folder
         self.launched = launched
         self.sync_s: Callable[[], float] = lambda: 0.0
+        self.refuses_stream: Callable[[], bool] = lambda: False
         self._session = session
         self._random = Random(session).randrange  # noqa: S311 - the same session, the same numbers
         self.refs: dict[str, LocalRef[Any]] = {}
@@ -189,12 +192,12 @@ async def simulated_cluster(
     disk: FaultyDisk,
     folder: Path,
     *,
-    nodes: tuple[str, ...] = ("a",),
+    nodes: tuple[NodeRecord, ...] = (NODE,),
     members: tuple[str, ...] = ("m1",),
     session: str = "",
     launched: Callable[[FakeSlice], object] = lambda _: None,
 ) -> AsyncIterator[SimulatedCluster]:
-    """Run a cluster for as long as the block. `launched` is called with every slice that begins; `folder` is where logs and scratch go, and the runs' BUNDLE is.
+    """Run a cluster for as long as the block. `launched` is called with every slice that begins; `folder` is where logs and scratch go, and the runs' BUNDLE is. Nodes that have `streams` have a relay.
 
     `session` must be another for every cluster on one disk: clients are named by it.
     """
@@ -205,9 +208,9 @@ async def simulated_cluster(
         await cluster.start(Lives(supervisor, cluster.refs), members)
         group = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(group.cancel_scope.cancel)
-        for name in nodes:
-            record = NodeRecord(NodeId(name), CAPACITY)
-            node = cluster.nodes[name] = SimulatedNode(name, cluster, record)
+        for record in nodes:
+            node = SimulatedNode(record.node, cluster, record)
+            cluster.nodes[record.node] = node
             started = anyio.Event()
             group.start_soon(node.run, started)
             await started.wait()

@@ -28,7 +28,7 @@ from runink.clients.barn import Transaction, decode_value
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Submit
 from runink.connectors.targets import target_of
-from runink.dag import Dag, Resources, Sink
+from runink.dag import Dag, Resources, Sink, SliceSpec
 from runink.errors import Unavailable, WireError
 from runink.jobs import (
     ChainJob,
@@ -40,11 +40,11 @@ from runink.jobs import (
     Progress,
     PublishJob,
 )
-from runink.names import HerdName, RunId, run_id
+from runink.names import HerdName, NodeId, RunId, run_id
 from runink.runs.lifecycle import target_hash
 from runink.runs.records import HerdRecord, RunRecord, RunState, SliceRecord, SliceState
 from runink.runs.schedule_records import DeploymentRecord, ScheduleRecord
-from runink.testing.cluster import BUNDLE, SimulatedCluster, simulated_cluster
+from runink.testing.cluster import BUNDLE, NODE, SimulatedCluster, simulated_cluster
 from runink.testing.disk import SPACE_BYTES, FaultyDisk
 from runink.testing.lives import EPOCH_MS, now_ms
 from runink.testing.spawner import FakeSlice
@@ -55,7 +55,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "runs"))
 from run_world import prepared, staged_dag
 
 SHAPES = [("a",), ("a", "b"), ("b",), ("c", "d", "e")]
-NODES = ("n1", "n2")
+NODES = (changed(NODE, node=NodeId("n1")), changed(NODE, node=NodeId("n2")))
+WIRED = tuple(changed(one, streams=f"10.0.0.{at}:7500") for at, one in enumerate(NODES, start=1))
+WIDE = 5000  # two of these are more than a node has
 MEMBERS = ("m1", "m2", "m3")
 ASKED = ["submit"] * 6 + ["cancel", "cancel", "pause", "unpause", "unpause"]
 HERD = HerdRecord(HerdName("default"), cpu_m=15_000, slices=6, runs=5)
@@ -82,12 +84,13 @@ NEIGHBOUR = Failed(WireError("Unavailable", "producer_failed", "x"), consequence
 class FaultyWorld:
     """One simulation. It remembers what outlives a cluster: the disk, what was seen, what became visible, what was begun.
 
-    `members` are those of its control plane.  One alone is that of a laptop: runs may live and die with it.
+    `members` are those of its control plane.  One alone is that of a laptop: runs may live and die with it.  One that `is_wired` has gangs that stand on both nodes.
     """
 
     random: Random
     folder: Path
     members: tuple[str, ...] = ("m1",)
+    is_wired: bool = False
     disk: FaultyDisk = field(default_factory=FaultyDisk)
     invariants: Invariants = field(default_factory=Invariants)
     published: list[tuple[str, RunId]] = field(default_factory=list)
@@ -113,13 +116,14 @@ class FaultyWorld:
             simulated_cluster(
                 self.disk,
                 self.folder,
-                nodes=NODES,
+                nodes=WIRED if self.is_wired else NODES,
                 members=self.members,
                 session=session,
                 launched=self._begin,
             ) as self.cluster,
         ):
             self.cluster.sync_s = self._sync_s
+            self.cluster.refuses_stream = self._refuses_stream
             self.faults = Faults(self.random, self.cluster, self.disk, self.group)
             self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
             try:
@@ -151,6 +155,9 @@ class FaultyWorld:
     def _sync_s(self) -> float:
         """Let the disk be slow now and then: what is decided meanwhile is decided on what has changed."""
         return self.random.choice([0.0, 0.001, 0.005, 0.05])
+
+    def _refuses_stream(self) -> bool:
+        return not self.is_calm and self.random.random() < 0.1
 
     async def _act(self) -> None:
         """Do this and that, until a power cut or the end of the bad day."""
@@ -193,8 +200,14 @@ class FaultyWorld:
             changed(one, resources=Resources(self.random.choice(SIZES), 1 << 30))
             for one in dag.slices
         ]
+        if self.is_wired and self.random.random() < 0.6:
+            first = dag.slices[0].gang  # those behind it read files, and stay where these are
+            slices = [self._widened(one, first) for one in slices]
         retries = {node.id: RETRY for node in dag.nodes if self.random.random() < 0.5}
         return changed(dag, slices=tuple(slices), retries=retries)
+
+    def _widened(self, one: SliceSpec, gang: str) -> SliceSpec:
+        return changed(one, resources=Resources(WIDE, 1 << 30)) if one.gang == gang else one
 
     @property
     def client(self) -> Cluster:
@@ -357,9 +370,16 @@ class FaultyWorld:
         else:
             fake.exit()
 
+    def _is_barn_behind(self) -> bool:
+        """Say whether the Barn has begun anew, and has not read all of its log yet that was seen of it before."""
+        store = self.cluster.store
+        return store is None or store.revision < self.invariants.revision
+
     def _publish(self, run: RunId, output: Any) -> None:
         record = self._value(run_key(HERD.herd, run), RunRecord)
-        if record is not None:  # a Barn that begins anew may not have read its log yet
+        if record is None:
+            assert self._is_barn_behind(), f"{run} publishes, and is not there"
+        else:
             assert record.state is RunState.COMMITTING, f"it publishes while it is {record}"
             assert self._value(publishing_key(target_hash(output)), str) == run
         self.published.append((output.target, run))

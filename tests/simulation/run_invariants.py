@@ -68,6 +68,9 @@ class Invariants:
         self.cancelled: set[str] = set()  # runs whose cancellation was answered
         self.submitted: set[str] = set()  # runs whose submission was answered
         self.stopped: set[Victim] = set()  # what has had to give way to others
+        self.spread: set[tuple[str, str, int]] = (
+            set()
+        )  # attempts of gangs that stood on several nodes
 
     async def watch(self, barn: BarnClient) -> None:
         async with aclosing(barn.watch(*KINDS, after_revision=self.revision)) as changes:
@@ -198,12 +201,23 @@ class Invariants:
 
     def _check_placements(self) -> None:
         placed: set[tuple[str, str]] = set()
+        gangs: dict[tuple[str, str, int], list[Placement]] = {}
+        nodes: dict[tuple[str, str, int], set[str]] = {}
         for key in self.keys(PLACEMENTS.prefix()):
             parsed = parse_placement(key)
             assert parsed is not None
-            _, run, slice_id = parsed
+            node, run, slice_id = parsed
             assert (run, slice_id) not in placed, f"{slice_id} of {run} is placed twice"
             placed.add((run, slice_id))
+            one = self.state[key]
+            gangs.setdefault((run, one.gang, one.attempt), []).append(one)
+            nodes.setdefault((run, one.gang, one.attempt), set()).add(node)
+        for attempt, found in gangs.items():
+            keys = {one.streams for one in found}
+            assert len(keys) == 1, f"{attempt} has several keys of its streams"
+            if len(nodes[attempt]) > 1:
+                assert keys != {""}, f"{attempt} has no streams between its nodes"
+                self.spread.add(attempt)
 
     def _check_gangs(self, runs: set[RunId]) -> None:
         """A gang is placed whole: none of it waits while another is on a node."""

@@ -17,6 +17,7 @@ import trio.testing
 from faulty_world import MEMBERS, TICKS, FaultyWorld
 
 KEPT = "101,107,226,243,261"  # found that one life's last words came behind another's first look
+WIRED_OF_FIVE = (0, 4)  # none of the kept: they are what they were
 SEEDS = os.environ.get("RUNINK_SEEDS", f"0-99,{KEPT}")
 
 
@@ -39,7 +40,8 @@ def in_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def simulate(seed: int, folder: Path) -> FaultyWorld:
     trio._core._run._r.seed(seed)
-    world = FaultyWorld(Random(seed), folder, MEMBERS if seed % 2 else MEMBERS[:1])
+    members = MEMBERS if seed % 2 else MEMBERS[:1]
+    world = FaultyWorld(Random(seed), folder, members, is_wired=seed % 5 in WIRED_OF_FIVE)
     clock = trio.testing.MockClock(autojump_threshold=0)
     try:
         trio.run(world.run, clock=clock)
@@ -53,3 +55,8 @@ def simulate(seed: int, folder: Path) -> FaultyWorld:
 def test_runs_end_whole_or_not_at_all(seed: int, tmp_path: Path, in_order: None) -> None:
     world = simulate(seed, tmp_path)
     assert len(world.invariants.runs()) == len(world.requests) + len(TICKS)
+
+
+def test_among_the_wired_are_gangs_that_stand_on_both_nodes(tmp_path: Path, in_order: None) -> None:
+    found = (simulate(seed, tmp_path / str(seed)).invariants.spread for seed in (4, 9, 14))
+    assert any(found)

@@ -115,6 +115,14 @@ def test_it_is_looked_at_again_when_nodes_come() -> None:
     assert placed.nodes == (N2,)
 
 
+def test_a_part_that_belongs_on_a_node_is_not_kept_from_it_by_another_of_its_gang() -> None:
+    nodes = (node("n1", streams=AT), node("n2", streams=AT))
+    gang = tuple(one_slice(name, gang="g", cpu_m=3000, pin=N1) for name in "ab")
+    for rooted in (0, 1):
+        slices = tuple(changed(one, is_rooted=at == rooted) for at, one in enumerate(gang))
+        assert seats(Tables(nodes, slices=slices)) == {"ab"[rooted]: N1, "ba"[rooted]: N2}
+
+
 def test_all_parts_are_placed_or_none_is() -> None:
     taken = one_slice("x", run="r0", state=SliceState.RUNNING, node=N2, cpu_m=3500)
     _, plan = planned(Tables((GPU, EU), slices=(*GANG, taken)))
