@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 
 LOG = logging.getLogger("runink.somewhere")
-
-
-@pytest.fixture(autouse=True)
-def unheard() -> Iterator[None]:
-    """Leave the log as it was before the test."""
-    log = logging.getLogger("runink")
-    kept, propagates = log.handlers[:], log.propagate
-    log.handlers.clear()
-    yield
-    log.handlers[:], log.propagate = kept, propagates
 
 
 def crash(error: Exception) -> None:
