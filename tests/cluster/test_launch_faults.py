@@ -40,6 +40,7 @@ OF_LAUNCHER = (5, 9, 12)
 OF_FIRST_WRAPPED = (11, 12, 13, 14, 15, 16, 17)
 STEPS_OF = {
     Way.CELLS: {"first": OF_FIRST, "worker": OF_WORKER},
+    Way.ALONE: {"first": OF_FIRST, "worker": OF_WORKER},
     Way.BUBBLEWRAP: {"launcher": OF_LAUNCHER, "first": OF_FIRST_WRAPPED, "worker": OF_WORKER},
 }
 OF_CELL = [
@@ -48,8 +49,11 @@ OF_CELL = [
     for who, steps in all_of_it.items()
     for step in steps
 ]
-PROCESSES = {Way.CELLS: 2, Way.BUBBLEWRAP: 1}  # the spawner's own: with it, or not, a fork server
-GROUPS = {Way.CELLS: {"h-", "zy"}, Way.BUBBLEWRAP: {"h-"}}  # likewise
+FORKED = (Way.CELLS, Way.ALONE)
+PROCESSES = dict.fromkeys(FORKED, 2) | {
+    Way.BUBBLEWRAP: 1
+}  # the spawner's own: with it, or not, a fork server
+GROUPS = {Way.CELLS: {"h-", "zy"}, Way.ALONE: {"h-", "zy"}, Way.BUBBLEWRAP: {"h-"}}  # likewise
 
 
 def test_there_is_a_test_for_every_step():
@@ -101,7 +105,7 @@ async def test_a_process_of_a_cell_that_is_killed_at_a_step_refuses_the_launch_a
         assert left[1] == left[2], "the first has made what stays: its herd's cgroup, and ids"
         assert await world.spawner.list() == []
     who, step = end_at.split(":")
-    is_logged = way is Way.CELLS and who == "first"  # bubblewrap's have another standard error
+    is_logged = way in FORKED and who == "first"  # bubblewrap's have another standard error
     assert not is_logged or place.log.read_text().count(f"ends at step {step},") == 3
     assert_all_cleared(place)
     assert ours() == before
@@ -110,7 +114,7 @@ async def test_a_process_of_a_cell_that_is_killed_at_a_step_refuses_the_launch_a
 async def left_of(world, place, way):
     """Return what the spawner has, and its fork server, when nothing is under way."""
     kept = [world.spawner.pid]
-    if way is Way.CELLS:
+    if way in FORKED:
         kept.append(await world.fork_server())
     await quiet(world, place, processes=PROCESSES[way])
     await told_of_ends(world)
