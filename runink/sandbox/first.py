@@ -40,7 +40,7 @@ class Orphans:
         if self._are_ours is None:
             self._are_ours = not _has_any()
         elif self._are_ours and len(children()) > ORPHANS:
-            while _ended(os.WEXITED | os.WNOHANG):
+            while _reap_one():
                 pass
 
 
@@ -53,8 +53,9 @@ def _has_any() -> bool:
     return True
 
 
-def _ended(options: int) -> bool:
+def _reap_one() -> bool:
+    """Reap a child of this thread that has ended. False if there is none."""
     try:
-        return os.waitid(os.P_ALL, 0, options | _WNOTHREAD) is not None
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | _WNOTHREAD) is not None
     except ChildProcessError:
         return False

@@ -21,7 +21,7 @@ def work(row):
     until = time.monotonic() + 60
     while len(open("/proc/1/task/1/children").read().split()) > 32:
         assert time.monotonic() < until, "nobody reaps"
-        time.sleep(0.01)
+        os.sched_yield()
     return {"a": f"{os.getpid()} {code} {used}"}
 """
 KILLS = """
