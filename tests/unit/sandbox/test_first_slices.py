@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,17 @@ from runink.sandbox.kernel import children, mask
 from runink.sandbox.namespaces import thread_id_address
 
 WAIT_S = 10
+
+
+def alone(test: Callable[..., None]) -> Callable[..., None]:
+    """Run the test in a thread of its own, which has no children yet: those that other tests keep are the main thread's."""
+
+    @functools.wraps(test)
+    def run(**given: object) -> None:
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(test, **given).result()
+
+    return run
 
 
 @pytest.fixture
@@ -34,6 +47,7 @@ def ended() -> Iterator[Callable[[], int]]:
         os.waitpid(child, 0)
 
 
+@alone
 def test_few_that_have_ended_are_left_to_who_may_wait_for_them(ended):
     orphans = Orphans()
     orphans.reap()
@@ -42,6 +56,7 @@ def test_few_that_have_ended_are_left_to_who_may_wait_for_them(ended):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
+@alone
 def test_many_that_have_ended_are_reaped(ended):
     orphans = Orphans()
     orphans.reap()
@@ -50,6 +65,7 @@ def test_many_that_have_ended_are_reaped(ended):
     assert not made & set(children())
 
 
+@alone
 def test_where_there_was_one_before_nobody_is_reaped(ended):
     orphans = Orphans()
     before = ended()
