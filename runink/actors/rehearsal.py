@@ -11,11 +11,15 @@ how it ends: where it fails, slices take longer.
 from __future__ import annotations
 
 import os
+import socket
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Final
 
+from runink.actors import lifeline
 from runink.dag import Each, Function, Step
 from runink.documents import SliceContext, SliceDocument, encode_document
 from runink.jobs import ChainJob, Done, Failed, Ticket
@@ -25,6 +29,7 @@ from runink.wire.blocking import BlockingChannel
 
 TIMES: Final = 10  # Python 3.11 looks at a function anew from its eighth call on
 _NAME: Final = "rehearsed"
+_MOMENT_S: Final = 1e-6
 
 Take = Callable[[bytes, BlockingChannel], Done | Failed]
 
@@ -32,19 +37,33 @@ Take = Callable[[bytes, BlockingChannel], Done | Failed]
 def rehearse(take: Take, times: int = TIMES) -> Done | Failed:
     """Have `take` do the document's job and report so many times; return the last report. Raises OSError, RuninkError."""
     document, path = _document(), list(sys.path)
+    control, other = (end.detach() for end in socket.socketpair())
     nobody = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
         channel = BlockingChannel(nobody)
+        said = open(nobody, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115 - of a descriptor, which is closed below
         for _ in range(times):
             try:
-                report = take(document, channel)
+                with redirect_stdout(said):
+                    report = take(document, channel)
+                _wait_for_nothing()
+                lifeline.rehearse(control)
+                said.flush()
                 channel.send(report)
             finally:
                 sys.modules.pop(_NAME, None)
                 sys.path[:] = path
     finally:
-        os.close(nobody)
+        for descriptor in (nobody, control, other):
+            os.close(descriptor)
     return report
+
+
+def _wait_for_nothing() -> None:
+    """Wait as a slice does for its strands."""
+    condition = threading.Condition()
+    with condition:
+        condition.wait_for(bool, timeout=_MOMENT_S)
 
 
 def _document() -> bytes:

@@ -12,16 +12,12 @@ thread, open a descriptor or touch an engine before `main` is called; what Arrow
 
 from __future__ import annotations
 
-import _thread
-import os
-import select
-import signal
 import sys
-import time
 from contextlib import suppress
 from typing import Final, assert_never
 
 from runink.actors.doors import RealDoors
+from runink.actors.lifeline import end_with
 from runink.actors.rehearsal import rehearse
 from runink.documents import SliceDocument, decode_document
 from runink.errors import LinkLost, RuninkError, to_wire
@@ -36,7 +32,6 @@ from runink.wire.blocking import BlockingChannel
 REAPS: Final = (
     True  # for the fork server: this can be its cell's first process (`sandbox/first.py`)
 )
-END_S: Final = 5.0  # for a slice that nobody waits for any more; a batch takes far less
 EXIT_FAILED: Final = 1
 
 
@@ -45,7 +40,7 @@ def main(document: bytes, control: int, descriptors: list[int]) -> int:
     cancel_on_signals()
     orphans = let_in()
     channel = BlockingChannel(control)
-    _thread.start_new_thread(_watch, (control,))  # a Thread has ten times as much to write to
+    end_with(control)
     try:
         host = Host(start_thread, orphans.reap if orphans is not None else nothing)
         report = _report(document, channel, descriptors, host)
@@ -80,17 +75,6 @@ def _done(
             return run_compare(job, doors=doors)
         case _:
             assert_never(job)
-
-
-def _watch(control: int) -> None:
-    """Wait for the end of the control socket, in a thread of its own, then end the slice."""
-    poll = select.poll()
-    poll.register(control, select.POLLRDHUP)
-    poll.poll()
-    print("nobody waits for this slice any more: it ends", file=sys.stderr)  # noqa: T201 - into its log, if anybody reads that
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(END_S)
-    os._exit(EXIT_FAILED)
 
 
 with suppress(OSError, RuninkError):  # a slice can do without

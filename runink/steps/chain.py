@@ -44,6 +44,10 @@ _CANCELLING: Final = (int(signal.SIGTERM), int(signal.SIGINT))
 PROGRESS_S: Final = 0.1  # a terminal redraws no faster, and ten reports a second cost nothing
 UNWIND_S: Final = 2.0  # for strands to end once the slice stops: a batch's worth of work
 
+# Looked up beforehand: a slice that looks for them in their modules has pages copied for each.
+_set_signal, _start_thread, _tracing = _signal.signal, _thread.start_new_thread, threading.gettrace
+_environment: Final = os.environ
+
 Result = TypeVar("Result")
 Report = Callable[[Progress], None]
 Start = Callable[[Callable[[Strand], None], Strand], None]
@@ -63,7 +67,7 @@ class Cancelled(BaseException):
 def cancel_on_signals(*numbers: signal.Signals) -> None:
     """From now on raise Cancelled in the main thread when one of the signals comes (SIGTERM and SIGINT if none are named)."""
     for number in numbers or _CANCELLING:
-        _signal.signal(number, _cancel)
+        _set_signal(number, _cancel)
 
 
 def _cancel(number: int, _: FrameType | None) -> None:
@@ -91,9 +95,9 @@ def run_chain(
 
 def start_thread(run: Callable[[Strand], None], strand: Strand) -> None:
     """Have the strand run in a thread of its own, which does not keep the process: a strand may hang in a step."""
-    if threading.gettrace() is None:
+    if _tracing() is None:
         # Bare: each slice would have 70 pages copied for what a Thread has beside.
-        _thread.start_new_thread(run, (strand,))
+        _start_thread(run, (strand,))
     else:  # a debugger, or who measures coverage, is told of these only
         threading.Thread(target=run, args=(strand,), name=strand.name, daemon=True).start()
 
@@ -113,7 +117,7 @@ def limit_threads(cpus: int) -> None:
     if pa.cpu_count() != count:  # the fork server's slices have it of their rehearsal
         pa.set_cpu_count(count)
     # Not kept in the fork server: Polars, imported there later, would be held to it in every slice.
-    os.environ["POLARS_MAX_THREADS"] = str(count)
+    _environment["POLARS_MAX_THREADS"] = str(count)
 
 
 def limit_loaded_polars(cpus: int) -> None:
