@@ -58,7 +58,7 @@ from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, Seen, follow
 from runink.actors.taking_up import end_all, end_kept, records_on
-from runink.actors.telling import Telling, cgroup_of
+from runink.actors.telling import Telling
 from runink.actors.together import all_of
 from runink.actors.wires import hand_over
 from runink.barn.history import Watched
@@ -356,8 +356,7 @@ class Agent(Actor[AgentMessage]):
         *,
         is_adopted: bool = False,
     ) -> None:
-        cgroup = cgroup_of(launched)
-        attended = Attended(record, process_name(record), meter, own, is_adopted, cgroup)
+        attended = Attended(record, process_name(record), meter, own, is_adopted, launched)
         self._attended[self._placement_key(record)] = attended
         self._living.began(record)
         log = self._logs.begin(self._workplace.log(record), resumes=is_adopted)

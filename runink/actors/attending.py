@@ -83,13 +83,14 @@ class OwnCgroup(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Attended:
-    """A slice from its launch to the moment its end is written. `own` is what it may speak of. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it."""
+    """A slice from its launch to the moment its end is written. `own` is what it may speak of. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it. `cgroup` is found when it is first looked at, by its process: `launched`, whose descriptors are ours until `over`."""
 
     record: SliceRecord
     name: str
     meter: SliceMeter
     own: Own | None
     is_adopted: bool = False
+    launched: LaunchedSlice | None = None
     cgroup: OwnCgroup | None = None
     stopping: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)

@@ -54,11 +54,12 @@ class Telling:
         """Look what slices use, for as long as this task lives."""
         while True:
             await anyio.sleep(SAMPLE_S)
-            known = [one for one in self._attended.values() if one.cgroup is not None]
+            running = [one for one in self._attended.values() if not one.over.is_set()]
+            known = {one: cgroup for one in running if (cgroup := _cgroup(one)) is not None}
             if not known:
                 continue
             found: list[CgroupFigures | None] = await self._offload(
-                _figures_of_all, [one.cgroup for one in known]
+                _figures_of_all, [*known.values()]
             )
             for one, figures in zip(known, found, strict=True):
                 if figures is not None and not one.over.is_set():
@@ -72,13 +73,23 @@ class Telling:
             return
 
 
+def _cgroup(attended: Attended) -> OwnCgroup | None:
+    """Return the cgroup of a slice that runs, which is asked for once: not at its launch, because most slices have ended before anybody looks."""
+    if attended.cgroup is None and attended.launched is not None:
+        attended.cgroup = cgroup_of(attended.launched)
+    return attended.cgroup
+
+
 def cgroup_of(launched: LaunchedSlice, *, proc: str = PROC) -> OwnCgroup | None:
-    """Return the cgroup of a slice that runs; nothing where it has none of its own, or has ended already. Fast: every launch asks for it."""
+    """Return the cgroup of a slice that runs; nothing where it has none of its own, or has ended already."""
     versions = {name: launched.sealed.get(f"cgroup.{name}", Version.NONE) for name in IN_FORCE}
     if set(versions.values()) == {Version.NONE}:
         return None
+    pid = launched.pid
+    if pid <= 0:
+        return None
     try:
-        return OwnCgroup(files.read(f"{proc}/{launched.pid}/cgroup"), versions)
+        return OwnCgroup(files.read(f"{proc}/{pid}/cgroup"), versions)
     except OSError:
         return None
 

@@ -13,18 +13,19 @@ The file appears with the first line: most slices print nothing, and making a fi
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
-from os import SEEK_END
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 LINE_BYTES_MAX: Final = 16 << 10  # longer lines are data, not log
 FILE_BYTES_MAX: Final = 64 << 20  # some hundred thousand lines of one attempt
+LOG_MODE: Final = 0o666  # less the umask
 TAIL_LINES: Final = 20  # what is kept in memory, to stand in a failure
 TAIL_BYTES: Final = 256 << 10  # of a file that are read for its last lines
 
@@ -105,7 +106,7 @@ class SliceLog:
         self._path = path
         self._has_room = has_room
         self._is_paused = False
-        self._file: BinaryIO | None = None
+        self._file = -1
         self._bytes = 0
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._lines = 0
@@ -147,7 +148,7 @@ class SliceLog:
 
     def slowed(self, seconds: float, *, at_ms: int) -> None:
         """Take note that who prints was held up. The first time it is said in the log."""
-        if not self._slowed_s and self._file is not None and self._bytes <= FILE_BYTES_MAX:
+        if not self._slowed_s and self._file >= 0 and self._bytes <= FILE_BYTES_MAX:
             with suppress(OSError):
                 self._append(_encode(LogLine(at_ms, Stream.RUNINK, SLOWED)) + b"\n")
         self._slowed_s += seconds
@@ -156,12 +157,11 @@ class SliceLog:
         self._dropped_bytes += sum(len(text.encode()) for text in texts)
 
     def _append(self, data: bytes) -> None:
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("ab", buffering=0)
-            self._bytes = self._file.tell()
+        if self._file < 0:
+            self._file = _opened(self._path)
+            self._bytes = os.lseek(self._file, 0, os.SEEK_END)
         self._bytes += len(data)
-        self._written_bytes += self._file.write(data)
+        self._written_bytes += os.write(self._file, data)
 
     @property
     def tail(self) -> tuple[str, ...]:
@@ -173,8 +173,19 @@ class SliceLog:
         return LogFacts(self._lines, self._written_bytes, self._dropped_bytes, self._slowed_s)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _opened(path: Path) -> int:
+    """Open a log to append to it. Its folder is there but for the first log of a run, and no file object is made: each slice that prints opens one."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, LOG_MODE)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, LOG_MODE)
 
 
 def log_path(run_folder: Path, slice_id: str, attempt: int) -> Path:
@@ -196,7 +207,7 @@ def last_lines(path: Path) -> list[str]:
     """Return what the slice printed last, TAIL_LINES at most; nothing where no log can be read."""
     try:
         with path.open("rb") as file:
-            whole = file.seek(0, SEEK_END)
+            whole = file.seek(0, os.SEEK_END)
             file.seek(max(whole - TAIL_BYTES, 0))
             found = file.read(TAIL_BYTES).split(b"\n")
     except OSError:

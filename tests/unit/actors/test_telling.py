@@ -6,18 +6,21 @@ import os
 import socket
 from pathlib import Path
 
+import anyio
 import pytest
+import trio.testing
 from runink.actors.attending import Attended
 from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import in_thread
 from runink.actors.slice_meters import CgroupFigures
-from runink.actors.telling import Telling, cgroup_of, figures_of
+from runink.actors.telling import SAMPLE_S, Telling, cgroup_of, figures_of
 from runink.dag import Resources
 from runink.errors import LinkLost, Overloaded, Unavailable
 from runink.jobs import Progress
 from runink.names import HerdName, RunId, SliceId
 from runink.runs.records import SliceRecord, SliceState
 from runink.sandbox.client import LaunchedSlice
+from runink.testing.disk import in_loop
 
 V2 = {
     "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\nnr_periods 10\nnr_throttled 3\nthrottled_usec 250000\n",
@@ -103,6 +106,51 @@ def test_a_slice_without_a_cgroup_of_its_own_has_no_figures(tmp_path: Path, vers
         launched = LaunchedSlice("s", 1, {"cgroup.memory": version}, ours, 0, 1, os.pidfd_open(os.getpid()))  # fmt: skip
         assert cgroup_of(launched, proc=str(tmp_path)) is None
         os.close(launched.pidfd)
+
+
+@pytest.mark.trio
+async def test_a_cgroup_is_looked_up_when_a_slice_is_first_sampled_and_never_behind_its_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Most slices end before; and behind its end a slice's descriptors are closed, so their numbers may be another's."""
+    attended = {name: attended_slice(name) for name in ("runs", "has ended")}
+    attended["has ended"].over.set()
+    telling = Telling(Away(), attended, now_ms=lambda: 1, offload=in_loop)  # type: ignore[arg-type] # all that is asked of it
+    async with anyio.create_task_group() as group:
+        group.start_soon(telling.keep)
+        await anyio.sleep(SAMPLE_S / 2)
+        assert attended["runs"].cgroup is None
+        await anyio.sleep(SAMPLE_S)
+        group.cancel_scope.cancel()
+    for one in attended.values():
+        assert one.launched is not None
+        one.launched.close()
+    assert attended["runs"].cgroup == (Path("/proc/self/cgroup").read_text(), IN_FORCE_V2)  # noqa: ASYNC240 - the kernel's own
+    assert attended["has ended"].cgroup is None
+
+
+IN_FORCE_V2 = dict.fromkeys(("memory", "cpu", "pids", "io"), "v2")
+
+
+def attended_slice(name: str) -> Attended:
+    """Return a slice whose process is this one."""
+    record = SliceRecord(
+        SliceId("a"), RunId("0" * 26), HerdName("h"), "a", SliceState.RUNNING, Resources()
+    )
+    theirs, ours = socket.socketpair()
+    theirs.close()
+    sealed = {f"cgroup.{name}": version for name, version in IN_FORCE_V2.items()}
+    pipes = (os.open(os.devnull, os.O_RDONLY) for _ in range(2))
+    launched = LaunchedSlice(name, 1, sealed, ours, *pipes, os.pidfd_open(os.getpid()))
+    meter = NodeMetrics().slices.adopted(record, "p")
+    return Attended(record, name, meter, None, launched=launched)
+
+
+class Away:
+    """A run controller that nobody reaches."""
+
+    def tell_nowait(self, message: object) -> None:
+        raise LinkLost("nobody is connected")
 
 
 @pytest.mark.parametrize("error", [Overloaded("no room"), LinkLost("nobody is connected")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,18 @@ def test_lines_are_read_as_they_were_written_and_a_torn_one_is_left_out(tmp_path
         (7, Stream.STDERR, "one"),
         (7, Stream.STDERR, "two"),
     ]
+
+
+def test_the_folder_of_a_log_comes_with_the_first_one_and_comes_again_if_it_was_taken_away(
+    tmp_path: Path,
+) -> None:
+    path = log_path(tmp_path / "run", "s", 1)
+    for _ in range(2):
+        log = SliceLog(path)
+        log.write(Stream.STDOUT, ["one"], at_ms=7)
+        log.close()
+        assert [one.text for one in read_log(path)] == ["one"]
+        shutil.rmtree(tmp_path / "run")
 
 
 def test_the_last_lines_are_kept_in_memory(tmp_path: Path) -> None:
