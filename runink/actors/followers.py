@@ -6,13 +6,16 @@ The end of a run is told at once.  Progress is kept in memory only, for the runs
 
 Numbers are given out by one count over all runs, so that no run has the same one twice within a start of the controller.  A follower who says who told it what it has seen is told only the slices that have
 changed since: a run of 1,000 slices is told a hundred times, and all of it each time took as long as a slice's launch.
+
+No answer is larger than what the other side takes (`wire/codec.py`), however large the run: of many slices it tells the first by name, and that there are more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import accumulate, takewhile
+from typing import Final, TypeVar
 
 import anyio
 from msgspec.structs import replace
@@ -24,20 +27,28 @@ from runink.runs.figures import figures_of
 from runink.runs.records import SliceRecord
 from runink.runs.views import RunView as RunState
 from runink.runtime.actor import Later
+from runink.wire.codec import encode
 
 FOLLOWERS_MAX: Final = 1000  # open requests; a person has one or two
 PAUSE_S: Final = 0.05  # nobody sees more
 PAUSE_S_PER_SLICE: Final = (
     0.0005  # a view of all slices costs the more, here and where it is read, the more they are
 )
+# Of one answer. A value takes a byte at least, so these are fewer than VALUES_MAX of the receiver, and leave room for the run's own record and its figures.
+SLICES_BYTES_MAX: Final = 96 << 10
+PROGRESS_BYTES_MAX: Final = 32 << 10  # beyond it some nodes show none
+USED_BYTES_MAX: Final = 32 << 10
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
 class Follower:
-    """One open request. `answered` ends the wait of who watches its time; `has` is the number whose slices it has, 0 for none."""
+    """One open request. `answered` ends the wait of who watches its time; `has` is the number whose slices it has, 0 for none; `after` is the last slice of the part before."""
 
     seen: int
     has: int
+    after: str
     later: Later
     answered: anyio.Event = field(default_factory=anyio.Event)
 
@@ -53,6 +64,10 @@ class _Followed:
     used: dict[SliceId, SliceUsed] = field(default_factory=dict)
     followers: dict[Follower, None] = field(default_factory=dict)  # a dict keeps their order
     not_before_s: float = 0.0
+
+    def is_due(self, follower: Follower) -> bool:
+        """Say whether there is something that it has not been told: newer slices, or the others of which it was told a part."""
+        return follower.seen != self.number or bool(follower.after)
 
 
 class Followers:
@@ -75,8 +90,9 @@ class Followers:
         """Take a request. Raises Overloaded beyond FOLLOWERS_MAX."""
         if self._open >= FOLLOWERS_MAX:
             raise Overloaded(f"{self._open} requests follow runs already", hint="try again later")
-        has = request.seen if request.told_by == self._started_ms else 0
-        follower = Follower(request.seen, has, later)
+        is_ours = request.told_by == self._started_ms
+        has = request.seen if is_ours else 0
+        follower = Follower(request.seen, has, request.after if is_ours else "", later)
         self._of(request.run).followers[follower] = None
         self._open += 1
         return follower
@@ -103,8 +119,10 @@ class Followers:
     def due_s(self, run: RunId, *, now_s: float) -> float | None:
         """Say in how many seconds somebody is to be told something about a run that lives, nothing if nobody is."""
         followed = self._runs.get(run)
-        if followed is None or all(one.seen == followed.number for one in followed.followers):
+        if followed is None or not any(map(followed.is_due, followed.followers)):
             return None
+        if any(one.after for one in followed.followers):
+            return 0.0
         return max(followed.not_before_s - now_s, 0.0)
 
     def tell(self, state: RunState, *, now_s: float) -> None:
@@ -114,7 +132,7 @@ class Followers:
         if followed is None:
             return
         is_over = state.record.state.is_over
-        due = [one for one in followed.followers if is_over or one.seen != followed.number]
+        due = [one for one in followed.followers if is_over or followed.is_due(one)]
         if due:
             pause_s = max(PAUSE_S, len(state.slices) * PAUSE_S_PER_SLICE)
             followed.not_before_s = now_s + pause_s
@@ -156,7 +174,8 @@ class Followers:
     def _answer(self, followed: _Followed, follower: Follower, view: RunView) -> None:
         del followed.followers[follower]
         self._open -= 1
-        follower.later.answer(_since(view, follower.has, followed.changed))
+        told = _since(view, follower.has, followed.changed)
+        follower.later.answer(_behind(told, follower.after))
         follower.answered.set()
 
     def _shown(self, state: RunState, followed: _Followed) -> RunView:
@@ -172,12 +191,20 @@ class Followers:
             figures=tuple(
                 figures_of(state.dag, scenario.id, state.slices) for scenario in state.dag.scenarios
             ),
-            progress=tuple(row for told in followed.progress.values() for row in told.nodes),
-            used={
-                name: told.used
-                for name, told in followed.used.items()
-                if _is_running(state.slices.get(name), told.attempt)
-            },
+            progress=_fitting(
+                tuple(row for told in followed.progress.values() for row in told.nodes),
+                PROGRESS_BYTES_MAX,
+            ),
+            used=dict(
+                _fitting(
+                    tuple(
+                        (name, told.used)
+                        for name, told in followed.used.items()
+                        if _is_running(state.slices.get(name), told.attempt)
+                    ),
+                    USED_BYTES_MAX,
+                )
+            ),
             told_by=self._started_ms,
         )
 
@@ -188,6 +215,24 @@ def _since(view: RunView, number: int, changed: Mapping[str, int]) -> RunView:
         return view
     newer = tuple(one for one in view.slices if changed[one.slice] > number)
     return replace(view, since=number, slices=newer)
+
+
+def _behind(view: RunView, after: str) -> RunView:
+    """Return a view with those of its slices that are behind one, or with the first of them where they are too many for an answer."""
+    left = tuple(one for one in view.slices if one.slice > after) if after else view.slices
+    # One at least, or nobody would come to its end: it is a value of the Barn.
+    told = _fitting(left, SLICES_BYTES_MAX) or left[:1]
+    if len(told) == len(view.slices):
+        return view
+    return replace(view, slices=told, more=len(told) < len(left))
+
+
+def _fitting(rows: tuple[T, ...], bytes_max: int) -> tuple[T, ...]:
+    """Return the first rows that are so large at most together, all where they are few."""
+    if len(encode(rows)) <= bytes_max:
+        return rows
+    sizes = accumulate(len(encode(row)) for row in rows)
+    return rows[: sum(1 for _ in takewhile(bytes_max.__ge__, sizes))]
 
 
 def _is_running(record: SliceRecord | None, attempt: int) -> bool:

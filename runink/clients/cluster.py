@@ -16,7 +16,6 @@ from runink.clients.run_parts import RunParts
 from runink.clients.run_requests import (
     Cancel,
     Drop,
-    Follow,
     GovernanceRequest,
     LineageOf,
     Pause,
@@ -95,7 +94,12 @@ class Cluster:
 
     async def look(self, run: RunId) -> RunView:
         """Return the run as it stands. Raises NotFound."""
-        return await self._controller.ask(Follow(run, wait_s=0.0), within=WITHIN_S)
+        parts = RunParts(run)
+        while True:  # ends with the last part of it, or of what has changed meanwhile
+            told = await self._controller.ask(parts.next(wait_s=0.0), within=WITHIN_S)
+            whole = parts.whole(told)
+            if whole is not None:
+                return whole
 
     async def follow(self, run: RunId) -> AsyncIterator[RunView]:
         """Yield the run whenever it has changed, up to and with its end. Raises NotFound."""
@@ -106,5 +110,5 @@ class Cluster:
             whole = parts.whole(told)
             if whole is not None:
                 yield whole
-            if told.record.state.is_over:
+            if parts.is_over:
                 return

@@ -80,10 +80,11 @@ class Used(msgspec.Struct, frozen=True):
     written_bytes: int = 0
 
 
-class RunView(msgspec.Struct, frozen=True):
+class RunView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A run as it stands. `progress` is how far the nodes of running slices are, `used` what these have used; `number` grows with every change of anything else.
 
     `told_by` is which start of the controller gave the number, by its time in milliseconds. With `since` the slices are those only that have changed after that number: who asked for them so has the others.
+    `more`: one answer had no room for all of them; they are in the order of their names, and the others are asked for behind the last.
     """
 
     number: int
@@ -94,18 +95,21 @@ class RunView(msgspec.Struct, frozen=True):
     used: dict[SliceId, Used] = {}
     told_by: int = 0
     since: int = 0
+    more: bool = False
 
 
-class Follow(Request[RunView], frozen=True):
+class Follow(Request[RunView], frozen=True, omit_defaults=True):
     """Wait until a run is newer than `seen` (0: it is), for `wait_s` at most; then it is told as it is.
 
     Who has the slices as `told_by` has told them, with the number `seen`, says so, and may be told only those that have changed.
+    Who was told that there are `more` asks for those `after` the last, with what was told as `since` in place of the number, and is answered at once.
     """
 
     run: RunId
     seen: int = 0
     wait_s: float = 10.0
     told_by: int = 0
+    after: str = ""
 
 
 class LineageOf(Request[Lineage], frozen=True):

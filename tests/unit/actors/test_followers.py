@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from runink.names import BundleHash, HerdName, PipelineName, RunId, SliceId
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState
 from runink.runs.views import RunView as Stored
 from runink.runtime.actor import Later
+from runink.wire.codec import decode, encode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
@@ -110,6 +112,62 @@ def test_what_a_run_has_come_to_while_nobody_watched_it_is_told_with_its_slices(
     whole = parts.whole(later.view)
     assert whole is not None
     assert whole.slices == (ended,)
+
+
+def test_no_answer_is_more_than_the_other_side_takes_however_many_slices_a_run_has() -> None:
+    followers, parts = Followers(1), RunParts(RUN)
+    slices: Slices = {
+        f"s{number:05}": slice_of(SliceId(f"s{number:05}")) for number in range(15_000)
+    }
+    state = Stored(RECORD, DAG, slices)
+    whole = None
+    answers = 0
+    while whole is None:  # each answer has a slice at least
+        later = Told()
+        followers.add(parts.next(wait_s=1.0), later)
+        assert followers.due_s(RUN, now_s=0.0) == 0.0, "who has a part waits for no pause"
+        followers.tell(state, now_s=0.0)
+        assert later.view is not None
+        decode(encode(later.view))
+        answers += 1
+        whole = parts.whole(later.view)
+    assert whole.slices == tuple(slices.values())
+    assert answers > 1
+
+
+def test_a_run_that_ends_while_it_is_told_in_parts_is_told_as_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runink.actors.followers.SLICES_BYTES_MAX", 1)
+    followers, parts = Followers(1), RunParts(RUN)
+    slices: Slices = {name: slice_of(SliceId(name)) for name in ("a", "b")}
+    view, whole = told(followers, parts, slices, 0.0)
+    assert (view.more, whole) == (True, None)
+    ended: Slices = {name: replace(one, state=SliceState.SUCCEEDED) for name, one in slices.items()}
+    over = Stored(replace(RECORD, state=RunState.SUCCEEDED), DAG, dict(ended))
+    followers.changed(RUN)
+    followers.tell(over, now_s=1.0)
+    while not parts.is_over:  # a few answers, as many as there are slices and again
+        later = Told()
+        followers.add(parts.next(wait_s=1.0), later)
+        followers.tell(over, now_s=2.0)
+        assert later.view is not None
+        whole = parts.whole(later.view)
+    assert whole is not None
+    assert whole.slices == tuple(ended.values())
+
+
+def test_who_has_part_of_a_run_of_an_earlier_start_of_the_controller_is_told_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runink.actors.followers.SLICES_BYTES_MAX", 1)
+    parts = RunParts(RUN)
+    slices: Slices = {name: slice_of(SliceId(name)) for name in ("a", "b")}
+    told(Followers(1), parts, slices, 0.0)
+    later = Followers(2)
+    _, whole = told(later, parts, {"c": slice_of(SliceId("c"))}, 0.0)
+    assert whole is not None
+    assert [one.slice for one in whole.slices] == ["c"]
 
 
 @given(st.lists(st.lists(NAMES, max_size=4), max_size=12), st.data())
