@@ -155,8 +155,11 @@ class RunSight:
         if record is None:
             return False
         left = len(dag.slices) - self._succeeded.get(run, 0)
-        is_said = bool(len(self._standings) or len(self._reservations)) or any(
-            found.value.node not in self._present for found in self._health
+        is_said = (
+            len(self._standings) > 0
+            or any(found.value.node not in self._present for found in self._health)
+            # What is only kept, for whomever, stops nobody.
+            or bool(self._yielding(run))
         )
         around = Surroundings(record, dag, self._present, is_said, left, self._waits(run))
         return pass_by(changes, around)
