@@ -29,6 +29,7 @@ RESERVED: Final = Reserved()
 SUSPECT_S_MIN: Final = 2.0  # one of its words may be late
 LOST_S_MIN: Final = 10.0  # its own slices must have ended a while before
 WARM_CELLS: Final = 4  # of a node that stays: enough for a small pipeline
+SOLVER_ROUNDS_MAX: Final = 100  # seconds of each plan
 ORPHAN_S: Final = 25.0  # less than the agent's lease: who finds a slice lost may rely on its end
 
 
@@ -227,6 +228,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     `suspect_s` is after how long a worker node that has not said that it lives gets no new work, while this member acts; all members are given the same.
 
     `back_s` is for how long a worker node that was lost may come back: what only it could hold waits that long before it fails, 0 for not at all; all members are given the same.
+
+    `solver_rounds` is how many neighbourhoods of each plan OR-tools makes better while this member acts (`placement/improving.py`), each in some hundredths of a second that
+    decisions wait for; 0 for none, which needs no OR-tools.
     """
 
     state: Path
@@ -238,6 +242,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: Path | None = None
     suspect_s: float = SUSPECT_S
     back_s: float = BACK_S
+    solver_rounds: int = 0
 
     @property
     def socket(self) -> Path:
@@ -265,6 +270,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 code="config_invalid",
                 hint="--certificate, --key and --authority; on one machine --secret FILE will do",
             )
+        if not 0 <= self.solver_rounds <= SOLVER_ROUNDS_MAX:
+            text = f"of a plan {SOLVER_ROUNDS_MAX} neighbourhoods at most are made better"
+            raise Invalid(text, code="config_invalid")
         if self.back_s < 0:
             raise Invalid("for a lost node is waited 0 s or more", code="config_invalid")
         if self.suspect_s < SUSPECT_S_MIN:

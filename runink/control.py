@@ -33,10 +33,12 @@ from runink.clock import now_ms
 from runink.errors import LinkLost
 from runink.machines import BACK_S, SUSPECT_S
 from runink.names import NodeId
+from runink.placement.plans import Policy
 from runink.runtime.actor import Actor
 from runink.runtime.directory import Directory
 from runink.runtime.ref import LocalRef, Ref
 from runink.runtime.supervisor import ChildSpec, Supervisor
+from runink.scheduling.snapshots import POLICY
 
 SCHEDULER: Final = "scheduler"
 KEEPER: Final = "keeper"
@@ -107,10 +109,11 @@ async def start_control(  # noqa: PLR0913 - what a member gives its control plan
     reach: Reach = nobody_else,
     suspect_s: float = SUSPECT_S,
     back_s: float = BACK_S,
+    policy: Policy = POLICY,
 ) -> tuple[ControlPlane, Seat]:
     """Start what stands beside a member's Barn. The seat says where the run controller is that acts.
 
-    `session` names this start of an embedded cluster (`RunController`).
+    `session` names this start of an embedded cluster (`RunController`), `policy` is by which its scheduler decides.
     """
     seat = Seat()
     governance = await start(supervisor, GOVERNANCE, lambda: Governance(BarnClient(barn)))
@@ -123,6 +126,7 @@ async def start_control(  # noqa: PLR0913 - what a member gives its control plan
             _begin,
             session,
             partial(NodeVigil, suspect_s=suspect_s, back_s=0 if session else back_s),
+            policy,
         ),
         reach=reach,
         fenced=partial(FencedBarn, barn),
@@ -138,6 +142,7 @@ async def start_control(  # noqa: PLR0913 - what a member gives its control plan
 async def _begin(
     session: str,
     new_vigil: Callable[..., NodeVigil],
+    policy: Policy,
     supervisor: Supervisor,
     client: NewClient,
 ) -> Acting:
@@ -145,7 +150,7 @@ async def _begin(
         supervisor, RUNS, lambda: RunController(client(), session=session, now_ms=now_ms)
     )
     vigil = await start(supervisor, VIGIL, lambda: new_vigil(client(), now_ms=now_ms))
-    await start(supervisor, SCHEDULER, lambda: Scheduler(client(), now_ms=now_ms))
+    await start(supervisor, SCHEDULER, lambda: Scheduler(client(), now_ms=now_ms, policy=policy))
     if (
         not session
     ):  # a cluster that ends with its command makes no runs that it would have to stay for

@@ -37,6 +37,7 @@ from runink.names import NodeId
 from runink.runtime.connections import Peer, serve_tcp, serve_unix
 from runink.runtime.directory import Directory
 from runink.runtime.supervisor import ChildSpec, supervise
+from runink.scheduling.snapshots import policy_for
 from runink.storage.disk import RealDisk
 from runink.storage.wal import SERVER_SEGMENT_BYTES
 from runink.trust import Trust, trust_of
@@ -76,6 +77,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
         segment_bytes=SERVER_SEGMENT_BYTES,
     )
     switch_threads_soon()
+    policy = policy_for(settings.solver_rounds)
     async with supervise() as supervisor:
         make = partial(Barn, partial(RealDisk, settings.barn), group=group, new_id=new_client_id)
         barn = await supervisor.start(ChildSpec(BARN, make, messages_max=MESSAGES_MAX))
@@ -88,6 +90,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
             reach=partial(_runs_of, trust, settings, client),
             suspect_s=settings.suspect_s,
             back_s=settings.back_s,
+            policy=policy,
         )
         messages = BarnRequest | PeerMessages | SnapshotChunk
         name = NodeId(name_of(settings.member))

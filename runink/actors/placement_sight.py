@@ -21,10 +21,11 @@ from runink.barn.keyvalue import Change
 from runink.clients.barn import Found
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.placement.demands import UnitKey
+from runink.placement.plans import Policy
 from runink.runs.health import NodeHealth
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
-from runink.scheduling.snapshots import Tables
+from runink.scheduling.snapshots import POLICY, Tables
 from runink.scheduling.view import ClusterView
 
 PREFIXES: Final = tuple(
@@ -38,9 +39,10 @@ Members = tuple[Found[SliceRecord], ...]
 class PlacementSight:
     """All of it, at one revision (`seen`). `decisions` are the keys of those that are kept, oldest first, as the watch shows them: what was sent and not taken is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = POLICY) -> None:
         self.seen = 0
-        self.view = ClusterView(Tables())
+        self._policy = policy
+        self.view = ClusterView(Tables(), policy)
         self.decisions: list[str] = []
         self._nodes = Table(NODES.prefix(), NodeRecord)
         self._standings = Table(STANDINGS.prefix(), NodeStanding)
@@ -64,7 +66,8 @@ class PlacementSight:
                 self._reservations.values(),
                 loaded.revision,
                 self._health.values(),
-            )
+            ),
+            self._policy,
         )
         self.seen = loaded.revision
 

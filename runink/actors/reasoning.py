@@ -15,6 +15,7 @@ from runink.clients.barn import BarnClient
 from runink.clients.placement_tables import read_tables
 from runink.clients.run_requests import WhyOf
 from runink.errors import Invalid, NotFound, Refused
+from runink.placement.improving import SOLVER_MISSING
 from runink.runs.records import RunRecord, SliceRecord, SliceState
 from runink.scheduling.answers import Difference, GangAnswer, Replayed, WhyAnswer
 from runink.scheduling.decisions import DecisionRecord
@@ -23,7 +24,9 @@ from runink.scheduling.units import due_ms, waits
 from runink.scheduling.what_if import CHANGES_MAX, applied
 from runink.scheduling.why import (
     Decided,
+    answer_in_part,
     decided_again,
+    decided_in_part,
     decided_now,
     differences,
     replayed,
@@ -67,7 +70,7 @@ async def why(barn: BarnClient, request: WhyOf, offload: Offload = in_thread) ->
 
 
 async def replay(barn: BarnClient, revision: int, offload: Offload = in_thread) -> Replayed:
-    """Make the decision again that was made on this revision. Raises NotFound, Refused (`compacted`)."""
+    """Make the decision again that was made on this revision. Raises NotFound, Refused (`compacted`, `solver_missing`)."""
     record = await _decision(barn, revision)
     tables = await _tables_at(barn, revision)
     made: Replayed = await offload(replayed, tables, record)
@@ -111,14 +114,29 @@ async def _of_gang(
         return GangAnswer(gang, tuple(names), "held", _held(members, now.snapshot.now_ms))
     record = await _decision(barn, decision)
     tables = await _tables_at(barn, decision)
-    then: Decided = await offload(decided_again, tables, record)
-    return then.answer(run, gang, names) or GangAnswer(
+    found = await _then(tables, record, members, offload)
+    return found or GangAnswer(
         gang,
         tuple(names),
         "held",
         "the decision that placed it says nothing of it",
         decision=decision,
     )
+
+
+async def _then(
+    tables: Tables, record: DecisionRecord, members: list[SliceRecord], offload: Offload
+) -> GangAnswer | None:
+    """Say why a gang is where it is, by the decision that placed it."""
+    run, gang = members[0].run, members[0].gang
+    try:
+        then: Decided = await offload(decided_again, tables, record)
+    except Refused as error:
+        if error.code != SOLVER_MISSING:
+            raise
+        then = await offload(decided_in_part, tables, record)
+        return answer_in_part(then, members, str(error))
+    return then.answer(run, gang, [str(one.slice) for one in members])
 
 
 def _held(members: Iterable[SliceRecord], now_ms: int) -> str:

@@ -24,6 +24,7 @@ from typing import Final
 import anyio
 import msgspec
 
+from runink.actors.offload import Offload, in_thread
 from runink.actors.placement_sight import PREFIXES, PlacementSight
 from runink.actors.placing import TURN_KEY, Placing, together
 from runink.actors.tables import Loaded, Seen, follow
@@ -33,10 +34,11 @@ from runink.barn.keys import decision_key
 from runink.clients.barn import BarnClient, Transaction
 from runink.errors import Unavailable
 from runink.placement.demands import UnitKey
-from runink.placement.plans import Plan
+from runink.placement.plans import Plan, Policy
 from runink.runtime.actor import Actor, Context
 from runink.scheduling.decisions import DECISIONS_MAX, recorded
 from runink.scheduling.keeping import kept
+from runink.scheduling.snapshots import POLICY
 from runink.scheduling.telling import TOLD_AGAIN_MS, Telling
 
 AGAIN_MS: Final = 1000
@@ -54,12 +56,20 @@ SchedulerMessage = Loaded | Watched | _Due
 
 
 class Scheduler(Actor[SchedulerMessage]):
-    """One for a cluster. `now_ms` is the wall clock, milliseconds of the Unix epoch."""
+    """One for a cluster. `now_ms` is the wall clock, milliseconds of the Unix epoch. It decides by `policy`; with a solver in it plans are made by `offload`."""
 
-    def __init__(self, barn: BarnClient, *, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        barn: BarnClient,
+        *,
+        now_ms: Callable[[], int],
+        policy: Policy = POLICY,
+        offload: Offload = in_thread,
+    ) -> None:
         self._barn = barn
         self._now_ms = now_ms
-        self._sight = PlacementSight()
+        self._offload = offload
+        self._sight = PlacementSight(policy)
         self._is_loaded = False
         self._own: set[int] = set()  # revisions of our own transactions that are not seen yet
         self._turn = 0  # the revision that our transactions depend on, 0 while something may be under way that must not come in any more
@@ -111,7 +121,9 @@ class Scheduler(Actor[SchedulerMessage]):
         if view.next_due_ms:
             self._look_again(view.next_due_ms)
         if not view.is_idle and self._may_say_more():
-            plan = view.plan()
+            # A solver takes tenths of a second, in which the member has more to do than that.
+            has_solver = view.policy.finish.solver is not None
+            plan = await self._offload(view.plan) if has_solver else view.plan()
             self._planned_ms = view.now_ms
             self._is_settled = not (plan.preempted or plan.reservations or view.reservations)
             await self._commit(plan, list(self._transactions(plan)))

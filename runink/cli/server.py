@@ -15,7 +15,7 @@ from runink.cli.exits import told, usage
 from runink.cli.options import DURATION
 from runink.cli.servers import FILE, tls_of
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import Address, ServerSettings
+from runink.config import SOLVER_ROUNDS_MAX, Address, ServerSettings
 from runink.errors import RuninkError
 from runink.machines import BACK_S, SUSPECT_S
 from runink.server import serving
@@ -60,6 +60,14 @@ from runink.server import serving
     metavar="TIME",
     help="How long what only a lost worker node could hold waits for it, before it fails (10m); the same for all members.",
 )
+@click.option(
+    "--solver",
+    "solver_rounds",
+    type=click.IntRange(0, SOLVER_ROUNDS_MAX),
+    default=0,
+    metavar="ROUNDS",
+    help="Have OR-tools place so many parts of each plan anew, which takes some hundredths of a second each (0: none); needs runink[solver].",
+)
 def server(  # noqa: PLR0913, PLR0917 - the options of a command
     state: Path,
     member: int,
@@ -72,6 +80,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     secret: Path | None,
     suspect_ms: int | None,
     back_ms: int | None,
+    solver_rounds: int,
 ) -> None:
     """Be one member of the Barn, until Ctrl-C or SIGTERM.
 
@@ -88,6 +97,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
         secret=secret,
         suspect_s=SUSPECT_S if suspect_ms is None else suspect_ms / 1000,
         back_s=BACK_S if back_ms is None else back_ms / 1000,
+        solver_rounds=solver_rounds,
     )
     warn_on_stderr()
     try:

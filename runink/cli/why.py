@@ -24,12 +24,14 @@ from runink.scheduling.answers import (
     AwaitedNodes,
     Candidate,
     GangAnswer,
+    MovedFrom,
     Replayed,
     ShutNode,
     WhyAnswer,
 )
 
 SHUT_TOLD_MAX: Final = 5  # nodes that take nothing new; one of them is enough
+_BY = {"solver": "the solver"}
 _OF_RUN = "the run's"  # `--replay` without a revision
 
 
@@ -135,10 +137,23 @@ def _gang_lines(gang: GangAnswer, nodes: int) -> Iterator[str]:
                 yield f"    of {counted(sum(part.counts.values()) + part.fitting, 'node')}: {refused}fits {part.fitting}"
                 for one in part.candidates:
                     yield f"      {_candidate(one)}{', taken' if one.node == node else ''}"
+            if gang.moved is not None:
+                yield f"    {_moved(gang.moved)}"
         case _:
             yield f"  {what}: {gang.text}"
     if gang.remark:
         yield f"    {gang.remark}"
+
+
+def _moved(moved: MovedFrom) -> str:
+    """Say that the finish of a plan put a gang elsewhere."""
+    others = f", and {moved.more} more {'find' if moved.more > 1 else 'finds'} a place" * bool(
+        moved.more
+    )
+    return (
+        f"it was first to go to {', then to '.join(moved.nodes)}, and {_BY.get(moved.by, moved.by)} moved it before that was done:"
+        f" what was moved with it cost {moved.cost_before} and costs {moved.cost_after}{others}"
+    )
 
 
 def _awaits(awaits: AwaitedNodes, now_ms: int) -> str:
@@ -223,9 +238,13 @@ def replay_lines(found: Replayed) -> Iterator[str]:
     yield f"decision on revision {found.revision}, {format_moment(found.decided_ms)}"
     for placed in found.placed:
         yield f"  placed   {placed.unit} on {', '.join(placed.nodes)}"
+    for one_moved in found.moved:
+        yield f"  moved    {one_moved.unit}: {_moved(one_moved.moved)}"
     for stopped in found.stopped:
         yield f"  stopped  {stopped.unit} for {stopped.by}"
     for one in found.waiting:
         yield f"  waits    {one.unit}, place {one.position}: {_counts(one.counts)}"
+    if found.finish:
+        yield f"finished: {found.finish}"
     told = "as it was then" if found.digest == found.stored else f"then it was {found.stored}"
     yield f"digest {found.digest}, {told}"

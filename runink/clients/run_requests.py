@@ -8,7 +8,7 @@
     Follow        RunView, as soon as it is newer than `seen`                NotFound
     LineageOf     Lineage                                                    NotFound
     WhyOf         WhyAnswer                                                  NotFound, Invalid, Refused (`compacted`)
-    ReplayOf      Replayed                                                   NotFound, Refused (`compacted`)
+    ReplayOf      Replayed                                                   NotFound, Refused (`compacted`, `solver_missing`)
 
 They stand here and not beside their actors because the actors and the command line speak them, and the one must not import the other.
 """

@@ -39,7 +39,7 @@ class Columns(Rows):
         gained = self._now(shape) if crowds is None else self._crowded(shape, crowds)
         costs = NEVER - np.maximum(gained, 0)
         for at in self._odd(unit, part):
-            costs[at] = self._own_cost(at, unit, part, shape, crowds)
+            costs[at] = self.own_cost(at, unit, part, shape, crowds)
         limit = np.partition(costs, most - 1)[most - 1] if most < len(costs) else NEVER
         cheap = np.flatnonzero((costs <= limit) & (costs < NEVER))
         turned = (cheap - self.turn) % len(costs)

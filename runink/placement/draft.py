@@ -13,7 +13,7 @@ from runink.placement.cluster import Amount, Numbers
 from runink.placement.companies import keeps_away
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.ledger import Ledger
-from runink.placement.plans import Policy, Reservation, Running
+from runink.placement.plans import Moved, Policy, Reservation, Running
 from runink.placement.room import Room
 from runink.placement.shapes import Shape
 
@@ -39,18 +39,19 @@ class Draft:
         self.policy = policy
         self.now_ms = now_ms
         self.placed: list[tuple[Unit, Places]] = []
+        self.moved: dict[UnitKey, Moved] = {}
         self.reservations: list[Reservation] = []
         self.holds: dict[int, list[Hold]] = {}
         self.kept_before: Mapping[UnitKey, tuple[NodeId, ...]] = {}
-        self._full: set[Shape] = set()
-        self._quotas: list[tuple[Unit, Numbers]] = []
+        self.full: set[Shape] = set()
+        self.quotas: list[tuple[Unit, Numbers]] = []
 
     def place(self, unit: Unit) -> bool:
         """Place the unit if all of it fits."""
         needs = unit.needs.numbers
         if not self.ledger.allows(unit, needs):
             return False
-        if self._quotas and not self._allowed_beside(unit, needs):
+        if self.quotas and not self._allowed_beside(unit, needs):
             return False
         places = self._fit_new(unit) if len(unit.parts) == 1 else self.fit(unit)
         if places is None:
@@ -63,16 +64,16 @@ class Draft:
         """Say whether no unit of this herd that asks for the same can be placed any more by this plan: it is over its quota, or no node has room for its one part."""
         if not self.ledger.allows(unit, unit.needs.numbers):
             return True
-        return len(unit.parts) == 1 and self.shape(unit) in self._full
+        return len(unit.parts) == 1 and self.shape(unit) in self.full
 
     def _fit_new(self, unit: Unit) -> Places | None:
         """Take the best node, and remember shapes that no node has room for: during a plan room only shrinks, so others of them need not look."""
         shape = self.shape(unit)
-        if shape in self._full:
+        if shape in self.full:
             return None
         places = self._fit_one(unit, shape)
         if places is None and self.room.cheapest(shape)[1] < 0:
-            self._full.add(shape)
+            self.full.add(shape)
         return places
 
     def _fit_one(self, unit: Unit, shape: Shape) -> Places | None:
@@ -199,7 +200,7 @@ class Draft:
 
     def _allowed_beside(self, unit: Unit, needs: Numbers) -> bool:
         """Say whether its herd's quota has room for it beside those of the herd for which nodes are kept."""
-        for other, others in self._quotas:
+        for other, others in self.quotas:
             if other.herd == unit.herd and other.key != unit.key:
                 both = Amount(*needs) + Amount(*others)
                 if not self.ledger.allows(unit, both.numbers):
@@ -214,7 +215,7 @@ class Draft:
             parts = tuple([part for on, part in zip(places, unit.parts, strict=True) if on == at])
             self.holds.setdefault(at, []).append(Hold(unit.key, made.at_ms, list(extra), parts))
         self.reservations.append(made)
-        self._quotas.append((unit, unit.needs.numbers))
+        self.quotas.append((unit, unit.needs.numbers))
 
     def drop(self, unit: Unit) -> None:
         """Keep nothing any more for a unit that has found a place elsewhere."""
@@ -226,7 +227,7 @@ class Draft:
             else:
                 del self.holds[at]
         self.reservations = [made for made in self.reservations if made.unit != key]
-        self._quotas = [(other, needs) for other, needs in self._quotas if other.key != key]
+        self.quotas = [(other, needs) for other, needs in self.quotas if other.key != key]
 
     def undo(self) -> None:
         """Take everything back."""
@@ -248,7 +249,3 @@ def places_of(running: Running, room: Room) -> list[tuple[int, Part]]:
     """Return where the parts of what runs stand, as far as their nodes are there."""
     pairs = zip(running.nodes, running.unit.parts, strict=True)
     return [(room.index[node], part) for node, part in pairs if node in room.index]
-
-
-# What is done to a draft when all units have been served: what it places may change, and what waits then is returned.
-Finish = Callable[[Draft, list[Unit]], list[Unit]]

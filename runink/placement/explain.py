@@ -17,7 +17,7 @@ from runink.placement.feasible import Reason, Rule
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Plan, Preempted, Reservation, Unplaced
 from runink.placement.rank import Score, cost
-from runink.placement.room import Room
+from runink.placement.room import Room, refusal
 from runink.placement.shapes import Shape
 
 CANDIDATES_MAX: Final = 5  # nodes that are named; all are counted
@@ -129,7 +129,7 @@ def verdicts(room: Room, ledger: Ledger, unit: Unit, node: NodeId) -> tuple[Verd
     for part in unit.parts:
         herd = ledger.herd_now(unit.herd)
         shape = room.shape(part, herd)
-        reason = room.reason(at, part, herd, shape)
+        reason = refusal(room, at, part, herd, shape)
         score = _score(room, at, unit, part, shape) if reason is None else None
         found.append(Verdict(node, reason, score))
     return tuple(found)

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from runink.names import HerdName, NodeId
 from runink.placement.cluster import Amount, HerdView, NodeView, Numbers
 from runink.placement.demands import Unit, UnitKey
-from runink.placement.draft import Draft, Finish
+from runink.placement.draft import Draft
 from runink.placement.explain import Explanation, Verdict, explained, verdicts
 from runink.placement.ledger import Ledger
 from runink.placement.plans import (
@@ -168,18 +168,18 @@ class Planner:
             case _ as never:
                 assert_never(never)
 
-    def plan(self, seed: int = 0, order: Order = Order.FAIR, finish: Finish | None = None) -> Plan:
-        """Decide. Nothing of what it decides is taken for done. `finish` may make what is placed better, see `packing.py`."""
+    def plan(self, seed: int = 0, order: Order = Order.FAIR) -> Plan:
+        """Decide. Nothing of what it decides is taken for done. Raises Refused (`solver_missing`) if the policy wants a solver that is not here."""
         if self._is_stale:
             self._refresh()
         self._room.turn = seed % len(self._room.views) if self._room.views else 0
-        if finish is None and len(self._waiting) == 1:
+        if order is Order.FAIR and len(self._waiting) == 1:
             plan = self._decided_alone(seed)
             if plan is not None:
                 return plan
         draft = Draft(self._room, self._ledger, self._policy, self._now_ms)
         serving = Serving(draft, self._standing, self._reservations)
-        plan = serving.plan(list(self._waiting.values()), order, finish)
+        plan = serving.plan(list(self._waiting.values()), order, seed=seed)
         draft.undo()
         return replace(plan, base_revision=self._revision, seed=seed)
 

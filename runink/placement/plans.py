@@ -29,6 +29,27 @@ class Weights(Struct, frozen=True):
     crowd: int = 4000  # for each of its group in the same domain
 
 
+class Solver(Struct, frozen=True):
+    """How OR-tools' CP-SAT makes a packed plan better; see `improving.py`.
+
+    `release` is that of OR-tools: another one may choose otherwise.  `rounds`: so many neighbourhoods, each of `nodes` nodes and `waiting` units that wait, are placed anew.
+    `work_m`: how much work one of them may be, in thousandths of CP-SAT's deterministic time, which is counted and not measured.
+    """
+
+    release: str
+    rounds: int = 8
+    nodes: int = 4
+    waiting: int = 8
+    work_m: int = 50
+
+
+class Finish(Struct, frozen=True):
+    """How a plan is finished when all units have been served: it is packed, with at most so many `tries` to find a unit another node (0: it is not), and then given to a solver, if there is one."""
+
+    tries: int = 0
+    solver: Solver | None = None
+
+
 class Policy(Struct, frozen=True):
     """How is decided. It is a part of the snapshot, so that an old decision is made again by the policy of its time.
 
@@ -36,6 +57,7 @@ class Policy(Struct, frozen=True):
     `reserve_after_ms`: a head of the queue whose room nobody can foresee, because what runs has no estimates, has nodes emptied for it when it has waited so long.
     `grace_ms`: how long what is stopped for others has for its end.
     `victims_per_herd`: how many units of one herd may be ending for others at a time (0: any number).
+    `finish`: what is done to what the plan has placed. Policies of decisions that are older than that say nothing of it, and nothing was done.
     """
 
     version: int = 1
@@ -46,6 +68,7 @@ class Policy(Struct, frozen=True):
     grace_ms: int = 30_000
     victims_per_herd: int = 0
     weights: Weights = Weights()
+    finish: Finish = Finish()
 
 
 class Running(Struct, frozen=True):
@@ -92,6 +115,27 @@ class Placed(Struct, frozen=True):
         return node
 
 
+class By(Enum):
+    """What has moved a unit that the plan had placed already."""
+
+    PACKING = "packing"
+    SOLVER = "solver"
+
+
+class Moved(Struct, frozen=True):
+    """That a unit was placed on other `nodes` first, one after the other, and why it left the last of them.
+
+    `cost_before` is what all that was moved with it cost where it was, `cost_after` what it costs where it is, in thousandths (`rank.py`); `more` units that waited were let in with it.
+    """
+
+    unit: UnitKey
+    nodes: tuple[NodeId, ...]
+    by: By
+    cost_before: int
+    cost_after: int
+    more: int = 0
+
+
 class Preempted(Struct, frozen=True):
     """That a unit is stopped, after `grace_ms`, so that `by` fits."""
 
@@ -127,7 +171,7 @@ class Order(Enum):
 
 
 class Plan(Struct, frozen=True):
-    """What is decided on one snapshot. Every unit that waits is in `placed` or `unplaced`, once."""
+    """What is decided on one snapshot. Every unit that waits is in `placed` or `unplaced`, once. `moved` says of some that are placed where they would be if the plan had not been finished."""
 
     placed: tuple[Placed, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
@@ -136,21 +180,24 @@ class Plan(Struct, frozen=True):
     base_revision: int = 0
     seed: int = 0
     policy_version: int = 1
+    moved: tuple[Moved, ...] = ()
 
     def packed(self) -> bytes:
         """Return the plan in its canonical form, as MessagePack: units by their keys, everything in the plan's order."""
-        return _ENCODER.encode(
-            (
-                (self.base_revision, self.seed, self.policy_version),
-                [(one.unit.key, one.nodes) for one in self.placed],
-                [
-                    (one.unit.key, one.counts, one.text, one.is_final, one.lacks, one.ahead)
-                    for one in self.unplaced
-                ],
-                [msgspec.structs.astuple(one) for one in self.preempted],
-                [msgspec.structs.astuple(one) for one in self.reservations],
-            )
-        )
+        form: list[object] = [
+            (self.base_revision, self.seed, self.policy_version),
+            [(one.unit.key, one.nodes) for one in self.placed],
+            [
+                (one.unit.key, one.counts, one.text, one.is_final, one.lacks, one.ahead)
+                for one in self.unplaced
+            ],
+            [msgspec.structs.astuple(one) for one in self.preempted],
+            [msgspec.structs.astuple(one) for one in self.reservations],
+        ]
+        # Plans of which nothing was moved have the form that they had when nothing ever was: digests of decisions that were made then stay.
+        if self.moved:
+            form.append([msgspec.structs.astuple(one) for one in self.moved])
+        return _ENCODER.encode(form)
 
     @property
     def digest(self) -> str:

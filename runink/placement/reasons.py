@@ -12,7 +12,7 @@ from runink.placement.draft import Draft
 from runink.placement.feasible import Reason, Rule
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Unplaced
-from runink.placement.room import Room
+from runink.placement.room import Room, refusal
 from runink.placement.shapes import Shape, Tally
 
 REASONS_SHOWN_MAX: Final = 3  # of nodes; the rest is counted
@@ -104,7 +104,7 @@ class Reasons:
         at = self._draft.room.index.get(node)
         if at is None:
             return False
-        reason = self._draft.room.reason(at, part, self._draft.ledger.herd(unit.herd), shape)
+        reason = refusal(self._draft.room, at, part, self._draft.ledger.herd(unit.herd), shape)
         return reason is not None and reason.is_final
 
     def _text(self, unit: Unit, part: Part, shape: Shape) -> str:
@@ -113,7 +113,7 @@ class Reasons:
         texts: dict[str, None] = {}
         read = 0
         for at in range(min(len(room.views), NODES_READ_MAX)):
-            reason = room.reason(at, part, herd, shape)
+            reason = refusal(room, at, part, herd, shape)
             text = reason.text if reason else _for_whom(self._draft, at, room.views[at])
             if text not in texts and len(texts) == REASONS_SHOWN_MAX:
                 break

@@ -62,7 +62,7 @@ class Room:
             self._scale(view) for view in self.views
         ]  # side by side: each placement asks
         self._paces = [scale[:2] for scale in self._scales]
-        self._kinds, self._examples = kinds_of(self.views)
+        self.kinds, self._examples = kinds_of(self.views)
         self._dedicated = {herd for view in self.views for herd in view.dedicated_to}
         self._natures: dict[NatureKey, Nature] = {}
         self._shapes: dict[ShapeKey, Shape] = {}
@@ -172,7 +172,7 @@ class Room:
         return shape
 
     def _new_nature(self, reasons: list[Reason | None]) -> Nature:
-        return Nature(reasons, self._kinds)
+        return Nature(reasons, self.kinds)
 
     def _new_shape(self, needs: Numbers, nature: Nature) -> Shape:
         return Shape(needs, nature)
@@ -192,7 +192,7 @@ class Room:
         crowds = self.crowds(part, shape)
         cost, best = self.cheapest(shape, odd, crowds)
         for at in sorted(odd.difference(barred)):
-            own = self._own_cost(at, unit, part, shape, crowds)
+            own = self.own_cost(at, unit, part, shape, crowds)
             if own < NEVER and (own, self._turned(at)) < (cost, self._turned(best)):
                 cost, best = own, at
         return best
@@ -255,9 +255,10 @@ class Room:
         own, memory_own = self._paces[at]
         return self._bases[shape.uses_gpus][at] - needs[0] * own - needs[1] * memory_own
 
-    def _own_cost(
-        self, at: int, unit: Unit, part: Part, shape: Shape, crowds: Crowds | None
+    def own_cost(
+        self, at: int, unit: Unit, part: Part, shape: Shape, crowds: Crowds | None = None
     ) -> int:
+        """Return what the node costs for that part, NEVER if it does not fit. `crowds` are those of its spread."""
         cost = self._own_base(at, shape)
         if cost == NEVER or self.companies.parts(at, part):
             return NEVER
@@ -312,7 +313,7 @@ class Room:
         self, at: int, part: Part, shape: Shape, crowds: Crowds | None = None
     ) -> tuple[Rule, bool] | None:
         """Return the first rule by which the node refuses, as `feasible` says, and whether for ever."""
-        nature = shape.nature.reasons[self._kinds[at]]
+        nature = shape.nature.reasons[self.kinds[at]]
         if nature is not None:
             return nature.rule, True
         if (rule := _exceeded(shape, self.whole[at])) is not None:
@@ -341,12 +342,6 @@ class Room:
             finals += is_final
         return Tally(counts, finals)
 
-    def reason(self, at: int, part: Part, herd: HerdView, shape: Shape) -> Reason | None:
-        """Say why the node does not fit, by `feasible`, the one function that knows."""
-        crowds = self.crowds(part, shape)
-        crowding = crowds.crowding(at) if crowds is not None else 0
-        return feasible(self.view(at, part), part, herd, crowding=crowding)
-
     def fitting(self, unit: Unit, part: Part, shape: Shape, most: int) -> list[tuple[int, int]]:
         """Return the cheapest nodes that fit with what they cost, the cheapest first."""
         crowds = self.crowds(part, shape)
@@ -354,7 +349,7 @@ class Room:
             at = self.best(unit, part, shape)
             return [(0, at)] if at >= 0 else []
         costs = [
-            (self._own_cost(at, unit, part, shape, crowds), self._turned(at), at)
+            (self.own_cost(at, unit, part, shape, crowds), self._turned(at), at)
             for at in shape.nature.allowed
         ]
         return [(cost, at) for cost, _, at in sorted(costs)[:most] if cost < NEVER]
@@ -373,3 +368,10 @@ class Room:
 def _exceeded(shape: Shape, there: Sequence[int]) -> Rule | None:
     """Return the first amount of which the shape needs more than there is."""
     return next((rule for place, rule, _ in AMOUNTS if shape.floors[place] > there[place]), None)
+
+
+def refusal(room: Room, at: int, part: Part, herd: HerdView, shape: Shape) -> Reason | None:
+    """Say why the node does not fit, by `feasible`, the one function that knows."""
+    crowds = room.crowds(part, shape)
+    crowding = crowds.crowding(at) if crowds is not None else 0
+    return feasible(room.view(at, part), part, herd, crowding=crowding)

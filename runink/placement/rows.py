@@ -122,7 +122,7 @@ class Rows(Room):
         self._fits: Bits = np.empty(len(self.views), dtype=np.bool_)
         self._holds: Bits = np.empty(len(self.views), dtype=np.bool_)
         self._passing: Column = np.empty(len(self.views), dtype=np.int64)
-        self._kind_column = np.array(self._kinds, dtype=np.int64)
+        self._kind_column = np.array(self.kinds, dtype=np.int64)
         self._code_columns: dict[str, Column] = {}
         # Measured: to work out so many nodes one by one takes as long as all of them at once.
         self._replayed_max = len(self.views) // 300 + 8
@@ -176,7 +176,7 @@ class Rows(Room):
         )
 
     def _new_nature(self, reasons: list[Reason | None]) -> Nature:
-        return Mask(reasons, self._kinds)
+        return Mask(reasons, self.kinds)
 
     def _new_shape(self, needs: Numbers, nature: Nature) -> Shape:
         return Row(needs, nature)

@@ -7,6 +7,9 @@ others are being stopped for it      its nodes are kept until they have ended, f
 something of lower priority runs     the fewest of that are stopped, and the nodes kept (`preempting.py`)
 it is the head of the queue          nodes are kept for when it will fit (`reserving.py`); smaller units go on
 else                                 it waits
+
+When all have been served the plan is finished as its policy says (`finishing.py`).  Where that has moved something those that wait are tried again, in their order: who fits now stops nobody
+and has nothing kept.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from typing import Final
 from runink.names import HerdName
 from runink.placement import queue
 from runink.placement.demands import Part, Unit
-from runink.placement.draft import Draft, Finish, places_of
+from runink.placement.draft import Draft, places_of
+from runink.placement.finishing import finish
 from runink.placement.plans import Order, Placed, Plan, Preempted, Reservation
 from runink.placement.preempting import PREEMPTORS_MAX, preempt
 from runink.placement.reasons import Reasons
@@ -55,10 +59,8 @@ class Serving:
         self._alike: set[Alike] = set()  # those that wait, and nothing can be done for their like
         self._has_crowded = False  # something waits that is to be spread over domains
 
-    def plan(
-        self, waiting: Sequence[Unit], order: Order = Order.FAIR, finish: Finish | None = None
-    ) -> Plan:
-        """Serve all units that wait, then finish."""
+    def plan(self, waiting: Sequence[Unit], order: Order = Order.FAIR, *, seed: int = 0) -> Plan:
+        """Serve all units that wait, then finish. `seed` is for the finish alone."""
         draft = self._draft
         levels = queue.by_level(waiting, draft.policy, draft.now_ms)
         waits: list[Unit] = []
@@ -80,8 +82,9 @@ class Serving:
             draft.reservations.sort(key=lambda made: turns[made.unit])
         if self._has_crowded:
             waits = self._served_again(waits)
-        if finish is not None:
-            waits = finish(draft, waits)
+        waits = finish(draft, waits, seed)
+        if draft.moved:
+            waits = self._served_after_all(waits)
         unplaced = Reasons(draft).of_all(waits)
         views = draft.room.views
         return Plan(
@@ -93,7 +96,26 @@ class Serving:
             tuple(self._preempted),
             tuple(draft.reservations),
             policy_version=draft.policy.version,
+            moved=tuple(draft.moved[key] for key in sorted(draft.moved)),
         )
+
+    def _served_after_all(self, waits: list[Unit]) -> list[Unit]:
+        """Place what fits since others were moved."""
+        while True:  # ends when nothing more is placed
+            before, kept = len(waits), len(self._draft.reservations)
+            waits = [unit for unit in waits if not self._place_after_all(unit)]
+            # Whoever is placed makes room for those before him only where nodes were kept for him, or by filling a domain.
+            makes_room = self._has_crowded or len(self._draft.reservations) < kept
+            if len(waits) == before or not makes_room:
+                return waits
+
+    def _place_after_all(self, unit: Unit) -> bool:
+        draft = self._draft
+        if not draft.place(unit):
+            return False
+        draft.drop(unit)
+        self._preempted = [one for one in self._preempted if one.by != unit.key]
+        return True
 
     def _compare(self, unit: Unit) -> None:
         """Take note of a unit that waits if whoever is like it waits, too, and nothing can be done for him: room only shrinks, and what herds use only grows, while a plan is made."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from runink.names import NodeId
 from runink.placement.demands import Unit
-from runink.placement.draft import Finish
 from runink.placement.explain import Explanation, Verdict
-from runink.placement.packing import pack, used_cpu_m, value
+from runink.placement.finishing import BATCH
+from runink.placement.packing import used_cpu_m, value
 from runink.placement.planner import Event, Planner
-from runink.placement.plans import Order, Plan, Snapshot
+from runink.placement.plans import Finish, Order, Plan, Snapshot
 
 
 def decide(snapshot: Snapshot, seed: int = 0) -> Plan:
@@ -21,10 +23,10 @@ def decide(snapshot: Snapshot, seed: int = 0) -> Plan:
     return Planner(snapshot).plan(seed)
 
 
-def decide_batch(snapshot: Snapshot, seed: int = 0, finish: Finish = pack) -> Plan:
-    """Place a batch that no other herd competes with: the order that places most, on few nodes; see `packing.py`. `improving.improver` is another way to finish."""
-    planner = Planner(snapshot)
-    plans = [planner.plan(seed, order, finish) for order in Order]
+def decide_batch(snapshot: Snapshot, seed: int = 0, finish: Finish = BATCH) -> Plan:
+    """Place a batch that no other herd competes with: the order that places most, on few nodes; see `finishing.py`."""
+    planner = Planner(replace(snapshot, policy=replace(snapshot.policy, finish=finish)))
+    plans = [planner.plan(seed, order) for order in Order]
     cores = {view.node: view.capacity.cpu_m for view in snapshot.nodes}
     return max(plans, key=lambda plan: (value(plan), -used_cpu_m(plan, cores)))
 

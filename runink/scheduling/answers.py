@@ -42,12 +42,26 @@ class ShutNode(msgspec.Struct, frozen=True):
     state: str
 
 
+class MovedFrom(msgspec.Struct, frozen=True):
+    """That a gang was placed on these nodes first, one after the other, and moved `by` packing or a solver before that was committed.
+
+    All that left the last of them with it cost `cost_before` there and costs `cost_after` where it is, in thousandths; `more` others that waited were let in with it.
+    """
+
+    nodes: tuple[NodeId, ...]
+    by: str
+    cost_before: int
+    cost_after: int
+    more: int = 0
+
+
 class GangAnswer(msgspec.Struct, frozen=True):
     """What is decided of one gang, and why.
 
     `stands` is `placed`, `waiting`, or `held` for one that nobody places at the moment, of which `text` says why.  `nodes` are where it goes, one for each part.  `counts` say for each rule
     how many nodes it is that refuse, as the plan leaves the cluster; together they are all nodes.  `position` is its place among the `queue` units that wait, `ahead` are the first of those before it.
-    `awaits` are nodes that are away, and that it waits for because it would fit there and nowhere else; `shut` are those that are there, and take nothing new. `remark` says why it does not stand beside a gang that it was to stand beside.
+    `awaits` are nodes that are away, and that it waits for because it would fit there and nowhere else; `shut` are those that are there, and take nothing new. `remark` says why it does not stand beside a gang that it was to stand beside,
+    or what of the answer is not known; `moved` that the finish of the plan has put it elsewhere than its turn had.
     `kept` are nodes that are kept for it, from `kept_ms` on if that is known, `stops` gangs that are stopped for it.
     `decision` is the revision of the Barn that was decided on and `decided_ms` when: of a placed gang those of the decision that placed it.
     """
@@ -72,6 +86,7 @@ class GangAnswer(msgspec.Struct, frozen=True):
     awaits: AwaitedNodes | None = None
     shut: tuple[ShutNode, ...] = ()
     remark: str = ""
+    moved: MovedFrom | None = None
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -108,13 +123,18 @@ class WaitingUnit(msgspec.Struct, frozen=True):
     text: str
 
 
+class MovedUnit(msgspec.Struct, frozen=True):
+    unit: str
+    moved: MovedFrom
+
+
 class StoppedUnit(msgspec.Struct, frozen=True):
     unit: str
     by: str
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """A decision of the past, made again. `digest` is what came out, `stored` what came out then."""
+    """A decision of the past, made again. `digest` is what came out, `stored` what came out then. `finish` says how the plan was finished, and `moved` what of it that has moved."""
 
     revision: int
     decided_ms: int
@@ -124,3 +144,5 @@ class Replayed(msgspec.Struct, frozen=True):
     placed: tuple[PlacedUnit, ...]
     waiting: tuple[WaitingUnit, ...]
     stopped: tuple[StoppedUnit, ...]
+    finish: str = ""
+    moved: tuple[MovedUnit, ...] = ()

@@ -20,10 +20,13 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from runink.capabilities import ISOLATION, NO_ISOLATION, STREAMS
+from runink.errors import Refused
 from runink.names import HerdName
+from runink.placement import improving
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
 from runink.placement.demands import UnitKey
-from runink.placement.plans import Policy, Reservation, Snapshot
+from runink.placement.finishing import PACKED
+from runink.placement.plans import Finish, Policy, Reservation, Snapshot, Solver
 from runink.runs.health import NodeHealth
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
@@ -43,7 +46,22 @@ DISK_UNTOLD: Final = (
     1 << 50
 )  # of a node whose record says nothing of it: more than anybody asks for
 UNHEARD: Final = "its agent does not listen for other nodes"
-POLICY: Final = Policy(grace_ms=3000)  # what an agent gives who is stopped (`protocol.GRACE_S`)
+# What an agent gives who is stopped is `protocol.GRACE_S`.
+POLICY: Final = Policy(grace_ms=3000, finish=PACKED)
+
+
+def policy_for(solver_rounds: int) -> Policy:
+    """Return by which a scheduler decides that has a solver make so many neighbourhoods of each plan better, none for 0. Raises Refused (`solver_missing`) if that is not here."""
+    if not solver_rounds:
+        return POLICY
+    release = improving.release()
+    if not release:
+        raise Refused(
+            "plans are to be made better by OR-tools, which is not here",
+            code=improving.SOLVER_MISSING,
+            hint=f"{improving.EXTRA}, or leave --solver out",
+        )
+    return changed(POLICY, finish=Finish(PACKED.tries, Solver(release, solver_rounds)))
 
 
 @dataclass(frozen=True, slots=True)

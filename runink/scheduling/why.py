@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from msgspec.structs import asdict
+from msgspec.structs import replace as changed
 
 from runink.names import NodeId, RunId
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
@@ -17,13 +18,15 @@ from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.explain import Explanation, PartExplanation, Remedy
 from runink.placement.feasible import AMOUNTS, Reason, Rule, feasible
 from runink.placement.planner import Planner
-from runink.placement.plans import Plan, Policy, Snapshot
+from runink.placement.plans import Finish, Moved, Plan, Policy, Snapshot
 from runink.scheduling.absent import Awaited, absent, awaited, waiting
 from runink.scheduling.answers import (
     AwaitedNodes,
     Candidate,
     Difference,
     GangAnswer,
+    MovedFrom,
+    MovedUnit,
     PartAnswer,
     PlacedUnit,
     Replayed,
@@ -86,6 +89,7 @@ class Decided:
             awaits=_awaits(self._awaited.get(unit.key)),
             shut=() if placed is not None else tuple(self._shut(unit)),
             remark=self._remark(unit),
+            moved=next((_moved(one) for one in self.plan.moved if one.unit == unit.key), None),
             parts=tuple(self._parts(unit, found)),
             decision=self.plan.base_revision,
             decided_ms=self.snapshot.now_ms,
@@ -148,8 +152,57 @@ def decided_now(tables: Tables, *, now_ms: int) -> Decided:
 
 
 def decided_again(tables: Tables, record: DecisionRecord) -> Decided:
-    """Make a decision of the past again, of the tables of its revision."""
+    """Make a decision of the past again, of the tables of its revision. Raises Refused (`solver_missing`) if a solver was asked that is not here."""
     return Decided(tables, now_ms=record.now_ms, policy=record.policy, seed=record.seed)
+
+
+def decided_in_part(tables: Tables, record: DecisionRecord) -> Decided:
+    """Make a decision of the past again without its solver, for who has not got that."""
+    finish = changed(record.policy.finish, solver=None)
+    policy = changed(record.policy, finish=finish)
+    return Decided(tables, now_ms=record.now_ms, policy=policy, seed=record.seed)
+
+
+def answer_in_part(then: Decided, members: Members, why: str) -> GangAnswer | None:
+    """Say where a gang is by its slices, and of the decision what `decided_in_part` knows. `why` it is not known whole."""
+    names = [str(one.slice) for one in members]
+    answer = then.answer(members[0].run, members[0].gang, names)
+    if answer is None:
+        return None
+    nodes = answer.nodes
+    if len(answer.parts) == 1:
+        nodes = tuple({one.node for one in members if one.node is not None})
+    if len(nodes) != len(answer.parts):
+        return None
+    remark = f"whether the solver has moved it is not known here: {why}"
+    return changed(
+        answer,
+        stands="placed",
+        text="",
+        nodes=nodes,
+        counts={},
+        position=0,
+        ahead=(),
+        kept=(),
+        kept_ms=0,
+        stops=(),
+        remark=remark,
+        moved=None,
+    )
+
+
+def finish_name(finish: Finish) -> str:
+    """Say how plans are finished, as it stands in a decision's record."""
+    if finish == Finish():
+        return "as each had its turn"
+    packed = f"packed, {finish.tries:,} tries at most"
+    solver = finish.solver
+    if solver is None:
+        return packed
+    return (
+        f"{packed}; OR-tools {solver.release}, {solver.rounds} neighbourhoods of {solver.nodes} nodes and {solver.waiting} that wait,"
+        f" {solver.work_m / 1000} of deterministic time each"
+    )
 
 
 def differences(before: Decided, after: Decided) -> tuple[Difference, ...]:
@@ -165,7 +218,7 @@ def differences(before: Decided, after: Decided) -> tuple[Difference, ...]:
 
 
 def replayed(tables: Tables, record: DecisionRecord) -> Replayed:
-    """Make a decision again, and say all that it decided."""
+    """Make a decision again, and say all that it decided. Raises Refused (`solver_missing`)."""
     plan = decided_again(tables, record).plan
     return Replayed(
         revision=record.revision,
@@ -181,7 +234,13 @@ def replayed(tables: Tables, record: DecisionRecord) -> Replayed:
         stopped=tuple(
             StoppedUnit(unit_name(one.unit), unit_name(one.by)) for one in plan.preempted
         ),
+        finish=finish_name(record.policy.finish),
+        moved=tuple(MovedUnit(unit_name(one.unit), _moved(one)) for one in plan.moved),
     )
+
+
+def _moved(one: Moved) -> MovedFrom:
+    return MovedFrom(one.nodes, one.by.value, one.cost_before, one.cost_after, one.more)
 
 
 def _awaited(

@@ -15,7 +15,8 @@ from runink.labels import label_rules
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
 from runink.placement.demands import Part, Spread, Unit
-from runink.placement.plans import Plan, Policy, Running, Snapshot
+from runink.placement.finishing import PACKED
+from runink.placement.plans import Finish, Plan, Policy, Running, Snapshot
 from runink.placement.solver import decide
 
 HERDS = [HerdName("a"), HerdName("b"), HerdName("c")]
@@ -107,6 +108,7 @@ class Chance:
             backfill=choice([True, True, False]),
             preemption=choice([True, False]),
             reserve_after_ms=choice([0, 100]),
+            finish=choice([Finish(), PACKED, Finish(2)]),
         )
 
     def snapshot(self, nodes: int, running: int, waiting: int) -> Snapshot:

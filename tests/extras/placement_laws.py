@@ -14,9 +14,9 @@ from runink.placement.demands import Part, Unit
 from runink.placement.feasible import Rule, feasible
 from runink.placement.ledger import Ledger
 from runink.placement.planner import Planner
-from runink.placement.plans import Plan, Running, Snapshot
+from runink.placement.plans import Order, Plan, Running, Snapshot
 from runink.placement.rank import cost
-from runink.placement.room import Room
+from runink.placement.room import Room, refusal
 from runink.placement.solver import decide
 from runink.placement.standing import expected_end_ms
 
@@ -50,8 +50,8 @@ def test_a_unit_that_waits_alone_is_decided_on_as_the_whole_queue_would(
             for reservations in ((), kept):
                 alone = replace(snapshot, waiting=(unit,), reservations=reservations)
                 planner = Planner(alone, rooms=rooms)
-                # Who finishes a plan gets it from the queue, however short that is.
-                queued = planner.plan(seed, finish=lambda _, waits: waits)
+                # One unit stands in the same place by each order, and by all but the fair one it is served as a queue is.
+                queued = planner.plan(seed, Order.SMALL_FIRST)
                 assert planner.plan(seed) == queued
 
 
@@ -180,7 +180,7 @@ def test_the_room_says_of_every_node_what_feasible_says_and_what_it_costs(
                 reason = feasible(nodes[view.node], part, herd, crowding=more)
                 own = room.rule(at, part, shape, room.crowds(part, shape))
                 assert own == (reason and (reason.rule, reason.is_final))
-                assert room.reason(at, part, herd, shape) == reason
+                assert refusal(room, at, part, herd, shape) == reason
                 if reason is None:
                     count = in_domain(part, view, nodes, standing)
                     fits[at] = cost(nodes[view.node], unit, part, weights, count=count).exact

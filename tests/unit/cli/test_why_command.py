@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace as changed
 from runink.cli.why import lines_of, replay_lines, why
 from runink.names import HerdName, NodeId, RunId
 from runink.scheduling.answers import (
     Candidate,
     Difference,
     GangAnswer,
+    MovedFrom,
+    MovedUnit,
     PartAnswer,
     PlacedUnit,
     Replayed,
@@ -21,7 +24,7 @@ from runink.scheduling.answers import (
 )
 
 RUN = RunId("01KB8Y6ZQ4M8V2N0T5R7W9X1A3")
-W1, W2 = NodeId("w1"), NodeId("w2")
+W1, W2, W3 = NodeId("w1"), NodeId("w2"), NodeId("w3")
 MOMENT_MS = 1_796_000_000_000
 
 WAITS = GangAnswer(
@@ -82,6 +85,15 @@ run 01KB8Y6ZQ4M8 of herd analytics: running
     )
 
 
+def test_what_a_solver_has_moved_says_so() -> None:
+    moved = MovedFrom((W2, W3), "solver", 900, 1100, more=2)
+    *_, last = lines_of(answer(changed(PLACED, moved=moved)))
+    assert last == (
+        "    it was first to go to w2, then to w3, and the solver moved it before that was done:"
+        " what was moved with it cost 900 and costs 1100, and 2 more find a place"
+    )
+
+
 def test_a_run_without_slices_says_what_it_waits_for_itself() -> None:
     found = WhyAnswer(RUN, HerdName("h"), "submitted", "herd h has 10 runs", 5, 42, ())
     assert list(lines_of(found))[1] == "  it has no slices yet: herd h has 10 runs"
@@ -106,12 +118,16 @@ def test_a_decision_made_again_is_printed_whole_and_says_whether_it_is_the_same(
         placed=(PlacedUnit("01KA/a", (W1, W2)),),
         waiting=(WaitingUnit("01KB/b", 1, {"cpu": 2}, "no room"),),
         stopped=(StoppedUnit("01KC/c", "01KB/b"),),
+        finish="packed, 256 tries at most",
+        moved=(MovedUnit("01KA/a", MovedFrom((W3,), "packing", 1700, 546)),),
     )
     assert list(replay_lines(found)) == [
         "decision on revision 17, 2026-11-30 00:53:20 UTC",
         "  placed   01KA/a on w1, w2",
+        "  moved    01KA/a: it was first to go to w3, and packing moved it before that was done: what was moved with it cost 1700 and costs 546",
         "  stopped  01KC/c for 01KB/b",
         "  waits    01KB/b, place 1: cpu 2",
+        "finished: packed, 256 tries at most",
         "digest abc, as it was then",
     ]
 
