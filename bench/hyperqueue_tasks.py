@@ -5,6 +5,7 @@
     fan     1-98-1 tasks, the later ones behind the earlier
 
 Server and worker run in this process, as HyperQueue's own Python package has them, without a journal: what is submitted is on no disk. Tasks are plain processes.
+What they write stays in the folder that is given.
 Its client looks once a second whether a job has ended. So the last task of each leaves a file, and the time ends when that is there.
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -55,17 +55,16 @@ def took(client: Client, job: Job) -> float:
     return seconds
 
 
-def main(count: int, wide: int, cores: int, turns: int) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        with LocalCluster(str(folder / "server"), WorkerConfig(cores)) as cluster:
-            client = cluster.client()
-            took(client, many(0, folder / "first"))  # its worker is there then
-            ones = [took(client, many(0, folder / f"one{turn}")) for turn in range(turns)]
-            fans = [took(client, fan(wide, folder / f"fan{turn}")) for turn in range(3)]
-            many_s = took(client, many(count, folder / "many"))
+def main(folder: Path, count: int, wide: int, cores: int, turns: int) -> None:
+    folder.mkdir()
+    with LocalCluster(str(folder / "server"), WorkerConfig(cores)) as cluster:
+        client = cluster.client()
+        took(client, many(0, folder / "first"))  # its worker is there then
+        ones = [took(client, many(0, folder / f"one{turn}")) for turn in range(turns)]
+        fans = [took(client, fan(wide, folder / f"fan{turn}")) for turn in range(3)]
+        many_s = took(client, many(count, folder / "many"))
     print(json.dumps({"many": many_s, "one": median(ones), "fan": median(fans)}))
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
