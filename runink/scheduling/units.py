@@ -7,33 +7,49 @@ passed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace as changed
 
 from runink.capabilities import STREAMS
-from runink.dag import Resources
+from runink.dag import Limit, Resources
 from runink.labels import label_rules
-from runink.names import NodeId
+from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import NOTHING, Amount
 from runink.placement.demands import Part, Spread, Unit
 from runink.placement.plans import Running
 from runink.runs.records import SliceRecord, SliceState, Task
-from runink.wants import PIPELINE, group_name
+from runink.wants import PIPELINE, Wants, group_name
 
+PARTS_KEPT_MAX: Final = 1024  # the slices of a step that is many ask for the same; runs at a time have some hundred steps that differ
 Members = Sequence[SliceRecord]  # of one gang, by their names
+
+
+class _Asked(NamedTuple):
+    """What a slice asks of its place: all of it that its part depends on. One that `is_last` ends its run."""
+
+    herd: HerdName
+    run: RunId
+    is_last: bool
+    resources: Resources
+    disk: Limit | None
+    labels: tuple[str, ...]
+    requires: tuple[str, ...]
+    wants: Wants
+    pin: NodeId | None
 
 
 def amount_of(resources: Resources, slices: int) -> Amount:
     return Amount(resources.cpu_m, resources.memory_bytes, slices=slices)
 
 
-def needs_of(record: SliceRecord) -> Amount:
+def _needs_of(asked: _Asked) -> Amount:
     """Return what a slice takes; those that end a run take nothing, so that a full herd can end."""
-    if record.task is not Task.CHAIN:
+    if asked.is_last:
         return NOTHING
-    limits = record.limits
-    disk_bytes = limits.disk.amount if limits.disk is not None else 0
-    return changed(amount_of(record.resources, 1), disk_bytes=disk_bytes, gpus=record.wants.gpus)
+    disk_bytes = asked.disk.amount if asked.disk is not None else 0
+    return changed(amount_of(asked.resources, 1), disk_bytes=disk_bytes, gpus=asked.wants.gpus)
 
 
 def due_ms(members: Members) -> int:
@@ -90,27 +106,48 @@ def _piece(members: Members, requires: tuple[str, ...]) -> Part:
 
 def _part(members: Members) -> Part:
     """Return what slices ask for that stand on one node."""
-    return Part(
-        needs=sum((needs_of(one) for one in members), NOTHING),
-        labels=label_rules(label for one in members for label in one.labels),
-        requires=_united(one.requires for one in members),
-        sees=_united(one.wants.sees for one in members),
-        pin=members[0].pin,
-        groups=_united(_named(one, one.wants.groups) for one in members),
-        anti=_united(_named(one, one.wants.anti) for one in members),
-        spread=_spread(members),
+    return _part_of(
+        tuple(
+            _Asked(
+                one.herd,
+                one.run,
+                one.task is not Task.CHAIN,
+                one.resources,
+                one.limits.disk,
+                one.labels,
+                one.requires,
+                one.wants,
+                one.pin,
+            )
+            for one in members
+        )
     )
 
 
-def _named(record: SliceRecord, groups: Sequence[str]) -> tuple[str, ...]:
-    return tuple(group_name(group, record.herd, record.run) for group in groups)
+@lru_cache(PARTS_KEPT_MAX)
+def _part_of(asked: tuple[_Asked, ...]) -> Part:
+    """Return the part, the same one for all that ask for the same: it is worked out once, and compared at once."""
+    return Part(
+        needs=sum(map(_needs_of, asked), NOTHING),
+        labels=label_rules(label for one in asked for label in one.labels),
+        requires=_united(one.requires for one in asked),
+        sees=_united(one.wants.sees for one in asked),
+        pin=asked[0].pin,
+        groups=_united(_named(one, one.wants.groups) for one in asked),
+        anti=_united(_named(one, one.wants.anti) for one in asked),
+        spread=_spread(asked),
+    )
 
 
-def _spread(members: Members) -> Spread | None:
+def _named(asked: _Asked, groups: Sequence[str]) -> tuple[str, ...]:
+    return tuple(group_name(group, asked.herd, asked.run) for group in groups)
+
+
+def _spread(asked: Iterable[_Asked]) -> Spread | None:
     """Return over which domains the slices are to be spread; of several that are asked for the first by name counts."""
     found = sorted(
         (one.wants.domain, group_name(group, one.herd, one.run))
-        for one in members
+        for one in asked
         if one.wants.domain
         for group in one.wants.groups
         if group.startswith(PIPELINE)
