@@ -20,6 +20,7 @@ from runink.cli.up import shown_place
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import Address, NodeSettings, Servers
 from runink.errors import RuninkError
+from runink.garbage import collected_seldom
 from runink.joining import joined_node
 from runink.names import NodeId
 from runink.sandbox.notifying import tell_manager
@@ -90,6 +91,7 @@ async def _stay(settings: NodeSettings, servers: Servers, began: float) -> None:
                 click.echo(f"metrics: {shown_place(settings.metrics)}", err=True)
             if settings.listen is not None:
                 click.echo(f"streams of other nodes: {settings.listen}", err=True)
-            async for _ in signals:
-                break
+            with collected_seldom():
+                async for _ in signals:
+                    break
             click.echo("stopping", err=True)

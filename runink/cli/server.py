@@ -17,6 +17,7 @@ from runink.cli.servers import FILE, tls_of
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import SOLVER_ROUNDS_MAX, Address, ServerSettings
 from runink.errors import RuninkError
+from runink.garbage import collected_seldom
 from runink.machines import BACK_S, SUSPECT_S
 from runink.server import serving
 
@@ -120,8 +121,9 @@ async def _stay(settings: ServerSettings, began: float) -> None:
                 f"ready in {took:.2f} s: member {settings.member} at {served.address}, pid {os.getpid()}",
                 err=True,
             )
-            async for _ in signals:
-                break
+            with collected_seldom():
+                async for _ in signals:
+                    break
             click.echo("stopping", err=True)
 
 

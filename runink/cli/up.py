@@ -19,6 +19,7 @@ from runink.cli.settings import tell_settings
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import Address, NodeSettings
 from runink.errors import Conflict, NotFound, RuninkError, Unavailable
+from runink.garbage import collected_seldom
 from runink.node import Role, embedded
 from runink.sandbox.notifying import tell_manager
 
@@ -85,8 +86,9 @@ async def _stay(settings: NodeSettings, began: float) -> None:
             await tell_settings(cluster, SliceOptions())
             if settings.metrics is not None:
                 click.echo(f"metrics: {shown_place(settings.metrics)}", err=True)
-            async for _ in signals:
-                break
+            with collected_seldom():
+                async for _ in signals:
+                    break
             click.echo("stopping", err=True)
 
 
