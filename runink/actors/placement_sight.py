@@ -33,6 +33,7 @@ PREFIXES: Final = tuple(
     for keys in (NODES, STANDINGS, HEALTH, HERDS, SLICES, RESERVATIONS, DECISIONS, TURNS)
 )
 _OF_DECISIONS: Final = DECISIONS.prefix()
+_OF_SLICES: Final = SLICES.prefix()
 Members = tuple[Found[SliceRecord], ...]
 
 
@@ -76,7 +77,10 @@ class PlacementSight:
         for change in watched.changes:
             if change.revision <= self.seen:
                 continue
-            if any(one.apply(change) for one in self._tables()):
+            if change.key.startswith(_OF_SLICES):  # nearly all
+                self._slices.apply(change)
+                self._tell(change.key)
+            elif any(one.apply(change) for one in self._tables()):
                 self._tell(change.key)
             elif change.key.startswith(_OF_DECISIONS):
                 self._take_decision(change)
@@ -84,10 +88,11 @@ class PlacementSight:
 
     def revision_of(self, key: str) -> int | None:
         """Return at which revision a key was seen, nothing if it was not there."""
-        found: Found[Any] | None = next(
-            filter(None, (one.get(key) for one in self._tables())), None
-        )
-        return None if found is None else found.revision
+        for table in self._tables():
+            found = table.get(key)
+            if found is not None:
+                return found.revision
+        return None
 
     def members(self, unit: UnitKey) -> Members:
         """Return the slices of a gang that are not over."""

@@ -7,7 +7,7 @@ for it.  A slice or placement of a run that does not live is not looked at.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from runink.actors.tables import Loaded, Table
@@ -33,6 +33,7 @@ from runink.barn.keyvalue import Change
 from runink.checkpoints import KEEP_FAILED_MS
 from runink.clients.barn import Found
 from runink.dag import Dag
+from runink.errors import NotFound
 from runink.names import NodeId, RunId, SliceId
 from runink.runs.clearing import AT_ONCE_MS, KEPT_RUNS_MAX
 from runink.runs.durations import NOTHING_KNOWN, Durations
@@ -81,6 +82,11 @@ def is_done(record: RunRecord) -> bool:
     return record.state.is_over and not record.kept_until_ms
 
 
+def no_run(run: RunId) -> NotFound:
+    """Return the error for who asks for a run that is not there."""
+    return NotFound(f"there is no run {run}", hint="runi runs lists them")
+
+
 class RunSight:
     """All of it, at one revision (`seen`)."""
 
@@ -96,6 +102,7 @@ class RunSight:
         self._runs = Table(RUNS.prefix(), RunRecord)
         self._keys: dict[RunId, str] = {}  # of all runs
         self._slices: dict[RunId, Table[SliceRecord]] = {}  # of those that live, as the next
+        self._records: dict[RunId, dict[str, SliceRecord]] = {}  # the same by name
         self._placed: dict[RunId, set[SliceId]] = {}
         self._succeeded: dict[RunId, int] = {}  # how many slices of the pipeline
         self._waiting: dict[RunId, Counter[str]] = {}  # how many slices for what
@@ -103,7 +110,7 @@ class RunSight:
 
     def load(self, loaded: Loaded) -> None:
         """Forget everything and take what there is."""
-        self._keys, self._slices, self._placed = {}, {}, {}
+        self._keys, self._slices, self._records, self._placed = {}, {}, {}, {}
         self._succeeded, self._waiting = {}, {}
         for table in (*self._general(), self._reservations, self._durations, self._runs):
             table.load(loaded.items)
@@ -124,26 +131,28 @@ class RunSight:
         runs: dict[RunId, list[SliceChange] | None] = {}
         is_general = are_others = False
         for change in (one for one in watched.changes if one.revision > self.seen):
-            if self._durations.apply(change):
+            key = change.key
+            if parsed := parse_slice(key):  # nearly all are of slices and placements
+                changed = self._note_slice(*parsed[1:], change)
+                if changed is not None and (changes := runs.setdefault(parsed[1], [])) is not None:
+                    changes.append(changed)
+            elif placed := parse_placement(key):
+                if self._note_placement(placed, change):
+                    runs.setdefault(placed[1], [])
+            elif self._durations.apply(change):
                 continue  # what has begun was estimated when it did
-            if change.key.startswith(RESERVATIONS.prefix()):
+            elif key.startswith(RESERVATIONS.prefix()):
                 runs |= dict.fromkeys(self._reserve(change))
-                continue
-            is_of_run = change.key.startswith((SLICES.prefix(), PLACEMENTS.prefix()))
-            if not is_of_run:
+            else:
                 for table in (self._runs, *self._general()):
                     table.apply(change)
-                are_others |= change.key.startswith(NODES.prefix())
-            before = self._slice_at(change.key)
-            run = self._note(change)
-            if run is None:
-                is_general |= not is_of_run
-                continue
-            changes = runs.setdefault(run, [])
-            if not is_of_run:
-                runs[run] = None
-            elif changes is not None and change.key.startswith(SLICES.prefix()):
-                changes.append(SliceChange(before, self._slice_at(change.key)))
+                are_others |= key.startswith(NODES.prefix())
+                about = parse_run(key)
+                if about is None:
+                    is_general = True
+                else:
+                    self._note_run(about[1], change)
+                    runs[about[1]] = None
         if are_others:
             self._meet()
         self.seen = max(self.seen, watched.revision)
@@ -185,6 +194,7 @@ class RunSight:
     def forget(self, run: RunId) -> None:
         """Drop what is known of a run that is over, but where it is found."""
         self._slices.pop(run, None)
+        self._records.pop(run, None)
         self._placed.pop(run, None)
         self._succeeded.pop(run, None)
         self._waiting.pop(run, None)
@@ -216,8 +226,7 @@ class RunSight:
         """Return a run that lives, with its slices."""
         record = self.record_of(run)
         assert record is not None
-        slices: Iterable[Found[SliceRecord]] = self._slices.get(run, ())
-        return RunView(record, dag, {str(one.value.slice): one.value for one in slices})
+        return RunView(record, dag, self._records.get(run, {}).copy())
 
     def _meet(self) -> None:
         """Take note of which nodes there are: it is asked at every change of a run, and they change seldom."""
@@ -300,29 +309,40 @@ class RunSight:
         )
         return f"herd {record.herd} has {most} of {most} runs" if ahead >= most else ""
 
-    def _note(self, change: Change) -> RunId | None:
-        """Keep what is indexed by run, and return the run that a change is about, if it lives or has just ended."""
-        is_there = change.now is not None
+    def _note(self, change: Change) -> None:
+        """Keep what is indexed by run."""
         if about := parse_run(change.key):
             self._note_run(about[1], change)
-            return about[1]
-        if parsed := parse_slice(change.key):
-            herd, run, _ = parsed
-            if self.record_of(run) is None:
-                return None
-            self._count(run, self._slice_at(change.key), by=-1)
-            prefix = SLICES.prefix(herd, run)
-            self._slices.setdefault(run, Table(prefix, SliceRecord)).apply(change)
-            self._count(run, self._slice_at(change.key), by=1)
-            return run
-        if placed := parse_placement(change.key):
-            _, run, slice_id = placed
-            if self.record_of(run) is None:
-                return None
-            mine = self._placed.setdefault(run, set())
-            (mine.add if is_there else mine.discard)(slice_id)
-            return run
-        return None
+        elif parsed := parse_slice(change.key):
+            self._note_slice(*parsed[1:], change)
+        elif placed := parse_placement(change.key):
+            self._note_placement(placed, change)
+
+    def _note_slice(self, run: RunId, name: SliceId, change: Change) -> SliceChange | None:
+        """Keep a slice as it is by now, and return how it was and is; nothing if its run does not live."""
+        if self.record_of(run) is None:
+            return None
+        table = self._slices.get(run)
+        if table is None:
+            table = self._slices[run] = Table(SLICES.prefix(), SliceRecord)
+        records = self._records.setdefault(run, {})
+        table.apply(change)
+        found = table.get(change.key)
+        before = records.pop(name, None) if found is None else records.get(name)
+        if found is not None:
+            records[name] = found.value
+        self._count(run, before, by=-1)
+        self._count(run, records.get(name), by=1)
+        return SliceChange(before, records.get(name))
+
+    def _note_placement(self, placed: tuple[NodeId, RunId, SliceId], change: Change) -> bool:
+        """Keep where a slice is placed, and say whether its run lives."""
+        _, run, name = placed
+        if self.record_of(run) is None:
+            return False
+        mine = self._placed.setdefault(run, set())
+        (mine.discard if change.now is None else mine.add)(name)
+        return True
 
     def _count(self, run: RunId, one: SliceRecord | None, *, by: int) -> None:
         if one is None:
@@ -331,13 +351,6 @@ class RunSight:
             self._succeeded[run] = self._succeeded.get(run, 0) + by
         if one.waits_for:
             self._waiting.setdefault(run, Counter())[one.waits_for] += by
-
-    def _slice_at(self, key: str) -> SliceRecord | None:
-        """Return a slice of a run that lives."""
-        parsed = parse_slice(key)
-        slices = self._slices.get(parsed[1]) if parsed else None
-        found = slices.get(key) if slices is not None else None
-        return None if found is None else found.value
 
     def _note_run(self, run: RunId, change: Change) -> None:
         if change.now is not None:

@@ -16,9 +16,9 @@ again after a while.  A run that is over is read from the Barn when somebody ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import anyio
 import msgspec
@@ -26,9 +26,10 @@ from msgspec.structs import replace as changed
 
 from runink.actors.followers import Follower, Followers
 from runink.actors.pipelines import Pipelines, with_run
-from runink.actors.run_sight import PREFIXES, RunSight, is_done
+from runink.actors.run_sight import PREFIXES, RunSight, is_done, no_run
 from runink.actors.run_writes import commit_or_fail, transaction_of, with_resumption
 from runink.actors.tables import Loaded, Seen, follow, load_at_last
+from runink.actors.together import all_of
 from runink.barn.history import Watched
 from runink.barn.keys import SLICES, herd_key, run_key
 from runink.barn.keyvalue import key_prefix, one_key
@@ -178,7 +179,7 @@ class RunController(Actor[RunsMessage]):
         while True:  # as in `_mark`
             found = await self._barn.get(key, RunRecord)
             if found is None:
-                raise _no_run(run)
+                raise no_run(run)
             if not found.value.kept_until_ms or found.value.resumed_by is not None:
                 return found.value
             record = changed(found.value, kept_until_ms=AT_ONCE_MS)
@@ -221,7 +222,7 @@ class RunController(Actor[RunsMessage]):
         """Return a run whose first answer was lost: who hears now that it is there may ask for it before the watch shows it."""
         found = await self._barn.get(key, RunRecord)
         if found is None:
-            raise _no_run(run)
+            raise no_run(run)
         if self._sight.key_of(run) is None:
             self._sight.remember(found)
             self._own[run] = found.revision
@@ -232,7 +233,7 @@ class RunController(Actor[RunsMessage]):
         while True:  # each round somebody has changed the run, which they do a few times at most
             found = await self._barn.get(key, RunRecord)
             if found is None:
-                raise _no_run(run)
+                raise no_run(run)
             if found.value.state.is_over or found.value.state is RunState.COMMITTING:
                 return found.value
             record = changed(found.value, **marks)
@@ -243,7 +244,7 @@ class RunController(Actor[RunsMessage]):
     def _known(self, run: RunId) -> str:
         key = self._sight.key_of(run)
         if key is None:
-            raise _no_run(run)
+            raise no_run(run)
         return key
 
     async def _follow(self, message: Follow) -> Later:
@@ -266,7 +267,7 @@ class RunController(Actor[RunsMessage]):
         herd = key.split("/")[2]
         pages = await self._barn.read(one_key(key), key_prefix(SLICES.prefix(herd, run)))
         if not pages.pages[0].items:
-            raise _no_run(run)
+            raise no_run(run)
         record = decode_value(pages.pages[0].items[0], RunRecord).value
         slices = (decode_value(item, SliceRecord).value for item in pages.pages[1].items)
         return RunView(record, await self._pipelines.of(record), {one.slice: one for one in slices})
@@ -322,7 +323,7 @@ class RunController(Actor[RunsMessage]):
         for run in heard.runs:
             record = self._sight.record_of(run)
             if record is None:
-                self._followers.forget(run, _no_run(run))
+                self._followers.forget(run, no_run(run))
             else:
                 self._followers.changed(run)
                 if record.state.is_over:
@@ -350,21 +351,22 @@ class RunController(Actor[RunsMessage]):
     async def _look(self, runs: Iterable[RunId]) -> None:
         """Decide on runs and commit what was decided, all at once: one sync of the disk serves them together."""
         names = [run for run in runs if self._own.get(run, 0) <= self._sight.seen]
-        async with anyio.create_task_group() as group:
-            for run in names:
-                self._own.pop(run, None)
-                self._settled.discard(run)
-                view = await self._view(run)
-                if view is None or is_done(view.record):
-                    continue
-                world = self._sight.world(view.record, now_ms=self._now_ms(), session=self._session)
-                decision = portion(decide(view, world))
-                if wake_ms := sooner(decision.wake_ms, world.awaited_ms):
-                    self._wake_at(run, wake_ms)
-                if decision.is_nothing(view.record):
-                    self._settled.add(run)
-                else:
-                    group.start_soon(self._carry_out, view, decision, world.durations)
+        decided: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        for run in names:
+            self._own.pop(run, None)
+            self._settled.discard(run)
+            view = await self._view(run)
+            if view is None or is_done(view.record):
+                continue
+            world = self._sight.world(view.record, now_ms=self._now_ms(), session=self._session)
+            decision = portion(decide(view, world))
+            if wake_ms := sooner(decision.wake_ms, world.awaited_ms):
+                self._wake_at(run, wake_ms)
+            if decision.is_nothing(view.record):
+                self._settled.add(run)
+            else:
+                decided.append(partial(self._carry_out, view, decision, world.durations))
+        await all_of(decided)
         await self._tell_followers(names)
 
     async def _view(self, run: RunId) -> RunView | None:
@@ -394,7 +396,3 @@ class RunController(Actor[RunsMessage]):
             return
         if committed.succeeded:
             self._own[run] = committed.revision
-
-
-def _no_run(run: RunId) -> NotFound:
-    return NotFound(f"there is no run {run}", hint="runi runs lists them")

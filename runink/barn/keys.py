@@ -29,7 +29,7 @@ A part is never empty and holds no slash, so a key parses in one way only, and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from runink.barn.keyvalue import Span, key_prefix
@@ -43,26 +43,30 @@ class Keys:
 
     root: str
     parts: int
+    start: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", f"/{self.root}/")
 
     def key(self, *parts: str) -> str:
         """Return the key with these parts. Raises Invalid for a part that is empty or holds a slash."""
         assert len(parts) == self.parts
-        return f"/{self.root}/" + "/".join(_checked(parts))
+        return self.start + "/".join(_checked(parts))
 
     def prefix(self, *parts: str) -> str:
         """Return what all keys with these first parts begin with. Raises Invalid as `key` does."""
         assert len(parts) < self.parts
         if not parts:
-            return f"/{self.root}/"
-        return "".join((f"/{self.root}/", *(f"{part}/" for part in _checked(parts))))
+            return self.start
+        return "".join((self.start, *(f"{part}/" for part in _checked(parts))))
 
     def parse(self, key: str) -> tuple[str, ...] | None:
         """Return the parts of a key of this kind, or nothing if it is of another."""
-        start = f"/{self.root}/"
+        start = self.start
         if not key.startswith(start):  # most that are asked about are of another
             return None
-        parts = key[len(start) :].split("/")
-        return tuple(parts) if len(parts) == self.parts and all(parts) else None
+        parts = tuple(key[len(start) :].split("/"))
+        return parts if len(parts) == self.parts and "" not in parts else None
 
 
 def _checked(parts: tuple[str, ...]) -> tuple[str, ...]:

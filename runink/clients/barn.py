@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio
@@ -82,8 +82,7 @@ _SURELY_NOT_APPLIED: Final = frozenset({"disk_full", "stopping", "overloaded"})
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
+class Found(msgspec.Struct, Generic[T], frozen=True):
     """A key's value as it stands, and the revision to compare with when it is changed."""
 
     key: str
@@ -102,8 +101,7 @@ class Listing(Generic[T]):
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True):
     """What became of a transaction. `failed` are the keys whose conditions did not hold."""
 
     succeeded: bool
@@ -111,8 +109,7 @@ class Committed:
     failed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """Conditions, and what is done if they all hold. Every method returns a new one."""
 
     compares: tuple[Compare, ...] = ()
@@ -141,10 +138,10 @@ class Transaction:
         return self._do(DeleteRange(span.start, span.end))
 
     def _if(self, compare: Compare) -> Transaction:
-        return replace(self, compares=(*self.compares, compare))
+        return Transaction((*self.compares, compare), self.operations)
 
     def _do(self, operation: Operation) -> Transaction:
-        return replace(self, operations=(*self.operations, operation))
+        return Transaction(self.compares, (*self.operations, operation))
 
 
 def encode_value(value: Any) -> bytes:
