@@ -4,6 +4,7 @@
     `Bell`          a future of the loop         an anyio.Event for each wait
     `now_s`         the loop's time              anyio's
     `poster`        call_soon_threadsafe         run_sync_soon
+    `Readiness`     add_reader, once for all     wait_readable, once for all
 
 No loop is imported: anyio says which one runs, and it is asked for what it can do.  A put of one client wakes a dozen tasks on its way
 through a member of the Barn, and each wake was made of half a dozen calls.
@@ -11,13 +12,18 @@ through a member of the Barn, and each wake was made of half a dozen calls.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Generator
 from threading import get_ident
 from types import coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 import anyio.lowlevel
+
+READY_MAX: Final = 64  # descriptors that are told of before other tasks have their turn
+_COME: Final = select.EPOLLIN | select.EPOLLPRI
+_WATCHED: Final = select.EPOLLIN | select.EPOLLET
 
 _seen: dict[int, Any] = {}  # thread -> the loop of asyncio's that ran there last
 
@@ -130,3 +136,71 @@ def _others_first() -> Generator[None, None, None]:
 def _wake(future: Any) -> None:
     if not future.done():
         future.set_result(None)
+
+
+Ready = Callable[[bool], object]
+
+
+class Readiness:
+    """Tells of many descriptors, which come and go by the hundred, when they can be read: one epoll of our own, which the loop watches as one descriptor.
+
+    `ready` is called with whether something has come; if not, then it is the end, or an error.  It is not called again before something new comes, so who is called
+    reads, then or later, until nothing is left (BlockingIOError), or asks for another call (`again`).  It may be called for nothing, and is called in no task.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._ready: dict[int, Ready] = {}
+        self._bell = Bell()
+        self._failure: BaseException | None = None
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def watch(self, descriptor: int, ready: Ready) -> None:
+        """Tell of a descriptor from now on, also of what has come already. It must be non-blocking, and forgotten before it is closed."""
+        self._epoll.register(descriptor, _WATCHED)
+        self._ready[descriptor] = ready
+
+    def again(self, descriptor: int) -> None:
+        """Call once more in a turn to come, if anything is left to be read."""
+        self._epoll.modify(descriptor, _WATCHED)
+
+    def forget(self, descriptor: int) -> None:
+        """Tell of it no more, if it is told of. To close it is not enough: where another process has a copy, the kernel goes on."""
+        if self._ready.pop(descriptor, None) is not None and not self._epoll.closed:
+            self._epoll.unregister(descriptor)
+
+    async def run(self) -> None:
+        """Tell, for as long as this task lives. Raises what was raised by who was called."""
+        loop = asyncio_loop()
+        if loop is None:
+            while True:
+                await anyio.wait_readable(self._epoll)
+                self._tell()
+        number = self._epoll.fileno()
+        loop.add_reader(number, self._try_to_tell)
+        try:
+            await self._bell.wait()
+        finally:
+            loop.remove_reader(number)
+        assert self._failure is not None
+        raise self._failure
+
+    def close(self) -> None:
+        """Tell of nothing any more."""
+        self._epoll.close()
+
+    def _try_to_tell(self) -> None:
+        try:
+            self._tell()
+        except BaseException as error:  # noqa: BLE001 - the loop would only log it: `run` raises it
+            self._failure = error
+            self._bell.ring()
+
+    def _tell(self) -> None:
+        # Whoever is called may forget others of this turn, and watch new ones with the same numbers: those are called for nothing then.
+        for descriptor, events in self._epoll.poll(0, READY_MAX):
+            ready = self._ready.get(descriptor)
+            if ready is not None:
+                ready(bool(events & _COME))

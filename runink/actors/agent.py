@@ -25,9 +25,10 @@ from msgspec.structs import replace as changed
 from runink.actors.attending import (
     Attended,
     Ending,
+    Gang,
     Living,
     attend,
-    descriptors_of,
+    gang_of,
     shortened,
     unborn,
 )
@@ -68,7 +69,7 @@ from runink.clients.barn import BarnClient, decode_value
 from runink.clients.run_requests import DeskRequest
 from runink.dag import Dag
 from runink.errors import RuninkError, Unavailable
-from runink.names import RunId
+from runink.loops import Readiness
 from runink.observe.log_room import Room
 from runink.runs.records import NodeRecord, Placement, RunRecord, SliceRecord, SliceState
 from runink.runtime.actor import Actor, Context
@@ -76,7 +77,6 @@ from runink.runtime.ref import Ref
 from runink.sandbox.client import LaunchedSlice, Spawner
 
 AgentMessage = Loaded | Watched
-_Gang = tuple[RunId, str, int]  # of a run, in an attempt
 
 
 class Agent(Actor[AgentMessage]):
@@ -100,11 +100,11 @@ class Agent(Actor[AgentMessage]):
         self._node = node.node
         self._workplace = workplace
         self._now_ms = now_ms
-        self._prefix = PLACEMENTS.prefix(node.node)
         self._attended: dict[str, Attended] = {}  # by the placement's key
-        self._launching: dict[_Gang, Launching] = {}
+        self._launching: dict[Gang, Launching] = {}
         self._living = Living()
         self._exits = Exits()
+        self._readiness = Readiness()
         self._pipelines = Pipelines(barn, workplace.placed)
         self._meters = metrics.slices
         self._leavings = Leavings(barn, workplace.state, offload=offload)
@@ -125,6 +125,7 @@ class Agent(Actor[AgentMessage]):
         self._meters.begin()
         context.spawn(self._records.run)
         context.spawn(partial(self._exits.hear, self._spawner))
+        context.spawn(self._readiness.run)
         # A write comes first: behind it the Barn holds all that an earlier life of ours had still under way.
         try:
             await self._registration.begin()
@@ -139,7 +140,7 @@ class Agent(Actor[AgentMessage]):
             context.spawn(self._leavings.keep)
         context.spawn(self._telling.keep)
         context.spawn(self._life.keep)
-        context.spawn(partial(follow, self._barn, (self._prefix,), self._tell))
+        context.spawn(partial(follow, self._barn, (PLACEMENTS.prefix(self._node),), self._tell))
 
     async def _tell(self, seen: Seen) -> None:
         await self._context.me.tell(seen)
@@ -154,6 +155,9 @@ class Agent(Actor[AgentMessage]):
                 latest = {change.key: change for change in changes}
                 there = [one.now for one in latest.values() if one.now is not None]
                 self._reconcile(there, [key for key, one in latest.items() if one.now is None])
+
+    async def stopped(self) -> None:
+        self._readiness.close()
 
     # What was there before.
 
@@ -170,7 +174,7 @@ class Agent(Actor[AgentMessage]):
     async def _sort_out(self, kept: dict[str, LaunchedSlice]) -> None:
         """Take what is ours out of `kept`."""
         ours = await records_on(self._barn, self._node)
-        begun = {_gang(found.value) for found in ours if found.value.state is not SliceState.PLACED}
+        begun = {gang_of(one.value) for one in ours if one.value.state is not SliceState.PLACED}
         for found in ours:
             record = found.value
             if process_name(record) in kept:
@@ -181,7 +185,7 @@ class Agent(Actor[AgentMessage]):
                 self._records.take(found)
                 running = self._write_running(record, launched)
                 self._attend(running, launched, meter, own, is_adopted=True)
-            elif _gang(record) in begun:  # a gang is launched whole or not at all
+            elif gang_of(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
                 tail = shortened(await self._logs.last_lines(self._workplace.log(record)))
                 self._write_over(changed(record, log_tail=tail), SliceState.LOST)
@@ -193,7 +197,7 @@ class Agent(Actor[AgentMessage]):
         """Launch what is new and stop what is no longer placed here."""
         for key in gone:
             self._unwant(key)
-        gangs: dict[_Gang, list[Placement]] = {}
+        gangs: dict[Gang, list[Placement]] = {}
         for item in there:
             placement = decode_value(item, Placement).value
             attended = self._attended.get(item.key)
@@ -201,7 +205,7 @@ class Agent(Actor[AgentMessage]):
                 continue
             if attended is not None:  # its placement went and came again between two looks
                 self._unwant(item.key)
-            gangs.setdefault(_gang(placement), []).append(placement)
+            gangs.setdefault(gang_of(placement), []).append(placement)
         for gang, placements in gangs.items():
             if gang not in self._launching:
                 keys = frozenset(map(self._placement_key, placements))
@@ -237,7 +241,7 @@ class Agent(Actor[AgentMessage]):
 
     # Launching.
 
-    async def _launch(self, gang: _Gang, launching: Launching, placements: list[Placement]) -> None:
+    async def _launch(self, gang: Gang, launching: Launching, placements: list[Placement]) -> None:
         try:
             await self._launch_gang(launching, placements)
         finally:
@@ -252,7 +256,7 @@ class Agent(Actor[AgentMessage]):
         if sight is None:
             return  # The run was cleaned away meanwhile.
         run, found, herds = sight
-        gang = [one for one in found if _gang(one.value) == _gang(placements[0])]
+        gang = [one for one in found if gang_of(one.value) == gang_of(placements[0])]
         wanted = [one for one in gang if one.value.node == self._node]  # others have the rest
         if not wanted or not all(self._may_begin(one.value) for one in wanted):
             return  # Somebody has changed it meanwhile; the watch tells us what became of it.
@@ -368,8 +372,9 @@ class Agent(Actor[AgentMessage]):
     ) -> None:
         try:
             ending = await attend(
-                descriptors_of(launched),
-                partial(self._exits.wait, attended.name),
+                launched,
+                partial(self._exits.listen, attended.name),
+                readiness=self._readiness,
                 log=log,
                 progress=partial(self._telling.progress, attended),
             )
@@ -393,7 +398,3 @@ class Agent(Actor[AgentMessage]):
         await self._spawner.release(attended.name)
         self._exits.forget(attended.name)
         await drop_scratch(self._workplace.scratch(record))
-
-
-def _gang(one: Placement | SliceRecord) -> _Gang:
-    return one.run, one.gang, one.attempt

@@ -5,63 +5,40 @@
     stderr    the same
     exit      told by the spawner when the whole process tree is gone
 
-The result is what stands in the slice's record.  A report counts only with a clean exit: a slice that said `Done` and then died did not
+How they are heard is `listening.py`. The result is what stands in the slice's record.  A report counts only with a clean exit: a slice that said `Done` and then died did not
 live to keep its word about what it wrote.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 import anyio
 import msgspec
 
+from runink.actors.listening import Listening
 from runink.actors.log_keeping import KeptLog
 from runink.actors.outputs import Own, accepted
 from runink.actors.slice_meters import SliceMeter
-from runink.errors import RuninkError, WireError, to_wire
-from runink.jobs import Done, Failed, Progress, Report
-from runink.loops import Bell
+from runink.errors import RuninkError, to_wire
+from runink.jobs import Done, Failed, Progress
+from runink.loops import Readiness
 from runink.names import RunId
-from runink.observe.log_pace import Pace
-from runink.observe.slice_logs import LineSplitter, Stream
-from runink.runs.records import Exit, Printed, SliceRecord, SliceState
+from runink.runs.records import Exit, Placement, Printed, SliceRecord, SliceState
 from runink.sandbox.client import LaunchedSlice, Spawner
 from runink.sandbox.protocol import GRACE_S
 from runink.wire.channel import Channel
 
-READ_BYTES: Final = (
-    32 << 10
-)  # half of a pipe: a turn of a few milliseconds, if all of it is line ends
 TAIL_LINE_MAX: Final = 500  # characters of a line in a record; all of it is in the log
 REPORT_BYTES_MAX: Final = 4 << 20  # four times what a record may hold of it
-REPORTS_PER_S: Final = 100  # a slice says ten times a second how far it is
 REPORTED: Final = (0, 1)  # the codes with which a slice ends that has reported (`slice.py`)
-DRAIN_S: Final = 1.0  # for what is still in the pipes when the process tree is gone
-DRAIN_TURNS: Final = 20  # that it takes at least: on a busy machine all its time may be over before anything could be read
 
 
 _TOLD: Final = (SliceState.FAILED, SliceState.LOST)  # with their last lines
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptors:
-    """The agent's ends: of the control socket and of the pipes of stdout and stderr."""
-
-    control: Channel
-    stdout: int
-    stderr: int
-
-
-def descriptors_of(launched: LaunchedSlice) -> Descriptors:
-    """Return the descriptors of a slice; they are ours to close."""
-    control = Channel(launched.control, frame_bytes_max=REPORT_BYTES_MAX)
-    return Descriptors(control, launched.stdout, launched.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +94,25 @@ class Attended:
         )
 
 
+Gang = tuple[RunId, str, int]  # of a run, in an attempt
+
+
+def gang_of(one: Placement | SliceRecord) -> Gang:
+    return one.run, one.gang, one.attempt
+
+
 class Living:
     """How many slices of each gang run here, to be told which is the last of it."""
 
     def __init__(self) -> None:
-        self._count: Counter[tuple[RunId, str, int]] = Counter()
+        self._count: Counter[Gang] = Counter()
 
     def began(self, record: SliceRecord) -> None:
-        self._count[_gang(record)] += 1
+        self._count[gang_of(record)] += 1
 
     def ended(self, record: SliceRecord) -> bool:
         """Take note of the end of one that has begun; say whether nothing else of its gang runs any more."""
-        gang = _gang(record)
+        gang = gang_of(record)
         self._count[gang] -= 1
         if self._count[gang]:
             return False
@@ -136,105 +120,30 @@ class Living:
         return True
 
 
-def _gang(record: SliceRecord) -> tuple[RunId, str, int]:
-    return record.run, record.gang, record.attempt
-
-
-class _Left:
-    """The streams of a slice that have not ended yet."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._drained = Bell()
-
-    def one_is_over(self) -> None:
-        self._count -= 1
-        if not self._count:
-            self._drained.ring()
-
-    async def drained(self) -> bool:
-        """Wait until all have ended, for DRAIN_S; say whether they have. A process that has left the tree with the pipes may hold them for ever."""
-        for _ in range(DRAIN_TURNS):
-            if not self._count or await self._drained.wait_within(DRAIN_S / DRAIN_TURNS):
-                return True
-        return not self._count
-
-
 async def attend(
-    descriptors: Descriptors,
-    exited: Callable[[], Awaitable[Exit]],
+    launched: LaunchedSlice,
+    listen: Callable[[Callable[[Exit], object]], object],
     *,
+    readiness: Readiness,
     log: KeptLog,
     progress: Callable[[Progress], object],
 ) -> Ending:
-    """Return how the slice ended; closes the descriptors. `exited` is awaited for the spawner's word on it."""
-    reports: list[Done | Failed] = []
-    left = _Left(3)
-
-    async def read_lines(descriptor: int, stream: Stream) -> None:
-        await _read_lines(descriptor, stream, log)
-        left.one_is_over()
-
-    async def read_reports() -> None:
-        await _read_reports(descriptors.control, reports, progress, log)
-        left.one_is_over()
-
+    """Return how the slice ended; closes its channels. `listen` is given what takes the spawner's word on its end."""
+    heard = Listening(
+        Channel(launched.control, frame_bytes_max=REPORT_BYTES_MAX),
+        (launched.stdout, launched.stderr),
+        readiness=readiness,
+        log=log,
+        progress=progress,
+    )
     try:
         await log.catch_up()
-        async with anyio.create_task_group() as group:
-            group.start_soon(read_lines, descriptors.stdout, Stream.STDOUT)
-            group.start_soon(read_lines, descriptors.stderr, Stream.STDERR)
-            group.start_soon(read_reports)
-            found = await exited()
-            log.hurry()
-            if not await left.drained():
-                group.cancel_scope.cancel()
+        heard.begin()
+        listen(heard.ended)
+        found = await heard.to_the_end()
     finally:
-        await descriptors.control.aclose()
-        os.close(descriptors.stdout)
-        os.close(descriptors.stderr)
-    return Ending(reports[-1] if reports else None, found, log.log.tail, log.printed)
-
-
-async def _read_lines(descriptor: int, stream: Stream, log: KeptLog) -> None:
-    os.set_blocking(descriptor, False)
-    splitter = LineSplitter()
-    while True:  # ends with the stream
-        await anyio.wait_readable(descriptor)
-        try:
-            data = os.read(descriptor, READ_BYTES)
-        except BlockingIOError:
-            continue
-        await log.keep(stream, splitter, data)
-        if not data:
-            return
-
-
-async def _read_reports(
-    control: Channel,
-    reports: list[Done | Failed],
-    progress: Callable[[Progress], object],
-    log: KeptLog,
-) -> None:
-    """Take what the slice says, in `reports` its last word only. Nonsense on the channel is a failure of the slice, told as such.
-
-    The channel is closed then: nobody understands what would come, and a slice whose control socket closes ends.  One that says more than a slice does is
-    read no faster than REPORTS_PER_S: its socket fills, and it waits.
-    """
-    pace = Pace(1, REPORTS_PER_S)
-    try:
-        while (value := await control.receive()) is not None:
-            report = msgspec.convert(value, Report)
-            if isinstance(report, Progress):
-                progress(report)
-                await log.hold(pace.wait_s(0, 1, now_s=anyio.current_time()))
-            else:
-                reports[:] = [report]
-    except (msgspec.ValidationError, RuninkError) as error:
-        text = f"the slice wrote nonsense to its control channel: {error}"
-        hint = "a step must not write to descriptors that it did not open"
-        reports[:] = [Failed(WireError("Broken", "bad_report", text, hint))]
-        await control.aclose()
+        heard.close()
+    return Ending(heard.report, found, log.log.tail, log.printed)
 
 
 def ended(

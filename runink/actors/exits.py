@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from runink.loops import Bell
 from runink.runs.records import Exit
 from runink.sandbox.client import Exited, Spawner
@@ -12,10 +14,11 @@ class Exits:
     """One word for each name, told once and taken once, in either order."""
 
     def __init__(self) -> None:
-        self._words: dict[str, _Word] = {}
+        self._told: dict[str, Exited] = {}
+        self._listeners: dict[str, Callable[[Exit], object]] = {}
 
     def __len__(self) -> int:
-        return len(self._words)
+        return len(self._told) + len(self._listeners)
 
     async def hear(self, spawner: Spawner) -> None:
         """Take what the spawner tells, for as long as this task lives. Raises LinkLost when it is gone."""
@@ -24,55 +27,60 @@ class Exits:
                 self.tell(event)
 
     def tell(self, event: Exited) -> None:
-        self._word(event.slice).tell(event)
+        listener = self._listeners.pop(event.slice, None)
+        if listener is None:
+            self._told[event.slice] = event
+        else:
+            listener(_exit(event))
+
+    def listen(self, name: str, told: Callable[[Exit], object]) -> None:
+        """Have the word of the process of that name told when it comes, or at once, and taken with that. One listens at a time."""
+        event = self._told.pop(name, None)
+        if event is None:
+            assert name not in self._listeners, "one listens at a time"
+            self._listeners[name] = told
+        else:
+            told(_exit(event))
 
     async def wait(self, name: str) -> Exit:
         """Wait until the process of that name has ended, and take the word of it."""
-        event = await self._word(name).wait()
-        self.forget(name)
-        return Exit(
-            cause=event.cause,
-            code=event.code,
-            signal=event.signal,
-            cpu_s=event.utime_s + event.stime_s,
-            memory_bytes_max=event.memory_bytes_max,
-            wall_s=event.wall_s,
-            read_bytes=event.read_bytes,
-            written_bytes=event.written_bytes,
-            oom_kills=event.oom_kills,
-            processes_refused=event.processes_refused,
-            throttled_s=event.throttled_s,
-            voluntary_switches=_counted(event.voluntary_switches),
-            involuntary_switches=_counted(event.involuntary_switches),
-            wall_time_s=event.wall_time_s,
-        )
+        bell = Bell()
+        found: list[Exit] = []
+
+        def told(word: Exit) -> None:
+            found.append(word)
+            bell.ring()
+
+        self.listen(name, told)
+        try:
+            await bell.wait()
+        finally:
+            self._listeners.pop(name, None)
+        return found[0]
 
     def forget(self, name: str) -> None:
         """Drop what was told about a process that nobody asks for any more: the spawner may say it once again."""
-        self._words.pop(name, None)
+        self._told.pop(name, None)
 
-    def _word(self, name: str) -> _Word:
-        word = self._words.get(name)
-        if word is None:
-            word = self._words[name] = _Word()
-        return word
+
+def _exit(event: Exited) -> Exit:
+    return Exit(
+        cause=event.cause,
+        code=event.code,
+        signal=event.signal,
+        cpu_s=event.utime_s + event.stime_s,
+        memory_bytes_max=event.memory_bytes_max,
+        wall_s=event.wall_s,
+        read_bytes=event.read_bytes,
+        written_bytes=event.written_bytes,
+        oom_kills=event.oom_kills,
+        processes_refused=event.processes_refused,
+        throttled_s=event.throttled_s,
+        voluntary_switches=_counted(event.voluntary_switches),
+        involuntary_switches=_counted(event.involuntary_switches),
+        wall_time_s=event.wall_time_s,
+    )
 
 
 def _counted(number: int) -> int | None:
     return None if number == UNCOUNTED else number
-
-
-class _Word:
-    def __init__(self) -> None:
-        self._come = Bell()
-        self._event: Exited | None = None
-
-    def tell(self, event: Exited) -> None:
-        self._event = event
-        self._come.ring()
-
-    async def wait(self) -> Exited:
-        if self._event is None:
-            await self._come.wait()
-        assert self._event is not None
-        return self._event

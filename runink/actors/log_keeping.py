@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import anyio
-
 from runink.actors.offload import Offload, in_thread
 from runink.actors.together import Together
+from runink.loops import Bell, now_s
 from runink.observe.log_pace import Pace, node_pace, slice_pace
 from runink.observe.log_room import Room
 from runink.observe.slice_logs import LineSplitter, SliceLog, Stream, last_lines
@@ -54,8 +53,8 @@ class KeptLog:
         self._paces = (slice_pace(), node)
         self._offload = offload
         self._now_ms = now_ms
-        self._turn = anyio.Lock()  # stdout and stderr share the file
-        self._hurried = anyio.Event()
+        self._hurried = Bell()
+        self._is_hurried = False
 
     async def catch_up(self) -> None:
         """Go on behind what an earlier start of the agent has kept, if there was one. Comes before all else."""
@@ -63,27 +62,19 @@ class KeptLog:
             await self._offload(self.log.resume)
 
     async def keep(self, stream: Stream, splitter: LineSplitter, data: bytes) -> None:
-        """Keep what came out of a pipe, nothing at its end. Returns when more may be read."""
+        """Keep what came out of a pipe, nothing at its end. Returns when more may be read. One call at a time."""
         if not data and splitter.is_empty:
             return
-        async with self._turn:
-            lines: int = await self._offload(self._keep, stream, splitter, data)
-        now_s = anyio.current_time()
-        wait_s = max(pace.wait_s(len(data), lines, now_s=now_s) for pace in self._paces)
-        if await self.hold(wait_s):
-            self.log.slowed(anyio.current_time() - now_s, at_ms=self._now_ms())
-
-    async def hold(self, wait_s: float) -> bool:
-        """Wait for so long, or until who printed has ended; say whether there was anything to wait for."""
-        if wait_s <= 0 or self._hurried.is_set():
-            return False
-        with anyio.move_on_after(wait_s):
-            await self._hurried.wait()
-        return True
+        lines: int = await self._offload(self._keep, stream, splitter, data)
+        at_s = now_s()
+        wait_s = max(pace.wait_s(len(data), lines, now_s=at_s) for pace in self._paces)
+        if await self._hold(wait_s):
+            self.log.slowed(now_s() - at_s, at_ms=self._now_ms())
 
     def hurry(self) -> None:
         """Hold nobody up any more: who printed has ended."""
-        self._hurried.set()
+        self._is_hurried = True
+        self._hurried.ring()
 
     @property
     def printed(self) -> Printed:
@@ -91,6 +82,13 @@ class KeptLog:
 
     def close(self) -> None:
         self.log.close()
+
+    async def _hold(self, wait_s: float) -> bool:
+        """Wait for so long, or until who printed has ended; say whether there was anything to wait for."""
+        if wait_s <= 0 or self._is_hurried:
+            return False
+        await self._hurried.wait_within(wait_s)
+        return True
 
     def _keep(self, stream: Stream, splitter: LineSplitter, data: bytes) -> int:
         texts = splitter.feed(data) if data else splitter.end()

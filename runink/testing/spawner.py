@@ -256,6 +256,8 @@ def _channels(name: str, attempt: int) -> tuple[tuple[socket.socket, int, int], 
     theirs.setblocking(False)
     read_out, write_out = os.pipe()
     read_err, write_err = os.pipe()
+    for descriptor in (read_out, read_err):
+        os.set_blocking(descriptor, False)
     pidfd = os.pidfd_open(os.getpid())  # the one process that there is
     kept = LaunchedSlice(name, attempt, {"isolation": "none"}, ours, read_out, read_err, pidfd)
     return (theirs, write_out, write_err), kept

@@ -8,8 +8,6 @@ from __future__ import annotations
 import socket
 from typing import Any, Final
 
-import anyio
-
 from runink.wire.codec import decode
 from runink.wire.frames import FRAME_BYTES_MAX, FrameReader
 
@@ -17,36 +15,29 @@ READ_BYTES: Final = 64 << 10
 
 
 class Channel:
-    """Receives what the other end sends; owns the socket. One task receives at a time."""
+    """Takes what the other end has sent; owns the socket, and never waits."""
 
     def __init__(self, control: socket.socket, *, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         control.setblocking(False)
         self._socket = control
         self._frames = FrameReader(bytes_max=frame_bytes_max)
 
-    async def receive(self) -> Any:
-        """Return the next value, or None at the end of the stream. Raises ProtocolViolation on nonsense; what follows is nonsense too."""
-        while True:  # ends with a value, or with the stream
-            body = self._frames.next()
-            if body is not None:
-                return decode(body)
-            data = await self._read()
+    @property
+    def descriptor(self) -> int:
+        """Its number, to be told when something comes; -1 once it is closed."""
+        return self._socket.fileno()
+
+    def receive_nowait(self) -> Any:
+        """Return the next value, or None at the end of the stream. Raises BlockingIOError where there is none yet, ProtocolViolation on nonsense; what follows is nonsense too."""
+        while (body := self._frames.next()) is None:  # ends with a value, or with the stream
+            try:
+                data = self._socket.recv(READ_BYTES)
+            except ConnectionResetError:  # its process was killed with something of ours unread
+                return None
             if not data:
                 return None
             self._frames.feed(data)
+        return decode(body)
 
-    async def aclose(self) -> None:
-        """Close the socket. Whoever waits in `receive` is woken with anyio.ClosedResourceError."""
-        if self._socket.fileno() != -1:
-            anyio.notify_closing(self._socket)
-            self._socket.close()
-
-    async def _read(self) -> bytes:
-        while True:  # ends when something has come
-            await anyio.wait_readable(self._socket)
-            try:
-                return self._socket.recv(READ_BYTES)
-            except BlockingIOError:
-                continue
-            except ConnectionResetError:
-                return b""  # its process was killed with something of ours unread
+    def close(self) -> None:
+        self._socket.close()

@@ -7,7 +7,9 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -16,28 +18,33 @@ from msgspec.structs import replace
 from runink.actors.attending import (
     REPORT_BYTES_MAX,
     TAIL_LINE_MAX,
-    Descriptors,
     Ending,
     Living,
     attend,
-    descriptors_of,
     ended,
     unborn,
 )
+from runink.actors.exits import Exits
 from runink.actors.log_keeping import LogKeeping
 from runink.dag import Resources
 from runink.errors import Refused, WireError
 from runink.jobs import Done, Failed, NodeFacts, Progress
+from runink.loops import Readiness
 from runink.names import HerdName, RunId, SliceId
 from runink.observe.slice_logs import Stream, read_log
 from runink.runs.records import Exit, SliceRecord, SliceState
-from runink.sandbox.client import LaunchedSlice
+from runink.sandbox.client import Exited, LaunchedSlice
+from runink.sandbox.protocol import UNCOUNTED
+from runink.testing.readiness import readiness_running
 from runink.wire.codec import encode
 from runink.wire.frames import frame
 
 pytestmark = pytest.mark.anyio
 
 CLEAN = Exit("exited")
+EXITED = Exited(
+    "s", 1, "exited", 0, 0, 0.0, 0.0, UNCOUNTED, UNCOUNTED, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0
+)
 RECORD = SliceRecord(
     SliceId("s"), RunId("r"), HerdName("h"), "g", SliceState.RUNNING, Resources(), launched_ms=5
 )
@@ -55,8 +62,7 @@ class Attending:
     stderr: int
     log: Path
     told: list[Progress] = field(default_factory=list)
-    exit: Exit = CLEAN
-    over: anyio.Event = field(default_factory=anyio.Event)
+    exits: Exits = field(default_factory=Exits)
     ending: list[Ending] = field(default_factory=list)
 
     def say(self, *values: object) -> None:
@@ -67,30 +73,34 @@ class Attending:
         os.close(self.stdout)
         os.close(self.stderr)
 
-    async def wait(self) -> Exit:
-        await self.over.wait()
-        return self.exit
+    def end(self) -> None:
+        self.exits.tell(EXITED)
 
-    async def run(self, descriptors: Descriptors, done: Callable[[], object]) -> None:
-        log = LogKeeping(now_ms=lambda: 7).begin(self.log)
-        self.ending.append(await attend(descriptors, self.wait, log=log, progress=self.told.append))
+    async def run(self, launched: LaunchedSlice, readiness: Readiness, logs: LogKeeping) -> None:
+        log = logs.begin(self.log)
+        word = partial(self.exits.listen, EXITED.slice)
+        ending = await attend(
+            launched, word, readiness=readiness, log=log, progress=self.told.append
+        )
+        self.ending.append(ending)
         log.close()
-        done()
 
 
 @asynccontextmanager
-async def attending(folder: Path) -> AsyncIterator[Attending]:
+async def attending(folder: Path, logs: LogKeeping | None = None) -> AsyncIterator[Attending]:
     """Attend a slice for the block, which is its life; it has been attended to its end behind it."""
     theirs, ours = socket.socketpair()
     (read_out, write_out), (read_err, write_err) = os.pipe(), os.pipe()
+    for descriptor in (read_out, read_err):
+        os.set_blocking(descriptor, False)
     found = Attending(theirs, write_out, write_err, folder / "log.jsonl")
-    async with anyio.create_task_group() as group:
+    async with readiness_running() as readiness, anyio.create_task_group() as group:
         launched = LaunchedSlice("s", 1, {}, ours, read_out, read_err, -1)
-        descriptors = descriptors_of(launched)
-        group.start_soon(found.run, descriptors, lambda: None)
+        group.start_soon(found.run, launched, readiness, logs or LogKeeping(now_ms=lambda: 7))
         yield found
         found.close()
-        found.over.set()
+        found.end()
+    assert not readiness
     for descriptor in (read_out, read_err):
         with pytest.raises(OSError, match="Bad file"):
             os.fstat(descriptor)
@@ -100,7 +110,7 @@ async def attending(folder: Path) -> AsyncIterator[Attending]:
 async def test_a_report_counts_that_comes_with_the_end_while_the_loop_has_no_time_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runink.actors.attending.DRAIN_S", 0.0)
+    monkeypatch.setattr("runink.actors.listening.DRAIN_S", 0.0)
     async with attending(tmp_path) as slice_:
         await anyio.wait_all_tasks_blocked()
         slice_.say(LARGE)  # takes several turns to read
@@ -164,13 +174,61 @@ async def test_the_last_report_counts(tmp_path: Path) -> None:
 async def test_pipes_that_somebody_still_holds_are_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runink.actors.attending.DRAIN_S", 0.01)
+    monkeypatch.setattr("runink.actors.listening.DRAIN_S", 0.01)
     async with attending(tmp_path) as slice_:
         escaped = os.dup(slice_.stdout)
     try:
         assert slice_.ending[0].exit == CLEAN
     finally:
         os.close(escaped)
+
+
+async def test_a_process_that_prints_on_behind_the_end_is_not_listened_to_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runink.actors.listening.DRAIN_S", 0.01)
+
+    async def print_on(escaped: int) -> None:
+        while not slice_.ending:
+            with suppress(BlockingIOError):
+                os.write(escaped, b"x\n")
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group, attending(tmp_path) as slice_:
+        escaped = os.dup(slice_.stdout)
+        os.set_blocking(escaped, False)
+        group.start_soon(print_on, escaped)
+    os.close(escaped)
+    assert slice_.ending[0].exit == CLEAN
+
+
+async def test_reports_are_heard_while_the_disk_stands_still(tmp_path: Path) -> None:
+    stands = anyio.Event()
+    asked = anyio.Event()
+
+    async def stand_still(function: Callable[..., Any], *args: Any) -> Any:
+        asked.set()
+        await stands.wait()
+        return function(*args)
+
+    async with attending(tmp_path, LogKeeping(now_ms=lambda: 7, offload=stand_still)) as slice_:
+        os.write(slice_.stdout, b"one\n")
+        await asked.wait()
+        slice_.say(Progress(FACTS))
+        with anyio.fail_after(20.0):
+            while not slice_.told:
+                await anyio.lowlevel.checkpoint()
+        stands.set()
+    assert [one.text for one in read_log(slice_.log)] == ["one"]
+
+
+async def test_a_stream_that_is_closed_early_is_no_end_of_the_other(tmp_path: Path) -> None:
+    async with attending(tmp_path) as slice_:
+        os.write(slice_.stdout, b"one")
+        os.dup2(slice_.stderr, slice_.stdout)
+        await anyio.wait_all_tasks_blocked()
+        os.write(slice_.stderr, b"two\n")
+    assert sorted(slice_.ending[0].log_tail) == ["one", "two"]
 
 
 def test_the_last_of_a_gang_is_the_one_behind_which_nothing_of_its_attempt_runs() -> None:
@@ -188,7 +246,7 @@ async def test_what_was_printed_before_the_end_is_kept_though_the_end_is_told_fi
     tmp_path: Path,
 ) -> None:
     async with attending(tmp_path) as slice_:
-        slice_.over.set()
+        slice_.end()
         for _ in range(100):
             os.write(slice_.stdout, b"x\n" * 10)
     assert len(list(read_log(slice_.log))) == 1000

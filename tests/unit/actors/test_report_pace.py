@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 import trio.testing
-from runink.actors.attending import REPORTS_PER_S, Descriptors, Ending, attend
+from runink.actors.attending import Ending, attend
+from runink.actors.listening import REPORTS_PER_S
 from runink.actors.log_keeping import LogKeeping
 from runink.errors import WireError
 from runink.jobs import Done, Failed, NodeFacts, Progress
+from runink.loops import Readiness
 from runink.runs.records import Exit
+from runink.sandbox.client import LaunchedSlice
 from runink.testing.disk import in_loop
-from runink.wire.channel import Channel
+from runink.testing.readiness import readiness_running
 from runink.wire.codec import encode
 from runink.wire.frames import frame
 
@@ -32,21 +35,21 @@ async def test_a_flood_of_reports_is_held_up_and_the_last_word_counts(
 ):
     theirs, ours = socket.socketpair()
     (out, write_out), (err, write_err) = os.pipe(), os.pipe()
+    for descriptor in (out, err):
+        os.set_blocking(descriptor, False)
     told: list[Progress] = []
     endings: list[Ending] = []
-    over = anyio.Event()
+    words: list[Callable[[Exit], object]] = []
+    launched = LaunchedSlice("s", 1, {}, ours, out, err, -1)
 
-    async def exited() -> Exit:
-        await over.wait()
-        return Exit("exited")
+    async def run(readiness: Readiness) -> None:
+        log = LogKeeping(now_ms=lambda: 7, offload=in_loop).begin(tmp_path / "log")
+        endings.append(
+            await attend(launched, words.append, readiness=readiness, log=log, progress=told.append)
+        )
 
-    async def run(log_path: Path) -> None:
-        log = LogKeeping(now_ms=lambda: 7, offload=in_loop).begin(log_path)
-        descriptors = Descriptors(Channel(ours), out, err)
-        endings.append(await attend(descriptors, exited, log=log, progress=told.append))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(partial(run, tmp_path / "log"))
+    async with readiness_running() as readiness, anyio.create_task_group() as group:
+        group.start_soon(run, readiness)
         theirs.sendall(frame(encode(Progress(FACTS))) * SAID)
         await trio.testing.wait_all_tasks_blocked(0.01)
         at_once = len(told)
@@ -58,6 +61,6 @@ async def test_a_flood_of_reports_is_held_up_and_the_last_word_counts(
         theirs.close()
         for descriptor in (write_out, write_err):
             os.close(descriptor)
-        over.set()
+        words[0](Exit("exited"))
     assert len(told) == SAID, "who has ended is not held up"
     assert endings[0].report == Done(FACTS)
