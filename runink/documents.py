@@ -29,7 +29,7 @@ VERSION: Final = 1
 _Traceparent = Annotated[str, Meta(pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
 
 
-class SliceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SliceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a slice is held to: its network, what its pipeline limits it to, and what its herd's slices may use together on the node. 0 is no limit."""
 
     network: Network = Network.NONE
@@ -42,7 +42,9 @@ class SliceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     herd_memory_bytes: int = 0
 
 
-class SliceContext(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SliceContext(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """What the steps of a slice may know (`runink.context()`). Nothing of it is secret.
 
     `parameters` are the pipeline's, `@param` with its default or the value of `--param`. `traceparent` is the W3C trace context of this attempt: the trace is
@@ -60,10 +62,12 @@ class SliceContext(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     settings: SliceSettings = SliceSettings()
 
 
-class SliceDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SliceDocument(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """See the module's docstring."""
 
-    version: int = VERSION
+    version: int = msgspec.field(default_factory=lambda: VERSION)  # made, so never left out
     job: SliceJob
     context: SliceContext
     stores: Stores = NO_STORES

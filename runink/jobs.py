@@ -102,7 +102,7 @@ class FieldFacts(msgspec.Struct, frozen=True):
     newest_us: int | None = None
 
 
-class ChainJob(msgspec.Struct, frozen=True, tag="chain"):
+class ChainJob(msgspec.Struct, frozen=True, tag="chain", omit_defaults=True):
     """Run these nodes, in this order. `links` are all that touch them; `inputs` and `outputs` those from and to other slices.
 
     `project` is the folder that relative paths start from, `bundle` the folder of the run's code, `scratch` a private folder for spooling,

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -25,6 +24,7 @@ from runink.documents import SliceContext, SliceDocument, encode_document
 from runink.jobs import ChainJob, Done, Failed, Ticket
 from runink.names import HerdName, RunId, SliceId
 from runink.steps import rehearsed
+from runink.steps.channels import Bell
 from runink.wire.blocking import BlockingChannel
 
 TIMES: Final = 10  # Python 3.11 looks at a function anew from its eighth call on
@@ -61,9 +61,7 @@ def rehearse(take: Take, times: int = TIMES) -> Done | Failed:
 
 def _wait_for_nothing() -> None:
     """Wait as a slice does for its strands."""
-    condition = threading.Condition()
-    with condition:
-        condition.wait_for(bool, timeout=_MOMENT_S)
+    Bell().wait(_MOMENT_S)
 
 
 def _document() -> bytes:

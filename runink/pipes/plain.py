@@ -63,10 +63,12 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 
 def _is_plain(schema: pa.Schema) -> bool:
     """Say whether a schema is, at a look, its own plain one; others that are so are found out by making that."""
-    return schema.metadata is None and all(
-        field.nullable and field.metadata is None and field.type.id in _ALWAYS_PLAIN
-        for field in schema
-    )
+    if schema.metadata is not None:
+        return False
+    for field in schema:  # a generator in all() is pages that each slice would have copied
+        if not (field.nullable and field.metadata is None and field.type.id in _ALWAYS_PLAIN):
+            return False
+    return True
 
 
 def plain(batch: pa.RecordBatch, schema: pa.Schema | None = None) -> pa.RecordBatch:

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from types import FrameType
 from typing import Final, NamedTuple, TypeVar
 
@@ -30,9 +31,18 @@ import pyarrow as pa
 from runink.dag import Function, Node, Step
 from runink.environments.activating import activate
 from runink.errors import Refused, to_wire
-from runink.jobs import ChainJob, Done, Failed, NodeFacts, Prepared, Progress
+from runink.jobs import (
+    ChainJob,
+    Done,
+    Drifted,
+    Failed,
+    NodeFacts,
+    Prepared,
+    Progress,
+    Rejections,
+)
 from runink.steps.channels import Failure, Stopped
-from runink.steps.counters import Clock
+from runink.steps.counters import Clock, Counter, EdgeCounter
 from runink.steps.doors import Doors
 from runink.steps.failures import failed_by
 from runink.steps.outlets import SinkOutlet
@@ -145,6 +155,7 @@ class _Chain:
         self._wiring = Wiring(job, descriptors, doors=doors, clock=clock)
         self._layout: Layout = self._wiring.layout
         self._running = 0
+        self._counting = _thread.allocate_lock()
         self._told: tuple[NodeFacts, ...] = ()
 
     def run(self, host: Host) -> Done | Failed:
@@ -194,9 +205,9 @@ class _Chain:
         except BaseException as error:  # noqa: BLE001 - the strand's supervisor: whatever it is, the slice stops and tells
             strand.place.failed(strand.last.node, error)
         finally:
-            with stop.condition:
+            with self._counting:
                 self._running -= 1
-                stop.condition.notify_all()
+            stop.bell.ring()
 
     def _wait(self, idle: Callable[[], None]) -> None:
         """Wait until all strands have ended or the slice stops, and tell how far they are."""
@@ -204,11 +215,10 @@ class _Chain:
         told_at = self._clock()
         while True:
             idle()
-            with stop.condition:
-                ended = stop.condition.wait_for(
-                    lambda: stop.wanted or self._running == 0, timeout=PROGRESS_S
-                )
-            if ended:
+            if stop.wanted or not self._running:
+                return
+            stop.bell.wait(PROGRESS_S)
+            if stop.wanted or not self._running:
                 return
             if self._clock() - told_at >= PROGRESS_S:
                 told_at = self._clock()
@@ -235,22 +245,26 @@ class _Chain:
 
     def _done(self, prepared: tuple[Prepared, ...]) -> Done:
         layout = self._layout
-        counters = layout.counters.values()
+        schemas: dict[str, tuple[tuple[str, str], ...]] = {}
+        for node, counter in layout.counters.items():
+            if counter.columns:
+                schemas[node] = counter.columns
         return Done(
             nodes=self._facts(),
-            edges=tuple(edge.facts() for edge in layout.edges.values()),
-            rejections=tuple(row for counter in counters for row in counter.rejections()),
-            drifts=tuple(row for counter in counters for row in counter.drifts()),
+            edges=tuple(map(EdgeCounter.facts, layout.edges.values())),
+            rejections=self._rejections(),
+            drifts=self._drifts(),
             prepared=prepared,
-            schemas={counter.node: counter.columns for counter in counters if counter.columns},
+            schemas=schemas,
         )
 
     def _failed(self, bare: Failed) -> Failed:
         """End what runs, tell the neighbours, keep the dead letter, and return the report with the facts."""
         layout = self._layout
         layout.interrupts.all()
-        with layout.stop.condition:
-            layout.stop.condition.wait_for(lambda: self._running == 0, timeout=UNWIND_S)
+        until = time.monotonic() + UNWIND_S
+        while self._running and (left_s := until - time.monotonic()) > 0:
+            layout.stop.bell.wait(left_s)
         for pipe in layout.pipes:
             _quietly(partial(pipe.fail, bare.error.text))
         kept = tuple(
@@ -258,7 +272,6 @@ class _Chain:
             for sink in layout.sinks
             if (prepared := self._kept(sink, failed=bare.step)) is not None
         )
-        counters = layout.counters.values()
         return Failed(
             error=bare.error,
             step=bare.step,
@@ -266,8 +279,8 @@ class _Chain:
             position=bare.position,
             consequence=bare.consequence,
             nodes=self._facts(),
-            rejections=tuple(row for counter in counters for row in counter.rejections()),
-            drifts=tuple(row for counter in counters for row in counter.drifts()),
+            rejections=self._rejections(),
+            drifts=self._drifts(),
             prepared=kept,
         )
 
@@ -281,7 +294,13 @@ class _Chain:
         return None
 
     def _facts(self) -> tuple[NodeFacts, ...]:
-        return tuple(counter.facts() for counter in self._layout.counters.values())
+        return tuple(map(Counter.facts, self._layout.counters.values()))
+
+    def _rejections(self) -> tuple[Rejections, ...]:
+        return tuple(chain.from_iterable(map(Counter.rejections, self._layout.counters.values())))
+
+    def _drifts(self) -> tuple[Drifted, ...]:
+        return tuple(chain.from_iterable(map(Counter.drifts, self._layout.counters.values())))
 
 
 def _quietly(call: Callable[[], Result]) -> Result | None:

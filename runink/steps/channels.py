@@ -11,6 +11,7 @@ that closes its channel lets its writers go on: what they put is dropped, so tha
 from __future__ import annotations
 
 import threading
+from _thread import allocate_lock as _allocate_lock
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,13 +41,40 @@ class Failure:
     exact: bool
 
 
-class Stop:
-    """The slice's wish to stop, which wakes everyone who waits for a batch; and the failure that came first."""
+class Bell:
+    """Wakes the one thread that waits for it, at once if it was rung before. A Condition would be ten functions more, and each slice has pages copied for each that it calls."""
 
     def __init__(self) -> None:
-        self.condition = threading.Condition()  # one for the slice: hand-overs are rare beside rows
+        self._silent = _allocate_lock()  # held until it rings
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        try:  # noqa: SIM105 - contextlib's suppress is three functions more
+            self._silent.release()
+        except RuntimeError:
+            pass  # It has been rung, and nobody has come yet.
+
+    def wait(self, within_s: float) -> bool:
+        """Wait until it rings, and say whether it did."""
+        return self._silent.acquire(timeout=within_s)
+
+
+class Stop:
+    """The slice's wish to stop, which wakes everyone who waits for a batch, and the bell; and the failure that came first."""
+
+    def __init__(self) -> None:
+        self.bell = Bell()  # for the thread that waits for all strands
         self.failure: Failure | None = None
         self._wanted = False
+        self._setting = _allocate_lock()
+        self._condition: threading.Condition | None = None
+
+    @property
+    def condition(self) -> threading.Condition:
+        """What hand-overs wait for; one for the slice: they are rare beside rows. Whatever hands over asks for it when it is made, which is before any strand runs."""
+        if self._condition is None:
+            self._condition = threading.Condition()
+        return self._condition
 
     @property
     def wanted(self) -> bool:
@@ -54,11 +82,14 @@ class Stop:
 
     def set(self, failure: Failure | None = None) -> None:
         """Stop the slice. Only the first failure counts: what is raised later is its echo."""
-        with self.condition:
+        with self._setting:
             if not self._wanted:
                 self.failure = failure
             self._wanted = True
-            self.condition.notify_all()
+        if self._condition is not None:
+            with self._condition:
+                self._condition.notify_all()
+        self.bell.ring()
 
     def check(self) -> None:
         """Raise Stopped if the slice stops."""
@@ -80,50 +111,51 @@ class Channel:
 
     def __init__(self, stop: Stop, *, writers: int) -> None:
         self._stop = stop
+        self._condition = stop.condition
         self._writers = writers
         self._batches: deque[Batch] = deque()
         self.closed = False
 
     def put(self, batch: Batch) -> None:
-        with self._stop.condition:
+        with self._condition:
             self._wait_for_room()
             if not self.closed:
                 self._batches.append(batch)
-                self._stop.condition.notify_all()
+                self._condition.notify_all()
 
     def _wait_for_room(self) -> None:
-        self._stop.condition.wait_for(
+        self._condition.wait_for(
             lambda: self._stop.wanted or self.closed or len(self._batches) < BATCHES_MAX
         )
         self._stop.check()
 
     def end(self) -> None:
         """Say that one writer has put its last batch."""
-        with self._stop.condition:
+        with self._condition:
             self._writers -= 1
-            self._stop.condition.notify_all()
+            self._condition.notify_all()
 
     def close(self) -> None:
         """Read no more; writers go on for nothing."""
-        with self._stop.condition:
+        with self._condition:
             self.closed = True
             self._batches.clear()
-            self._stop.condition.notify_all()
+            self._condition.notify_all()
 
     def __iter__(self) -> Iterator[Batch]:
         while (batch := self._next()) is not None:
             yield batch
 
     def _next(self) -> Batch | None:
-        with self._stop.condition:
-            self._stop.condition.wait_for(
+        with self._condition:
+            self._condition.wait_for(
                 lambda: self._stop.wanted or self._batches or self._writers == 0
             )
             self._stop.check()
             if not self._batches:
                 return None
             batch = self._batches.popleft()
-            self._stop.condition.notify_all()
+            self._condition.notify_all()
             return batch
 
 
@@ -186,24 +218,25 @@ class Collector:
 
     def __init__(self, stop: Stop, *, writers: int, what: str) -> None:
         self._stop = stop
+        self._condition = stop.condition
         self._writers = writers
         self._what = what
         self._batches: list[pa.RecordBatch] = []
         self.closed = False
 
     def put(self, batch: Batch) -> None:
-        with self._stop.condition:
+        with self._condition:
             self._batches.append(batch.data)
 
     def end(self) -> None:
-        with self._stop.condition:
+        with self._condition:
             self._writers -= 1
-            self._stop.condition.notify_all()
+            self._condition.notify_all()
 
     def whole(self) -> pa.Table:
         """Wait until all writers have ended and return what they put. Raises Stopped, and Refused if their schemas differ."""
-        with self._stop.condition:
-            self._stop.condition.wait_for(lambda: self._stop.wanted or self._writers == 0)
+        with self._condition:
+            self._condition.wait_for(lambda: self._stop.wanted or self._writers == 0)
             self._stop.check()
         batches = list(one_schema(self._batches, self._what))
         return pa.Table.from_batches(batches) if batches else pa.table({})

@@ -29,7 +29,7 @@ class Counter:
 
     def __init__(self, node: str, watched: Iterable[Watched] = ()) -> None:
         self.node = node
-        self._fields = [FieldFigures(one) for one in watched]
+        self._fields = [*map(FieldFigures, watched)]
         self.rows_in = 0
         self.rows_out = 0
         self.rejected = 0
@@ -93,10 +93,12 @@ class Counter:
             self.bytes,
             round(busy_s, 6),
             self.drifted,
-            tuple(field.facts() for field in self._fields),
+            tuple(map(FieldFigures.facts, self._fields)),
         )
 
     def rejections(self) -> tuple[Rejections, ...]:
+        if not self.reasons:
+            return ()
         return tuple(
             Rejections(self.node, field, rule, text, rows)
             for (field, rule), (text, rows) in self.reasons.items()

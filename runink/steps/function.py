@@ -63,6 +63,8 @@ def bind(
     function: Callable[..., Any], spec: Function, *, sides: Mapping[str, pa.Table], what: str
 ) -> Call:
     """Return the function with its side inputs as its annotations ask for them. Raises Refused if it wants what there is not."""
+    if not (spec.takes_input or spec.parameters or sides):
+        return Call(function, spec.each, what, Shape.TABLE, {})  # it is given nothing of any shape
     annotations = annotations_of(function)
     names = list(annotations)
     first = annotations[names.pop(0)] if spec.takes_input and names else ""

@@ -8,10 +8,13 @@ is held back for one batch where it has such a column, and takes its type from t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import pyarrow as pa
 
 from runink.errors import Refused
+
+_NULL: Final = pa.null()
 
 
 def check_names(names: Iterable[str], what: str) -> None:
@@ -53,7 +56,7 @@ class OneSchema:
         if self._held is not None and self._held.num_rows:
             return self._second(self._held, batch)
         check_names(batch.schema.names, self._what)
-        if batch.num_rows and not any(pa.types.is_null(kind) for kind in batch.schema.types):
+        if batch.num_rows and _NULL not in batch.schema.types:
             self._schema, self._held = batch.schema, None
             return [batch]
         if batch.num_rows or self._held is None:

@@ -85,12 +85,14 @@ class Stage(Iterator[Batch]):
                 self._counter.went(batch)
             if self.is_head:
                 self._place.batch = batch
-            self._place.hand_on(batch, self.outlets, node=self.node)
+            if self.outlets:
+                self._place.hand_on(batch, self.outlets, node=self.node)
         except StopIteration:
             self._ended = True
             if self._counter is not None:
                 self._counter.ended()
-            self._end()
+            if self.outlets:
+                self._end()
             raise
         except BaseException as error:
             self._ended = True
@@ -185,8 +187,9 @@ class Strand:
 
     def run(self) -> None:
         """Pull until the last stage has ended. Raises what a node raised (`Stop.failure` tells which), or Stopped if the slice stops."""
+        last = self.stages[-1]
         try:
-            while self.last.wanted and next(self.last, None) is not None:
+            while last.wanted and next(last, None) is not None:
                 pass
             for stage in reversed(self.stages[:-1]):
                 if stage.must_end or stage.outlets:

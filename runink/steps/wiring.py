@@ -37,7 +37,7 @@ from runink.dag import (
     Step,
 )
 from runink.errors import Refused
-from runink.jobs import ChainJob, Port
+from runink.jobs import ChainJob, Port, Transport
 from runink.pipes.batch import Batch
 from runink.steps.channels import Channel, Collector, SpooledChannel, Stop
 from runink.steps.counters import Clock, Counter, EdgeCounter, Watch
@@ -74,9 +74,9 @@ class Wiring:
         self._descriptors = descriptors
         self._doors = doors
         self._clock = clock
-        self._nodes: dict[str, Node] = {node.id: node for node in job.nodes}
-        self._inputs: dict[Link, Port] = {port.link: port for port in job.inputs}
-        self._transports = {port.link: port.transport for port in (*job.inputs, *job.outputs)}
+        self._nodes: dict[str, Node] = {}
+        self._inputs: dict[Link, Port] = {}
+        self._transports: dict[Link, Transport] = {}
         self._parallel = job.cpus > 1
         self._strand_of: dict[str, Strand] = {}
         self._stage_of: dict[str, Stage] = {}
@@ -86,11 +86,18 @@ class Wiring:
 
     def build(self) -> Layout:
         """Open pipes and sinks, load functions, and return the strands. Raises what opening or loading raises."""
-        layout = self.layout
-        for node in self._job.nodes:
-            layout.counters[node.id] = Counter(node.id, self._job.watched.get(node.id, ()))
-        pipes = {port.link: self._pipe(port) for port in self._job.outputs}
-        for node in self._job.nodes:
+        layout, job = self.layout, self._job
+        pipes: dict[Link, PipeOutlet] = {}
+        for node in job.nodes:
+            self._nodes[node.id] = node
+            layout.counters[node.id] = Counter(node.id, job.watched.get(node.id, ()))
+        for port in job.inputs:
+            self._inputs[port.link] = port
+            self._transports[port.link] = port.transport
+        for port in job.outputs:
+            self._transports[port.link] = port.transport
+            pipes[port.link] = self._pipe(port)
+        for node in job.nodes:
             layout.building = node.id
             match node:
                 case Sink():
@@ -101,6 +108,14 @@ class Wiring:
                     self._add_check(node)
                 case Step():
                     self._add_step(node)
+        if job.links:
+            self._lead(pipes)
+        layout.building = ""
+        return layout
+
+    def _lead(self, pipes: dict[Link, PipeOutlet]) -> None:
+        """Lead each link to where it goes."""
+        layout = self.layout
         sinks = {sink.node.id: sink for sink in layout.sinks}
         for link in self._job.links:
             layout.building = link.source
@@ -110,8 +125,6 @@ class Wiring:
                 self._join_sink(link, sinks[link.target])
             else:
                 self._join(link)
-        layout.building = ""
-        return layout
 
     # Ends of the slice.
 
@@ -187,7 +200,7 @@ class Wiring:
         action = node.action
         function = load_function(self._job.bundle, action) if isinstance(action, Function) else None
         strand, stream = self._stream(node)
-        sides = self._sides(node)
+        sides = self._sides(node) if self._job.links else {}
         stepping = Stepping(node, self._job, sides, self.layout.interrupts, function)
         output = stepping.run(stream, strand.place.watch)
         strand.closing.append(output.close)
@@ -197,7 +210,7 @@ class Wiring:
     def _stream(self, node: Check | Step) -> tuple[Strand, Iterator[Batch] | None]:
         """Return the strand that the node goes on or begins, and what it reads there."""
         counter = self.layout.counters[node.id]
-        links = self._mains(node.id)
+        links = self._mains(node.id) if self._job.links else []
         if not links:
             return self._begin(node.id), None
         first = links[0]

@@ -60,6 +60,14 @@ def test_a_document_comes_back_as_it_was_written(job: SliceJob) -> None:
     assert decode_document(encode_document(document)) == document
 
 
+def test_what_is_as_it_is_by_default_is_left_out_but_the_version_never() -> None:
+    plain = msgspec.msgpack.decode(encode_document(SliceDocument(job=CHAIN, context=SOME)))
+    assert list(plain) == ["version", "job", "context"]
+    assert plain["version"] == VERSION
+    assert not {"inputs", "cpus", "watched"} & set(plain["job"])
+    assert not {"parameters", "settings"} & set(plain["context"])
+
+
 def test_another_version_is_refused_whatever_else_it_holds() -> None:
     for version, more in [(VERSION + 1, {"more": 1}), (0, {})]:
         data = msgspec.msgpack.encode({"version": version, **more})
