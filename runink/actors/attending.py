@@ -52,10 +52,12 @@ class Ending:
 
 
 class OwnCgroup(NamedTuple):
-    """Where a slice's cgroup is, as /proc/PID/cgroup says it, and in which version each of its limits is in force."""
+    """Where the cgroup of a slice with this first process is, as /proc/PID/cgroup says it, in which version each of its limits is in force, and what it had counted before (`LaunchedSlice`)."""
 
+    pid: int
     memberships: str
     versions: Mapping[str, str]
+    counted_before: str = ""
 
 
 @dataclass(eq=False, slots=True)

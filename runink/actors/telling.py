@@ -89,21 +89,25 @@ def cgroup_of(launched: LaunchedSlice, *, proc: str = PROC) -> OwnCgroup | None:
     if pid <= 0:
         return None
     try:
-        return OwnCgroup(files.read(f"{proc}/{pid}/cgroup"), versions)
+        memberships = files.read(f"{proc}/{pid}/cgroup")
+        return OwnCgroup(pid, memberships, versions, launched.counted_before)
     except OSError:
         return None
 
 
-def figures_of(cgroup: OwnCgroup, mounts: str) -> CgroupFigures | None:
-    """Return what a cgroup has counted, where /proc/self/mountinfo says this; nothing if it is gone, or the kernel says what we do not understand."""
+def figures_of(cgroup: OwnCgroup, mounts: str, *, proc: str = PROC) -> CgroupFigures | None:
+    """Return what a cgroup has counted for its slice, where /proc/self/mountinfo says this; nothing if that has ended meanwhile, or the kernel says what we do not understand."""
     try:
         found = Layout(tuple(located(mounts, cgroup.memberships)))
         for name, version in cgroup.versions.items():
             if Version(version) in _versions(found, name):
                 found = found.with_limit(name, Version(version))
-        return _counted(found)
+        figures = _since(_counted(found), cgroup.counted_before)
+        # Only now: a cgroup may serve another slice as soon as this one has ended.
+        is_its_own = files.read(f"{proc}/{cgroup.pid}/cgroup") == cgroup.memberships
     except (OSError, ValueError, KeyError):
         return None
+    return figures if is_its_own else None
 
 
 def _versions(found: Layout, limit: str) -> set[Version]:
@@ -127,6 +131,18 @@ def _counted(cgroup: Layout) -> CgroupFigures:
         written_bytes=usage.written_bytes or 0,
         memory_bytes=usage.memory_bytes or 0,
         pids=pids,
+    )
+
+
+def _since(figures: CgroupFigures, before: str) -> CgroupFigures:
+    """Return what was counted after that: the cgroup may have been another slice's."""
+    if not before:
+        return figures
+    cpu_s, read_bytes, written_bytes = before.split()
+    return figures._replace(
+        cpu_s=figures.cpu_s - float(cpu_s),
+        read_bytes=figures.read_bytes - int(read_bytes),
+        written_bytes=figures.written_bytes - int(written_bytes),
     )
 
 

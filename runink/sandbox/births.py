@@ -10,6 +10,7 @@ Rules
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from runink.sandbox.bubblewrap_monitor import Monitor, first_process
 from runink.sandbox.cell_words import CellWords
 from runink.sandbox.cells import Cell, Cells, CellState
 from runink.sandbox.codec import BadMessage, encode
-from runink.sandbox.confines import REMOVED_LATER_S, Confines
+from runink.sandbox.confines import Confines
 from runink.sandbox.due import soonest
 from runink.sandbox.inner_protocol import (
     Assign,
@@ -125,13 +126,13 @@ class Births:
         if self.cells.next_look_s() is not None:
             for cell in self.cells.to_look_at(now_s=now_s):
                 self._look_at_memory(cell, now_s, is_ready=False)
-        if self._confines is not None and self._confines.has_leaving:
-            self._confines.remove_leaving()
+        if self._confines is not None:
+            self._confines.advance(now_s=now_s if self._register.under_way else math.inf)
 
     def next_due_s(self, *, now_s: float) -> float | None:
         """Return when `look_again` has something to do next."""
-        has_leaving = self._confines is not None and self._confines.has_leaving
-        return soonest(self.cells.next_look_s(), now_s + REMOVED_LATER_S if has_leaving else None)
+        cgroups_s = None if self._confines is None else self._confines.next_due_s(now_s=now_s)
+        return soonest(self.cells.next_look_s(), cgroups_s)
 
     def _look_at_memory(self, cell: Cell, now_s: float, *, is_ready: bool) -> None:
         """End the whole cell where the kernel has ended one of its processes for want of memory."""
@@ -171,7 +172,9 @@ class Births:
         self._told.lost(cell)
         self.cells.unwatch(cell)
         if cell.confine is not None and self._confines is not None:
-            self._confines.finish(cell.confine)
+            # Of one that failed nobody knows what it has joined; and if no other slice is there, nobody may want its cgroup.
+            may_serve = cell.state is CellState.WORKING and self._register.under_way > 1
+            self._confines.finish(cell.confine, may_serve=may_serve)
         self.cells.remove(cell)
 
     def drop(self, network: str, why: str) -> None:
@@ -208,7 +211,7 @@ class Births:
             if self._confines is not None:
                 cell.confine = self._confines.make(cell.number, launch)
                 self.cells.watch(cell)
-                doors = cell.confine.group.doors()
+                doors = cell.confine.doors()
                 handed += doors
                 if cell.confine.is_born_in:
                     handed.append(cell.confine.group.descriptor)
@@ -225,7 +228,8 @@ class Births:
             raise
         finally:
             theirs.close()
-            close_all(doors)
+            if cell.confine is not None:
+                cell.confine.close_doors()
             close_all([tree.descriptor for tree in trees])
         return None
 
@@ -277,7 +281,7 @@ class Births:
     def _on_sealed(self, cell: Cell, report: dict[str, str]) -> None:
         """Look whether the cell is where it belongs, and give it its slice, or to the pool."""
         self.progress.at(5)
-        told = self._confines.told if self._confines is not None else {}
+        told = self._confines.report(cell.confine) if self._confines is not None else {}
         cell.state, cell.report = CellState.SEALED, report | told
         try:
             if cell.confine is not None:

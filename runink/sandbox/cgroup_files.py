@@ -33,6 +33,50 @@ def read(path: str) -> str:
     return b"".join(pieces).decode()
 
 
+def read_at_once(path: str) -> str:
+    """Return what a file holds that the kernel writes in one piece: all but lists of processes. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, READ_BYTES).decode()
+    except OSError as error:
+        raise _named(error, path) from error
+    finally:
+        os.close(descriptor)
+
+
+class Opened:
+    """Files that stay open for who comes to them again; closed, they are opened anew when they are wanted."""
+
+    def __init__(self) -> None:
+        self._descriptors: dict[tuple[str, int], int] = {}
+
+    def descriptor(self, path: str, flags: int) -> int:
+        """Return a descriptor of the file, which stays ours to close. Raises OSError."""
+        key = path, flags
+        found = self._descriptors.get(key)
+        if found is None:
+            found = self._descriptors[key] = os.open(path, flags | os.O_CLOEXEC)
+        return found
+
+    def read(self, path: str) -> str:
+        """Do what `read_at_once` does. Raises OSError."""
+        try:
+            return os.pread(self.descriptor(path, os.O_RDONLY), READ_BYTES, 0).decode()
+        except OSError as error:
+            raise _named(error, path) from error
+
+    def write(self, path: str, text: str) -> None:
+        """Do what `write` does. Raises OSError."""
+        try:
+            os.pwrite(self.descriptor(path, os.O_WRONLY), text.encode(), 0)
+        except OSError as error:
+            raise _named(error, path, text) from error
+
+    def close(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
+
+
 def read_if_any(path: str) -> str:
     """Return what the file holds; nothing if the kernel has no such file here. Raises OSError."""
     try:

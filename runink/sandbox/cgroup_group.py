@@ -184,20 +184,13 @@ class Group:
                 files.write(f"{one.directory}/cgroup.procs", str(pid))
         self.check(pid)
 
-    def doors(self) -> list[int]:
-        """Return descriptors, the caller's, of the files by which a process with one thread joins the v1 groups: it writes `0` to each.
+    def doors(self, opened: files.Opened) -> list[int]:
+        """Return descriptors, those of the `opened`, of the files by which a process with one thread joins the v1 groups: it writes `0` to each.
 
         Nothing has to stand still for a thread that moves itself. A process that is moved by another waits for all that fork or end: milliseconds on a busy machine.
         """
-        found: list[int] = []
-        try:
-            for one in (one for one in self.layout.hierarchies if not one.is_v2):
-                found += [os.open(f"{one.directory}/tasks", os.O_WRONLY | os.O_CLOEXEC)]
-        except BaseException:
-            for descriptor in found:
-                os.close(descriptor)
-            raise
-        return found
+        v1 = (one.directory for one in self.layout.hierarchies if not one.is_v2)
+        return [opened.descriptor(f"{directory}/tasks", os.O_WRONLY) for directory in v1]
 
     def let_in(self, user: int) -> None:
         """Let this user bring processes into the v2 group, and through it into those below: what a clone with CLONE_INTO_CGROUP asks for. Raises OSError.
@@ -215,7 +208,7 @@ class Group:
 
     def check(self, pid: int) -> None:
         """Look whether the process is in the group, in every hierarchy. Raises OSError if it is not."""
-        lines = files.read(f"/proc/{pid}/cgroup").splitlines()
+        lines = files.read_at_once(f"/proc/{pid}/cgroup").splitlines()
         found = {line.partition(":")[2] for line in lines}
         for one in self.layout.hierarchies:
             if f"{','.join(one.controllers)}:{one.path}" not in found:
@@ -262,9 +255,13 @@ class Group:
         """Return what its limits have done; `oom_kills` is for who knows them from its watch."""
         return events_of(self.layout, oom_kills=oom_kills)
 
-    def usage(self, *, is_over: bool = False) -> Usage:
-        """Return what was used; without what memory is in use, where all of it is over."""
-        return usage_of(self.layout, is_over=is_over)
+    def usage(self) -> Usage:
+        """Return what was used."""
+        return usage_of(self.layout)
+
+    def is_below(self, other: Group) -> bool:
+        """Say whether it was made in that group."""
+        return self._above is other
 
     def remove(self) -> bool:
         """Remove the group, and say whether it is gone; not while processes or groups are in it: try again later. Takes some ms at most."""

@@ -43,6 +43,10 @@ class OomWatch:
             self.close()
             raise
 
+    def begin_again(self) -> None:
+        """Forget what is to be looked at: the group is another cell's, and nobody was ended in it."""
+        self.due_s, self._until_s = None, 0.0
+
     def look(self, *, now_s: float, is_ready: bool) -> bool:
         """Say whether the kernel has ended a process here since the watch began. `due_s` is when to look again, if ever."""
         if is_ready:

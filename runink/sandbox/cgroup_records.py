@@ -15,11 +15,14 @@ The time of the cores is counted in every v2 group, with or without the controll
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from runink.sandbox import cgroup_files as files
 from runink.sandbox.cgroup_layout import Layout
 from runink.sandbox.cgroup_limits import Version
+
+Read = Callable[[str], str]  # of a file by its path; raises OSError
 
 V1_MEMORY: Final = ("memory.usage_in_bytes", "memory.max_usage_in_bytes")
 
@@ -48,18 +51,20 @@ class Usage(NamedTuple):
     written_bytes: int | None = None
 
 
-def events_of(layout: Layout, *, oom_kills: int | None = None) -> Events:
+def events_of(
+    layout: Layout, *, oom_kills: int | None = None, read: Read = files.read_at_once
+) -> Events:
     """Return what has happened; of who is told the `oom_kills` their file is not read. Raises OSError."""
     pids, cpu = {}, {}
     if oom_kills is None and layout.memory is not Version.NONE:
         name = "memory.events" if layout.memory is Version.V2 else "memory.oom_control"
-        text = files.read(f"{layout.directory(layout.memory, 'memory')}/{name}")
+        text = read(f"{layout.directory(layout.memory, 'memory')}/{name}")
         oom_kills = files.numbers(text).get("oom_kill")
     if layout.pids is not Version.NONE:
         directory = layout.directory(layout.pids, "pids")
-        pids = files.numbers(files.read_if_any(f"{directory}/pids.events"))
+        pids = files.numbers(_if_any(read, f"{directory}/pids.events"))
     if layout.cpu is not Version.NONE:
-        cpu = files.numbers(files.read(f"{layout.directory(layout.cpu, 'cpu')}/cpu.stat"))
+        cpu = files.numbers(read(f"{layout.directory(layout.cpu, 'cpu')}/cpu.stat"))
     return Events(
         oom_kills=oom_kills or 0,
         pids_refused=pids.get("max", 0),
@@ -69,30 +74,29 @@ def events_of(layout: Layout, *, oom_kills: int | None = None) -> Events:
     )
 
 
-def usage_of(layout: Layout, *, is_over: bool = False) -> Usage:
+def usage_of(layout: Layout, *, is_over: bool = False, read: Read = files.read_at_once) -> Usage:
     """Return what was used; what memory is in use is not looked at where all `is_over`. Raises OSError."""
-    user_s, system_s = _cpu_s(layout)
+    user_s, system_s = _cpu_s(layout, read)
     current = peak = None
     if layout.memory is not Version.NONE:
         directory = layout.directory(layout.memory, "memory")
         is_v2 = layout.memory is Version.V2
         names = ("memory.current", "memory.peak") if is_v2 else V1_MEMORY
-        current = None if is_over else _number(f"{directory}/{names[0]}")
-        peak = _number(f"{directory}/{names[1]}")
-    read_bytes, written_bytes = _io_bytes(layout)
+        current = None if is_over else _number(read, f"{directory}/{names[0]}")
+        peak = _number(read, f"{directory}/{names[1]}")
+    read_bytes, written_bytes = _io_bytes(layout, read)
     return Usage(user_s, system_s, current, peak, read_bytes, written_bytes)
 
 
-def _cpu_s(layout: Layout) -> tuple[float | None, float | None]:
+def _cpu_s(layout: Layout, read: Read) -> tuple[float | None, float | None]:
     if layout.unified:
-        found = files.numbers(files.read(f"{layout.unified.directory}/cpu.stat"))
+        found = files.numbers(read(f"{layout.unified.directory}/cpu.stat"))
         return found["user_usec"] / 1e6, found["system_usec"] / 1e6
     accounting = layout.with_controller("cpuacct")
     if accounting is None:
         return None, None
     texts = [
-        files.read(f"{accounting.directory}/cpuacct.usage{which}")
-        for which in ("", "_user", "_sys")
+        read(f"{accounting.directory}/cpuacct.usage{which}") for which in ("", "_user", "_sys")
     ]
     return _parted(*map(int, texts))
 
@@ -104,13 +108,20 @@ def _parted(total_ns: int, user_ticks_ns: int, system_ticks_ns: int) -> tuple[fl
     return user_s, total_ns / 1e9 - user_s
 
 
-def _io_bytes(layout: Layout) -> tuple[int | None, int | None]:
+def _io_bytes(layout: Layout, read: Read) -> tuple[int | None, int | None]:
     if layout.io is Version.NONE:
         return None, None
     name = "io.stat" if layout.io is Version.V2 else "blkio.throttle.io_service_bytes_recursive"
-    return files.device_bytes(files.read_if_any(f"{layout.directory(layout.io, 'blkio')}/{name}"))
+    return files.device_bytes(_if_any(read, f"{layout.directory(layout.io, 'blkio')}/{name}"))
 
 
-def _number(path: str) -> int | None:
-    text = files.read_if_any(path)
+def _number(read: Read, path: str) -> int | None:
+    text = _if_any(read, path)
     return int(text) if text else None
+
+
+def _if_any(read: Read, path: str) -> str:
+    try:
+        return read(path)
+    except FileNotFoundError:
+        return ""

@@ -343,4 +343,4 @@ def _slice_in(cell: WaitingCell, wanted: SliceWanted) -> LaunchedSlice:
     """Return the slice that has begun in a cell; what the cell had is its own."""
     name, attempt = wanted.name, wanted.attempt
     channels = (cell.control, cell.stdout, cell.stderr, cell.pidfd)
-    return LaunchedSlice(name, attempt, cell.sealed, *channels)
+    return LaunchedSlice(name, attempt, cell.sealed, *channels, cell.counted_before)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, assert_never
 
 from runink import capabilities
 from runink.capabilities import NAMESPACES, Told
+from runink.sandbox.cgroup_spares import OPEN_MAX, serving_max
 from runink.sandbox.codec import BadMessage
 from runink.sandbox.door import Connection, Door
 from runink.sandbox.due import soonest
@@ -202,7 +203,8 @@ class Desk:
         if register.named(name) is not None:
             return Refused("slice_exists", f"there is a slice {name!r} already")
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if register.is_full or register.count * KEPT_PER_SLICE + KEPT_FREE > limit:
+        kept = KEPT_FREE + serving_max(limit) * OPEN_MAX
+        if register.is_full or register.count * KEPT_PER_SLICE + kept > limit:
             return Refused("too_many_slices", f"{register.count} slices that were not released")
         return None
 

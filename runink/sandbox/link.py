@@ -27,6 +27,7 @@ from runink.sandbox.kernel import pid_of
 from runink.sandbox.packets import Packet, close_all, receive, understood
 from runink.sandbox.places import OFFERED
 from runink.sandbox.protocol import (
+    COUNTED_BEFORE,
     FIELDS,
     NOT_ADMITTED,
     TO_AGENT,
@@ -73,7 +74,7 @@ _HINTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LaunchedSlice:
-    """A slice that has started, with our ends of its channels: non-blocking, and the holder's to close. `sealed` is what closes it off."""
+    """A slice that has started, with our ends of its channels: non-blocking, and the holder's to close. `sealed` is what closes it off, `counted_before` what its cgroup had counted for others before."""
 
     slice: str
     attempt: int
@@ -82,6 +83,7 @@ class LaunchedSlice:
     stdout: int
     stderr: int
     pidfd: int
+    counted_before: str = ""
 
     @property
     def pid(self) -> int:
@@ -319,8 +321,9 @@ def _slice_of(message: Launched | Listed, descriptors: Sequence[int]) -> Launche
         os.set_blocking(descriptor, False)
     channel = socket.socket(fileno=control)
     channel.setblocking(False)
+    before = message.sealed.pop(COUNTED_BEFORE, "")
     return LaunchedSlice(
-        message.slice, message.attempt, message.sealed, channel, stdout, stderr, pidfd
+        message.slice, message.attempt, message.sealed, channel, stdout, stderr, pidfd, before
     )
 
 

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from runink.sandbox.packets import close_all
-from runink.sandbox.protocol import Waiting
+from runink.sandbox.protocol import COUNTED_BEFORE, Waiting
 
 PLACES_MAX: Final = 64  # that are remembered
 OFFERED: Final = 5  # descriptors of a cell that waits: seat, control, stdout, stderr, pidfd
@@ -32,11 +32,22 @@ class Held(NamedTuple):
 class WaitingCell:
     """A cell that waits for us, with our ends of its channels, non-blocking, and the seat that takes its assignment."""
 
-    __slots__ = ("control", "held", "number", "pidfd", "sealed", "seat", "stderr", "stdout")
+    __slots__ = (
+        "control",
+        "counted_before",
+        "held",
+        "number",
+        "pidfd",
+        "sealed",
+        "seat",
+        "stderr",
+        "stdout",
+    )
 
     def __init__(self, waiting: Waiting, descriptors: Sequence[int]) -> None:
         seat, control, self.stdout, self.stderr, self.pidfd = descriptors
         self.number = waiting.cell
+        self.counted_before = waiting.sealed.pop(COUNTED_BEFORE, "")
         self.sealed = waiting.sealed
         self.held = Held(
             waiting.cpu_m,

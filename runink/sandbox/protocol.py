@@ -46,6 +46,7 @@ VERSION = 3
 SLICES_MAX = 4096  # records; each holds up to nine descriptors of the spawner (`desk.py`)
 DATA_DESCRIPTORS_MAX = 180  # a slice's pipes
 BINDS_MAX = 64  # folders and files of the machine that a slice is shown; with job and pipes still less than the kernel's 253
+COUNTED_BEFORE = "cgroup.before"  # in `sealed`: what its cgroup had counted for others before (`cgroup_spares.py`)
 ISOLATION = "isolation"  # in `Launch.without`: a plain process will do
 NOT_ADMITTED = "not_admitted"  # in a `refused` that answers nothing: the connection's end follows
 NO_NETWORK = "none"  # in `Launch.network`

@@ -187,6 +187,11 @@ class Register:
         return len(self._forking)
 
     @property
+    def under_way(self) -> int:
+        """How many slices are to begin, or run."""
+        return len(self._waiting) + len(self._forking) + len(self._running)
+
+    @property
     def has_living(self) -> bool:
         """Whether a process of any slice may exist."""
         return bool(self._forking or self._running or self._ending)

@@ -175,18 +175,18 @@ def main() -> None:
     path = os.path.abspath(found["socket"])  # noqa: PTH100 - pathlib is 2 MB that we do not need
     base = None if found["plain"] else detected(path)
     walls, told = _walls(path, found)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     told = both(told, _refused(found))
     confines = None
     if base is not None:
         told = both(told, of_limits(base.layout.told()))
-        confines = Confines(base)
+        confines = Confines(base, descriptors_max=limits[1])
     handed = found["socket-fd"]
     listening = socket.socket(fileno=int(handed)) if handed else listen(path, user)
     listening.set_inheritable(False)
     os.chdir("/")  # no mount is kept busy by us
     door = Door(listening, path, admitted=user)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     wanted = Loaded(
         found["entry"], found["path"], limits, listed(found["preload"]), found["end-at"]
     )

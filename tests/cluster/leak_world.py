@@ -92,7 +92,8 @@ async def quiet(world: World, place: SpawnerPlace, *, processes: int) -> None:
     namespace = namespace_of(world.spawner.pid)
     with anyio.fail_after(WAIT_S):
         while cells_of(place) or len(living_in(namespace)) != processes:
-            await world.spawner.list()
+            for listed in await world.spawner.list():
+                listed.close()
 
 
 async def told_of_ends(world: World) -> None:

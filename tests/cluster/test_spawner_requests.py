@@ -13,9 +13,11 @@ from pathlib import Path
 
 import anyio
 import pytest
+from leak_world import cells_of
 from runink.errors import Overloaded, Refused
 from runink.sandbox import door
 from runink.sandbox.arguments import INTERPRETER_OPTIONS
+from runink.sandbox.cgroup_spares import OPEN_MAX, serving_max
 from runink.sandbox.client import ForkServerLost, ForkServerReady, SliceWanted
 from runink.sandbox.codec import MESSAGE_BYTES_MAX
 from runink.sandbox.desk import KEPT_FREE, KEPT_PER_SLICE
@@ -26,6 +28,7 @@ from runink.sandbox.starting import running_spawner
 from sandbox_world import (
     IN_EACH,
     IN_FORKED,
+    WAIT_S,
     Way,
     code_in,
     descriptors_of,
@@ -236,6 +239,13 @@ def left_by(world, servers, folder):
     }
 
 
+async def without_cgroups(world, folder):
+    """Wait until no cgroup of a cell is there any more: for a moment it could have served again."""
+    with anyio.fail_after(WAIT_S):
+        while cells_of(place_in(folder)):
+            await world.spawner.list()
+
+
 @IN_EACH
 async def test_two_hundred_launches_leave_nothing_behind(tmp_path, way):
     pipe = os.pipe()
@@ -244,6 +254,7 @@ async def test_two_hundred_launches_leave_nothing_behind(tmp_path, way):
         with shown(tmp_path, is_writable=True) as binds:
             given = {"descriptors": pipe, "binds": binds}
             await world.ran("nothing", "first", **given)
+            await without_cgroups(world, tmp_path)
             before = left_by(world, servers, tmp_path)
 
             async def run(number):
@@ -257,6 +268,7 @@ async def test_two_hundred_launches_leave_nothing_behind(tmp_path, way):
                     for number in range(50):
                         group.start_soon(run, batch * 50 + number)
             assert await world.spawner.list() == []
+            await without_cgroups(world, tmp_path)
             after = left_by(world, servers, tmp_path)
         assert after == before
         kept = ["log", "socket"] if way is Way.PLAIN else ["log", "socket", "socket.root"]
@@ -319,6 +331,7 @@ async def test_polars_imported_before_and_first_used_after_the_fork_works_each_t
 async def test_more_slices_than_the_spawner_has_descriptors_for_are_refused(tmp_path, way):
     async with world_in(tmp_path, way=way) as world:
         limit = KEPT_FREE + 2 * KEPT_PER_SLICE
+        limit += serving_max(limit) * OPEN_MAX
         resource.prlimit(world.spawner.pid, resource.RLIMIT_NOFILE, (limit, limit))
         kept = [await world.launch("wait", str(number)) for number in range(3)]
         with pytest.raises(Overloaded) as overloaded:

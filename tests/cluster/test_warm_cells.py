@@ -6,9 +6,11 @@ import json
 
 import anyio
 import pytest
+from runink.sandbox.cgroup_spares import OPEN_MAX
 from runink.sandbox.client import Exited, ForkServerReady
 from runink.sandbox.starting import running_spawner
 from sandbox_world import (
+    WAIT_S,
     World,
     all_of,
     children_of,
@@ -69,7 +71,9 @@ async def test_a_slice_in_a_cell_that_waited_is_held_to_limits_of_its_own(tmp_pa
             assert exited.cause == "oom"
             assert exited.oom_kills > 0
             assert exited.memory_bytes_max == pytest.approx(LIMIT, rel=0.05)
-            assert (await in_a_warm_cell(world, "nothing", f"free {number}"))[0].code == 0
+            free, _ = await in_a_warm_cell(world, "nothing", f"free {number}")
+            assert (free.code, free.oom_kills) == (0, 0)
+            assert free.memory_bytes_max < LIMIT / 2
 
 
 async def test_slices_in_cells_that_waited_draw_numbers_of_their_own(tmp_path):
@@ -119,8 +123,10 @@ async def test_fifty_slices_with_cells_that_wait_leave_nothing_behind(tmp_path):
                     for number in range(10):
                         group.start_soon(run, batch * 10 + number)
             assert await spawner.list() == []
-            # Cells that wait, or are about to, are the only ones that anything is held for.
-            assert len(descriptors_of(spawner.pid)) - before <= 3 * 9
+            # Cells that wait, or are about to, are the only ones that anything is held for, but for a moment in which cgroups could serve again.
+            with anyio.fail_after(WAIT_S):
+                while len(descriptors_of(spawner.pid)) - before > 3 * (9 + OPEN_MAX):
+                    await spawner.list()
             assert len(children_of(fork_server)) <= 3
             pids = tree_of(spawner.pid)
             hearing.cancel_scope.cancel()

@@ -19,6 +19,8 @@ from runink.errors import LinkLost, Overloaded, Unavailable
 from runink.jobs import Progress
 from runink.names import HerdName, RunId, SliceId
 from runink.runs.records import SliceRecord, SliceState
+from runink.sandbox.cgroup_spares import Counted
+from runink.sandbox.cgroups import Usage
 from runink.sandbox.client import LaunchedSlice
 from runink.testing.disk import in_loop
 
@@ -57,27 +59,55 @@ def write(folder: Path, files: dict[str, str]) -> None:
         (folder / name).write_text(text)
 
 
-def found(root: Path, mounts: str, memberships: str, version: str) -> CgroupFigures | None:
+def found(
+    root: Path,
+    mounts: str,
+    memberships: str,
+    version: str,
+    *,
+    before: str = "",
+    ended: bool = False,
+) -> CgroupFigures | None:
     """Return what is known of a slice on a machine whose /proc says this."""
     (root / "proc/7").mkdir(parents=True)
     (root / "proc/7/cgroup").write_text(memberships)
     sealed = {f"cgroup.{name}": version for name in ("memory", "cpu", "pids", "io")}
-    cgroup = cgroup_of(Launched7(sealed), proc=str(root / "proc"))  # type: ignore[arg-type] # all that is looked at
+    cgroup = cgroup_of(Launched7(sealed, before), proc=str(root / "proc"))  # type: ignore[arg-type] # all that is looked at
     assert cgroup is not None
-    return figures_of(cgroup, mounts)
+    if ended:
+        (root / "proc/7/cgroup").unlink()
+    return figures_of(cgroup, mounts, proc=str(root / "proc"))
 
 
 class Launched7:
     pid = 7
 
-    def __init__(self, sealed: dict[str, str]) -> None:
+    def __init__(self, sealed: dict[str, str], counted_before: str) -> None:
         self.sealed = sealed
+        self.counted_before = counted_before
 
 
 def test_the_files_of_v2_are_understood(tmp_path: Path) -> None:
     write(tmp_path / "cgroup/runink/h/s", V2)
     mounts = f"1 2 0:3 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
     assert found(tmp_path, mounts, "0::/runink/h/s\n", "v2") == FIGURES
+
+
+def test_what_a_cgroup_has_counted_for_others_before_is_not_the_slices(tmp_path: Path) -> None:
+    write(tmp_path / "cgroup/runink/h/s", V2)
+    mounts = f"1 2 0:3 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
+    used = Usage(cpu_user_s=0.5, cpu_system_s=0.25, read_bytes=60, written_bytes=50)
+    before = Counted(usage=used).told()
+    figures = found(tmp_path, mounts, "0::/runink/h/s\n", "v2", before=before)
+    assert figures == FIGURES._replace(cpu_s=0.75, read_bytes=40, written_bytes=150)
+
+
+def test_the_figures_of_a_cgroup_that_may_be_another_slice_s_by_now_are_nobody_s(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "cgroup/runink/h/s", V2)
+    mounts = f"1 2 0:3 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
+    assert found(tmp_path, mounts, "0::/runink/h/s\n", "v2", ended=True) is None
 
 
 def test_the_files_of_v1_are_understood(tmp_path: Path) -> None:
@@ -125,7 +155,8 @@ async def test_a_cgroup_is_looked_up_when_a_slice_is_first_sampled_and_never_beh
     for one in attended.values():
         assert one.launched is not None
         one.launched.close()
-    assert attended["runs"].cgroup == (Path("/proc/self/cgroup").read_text(), IN_FORCE_V2)  # noqa: ASYNC240 - the kernel's own
+    memberships = Path("/proc/self/cgroup").read_text()  # noqa: ASYNC240 - the kernel's own
+    assert attended["runs"].cgroup == (os.getpid(), memberships, IN_FORCE_V2, "")
     assert attended["has ended"].cgroup is None
 
 
