@@ -37,6 +37,7 @@ from runink.actors.exits import Exits
 from runink.actors.fitness import check_fit
 from runink.actors.gang_reading import read_gang
 from runink.actors.launching import (
+    Attending,
     Launch,
     Launching,
     Workplace,
@@ -57,7 +58,7 @@ from runink.actors.pipelines import Pipelines
 from runink.actors.registration import Look, Registration, same
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
-from runink.actors.tables import Loaded, Seen, follow
+from runink.actors.tables import Loaded, follow
 from runink.actors.taking_up import end_all, end_kept, records_on
 from runink.actors.telling import Telling
 from runink.actors.together import all_of
@@ -140,10 +141,9 @@ class Agent(Actor[AgentMessage]):
             context.spawn(self._leavings.keep)
         context.spawn(self._telling.keep)
         context.spawn(self._life.keep)
-        context.spawn(partial(follow, self._barn, (PLACEMENTS.prefix(self._node),), self._tell))
-
-    async def _tell(self, seen: Seen) -> None:
-        await self._context.me.tell(seen)
+        context.spawn(
+            partial(follow, self._barn, (PLACEMENTS.prefix(self._node),), context.me.tell)
+        )
 
     async def receive(self, message: AgentMessage) -> None:
         match message:
@@ -184,7 +184,7 @@ class Agent(Actor[AgentMessage]):
                 launched = kept.pop(process_name(record))
                 self._records.take(found)
                 running = self._write_running(record, launched)
-                self._attend(running, launched, meter, own, is_adopted=True)
+                self._context.spawn(self._attend(running, launched, meter, own, is_adopted=True))
             elif gang_of(record) in begun:  # a gang is launched whole or not at all
                 self._records.take(found)
                 tail = shortened(await self._logs.last_lines(self._workplace.log(record)))
@@ -246,6 +246,7 @@ class Agent(Actor[AgentMessage]):
             await self._launch_gang(launching, placements)
         finally:
             del self._launching[gang]
+        await all_of(launching.begun)
 
     async def _launch_gang(self, launching: Launching, placements: list[Placement]) -> None:
         """Launch slices whose placements came together, because they were written together."""
@@ -275,7 +276,8 @@ class Agent(Actor[AgentMessage]):
 
     async def _announce(self, launching: Launching, records: list[SliceRecord]) -> bool:
         """Say in the Barn that the gang is being launched, and whether all of it still may be; else nothing of it is."""
-        announced = [self._write_launching(record) for record in records]
+        of = {"state": SliceState.LAUNCHING, "launched_ms": self._now_ms()}
+        announced = [self._records.write(changed(record, **of)) for record in records]
         are_ours = [await self._records.wait_written(record) for record in announced]
         if all(are_ours) and not launching.unwanted:
             return True
@@ -333,15 +335,12 @@ class Agent(Actor[AgentMessage]):
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))
             return
         meter = self._meters.launched(launch.record, run, anyio.current_time() - began_s)
-        self._attend(self._write_running(launch.record, process), process, meter, own)
+        attending = self._attend(self._write_running(launch.record, process), process, meter, own)
+        launching.begin(attending, self._context.spawn)
         if (key := self._placement_key(launch.record)) in launching.unwanted:
             self._unwant(key)
 
     # Records.
-
-    def _write_launching(self, record: SliceRecord) -> SliceRecord:
-        begun = changed(record, state=SliceState.LAUNCHING, launched_ms=self._now_ms())
-        return self._records.write(begun)
 
     def _write_running(self, record: SliceRecord, launched: LaunchedSlice) -> SliceRecord:
         return self._records.write(begun(record, launched, now_ms=self._now_ms()), is_urgent=False)
@@ -359,13 +358,14 @@ class Agent(Actor[AgentMessage]):
         own: Own | None,
         *,
         is_adopted: bool = False,
-    ) -> None:
+    ) -> Attending:
+        """Take note of a slice, and return what attends it to its end. That is to be called at once: it closes the slice's channels."""
         attended = Attended(record, process_name(record), meter, own, is_adopted, launched)
         self._attended[self._placement_key(record)] = attended
         self._living.began(record)
         log = self._logs.begin(self._workplace.log(record), resumes=is_adopted)
         meter.logs_to(log.log)
-        self._context.spawn(partial(self._attend_to_end, attended, launched, log))
+        return partial(self._attend_to_end, attended, launched, log)
 
     async def _attend_to_end(
         self, attended: Attended, launched: LaunchedSlice, log: KeptLog

@@ -29,6 +29,9 @@ from runink.runs.records import RunRecord
 
 BYTES_MAX: Final = 1 << 30  # of all bundles of a node together: thousands of versions of a project
 FRESH_S: Final = 3600.0  # a run that is submitted at this moment has no record yet
+NOTED_S: Final = (
+    60.0  # in which it is noted once that a bundle is used: each slice of a run uses it
+)
 EVER_MS: Final = 1 << 62
 
 
@@ -47,6 +50,7 @@ class Bundles:
         self._barn = barn
         self._folder = folder
         self._offload = offload
+        self._noted_s: dict[BundleHash, float] = {}
         self._fetching: dict[BundleHash, anyio.Lock] = {}
 
     async def ready(self, name: BundleHash) -> None:
@@ -74,8 +78,11 @@ class Bundles:
         path = self._folder / name
         if not path.is_dir():
             return False
-        with suppress(OSError):  # another user's, who keeps it
-            os.utime(path)
+        now_s = time.monotonic()
+        if now_s - self._noted_s.get(name, -NOTED_S) >= NOTED_S:
+            self._noted_s[name] = now_s
+            with suppress(OSError):  # another user's, who keeps it
+                os.utime(path)
         return True
 
     async def collect(self, *, bytes_max: int = BYTES_MAX) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
@@ -54,7 +55,7 @@ class Workplace:
     is_away: bool = False
 
     def folders(self, run: RunRecord, environment: str = "") -> Folders:
-        return Folders(str(self.bundle(run)), str(self.run_folder(run.run)), environment)
+        return _folders(self.state, run.run, run.bundle, environment)
 
     def bundle(self, run: RunRecord) -> Path:
         return self.bundles / run.bundle
@@ -73,14 +74,19 @@ class Workplace:
     def log(self, record: SliceRecord) -> Path:
         return log_path(self.run_folder(record.run), record.slice, record.attempt)
 
-    def scratch(self, record: SliceRecord) -> Path:
+    def scratch(self, record: SliceRecord) -> str:
         """Return the folder that `runs.jobs` names in a chain's job."""
-        return self.run_folder(record.run) / "scratch" / f"{record.slice}.{record.attempt}"
+        return f"{self.run_folder(record.run)}/scratch/{record.slice}.{record.attempt}"
 
 
 @lru_cache(maxsize=64)  # each slice of a run asks five times
 def _run_folder(state: Path, run: str) -> Path:
     return state / "runs" / run
+
+
+@lru_cache(maxsize=64)
+def _folders(state: Path, run: str, bundle: str, environment: str) -> Folders:
+    return Folders(f"{state}/bundles/{bundle}", str(_run_folder(state, run)), environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,9 @@ class Launch:
     modules: frozenset[str] = frozenset()
 
 
+Attending = Callable[[], Coroutine[Any, Any, None]]  # of one slice, to its end
+
+
 @dataclass(eq=False, slots=True)
 class Launching:
     """A gang, or what of it is on this node, that is being launched: its placements' keys, and those of them that were taken back meanwhile."""
@@ -115,6 +124,7 @@ class Launching:
     )  # what its herd may do without
     unwanted: set[str] = field(default_factory=set)
     taken_back: anyio.Event = field(default_factory=anyio.Event)  # set with the first of them
+    begun: list[Attending] = field(default_factory=list)  # what follows in the launch's own task
 
     def heed(self, herds: Sequence[KeyValue]) -> None:
         """Take what the herd's record says, if it has one: what its network reaches, as the spawner takes it, what its sinks may hold now, and what its slices may do without."""
@@ -123,6 +133,13 @@ class Launching:
             self.policy = msgspec.json.encode(record.network).decode()
             self.clearances = record.clearances
             self.isolation = record.isolation
+
+    def begin(self, attending: Attending, spawn: Callable[[Attending], object]) -> None:
+        """Have a slice attended to its end: behind the launch where it is all of the gang, else in a task of its own, which costs more than most steps have to say."""
+        if len(self.keys) == 1:
+            self.begun.append(attending)
+        else:
+            spawn(attending)
 
     def take_back(self, key: str) -> None:
         self.unwanted.add(key)
@@ -351,11 +368,7 @@ def make_scratch(folder: Path) -> None:
         ) from error
 
 
-async def drop_scratch(folder: Path) -> None:
+async def drop_scratch(folder: str) -> None:
     """Take a slice's folder away, in a thread, if it had one: most have none."""
-    if _is_there(folder):
+    if os.path.exists(folder):  # noqa: ASYNC240, PTH110 - one look at a folder that was written lately; each slice has it done
         await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
-
-
-def _is_there(folder: Path) -> bool:
-    return folder.exists()

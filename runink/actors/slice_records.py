@@ -15,14 +15,14 @@ lingers for LINGER_S, so that others go with it; a slice that ends within that t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 from msgspec.structs import replace as changed
 
-from runink.barn.commands import VALUE_BYTES_MAX
+from runink.barn.commands import VALUE_BYTES_MAX, Compare, Delete, Is, Of, Operation, Put
 from runink.barn.keys import placement_key, slice_key
 from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient, Found, Transaction, decode_value, encode_value
@@ -135,14 +135,8 @@ class SliceRecords:
         return batch
 
     async def _write(self, batch: list[tuple[_Held, SliceRecord, bytes]]) -> None:
-        transaction = Transaction()
-        for held, record, value in batch:
-            transaction = transaction.if_revision(held.key, held.revision).put(held.key, value)
-            if record.state.is_over and record.node is not None:
-                at = placement_key(record.node, record.run, record.slice)
-                transaction = transaction.delete(at)
         try:
-            committed = await self._barn.commit(transaction)
+            committed = await self._barn.commit(_transaction(batch))
             if not committed.succeeded:
                 await self._look_anew(
                     [held for held, _, _ in batch if held.key in committed.failed]
@@ -190,6 +184,18 @@ class SliceRecords:
         held.settled.set()
         if record.state.is_over and self._held.get(held.key) is held:
             del self._held[held.key]
+
+
+def _transaction(batch: Iterable[tuple[_Held, SliceRecord, bytes]]) -> Transaction:
+    """Return what writes them all. It is made at once: a transaction that grows is copied with each thing that is added."""
+    compares: list[Compare] = []
+    operations: list[Operation] = []
+    for held, record, value in batch:
+        compares.append(Compare(held.key, Of.MOD_REVISION, Is.EQUAL, held.revision))
+        operations.append(Put(held.key, value))
+        if record.state.is_over and record.node is not None:
+            operations.append(Delete(placement_key(record.node, record.run, record.slice)))
+    return Transaction(tuple(compares), tuple(operations))
 
 
 def _is_of_former_self(found: SliceRecord, ours: SliceRecord) -> bool:

@@ -136,8 +136,8 @@ async def test_a_restart_takes_away_what_lost_slices_had_spooled(
         await launched(world)
         await world.stop()
         workplace = Workplace(world.folder)
-        lost = [workplace.scratch(world.record(name)) for name in ("a", "a-1")]
-        other = workplace.scratch(world.record("of another node"))
+        lost = [Path(workplace.scratch(world.record(name))) for name in ("a", "a-1")]
+        other = Path(workplace.scratch(world.record("of another node")))
         for folder in (*lost, other):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "spooled").write_text("rows")
