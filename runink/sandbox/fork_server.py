@@ -47,7 +47,7 @@ from runink.sandbox.codec import BadMessage, numeric
 from runink.sandbox.courses import Course, Courses, Handed, Key
 from runink.sandbox.faults import step_of
 from runink.sandbox.holes import fill
-from runink.sandbox.huge_pages import gather
+from runink.sandbox.huge_pages import gather, row_up
 from runink.sandbox.importing import problem_of
 from runink.sandbox.inner_protocol import (
     FROM_FORK_SERVER,
@@ -105,7 +105,7 @@ class ForkServer:
         self._problem = ""
         self._handlers = Handlers()
         self._fresh = Fresh((), Needed.EVERYTHING)
-        self._fillers: list[object] = []
+        self._fillers = row_up()
         self._modules: dict[str, bool] = {}  # whether it could be imported
 
     def prepare(self, modules: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What malloc holds of a fork server is gathered in huge pages. In a process of its own: it is about the whole heap of one."""
+"""What a fork server holds is gathered in huge pages. In a process of its own: it is about the whole memory of one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ if {is_filled}:
     for number, piece in enumerate(pieces):
         ctypes.memset(piece, number, {size})
 before = there("Rss:")
-print(gather(), there("AnonHugePages:") // HUGE_BYTES, there("Rss:") - before)
+said = gather()
+rollup = Path("/proc/self/smaps_rollup").read_text().split()
+huge = int(rollup[rollup.index("AnonHugePages:") + 1]) << 10
+print(said, huge // HUGE_BYTES, there("Rss:") - before)
 if {is_filled}:
     for number, piece in enumerate(pieces):
         assert ctypes.string_at(piece, {size}) == bytes([number]) * {size}
@@ -35,7 +38,7 @@ if {is_filled}:
 
 
 def gathered(*, is_filled: bool) -> tuple[int, int, int]:
-    """Return how many huge pages a process says that its heap is in, how many the kernel says, and how many bytes came to it thereby."""
+    """Return how many huge pages a process says that it is in, how many the kernel says, and how many bytes came to its heap thereby."""
     code = GATHERING.format(size=PIECE_BYTES, count=PIECES, is_filled=is_filled)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     said, there, added = map(int, done.stdout.split())
@@ -53,3 +56,40 @@ def test_memory_that_nobody_has_touched_is_not_made_by_gathering():
     _, there, added = gathered(is_filled=False)
     assert there <= 1  # where Python has put what it has loaded
     assert added < PIECES * PIECE_BYTES / 4
+
+
+OBJECT_BYTES = 400
+OBJECTS = 8_000  # 3 MB
+ROW = """
+from pathlib import Path
+from runink.sandbox.huge_pages import HUGE_BYTES, gather, row_up
+
+def held():
+    return [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.split()[1:2] == ["rw-p"]]
+
+def huge_at(address):
+    within = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if "-" in words[0]:
+            first, last = (int(part, 16) for part in words[0].split("-"))
+            within = first <= address < last
+        elif within and words[0] == "AnonHugePages:":
+            return (int(words[1]) << 10) // HUGE_BYTES
+
+kept = row_up()
+before = held()
+made = [bytes({size}) for _ in range({count})]
+print(sum(words not in before for words in held() if len(words) == 5))
+gather()
+print(huge_at(id(kept[-1])))
+assert made == [bytes({size})] * {count}
+"""
+
+
+def test_what_is_loaded_later_comes_into_the_arenas_in_a_row_which_are_gathered():
+    code = ROW.format(size=OBJECT_BYTES, count=OBJECTS)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    added, huge = map(int, done.stdout.split())
+    assert added == 0, "no arena was missing"
+    assert huge >= HUGE_PAGES_MIN
