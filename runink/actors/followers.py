@@ -39,6 +39,10 @@ SLICES_BYTES_MAX: Final = 96 << 10
 PROGRESS_BYTES_MAX: Final = 32 << 10  # beyond it some nodes show none
 USED_BYTES_MAX: Final = 32 << 10
 
+# Runs that ended while they were told in parts, whose other parts are at hand for so long: who comes later is told of them from the Barn, which reads all of the run for each part.
+ENDED_MAX: Final = 4
+ENDED_S: Final = 10.0
+
 T = TypeVar("T")
 
 
@@ -51,6 +55,15 @@ class Follower:
     after: str
     later: Later
     answered: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A run as it ended, and the numbers that its slices were shown with."""
+
+    view: RunView
+    changed: Mapping[str, int]
+    at_s: float
 
 
 @dataclass(slots=True)
@@ -76,6 +89,7 @@ class Followers:
     def __init__(self, started_ms: int) -> None:
         self._started_ms = started_ms
         self._runs: dict[RunId, _Followed] = {}
+        self._ended: dict[RunId, _Ended] = {}  # the last one last
         self._open = 0
         self._last = 0  # number given out
 
@@ -96,6 +110,13 @@ class Followers:
         self._of(request.run).followers[follower] = None
         self._open += 1
         return follower
+
+    def rest(self, request: Follow) -> RunView | None:
+        """Return the next part for who was told a part of a run that was over then; nothing if it is to be told otherwise."""
+        ended = self._ended.get(request.run)
+        if ended is None or not request.after or request.told_by != self._started_ms:
+            return None
+        return _behind(_since(ended.view, request.seen, ended.changed), request.after)
 
     def progress(self, told: SliceProgress) -> None:
         """Take note of how far a slice of a run that lives is. An attempt that another has followed is not listened to any more."""
@@ -137,10 +158,16 @@ class Followers:
             pause_s = max(PAUSE_S, len(state.slices) * PAUSE_S_PER_SLICE)
             followed.not_before_s = now_s + pause_s
             view = self._shown(state, followed)
-            for follower in due:
-                self._answer(followed, follower, view)
+            is_in_parts = [self._answer(followed, follower, view) for follower in due]
+            if is_over and any(is_in_parts):
+                self._end(run, _Ended(view, followed.changed, now_s))
         if is_over:
             del self._runs[run]
+
+    def _end(self, run: RunId, ended: _Ended) -> None:
+        """Keep a run at hand that ended, and none that did long ago."""
+        kept = [(name, one) for name, one in self._ended.items() if one.at_s + ENDED_S > ended.at_s]
+        self._ended = {**dict(kept[1 - ENDED_MAX :]), run: ended}
 
     def tell_anew(self, state: RunState, *, now_s: float) -> None:
         """Answer all who follow a run that was not watched for a while: what has changed meanwhile nobody has counted."""
@@ -171,12 +198,14 @@ class Followers:
         self._last += 1
         return self._last
 
-    def _answer(self, followed: _Followed, follower: Follower, view: RunView) -> None:
+    def _answer(self, followed: _Followed, follower: Follower, view: RunView) -> bool:
+        """Answer one, and say whether there is more than it is told."""
         del followed.followers[follower]
         self._open -= 1
-        told = _since(view, follower.has, followed.changed)
-        follower.later.answer(_behind(told, follower.after))
+        told = _behind(_since(view, follower.has, followed.changed), follower.after)
+        follower.later.answer(told)
         follower.answered.set()
+        return told.more
 
     def _shown(self, state: RunState, followed: _Followed) -> RunView:
         before, changed = followed.slices, followed.changed
@@ -228,9 +257,7 @@ def _behind(view: RunView, after: str) -> RunView:
 
 
 def _fitting(rows: tuple[T, ...], bytes_max: int) -> tuple[T, ...]:
-    """Return the first rows that are so large at most together, all where they are few."""
-    if len(encode(rows)) <= bytes_max:
-        return rows
+    """Return the first rows that are so large at most together."""
     sizes = accumulate(len(encode(row)) for row in rows)
     return rows[: sum(1 for _ in takewhile(bytes_max.__ge__, sizes))]
 

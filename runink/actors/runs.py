@@ -104,7 +104,7 @@ class RunController(Actor[RunsMessage]):
     async def _tell(self, seen: Seen) -> None:
         await self._context.me.tell(seen)
 
-    async def receive(self, message: RunsMessage) -> RunRecord | Later | None:
+    async def receive(self, message: RunsMessage) -> object:
         match message:
             case Submit():
                 return await self._submit(message)
@@ -115,7 +115,7 @@ class RunController(Actor[RunsMessage]):
             case Drop(run):
                 return await self._drop(run)
             case Follow():
-                return await self._follow(message)
+                return self._followers.rest(message) or await self._follow(message)
             case SliceProgress(run):
                 if self._sight.record_of(run) is not None:
                     self._followers.progress(message)

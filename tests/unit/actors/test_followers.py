@@ -148,13 +148,41 @@ def test_a_run_that_ends_while_it_is_told_in_parts_is_told_as_it_ended(
     followers.changed(RUN)
     followers.tell(over, now_s=1.0)
     while not parts.is_over:  # a few answers, as many as there are slices and again
-        later = Told()
-        followers.add(parts.next(wait_s=1.0), later)
-        followers.tell(over, now_s=2.0)
-        assert later.view is not None
-        whole = parts.whole(later.view)
+        rest = followers.rest(parts.next(wait_s=1.0))
+        if rest is None:
+            later = Told()
+            followers.add(parts.next(wait_s=1.0), later)
+            followers.tell(over, now_s=2.0)
+            rest = later.view
+        assert rest is not None
+        whole = parts.whole(rest)
     assert whole is not None
     assert whole.slices == tuple(ended.values())
+
+
+def test_of_a_run_that_is_over_the_other_parts_are_at_hand_and_only_what_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    followers, parts = Followers(1), RunParts(RUN)
+    slices: Slices = {name: slice_of(SliceId(name)) for name in ("a", "b", "c", "d")}
+    told(followers, parts, slices, 0.0)
+    monkeypatch.setattr("runink.actors.followers.SLICES_BYTES_MAX", 1)
+    ended = slices | {
+        name: replace(slices[name], state=SliceState.SUCCEEDED) for name in ("b", "d")
+    }
+    later = Told()
+    followers.add(parts.next(wait_s=1.0), later)
+    followers.changed(RUN)
+    followers.tell(Stored(replace(RECORD, state=RunState.SUCCEEDED), DAG, ended), now_s=1.0)
+    assert later.view is not None
+    assert parts.whole(later.view) is None
+    rest = followers.rest(parts.next(wait_s=1.0))
+    assert rest is not None
+    assert [one.slice for one in rest.slices] == ["d"]
+    whole = parts.whole(rest)
+    assert whole is not None
+    assert whole.slices == tuple(ended.values())
+    assert parts.is_over
 
 
 def test_who_has_part_of_a_run_of_an_earlier_start_of_the_controller_is_told_all(
