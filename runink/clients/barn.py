@@ -22,6 +22,7 @@ import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio
@@ -76,6 +77,11 @@ PAUSE_S_MAX: Final = 1.0
 WATCH_WAIT_S: Final = 30.0  # how long a poll waits; shorter than what cuts idle connections
 WATCH_GRACE_S: Final = 5.0  # what a poll's answer may take beyond its wait
 CHANGES_MAX: Final = 1000  # of one answer to a watch
+
+DECODED_KEPT_MAX: Final = (
+    1024  # values, so that who is told of a change next finds it: some batches of changes
+)
+DECODED_BYTES_MAX: Final = 4096  # of one; larger ones are few
 
 _SURELY_NOT_APPLIED: Final = frozenset({"disk_full", "stopping", "overloaded"})
 
@@ -157,12 +163,24 @@ def decode_value(item: KeyValue, kind: type[T]) -> Found[T]:
         value = cast("T", item.value)
     else:
         try:
-            value = msgspec.json.decode(item.value, type=kind)
+            value = _decoded(item.value, kind)
         except msgspec.DecodeError as error:
             raise Broken(
                 f"the value of {item.key} is no {kind.__name__}: {error}", code="value_unreadable"
             ) from error
     return Found(item.key, value, item.mod_revision, item.version, item.lease)
+
+
+def _decoded(value: bytes, kind: Any) -> Any:
+    """Return what bytes hold. All of a process who are told of the same change have the same record, where it is small and frozen."""
+    config = getattr(kind, "__struct_config__", None)
+    is_shared = config is not None and config.frozen and len(value) <= DECODED_BYTES_MAX
+    return _shared(value, kind) if is_shared else msgspec.json.decode(value, type=kind)
+
+
+@lru_cache(DECODED_KEPT_MAX)
+def _shared(value: bytes, kind: Any) -> Any:
+    return msgspec.json.decode(value, type=kind)
 
 
 def new_client_id() -> str:

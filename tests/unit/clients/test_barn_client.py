@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio.testing
+from msgspec import Struct
 from runink.barn.commands import Applied, Declined
 from runink.barn.history import Watched
 from runink.barn.keyvalue import Change, KeyValue, Page
@@ -216,3 +217,24 @@ async def test_a_value_of_another_kind_is_told_with_its_key(
     with pytest.raises(Broken, match="/a"):
         await read(client_of(barn))
     assert decode_value(item, str).value == "text"
+
+
+async def test_who_reads_the_same_value_has_the_same_record_and_of_another_kind_another() -> None:
+    class One(Struct, frozen=True):
+        name: str
+
+    class Other(Struct, frozen=True):
+        name: str
+
+    class Changing(Struct):
+        name: str
+
+    value = b'{"name":"a"}'
+    first, second = (decode_value(KeyValue(key, value, 1, 1, 1), One) for key in ("/a", "/b"))
+    assert first.value == One("a")
+    assert first.value is second.value
+    assert (first.key, second.key) == ("/a", "/b")
+    assert decode_value(KeyValue("/a", value, 1, 1, 1), Other).value == Other("a")
+    both = [decode_value(KeyValue("/a", value, 1, 1, 1), Changing).value for _ in range(2)]
+    assert both[0] == both[1]
+    assert both[0] is not both[1], "one that can be changed is nobody else's"
