@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import anyio
+
 from runink.barn.keys import pipeline_key, run_key
 from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient, Transaction
@@ -42,20 +44,34 @@ class Pipelines:
         self._barn = barn
         self._placed = placed
         self._kept: dict[str, Dag] = {}  # by hash, the last used one last
+        self._coming: dict[str, anyio.Event] = {}  # those that are being read, by hash
         self._here: dict[RunId, tuple[Dag, Dag]] = {}  # of runs, as compiled and as placed
 
     async def of(self, run: RunRecord) -> Dag:
         """Return a run's pipeline. Raises Broken (`pipeline_missing`): it is put in the transaction that submits the run."""
+        coming = self._coming.get(run.version)
+        if coming is not None:
+            await coming.wait()
         dag = self._kept.get(run.version)
         if dag is None:
+            dag = await self._read(run)
+        self.keep(run.version, dag)
+        return self._on_this_node(dag, run)
+
+    async def _read(self, run: RunRecord) -> Dag:
+        """Read a pipeline, for all who need it meanwhile: the first slices of a run do so at once. Where it could not be read, each of them tries, too."""
+        coming = self._coming.setdefault(run.version, anyio.Event())
+        try:
             key = pipeline_key(run.herd, run.pipeline, run.version)
             found = await self._barn.get(key, PipelineRecord)
             if found is None:
                 text = f"the pipeline of run {run.run} is not in the Barn any more"
                 raise Broken(text, code="pipeline_missing", hint="submit it again")
-            dag = found.value.dag
-        self.keep(run.version, dag)
-        return self._on_this_node(dag, run)
+            self.keep(run.version, found.value.dag)
+            return found.value.dag
+        finally:
+            self._coming.pop(run.version, None)
+            coming.set()
 
     def _on_this_node(self, dag: Dag, run: RunRecord) -> Dag:
         """Return a run's pipeline as it is on this node, the same for each of its slices: what is found by names in it is worked out once."""

@@ -5,11 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 from controlled_world import controlled
 from msgspec.structs import replace as changed
 from runink.actors.pipelines import Pipelines
+from runink.barn.keyvalue import Span
+from runink.clients.barn import BarnClient
+from runink.clients.barn_requests import Pages
 from runink.dag import Dag
+from runink.errors import Unavailable
 from runink.names import run_id
 from runink.runs.records import RunRecord
 
@@ -36,3 +42,53 @@ async def test_a_run_has_one_pipeline_on_its_node_and_another_run_another() -> N
     assert [dag.title for dag in found] == [str(one.run) for one in (first, first, second, first)]
     assert asked == [first.run, second.run]
     assert found[0] is found[1] is found[3]
+
+
+class CountingBarn(BarnClient):
+    """A client that counts what it reads, and fails as often as it is told to."""
+
+    def __init__(self, barn: BarnClient, failures: int = 0) -> None:
+        self._asked = barn
+        self.reads = 0
+        self.failures = failures
+
+    async def read(self, *spans: Span, limit: int = 0, revision: int = 0) -> Pages:
+        self.reads += 1
+        await anyio.lowlevel.checkpoint()
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("not now", code="no_leader")
+        return await self._asked.read(*spans, limit=limit, revision=revision)
+
+
+async def read_by_five(pipelines: Pipelines, run: RunRecord) -> list[Dag | None]:
+    found: list[Dag | None] = []
+
+    async def read() -> None:
+        try:
+            found.append(await pipelines.of(run))
+        except Unavailable:
+            found.append(None)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(read)
+    return found
+
+
+async def test_a_pipeline_that_many_need_at_once_is_read_once() -> None:
+    async with controlled() as world:
+        run = await world.client.submit(world.request())
+        barn = CountingBarn(world.client.barn)
+        found = await read_by_five(Pipelines(barn), run)
+    assert barn.reads == 1
+    assert found[0] is not None
+    assert all(dag is found[0] for dag in found)
+
+
+async def test_who_waited_for_a_pipeline_that_another_could_not_read_reads_it() -> None:
+    async with controlled() as world:
+        run = await world.client.submit(world.request())
+        barn = CountingBarn(world.client.barn, failures=1)
+        found = await read_by_five(Pipelines(barn), run)
+    assert found.count(None) == 1
