@@ -2,6 +2,7 @@
 
     what            under asyncio and uvloop     elsewhere (trio)
     `Bell`          a future of the loop         an anyio.Event for each wait
+    `Flag`          a Bell for each that waits   the same
     `now_s`         the loop's time              anyio's
     `poster`        call_soon_threadsafe         run_sync_soon
     `Readiness`     add_reader, once for all     wait_readable, once for all
@@ -125,6 +126,37 @@ class Bell:
         if self._loop is None:
             self._loop = asyncio_loop()
         return anyio.Event() if self._loop is None else self._loop.create_future()
+
+
+class Flag:
+    """Set once, for all who wait then or later: an anyio.Event that costs next to nothing until somebody waits."""
+
+    __slots__ = ("_bells", "_is_set")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._bells: tuple[Bell, ...] = ()
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        """Let all `wait` return."""
+        self._is_set = True
+        for bell in self._bells:
+            bell.ring()
+
+    async def wait(self) -> None:
+        """Return when it is set."""
+        if self._is_set:
+            await anyio.lowlevel.checkpoint()
+            return
+        bell = Bell()
+        self._bells = (*self._bells, bell)
+        try:
+            await bell.wait()
+        finally:
+            self._bells = tuple(one for one in self._bells if one is not bell)
 
 
 @coroutine

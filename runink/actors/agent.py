@@ -19,7 +19,6 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-import anyio
 from msgspec.structs import replace as changed
 
 from runink.actors.attending import (
@@ -70,7 +69,7 @@ from runink.clients.barn import BarnClient, decode_value
 from runink.clients.run_requests import DeskRequest
 from runink.dag import Dag
 from runink.errors import RuninkError, Unavailable
-from runink.loops import Readiness
+from runink.loops import Readiness, now_s
 from runink.observe.log_room import Room
 from runink.runs.records import NodeRecord, Placement, RunRecord, SliceRecord, SliceState
 from runink.runtime.actor import Actor, Context
@@ -81,7 +80,7 @@ AgentMessage = Loaded | Watched
 
 
 class Agent(Actor[AgentMessage]):
-    """One for a worker node. `spawner` starts its processes, `runs` is told how far slices are."""
+    """One for a worker node. `spawner` starts its processes, `runs` is told how far slices are, `offload` is for what blocks: nothing for threads."""
 
     def __init__(  # noqa: PLR0913 - what a node gives its agent
         self,
@@ -94,7 +93,7 @@ class Agent(Actor[AgentMessage]):
         now_ms: Callable[[], int],
         metrics: NodeMetrics,
         look: Look = same,
-        offload: Offload = in_thread,
+        offload: Offload | None = None,
     ) -> None:
         self._barn = barn
         self._spawner = spawner
@@ -108,13 +107,13 @@ class Agent(Actor[AgentMessage]):
         self._readiness = Readiness()
         self._pipelines = Pipelines(barn, workplace.placed)
         self._meters = metrics.slices
-        self._leavings = Leavings(barn, workplace.state, offload=offload)
+        self._leavings = Leavings(barn, workplace.state, offload=offload or in_thread)
         self._registration = Registration(
             barn, node, metrics=metrics, now_ms=now_ms, look=look, parted=self._part
         )
         self._registration.returned = self._leavings.look
         self._records = SliceRecords(barn, lost=self._disown)
-        self._telling = Telling(runs, self._attended, now_ms=now_ms, offload=offload)
+        self._telling = Telling(runs, self._attended, now_ms=now_ms, offload=offload or in_thread)
         self._life = LifeSigns(runs, node, metrics.slices)
         room = Room(workplace.state, node.reserved.disk_bytes) if node.reserved else None
         self._logs = LogKeeping(now_ms=now_ms, offload=offload, room=room)
@@ -158,6 +157,7 @@ class Agent(Actor[AgentMessage]):
 
     async def stopped(self) -> None:
         self._readiness.close()
+        self._logs.close()
 
     # What was there before.
 
@@ -218,8 +218,7 @@ class Agent(Actor[AgentMessage]):
 
     def _unwant(self, key: str) -> None:
         """Stop the slice with this placement, if there is one; one that is being launched is stopped as soon as it is there."""
-        attended = self._attended.get(key)
-        if attended is not None:
+        if (attended := self._attended.get(key)) is not None:
             self._context.spawn(partial(attended.stop, self._spawner))
         for launching in self._launching.values():
             if key in launching.keys:
@@ -325,7 +324,7 @@ class Agent(Actor[AgentMessage]):
         launch: Launch,
         descriptors: list[int],
     ) -> None:
-        began_s = anyio.current_time()
+        began_s = now_s()
         own = own_of(dag, run, launch.record)
         try:
             known = (self._workplace, self._spawner, own)
@@ -334,7 +333,7 @@ class Agent(Actor[AgentMessage]):
             self._meters.refused(run, error)
             self._records.write(unborn(launch.record, error, now_ms=self._now_ms()))
             return
-        meter = self._meters.launched(launch.record, run, anyio.current_time() - began_s)
+        meter = self._meters.launched(launch.record, run, now_s() - began_s)
         attending = self._attend(self._write_running(launch.record, process), process, meter, own)
         launching.begin(attending, self._context.spawn)
         if (key := self._placement_key(launch.record)) in launching.unwanted:

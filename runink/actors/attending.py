@@ -26,7 +26,7 @@ from runink.actors.outputs import Own, accepted
 from runink.actors.slice_meters import SliceMeter
 from runink.errors import RuninkError, to_wire
 from runink.jobs import Done, Failed, Progress
-from runink.loops import Readiness
+from runink.loops import Flag, Readiness
 from runink.names import RunId
 from runink.runs.records import Exit, Placement, Printed, SliceRecord, SliceState
 from runink.sandbox.client import LaunchedSlice, Spawner
@@ -72,7 +72,7 @@ class Attended:
     launched: LaunchedSlice | None = None
     cgroup: OwnCgroup | None = None
     stopping: bool = False
-    over: anyio.Event = field(default_factory=anyio.Event)
+    over: Flag = field(default_factory=Flag)
 
     async def stop(self, spawner: Spawner) -> None:
         """Have it end: SIGTERM to its first process, after GRACE_S an end by force of all that it has started. Asked again it does nothing more."""

@@ -30,6 +30,7 @@ from runink.dag import Dag, Link, Node, Sink, Step
 from runink.documents import DocumentBytes, SliceDocument, encode_document
 from runink.errors import Overloaded, Refused, Unavailable
 from runink.jobs import CompareJob, Port, PublishJob, Transport
+from runink.loops import Flag
 from runink.masking_keys import NO_KEY, MaskingKey, masking_key
 from runink.networks import Network, NodeNetwork, granted
 from runink.observe.slice_logs import log_path
@@ -123,7 +124,7 @@ class Launching:
         default_factory=IsolationPolicy
     )  # what its herd may do without
     unwanted: set[str] = field(default_factory=set)
-    taken_back: anyio.Event = field(default_factory=anyio.Event)  # set with the first of them
+    taken_back: Flag = field(default_factory=Flag)  # set with the first of them
     begun: list[Attending] = field(default_factory=list)  # what follows in the launch's own task
 
     def heed(self, herds: Sequence[KeyValue]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from runink.actors.offload import Offload, in_thread
+from runink.actors.offload import Offload, OneThread
 from runink.actors.together import Together
 from runink.loops import Bell, now_s
 from runink.observe.log_pace import Pace, node_pace, slice_pace
@@ -19,14 +19,19 @@ from runink.runs.records import Printed
 
 
 class LogKeeping:
-    """The logs of a node. `offload` is for what touches the disk, `room` says whether that has any left."""
+    """The logs of a node, to be closed when none is kept any more. `offload` is for what touches the disk, nothing for a thread of its own; `room` says whether that has any left."""
 
     def __init__(
-        self, *, now_ms: Callable[[], int], offload: Offload = in_thread, room: Room | None = None
+        self,
+        *,
+        now_ms: Callable[[], int],
+        offload: Offload | None = None,
+        room: Room | None = None,
     ) -> None:
         self._has_room = (lambda: True) if room is None else room.is_left
         self._now_ms = now_ms
-        self._offload = Together(offload)
+        self._thread = OneThread("logs")
+        self._offload = Together(offload or self._thread)
         self._pace = node_pace()
 
     def begin(self, path: Path, *, resumes: bool = False) -> KeptLog:
@@ -36,6 +41,10 @@ class LogKeeping:
         )
         log.must_catch_up = resumes
         return log
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.close()
 
     async def last_lines(self, path: Path) -> tuple[str, ...]:
         """Return the last lines of a log that nobody keeps any more."""

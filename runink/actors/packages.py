@@ -32,6 +32,7 @@ from runink.environments.lock import Lock, read_lock
 from runink.environments.packages import collisions, conflicts, installed, refused
 from runink.environments.store import FOLDER, Environments, Listener, Use
 from runink.errors import Refused, RuninkError, Unavailable
+from runink.loops import Flag
 from runink.names import BundleHash
 from runink.observe.slice_logs import SliceLog, Stream, log_path
 from runink.runs.records import RunRecord, SliceRecord, SliceState
@@ -176,7 +177,7 @@ def _preloaded() -> dict[str, str]:
     return {name: version for name, version in installed(sys.path).items() if name in PRELOADABLE}
 
 
-async def _unless(event: anyio.Event, making: Awaitable[Use]) -> Use | None:
+async def _unless(event: Flag, making: Awaitable[Use]) -> Use | None:
     """Return the use, or nothing if the event comes first and ends the making. Raises what the making does."""
     uses: list[Use] = []
     errors: list[RuninkError] = []

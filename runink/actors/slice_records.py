@@ -28,6 +28,7 @@ from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient, Found, Transaction, decode_value, encode_value
 from runink.errors import OutcomeUnknown, Unavailable, WireError
 from runink.jobs import Failed
+from runink.loops import Flag
 from runink.runs.records import SliceRecord, SliceState
 
 BATCH_MAX: Final = 200  # records of a transaction, two operations each: below TXN_OPERATIONS_MAX
@@ -46,7 +47,7 @@ class _Held:
     record: SliceRecord
     revision: int
     tried: bytes = b""  # the value of a write that nobody knows the outcome of
-    settled: anyio.Event = field(default_factory=anyio.Event)
+    settled: Flag = field(default_factory=Flag)
     is_ours: bool = True
 
 
@@ -58,8 +59,8 @@ class SliceRecords:
         self._lost = lost
         self._held: dict[str, _Held] = {}
         self._due: dict[str, _Held] = {}
-        self._some = anyio.Event()  # something is due
-        self._urgent = anyio.Event()  # something due must not linger
+        self._some = Flag()  # something is due
+        self._urgent = Flag()  # something due must not linger
 
     def __len__(self) -> int:
         return len(self._held)
@@ -82,7 +83,7 @@ class SliceRecords:
         if held is not None:
             held.record = record
             if held.settled.is_set():
-                held.settled = anyio.Event()
+                held.settled = Flag()
             self._make_due(held, is_urgent=is_urgent)
         return record
 
@@ -130,8 +131,8 @@ class SliceRecords:
             del self._due[key]
             batch.append((held, held.record, value))
         if not self._due:
-            self._some = anyio.Event()
-            self._urgent = anyio.Event()
+            self._some = Flag()
+            self._urgent = Flag()
         return batch
 
     async def _write(self, batch: list[tuple[_Held, SliceRecord, bytes]]) -> None:

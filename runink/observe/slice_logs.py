@@ -53,6 +53,7 @@ class LogFacts(NamedTuple):
 
 SLOWED: Final = "this slice prints faster than its lines are taken in: it is slowed down"
 NO_ROOM: Final = "lines are left out here: the disk has no more room than the node keeps free"
+_APPENDED: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(LogLine).decode
 
@@ -158,8 +159,7 @@ class SliceLog:
 
     def _append(self, data: bytes) -> None:
         if self._file < 0:
-            self._file = _opened(self._path)
-            self._bytes = os.lseek(self._file, 0, os.SEEK_END)
+            self._file, self._bytes = _opened(self._path)
         self._bytes += len(data)
         self._written_bytes += os.write(self._file, data)
 
@@ -178,14 +178,20 @@ class SliceLog:
             self._file = -1
 
 
-def _opened(path: Path) -> int:
-    """Open a log to append to it. Its folder is there but for the first log of a run, and no file object is made: each slice that prints opens one."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+def _opened(path: Path) -> tuple[int, int]:
+    """Open a log to append to it; return how long it is, too.
+
+    Its folder is there but for the first log of a run, the log itself only behind a restart. Each slice that prints opens one, in a thread that has to
+    wait for the interpreter behind each call: so it is mostly one call, and no file object is made.
+    """
     try:
-        return os.open(path, flags, LOG_MODE)
+        return os.open(path, _APPENDED | os.O_EXCL, LOG_MODE), 0
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, flags, LOG_MODE)
+    except FileExistsError:
+        pass
+    file = os.open(path, _APPENDED, LOG_MODE)
+    return file, os.lseek(file, 0, os.SEEK_END)
 
 
 def log_path(run_folder: Path, slice_id: str, attempt: int) -> Path:

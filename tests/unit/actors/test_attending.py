@@ -89,6 +89,7 @@ class Attending:
 @asynccontextmanager
 async def attending(folder: Path, logs: LogKeeping | None = None) -> AsyncIterator[Attending]:
     """Attend a slice for the block, which is its life; it has been attended to its end behind it."""
+    logs = logs or LogKeeping(now_ms=lambda: 7)
     theirs, ours = socket.socketpair()
     (read_out, write_out), (read_err, write_err) = os.pipe(), os.pipe()
     for descriptor in (read_out, read_err):
@@ -96,11 +97,12 @@ async def attending(folder: Path, logs: LogKeeping | None = None) -> AsyncIterat
     found = Attending(theirs, write_out, write_err, folder / "log.jsonl")
     async with readiness_running() as readiness, anyio.create_task_group() as group:
         launched = LaunchedSlice("s", 1, {}, ours, read_out, read_err, -1)
-        group.start_soon(found.run, launched, readiness, logs or LogKeeping(now_ms=lambda: 7))
+        group.start_soon(found.run, launched, readiness, logs)
         yield found
         found.close()
         found.end()
     assert not readiness
+    logs.close()
     for descriptor in (read_out, read_err):
         with pytest.raises(OSError, match="Bad file"):
             os.fstat(descriptor)

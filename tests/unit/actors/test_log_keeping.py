@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -122,3 +123,19 @@ async def test_a_long_log_is_not_read_whole_for_its_last_lines(tmp_path: Path) -
     found = await keeping().last_lines(tmp_path / "log")
     assert 10 < len(found) < TAIL_LINES
     assert set(found) == {"x" * 16_000}
+
+
+async def test_the_thread_of_logs_ends_with_them(tmp_path: Path) -> None:
+    logs = LogKeeping(now_ms=lambda: 7)
+    log = logs.begin(tmp_path / "log")
+    before = threads_of_logs()
+    await log.keep(Stream.STDOUT, LineSplitter(), b"one\n")
+    log.close()
+    assert threads_of_logs() == before + 1
+    logs.close()
+    assert threads_of_logs() == before
+    assert [line.text for line in read_log(tmp_path / "log")] == ["one"]
+
+
+def threads_of_logs() -> int:
+    return sum(one.name == "logs" for one in threading.enumerate())
