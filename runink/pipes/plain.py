@@ -65,7 +65,8 @@ def _is_plain(schema: pa.Schema) -> bool:
     """Say whether a schema is, at a look, its own plain one; others that are so are found out by making that."""
     if schema.metadata is not None:
         return False
-    for field in schema:  # a generator in all() is pages that each slice would have copied
+    # Generators, in all() and Arrow's own, are pages that each slice would have copied.
+    for field in map(schema.field, range(len(schema))):
         if not (field.nullable and field.metadata is None and field.type.id in _ALWAYS_PLAIN):
             return False
     return True
@@ -97,7 +98,7 @@ def empty(schema: pa.Schema) -> pa.RecordBatch:
 def pieces(data: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
     """Cut data into plain batches of at most BATCH_ROWS_MAX rows and about BATCH_BYTES; data without rows gives one batch without rows."""
     if isinstance(data, pa.RecordBatch):
-        if 0 < data.num_rows <= _rows_of(data):
+        if data.num_rows == 1 or 0 < data.num_rows <= _rows_of(data):  # one row cannot be cut
             yield plain(data)
             return
         data = pa.Table.from_batches([data])

@@ -153,4 +153,4 @@ class Watch:
 
 
 def columns_of(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
-    return tuple((field.name, str(field.type)) for field in schema)
+    return tuple(zip(schema.names, map(str, schema.types), strict=True))
