@@ -7,7 +7,7 @@
     begun       its slice is known             working
     any         its first process ended        (removed)
 
-Here nothing is decided: `births.py` does that.
+Here nothing is decided: `births.py` does that.  Sockets are made by `_socket`: what `socket` has asks the kernel again what it has just made.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Cell:
 
     __slots__ = ("confine", "ended", "is_alone", "is_heard", "kept", "launch", "link", "monitor", "network", "number", "outbox", "outfit", "pid", "pidfd", "report", "seat", "slice", "state", "worked")  # fmt: skip
 
-    def __init__(self, number: int, link: socket.socket, launch: Launch, *, network: str) -> None:
+    def __init__(self, number: int, link: _socket.socket, launch: Launch, *, network: str) -> None:
         self.number = number
         self.link = link
         self.outbox = Outbox(link, TO_CELL)
@@ -62,7 +62,7 @@ class Cell:
         self.confine: Confine | None = None
         self.outfit: list[int] = []
         self.kept: list[int] = []
-        self.seat: socket.socket | None = None
+        self.seat: _socket.socket | None = None
         self.ended: Ended | None = None
         self.worked: Worked | None = None
         self.monitor: Monitor | None = None
@@ -148,9 +148,9 @@ class Cells:
     def of_process(self, pid: int) -> Cell | None:
         return self._by_pid.get(pid)
 
-    def make(self, launch: Launch, *, network: str) -> tuple[Cell, socket.socket]:
+    def make(self, launch: Launch, *, network: str) -> tuple[Cell, _socket.socket]:
         """Return a new cell and its end of the socket, the caller's to hand over and close. Raises OSError."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         self._last += 1
         cell = Cell(self._last, ours, launch, network=network)
@@ -232,7 +232,6 @@ def ends() -> tuple[list[int], list[int]]:
     """Make a slice's control and log channels: return its ends and the agent's, both as control, stdout, stderr. Raises OSError."""
     made: list[int] = []
     try:
-        # Not socket's own: it asks the kernel three times what it has just made.
         ours, theirs = _socket.socketpair()
         made += (ours.detach(), theirs.detach())
         for _ in (1, 2):

@@ -62,6 +62,7 @@ class Group:
         self._written: dict[str, str] = {}
         self._memory_bytes = 0
         self._has_io = False
+        self._are_put = False  # whether the limits stand in the kernel's files, all of them
 
     def make_herd(self, name: str, limits: Limits) -> Group:
         """Make a group that holds groups. FileExistsError if there is one, left over or not."""
@@ -110,8 +111,11 @@ class Group:
         before = self.limits, self.cap_m
         above_m = self._above.cap_m if self._above else 0
         cap_m = min((one for one in (limits.cpu_m, above_m) if one), default=0)
+        if self._are_put and (limits, cap_m) == before:
+            return
         is_less = bool(cap_m) and not 0 < self.cap_m <= cap_m
         self.limits, self.cap_m = limits, cap_m
+        self._are_put = False
         try:
             # No group may have a quota above the one that it is in, not even for a moment.
             if is_less:
@@ -121,6 +125,7 @@ class Group:
             self._put_pids_and_io()
             if not is_less and cap_m != before[1]:
                 self._limit_groups()
+            self._are_put = True
         except OSError:
             self.limits, self.cap_m = before
             raise

@@ -106,12 +106,18 @@ class Layout(NamedTuple):
 
     def with_controller(self, controller: str) -> Hierarchy | None:
         """Return the v1 hierarchy that has this controller."""
-        return next((one for one in self.hierarchies if controller in one.controllers), None)
+        for one in self.hierarchies:  # no generator: it is asked ten times for each cell
+            if controller in one.controllers:
+                return one
+        return None
 
     @property
     def unified(self) -> Hierarchy | None:
         """The v2 hierarchy."""
-        return next((one for one in self.hierarchies if one.is_v2), None)
+        for one in self.hierarchies:
+            if not one.controllers:
+                return one
+        return None
 
 
 def located(mountinfo: str, memberships: str) -> list[Hierarchy]:

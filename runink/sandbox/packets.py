@@ -7,6 +7,7 @@ that came are closed: half a set of pipes is of no use.
 
 from __future__ import annotations
 
+import _socket
 import array
 import errno
 import os
@@ -42,7 +43,7 @@ class Packet(NamedTuple):
     whole: bool
 
 
-def receive(link: socket.socket) -> Packet | None:
+def receive(link: _socket.socket) -> Packet | None:
     """Return the next packet, its descriptors close-on-exec, or nothing at the end. Raises BlockingIOError where there is none yet."""
     try:
         body, ancillary, flags, _ = link.recvmsg(
@@ -86,7 +87,7 @@ def close_all(descriptors: Sequence[int]) -> None:
 class Outbox:
     """The sending side of a socket. On a non-blocking one, what does not fit waits, in order, until `flush`."""
 
-    def __init__(self, link: socket.socket, kinds: Mapping[str, type]) -> None:
+    def __init__(self, link: _socket.socket, kinds: Mapping[str, type]) -> None:
         self._link = link
         self._names = {message: kind for kind, message in kinds.items()}
         self._waiting: deque[tuple[bytes, list[int]]] = deque()
@@ -132,7 +133,11 @@ class Outbox:
     def _sent(self, body: bytes, descriptors: Sequence[int]) -> bool | None:
         """Return true if sent, nothing if there is no room now, false if the other side is gone."""
         try:
-            socket.send_fds(self._link, [body], descriptors)
+            if descriptors:
+                rights = array.array("i", descriptors)
+                self._link.sendmsg([body], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            else:
+                self._link.send(body)
         except BlockingIOError:
             return None
         except OSError as error:

@@ -24,7 +24,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 
 from runink.capabilities import HOST_NETWORK, NAMESPACES, Told
 from runink.sandbox.arguments import listed, options
@@ -87,7 +86,7 @@ class Loop:
         self._door = door
         self._wakeup = wakeup
         self._poll = select.poll()
-        self._polled: tuple[tuple[int, int], ...] = ()
+        self._polled: list[tuple[int, int]] = []
 
     def run(self) -> None:
         """Serve until the desk is closed."""
@@ -113,31 +112,30 @@ class Loop:
                 self._door.admit(now_s=now_s)
 
     def _wait(self) -> set[int]:
-        watched = tuple(self._watched())
-        if (
-            watched != self._polled
-        ):  # seldom; to say anew what is waited for takes longer than to wait
+        watched = self._watched()
+        # Seldom: to say anew what is waited for takes longer than to wait.
+        if watched != self._polled:
             self._poll, self._polled = select.poll(), watched
             for descriptor, interest in watched:
                 self._poll.register(descriptor, interest)
-        due_s = self._desk.next_due_s(now_s=time.monotonic())
-        patience_s = POLL_S_MAX if due_s is None else due_s - time.monotonic()
+        now_s = time.monotonic()
+        due_s = self._desk.next_due_s(now_s=now_s)
+        patience_s = POLL_S_MAX if due_s is None else due_s - now_s
         # Rounded up: a millisecond early would mean another turn, and another.
         wait_ms = int(min(max(patience_s, 0.0), POLL_S_MAX) * 1000 + 0.999)
         return {descriptor for descriptor, _ in self._poll.poll(wait_ms)}
 
-    def _watched(self) -> Iterator[tuple[int, int]]:
-        """Yield what is waited for: descriptors, and what of them."""
-        yield self._wakeup, select.POLLIN
-        yield self._door.listening.fileno(), select.POLLIN
-        yield self._lives.births.cells.fileno(), select.POLLIN
-        for descriptor in self._lives.networks.links():
-            yield descriptor, select.POLLIN
-        for nursery in self._lives.nurseries:
-            if nursery.link is not None and nursery.outbox is not None:
-                yield nursery.link.fileno(), _interest(is_empty=nursery.outbox.is_empty)
-        for connection in self._door:
-            yield connection.link.fileno(), _interest(is_empty=connection.outbox.is_empty)
+    def _watched(self) -> list[tuple[int, int]]:
+        """Return what is waited for: descriptors, and what of them."""
+        lives = self._lives
+        ours = (self._wakeup, self._door.listening.fileno(), lives.births.cells.fileno())
+        watched = [(descriptor, select.POLLIN) for descriptor in (*ours, *lives.networks.links())]
+        watched += [
+            (one.link.fileno(), _interest(is_empty=one.outbox.is_empty))
+            for one in (*lives.nurseries, *self._door)
+            if one.link is not None and one.outbox is not None
+        ]
+        return watched
 
     def _on_signals(self, now_s: float) -> None:
         numbers = os.read(self._wakeup, 4096)

@@ -9,6 +9,7 @@ Rules
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
 
@@ -196,17 +197,17 @@ class WarmCells:
         return cell
 
 
-def _channels() -> tuple[socket.socket, list[int], list[int]]:
+def _channels() -> tuple[_socket.socket, list[int], list[int]]:
     """Make a seat and a slice's channels: return our end of the seat, what is the slice's, and what is the agent's. Raises OSError."""
-    seat, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        try:
-            outfit, kept = ends()
-        except OSError:
-            seat.close()
-            raise
-        seat.setblocking(False)
-        return seat, [*outfit, theirs.detach()], kept
+    seat, theirs = _socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        outfit, kept = ends()
+    except OSError:
+        seat.close()
+        theirs.close()
+        raise
+    seat.setblocking(False)
+    return seat, [*outfit, theirs.detach()], kept
 
 
 def _copies(descriptors: list[int]) -> list[int]:
