@@ -220,7 +220,7 @@ class Readiness:
         raise self._failure
 
     def close(self) -> None:
-        """Tell of nothing any more."""
+        """Tell of nothing any more. To be called when `run` has ended: the loop watches the epoll's number until then."""
         self._epoll.close()
 
     def _try_to_tell(self) -> None:

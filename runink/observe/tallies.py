@@ -55,8 +55,9 @@ class Tally:
     def add(self, labels: Labels, *amounts: float, now_s: float) -> None:
         """Grow the counters of a set of labels, in the order of their names."""
         assert len(labels) == len(self._labels)
-        place = self._place(tuple(value[:VALUE_CHARACTERS_MAX] for value in labels), now_s)
-        self._join(place, amounts, now_s)
+        if labels not in self._counts:  # those that are known are short enough
+            labels = self._place(tuple(value[:VALUE_CHARACTERS_MAX] for value in labels), now_s)
+        self._join(labels, amounts, now_s)
 
     def readings(self) -> Iterator[Reading]:
         for place, name in enumerate(self._names):
@@ -94,6 +95,5 @@ class Tally:
         if counts is None:
             counts = [0.0] * len(self._names)
             self._of_herd[place[0]] += 1
-        joined = zip(counts, amounts, strict=True)
-        self._counts[place] = [self._grow(old, new) for old, new in joined]
+        self._counts[place] = [*map(self._grow, counts, amounts)]
         self._grew_s[place] = now_s

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -29,6 +30,7 @@ from anyio.abc import TaskGroup
 from runink import errors
 from runink.capabilities import Told
 from runink.errors import LinkLost, RuninkError, TimedOut, Unavailable
+from runink.loops import Bell
 from runink.sandbox.codec import BadMessage, encode
 from runink.sandbox.inner_protocol import Assign
 from runink.sandbox.job_memory import JobMemory
@@ -101,7 +103,10 @@ class Spawner:
         self._given_up: set[str] = set()  # slices whose end is nobody's business
         self._is_ending = False  # because we have asked for it
         self._reading = anyio.CancelScope(shield=True)
-        self._happened, self._happening = anyio.create_memory_object_stream[Event](EVENTS_MAX)
+        self._events: deque[Event] = deque()
+        self._happened = Bell()  # something has, or nothing will any more
+        self._heard = Bell()  # there is room again
+        self._is_over = False
 
     async def launch(self, wanted: SliceWanted) -> LaunchedSlice:
         """Start a slice.
@@ -192,12 +197,14 @@ class Spawner:
 
     async def next_event(self) -> Event:
         """Wait for the next event. Raises EndOfStream after `shutdown` or `close`, else LinkLost."""
-        try:
-            return await self._happening.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            if self._is_ending:
-                raise anyio.EndOfStream from None
-            raise self._link.lost() from None
+        while not self._events:
+            if self._is_over and self._is_ending:
+                raise anyio.EndOfStream
+            if self._is_over:
+                raise self._link.lost()
+            await self._happened.wait()
+        self._heard.ring()
+        return self._events.popleft()
 
     @property
     def has_ended(self) -> bool:
@@ -233,8 +240,8 @@ class Spawner:
         self._places.close()
         self._memory.close()
         self._reading.cancel()
-        self._happened.close()
-        self._happening.close()
+        self._events.clear()
+        self._end_events()
 
     def forget_process(self) -> None:
         """Close what we hold of the spawner's process."""
@@ -259,7 +266,7 @@ class Spawner:
         with self._reading:
             await self._link.read()
         self._link.end("nobody reads any more")
-        self._happened.close()
+        self._end_events()
 
     async def _try(self, message: Any, *, besides: Sequence[str]) -> bool:
         """Ask. False if it was refused with one of these codes."""
@@ -275,8 +282,17 @@ class Spawner:
         if isinstance(event, Exited) and event.slice in self._given_up:
             self._given_up.discard(event.slice)
             return
-        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # we have parted
-            await self._happened.send(event)
+        while len(self._events) >= EVENTS_MAX and not self._is_over:
+            await self._heard.wait()
+        if not self._is_over:  # else we have parted
+            self._events.append(event)
+            self._happened.ring()
+
+    def _end_events(self) -> None:
+        """Let who waits for events, or for room for them, know that no more are told."""
+        self._is_over = True
+        self._happened.ring()
+        self._heard.ring()
 
     def _give_up(self, name: str) -> None:
         """End a slice whose launch nobody waits for any more."""

@@ -22,7 +22,7 @@ import anyio
 
 from runink import errors
 from runink.errors import LinkLost, Overloaded, RuninkError, TimedOut, Unavailable
-from runink.loops import Bell, now_s
+from runink.loops import Bell, Readiness, now_s
 from runink.sandbox.codec import BadMessage, Received, encode
 from runink.sandbox.kernel import pid_of
 from runink.sandbox.packets import Packet, close_all, receive, understood
@@ -134,6 +134,8 @@ class SpawnerLink:
         withdrawn: Callable[[int], None],
     ) -> None:
         self._link = link
+        self._readiness = Readiness()
+        self._come = Bell()
         self._happened = happened
         self._unwanted = unwanted
         self._offered = offered
@@ -175,13 +177,12 @@ class SpawnerLink:
     async def read(self) -> None:
         """Take in what the spawner says, until the connection ends."""
         try:
-            while not self.ended.is_set():
-                await anyio.wait_readable(self._link)
-                await self._read_some()
-        except BadMessage as problem:
-            self.end(f"it is not understood: {problem.text}")
-        except (OSError, anyio.ClosedResourceError) as error:
-            self.end(str(error))
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._readiness.run)
+                await self._read_to_the_end()
+                group.cancel_scope.cancel()
+        finally:
+            self._readiness.close()
 
     def end(self, why: str) -> None:
         """Close the connection: nothing that was asked will be answered. The first reason stays."""
@@ -190,7 +191,9 @@ class SpawnerLink:
         self._why_ended = why
         self.ended.set()
         anyio.notify_closing(self._link)
+        self._readiness.forget(self._link.fileno())
         self._link.close()
+        self._come.ring()
         for asked in self._asked.values():
             asked.settle(self.lost())
 
@@ -249,6 +252,18 @@ class SpawnerLink:
         launched.close()
         self._unwanted(launched.slice)
 
+    async def _read_to_the_end(self) -> None:
+        if not self.ended.is_set():
+            self._readiness.watch(self._link.fileno(), lambda _: self._come.ring())
+        try:
+            while not self.ended.is_set():
+                await self._come.wait()
+                await self._read_some()
+        except BadMessage as problem:
+            self.end(f"it is not understood: {problem.text}")
+        except OSError as error:
+            self.end(str(error))
+
     async def _read_some(self) -> None:
         for _ in range(PACKETS_AT_ONCE):
             try:
@@ -261,6 +276,7 @@ class SpawnerLink:
             await self._heard(packet)
             if self.ended.is_set():
                 return
+        self._come.ring()  # there may be more: nothing would tell of that
 
     async def _heard(self, packet: Packet) -> None:
         try:
