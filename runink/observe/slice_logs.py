@@ -196,7 +196,7 @@ def _opened(path: Path) -> tuple[int, int]:
 
 def log_path(run_folder: Path, slice_id: str, attempt: int) -> Path:
     """Return where an attempt's log is."""
-    return run_folder / "logs" / f"{slice_id}.{attempt}.jsonl"
+    return run_folder / f"logs/{slice_id}.{attempt}.jsonl"
 
 
 def read_log(path: Path) -> Iterator[LogLine]:

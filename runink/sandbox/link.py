@@ -352,7 +352,8 @@ def _slice_of(message: Launched | Listed, descriptors: Sequence[int]) -> Launche
     control, stdout, stderr, pidfd = descriptors
     for descriptor in (stdout, stderr):
         os.set_blocking(descriptor, False)
-    channel = socket.socket(fileno=control)
+    # What kind it is need not be asked for.
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, control)
     channel.setblocking(False)
     before = message.sealed.pop(COUNTED_BEFORE, "")
     return LaunchedSlice(

@@ -56,8 +56,9 @@ class WaitingCell:
             waiting.processes,
             waiting.io_bytes_per_s,
         )
-        self.seat = socket.socket(fileno=seat)
-        self.control = socket.socket(fileno=control)
+        # What kinds they are need not be asked for.
+        self.seat = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, seat)
+        self.control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, control)
         for channel in (self.seat, self.control):
             channel.setblocking(False)
         for descriptor in (self.stdout, self.stderr):

@@ -15,10 +15,9 @@ READ_BYTES: Final = 64 << 10
 
 
 class Channel:
-    """Takes what the other end has sent; owns the socket, and never waits."""
+    """Takes what the other end has sent; owns the socket, which is non-blocking, and never waits."""
 
     def __init__(self, control: socket.socket, *, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
-        control.setblocking(False)
         self._socket = control
         self._frames = FrameReader(bytes_max=frame_bytes_max)
 

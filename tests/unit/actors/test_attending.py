@@ -91,6 +91,7 @@ async def attending(folder: Path, logs: LogKeeping | None = None) -> AsyncIterat
     """Attend a slice for the block, which is its life; it has been attended to its end behind it."""
     logs = logs or LogKeeping(now_ms=lambda: 7)
     theirs, ours = socket.socketpair()
+    ours.setblocking(False)
     (read_out, write_out), (read_err, write_err) = os.pipe(), os.pipe()
     for descriptor in (read_out, read_err):
         os.set_blocking(descriptor, False)

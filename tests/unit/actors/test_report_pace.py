@@ -34,6 +34,7 @@ async def test_a_flood_of_reports_is_held_up_and_the_last_word_counts(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ):
     theirs, ours = socket.socketpair()
+    ours.setblocking(False)
     (out, write_out), (err, write_err) = os.pipe(), os.pipe()
     for descriptor in (out, err):
         os.set_blocking(descriptor, False)

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     agents, slices = socket.socketpair()
+    agents.setblocking(False)
     yield agents, slices
     agents.close()
     slices.close()
