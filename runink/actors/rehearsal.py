@@ -4,7 +4,7 @@ A function that Python runs for the first time looks up by its name whatever it 
 Python has put down in the function's code where it found things, and writes to none of them any more.  So a slice touches a fifth less of its fork server's memory, and
 finds ready what is made once: plans for decoding, lists of a class's parents.
 
-The job is a step without input.  No thread is started for it, what it adds to the path and to the modules is taken away again, and it writes to nobody.  Nothing depends on
+The job is two steps without input, one that gives a row and one that streams none.  No thread is started for them, what it adds to the path and to the modules is taken away again, and it writes to nobody.  Nothing depends on
 how it ends: where it fails, slices take longer.
 """
 
@@ -67,9 +67,11 @@ def _wait_for_nothing() -> None:
 def _document() -> bytes:
     folder = str(Path(rehearsed.__file__).parent)
     run, slice_ = RunId(_NAME), SliceId(_NAME)
-    function = Function(f"{_NAME}.py", "gives_a_row", Each.BATCH, takes_input=False)
-    step = Step(_NAME, _NAME, function)
-    job = ChainJob(Ticket(run, slice_, 1), folder, folder, folder, (step,), ())
+    steps = tuple(
+        Step(name, _NAME, Function(f"{_NAME}.py", name, each, takes_input=False))
+        for name, each in (("gives_a_row", Each.BATCH), ("gives_no_row", Each.STREAM))
+    )
+    job = ChainJob(Ticket(run, slice_, 1), folder, folder, folder, steps, ())
     context = SliceContext(
         herd=HerdName(_NAME),
         pipeline=_NAME,

@@ -117,7 +117,7 @@ def nothing() -> None:
 
 
 def at_once(run: Callable[[Strand], None], strand: Strand) -> None:
-    """Run the strand here, to its end. For chains of one strand."""
+    """Run the strand here, to its end. For chains whose strands do not wait for each other."""
     run(strand)
 
 

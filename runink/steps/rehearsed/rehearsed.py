@@ -1,6 +1,8 @@
-"""A step as the smallest ones are: it takes nothing and gives a row."""
+"""Steps as the smallest ones are: they take nothing and give a row, or none."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -11,3 +13,8 @@ from runink import step
 def gives_a_row() -> pa.RecordBatch:
     print("a row")  # noqa: T201 - as steps do; it is written to nobody
     return pa.record_batch({"n": [1]})
+
+
+@step(each="stream")
+def gives_no_row() -> Iterator[pa.RecordBatch]:
+    yield from ()

@@ -32,7 +32,7 @@ def test_a_slice_does_its_rehearsal_to_the_end_and_leaves_nothing_behind() -> No
     words = [sys.executable, "-c", SEEN]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     assert done.stdout.splitlines() == [
-        "Done {'rehearsed': (('n', 'int64'),)}",
+        "Done {'gives_a_row': (('n', 'int64'),)}",
         "True False True",
         "[]",  # Polars, imported for a run's slices, would be held to one thread in all of them
         "0 0",
