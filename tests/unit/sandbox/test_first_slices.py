@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_signals_that_wait_come_when_there_are_handlers_and_another_process_reap
     before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
     mask(first.WAITING)
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         assert came == []
         assert let_in() is None
         assert came == [signal.SIGTERM]
