@@ -257,6 +257,7 @@ class Births:
             folder=launch.cwd,
             scratch_bytes=launch.scratch_bytes,
             waits=not launch.slice,
+            herd=launch.herd,
         )
 
     def _send_off(self, cell: Cell) -> None:

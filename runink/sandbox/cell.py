@@ -75,7 +75,7 @@ def be_plain(link: int, doors: Sequence[int], folder: str, fresh: Fresh, entry: 
 
 def be_cell(course: Course, entry: Entry) -> NoReturn:
     """Be the cell. Signals are blocked. Never returns."""
-    _, first, signals, fork, left, worker, seeds, waits, last, source = course
+    _, first, signals, fork, left, worker, seeds, waits, last, source, _ = course
     try:
         try:
             run(first)

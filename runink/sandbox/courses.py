@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -42,6 +43,7 @@ from runink.sandbox.syscalls import (
     CLONE_NEWPID,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
+    CLONE_PARENT,
 )
 
 LINK: Final = PARKED - 2  # where the cell's socket stays until the slice begins
@@ -72,7 +74,7 @@ class Handed(NamedTuple):
 
 class Course(NamedTuple):
     """What clones the first process (`namespaces.cloning`); its calls; the signals that it then has to have as a fresh process has them; how it forks, if it is not the worker itself; what it calls then; the worker's calls; and, if it waits for its slice, after a rehearsal,
-    the last ones. `source` is the socket by which its slice comes.
+    the last ones. `source` is the socket by which its slice comes, `herd` whose it is.
     """
 
     clone: tuple[Twice, tuple[object, ...], ctypes.c_int]
@@ -85,12 +87,14 @@ class Course(NamedTuple):
     waits: bool
     last: Ready
     source: int
+    herd: str
 
 
 class Courses:
-    """The courses of a fork server's cells. `end_at` is for tests (`faults.py`)."""
+    """The courses of a fork server's cells, which with `have_homes` are cloned by a process that stands in their user and network namespace already (`doorstep.py`). `end_at` is for tests (`faults.py`)."""
 
-    def __init__(self, seals: Seals, *, end_at: str) -> None:
+    def __init__(self, seals: Seals, *, end_at: str, have_homes: bool = False) -> None:
+        self._have_homes = have_homes
         self._of_two, self._of_one = seals, seals_of_one(seals)
         self._is_alone = False
         self._first_end, self._worker_end = (step_of(who, end_at) for who in ("first", "worker"))
@@ -127,7 +131,7 @@ class Courses:
         rooms = Rooms(trees, fork.links, fork.writable, fork.folder, fork.scratch_bytes, mask)
         files = [tree.target for tree in trees if not tree.holds]
         closed = sealing(seals, fork.writable, files, kept=kept, free=free)
-        first = [*closing_off(rooms, seals, free=free), *closed]
+        first = [*closing_off(rooms, seals, free=free, is_home=self._have_homes), *closed]
         sealed = encode("sealed", Sealed(in_force(seals)))
         calls = (
             [
@@ -153,15 +157,22 @@ class Courses:
             fork.waits,
             last,
             SEAT if fork.waits else LINK,
+            fork.herd,
         )
 
     def _cloning(
         self, fork: Fork, handed: Handed, *, is_alone: bool
     ) -> tuple[Twice, tuple[object, ...], ctypes.c_int]:
-        kept = 0 if self._of_two.network == NO_NETWORK else CLONE_NEWNET
-        flags = NAMESPACES & ~kept | (CLONE_INTO_CGROUP if fork.born_in else 0)
+        flags = NAMESPACES | (CLONE_INTO_CGROUP if fork.born_in else 0)
+        exit_signal = int(signal.SIGCHLD)
+        if self._have_homes:  # a sibling: it ends with the signal of who clones it
+            flags = flags & ~(CLONE_NEWUSER | CLONE_NEWNET) | CLONE_PARENT
+            exit_signal = 0
+        elif self._of_two.network != NO_NETWORK:
+            flags &= ~CLONE_NEWNET
+        thread_id_at = thread_id_address() if is_alone else 0
         return cloning(
-            flags, cgroup=handed.group, thread_id_at=thread_id_address() if is_alone else 0
+            flags, cgroup=handed.group, exit_signal=exit_signal, thread_id_at=thread_id_at
         )
 
 

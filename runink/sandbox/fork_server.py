@@ -28,9 +28,11 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
 from runink.sandbox.birth import (
@@ -45,8 +47,10 @@ from runink.sandbox.birth import (
 from runink.sandbox.cell import be_cell, be_plain
 from runink.sandbox.codec import BadMessage, numeric
 from runink.sandbox.courses import Course, Courses, Handed, Key
+from runink.sandbox.doorstep import HomeRefused, doorstep
 from runink.sandbox.faults import step_of
 from runink.sandbox.holes import fill
+from runink.sandbox.homes import Homes
 from runink.sandbox.huge_pages import gather, row_up
 from runink.sandbox.importing import problem_of
 from runink.sandbox.inner_protocol import (
@@ -76,7 +80,7 @@ from runink.sandbox.kernel import (
 from runink.sandbox.log import describe, log
 from runink.sandbox.namespaces import Handlers, Needed, answered, cloned
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
-from runink.sandbox.protocol import ForkServerReady, Preload
+from runink.sandbox.protocol import NO_NETWORK, ForkServerReady, Preload
 from runink.sandbox.syscalls import CLONE_INTO_CGROUP
 from runink.sandbox.zygote_root import close_zygote_off
 
@@ -96,8 +100,14 @@ class ForkServer:
         self._link = link
         self._outbox = Outbox(link, FROM_FORK_SERVER)
         self._entry_name = entry_name
+        # In a herd's network or the machine's, cells have none of their own.
+        has_homes = seals is not None and seals.network == NO_NETWORK
+        self._doorstep = doorstep() if has_homes else None
+        self._homes = Homes()
         self._courses = (
-            Courses(seals, end_at=end_at) if seals is not None else None
+            Courses(seals, end_at=end_at, have_homes=self._doorstep is not None)
+            if seals is not None
+            else None
         )  # none where cells are plain processes
         self._progress = Progress(step_of("zygote", end_at))
         self._entry: Entry | None = None
@@ -137,6 +147,7 @@ class ForkServer:
                     if packet is None:
                         return
                     self._handle(packet)
+            self._homes.leave_idle(now_s=time.monotonic())
 
     def end_slices(self) -> None:
         """Kill every slice and all that it started. Nobody is told: nobody is there."""
@@ -187,19 +198,40 @@ class ForkServer:
         """Clone a cell, and say so."""
         assert self._entry is not None  # else there would be no course
         self._progress.at(4)
-        clone, arguments, pidfd = course.clone
         is_alone = course.fork is None
         mask(ALL_SIGNALS)  # until the cell knows what to do with them
-        pid = clone(*arguments)
-        if not pid:
-            be_cell(course, self._entry)
         try:
+            pid = self._cloned(course, self._entry)
             self._progress.at(5)
-            self._tell(cell, answered(pid), pidfd.value, alone=int(is_alone))
+            self._tell(cell, pid, course.clone[2].value, alone=int(is_alone))
         except OSError as error:
             self._outbox.send(Unforked(cell, describe(error)))
         finally:
             mask(CHILD_ENDED)
+
+    def _cloned(self, course: Course, entry: Entry) -> int:
+        """Clone this cell, in an empty home of its herd where there is one. Raises OSError."""
+        clone, arguments, _ = course.clone
+        if self._doorstep is None:
+            pid = clone(*arguments)
+            if not pid:
+                be_cell(course, entry)
+            return answered(pid)
+        be = partial(be_cell, course, entry)
+        home = self._homes.empty(course.herd)
+        try:
+            pid, kept = self._doorstep.clone(clone, arguments, home, be)
+        except HomeRefused:
+            if home is None:
+                raise
+            self._homes.leave(home)
+            home = None
+            pid, kept = self._doorstep.clone(clone, arguments, None, be)
+        if home is None:
+            home = self._homes.take_up(course.herd, kept)
+        if home is not None:
+            self._homes.moved_in(home, pid)
+        return pid
 
     def _clone_plain(self, fork: Fork, link: int, doors: list[int], group: int) -> None:
         """Clone a cell without walls, and say so. Raises OSError."""
@@ -219,6 +251,7 @@ class ForkServer:
 
     def _reap(self) -> None:
         for child in reaped():
+            self._homes.ended(child.pid, now_s=time.monotonic())
             self._outbox.send_encoded((_ENDED % child).encode())
 
     def _import(self, modules: Iterable[str]) -> None:

@@ -4,13 +4,13 @@
     spawner    1  id range                 the herd's range on this node
                2  limits                   the cell's cgroups with all limits, before anybody is in them
                3  trees                    the mounts that the slice is to see, detached
-    zygote     4  clone                    user, mount, pid, net, ipc, uts namespaces, with a pidfd (into the v2 cgroup where there is one)
+    zygote     4  clone                    user, mount, pid, net, ipc, uts namespaces, with a pidfd (into the v2 cgroup where there is one); user and net are those of a home (`homes.py`)
     spawner    5  cgroups                  joined, while the child waits
-               6  id maps                  written and read back
+               6  id maps                  written, where the home is new, and read back
     first      7  session                  a new one; ids of the new user namespace
                8  cgroup namespace         now that it stands where it stays (at the clone it was still the zygote's)
                9  root                     private mounts, a small read-only root, fresh /proc with masks, /dev, pivot
-              10  network and name         loopback up; the host's name
+              10  network and name         loopback up, where the home does not have it so; the host's name
               11  limits of the process    no core, nothing ahead of others
               12  privileges               no groups, no capability in any set, the slice's own ids
               13  no new privileges
@@ -139,11 +139,12 @@ def becoming_root() -> list[Call]:
     return [called("become root", f"setres{name}", 0, 0, 0) for name in ("gid", "uid")]
 
 
-def closing_off(rooms: Rooms, seals: Seals, *, free: int) -> Deeds:
-    """Return steps 7 to 10, in a first process that has its ids and whose lowest free descriptor will be `free`."""
+def closing_off(rooms: Rooms, seals: Seals, *, free: int, is_home: bool) -> Deeds:
+    """Return steps 7 to 10, in a first process that has its ids and whose lowest free descriptor will be `free`; in a home the loopback is up."""
     scratch = Scratch(rooms.scratch_bytes, SCRATCH_FILES)
     enter = entering(rooms.trees, rooms.links, scratch, masked=True, folder=rooms.folder)
     masks = [called("file mode mask", "umask", mask, wanted=ANY) for mask in (MASK, rooms.mask)]
+    is_raised = seals.network == NO_NETWORK and not is_home
     name = asked("name the host", "sethostname", HOST_NAME, len(HOST_NAME))
     return [
         (
@@ -155,7 +156,7 @@ def closing_off(rooms: Rooms, seals: Seals, *, free: int) -> Deeds:
         ),
         (8, [asked("cgroup namespace", "unshare", CLONE_NEWCGROUP)]),
         (9, [masks[0], *enter, masks[1]]),
-        (10, [*(_raising_loopback(free) if seals.network == NO_NETWORK else ()), name]),
+        (10, [*(raising_loopback(free) if is_raised else ()), name]),
     ]
 
 
@@ -241,7 +242,7 @@ def _filter(network: str, wall: int, *, alone: bool) -> seccomp.Filter:
     return seccomp.prepared(egress=network != NO_NETWORK, links=wall > 0, alone=alone)
 
 
-def _raising_loopback(free: int) -> list[Call]:
+def raising_loopback(free: int) -> list[Call]:
     """Return the calls that have 127.0.0.1 work: programs talk to their own children over it. Of its flags only this one is ours to set."""
     says, kind = "loopback", socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
     return [

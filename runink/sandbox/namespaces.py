@@ -41,6 +41,7 @@ Twice = Callable[..., int]  # returns in both processes: the copy's number, and 
 _fork: Final[Twice] = called("fork", "fork", wanted=ANY).function
 _HAS_BARE_FORK: Final = hasattr(ctypes.PyDLL(None), "_Fork")  # glibc from 2.34 on
 _bare_fork: Final[Twice] = called("fork", "_Fork", wanted=ANY).function if _HAS_BARE_FORK else _fork
+DENIED: Final = b"deny"
 _CLONE_ARGS = struct.Struct("11Q")  # struct clone_args of linux/sched.h
 
 
@@ -174,7 +175,7 @@ class IdMap(NamedTuple):
 
 
 def map_ids(pid: int, users: IdMap, groups: IdMap) -> None:
-    """Write a process's user and group maps and read them back. Raises OSError, MapRefused."""
+    """Write a process's user and group maps, where it has none yet, and read them back. Raises OSError, MapRefused."""
     for name, wanted in (("uid_map", users), ("gid_map", groups)):
         path = f"/proc/{pid}/{name}"
         found = _written(path, f"{wanted.inside} {wanted.outside} {wanted.length}").split()
@@ -184,7 +185,15 @@ def map_ids(pid: int, users: IdMap, groups: IdMap) -> None:
 
 def forbid_setgroups(pid: int) -> None:
     """Take a process's right to choose its groups, without which no user may write its group map. Raises OSError."""
-    _written(f"/proc/{pid}/setgroups", "deny")
+    path = f"/proc/{pid}/setgroups"
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if os.pread(descriptor, len(DENIED), 0) != DENIED:  # a write counts at the beginning only
+            os.write(descriptor, DENIED)
+    except OSError as error:
+        raise OSError(error.errno, f"{path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
 
 
 def user_namespace(users: IdMap, groups: IdMap) -> int:
@@ -206,10 +215,13 @@ def user_namespace(users: IdMap, groups: IdMap) -> int:
 
 
 def _written(path: str, text: str) -> str:
-    """Write the text in one call, and return what the file reads then. Raises OSError that names it."""
+    """Write the text in one call where there is none, and return what the file reads then. Raises OSError that names it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        os.write(descriptor, text.encode())
+        if not os.pread(
+            descriptor, 1, 0
+        ):  # a home has its maps from its first cell on (`homes.py`)
+            os.write(descriptor, text.encode())
         return os.pread(descriptor, 4096, 0).decode()
     except OSError as error:
         raise OSError(error.errno, f"{path}: {error.strerror}") from error

@@ -15,7 +15,10 @@ AT_EACCESS: Final = 0x200
 AT_EMPTY_PATH: Final = 0x1000
 AT_RECURSIVE: Final = 0x8000
 
+CLONE_VM: Final = 0x00000100
+CLONE_FILES: Final = 0x00000400
 CLONE_PIDFD: Final = 0x00001000
+CLONE_VFORK: Final = 0x00004000
 CLONE_PARENT: Final = 0x00008000
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWCGROUP: Final = 0x02000000
@@ -122,7 +125,7 @@ _BY_MACHINE: Final = {
         "umount2": 166,
     }
     | {"unshare": 272, "setns": 308, "seccomp": 317, "sethostname": 170, "mknodat": 259}
-    | {"setfsuid": 122, "setfsgid": 123},
+    | {"setfsuid": 122, "setfsgid": 123, "rseq": 334},
     "aarch64": {
         "capget": 90,
         "capset": 91,

@@ -84,7 +84,11 @@ def _lineage(pid: int) -> Iterator[int]:
 
 def namespaces_of(pids: list[int]) -> set[tuple[str, int]]:
     """Return all namespaces that some of these processes live in."""
-    return {(kind, namespace_of(pid, kind)) for pid in pids for kind in KINDS}
+    found = set()
+    for pid in pids:
+        with suppress(FileNotFoundError):  # it made a cell, and has ended
+            found |= {(kind, namespace_of(pid, kind)) for kind in KINDS}
+    return found
 
 
 async def quiet(world: World, place: SpawnerPlace, *, processes: int) -> None:

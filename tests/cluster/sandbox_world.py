@@ -21,6 +21,7 @@ from runink.sandbox.client import (
     SliceWanted,
     Spawner,
 )
+from runink.sandbox.homes import HOMES_MAX
 from runink.sandbox.protocol import ISOLATION
 from runink.sandbox.standing import Standing, standing
 from runink.sandbox.starting import SpawnerPlace, running_spawner
@@ -214,8 +215,21 @@ def inner_pid(pid: int) -> int:
 
 def tree_of(pid: int) -> list[int]:
     """Return a process (with one thread, as all beneath it) and all its descendants that live."""
-    living = filter(is_alive, children_of(pid))
-    return [pid, *(one for child in living for one in tree_of(child))]
+    found = [pid]
+    for child in filter(is_alive, children_of(pid)):
+        with suppress(FileNotFoundError):  # as of who clones a cell: it ends at once
+            found += tree_of(child)
+    return found
+
+
+def first_processes_of(fork_server: int) -> list[int]:
+    """Return the first processes of the cells that a fork server has made."""
+    found = []
+    for pid in children_of(fork_server):
+        with suppress(FileNotFoundError, ProcessLookupError):  # as above
+            if inner_pid(pid) == 1:
+                found.append(pid)
+    return found
 
 
 def descriptors_of(pid: int) -> list[str]:
@@ -225,3 +239,13 @@ def descriptors_of(pid: int) -> list[str]:
         with suppress(FileNotFoundError):  # that of this listing itself
             found.append(f"{path.name} {str(path.readlink()).split(':')[0]}")
     return found
+
+
+def kinds_of(pid: int) -> list[str]:
+    """Return what a process has open, without numbers: what it makes ahead has one that depends on what was open then. What keeps homes is let out: their count is bounded, and depends on how many cells lived at once."""
+    found = sorted(one.partition(" ")[2] for one in descriptors_of(pid))
+    homes = sum(one.endswith("/net/sockstat") for one in found)
+    assert homes <= HOMES_MAX
+    for kind in ["user", "net"] * homes:
+        found.remove(kind)
+    return [one for one in found if not one.endswith(("/net/sockstat", "/net/dev"))]

@@ -73,6 +73,7 @@ FIRST = {
     "test_limits.py": Inside(only=("test_a_full_tmp_is_told_with_its_size",)),
 }
 SECOND = {
+    "test_homes_of_cells.py": Inside(),
     "test_sandbox_slices.py": Inside(),
     "test_slice_cells.py": Inside(
         without={

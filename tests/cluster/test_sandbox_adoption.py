@@ -19,6 +19,7 @@ from sandbox_world import (
     WAIT_S,
     Way,
     children_of,
+    first_processes_of,
     gone,
     is_alive,
     line_of,
@@ -33,6 +34,13 @@ ENTRY = "leak_entries:main"
 GONE_S = 1.0
 
 
+def waiting_in(server: int, *begun: int) -> list[int]:
+    """Return the cells of a fork server that wait, and are of two processes by now."""
+    return sorted(
+        pid for pid in first_processes_of(server) if pid not in begun and len(tree_of(pid)) > 1
+    )
+
+
 async def be_agent(folder: Path, orphan_s: float) -> None:
     """Launch slices, wait until the pool is full, tell who is there, and wait to be killed."""
     async with world_in(folder, orphan_s=orphan_s, warm=WARM, entry=ENTRY) as world:
@@ -41,11 +49,9 @@ async def be_agent(folder: Path, orphan_s: float) -> None:
         echo = await world.launch("echo", "echo")
         await world.launch("exit 5", "ended")
         await world.exited("ended")
-        while len(tree_of(world.spawner.pid)) != 2 + 5 + 2 + 2 * WARM:
-            assert not await world.spawner.kill("nobody")
         (server,) = children_of(world.spawner.pid)
-        waiting = sorted(set(children_of(server)) - {running.pid, echo.pid})
-        assert len(waiting) == WARM
+        while len(waiting := waiting_in(server, running.pid, echo.pid)) != WARM:
+            assert not await world.spawner.kill("nobody")
         told = [world.spawner.pid, running.pid, echo.pid, waiting]
         os.write(1, json.dumps(told).encode() + b"\n")
         await anyio.sleep_forever()

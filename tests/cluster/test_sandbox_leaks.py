@@ -28,7 +28,16 @@ from runink.sandbox.cgroup_spares import OPEN_MAX
 from runink.sandbox.client import Bind
 from runink.sandbox.desk import KEPT_PER_SLICE
 from runink.sandbox.starting import SpawnerPlace
-from sandbox_world import WAIT_S, World, descriptors_of, line_of, place_in, shown, world_in
+from sandbox_world import (
+    WAIT_S,
+    World,
+    descriptors_of,
+    kinds_of,
+    line_of,
+    place_in,
+    shown,
+    world_in,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 # Fewer where every process is slow: docs/internals/test-machines.md.
@@ -69,7 +78,7 @@ def cgroup_files(pid: int) -> int:
 def left_by(world: World, server: int, place: SpawnerPlace) -> Left:
     processes = (world.spawner.pid, server, os.getpid())
     living = living_in(namespace_of(world.spawner.pid))
-    spawner, server_has, mine = (len(descriptors_of(pid)) - cgroup_files(pid) for pid in processes)
+    spawner, server_has, mine = (len(kinds_of(pid)) - cgroup_files(pid) for pid in processes)
     return Left(
         (spawner, server_has, mine),
         len(living),

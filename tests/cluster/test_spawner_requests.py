@@ -32,6 +32,7 @@ from sandbox_world import (
     Way,
     code_in,
     descriptors_of,
+    kinds_of,
     line_of,
     place_in,
     shown,
@@ -221,11 +222,6 @@ async def test_an_agent_that_stops_reading_is_parted_from(tmp_path):
                 all(agent.link.send(asking) for _ in range(10 * WAITING_PACKETS_MAX))
     async with world_in(tmp_path) as world:
         assert (await world.ran("nothing"))[0].code == 0
-
-
-def kinds_of(pid):
-    """Return what a process has open; the number of what it makes ahead depends on what was open then."""
-    return sorted(found.partition(" ")[2] for found in descriptors_of(pid))
 
 
 def left_by(world, servers, folder):
