@@ -177,7 +177,7 @@ class Readiness:
     """Tells of many descriptors, which come and go by the hundred, when they can be read: one epoll of our own, which the loop watches as one descriptor.
 
     `ready` is called with whether something has come; if not, then it is the end, or an error.  It is not called again before something new comes, so who is called
-    reads, then or later, until nothing is left (BlockingIOError), or asks for another call (`again`).  It may be called for nothing, and is called in no task.
+    reads, then or later, until nothing is left (BlockingIOError).  It may be called for nothing, and is called in no task.
     """
 
     def __init__(self) -> None:
@@ -193,10 +193,6 @@ class Readiness:
         """Tell of a descriptor from now on, also of what has come already. It must be non-blocking, and forgotten before it is closed."""
         self._epoll.register(descriptor, _WATCHED)
         self._ready[descriptor] = ready
-
-    def again(self, descriptor: int) -> None:
-        """Call once more in a turn to come, if anything is left to be read."""
-        self._epoll.modify(descriptor, _WATCHED)
 
     def forget(self, descriptor: int) -> None:
         """Tell of it no more, if it is told of. To close it is not enough: where another process has a copy, the kernel goes on."""

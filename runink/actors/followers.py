@@ -35,8 +35,8 @@ PAUSE_S_PER_SLICE: Final = (
     0.0005  # a view of all slices costs the more, here and where it is read, the more they are
 )
 # Of one answer. A value takes a byte at least, so these are fewer than VALUES_MAX of the receiver, and leave room for the run's own record and its figures.
-SLICES_BYTES_MAX: Final = 96 << 10
-PROGRESS_BYTES_MAX: Final = 32 << 10  # beyond it some nodes show none
+SLICES_BYTES_MAX: Final = 64 << 10
+PROGRESS_BYTES_MAX: Final = 128 << 10  # of some thousand nodes; beyond it some show none
 USED_BYTES_MAX: Final = 32 << 10
 
 # Runs that ended while they were told in parts, whose other parts are at hand for so long: who comes later is told of them from the Barn, which reads all of the run for each part.

@@ -70,11 +70,12 @@ class Listening:
     async def to_the_end(self) -> Exit:
         """Take in what comes until the slice has ended, then what is left of it; return how it ended."""
         while self.exit is None:
+            if self._reports.is_left:  # also of one that prints without a pause
+                self._reports.read()
             if self._is_some_printed():
                 await self._take_in()
             elif self._reports.is_left:
                 await self._bell.wait_within(self._reports.held_s())
-                self._reports.read()
             else:
                 await self._bell.wait()
         await self._drain()

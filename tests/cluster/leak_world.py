@@ -86,7 +86,7 @@ def namespaces_of(pids: list[int]) -> set[tuple[str, int]]:
     """Return all namespaces that some of these processes live in."""
     found = set()
     for pid in pids:
-        with suppress(FileNotFoundError):  # it made a cell, and has ended
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # it has ended
             found |= {(kind, namespace_of(pid, kind)) for kind in KINDS}
     return found
 

@@ -196,7 +196,7 @@ def is_alive(pid: int) -> bool:
     """Say whether there is such a process (of which something other than its number is left)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it ends meanwhile
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
 
@@ -217,7 +217,7 @@ def tree_of(pid: int) -> list[int]:
     """Return a process (with one thread, as all beneath it) and all its descendants that live."""
     found = [pid]
     for child in filter(is_alive, children_of(pid)):
-        with suppress(FileNotFoundError):  # as of who clones a cell: it ends at once
+        with suppress(FileNotFoundError, ProcessLookupError):  # who clones a cell ends at once
             found += tree_of(child)
     return found
 
@@ -247,5 +247,6 @@ def kinds_of(pid: int) -> list[str]:
     homes = sum(one.endswith("/net/sockstat") for one in found)
     assert homes <= HOMES_MAX
     for kind in ["user", "net"] * homes:
-        found.remove(kind)
+        if kind in found:  # one that is just taken up has some of its descriptors twice
+            found.remove(kind)
     return [one for one in found if not one.endswith(("/net/sockstat", "/net/dev"))]

@@ -37,7 +37,9 @@ while True:
 SLICE: Final = """
 import os, sys
 from pathlib import Path
+from runink.actors import lifeline
 from runink.actors.slice import main
+lifeline.END_S = 60.0  # a busy machine may take longer than a slice is given
 os._exit(main(Path(sys.argv[2]).read_bytes(), int(sys.argv[1]), []))
 """
 ENDLESS: Final = """

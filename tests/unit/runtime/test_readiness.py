@@ -77,49 +77,6 @@ async def test_a_socket_whose_other_end_was_reset_is_told_of() -> None:
     assert told
 
 
-async def test_what_is_left_unread_is_told_again_to_who_asks() -> None:
-    told: list[bool] = []
-    with pipe() as (source, target):
-        os.write(target, b"ab")
-        async with readiness_running() as readiness:
-
-            def ready(has_come: bool) -> None:  # noqa: FBT001 - as `Readiness` has it
-                told.append(has_come)
-                os.read(source, 1)
-                readiness.again(source)
-
-            readiness.watch(source, ready)
-            await some_turns()
-            readiness.forget(source)
-    assert told == [True, True]
-
-
-async def test_one_that_always_has_something_leaves_the_others_their_turns() -> None:
-    """What is told in a turn is bounded, and who is told again comes behind the others."""
-    noisy_calls = 0
-    with pipe() as (noisy, into_noisy), pipe() as (quiet, into_quiet):
-        async with readiness_running() as readiness:
-            heard = anyio.Event()
-
-            def go_on(_: bool) -> None:  # noqa: FBT001 - as `Readiness` has it
-                nonlocal noisy_calls
-                noisy_calls += 1
-                readiness.again(noisy)
-
-            readiness.watch(noisy, go_on)
-            readiness.watch(quiet, lambda _: heard.set())
-            os.write(into_noisy, b"x")
-            while not noisy_calls:  # ends with the first turn
-                await anyio.lowlevel.checkpoint()
-            os.write(into_quiet, b"x")
-            before = noisy_calls
-            with anyio.fail_after(20.0):
-                await heard.wait()
-            assert noisy_calls - before < 100
-            readiness.forget(noisy)
-            readiness.forget(quiet)
-
-
 async def test_of_many_at_once_so_many_are_told_in_a_turn() -> None:
     told: list[int] = []
     ends: list[tuple[int, int]] = []
