@@ -4,7 +4,7 @@
     control       a frame for each `Progress`, one `Done` or `Failed` at the end
     SIGTERM       the agent wants it to end: the chain is cancelled, cleans up what it wrote aside, and says so
     the end of    nobody is left who would want the result (agent and spawner are gone): it is cancelled, and ends by force if that takes
-    the control   longer than END_S
+    the control   longer than END_S (`lifeline.py`)
 
 It is an actor that serves one message.  It is loaded once, by the fork server, and every slice is a fork of that: so nothing here may start a
 thread, open a descriptor or touch an engine before `main` is called; what Arrow does with its first value is done before (`steps/primed.py`).  The process blocks (Arrow does), so there is no event loop in it.

@@ -7,7 +7,7 @@
 The **spawner** is small (standard library only), outlives the agent for a while and answers for every slice.  It is the first process of a pid and a
 mount namespace of its own (`seclusion.py`).  It alone owns cgroups (`confines.py`, `cgroup_spares.py`), id ranges (`ids.py`), mounts (`skeleton.py`, `walls.py`) and
 herds' networks (`herd_networks.py`), and never runs foreign code.  A **fork server**, or zygote, has loaded what slices need, lives in a root like theirs without
-privileges, and clones cells from itself.  A **cell** is two processes in namespaces of their own: the first (`init.py`) reaps, forwards signals
+privileges, and clones cells from itself.  A **cell** is two processes in namespaces of their own, of which two served others of the herd before (`homes.py`): the first (`init.py`) reaps, forwards signals
 and takes everything with it; the worker becomes the slice (`birth.py`).  How a cell is closed, step by step: `isolation.py`.  Cells may wait for slices (`pool.py`, `warm_cells.py`; the agent's side is `places.py`).
 
 Where the machine has no such namespaces, or `--plain yes` was asked for, there are no walls: the spawner stays in the machine's namespaces, a cell is the worker alone.

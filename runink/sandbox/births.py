@@ -257,7 +257,7 @@ class Births:
             folder=launch.cwd,
             scratch_bytes=launch.scratch_bytes,
             waits=not launch.slice,
-            herd=launch.herd,
+            herd=self._walls.number_of(launch.herd) if self._walls is not None else 0,
         )
 
     def _send_off(self, cell: Cell) -> None:

@@ -156,7 +156,7 @@ def _empty_cell(targets: list[str], kinds: str, links: list[list[str]]) -> Fork:
         folder="/",
         scratch_bytes=SCRATCH_BYTES,
         waits=False,
-        herd="",
+        herd=0,
     )
 
 

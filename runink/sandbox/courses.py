@@ -87,7 +87,7 @@ class Course(NamedTuple):
     waits: bool
     last: Ready
     source: int
-    herd: str
+    herd: int
 
 
 class Courses:

@@ -144,6 +144,8 @@ def doorstep() -> Doorstep | None:
     """Return what clones cells into homes from where it is called or deeper, nothing where that cannot be done."""
     if "rseq" not in NUMBERS or os.uname().machine != "x86_64":
         return None
+    if not hasattr(_libc, "getcontext"):  # musl
+        return None
     limit = resource.getrlimit(resource.RLIMIT_STACK)[0]
     if limit != resource.RLIM_INFINITY and limit < STACK_BYTES_MIN:
         return None

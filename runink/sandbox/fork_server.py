@@ -100,8 +100,8 @@ class ForkServer:
         self._link = link
         self._outbox = Outbox(link, FROM_FORK_SERVER)
         self._entry_name = entry_name
-        # In a herd's network or the machine's, cells have none of their own.
-        has_homes = seals is not None and seals.network == NO_NETWORK
+        # In a herd's network or the machine's, cells have none of their own; and where no filter keeps slices from making keys, these live as long as a user namespace.
+        has_homes = seals is not None and seals.network == NO_NETWORK and seals.filter is not None
         self._doorstep = doorstep() if has_homes else None
         self._homes = Homes()
         self._courses = (
@@ -221,10 +221,12 @@ class ForkServer:
         home = self._homes.empty(course.herd)
         try:
             pid, kept = self._doorstep.clone(clone, arguments, home, be)
-        except HomeRefused:
+        except OSError as error:
             if home is None:
                 raise
             self._homes.leave(home)
+            if not isinstance(error, HomeRefused):
+                raise
             home = None
             pid, kept = self._doorstep.clone(clone, arguments, None, be)
         if home is None:

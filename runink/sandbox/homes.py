@@ -16,7 +16,7 @@ Rules
 - Never cells of two herds.
 - No slice has any power over its home: its cell gives all of them up before the slice begins (`isolation.py` 12). So no address, route, setting or id is otherwise than at the beginning.
 - What it can leave is looked for, and a home with traces is not used again: a socket that somebody still holds (it was passed out of the cell), and any packet that went over the loopback, which is the only device. So no port
-  is in TIME_WAIT, no connection half closed, and nothing counted or remembered of one.
+  is in TIME_WAIT, and no connection half closed. Not looked for: counts of packets that were refused before they came to a device, and labels of IPv6 flows that linger for a minute.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Home:
 
     __slots__ = ("_counted", "descriptors", "first", "herd", "since_s", "uses")
 
-    def __init__(self, herd: str, descriptors: list[int]) -> None:
+    def __init__(self, herd: int, descriptors: list[int]) -> None:
         self.herd = herd
         self.descriptors = descriptors  # in the order of KEPT
         self.first = 0
@@ -85,7 +85,7 @@ class Homes:
     def __len__(self) -> int:
         return len(self._homes)
 
-    def empty(self, herd: str) -> Home | None:
+    def empty(self, herd: int) -> Home | None:
         """Return an empty home of the herd, if there is one: that which was lived in last, so that others are idle."""
         for home in reversed(self._homes):
             if home.herd == herd and not home.first:
@@ -95,7 +95,7 @@ class Homes:
                 return None  # a new one is made in its place; it may be that all have some
         return None
 
-    def take_up(self, herd: str, descriptors: Iterable[int]) -> Home | None:
+    def take_up(self, herd: int, descriptors: Iterable[int]) -> Home | None:
         """Keep a home that was just made by these descriptors, which it takes; nothing where there are none, or no room for it."""
         handed = list(descriptors)
         if not handed:

@@ -59,7 +59,7 @@ class Root(NamedTuple):
 
 class Fork(NamedTuple):
     """A cell to be made; without `isolated` it is a plain process. `targets` say where its trees belong, `kinds` what each is (`mounts.py`), `writable` which of them it may change, `folder` is its working directory and there in any
-    case. One that `waits` has no slice yet. Those of one `herd` live in the same homes (`homes.py`).
+    case. One that `waits` has no slice yet. Those of one `herd`, which goes by a number (`Walls.number_of`), live in the same homes (`homes.py`).
 
     Its descriptors: the cell's socket, `doors` files by which it joins its cgroups itself, with `born_in` the cgroup that it is cloned into, the trees.
     """
@@ -75,7 +75,7 @@ class Fork(NamedTuple):
     folder: str
     scratch_bytes: int
     waits: bool
-    herd: str
+    herd: int
 
 
 class Forked(NamedTuple):
@@ -186,7 +186,7 @@ INNER_FIELDS: dict[type, dict[str, Check]] = {
         "folder": PATH,
         "scratch_bytes": BYTES,
         "waits": FLAG,
-        "herd": text(100, empty=True),
+        "herd": whole(0, 1 << 30),
     },
     Forked: {"cell": _CELL, "pid": PID, "alone": whole(0, 1)},
     Unforked: {"cell": _CELL, "text": PROBLEM},

@@ -48,6 +48,7 @@ class Walls:
         self._missing = {name: why for name, why in missing.items() if name in WALLS}
         self._ranges = Ranges()
         self._shown_as: dict[tuple[str, int, int], int] = {}
+        self._numbers: dict[str, int] = {}
 
     def zygote_root(self, network: str) -> tuple[Root, list[int]]:
         """Return what a zygote is told of its root, and the trees' descriptors. Raises OSError."""
@@ -69,6 +70,10 @@ class Walls:
         """Have a range for the herd. Raises OSError."""
         if self._has_ranges:
             self._ranges.of(herd)
+
+    def number_of(self, herd: str) -> int:
+        """Return the number that stands for a herd where slices of others may read it: in what is told a fork server, of which each cell is a copy."""
+        return self._numbers.setdefault(herd, len(self._numbers))
 
     def give_ids(self, pid: int, herd: str) -> None:
         """Write the id maps of a cell's first process and read them back. Raises OSError, MapRefused."""

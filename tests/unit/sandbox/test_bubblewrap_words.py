@@ -25,7 +25,7 @@ def fork(*targets: str, writable: tuple[str, ...] = (), folder: str = "/p") -> F
         folder=folder,
         scratch_bytes=1,
         waits=False,
-        herd="h",
+        herd=1,
     )
 
 

@@ -33,7 +33,7 @@ def fork(*, waits: bool = False, folder: str = "/p") -> Fork:
         folder=folder,
         scratch_bytes=1 << 20,
         waits=waits,
-        herd="h",
+        herd=1,
     )
 
 

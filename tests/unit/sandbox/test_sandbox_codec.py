@@ -158,7 +158,7 @@ def test_binds_are_so_many_pairs_and_nothing_else(binds):
 def test_a_cell_is_shown_what_its_slice_asked_for_and_what_every_slice_is_shown():
     targets = [f"/{number}" for number in range(2 * BINDS_MAX)]
     kinds = "df" * BINDS_MAX
-    fork = Fork(1, True, 0, False, targets, kinds, targets[:BINDS_MAX], [], "/", 0, False, "h")
+    fork = Fork(1, True, 0, False, targets, kinds, targets[:BINDS_MAX], [], "/", 0, False, 1)
     body = encode("fork", fork, request=0)
     assert decode(body, TO_FORK_SERVER, INNER_FIELDS, came=0).message == fork
 
