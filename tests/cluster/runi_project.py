@@ -52,6 +52,14 @@ def ready(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
         child.communicate(timeout=RUN_S_MAX)
 
 
+def proc_text(pid: int, name: str) -> str:
+    """Return what a file of /proc says of a process; nothing if that has ended meanwhile, as who clones a cell does at once."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 @dataclass
 class Project:
     root: Path

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
-from runi_project import Project
+from runi_project import Project, proc_text
 
 LINE = b"1234567,abcdefghijklmnopqrstuvwxyz,2013-01-01\n"
 BLOCK = LINE * (1 << 14)  # about 750 KB
@@ -44,8 +43,8 @@ def memory_bytes(pids: list[int]) -> int:
     """Return the memory of all these processes, shared pages divided among those that share them."""
     total = 0
     for pid in pids:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        total += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+        lines = proc_text(pid, "smaps_rollup").splitlines()
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total << 10
 
 

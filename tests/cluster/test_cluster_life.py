@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from runi_project import Project
+from runi_project import Project, proc_text
 
 GATED = """
 import os, time
@@ -44,11 +44,7 @@ def running(project: Project) -> subprocess.Popen[bytes]:
 def spawner_of(project: Project) -> int:
     """Return the process of this project's spawner."""
     socket = str(project.root / ".runink/spawner-local.sock")
-    found = [
-        pid
-        for pid in project.processes()
-        if socket in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-    ]
+    found = [pid for pid in project.processes() if socket in proc_text(pid, "cmdline").split("\0")]
     assert len(found) == 1, found
     return found[0]
 
@@ -57,9 +53,7 @@ def fork_server_of(project: Project) -> int:
     """Return the process that slices are forked from: the spawner's child of that name."""
     spawner = spawner_of(project)
     children = Path(f"/proc/{spawner}/task/{spawner}/children").read_text().split()
-    found = [
-        int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "runi-forkserver\n"
-    ]
+    found = [int(pid) for pid in children if proc_text(int(pid), "comm") == "runi-forkserver\n"]
     assert len(found) == 1, children
     return found[0]
 

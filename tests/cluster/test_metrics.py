@@ -13,7 +13,7 @@ import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_server import free_port, lint, prometheus
-from runi_project import Project
+from runi_project import Project, proc_text
 from runink.config import Address
 from runink.observe.exposition import CONTENT_TYPE, exposition
 from runink.observe.http_responder import Page, Responder, serving_http
@@ -186,11 +186,7 @@ def test_an_idle_node_with_metrics_is_small(project: Project):
     with serving(project) as port:
         for _ in range(20):
             fetched(port)
-        (pid,) = [
-            pid
-            for pid in project.processes()
-            if b"\0up\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        (pid,) = [pid for pid in project.processes() if "\0up\0" in proc_text(pid, "cmdline")]
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         fields = dict(line.split()[:2] for line in rollup.splitlines()[1:])
         assert int(fields["Pss:"]) << 10 < MEMORY_BYTES_MAX

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from barn_group import until
-from runi_project import Project
+from runi_project import Project, proc_text
 from runink.actors.registration import LEASE_S
 from runink.barn.keys import health_key
 from runink.names import NodeId
@@ -37,9 +37,7 @@ def kill_spawner(made: Team, node: str) -> None:
     """End a node's spawner by force; its slices end with it."""
     socket = str(made.group.folder / node / f"spawner-{node}.sock")
     (pid,) = [
-        pid
-        for pid in made.project.processes()
-        if socket in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        pid for pid in made.project.processes() if socket in proc_text(pid, "cmdline").split("\0")
     ]
     os.kill(pid, signal.SIGKILL)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runi_project import Project, Said
+from runi_project import Project, Said, proc_text
 
 IN = "a,b\n1,x\n2,y\n"
 STRANGER = 54_321  # a user that is not the one who runs the node
@@ -221,7 +221,7 @@ def test_the_fork_server_of_an_ordinary_user_has_no_rights_over_what_it_made(our
         assert up.stderr is not None
         assert up.stderr.readline().startswith(b"ready")
         check_rows(ours, ours.run(**as_stranger), 2)
-        texts = [Path(f"/proc/{pid}/status").read_text() for pid in ours.processes()]
+        texts = [proc_text(pid, "status") for pid in ours.processes()]
         (fork_server,) = (text for text in texts if text.startswith("Name:\truni-forkserver"))
         told = dict(line.split(":\t", 1) for line in fork_server.splitlines() if ":\t" in line)
         assert {int(told[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {0}

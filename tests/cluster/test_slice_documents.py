@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from object_store import REGION, ObjectStore
-from runi_project import Project
+from runi_project import Project, proc_text
 from runink.documents import VERSION
 from runink.errors import WireError
 from runink.jobs import Failed
@@ -279,9 +279,5 @@ def test_no_process_of_the_node_but_its_own_has_keys_in_its_environment(
 ):
     in_environment(project, store)
     with project.up() as child:
-        found = {
-            pid
-            for pid in project.processes()
-            if SECRET.encode() in Path(f"/proc/{pid}/environ").read_bytes()
-        }
+        found = {pid for pid in project.processes() if SECRET in proc_text(pid, "environ")}
         assert found <= {child.pid, os.getpid()}
