@@ -108,6 +108,9 @@ class FakeWalls:
     def claim(self, herd: str) -> None:
         self._try("claim", herd)
 
+    def number_of(self, herd: str) -> int:
+        return len(herd)
+
     def trees(
         self, launch: Launch, meant: list[int], *, owner: tuple[int, int], resolver: str
     ) -> list[Tree]:
