@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from runink.dag import Each, Function, Step
-from runink.documents import SliceContext, SliceDocument, encode_document
+from runink.documents import SliceDocument, encode_document
 from runink.jobs import ChainJob, Ticket
-from runink.names import HerdName, RunId, SliceId
+from runink.testing.contexts import SOME
 
 CANCELLED: Final = 7
 SAID: Final = "nobody waits for this slice any more: it ends"
@@ -119,16 +119,6 @@ def test_a_slice_whose_step_goes_on_for_ever_ends_with_its_control_socket(tmp_pa
 
 def document_of(folder: str) -> bytes:
     """Return what a slice is told whose one step stands in `s.py` of the folder."""
-    run, slice_ = RunId("r"), SliceId("s")
     step = Step("s", "s", Function("s.py", "endless", Each.STREAM, takes_input=False))
-    context = SliceContext(
-        herd=HerdName("h"),
-        pipeline="p",
-        run=run,
-        slice=slice_,
-        attempt=1,
-        node="n",
-        traceparent=f"00-{1:032x}-{1:016x}-00",
-    )
-    job = ChainJob(Ticket(run, slice_, 1), folder, folder, folder, (step,), ())
-    return encode_document(SliceDocument(job=job, context=context))
+    job = ChainJob(Ticket(SOME.run, SOME.slice, 1), folder, folder, folder, (step,), ())
+    return encode_document(SliceDocument(job=job, context=SOME))
