@@ -22,6 +22,7 @@ from runink.labels import check_labels
 from runink.machine_reading import read_cpu_m, read_memory_bytes
 from runink.machines import BACK_S, LOST_S, SUSPECT_S, Reserved
 from runink.names import HerdName, NodeId
+from runink.wants import check_store
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
 IDENTITY: Final = "member.json"  # in the folder of a member of a group: which one it is
@@ -84,6 +85,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `herds` are those whose slices alone come here; none for all.  `visible` are names of secrets and data: slices that need others do not come here, nothing for no limit.
 
+    `near` are stores (`s3://lake`) that are quicker to read here than elsewhere: slices that read them rather come here.
+
     `slices_max` bounds how many slices run at once, whatever they ask for; each is a process.
 
     `orphan_s` is how long slices go on without their agent, seconds.  0 ends them with it: what a run started at a terminal wants.
@@ -113,6 +116,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     disk_bytes: int | None = None
     herds: tuple[HerdName, ...] = ()
     visible: tuple[str, ...] | None = None
+    near: tuple[str, ...] = ()
     slices_max: int = 512
     orphan_s: float = ORPHAN_S
     isolation: Isolation = Isolation.CELLS
@@ -175,6 +179,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             text = f"a node is lost after {LOST_S_MIN:g} s at the soonest"
             raise Invalid(text, code="config_invalid")
         check_labels(self.labels)
+        for store in self.near:
+            check_store(store)
         if min(msgspec.structs.astuple(self.reserved)) < 0:
             raise Invalid("what is reserved is 0 or more", code="config_invalid")
 

@@ -321,6 +321,7 @@ async def _start_agent(
         disk_bytes=_disk_bytes(settings),
         herds=settings.herds,
         visible=settings.visible,
+        near=settings.near,
         streams=relay.address if relay else "",
     )
     stores = read_stores(os.environ)

@@ -105,7 +105,7 @@ def _about(record: NodeRecord | None) -> dict[str, Any]:
         return {}
     empty: dict[str, Any] = {
         **{name: {} for name in ("capabilities", "missing", "users")},
-        **{name: [] for name in ("labels", "herds")},
+        **{name: [] for name in ("labels", "herds", "near")},
         **dict.fromkeys(("gpus", "disk_bytes"), 0),
         "visible": None,
     }
@@ -168,6 +168,8 @@ def _lines(record: NodeRecord, document: dict[str, Any]) -> Iterator[tuple[str, 
         yield "herds", f"{', '.join(record.herds)} only"
     if record.visible is not None:
         yield "sees", f"{', '.join(record.visible)} only"
+    if record.near:
+        yield "near", ", ".join(record.near)
     if record.reserved is not None:
         kept = record.reserved
         yield (

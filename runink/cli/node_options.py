@@ -37,6 +37,7 @@ class NodeOptions:
     disk_bytes: int | None = None
     herds: tuple[str, ...] = ()
     sees: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
 
     def settings(self, state: Path, node: NodeId = NodeId("local")) -> NodeSettings:  # noqa: B008 - a name
         """Return the settings of the node with this state. Raises Invalid for a herd's name that is none."""
@@ -56,6 +57,7 @@ class NodeOptions:
             disk_bytes=self.disk_bytes,
             herds=tuple(dict.fromkeys(map(herd_name, self.herds))),
             visible=tuple(sorted(set(self.sees))) or None,
+            near=tuple(sorted(set(self.near))),
         )
 
 
@@ -88,6 +90,12 @@ def node_options(command: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         help="A secret or data that slices here may need, and no others; may be repeated.",
     )
+    @click.option(
+        "--near",
+        multiple=True,
+        metavar="STORE",
+        help="A bucket or host (s3://lake) that is quicker to read here: slices that read it rather come here; may be repeated.",
+    )
     @click.option("--reserve-cpu", type=CPU, help="Processor time kept for the system (100m).")
     @click.option("--reserve-memory", type=BYTES, help="Memory kept for the system (256Mi).")
     @click.option("--reserve-disk", type=BYTES, help="Disk kept for the system (1Gi).")
@@ -107,8 +115,8 @@ def node_options(command: Callable[..., None]) -> Callable[..., None]:
             memory_bytes=RESERVED.memory_bytes if reserve_memory is None else reserve_memory,
             disk_bytes=RESERVED.disk_bytes if reserve_disk is None else reserve_disk,
         )
-        gpus, disk, herds, sees = (others.pop(name) for name in ("gpus", "disk", "herds", "sees"))
-        options = NodeOptions(metrics, labels, reserved, slices, gpus, disk, herds, sees)
+        said = ("gpus", "disk", "herds", "sees", "near")
+        options = NodeOptions(metrics, labels, reserved, slices, *map(others.pop, said))
         command(options=options, **others)
 
     return called

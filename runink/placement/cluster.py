@@ -89,7 +89,7 @@ class NodeView(Struct, frozen=True):
 
     `labels` are names (`gpu`) and pairs (`zone=eu`); the value of a pair is the node's domain for spreading.  `dedicated_to` are the herds that alone may use it (none: all
     may), `visible` the names of secrets and data that it may see (None: all), `missing` the capabilities that it has not got and why; `is_plain` says that its slices are
-    to be plain processes.  `held` are bytes of inputs that it has, by name, `failures` how many slices failed there lately, as the caller lets them fade.  `groups` stand
+    to be plain processes.  `held` are bytes of inputs that it has or is near to, by name, `failures` how many slices failed there lately, as the caller lets them fade.  `groups` stand
     on it and `shunned` are those that what stands on it does not stand beside: both beyond what `Snapshot.placed` says.
     """
 

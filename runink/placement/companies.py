@@ -1,4 +1,4 @@
-"""Who stands where: groups of parts on nodes and in domains, for what must stand apart and what is spread; and who holds which inputs."""
+"""Who stands where: groups of parts on nodes and in domains, for what must stand apart and what is spread."""
 
 from __future__ import annotations
 
@@ -69,14 +69,11 @@ class Companies:
         self._shunners: dict[str, dict[int, int]] = {}
         self._domains: dict[str, Domains] = {}
         self._in_domains: dict[str, dict[str, list[int]]] = {}  # by group, by key
-        self._holders: dict[str, list[int]] = {}
         for at, view in enumerate(views):
             for group in view.groups:
                 _count(self._members, group, at, 1)
             for group in view.shunned:
                 _count(self._shunners, group, at, 1)
-            for name in view.held:
-                self._holders.setdefault(name, []).append(at)
 
     def join(self, at: int, part: Part, sign: int) -> None:
         """Count the part's groups on the node, or with `sign` -1 no longer."""
@@ -114,10 +111,6 @@ class Companies:
     def has(self, group: str) -> bool:
         """Say whether any of the group stands anywhere."""
         return group in self._members
-
-    def holders(self, name: str) -> Sequence[int]:
-        """Return the nodes that have something of an input."""
-        return self._holders.get(name, ())
 
     def domains(self, key: str) -> Domains:
         found = self._domains.get(key)

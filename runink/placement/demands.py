@@ -14,6 +14,7 @@ from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import NOTHING, Amount
 
 UnitKey = tuple[RunId, str]  # a run and the name of a gang in it
+Inputs = tuple[tuple[str, int], ...]  # names with their bytes
 
 
 class Spread(Struct, frozen=True, cache_hash=True):
@@ -32,7 +33,7 @@ class Part(Struct, frozen=True, cache_hash=True):
     """What stands on one node.
 
     `requires` are capabilities, `sees` names of secrets and data.  `groups` are those that it belongs to, `anti` those that it does not stand on a node with; names of
-    groups are the caller's, with the herd and the run in them where they mean only those.  `inputs` are names with their bytes.
+    groups are the caller's, with the herd and the run in them where they mean only those.  `inputs` are what it reads: names with their bytes, or 1 each where nobody knows.
     """
 
     needs: Amount
@@ -43,7 +44,7 @@ class Part(Struct, frozen=True, cache_hash=True):
     groups: tuple[str, ...] = ()
     anti: tuple[str, ...] = ()
     spread: Spread | None = None
-    inputs: tuple[tuple[str, int], ...] = ()
+    inputs: Inputs = ()
 
 
 class Unit(Struct, frozen=True, cache_hash=True):

@@ -25,7 +25,7 @@ class Weights(Struct, frozen=True):
     gpu_free: int = 20  # for each of them that is free
     failure: int = 200  # for each slice that failed there lately
     failed_here: int = 1_000_000  # the unit itself failed there
-    locality: int = 1000  # all inputs are on the node already
+    locality: int = 2000  # all inputs are there or near: what is left of an empty node
     crowd: int = 4000  # for each of its group in the same domain
 
 

@@ -9,7 +9,7 @@ thousandths of a whole node's processors:
     failure      what failed there lately
     failed here  the unit itself failed there: such a node is the last choice, and a choice
     crowd        how many of the part's group its domain has
-    locality     taken off: the share of the part's inputs that are there
+    locality     taken off: the share of the part's inputs that are there, or that the node is near to
 
 `cost` says it for one node and is what explanations show.  `room.py` adds up the same numbers in another order, for many nodes.
 """
@@ -21,7 +21,7 @@ from typing import Final
 from msgspec import Struct
 
 from runink.placement.cluster import NodeView
-from runink.placement.demands import Part, Unit
+from runink.placement.demands import Inputs, Part, Unit
 from runink.placement.plans import Weights
 
 # Costs have so many binary digits behind the point: what is free is then multiplied, where it would be divided, and division is slow for whole columns.
@@ -71,9 +71,7 @@ def crowd_cost(count: int, weights: Weights) -> int:
     return (weights.crowd * min(count, CROWD_MAX)) << POINT
 
 
-def locality_gain(
-    held: dict[str, int], inputs: tuple[tuple[str, int], ...], weights: Weights
-) -> int:
+def locality_gain(held: dict[str, int], inputs: Inputs, weights: Weights) -> int:
     """Return what a node is cheaper by because it has inputs of the part: all of them are worth `weights.locality`."""
     total = sum(size for _, size in inputs)
     there = sum(min(held.get(name, 0), size) for name, size in inputs)

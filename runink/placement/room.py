@@ -3,10 +3,12 @@
 Nodes stand in the order of their names and are known by their place in it.  What differs between parts that are alike to a node but
 for its company is kept apart:
 
-    a kind     what nodes have in common by nature (labels, dedication, sight, capabilities): rules about these are asked once for a kind
-    a shape    what parts have in common: what they need, and what they ask of a node's nature; solvers keep what they have worked out by shape
-    odd nodes  those where a rule or a cost is this part's alone: it failed there, its inputs are there, a group stands there.  They are few
-               and looked at one by one; among the others the shape decides.
+    a kind     what nodes have in common by nature (labels, dedication, sight, capabilities, the inputs that they have): what depends on
+               these is asked once for a kind
+    a shape    what parts have in common: what they need, what they ask of a node's nature, and what they read, if any node has that;
+               solvers keep what they have worked out by shape
+    odd nodes  those where a rule or a cost is this part's alone: it failed there, a group stands there.  They are few and looked at one
+               by one; among the others the shape decides.
 
 A room is changed by `take` and back by `give`; what was taken and given back leaves no trace.  `Room` looks through all nodes, one after the
 other; `columns.Columns` gives the same answers by arithmetic over columns.
@@ -22,7 +24,7 @@ from msgspec.structs import replace
 from runink.names import HerdName
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView, Numbers, lacking
 from runink.placement.companies import Companies, Crowds
-from runink.placement.demands import Part, Unit
+from runink.placement.demands import Inputs, Part, Unit
 from runink.placement.feasible import AMOUNTS, MENDABLE, Reason, Rule, feasible, refused_by_nature
 from runink.placement.plans import Weights
 from runink.placement.rank import (
@@ -63,6 +65,7 @@ class Room:
         ]  # side by side: each placement asks
         self._paces = [scale[:2] for scale in self._scales]
         self.kinds, self._examples = kinds_of(self.views)
+        self._held = {name for view in self._examples for name in view.held}
         self._dedicated = {herd for view in self.views for herd in view.dedicated_to}
         self._natures: dict[NatureKey, Nature] = {}
         self._shapes: dict[ShapeKey, Shape] = {}
@@ -158,21 +161,33 @@ class Room:
     def shape(self, part: Part, herd: HerdView) -> Shape:
         # To nodes all herds are alike that none is dedicated to.
         name = herd.herd if herd.herd in self._dedicated else _ANY
-        key = (part.needs, part.labels, part.requires, part.sees, name, herd.isolation)
+        # And those parts are alike of which no node has what they read.
+        inputs = part.inputs and self._inputs_there(part)
+        key = (part.needs, part.labels, part.requires, part.sees, inputs, name, herd.isolation)
         shape = self._shapes.get(key)
         if shape is None:
             asked = key[1:]
             nature = self._natures.get(asked)
             if nature is None:
                 reasons = [refused_by_nature(view, part, herd) for view in self._examples]
-                nature = self._new_nature(reasons)
+                nature = self._new_nature(reasons, self._gains(inputs))
                 keep(self._natures, asked, nature)
             shape = self._new_shape(part.needs.numbers, nature)
             keep(self._shapes, key, shape)
         return shape
 
-    def _new_nature(self, reasons: list[Reason | None]) -> Nature:
-        return Nature(reasons, self.kinds)
+    def _inputs_there(self, part: Part) -> Inputs:
+        held = self._held
+        return part.inputs if held and any(name in held for name, _ in part.inputs) else ()
+
+    def _gains(self, inputs: Inputs) -> list[int] | None:
+        """Return by how much nodes are cheaper because they have inputs, by kind; nothing if there are none."""
+        if not inputs:
+            return None
+        return [locality_gain(view.held, inputs, self.weights) for view in self._examples]
+
+    def _new_nature(self, reasons: list[Reason | None], gains: list[int] | None) -> Nature:
+        return Nature(reasons, self.kinds, gains)
 
     def _new_shape(self, needs: Numbers, nature: Nature) -> Shape:
         return Shape(needs, nature)
@@ -209,6 +224,7 @@ class Room:
             self.free,
             self.ready,
         )
+        gains = shape.nature.gains
         best, cheapest, turn = -1, NEVER, self.turn
         for at in shape.nature.allowed:
             free = frees[at]
@@ -223,6 +239,8 @@ class Room:
                 continue
             own, memory_own = paces[at]
             cost = bases[at] - cpu_m * own - memory * memory_own
+            if gains is not None:
+                cost -= gains[at]
             if cost > cheapest:
                 continue
             if odd and at in odd:
@@ -253,7 +271,9 @@ class Room:
         ):
             return NEVER
         own, memory_own = self._paces[at]
-        return self._bases[shape.uses_gpus][at] - needs[0] * own - needs[1] * memory_own
+        cost = self._bases[shape.uses_gpus][at] - needs[0] * own - needs[1] * memory_own
+        gains = shape.nature.gains
+        return cost if gains is None else cost - gains[at]
 
     def own_cost(
         self, at: int, unit: Unit, part: Part, shape: Shape, crowds: Crowds | None = None
@@ -270,15 +290,13 @@ class Room:
             cost += crowd_cost(count, self.weights)
         if view.node in unit.failed_on:
             cost += self.weights.failed_here << POINT
-        return cost - locality_gain(view.held, part.inputs, self.weights)
+        return cost
 
     def _odd(self, unit: Unit, part: Part) -> set[int] | frozenset[int]:
-        if not (unit.failed_on or part.anti or part.groups or part.inputs):
+        if not (unit.failed_on or part.anti or part.groups):
             return _NOBODY
         odd = {self.index[node] for node in unit.failed_on if node in self.index}
         odd.update(self.companies.around(part))
-        for name, _ in part.inputs:
-            odd.update(self.companies.holders(name))
         return odd
 
     def crowds(self, part: Part, shape: Shape) -> Crowds | None:

@@ -44,14 +44,19 @@ _PLENTY: Final = 64  # slices: hardly a part asks for more, and hardly a node ha
 
 
 class Mask(Nature):
-    """A nature as a column: the nodes that it allows. `most` is NEVER there and below nothing elsewhere, `refused` what it says of the others, once that is asked."""
+    """A nature as a column: the nodes that it allows. `most` is NEVER there, and more where inputs are, and below nothing elsewhere, `refused` what it says of the others, once that is asked."""
 
     __slots__ = ("column", "most", "refused")
 
-    def __init__(self, reasons: list[Reason | None], kinds: list[int]) -> None:
-        super().__init__(reasons, kinds)
+    def __init__(
+        self, reasons: list[Reason | None], kinds: list[int], gains_by_kind: list[int] | None
+    ) -> None:
+        super().__init__(reasons, kinds, gains_by_kind)
         self.column: Bits = np.array(self.allows, dtype=np.bool_)
-        self.most: Column = np.where(self.column, np.int64(NEVER), np.int64(-_FAR))
+        most: Any = np.int64(NEVER)
+        if self.gains is not None:
+            most += np.array(self.gains, dtype=np.int64)
+        self.most: Column = np.where(self.column, most, np.int64(-_FAR))
         self.refused: Tally | None = None
 
 
@@ -175,8 +180,8 @@ class Rows(Room):
             (view.capacity.numbers, cost), (own, memory_own, empty, gpus, cost)
         )
 
-    def _new_nature(self, reasons: list[Reason | None]) -> Nature:
-        return Mask(reasons, self.kinds)
+    def _new_nature(self, reasons: list[Reason | None], gains: list[int] | None) -> Nature:
+        return Mask(reasons, self.kinds, gains)
 
     def _new_shape(self, needs: Numbers, nature: Nature) -> Shape:
         return Row(needs, nature)
@@ -264,6 +269,7 @@ class Rows(Room):
         free_cpu_m, free_memory, free_disk, free_gpus, free_slices = self._cells
         ready, paces, cells = self.ready, self._paces, row.cells
         allows, bases = row.nature.allows, self._bases[row.uses_gpus]
+        gains = row.nature.gains
         lowest, lowest_at = NEVER, -1
         for at in changed:
             if (
@@ -279,6 +285,8 @@ class Rows(Room):
                 continue
             pace = paces[at]
             cost = bases[at] - cpu_m * pace[0] - memory * pace[1]
+            if gains is not None:
+                cost -= gains[at]
             cells[at] = NEVER - cost
             if cost < lowest or (cost == lowest and self._turned(at) < self._turned(lowest_at)):
                 lowest, lowest_at = cost, at

@@ -8,6 +8,7 @@ from runink.capabilities import IsolationPolicy
 from runink.labels import LabelRule
 from runink.names import HerdName
 from runink.placement.cluster import Amount, NodeView, Numbers
+from runink.placement.demands import Inputs
 from runink.placement.feasible import Reason, Rule
 from runink.placement.rank import NEVER
 
@@ -16,20 +17,32 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 NatureKey = tuple[
-    tuple[LabelRule, ...], tuple[str, ...], tuple[str, ...], HerdName, IsolationPolicy
+    tuple[LabelRule, ...], tuple[str, ...], tuple[str, ...], Inputs, HerdName, IsolationPolicy
 ]
 ShapeKey = tuple[
-    Amount, tuple[LabelRule, ...], tuple[str, ...], tuple[str, ...], HerdName, IsolationPolicy
+    Amount,
+    tuple[LabelRule, ...],
+    tuple[str, ...],
+    tuple[str, ...],
+    Inputs,
+    HerdName,
+    IsolationPolicy,
 ]
 
 
 class Nature:
-    """What parts ask of a node's nature: `reasons` why not by the kind of a node, `allowed` the nodes without one, in their order."""
+    """What parts ask of a node's nature: `reasons` why not by the kind of a node, `allowed` the nodes without one, in their order.
 
-    __slots__ = ("allowed", "allows", "reasons")
+    `gains` is by how much each node is cheaper because of the inputs that it has; nothing where no node has any. It is made of `gains_by_kind`.
+    """
 
-    def __init__(self, reasons: list[Reason | None], kinds: list[int]) -> None:
+    __slots__ = ("allowed", "allows", "gains", "reasons")
+
+    def __init__(
+        self, reasons: list[Reason | None], kinds: list[int], gains_by_kind: list[int] | None
+    ) -> None:
         self.reasons = reasons
+        self.gains = gains_by_kind and [gains_by_kind[kind] for kind in kinds]
         self.allows = [reasons[kind] is None for kind in kinds]
         self.allowed = [at for at, is_allowed in enumerate(self.allows) if is_allowed]
 
@@ -67,7 +80,8 @@ def kinds_of(views: list[NodeView]) -> tuple[list[int], list[NodeView]]:
     kinds = []
     for view in views:
         missing = tuple(sorted(view.missing.items()))
-        nature = (view.labels, view.dedicated_to, view.visible, missing, view.is_plain)
+        held = tuple(sorted(view.held.items()))
+        nature = (view.labels, view.dedicated_to, view.visible, missing, view.is_plain, held)
         if nature not in known:
             known[nature] = len(examples)
             examples.append(view)

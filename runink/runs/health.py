@@ -248,4 +248,5 @@ def placed_by(record: NodeRecord) -> NodeRecord:
         herds=record.herds,
         visible=record.visible,
         streams=record.streams,
+        near=record.near,
     )

@@ -4,7 +4,7 @@
     writes nothing but object stores, streams   each gang wherever there is room
     writes a file                               all of it on one node: there it is read again by other scenarios, there it is published
 
-Who chooses the home is asked for all that the others will ask for there: labels, capabilities, and what they must see.  Of a gang of several slices those belong there that write or read files of the run (`gang_parts.py`); the others go with them if one node has what all ask for.  A home that is to be emptied is none any more.  The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
+Who chooses the home is asked for all that the others will ask for there: labels, capabilities, what they must see, and what they read.  Of a gang of several slices those belong there that write or read files of the run (`gang_parts.py`); the others go with them if one node has what all ask for.  A home that is to be emptied is none any more.  The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
 begins anew elsewhere.  What is committed already is not begun anew: its files are published when the node is back.
 """
 
@@ -20,7 +20,7 @@ from runink.gang_parts import at_home, rooted_in, writes_files
 from runink.jobs import Done
 from runink.names import NodeId
 from runink.runs.records import RunState, SliceRecord, SliceState, Task
-from runink.runs.slices import seen_by
+from runink.runs.slices import read_by, seen_by
 from runink.runs.views import RunView, World
 
 
@@ -28,7 +28,7 @@ from runink.runs.views import RunView, World
 class Home:
     """The node that a run's gangs belong on, nothing where any will do. `takes_more` says whether another gang may wait for a place now, `pinned` are the gangs that it holds.
 
-    `belonging` are the slices that it is for, as long as no node has been chosen.
+    `belonging` are the slices that it is for, as long as no node has been chosen, and `reads` the stores that these read.
     """
 
     node: NodeId | None = None
@@ -36,6 +36,7 @@ class Home:
     is_free: bool = True
     pinned: frozenset[str] = frozenset()
     belonging: tuple[SliceSpec, ...] = ()
+    reads: frozenset[str] = frozenset()
 
     def after_one(self) -> Home:
         """Return what holds when one more gang waits for its place."""
@@ -56,7 +57,11 @@ class Home:
             one,
             labels=one.labels if labels == {*one.labels} else tuple(sorted(labels)),
             requires=tuple(sorted(requires)),
-            wants=changed(one.wants, sees=tuple(sorted(sees))),
+            wants=changed(
+                one.wants,
+                sees=tuple(sorted(sees)),
+                reads=tuple(sorted(self.reads.union(one.wants.reads))),
+            ),
         )
 
 
@@ -73,7 +78,13 @@ def home_of(view: RunView, world: World) -> Home:
         return Home(nodes[0], is_free=False, pinned=pinned)
     waits = any(one.state is SliceState.PENDING for one in chains)
     belonging = tuple(spec for spec in view.dag.slices if spec.id in belong)
-    return Home(takes_more=not waits, is_free=False, pinned=pinned, belonging=belonging)
+    return Home(
+        takes_more=not waits,
+        is_free=False,
+        pinned=pinned,
+        belonging=belonging,
+        reads=frozenset(store for spec in belonging for store in read_by(spec, view.dag)),
+    )
 
 
 def seated(

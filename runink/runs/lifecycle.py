@@ -52,7 +52,7 @@ from runink.runs.records import (
     Task,
 )
 from runink.runs.retries import anew, backoff_ms
-from runink.runs.slices import slice_of
+from runink.runs.slices import read_by, slice_of
 from runink.runs.turns import turns_of
 from runink.runs.views import RunView, World
 from runink.runs.yielding import giving_way
@@ -130,7 +130,10 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
         if home.takes_more:
             home = home.after_one()
             specs = gangs[name]
-            new_ones = (slice_of(spec, view.record, pin=None, marks=marks) for spec in specs)
+            new_ones = (
+                slice_of(spec, view.record, pin=None, marks=marks, reads=read_by(spec, view.dag))
+                for spec in specs
+            )
             for one in seated(new_ones, home, specs, view, world):
                 yield changed(one, turn=turn(name))
 

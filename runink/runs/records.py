@@ -34,9 +34,7 @@ from runink.wants import NOTHING_MORE, Wants
 
 ATTEMPTS_MAX: Final = 3  # of a gang that was lost; how often a step may fail, `@retry` says
 
-EARLIER_MAX: Final = (
-    16  # attempts of a slice whose nodes are known: a step may be tried a thousand times
-)
+EARLIER_MAX: Final = 16  # attempts whose nodes are known: a step may be tried a thousand times
 
 
 class RunState(Enum):
@@ -361,7 +359,7 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     the agent last wrote the record, by its own clock; it does so when the machine has changed by enough (`machines.is_news`).  `users` says as whom its processes run, by name.
     `incarnation` is this process of the agent, where its cluster is another process; `lost_s` is how long its lease lasts, seconds.
     `gpus` and `disk_bytes` are what slices may ask for beside its capacity (no disk said: any), `herds` are those that alone may use it (none: all may), `visible` names the secrets and
-    data that it may see (nothing: all).  `streams` is where its relay listens for those of other nodes, HOST:PORT, nothing where it does not.
+    data that it may see (nothing: all), `near` the stores that it is near to.  `streams` is where its relay listens for those of other nodes, HOST:PORT, nothing where it does not.
     """
 
     node: NodeId
@@ -382,6 +380,7 @@ class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     herds: tuple[HerdName, ...] = ()
     visible: tuple[str, ...] | None = None
     streams: str = ""
+    near: tuple[str, ...] = ()
 
 
 class Standing(Enum):

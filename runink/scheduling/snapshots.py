@@ -1,9 +1,9 @@
 """The cluster as placement is told of it, made of what the Barn holds at one revision.
 
     of the Barn                              is in the snapshot
-    /nodes/N, /standings/N, /health/N        a node: what it has, its labels, its state, how much trouble there was lately
+    /nodes/N, /standings/N, /health/N        a node: what it has and is near to, its labels, its state, how much trouble there was lately
     /herds/H                                 a herd: quota, weight, isolation
-    /slices/H/RUN/SLICE, pending and due     a unit that waits, with its priority, its rank and since when
+    /slices/H/RUN/SLICE, pending and due     a unit that waits, with its priority, its rank, what it reads and since when
     /slices/H/RUN/SLICE, on a node           what runs; it is leaving if a reservation names it as a victim
     /reservations/RUN/GANG                   what the plan before has kept
 
@@ -135,6 +135,7 @@ def node_view(
         failures=0 if seen is None else seen.failures(now_ms),
         dedicated_to=frozenset(record.herds),
         visible=None if record.visible is None else frozenset(record.visible),
+        held=dict.fromkeys(record.near, 1),
     )
 
 

@@ -136,6 +136,8 @@ def _part_of(asked: tuple[_Asked, ...]) -> Part:
         groups=_united(_named(one, one.wants.groups) for one in asked),
         anti=_united(_named(one, one.wants.anti) for one in asked),
         spread=_spread(asked),
+        # How much of a store a slice reads nobody knows before it does.
+        inputs=tuple((store, 1) for store in _united(one.wants.reads for one in asked)),
     )
 
 

@@ -2,7 +2,7 @@
 
 drain NODE | cordon NODE | uncordon NODE     somebody says so of the node
 lose NODE                                    the node is not there any more
-node NODE cpu=8 memory=32Gi gpu=1 disk=1Ti label=zone=eu
+node NODE cpu=8 memory=32Gi gpu=1 disk=1Ti label=zone=eu near=s3://lake
 a node with so much; of one that is there, what is named becomes so
 quota HERD cpu=8 memory=32Gi slices=100      the herd may have so much; 0 is no limit
 priority N                                   the run that is asked about has this priority
@@ -23,7 +23,7 @@ from runink.names import HerdName, NodeId
 from runink.quantities import parse_bytes, parse_count, parse_cpu
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, Standing
 from runink.scheduling.snapshots import Tables
-from runink.wants import PRIORITY_MAX
+from runink.wants import PRIORITY_MAX, check_store
 
 CHANGES_MAX: Final = 20  # of one question
 _STANDINGS: Final = {"drain": Standing.DRAINING, "cordon": Standing.CORDONED, "uncordon": None}
@@ -34,6 +34,7 @@ _NODE: Final[Mapping[str, Callable[[str], Any]]] = {
     "gpu": parse_count,
     "slices": parse_count,
     "label": str,
+    "near": str,
 }
 _QUOTA: Final[Mapping[str, Callable[[str], Any]]] = {
     "cpu": parse_cpu,
@@ -104,6 +105,9 @@ def _with_node(tables: Tables, name: NodeId, amounts: list[tuple[str, Any]]) -> 
     record = record or NodeRecord(name, Resources(0, 0))
     labels = tuple(value for key, value in amounts if key == "label")
     check_labels(labels)
+    near = tuple(value for key, value in amounts if key == "near")
+    for store in near:
+        check_store(store)
     said = dict(amounts)
     capacity = Resources(
         said.get("cpu", record.capacity.cpu_m), said.get("memory", record.capacity.memory_bytes)
@@ -112,6 +116,7 @@ def _with_node(tables: Tables, name: NodeId, amounts: list[tuple[str, Any]]) -> 
         record,
         capacity=capacity,
         labels=labels or record.labels,
+        near=near or record.near,
         gpus=said.get("gpu", record.gpus),
         disk_bytes=said.get("disk", record.disk_bytes),
         slices_max=said.get("slices", record.slices_max),

@@ -14,7 +14,8 @@ from runink.machine_reading import read_cpu_m, read_memory_bytes
 
 
 def test_a_node_tells_of_its_machine(project: Project):
-    with project.up("--label", "ssd", "--label", "fast", "--label", "ssd"):
+    near = ("--near", "s3://lake", "--near", "s3://bay")
+    with project.up("--label", "ssd", "--label", "fast", "--label", "ssd", *near):
         node = project.runi("node", "get", "local", "-o", "json").document
         assert project.runi("node", "list", "-o", "json").document == [node]
         text = project.runi("node", "get", "local").out
@@ -28,10 +29,18 @@ def test_a_node_tells_of_its_machine(project: Project):
     assert machine["versions"]["runink"] == __version__
     assert (machine.get("pressure") is not None) == Path("/proc/pressure/cpu").exists()
     assert node["labels"] == ["ssd", "fast"]
+    assert node["near"] == ["s3://bay", "s3://lake"]
     assert all(isinstance(said, str) for said in node["capabilities"].values())
     assert node["slices"] == 0
     assert abs(node.get("clock_skew_ms", 0)) < 1000  # the Barn is in the same process
-    for word in ("ssd, fast", machine["boot"], "NUMA", "free of", "the Barn's"):
+    for word in (
+        "ssd, fast",
+        "s3://bay, s3://lake",
+        machine["boot"],
+        "NUMA",
+        "free of",
+        "the Barn's",
+    ):
         assert word in text
     assert line.startswith("local: 0 slices, offers cpu ")
 

@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 from placement_world import HERD, node, part, placed, running, unit
 from runink.names import HerdName, NodeId
-from runink.placement.cluster import NodeState
+from runink.placement.cluster import HerdView, NodeState
 from runink.placement.demands import Spread
 from runink.placement.feasible import Rule
-from runink.placement.plans import Snapshot
+from runink.placement.plans import Snapshot, Weights
+from runink.placement.room import Room
 from runink.placement.solver import decide
 
 
@@ -99,6 +100,27 @@ def test_a_part_goes_where_its_inputs_are() -> None:
     nodes = (node("a"), node("b", held={"in": 100}))
     wants = unit("g", part(inputs=(("in", 100),)))
     assert placed(decide(Snapshot(nodes, waiting=(wants,)))) == {"g": ("b",)}
+
+
+def test_a_part_whose_inputs_are_on_a_full_node_goes_elsewhere() -> None:
+    full = node("b", held={"in": 100})
+    nodes = (node("a"), replace(full, used=full.capacity))
+    wants = unit("g", part(inputs=(("in", 100),)))
+    assert placed(decide(Snapshot(nodes, waiting=(wants,)))) == {"g": ("a",)}
+
+
+def test_a_node_where_much_failed_lately_is_avoided_by_what_has_its_inputs_there() -> None:
+    nodes = (node("a"), node("b", held={"in": 100}, failures=11))
+    wants = unit("g", part(inputs=(("in", 100),)))
+    assert placed(decide(Snapshot(nodes, waiting=(wants,)))) == {"g": ("a",)}
+
+
+def test_who_reads_nothing_and_who_reads_what_nobody_has_are_alike_to_nodes() -> None:
+    room = Room((node("a"), node("b", held={"in": 1})), Weights())
+    plain, other, near = (part(), part(inputs=(("x", 1),)), part(inputs=(("in", 1),)))
+    herd = HerdView(HERD)
+    assert room.shape(plain, herd) is room.shape(other, herd)
+    assert room.shape(plain, herd) is not room.shape(near, herd)
 
 
 def test_a_node_where_much_failed_lately_is_avoided() -> None:

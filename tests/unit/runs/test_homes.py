@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace as changed
 from run_world import NODE, RunWorld, prepared, staged_dag
-from runink.dag import Dag, Sink
+from runink.dag import Dag, Sink, Source
 from runink.jobs import Done
 from runink.names import NodeId
 from runink.runs.homes import beside
@@ -77,6 +77,34 @@ def test_who_chooses_the_home_is_asked_for_what_the_others_will_ask_for_there() 
     alone = RunWorld(changed(dag, slices=(first, second)), nodes={NODE})
     alone.settle()
     assert alone.slices["a"].labels == (), "there is no choice"
+
+
+def reading(dag: Dag, *stores: str) -> Dag:
+    """Return the pipeline with the source of each scenario in one of these stores."""
+    left = iter(stores)
+    nodes = tuple(
+        changed(node, path=f"{next(left)}/x.csv") if isinstance(node, Source) else node
+        for node in dag.nodes
+    )
+    return changed(dag, nodes=nodes)
+
+
+def test_who_chooses_the_home_reads_what_the_others_will_read_there() -> None:
+    world = two_nodes(reading(staged_dag("a", "b"), "s3://lake", "s3://sea"))
+    world.settle()
+    assert world.slices["a"].wants.reads == ("s3://lake", "s3://sea")
+    world.go(["a"])
+    assert world.slices["b"].wants.reads == ("s3://sea",)
+
+
+def test_a_slice_that_may_be_anywhere_says_what_it_alone_reads() -> None:
+    dag = remote(parted(reading(staged_dag("a", "b"), "s3://lake", "s3://sea")))
+    world = two_nodes(dag)
+    world.settle()
+    assert {name: one.wants.reads for name, one in world.slices.items()} == {
+        "a": ("s3://lake",),
+        "b": ("s3://sea",),
+    }
 
 
 def test_a_home_that_is_lost_takes_what_was_prepared_there_with_it() -> None:

@@ -76,14 +76,14 @@ def test_a_node_that_is_not_heard_of_is_suspect_until_it_is() -> None:
 
 def test_a_lost_node_may_come_back_for_a_while_as_what_it_was_last() -> None:
     vigil = watching(node=record())
-    told = changed(record(), labels=("gpu",), told_ms=5, clock_skew_ms=7)
+    told = changed(record(), labels=("gpu",), near=("s3://lake",), told_ms=5, clock_skew_ms=7)
     vigil.there(told, now_s=1.0)
     said_at(vigil, 1.0)
     vigil.gone(NODE)
     lost = said_at(vigil, 2.0)
     assert lost is not None
     assert (lost.lost_ms, lost.back_ms) == (AT_MS, AT_MS + round(BACK_S * 1000))
-    assert lost.last == NodeRecord(NODE, Resources(), labels=("gpu",))
+    assert lost.last == NodeRecord(NODE, Resources(), labels=("gpu",), near=("s3://lake",))
     assert said_at(vigil, 3.0, AT_MS + 1000) is None, "it is said once"
     vigil.there(record("i2"), now_s=4.0)
     back = said_at(vigil, 4.0)

@@ -17,6 +17,7 @@ from runink.scheduling.keeping import kept
 from runink.scheduling.snapshots import Tables, snapshot_of
 from runink.scheduling.view import ClusterView
 from runink.scheduling.why import Decided
+from runink.wants import Wants
 from slice_tables import HERD, N1, node, one_slice
 
 RUNS = [RunId("r1"), RunId("r2"), RunId("r3")]
@@ -28,6 +29,7 @@ class Twins:
 
     def __init__(self, random: Random) -> None:
         self.random = random
+        self.stores = Random(1)
         self.tables: dict[str, dict[Any, Any]] = {
             name: {} for name in ("nodes", "standings", "herds", "slices", "reservations")
         }
@@ -54,6 +56,7 @@ class Twins:
             cpu_m=self.random.choice([1000, 2000, 4000]),
             labels=self.random.choice([(), ("gpu",), ("eu",)]),
             streams=self.random.choice(["", "10.0.0.1:7400"]),
+            near=self.stores.choice([(), ("s3://lake",), ("s3://lake", "s3://sea")]),
         )
         record = None if is_gone else record
         self._put("nodes", name, record)
@@ -108,6 +111,7 @@ class Twins:
             lost_on=self.random.choice([None, None, N1]),
             not_before_ms=self.random.choice([0, 0, self.now_ms + 40, FOREVER_MS]),
             turn=Turn(self.random.choice([0, 5]), 3, self.now_ms, estimate_ms=700),
+            wants=Wants(reads=self.stores.choice([(), ("s3://lake",), ("s3://sea", "s3://bay")])),
         )
         self._put("slices", (run, name), None if is_gone else record)
         self.view.put_slice(run, SliceId(name), None if is_gone else record)

@@ -169,6 +169,7 @@ def clusters(draw: st.DrawFn) -> Tables:
             herds=draw(st.sampled_from([(), (HerdName("other"),)])),
             visible=draw(st.sampled_from([None, ("crm",)])),
             gpus=draw(st.integers(0, 1)),
+            near=draw(st.sampled_from([(), ("s3://lake",)])),
         )
         for at in range(draw(st.integers(1, 5)))
     )
@@ -196,7 +197,10 @@ def _slice(draw: st.DrawFn, at: int, home: NodeId) -> SliceRecord:
         **fields,
     )
     wants = changed(
-        one.wants, gpus=draw(st.integers(0, 1)), sees=draw(st.sampled_from([(), ("crm",), ("x",)]))
+        one.wants,
+        gpus=draw(st.integers(0, 1)),
+        sees=draw(st.sampled_from([(), ("crm",), ("x",)])),
+        reads=draw(st.sampled_from([(), ("s3://lake",), ("s3://bay", "s3://lake")])),
     )
     return changed(one, wants=wants)
 
