@@ -1,8 +1,8 @@
 """The scheduler: watches what waits, asks `placement` where it goes, and commits the plan.
 
     it sees                       it does
-    nodes, what is said and       keeps a view of them (`scheduling/view.py`); decides when it has read all that is told by now, or CHANGES_MAX of it
-    seen of them, herds,
+    nodes, what is said and       keeps a view of them (`scheduling/view.py`); decides when it has read all that is told by now, or CHANGES_MAX of it,
+    seen of them, herds,          or has been reading for BATCH_S
     slices, reservations
     a plan                        commits it, a transaction for each unit that is placed (`placing.py`), and a record of the decision
     its own transactions          takes note of them: they are no reason to decide again
@@ -46,6 +46,7 @@ STILL_MS: Final = (
     1000  # at least between two plans between which nothing has happened that they depend on
 )
 CHANGES_MAX: Final = 256  # that are read before it is decided, while more of them wait
+BATCH_S: Final = 0.005  # for which they are read, likewise; by the loop's clock
 
 
 class _Due(msgspec.Struct, frozen=True):
@@ -71,9 +72,10 @@ class Scheduler(Actor[SchedulerMessage]):
         self._offload = offload
         self._sight = PlacementSight(policy)
         self._is_loaded = False
+        self._undecided = 0  # changes that are read and not decided on yet
+        self._began_s = 0.0  # when the first of them was read
         self._own: set[int] = set()  # revisions of our own transactions that are not seen yet
         self._turn = 0  # the revision that our transactions depend on, 0 while something may be under way that must not come in any more
-        self._unread = 0  # changes that are not decided on yet
         self._telling = Telling()
         self._is_settled = False  # all that the last plan said is done, and it kept nothing
         self._planned_ms = 0
@@ -94,23 +96,33 @@ class Scheduler(Actor[SchedulerMessage]):
             case Loaded():
                 self._sight.load(message)
                 self._is_loaded = True
-                self._unread += 1
+                self._take_in(1)
             case Watched() if not self._is_loaded:
                 return  # An earlier life has left it unread; what is loaded says it all.
             case Watched(changes):
                 self._sight.apply(message)
-                self._unread += sum(change.revision not in self._own for change in changes)
+                self._take_in(sum(change.revision not in self._own for change in changes))
             case _Due():
-                self._unread += 1
+                self._take_in(1)
                 self._is_settled = False
         seen = self._sight.seen
         self._own = {revision for revision in self._own if revision > seen}
         # On a state that it has changed since it does not decide.
-        if not self._unread or self._own or not self._is_loaded:
+        if not self._undecided or self._own or not self._is_loaded:
             return
-        if not self._context.unread or self._unread >= CHANGES_MAX:
-            self._unread = 0
+        if not self._context.unread or self._has_read_enough():
+            self._undecided = 0
             await self._decide()
+
+    def _take_in(self, changes: int) -> None:
+        """Count changes as read."""
+        if changes and not self._undecided:
+            self._began_s = anyio.current_time()
+        self._undecided += changes
+
+    def _has_read_enough(self) -> bool:
+        """Say whether it is time to decide, whatever else is told."""
+        return self._undecided >= CHANGES_MAX or anyio.current_time() - self._began_s >= BATCH_S
 
     async def _decide(self) -> None:
         if not self._turn:
@@ -145,7 +157,7 @@ class Scheduler(Actor[SchedulerMessage]):
             return
         self._turn = committed.revision
         self._own.add(committed.revision)
-        self._unread += 1
+        self._take_in(1)
 
     def _transactions(self, plan: Plan) -> Iterator[Transaction]:
         """Yield what the plan changes, nothing if it says what there is already."""
@@ -188,7 +200,7 @@ class Scheduler(Actor[SchedulerMessage]):
             transactions.append(record)
         await all_of([partial(self._submit, transaction) for transaction in transactions])
         # There may be more to stop than one plan does.
-        self._unread += bool(plan.preempted)
+        self._take_in(bool(plan.preempted))
 
     def _record(self, plan: Plan) -> Transaction:
         """Return what keeps the decision, and forgets the oldest."""
