@@ -1,6 +1,7 @@
 """A herd's file: TOML in, a record and what is wrong with it out.
 
-    [herd]       id, domain, description; on_lost, lost_wait: what becomes of slices whose node cannot reach the cluster
+    [herd]       id, domain, description; nodes: whether its slices go only to nodes of its own;
+                 on_lost, lost_wait: what becomes of slices whose node cannot reach the cluster
     [quotas]     cpu, memory, slices, runs, priority, weight; keep_failed: for how long failed runs can be resumed     enforced
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
     [masking]    default, fields                             how personal data is masked whose contract does not say it
@@ -36,6 +37,8 @@ VERBS: Final = ("get", "list", "watch", "create", "update", "delete", "run", "ca
 WEIGHT_MAX: Final = 1_000  # more than that beside 1 is no share
 RESTART: Final = "restart"
 CONTINUE: Final = "continue"
+ANY: Final = "any"
+OWN: Final = "own"
 LOST_WAIT_MS: Final = 3_600_000
 LOST_WAIT_MS_MAX: Final = 7 * 24 * 3_600_000  # what was seen of a lost node is forgotten then
 FILE_BYTES_MAX: Final = 1 << 20  # a hand-written file
@@ -44,7 +47,7 @@ FILE_BYTES_MAX: Final = 1 << 20  # a hand-written file
 class HerdFile(msgspec.Struct, frozen=True):
     """What a herd's file says. Quotas are 0 where it sets no limit; `unenforced` names the parts that nothing acts on yet.
 
-    `lost_wait_ms` is how long slices are waited for that go on without the cluster, 0 where they end.
+    `lost_wait_ms` is how long slices are waited for that go on without the cluster, 0 where they end. `own_nodes` says that they go only to nodes that take them by name.
     """
 
     herd: HerdName
@@ -63,12 +66,13 @@ class HerdFile(msgspec.Struct, frozen=True):
     priority_max: int | None = None
     weight: int = 1
     lost_wait_ms: int = 0
+    own_nodes: bool = False
 
 
 _KEYS: Final = {
     "": ("herd", "quotas", "roles", "masking", "clearances", "network", "isolation", "contracts"),
     "quotas": ("cpu", "memory", "slices", "runs", "priority", "weight", "keep_failed"),
-    "herd": ("id", "domain", "description", "on_lost", "lost_wait"),
+    "herd": ("id", "domain", "description", "nodes", "on_lost", "lost_wait"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
     "clearances": ("sink", "pii"),
@@ -124,6 +128,7 @@ class _Reader:
             priority_max=self._priority(quotas),
             weight=self._weight(quotas),
             lost_wait_ms=self._lost_wait_ms(herd),
+            own_nodes=self._choice(herd, "nodes", (ANY, OWN)) == OWN,
             unenforced=tuple(part for part in ("roles",) if part in document),
         )
 
@@ -184,12 +189,16 @@ class _Reader:
             self._mistake(f"{key}: {error.text}", key, error.hint)
             return 0
 
+    def _choice(self, table: dict[str, Any], key: str, words: tuple[str, ...]) -> str:
+        """Return which of the words it says: the first where it says nothing."""
+        said = table.get(key, words[0])
+        if said in words:
+            return str(said)
+        self._mistake(f"there is no {key} {said}", key, near_or_all(str(said), words))
+        return words[0]
+
     def _lost_wait_ms(self, herd: dict[str, Any]) -> int:
-        said = herd.get("on_lost", RESTART)
-        if said not in (RESTART, CONTINUE):
-            hint = near_or_all(str(said), (RESTART, CONTINUE))
-            self._mistake(f"there is no on_lost {said}", "on_lost", hint)
-        if said != CONTINUE:
+        if self._choice(herd, "on_lost", (RESTART, CONTINUE)) != CONTINUE:
             if "lost_wait" in herd:
                 hint = f'write on_lost = "{CONTINUE}" with it'
                 self._mistake("lost_wait waits for nothing", "lost_wait", hint)

@@ -269,6 +269,7 @@ def _record(file: HerdFile) -> HerdRecord:
         priority_max=file.priority_max,
         weight=file.weight,
         lost_wait_ms=file.lost_wait_ms,
+        own_nodes=file.own_nodes,
     )
 
 

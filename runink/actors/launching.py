@@ -123,17 +123,19 @@ class Launching:
     isolation: IsolationPolicy = field(
         default_factory=IsolationPolicy
     )  # what its herd may do without
+    own_nodes: bool = False  # whether they go only to nodes that take them by name
     unwanted: set[str] = field(default_factory=set)
     taken_back: Flag = field(default_factory=Flag)  # set with the first of them
     begun: list[Attending] = field(default_factory=list)  # what follows in the launch's own task
 
     def heed(self, herds: Sequence[KeyValue]) -> None:
-        """Take what the herd's record says, if it has one: what its network reaches, as the spawner takes it, what its sinks may hold now, and what its slices may do without."""
+        """Take what the herd's record says, if it has one: what its network reaches, as the spawner takes it, what its sinks may hold now, what its slices may do without, and whether any node will do for them."""
         if herds:
             record = decode_value(herds[0], HerdRecord).value
             self.policy = msgspec.json.encode(record.network).decode()
             self.clearances = record.clearances
             self.isolation = record.isolation
+            self.own_nodes = record.own_nodes
 
     def begin(self, attending: Attending, spawn: Callable[[Attending], object]) -> None:
         """Have a slice attended to its end: behind the launch where it is all of the gang, else in a task of its own, which costs more than most steps have to say."""

@@ -36,6 +36,7 @@ from runink.errors import WireError
 from runink.jobs import Failed
 from runink.names import HerdName, NodeId
 from runink.placement.demands import UnitKey
+from runink.placement.feasible import Rule
 from runink.placement.plans import Placed, Plan, Unplaced
 from runink.relay.protocol import KEY_BYTES
 from runink.runs.records import Placement, SliceRecord, SliceState
@@ -195,6 +196,10 @@ def _told(
 
 def _never_fits(unplaced: Unplaced) -> WireError:
     text = f"{unplaced.unit.gang} can never be placed: {unplaced.text}"
+    rules = {rule for rule, _ in unplaced.counts}
+    if Rule.OWN in rules and rules <= {Rule.OWN, Rule.HERD}:
+        hint = f'start a node with --herd {unplaced.unit.herd}, or take nodes = "own" out of the herd\'s file'
+        return WireError("Refused", "never_fits", text, hint)
     match unplaced.lacks:
         case "" if len(unplaced.unit.parts) > 1:
             hint = capabilities.hint(capabilities.STREAMS, str(unplaced.unit.herd))

@@ -127,7 +127,10 @@ def document(record: SliceRecord, used: Used | None = None) -> dict[str, Any]:
         "attempt": record.attempt,
         "not_before_ms": record.not_before_ms,
         "tries": msgspec.structs.asdict(record.tries),
-        "earlier": [msgspec.structs.asdict(one) for one in record.earlier],
+        "earlier": [
+            {"attempt": one.attempt, "node": one.node, "fault": one.fault.value}
+            for one in record.earlier
+        ],
         **_span(record)._asdict(),
         "node": record.node,
         "pid": record.pid,
@@ -160,7 +163,8 @@ def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[st
     if record.tries.why:
         yield "before", _before(record.tries)
     for earlier in record.earlier:
-        yield "was", f"attempt {earlier.attempt} on {earlier.node}"
+        ended = f", {earlier.fault.value}" if earlier.fault.value else ""
+        yield "was", f"attempt {earlier.attempt} on {earlier.node}{ended}"
     if record.pid:
         yield "process", str(record.pid)
     if record.exit is not None:

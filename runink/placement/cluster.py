@@ -117,10 +117,11 @@ class NodeView(Struct, frozen=True):
 
 
 class HerdView(Struct, frozen=True):
-    """A herd's quota (0: no limit), what it uses, its weight among herds, and what of the isolation its slices may do without."""
+    """A herd's quota (0: no limit), what it uses, its weight among herds, and what of the isolation its slices may do without. With `own_nodes` they go only to nodes that are dedicated to it."""
 
     herd: HerdName
     quota: Amount = NOTHING
     used: Amount = NOTHING
     weight: int = 1
     isolation: IsolationPolicy = IsolationPolicy()
+    own_nodes: bool = False

@@ -34,6 +34,7 @@ class Part(Struct, frozen=True, cache_hash=True):
 
     `requires` are capabilities, `sees` names of secrets and data.  `groups` are those that it belongs to, `anti` those that it does not stand on a node with; names of
     groups are the caller's, with the herd and the run in them where they mean only those.  `inputs` are what it reads: names with their bytes, or 1 each where nobody knows.
+    It does not go to the nodes that it `avoids`: it failed there, and the caller knows of others (`scheduling/returning.py`).
     """
 
     needs: Amount
@@ -45,6 +46,7 @@ class Part(Struct, frozen=True, cache_hash=True):
     anti: tuple[str, ...] = ()
     spread: Spread | None = None
     inputs: Inputs = ()
+    avoids: tuple[NodeId, ...] = ()
 
 
 class Unit(Struct, frozen=True, cache_hash=True):
@@ -52,7 +54,7 @@ class Unit(Struct, frozen=True, cache_hash=True):
 
     `priority`: more is sooner.  `run_order` is when its run was submitted and `waiting_since_ms` since when it waits, milliseconds of the Unix epoch; `rank` is the longest
     way to the end of its run, milliseconds.  `estimate_ms` is how long it will take (0: unknown), `lost_ms` how much work is lost if it is stopped (0: all that it has run).
-    On `failed_on` it goes only if there is no other.
+    On `failed_on` it goes only if there is no other, now.
     """
 
     run: RunId

@@ -14,7 +14,7 @@ from runink.placement.companies import keeps_away
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Moved, Policy, Reservation, Running
-from runink.placement.room import Room
+from runink.placement.room import Room, avoided
 from runink.placement.shapes import Shape
 
 Places = tuple[int, ...]  # nodes by their place in the room, one for each part of a unit
@@ -149,7 +149,12 @@ class Draft:
         return _in_order(unit, lambda one: -size(unit.parts[one].needs))
 
     def _scarcest_first(self, unit: Unit) -> Places:
-        return _in_order(unit, lambda one: len(self.shape(unit, one).nature.allowed))
+        def choices(number: int) -> int:
+            nature = self.shape(unit, number).nature
+            shunned = avoided(self.room, unit.parts[number])
+            return len(nature.allowed) - sum(nature.allows[at] for at in shunned)
+
+        return _in_order(unit, choices)
 
     def release(self, unit: Unit, places: Places) -> None:
         """Take back what `fit` has taken."""

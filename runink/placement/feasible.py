@@ -3,6 +3,7 @@
     rule        refuses                                                            for ever
     quota       what the herd may have is used up                                  if the quota is smaller than the need
     herd        the node is dedicated to other herds                               yes
+    own         the node is dedicated to nobody, and the herd uses its own only    yes
     label       the node's labels are not as asked                                 yes
     sight       the node may not see a secret or data that the part needs          yes
     capability  the node lacks something, see `capabilities.py`                    yes
@@ -10,6 +11,7 @@
     state       the node is suspect, cordoned or draining; the latter two take     no
                 what is pinned to them
     pin         the part belongs on another node                                   no
+    failed      the part was lost or failed there, and others could hold it        no
     apart       something stands there that it does not stand beside               no
     spread      its group has too many in that domain                              no
     slices, cpu, memory, disk, gpus       the node has too little left             no
@@ -39,11 +41,13 @@ class Rule(Enum):
 
     QUOTA = "quota"
     HERD = "herd"
+    OWN = "own"
     LABEL = "label"
     SIGHT = "sight"
     CAPABILITY = "capability"
     STATE = "state"
     PIN = "pin"
+    FAILED = "failed"
     APART = "apart"
     SPREAD = "spread"
     SLICES = "slices"
@@ -86,6 +90,7 @@ def feasible(node: NodeView, part: Part, herd: HerdView, *, crowding: int = 0) -
         or refused_by_nature(node, part, herd)
         or _too_small(part.needs, node.capacity, str(node.node), "has")
         or _refused_by_state(node, part)
+        or _refused_by_past(node, part)
         or _refused_by_company(node, part, crowding)
         or _short(part.needs, node.free, node.capacity, str(node.node))
     )
@@ -115,12 +120,20 @@ def limits(quota: Amount) -> Amount:
     )
 
 
+def uses_own(herd: HerdView, part: Part) -> bool:
+    """Say whether the part goes only to its herd's own nodes. What ends a run, and needs nothing, goes where the run's output is: the herd may have said it since."""
+    return herd.own_nodes and part.needs != NOTHING
+
+
 def refused_by_nature(node: NodeView, part: Part, herd: HerdView) -> Reason | None:
     """Say why the node is none for the part whatever is on it: rules that hold until the node's record changes."""
     where = node.node
     if node.dedicated_to and herd.herd not in node.dedicated_to:
         others = ", ".join(sorted(node.dedicated_to))
         return Reason(Rule.HERD, f"{where} is for {others} only", is_final=True)
+    if uses_own(herd, part) and not node.dedicated_to:
+        text = f"{where} is for all herds, and {herd.herd} uses its own nodes only"
+        return Reason(Rule.OWN, text, is_final=True)
     unmet = [str(rule) for rule in part.labels if not rule.holds(node.labels)]
     if unmet:
         return Reason(Rule.LABEL, f"{where} lacks the label {', '.join(unmet)}", is_final=True)
@@ -143,6 +156,12 @@ def _refused_by_state(node: NodeView, part: Part) -> Reason | None:
         return Reason(Rule.STATE, f"{node.node} is {node.state.value}")
     if part.pin is not None and part.pin != node.node:
         return Reason(Rule.PIN, f"it belongs on {part.pin}")
+    return None
+
+
+def _refused_by_past(node: NodeView, part: Part) -> Reason | None:
+    if node.node in part.avoids:
+        return Reason(Rule.FAILED, f"it was lost or failed on {node.node} before")
     return None
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
+from msgspec.structs import replace
+
 from runink.names import HerdName, RunId
 from runink.placement.cluster import NOTHING, Amount, HerdView, Numbers, dominant
 from runink.placement.demands import Unit
@@ -69,7 +71,7 @@ class Ledger:
         """Return the herd with all that it uses."""
         herd = self.herd(name)
         used = Amount(*self._used.get(name, _NONE))
-        return HerdView(name, herd.quota, used, herd.weight, herd.isolation)
+        return replace(herd, used=used)
 
     def has_quota(self, name: HerdName) -> bool:
         return name in self._limits

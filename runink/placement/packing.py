@@ -175,7 +175,7 @@ class _Packing:
 
     def _likeness(self, at: int, units: Sequence[Unit]) -> object:
         """Return what is the same of nodes that are tried with the same outcome: the node, all that is on it, and what it is to these units."""
-        if any(unit.failed_on for unit in units):
+        if any(unit.failed_on or unit.parts[0].avoids for unit in units):
             return at
         room = self._draft.room
         asked = tuple([(unit.herd, unit.parts, unit.estimate_ms) for unit in units])

@@ -7,7 +7,7 @@ thousandths of a whole node's processors:
     opening      it is empty until now
     gpu          for a part without graphics processors: that it has some, and how many are free; for one with them: how many are free
     failure      what failed there lately
-    failed here  the unit itself failed there: such a node is the last choice, and a choice
+    failed here  the unit itself failed there: such a node is the last choice, where it is one at all (`Part.avoids`)
     crowd        how many of the part's group its domain has
     locality     taken off: the share of the part's inputs that are there, or that the node is near to
 

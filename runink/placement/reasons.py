@@ -80,7 +80,7 @@ class Reasons:
         shape = draft.room.shape(part, draft.ledger.herd(unit.herd))
         # A gang's other parts stand in the room, so what is said of one holds for no other.
         is_alone = len(unit.parts) == 1
-        key = (shape, part.pin, *_company(draft.room, part))
+        key = (shape, part.pin, part.avoids, *_company(draft.room, part))
         if is_alone and key in self._known:
             return self._known[key]
         told = self._worked_out(unit, part, shape)

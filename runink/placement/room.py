@@ -25,7 +25,15 @@ from runink.names import HerdName
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView, Numbers, lacking
 from runink.placement.companies import Companies, Crowds
 from runink.placement.demands import Inputs, Part, Unit
-from runink.placement.feasible import AMOUNTS, MENDABLE, Reason, Rule, feasible, refused_by_nature
+from runink.placement.feasible import (
+    AMOUNTS,
+    MENDABLE,
+    Reason,
+    Rule,
+    feasible,
+    refused_by_nature,
+    uses_own,
+)
 from runink.placement.plans import Weights
 from runink.placement.rank import (
     NEVER,
@@ -159,11 +167,12 @@ class Room:
         return replace(view, used=used, groups=groups, shunned=shunned)
 
     def shape(self, part: Part, herd: HerdView) -> Shape:
-        # To nodes all herds are alike that none is dedicated to.
-        name = herd.herd if herd.herd in self._dedicated else _ANY
+        # To nodes all herds are alike that none is dedicated to, but those that use their own only: what they are told names them.
+        own = uses_own(herd, part)
+        name = herd.herd if own or herd.herd in self._dedicated else _ANY
         # And those parts are alike of which no node has what they read.
         inputs = part.inputs and self._inputs_there(part)
-        key = (part.needs, part.labels, part.requires, part.sees, inputs, name, herd.isolation)
+        key = (part.needs, part.labels, part.requires, part.sees, inputs, name, herd.isolation, own)
         shape = self._shapes.get(key)
         if shape is None:
             asked = key[1:]
@@ -280,9 +289,9 @@ class Room:
     ) -> int:
         """Return what the node costs for that part, NEVER if it does not fit. `crowds` are those of its spread."""
         cost = self._own_base(at, shape)
-        if cost == NEVER or self.companies.parts(at, part):
-            return NEVER
         view = self.views[at]
+        if cost == NEVER or view.node in part.avoids or self.companies.parts(at, part):
+            return NEVER
         if crowds is not None:
             count = crowds.count(at)
             if count < 0:
@@ -293,9 +302,10 @@ class Room:
         return cost
 
     def _odd(self, unit: Unit, part: Part) -> set[int] | frozenset[int]:
-        if not (unit.failed_on or part.anti or part.groups):
+        if not (unit.failed_on or part.avoids or part.anti or part.groups):
             return _NOBODY
         odd = {self.index[node] for node in unit.failed_on if node in self.index}
+        odd.update(avoided(self, part))
         odd.update(self.companies.around(part))
         return odd
 
@@ -342,6 +352,8 @@ class Room:
             return Rule.STATE, False
         if part.pin is not None and part.pin != view.node:
             return Rule.PIN, False
+        if view.node in part.avoids:
+            return Rule.FAILED, False
         if self.companies.parts(at, part):
             return Rule.APART, False
         if crowds is not None and crowds.count(at) < 0:
@@ -386,6 +398,11 @@ class Room:
 def _exceeded(shape: Shape, there: Sequence[int]) -> Rule | None:
     """Return the first amount of which the shape needs more than there is."""
     return next((rule for place, rule, _ in AMOUNTS if shape.floors[place] > there[place]), None)
+
+
+def avoided(room: Room, part: Part) -> list[int]:
+    """Return the nodes that the part does not go to because it failed there."""
+    return [room.index[node] for node in part.avoids if node in room.index]
 
 
 def refusal(room: Room, at: int, part: Part, herd: HerdView, shape: Shape) -> Reason | None:

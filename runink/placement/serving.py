@@ -160,7 +160,8 @@ class Serving:
             return False
         told = preempt(draft, unit, self._standing, self._leaving)
         if not told:
-            if len(unit.parts) == 1:
+            # Of one that does not go everywhere that says nothing of its like.
+            if len(unit.parts) == 1 and not unit.parts[0].avoids:
                 self._pointless |= self._attempt(unit)
             return False
         self._preempted += told

@@ -17,7 +17,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 NatureKey = tuple[
-    tuple[LabelRule, ...], tuple[str, ...], tuple[str, ...], Inputs, HerdName, IsolationPolicy
+    tuple[LabelRule, ...], tuple[str, ...], tuple[str, ...], Inputs, HerdName, IsolationPolicy, bool
 ]
 ShapeKey = tuple[
     Amount,
@@ -27,6 +27,7 @@ ShapeKey = tuple[
     Inputs,
     HerdName,
     IsolationPolicy,
+    bool,
 ]
 
 

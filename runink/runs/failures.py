@@ -10,6 +10,7 @@ from runink.dag import Limit
 from runink.errors import Refused, Unavailable, WireError, from_wire
 from runink.jobs import Failed
 from runink.quantities import format_duration, format_seconds
+from runink.runs.attempts import Fault
 from runink.runs.limits import OUT_OF_MEMORY, limits_met, memory_met
 from runink.runs.records import Exit, Failure, SliceRecord, SliceState
 
@@ -80,6 +81,14 @@ def is_own(record: SliceRecord) -> bool:
     return _told(record).error.code in OWN
 
 
+def fault_of(record: SliceRecord) -> Fault:
+    """Say how a slice's attempt ended badly on its node, if it did: not what was stopped there, or failed because another slice of its gang did."""
+    if record.state is SliceState.LOST:
+        return Fault.LOST
+    is_failed = record.state is SliceState.FAILED and _weight(record) <= _BY_ITSELF
+    return Fault.FAILED if is_failed else Fault.NONE
+
+
 def is_refusal(record: SliceRecord) -> bool:
     """Say whether a publish slice was refused before anything of it became visible. One that was told to end was not: it may be the second that publishes, and would not be told so again."""
     report = record.report
@@ -106,6 +115,9 @@ def failure_of(records: Iterable[SliceRecord]) -> Failure | None:
 def cause_of(bad: Sequence[SliceRecord]) -> SliceRecord:
     """Return the one, of slices that have not ended well, that caused the others' end."""
     return min(bad, key=lambda record: (_weight(record), record.ended_ms, record.slice))
+
+
+_BY_ITSELF: Final = 1  # the most that a failure weighs that is no consequence of another
 
 
 def _weight(record: SliceRecord) -> int:

@@ -30,11 +30,10 @@ from runink.jobs import Done, Failed, Prepared
 from runink.machines import LOST_S, Machine, Reserved
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.networks import NetworkPolicy
+from runink.runs.attempts import Earlier, Fault
 from runink.wants import NOTHING_MORE, Wants
 
 ATTEMPTS_MAX: Final = 3  # of a gang that was lost; how often a step may fail, `@retry` says
-
-EARLIER_MAX: Final = 16  # attempts whose nodes are known: a step may be tried a thousand times
 
 
 class RunState(Enum):
@@ -173,17 +172,10 @@ class Turn(msgspec.Struct, frozen=True, array_like=True):
     estimate_ms: int = 0
 
 
-class Earlier(msgspec.Struct, frozen=True, array_like=True):
-    """Where an attempt was that is over."""
-
-    attempt: int
-    node: NodeId
-
-
 class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A slice of a run, at its latest attempt. `waits_for` says why a pending one is not placed.
 
-    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared; `is_beside`: only to be beside another gang), `lost_on` where the attempt before this one was lost.
+    `node` is where it was placed; `pin` where alone it may be (a publish must be where its output was prepared; `is_beside`: only to be beside another gang).
     Times are milliseconds of the Unix epoch, 0 for what has not happened. `not_before_ms` holds a retry back.
     `limits` are what its pipeline holds it to and `herd_limits` what its herd had on the node when it was launched.  `sealed` is what was in force when it began,
     by name; `shown` are the folders and files of the machine that it could see, each "ro" or "rw".  `requires` are the capabilities that its node
@@ -207,7 +199,6 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     node: NodeId | None = None
     pin: NodeId | None = None
     is_beside: bool = False
-    lost_on: NodeId | None = None
     waits_for: str = ""
     not_before_ms: int = 0
     launched_ms: int = 0
@@ -240,6 +231,11 @@ class SliceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         if attempt == self.attempt:
             return self.node
         return next((one.node for one in self.earlier if one.attempt == attempt), None)
+
+    @property
+    def failed_on(self) -> frozenset[NodeId]:
+        """The nodes on which attempts before this one were lost or failed, of those that are known."""
+        return frozenset(one.node for one in self.earlier if one.fault is not Fault.NONE)
 
 
 class Occasion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -333,6 +329,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `priority_max` is the most that its runs have, nothing for no limit.
     `lost_wait_ms` is how long its slices are waited for when their node is lost, 0 where they begin anew at once.
     `keep_failed_ms` is for how long what its failed runs have prepared is kept, 0 for not at all.
+    `own_nodes` says that its slices go only to nodes that take them by name (`NodeRecord.herds`).
     """
 
     herd: HerdName
@@ -349,6 +346,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     priority_max: int | None = None
     lost_wait_ms: int = 0
     keep_failed_ms: int = KEEP_FAILED_MS
+    own_nodes: bool = False
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,15 +21,9 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from runink.dag import Dag
-from runink.runs.failures import cause_of, failure_of, is_own, may_pass
-from runink.runs.records import (
-    ATTEMPTS_MAX,
-    EARLIER_MAX,
-    Earlier,
-    SliceRecord,
-    SliceState,
-    Tries,
-)
+from runink.runs.attempts import EARLIER_MAX, Earlier
+from runink.runs.failures import cause_of, failure_of, fault_of, is_own, may_pass
+from runink.runs.records import ATTEMPTS_MAX, SliceRecord, SliceState, Tries
 from runink.tries import DELAY_MAX_MS, DELAY_MS, Retry
 
 WHY_CHARACTERS_MAX: Final = 300  # of why an attempt ended: its log has the rest
@@ -82,7 +76,7 @@ def again(records: Sequence[SliceRecord], dag: Dag) -> Again | None:
 
 def anew(record: SliceRecord, *, not_before_ms: int, tries: Tries | None = None) -> SliceRecord:
     """Return the slice's next attempt. `tries` says what is known of those before, if they are counted."""
-    had = () if record.node is None else (Earlier(record.attempt, record.node),)
+    had = () if record.node is None else (Earlier(record.attempt, record.node, fault_of(record)),)
     waits_for = f"attempt {record.attempt + 1}, because {tries.why}" if tries is not None else ""
     return SliceRecord(
         slice=record.slice,
@@ -97,7 +91,6 @@ def anew(record: SliceRecord, *, not_before_ms: int, tries: Tries | None = None)
         labels=record.labels,
         requires=record.requires,
         pin=record.pin,
-        lost_on=record.node if record.state is SliceState.LOST else None,
         waits_for=waits_for,
         not_before_ms=not_before_ms,
         tries=tries or record.tries,

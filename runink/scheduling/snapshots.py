@@ -30,14 +30,13 @@ from runink.placement.plans import Finish, Policy, Reservation, Snapshot, Solver
 from runink.runs.health import NodeHealth
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
-from runink.scheduling.cutting import cut
+from runink.scheduling.returning import unit_for
 from runink.scheduling.units import (
     Members,
     amount_of,
     due_ms,
     has_nodes_after,
     running_unit,
-    waiting_unit,
     waits,
 )
 
@@ -94,7 +93,7 @@ def snapshot_of(tables: Tables, *, now_ms: int, policy: Policy = POLICY) -> Snap
         views,
         herds,
         tuple(
-            waiting_unit(cut(members, views, herds.get(members[0].herd)))
+            unit_for(members, views, herds.get(members[0].herd))
             for _, members in sorted(gangs.items())
             if waits(members) and due_ms(members) <= now_ms
         ),
@@ -145,6 +144,7 @@ def herd_view(record: HerdRecord) -> HerdView:
         Amount(record.cpu_m, record.memory_bytes, slices=record.slices),
         weight=record.weight,
         isolation=record.isolation,
+        own_nodes=record.own_nodes,
     )
 
 

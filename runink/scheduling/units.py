@@ -62,9 +62,13 @@ def waits(members: Members) -> bool:
     return bool(members) and all(one.state is SliceState.PENDING for one in members)
 
 
-def waiting_unit(groups: Sequence[Members]) -> Unit:
-    """Return the unit that a gang is which waits, cut into these groups of slices, each for one node (`cutting.py`)."""
-    return _unit([one for members in groups for one in members], parts_for(groups))
+def waiting_unit(groups: Sequence[Members], avoided: Sequence[tuple[NodeId, ...]] = ()) -> Unit:
+    """Return the unit that a gang is which waits, cut into these groups of slices, each for one node (`cutting.py`). `avoided` are the nodes that each does not go to, nothing where none avoids any."""
+    parts = parts_for(groups)
+    if avoided:
+        both = zip(parts, avoided, strict=True)
+        parts = tuple(changed(part, avoids=nodes) if nodes else part for part, nodes in both)
+    return _unit([one for members in groups for one in members], parts)
 
 
 def parts_for(groups: Sequence[Members], *, by_streams: bool = True) -> tuple[Part, ...]:
@@ -73,6 +77,11 @@ def parts_for(groups: Sequence[Members], *, by_streams: bool = True) -> tuple[Pa
         return (_part(groups[0]),)
     streams = (STREAMS,) if by_streams else ()
     return tuple(_piece(members, streams) for members in groups)
+
+
+def failed_on(members: Members) -> frozenset[NodeId]:
+    """Return the nodes on which attempts of any of these slices were lost or failed."""
+    return frozenset(node for one in members if one.earlier for node in one.failed_on)
 
 
 def has_nodes_after(attempt: int, members: Members) -> bool:
@@ -168,7 +177,7 @@ def _unit(members: Members, parts: tuple[Part, ...]) -> Unit:
         run_order=first.turn.submitted_ms,
         rank=first.turn.rank_ms,
         waiting_since_ms=max(max(one.turn.since_ms, one.not_before_ms) for one in members),
-        failed_on=frozenset(one.lost_on for one in members if one.lost_on),
+        failed_on=failed_on(members),
         estimate_ms=first.turn.estimate_ms,
         # What ends a run is short, and must come through: others wait for it.
         can_be_preempted=first.task is Task.CHAIN,

@@ -34,7 +34,8 @@ from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.absent import Absent, absent, awaited, waiting
-from runink.scheduling.cutting import cut, may_be_cut
+from runink.scheduling.cutting import cut
+from runink.scheduling.returning import depends_on_nodes, unit_for
 from runink.scheduling.snapshots import (
     POLICY,
     Tables,
@@ -43,7 +44,7 @@ from runink.scheduling.snapshots import (
     reservations_of,
     stopped_by,
 )
-from runink.scheduling.units import Members, due_ms, running_unit, waiting_unit, waits
+from runink.scheduling.units import Members, due_ms, running_unit, waits
 
 NO_MEMBERS: Final[Members] = ()
 
@@ -286,13 +287,14 @@ class ClusterView:
             self._wait(key)
 
     def _cut_anew(self) -> None:
-        """Have gangs looked at again that may be cut: whether one node could hold them may have changed."""
+        """Have gangs looked at again that may be cut, or failed somewhere: which nodes could hold them may have changed."""
         self._changed.update(
-            key for key in self._waiting if may_be_cut(self._gangs.get(key, {}).values())
+            key for key in self._waiting if depends_on_nodes(self._gangs.get(key, {}).values())
         )
 
     def _wait(self, key: UnitKey) -> None:
-        unit = waiting_unit(self.groups(key))
+        members = self.members(key)
+        unit = unit_for(members, self._views.values(), self._herds.get(members[0].herd))
         if self._waiting.get(key) != unit:
             self._waiting[key] = unit
             self._hear(UnitWaits(unit))

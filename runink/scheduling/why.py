@@ -293,6 +293,7 @@ def _remedies(
         yield f"{view.node} taking new work again: runi node uncordon {view.node}"
     asked = {
         Rule.HERD: f"a node that takes slices of herd {unit.herd}",
+        Rule.OWN: f"a node of its herd's own: runi agent … --herd {unit.herd}",
         Rule.LABEL: f"a node with {', '.join(map(str, part.labels))}",
         Rule.SIGHT: f"a node that may see {', '.join(part.sees)}",
         Rule.PIN: f"room on {part.pin}, where it belongs",

@@ -58,7 +58,7 @@ async def test_a_node_is_drained_in_the_middle_of_a_run_that_ends_whole_on_the_o
         ended(child, gated)
         (after,) = await made.chains()
         assert (after.state, after.attempt) == (SliceState.SUCCEEDED, 2)
-        assert (after.lost_on, after.tries.losses) == (None, 0)
+        assert (after.failed_on, after.tries.losses) == (set(), 0)
         (listed,) = [
             one
             for one in gated.runi("node", "list", "-o", "json").document

@@ -65,8 +65,8 @@ async def test_a_machine_that_comes_back_within_its_lease_has_lost_what_ran_ther
         made.hire(before.node)
         after = await begun_anew(made)
         assert time.monotonic() - came_s < LEASE_S, "it was not the end of the lease that told it"
-        assert (after.attempt, after.lost_on, after.tries.losses) == (2, before.node, 1)
-        assert after.node != before.node, "it is avoided where another node is there"
+        assert (after.attempt, after.failed_on, after.tries.losses) == (2, {before.node}, 1)
+        assert after.node != before.node, "it does not go back where another node is there"
         await made.is_there(before.node)
         gated.write("data/go", "")
         ended(child, gated)
@@ -83,7 +83,7 @@ async def test_a_node_whose_spawner_is_gone_has_lost_what_ran_there_at_once(
         kill_spawner(made, before.node)
         after = await begun_anew(made)
         assert time.monotonic() - went_s < LEASE_S
-        assert (after.attempt, after.lost_on, after.tries.losses) == (2, before.node, 1)
+        assert (after.attempt, after.failed_on, after.tries.losses) == (2, {before.node}, 1)
         assert after.node != before.node
         gated.write("data/go", "")
         ended(child, gated)

@@ -48,7 +48,7 @@ class Chance:
             capacity,
             labels=frozenset(self.some(LABELS, 4)),
             state=choice([*[NodeState.READY] * 6, *NodeState]),
-            dedicated_to=frozenset(HERDS[:1]) if self.rarely() else frozenset(),
+            dedicated_to=frozenset(self.some(HERDS, 2)) if self.rarely() else frozenset(),
             visible=frozenset({"key"}) if self.rarely() else None,
             missing={SECCOMP: "not built in"} if self.rarely() else {},
             held={name: self.random.randint(0, 9) for name in self.some(["in", "out"], 2)},
@@ -69,6 +69,7 @@ class Chance:
             anti=tuple(self.some(GROUPS, 1)) if self.rarely() else (),
             spread=self.spread() if self.random.random() < 0.3 else None,
             inputs=((self.random.choice(["in", "out"]), upto(1, 9)),) if self.rarely() else (),
+            avoids=tuple(self.some(NODES[:4], 2)) if self.rarely() else (),
         )
 
     def spread(self) -> Spread:
@@ -99,6 +100,8 @@ class Chance:
             HerdView(HERDS[0], weight=2),
             HerdView(HERDS[1], Amount(self.random.choice([0, 4, 8, 20])), weight=1),
         ]
+        if self.rarely():
+            views.append(HerdView(HERDS[2], own_nodes=True))
         return {view.herd: view for view in views}
 
     def policy(self) -> Policy:
@@ -161,7 +164,7 @@ def mistakes(snapshot: Snapshot, plan: Plan) -> list[str]:
         found += _of_node(view, on_node[name])
     for placed in plan.placed:
         for part, name in zip(placed.unit.parts, placed.nodes, strict=True):
-            found += _of_part(placed.unit, part, views[name])
+            found += _of_part(placed.unit, part, views[name], snapshot.herds)
     asks = {
         (one.unit.herd, field)
         for one in plan.placed
@@ -191,7 +194,7 @@ def _of_node(view: NodeView, there: list[tuple[Part, bool]]) -> list[str]:
     return found
 
 
-def _of_part(unit: Unit, part: Part, view: NodeView) -> list[str]:
+def _of_part(unit: Unit, part: Part, view: NodeView, herds: dict[HerdName, HerdView]) -> list[str]:
     keys = {
         label.split("=")[0]: label.split("=")[-1] for label in sorted(view.labels, reverse=True)
     }
@@ -205,6 +208,11 @@ def _of_part(unit: Unit, part: Part, view: NodeView) -> list[str]:
         wrong.append("pin")
     if view.dedicated_to and unit.herd not in view.dedicated_to:
         wrong.append("herd")
+    herd = herds.get(unit.herd)
+    if herd and herd.own_nodes and unit.herd not in view.dedicated_to and any(part.needs.numbers):
+        wrong.append("own")
+    if view.node in part.avoids:
+        wrong.append("failed")
     if view.visible is not None and set(part.sees) - view.visible:
         wrong.append("sight")
     if SECCOMP in view.missing:

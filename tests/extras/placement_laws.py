@@ -11,7 +11,7 @@ from placement_cases import Chance, mistakes, snapshots
 from runink.placement.cluster import NOTHING, Amount, HerdView, NodeState, NodeView, dominant
 from runink.placement.columns import Columns
 from runink.placement.demands import Part, Unit
-from runink.placement.feasible import Rule, feasible
+from runink.placement.feasible import Rule, feasible, refused_by_nature
 from runink.placement.ledger import Ledger
 from runink.placement.planner import Planner
 from runink.placement.plans import Order, Plan, Running, Snapshot
@@ -110,11 +110,10 @@ def crowding(
         for other, name in zip(unit.parts, names, strict=True):
             if name in domains and spread.group in other.groups:
                 counts[domains[name]] += 1
-    bare = replace(part, needs=NOTHING, spread=None, anti=(), groups=(), pin=None)
     usable = {
         domains[name]
         for name, view in nodes.items()
-        if view.state is NodeState.READY and feasible(view, bare, herd) is None
+        if view.state is NodeState.READY and refused_by_nature(view, part, herd) is None
     } - {""}
     least = min((counts[domain] for domain in usable), default=0)
     return {name: counts[domain] - least if domain else 0 for name, domain in domains.items()}

@@ -80,7 +80,7 @@ async def test_it_is_waited_for_as_long_as_the_herd_says_and_then_begun_anew(
         one = await begun(made)
         await anyio.sleep(WAIT_S + 2.0)
         after = await now(made, one)
-        assert (after.attempt, after.lost_on, after.node) == (2, NODE, OTHER)
+        assert (after.attempt, after.failed_on, after.node) == (2, {NODE}, OTHER)
         assert not await write(made, one, SliceState.SUCCEEDED), "it is not its slice any more"
 
 

@@ -16,11 +16,13 @@ from runink.dag import Resources
 from runink.errors import Unavailable
 from runink.jobs import Failed
 from runink.names import HerdName, NodeId, RunId, SliceId
+from runink.placement.cluster import HerdView
 from runink.runs.failures import may_pass
 from runink.runs.records import NodeRecord, SliceRecord, SliceState, Task
 from runink.wants import Wants
 
 SOON_S = 0.5
+HERD = HerdView(HerdName("h"))
 NODE = NodeRecord(NodeId("n"), Resources(1000, 1 << 30), labels=("gpu", "zone=a"))
 
 
@@ -33,13 +35,13 @@ def slice_of(name: str = "a", **changes: Any) -> SliceRecord:
 
 def refused(node: NodeRecord, *records: SliceRecord) -> str:
     with pytest.raises(Unavailable) as told:
-        check_taken(node, records, IsolationPolicy())
+        check_taken(node, records, HERD)
     assert told.value.code == NOT_FOR_NODE
     return told.value.text
 
 
 def test_a_node_takes_what_it_could_hold_if_it_were_empty() -> None:
-    check_taken(NODE, [slice_of(labels=("zone=a",)), slice_of("b")], IsolationPolicy())
+    check_taken(NODE, [slice_of(labels=("zone=a",)), slice_of("b")], HERD)
 
 
 def test_what_needs_a_label_or_a_herd_or_a_sight_that_the_node_has_no_more_is_refused() -> None:
@@ -56,13 +58,22 @@ def test_slices_that_together_are_more_than_the_node_has_now_are_refused() -> No
 def test_a_wall_that_the_node_lacks_is_refused_but_for_herds_that_may_do_without() -> None:
     bare = changed(NODE, missing={"seccomp": "the kernel has none"})
     assert "lacks seccomp" in refused(bare, slice_of())
-    check_taken(bare, [slice_of()], IsolationPolicy(allow_missing=("seccomp",)))
+    lenient = changed(HERD, isolation=IsolationPolicy(allow_missing=("seccomp",)))
+    check_taken(bare, [slice_of()], lenient)
+
+
+def test_a_node_for_all_takes_nothing_of_a_herd_that_uses_its_own_but_the_ends_of_its_runs() -> (
+    None
+):
+    picky = changed(HERD, own_nodes=True)
+    with pytest.raises(Unavailable, match="n is for all herds, and h uses its own nodes only"):
+        check_taken(NODE, [slice_of()], picky)
+    check_taken(changed(NODE, herds=(HERD.herd,)), [slice_of()], picky)
+    check_taken(NODE, [slice_of(task=Task.PUBLISH)], picky)
 
 
 def test_what_ends_a_run_is_taken_by_a_full_node_for_it_needs_nothing() -> None:
-    check_taken(
-        changed(NODE, capacity=Resources(1, 1)), [slice_of(task=Task.PUBLISH)], IsolationPolicy()
-    )
+    check_taken(changed(NODE, capacity=Resources(1, 1)), [slice_of(task=Task.PUBLISH)], HERD)
 
 
 @pytest.mark.trio

@@ -90,7 +90,7 @@ async def test_a_node_that_is_drained_loses_its_slices_to_another(
         await anyio.sleep(SOON_S)
         (one,) = await world.slices(request.run)
         assert (one.state, one.node, one.attempt) == (SliceState.PLACED, OTHER, 2)
-        assert (one.lost_on, one.tries.losses) == (None, 0)
+        assert (one.failed_on, one.tries.losses) == (set(), 0)
         assert await placements(world, NODE) == 0
 
 

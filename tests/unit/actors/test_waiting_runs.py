@@ -164,7 +164,7 @@ async def test_a_retry_held_back_is_placed_when_it_is_due(
         (again,) = await world.slices(request.run)
         assert (again.state, again.attempt) == (SliceState.PENDING, 2)
         assert again.not_before_ms > now_ms()
-        assert again.lost_on == NODE
+        assert again.failed_on == {NODE}
         await world.add_node()
         await anyio.sleep((again.not_before_ms - now_ms()) / 1000 - 0.01)
         assert (await world.slices(request.run))[0].state is SliceState.PENDING

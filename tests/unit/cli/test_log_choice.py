@@ -12,7 +12,8 @@ from runink.cli.node_files import Chosen, places_of
 from runink.errors import NotFound
 from runink.names import NodeId
 from runink.observe.slice_logs import SliceLog, Stream, log_path
-from runink.runs.records import Earlier, SliceState
+from runink.runs.attempts import Earlier
+from runink.runs.records import SliceState
 
 W1, W2 = NodeId("w1"), NodeId("w2")
 ONE = a_slice("one", SliceState.RUNNING, attempt=3, node=W2, earlier=(Earlier(2, W1),))

@@ -10,9 +10,9 @@ from runink.cli.summary import failure_lines
 from runink.clients.run_requests import Used
 from runink.dag import Limit, Limits
 from runink.names import NodeId
+from runink.runs.attempts import Earlier, Fault
 from runink.runs.failures import failure_of
 from runink.runs.records import (
-    Earlier,
     Exit,
     HerdLimits,
     Printed,
@@ -62,13 +62,13 @@ def test_all_that_is_known_of_a_slice_is_told() -> None:
 
 
 def test_where_earlier_attempts_were_is_told() -> None:
-    earlier = (Earlier(1, NodeId("w1")), Earlier(3, NodeId("w2")))
+    earlier = (Earlier(1, NodeId("w1")), Earlier(3, NodeId("w2"), Fault.LOST))
     record = a_slice("one", SliceState.RUNNING, attempt=4, earlier=earlier)
     told = [text for what, text in lines_of(record) if what == "was"]
-    assert told == ["attempt 1 on w1", "attempt 3 on w2"]
+    assert told == ["attempt 1 on w1", "attempt 3 on w2, lost"]
     assert document(record)["earlier"] == [
-        {"attempt": 1, "node": "w1"},
-        {"attempt": 3, "node": "w2"},
+        {"attempt": 1, "node": "w1", "fault": ""},
+        {"attempt": 3, "node": "w2", "fault": "lost"},
     ]
 
 

@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 from placement_world import HERD, node, part, placed, running, unit
 from runink.names import HerdName, NodeId
-from runink.placement.cluster import HerdView, NodeState
+from runink.placement.cluster import NOTHING, HerdView, NodeState
 from runink.placement.demands import Spread
 from runink.placement.feasible import Rule
+from runink.placement.planner import HerdChanged, Planner
 from runink.placement.plans import Snapshot, Weights
 from runink.placement.room import Room
 from runink.placement.solver import decide
@@ -38,6 +39,50 @@ def test_a_dedicated_node_is_for_its_herds_only() -> None:
     plan = decide(Snapshot(nodes, waiting=(unit("ours"), unit("theirs", herd="x"))))
     assert placed(plan) == {"theirs": ("a",)}
     assert only(plan) == ({Rule.HERD: 1}, "a is for x only", True)
+
+
+def test_a_herd_that_uses_its_own_nodes_only_goes_to_no_node_for_all() -> None:
+    nodes = (node("a"), node("b", dedicated_to=frozenset({HERD, HerdName("x")})))
+    herds = {HERD: HerdView(HERD, own_nodes=True)}
+    units = (unit("ours"), unit("theirs", herd="y"))
+    assert placed(decide(Snapshot(nodes, herds, units))) == {"ours": ("b",), "theirs": ("a",)}
+    plan = decide(
+        Snapshot((nodes[0], node("c", dedicated_to=frozenset({HerdName("x")}))), herds, units[:1])
+    )
+    text = f"a is for all herds, and {HERD} uses its own nodes only; c is for x only"
+    assert only(plan) == ({Rule.HERD: 1, Rule.OWN: 1}, text, True)
+
+
+def test_a_herd_may_say_later_that_it_uses_its_own_nodes_only_and_take_it_back() -> None:
+    small = node("b", 50, dedicated_to=frozenset({HERD}))
+    planner = Planner(Snapshot((node("a"), small), {HERD: HerdView(HERD)}, (unit("g"),)))
+    for own_nodes in (False, True, False):
+        planner.step(HerdChanged(HerdView(HERD, own_nodes=own_nodes)))
+        assert bool(planner.plan().placed) is not own_nodes
+
+
+def test_what_ends_a_run_goes_where_its_output_is_whatever_its_herd_says_of_nodes() -> None:
+    ending = unit("end", replace(part(pin=NodeId("a")), needs=NOTHING))
+    herds = {HERD: HerdView(HERD, own_nodes=True)}
+    assert placed(decide(Snapshot((node("a"),), herds, (ending,)))) == {"end": ("a",)}
+
+
+def test_a_part_waits_for_a_node_rather_than_go_back_to_one_that_it_avoids() -> None:
+    burnt = unit("g", part(avoids=(NodeId("a"), NodeId("gone"))))
+    full = running("old", "b", cpu_m=2000)
+    plan = decide(Snapshot((node("a"), node("b")), waiting=(burnt,), placed=(full,)))
+    counts, text, is_final = only(plan)
+    assert (counts, is_final) == ({Rule.FAILED: 1, Rule.CPU: 1}, False)
+    assert text.startswith("it was lost or failed on a before; ")
+    assert placed(decide(Snapshot((node("a"), node("b", 8000)), waiting=(burnt,)))) == {"g": ("b",)}
+
+
+def test_nobody_is_stopped_on_a_node_that_the_part_avoids_but_for_its_like_that_does_not() -> None:
+    low = (running("on a", "a", cpu_m=2000), running("on b", "b", cpu_m=2000, priority=5))
+    burnt = unit("burnt", part(avoids=(NodeId("a"),)), priority=5, rank=9)
+    fresh = unit("fresh", part(), priority=5)
+    plan = decide(Snapshot((node("a"), node("b")), waiting=(burnt, fresh), placed=low))
+    assert [(one.unit[1], one.by[1]) for one in plan.preempted] == [("on a", "fresh")]
 
 
 def test_a_part_goes_where_its_secrets_may_be_seen() -> None:

@@ -48,7 +48,7 @@ def test_what_runs_on_a_node_that_is_drained_begins_anew_at_once() -> None:
     world.draining.add(NODE)
     world.settle()
     one = world.slices["a"]
-    assert (one.state, one.attempt, one.pin, one.lost_on) == (SliceState.PENDING, 2, None, None)
+    assert (one.state, one.attempt, one.pin, one.failed_on) == (SliceState.PENDING, 2, None, set())
     assert one.not_before_ms <= world.now_ms
     assert not world.placed
     assert not left(world)

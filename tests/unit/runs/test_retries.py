@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from msgspec.structs import replace as changed
 from run_world import NODE, RunWorld, staged_dag
@@ -9,7 +10,8 @@ from runink.dag import Dag
 from runink.errors import WireError
 from runink.jobs import Failed
 from runink.names import NodeId
-from runink.runs.records import ATTEMPTS_MAX, EARLIER_MAX, Exit, RunState, SliceState
+from runink.runs.attempts import EARLIER_MAX, Earlier, Fault
+from runink.runs.records import ATTEMPTS_MAX, Exit, RunState, SliceRecord, SliceState
 from runink.runs.retries import anew, backoff_ms
 from runink.tries import Retry
 
@@ -72,6 +74,42 @@ def test_where_each_attempt_was_is_known_of_the_latest_of_them() -> None:
     never = anew(changed(one, node=None), not_before_ms=0)
     assert never.node_of(one.attempt) is None
     assert never.earlier == one.earlier, "an attempt that had no node takes no room"
+
+
+CANCELLED = Failed(WireError("Refused", "cancelled", "cancelled"))
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "fault"),
+    [
+        (SliceState.LOST, None, Fault.LOST),
+        (SliceState.FAILED, RAISED, Fault.FAILED),
+        (SliceState.FAILED, None, Fault.FAILED),
+        (SliceState.FAILED, CONSEQUENCE, Fault.NONE),
+        (SliceState.FAILED, CANCELLED, Fault.NONE),
+        (SliceState.CANCELLED, None, Fault.NONE),
+        (SliceState.SUCCEEDED, None, Fault.NONE),
+    ],
+)
+def test_an_attempt_counts_against_its_node_if_it_ended_badly_there_by_itself(
+    state: SliceState, report: Failed | None, fault: Fault
+) -> None:
+    one = changed(world_of().slices["a"], node=NODE, state=state, report=report)
+    again = anew(one, not_before_ms=0)
+    assert again.earlier == (Earlier(1, NODE, fault),)
+    assert again.failed_on == (set() if fault is Fault.NONE else {NODE})
+    later = anew(changed(again, node=NodeId("n2"), state=SliceState.LOST), not_before_ms=0)
+    assert later.failed_on == again.failed_on | {"n2"}, "none of them is forgotten"
+
+
+def test_what_an_older_release_wrote_of_attempts_is_read_and_counts_against_no_node() -> None:
+    one = changed(world_of().slices["a"], attempt=2, earlier=(Earlier(1, NODE, Fault.LOST),))
+    old = msgspec.json.decode(msgspec.json.encode(one))
+    old["earlier"] = [[1, NODE]]
+    old["lost_on"] = NODE
+    read = msgspec.json.decode(msgspec.json.encode(old), type=SliceRecord)
+    assert (read.earlier, read.failed_on) == ((Earlier(1, NODE),), set())
+    assert read.node_of(1) == NODE
 
 
 def test_one_that_goes_well_the_second_time_publishes_and_clears_the_first_away() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from runink.dag import Resources
 from runink.names import HerdName, NodeId, RunId, SliceId
+from runink.runs.attempts import Earlier, Fault
 from runink.runs.records import NodeRecord, SliceRecord, SliceState, Turn
 
 HERD = HerdName("default")
@@ -15,6 +16,11 @@ N1, N2 = NodeId("n1"), NodeId("n2")
 
 def node(name: str = "n1", cpu_m: int = 4000, **fields: Any) -> NodeRecord:
     return NodeRecord(NodeId(name), Resources(cpu_m, 8 << 30), **fields)
+
+
+def failed_on(*nodes: NodeId, fault: Fault = Fault.FAILED) -> tuple[Earlier, ...]:
+    """Return attempts of a slice that ended badly there, one after the other."""
+    return tuple(Earlier(attempt, name, fault) for attempt, name in enumerate(nodes, 1))
 
 
 def one_slice(

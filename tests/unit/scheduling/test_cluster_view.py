@@ -18,7 +18,7 @@ from runink.scheduling.snapshots import Tables, snapshot_of
 from runink.scheduling.view import ClusterView
 from runink.scheduling.why import Decided
 from runink.wants import Wants
-from slice_tables import HERD, N1, node, one_slice
+from slice_tables import HERD, N1, N2, failed_on, node, one_slice
 
 RUNS = [RunId("r1"), RunId("r2"), RunId("r3")]
 NODES = ["n1", "n2", "n3"]
@@ -57,6 +57,7 @@ class Twins:
             labels=self.random.choice([(), ("gpu",), ("eu",)]),
             streams=self.random.choice(["", "10.0.0.1:7400"]),
             near=self.stores.choice([(), ("s3://lake",), ("s3://lake", "s3://sea")]),
+            herds=self.random.choice([(), (), (HERD,)]),
         )
         record = None if is_gone else record
         self._put("nodes", name, record)
@@ -88,7 +89,8 @@ class Twins:
         self.view.put_health(name, self.health.get(name))
 
     def _herd(self, *, is_gone: bool) -> None:
-        record = None if is_gone else HerdRecord(HERD, cpu_m=self.random.choice([0, 500, 5000]))
+        cpu_m, own_nodes = self.random.choice([0, 500, 5000]), self.random.random() < 0.3
+        record = None if is_gone else HerdRecord(HERD, cpu_m=cpu_m, own_nodes=own_nodes)
         self._put("herds", HERD, record)
         self.view.put_herd(HERD, record)
 
@@ -108,7 +110,7 @@ class Twins:
             is_beside=name == "c",
             node=node(self.random.choice(NODES)).node if state is SliceState.RUNNING else None,
             attempt=self.random.choice([1, 2]),
-            lost_on=self.random.choice([None, None, N1]),
+            earlier=failed_on(*self.random.choice([(), (), (N1,), (N1, N2)])),
             not_before_ms=self.random.choice([0, 0, self.now_ms + 40, FOREVER_MS]),
             turn=Turn(self.random.choice([0, 5]), 3, self.now_ms, estimate_ms=700),
             wants=Wants(reads=self.stores.choice([(), ("s3://lake",), ("s3://sea", "s3://bay")])),

@@ -14,14 +14,16 @@ from runink.runs.records import HerdRecord, NodeStanding, SliceState, Standing, 
 from runink.runs.reservations import ReservationRecord, Victim
 from runink.scheduling.decisions import recorded
 from runink.scheduling.snapshots import Tables, snapshot_of
-from slice_tables import HERD, N1, N2, node, one_slice
+from slice_tables import HERD, N1, N2, failed_on, node, one_slice
 
 TURN = Turn(priority=7, submitted_ms=10, since_ms=20, rank_ms=500, estimate_ms=300)
 
 
 def test_a_gang_that_waits_is_one_unit_with_all_that_its_slices_ask_for() -> None:
     slices = (
-        one_slice("a", gang="g", turn=TURN, labels=("gpu",), requires=("egress",), lost_on=N2),
+        one_slice(
+            "a", gang="g", turn=TURN, labels=("gpu",), requires=("egress",), earlier=failed_on(N2)
+        ),
         one_slice("b", gang="g", turn=TURN, labels=("!spot",)),
     )
     (unit,) = snapshot_of(Tables((node(),), slices=slices), now_ms=100).waiting
@@ -104,7 +106,9 @@ def test_a_node_is_what_its_record_and_people_say_of_it_and_what_was_seen_of_it(
 def test_a_herd_has_its_quota_and_its_weight() -> None:
     herd = HerdRecord(HERD, cpu_m=500, slices=2, weight=3)
     view = snapshot_of(Tables(herds=(herd,)), now_ms=1).herds[HERD]
-    assert (view.quota, view.weight) == (Amount(500, slices=2), 3)
+    assert (view.quota, view.weight, view.own_nodes) == (Amount(500, slices=2), 3, False)
+    own = HerdRecord(HERD, own_nodes=True)
+    assert snapshot_of(Tables(herds=(own,)), now_ms=1).herds[HERD].own_nodes
 
 
 def test_the_order_of_the_tables_decides_nothing() -> None:

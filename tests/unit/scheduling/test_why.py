@@ -27,7 +27,7 @@ from runink.scheduling.decisions import recorded
 from runink.scheduling.snapshots import POLICY, Tables, snapshot_of
 from runink.scheduling.what_if import applied
 from runink.scheduling.why import decided_again, decided_now, differences, replayed
-from slice_tables import HERD, N1, N2, RUN, node, one_slice
+from slice_tables import HERD, N1, N2, RUN, failed_on, node, one_slice
 
 
 def asked(tables: Tables, gang: str = "a", run: str = RUN) -> GangAnswer:
@@ -63,6 +63,11 @@ def test_what_would_make_it_fit_is_room_or_else_a_node_as_it_asks_for() -> None:
     assert asked(tables).parts[0].remedies == ("cpu 500m more free on n1",)
     tables = Tables((node("n1"),), slices=(one_slice("a", labels=("gpu", "zone=eu")),))
     assert asked(tables).parts[0].remedies == ("a node with gpu, zone=eu",)
+    own = (HerdRecord(HERD, own_nodes=True),)
+    found = asked(Tables((node("n1"),), herds=own, slices=(one_slice("a"),)))
+    assert (found.counts, found.is_final) == ({"own": 1}, True)
+    told = ("a node of its herd's own: runi agent … --herd default",)
+    assert found.parts[0].remedies == told
     herds = (HerdRecord(HERD, cpu_m=500),)
     tables = Tables((node("n1"),), herds=herds, slices=(one_slice("a", state=SliceState.PENDING),))
     full = Tables(
@@ -166,7 +171,7 @@ def clusters(draw: st.DrawFn) -> Tables:
             f"n{at}",
             cpu_m=draw(st.sampled_from([500, 2000, 4000])),
             labels=draw(st.sampled_from([(), ("gpu",), ("zone=eu",)])),
-            herds=draw(st.sampled_from([(), (HerdName("other"),)])),
+            herds=draw(st.sampled_from([(), (), (HerdName("other"),), (HERD,)])),
             visible=draw(st.sampled_from([None, ("crm",)])),
             gpus=draw(st.integers(0, 1)),
             near=draw(st.sampled_from([(), ("s3://lake",)])),
@@ -178,7 +183,8 @@ def clusters(draw: st.DrawFn) -> Tables:
         _slice(draw, at, nodes[draw(st.integers(0, len(nodes) - 1))].node)
         for at in range(draw(st.integers(1, 8)))
     )
-    herds = draw(st.sampled_from([(), (HerdRecord(HERD, cpu_m=3000),)]))
+    own = HerdRecord(HERD, own_nodes=True)
+    herds = draw(st.sampled_from([(), (HerdRecord(HERD, cpu_m=3000),), (own,)]))
     return Tables(
         nodes, tuple(NodeStanding(one, Standing.CORDONED, 0) for one in said), herds, slices
     )
@@ -194,6 +200,7 @@ def _slice(draw: st.DrawFn, at: int, home: NodeId) -> SliceRecord:
         cpu_m=draw(st.sampled_from([100, 1000, 3000])),
         labels=draw(st.sampled_from([(), ("gpu",), ("!gpu",), ("zone=eu",)])),
         turn=Turn(draw(st.integers(0, 2)), at),
+        earlier=failed_on(*draw(st.lists(st.sampled_from([N1, N2, NodeId("n0")]), max_size=3))),
         **fields,
     )
     wants = changed(
