@@ -1,6 +1,6 @@
 """A herd's file: TOML in, a record and what is wrong with it out.
 
-    [herd]       id, domain, description; nodes: whether its slices go only to nodes of its own;
+    [herd]       id, domain, description; nodes: whether its slices go only to nodes of its own; store: where checkpoints lie;
                  on_lost, lost_wait: what becomes of slices whose node cannot reach the cluster
     [quotas]     cpu, memory, slices, runs, priority, weight; keep_failed: for how long failed runs can be resumed     enforced
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from runink.capabilities import CLOSING_OFF, IsolationPolicy
-from runink.checkpoints import KEEP_FAILED_MS
+from runink.checkpoints import KEEP_FAILED_MS, store_at
 from runink.clearances import ClearancePolicy, SinkClearance
 from runink.contracts.compatibility import ContractPolicy, Mode
 from runink.contracts.masks import KINDS_OF
@@ -48,6 +48,7 @@ class HerdFile(msgspec.Struct, frozen=True):
     """What a herd's file says. Quotas are 0 where it sets no limit; `unenforced` names the parts that nothing acts on yet.
 
     `lost_wait_ms` is how long slices are waited for that go on without the cluster, 0 where they end. `own_nodes` says that they go only to nodes that take them by name.
+    `store` is the URI of the folder that checkpoints are kept in, empty for that of their run.
     """
 
     herd: HerdName
@@ -67,12 +68,13 @@ class HerdFile(msgspec.Struct, frozen=True):
     weight: int = 1
     lost_wait_ms: int = 0
     own_nodes: bool = False
+    store: str = ""
 
 
 _KEYS: Final = {
     "": ("herd", "quotas", "roles", "masking", "clearances", "network", "isolation", "contracts"),
     "quotas": ("cpu", "memory", "slices", "runs", "priority", "weight", "keep_failed"),
-    "herd": ("id", "domain", "description", "nodes", "on_lost", "lost_wait"),
+    "herd": ("id", "domain", "description", "nodes", "on_lost", "lost_wait", "store"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
     "clearances": ("sink", "pii"),
@@ -129,6 +131,7 @@ class _Reader:
             weight=self._weight(quotas),
             lost_wait_ms=self._lost_wait_ms(herd),
             own_nodes=self._choice(herd, "nodes", (ANY, OWN)) == OWN,
+            store=self._store(herd),
             unenforced=tuple(part for part in ("roles",) if part in document),
         )
 
@@ -207,6 +210,16 @@ class _Reader:
         if wait_ms > LOST_WAIT_MS_MAX:
             self._mistake("lost_wait is seven days at most", "lost_wait")
         return wait_ms
+
+    def _store(self, herd: dict[str, Any]) -> str:
+        said = self._text(herd, "store")
+        if not isinstance(herd.get("store"), str):
+            return ""  # there is none, or it is no text, which is told
+        try:
+            return store_at(said)
+        except Invalid as error:
+            self._mistake(error.text, "store", error.hint)
+            return ""
 
     def _keep_failed(self, table: dict[str, Any]) -> int:
         if table.get("keep_failed", "") in (0, "0"):

@@ -270,6 +270,7 @@ def _record(file: HerdFile) -> HerdRecord:
         weight=file.weight,
         lost_wait_ms=file.lost_wait_ms,
         own_nodes=file.own_nodes,
+        store=file.store,
     )
 
 

@@ -40,7 +40,6 @@ from runink.actors.launching import (
     Launch,
     Launching,
     Workplace,
-    drop_scratch,
     gang_descriptors,
     launches_of,
     process_name,
@@ -60,6 +59,7 @@ from runink.actors.slice_records import SliceRecords
 from runink.actors.tables import Loaded, follow
 from runink.actors.taking_up import end_all, end_kept, records_on
 from runink.actors.telling import Telling
+from runink.actors.tidying import drop_scratch, drop_stored
 from runink.actors.together import all_of
 from runink.actors.wires import hand_over
 from runink.barn.history import Watched
@@ -389,6 +389,7 @@ class Agent(Actor[AgentMessage]):
         attended.stopping = True  # it has ended: that its placement goes is our own doing
         attended.over.set()
         is_last = self._living.ended(record)
+        await drop_stored(record, self._workplace.state)
         self._records.write(final, is_urgent=is_last or final.state is not SliceState.SUCCEEDED)
         await self._records.wait_written(final)
         key = self._placement_key(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runink.actors.herd_stores import open_store
 from runink.actors.launching import Launch, Launching, Workplace, make_scratch, slice_wanted
 from runink.actors.leavings import note
 from runink.actors.outputs import Own
@@ -24,6 +25,7 @@ async def begin(
         make_scratch(launch.scratch)
     if workplace.is_away:
         note(workplace.run_folder(launch.record.run), launch.record, own)
+    open_store(launch.store, launch.shown)
     make_writable(launch.shown)
     is_plain, policy = workplace.is_plain, launching.policy
     with binds_of(launch.shown, is_plain=is_plain) as binds:

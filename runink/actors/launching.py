@@ -7,15 +7,13 @@ would never see the end of an edge whose writing end somebody else still holds.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 
 from runink.actors.limiting import limits_of, showing
@@ -23,7 +21,7 @@ from runink.actors.shown import Shown, shown_to
 from runink.actors.wires import WireEnd
 from runink.barn.keyvalue import KeyValue
 from runink.capabilities import IsolationPolicy
-from runink.checkpoints import kept_in
+from runink.checkpoints import folder_of, kept_in
 from runink.clearances import NO_CLEARANCES, NOT_CLEARED, ClearancePolicy
 from runink.clients.barn import decode_value
 from runink.dag import Dag, Link, Node, Sink, Step
@@ -69,8 +67,8 @@ class Workplace:
         return _run_folder(self.state, run)
 
     def placed(self, dag: Dag, run: RunRecord) -> Dag:
-        """Return a run's pipeline as it is on this node: with its checkpoints in the run's folder."""
-        return kept_in(dag, str(self.run_folder(run.run)))
+        """Return a run's pipeline as it is on this node: with its checkpoints in the run's folder, here or in its herd's store."""
+        return kept_in(dag, folder_of(run.store) or str(self.run_folder(run.run)))
 
     def log(self, record: SliceRecord) -> Path:
         return log_path(self.run_folder(record.run), record.slice, record.attempt)
@@ -92,7 +90,7 @@ def _folders(state: Path, run: str, bundle: str, environment: str) -> Folders:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A slice that is to be launched. `name` is its name at the spawner, `document` all that it is told, `modules` what its steps import."""
+    """A slice that is to be launched. `name` is its name at the spawner, `document` all that it is told, `modules` what its steps import, `store` its run's folder in its herd's store."""
 
     record: SliceRecord
     name: str
@@ -107,6 +105,7 @@ class Launch:
     stdin: str = ""
     stdout: str = ""
     modules: frozenset[str] = frozenset()
+    store: str = ""
 
 
 Attending = Callable[[], Coroutine[Any, Any, None]]  # of one slice, to its end
@@ -223,6 +222,7 @@ def _launch(run: RunRecord, record: SliceRecord, document: SliceDocument) -> Lau
         shown=shown,
         wall_time_s=wall_time_s(run, record),
         network=document.context.settings.network,
+        store=run.store,
     )
 
 
@@ -369,9 +369,3 @@ def make_scratch(folder: Path) -> None:
             code="no_scratch",
             hint="make room on the node's disk, or have the folder belong to who runs Runink",
         ) from error
-
-
-async def drop_scratch(folder: str) -> None:
-    """Take a slice's folder away, in a thread, if it had one: most have none."""
-    if os.path.exists(folder):  # noqa: ASYNC240, PTH110 - one look at a folder that was written lately; each slice has it done
-        await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from runink.actors.herd_stores import drop_emptied, stored_in
 from runink.actors.offload import Offload, in_thread
 from runink.actors.outputs import Own
 from runink.barn.keys import RUNS
@@ -155,10 +156,12 @@ def _clear_asides(path: Path, run: RunId, known: Mapping[RunId, RunRecord]) -> i
         name, _, _ = noted.name.rpartition(".")
         if is_wanted(run, SliceId(name), known):
             continue
-        for aside in _noted(noted):
+        paths = _noted(noted)
+        for aside in paths:
             with suppress(FileNotFoundError, NotADirectoryError):
                 Path(aside).unlink()
                 count += 1
+        drop_emptied(stored_in((str(Path(aside).parent) for aside in paths), path.parents[1]))
         noted.unlink()
     with suppress(OSError):  # something is there yet, or there was nothing
         folder.rmdir()

@@ -9,6 +9,7 @@ import anyio
 
 from runink.barn.keys import pipeline_key, run_key
 from runink.barn.keyvalue import one_key
+from runink.checkpoints import seen_in
 from runink.clients.barn import BarnClient, Transaction
 from runink.dag import Dag
 from runink.errors import Broken
@@ -31,21 +32,21 @@ async def with_run(
     return transaction.if_absent(at).put(at, PipelineRecord(dag))
 
 
-def as_compiled(dag: Dag, _: RunRecord) -> Dag:
-    return dag
+def as_seen(dag: Dag, run: RunRecord) -> Dag:
+    """Return a run's pipeline as the control plane sees it."""
+    return seen_in(dag, run.store)
 
 
 class Pipelines:
-    """Those that were needed last. `placed` says how they are on this node."""
+    """Those that were needed last. `placed` says how they are on this node, or where else they are needed."""
 
-    def __init__(
-        self, barn: BarnClient, placed: Callable[[Dag, RunRecord], Dag] = as_compiled
-    ) -> None:
+    def __init__(self, barn: BarnClient, placed: Callable[[Dag, RunRecord], Dag] = as_seen) -> None:
         self._barn = barn
         self._placed = placed
         self._kept: dict[str, Dag] = {}  # by hash, the last used one last
         self._coming: dict[str, anyio.Event] = {}  # those that are being read, by hash
-        self._here: dict[RunId, tuple[Dag, Dag]] = {}  # of runs, as compiled and as placed
+        # Of runs, as compiled, where their checkpoints lie, and as placed.
+        self._here: dict[RunId, tuple[Dag, str, Dag]] = {}
 
     async def of(self, run: RunRecord) -> Dag:
         """Return a run's pipeline. Raises Broken (`pipeline_missing`): it is put in the transaction that submits the run."""
@@ -74,14 +75,14 @@ class Pipelines:
             coming.set()
 
     def _on_this_node(self, dag: Dag, run: RunRecord) -> Dag:
-        """Return a run's pipeline as it is on this node, the same for each of its slices: what is found by names in it is worked out once."""
+        """Return a run's pipeline as it is on this node, the same for each of its slices: what is found by names in it is worked out once. Its store is known when it is admitted."""
         known = self._here.pop(run.run, None)
-        if known is None or known[0] is not dag:
-            known = dag, self._placed(dag, run)
+        if known is None or known[0] is not dag or known[1] != run.store:
+            known = dag, run.store, self._placed(dag, run)
         self._here[run.run] = known
         if len(self._here) > KEPT_MAX:
             del self._here[next(iter(self._here))]
-        return known[1]
+        return known[2]
 
     async def run_of(self, record: SliceRecord) -> RunRecord | None:
         """Return the run that a slice is of; nothing if it was cleaned away."""

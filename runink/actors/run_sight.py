@@ -253,6 +253,7 @@ class RunSight:
             durations=self._known(record),
             keep_ms=self._keep_ms(record),
             is_crowded=self._is_crowded(record),
+            store=self._store(record),
         )
 
     def _known(self, record: RunRecord) -> Durations:
@@ -282,6 +283,10 @@ class RunSight:
     def _keep_ms(self, record: RunRecord) -> int:
         found = self.herds.get(herd_key(record.herd))
         return found.value.keep_failed_ms if found is not None else KEEP_FAILED_MS
+
+    def _store(self, record: RunRecord) -> str:
+        found = self.herds.get(herd_key(record.herd))
+        return found.value.store if found is not None else ""
 
     def _is_crowded(self, record: RunRecord) -> bool:
         """Say whether enough newer runs of the herd keep what they have prepared."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace as changed
 
-from runink.checkpoints import is_checkpoint
+from runink.checkpoints import SCHEME, is_checkpoint
 from runink.dag import MAIN, REJECTED, Dag, Facts, Format, Link, Node, Sink, SliceSpec, Source, Step
 from runink.dsl.checker import unique
 from runink.dsl.clauses import CheckpointClause
@@ -162,7 +162,7 @@ def _sink(writer: Node, kind: Format, *, is_rejects: bool, names: Mapping[str, N
     return Sink(
         id=name,
         scenario=writer.scenario,
-        uri=f"checkpoint://{name}",
+        uri=f"{SCHEME}{name}",
         format=kind,
         path=f"{name}.{kind.value}",
         dead_letter=is_rejects,

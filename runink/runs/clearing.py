@@ -87,13 +87,21 @@ def cleared(view: RunView, world: World) -> Decision | None:
     if not found.state.is_over:
         return Decision(view.record)
     if found.state is not SliceState.SUCCEEDED and found.attempt < ATTEMPTS_MAX:
-        return _again(view.record, found, world)
+        return _again(view, found, world)
     return None
 
 
-def _again(record: RunRecord, found: SliceRecord, world: World) -> Decision:
+def _again(view: RunView, found: SliceRecord, world: World) -> Decision:
     wake_ms = world.now_ms + backoff_ms(f"{found.run}/discard", attempt=found.attempt + 1)
-    return Decision(record, slices=(anew(found, not_before_ms=wake_ms),), wake_ms=wake_ms)
+    return Decision(view.record, (_discarding(view, found, world, wake_ms),), wake_ms=wake_ms)
+
+
+def _discarding(
+    view: RunView, found: SliceRecord, world: World, not_before_ms: int = 0
+) -> SliceRecord:
+    """Return the next slice that takes away; of what lies in a store on a node that is there by now."""
+    pin = end_of(view, world, Task.DISCARD) if view.record.store else found.pin
+    return changed(anew(found, not_before_ms=not_before_ms), pin=pin)
 
 
 # What is kept.
@@ -154,12 +162,16 @@ def expiring(view: RunView, world: World) -> Decision:
     if record.kept and record.resumed_by is None:
         if world.now_ms < record.kept_until_ms and not world.is_crowded:
             return Decision(record, wake_ms=record.kept_until_ms)
-        return Decision(changed(record, kept=()), slices=(anew(found, not_before_ms=0),))
+        return Decision(changed(record, kept=()), slices=(_discarding(view, found, world),))
     if found.state.is_on_node and is_gone(found, view, world):
         lost = changed(found, state=SliceState.LOST, ended_ms=world.now_ms)
         return Decision(record, (lost,), stop=(found,) if found.slice in world.placed else ())
+    is_stuck = found.state is SliceState.PENDING and found.pin not in (None, *world.nodes)
+    if is_stuck and record.store:
+        pin = end_of(view, world, Task.DISCARD)
+        return Decision(record, (changed(found, pin=pin),))
     if not found.state.is_over:
         return Decision(record)
     if found.state is SliceState.SUCCEEDED or found.attempt >= 2 * ATTEMPTS_MAX:
         return Decision(changed(record, kept_until_ms=0))
-    return _again(record, found, world)
+    return _again(view, found, world)

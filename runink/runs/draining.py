@@ -2,7 +2,8 @@
 
     on such a node                                  becomes
     a slice that is placed or runs                  cancelled: by us before its agent has begun with it, else by the agent, whose placement of it is taken back
-    one that has succeeded, and its files           cancelled, unless all gangs have succeeded and it is not paused: then the run is published there, which takes a moment
+    one that has succeeded, and its files           stays as it is where these are checkpoints in its herd's store, which all nodes reach
+                                                    else cancelled, unless all gangs have succeeded and it is not paused: then the run is published there, which takes a moment
     one that waits, and belongs there               cancelled: what it reads is made anew elsewhere
     the end of a run: publish, discard, compare     goes on: what it ends lies there
 
@@ -46,7 +47,7 @@ def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
     is_published = (
         is_whole and not view.record.paused
     )  # in a moment; nobody knows when a paused one is
-    moving = () if is_published else tuple(_leaving(chains, world))
+    moving = () if is_published else tuple(_leaving(chains, view.record, world))
     ended = tuple(
         changed(
             one,
@@ -61,7 +62,7 @@ def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
     return ended, tuple(one for one in moving if one.slice in world.placed)
 
 
-def _leaving(chains: Iterable[SliceRecord], world: World) -> Iterator[SliceRecord]:
+def _leaving(chains: Iterable[SliceRecord], run: RunRecord, world: World) -> Iterator[SliceRecord]:
     for one in chains:
         if one.state is SliceState.CANCELLED:
             # The node may have been emptied by now, and be cordoned only.
@@ -75,7 +76,7 @@ def _leaving(chains: Iterable[SliceRecord], world: World) -> Iterator[SliceRecor
         elif one.state.is_on_node:
             is_leaving = one.slice in world.placed
         else:
-            is_leaving = one.state is SliceState.SUCCEEDED and has_files(one)
+            is_leaving = one.state is SliceState.SUCCEEDED and has_files(one, run)
         if is_leaving:
             yield one
 
@@ -108,4 +109,4 @@ def _is_left(one: SliceRecord, node: NodeId, run: RunRecord | None) -> bool:
         return False
     if run.ending is not None or run.cancel or one.state is SliceState.FAILED:
         return True  # what it left aside may still have to be cleared away there
-    return one.state is SliceState.SUCCEEDED and has_files(one)
+    return one.state is SliceState.SUCCEEDED and has_files(one, run)

@@ -1,7 +1,8 @@
 """Where a run's slices may be: files belong to the machine that they lie on, so a run that writes files has a home.
 
     a run that                                  is placed
-    writes nothing but object stores, streams   each gang wherever there is room
+    writes nothing but object stores, streams,  each gang wherever there is room
+    and checkpoints into its herd's store
     writes a file                               all of it on one node: there it is read again by other scenarios, there it is published
 
 Who chooses the home is asked for all that the others will ask for there: labels, capabilities, what they must see, and what they read.  Of a gang of several slices those belong there that write or read files of the run (`gang_parts.py`); the others go with them if one node has what all ask for.  A home that is to be emptied is none any more.  The first gang is placed wherever there is room, and its node is the home of the others, which wait that long.  When the home is lost, what lies there is lost with it, and the run
@@ -15,11 +16,12 @@ from dataclasses import dataclass, replace
 
 from msgspec.structs import replace as changed
 
+from runink.checkpoints import is_of_checkpoint
 from runink.dag import SliceSpec
 from runink.gang_parts import at_home, rooted_in, writes_files
 from runink.jobs import Done
 from runink.names import NodeId
-from runink.runs.records import RunState, SliceRecord, SliceState, Task
+from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState, Task
 from runink.runs.slices import read_by, seen_by
 from runink.runs.views import RunView, World
 
@@ -112,17 +114,22 @@ def beside(specs: Iterable[SliceSpec], view: RunView, world: World) -> NodeId | 
 
 
 def end_of(view: RunView, world: World, task: Task) -> NodeId | None:
-    """Return where a run's end belongs: where its output is. A node that is to be emptied gets no end that could be elsewhere."""
+    """Return where a run's end belongs: where its output is, nothing where any node will do. A node that is to be emptied gets no end that could be elsewhere.
+
+    What lies in a store is taken away by any node, where those are lost that had the run: what is on these they clear themselves when they are back (`leavings.py`).
+    """
     placed = [
         one
         for one in view.slices.values()
         if one.node is not None
-        and (one.node not in world.draining or task is Task.DISCARD or has_files(one))
+        and (one.node not in world.draining or task is Task.DISCARD or has_files(one, view.record))
     ]
     writers = rooted_in(view.dag)
     with_files = [one for one in placed if one.slice in writers]
     nodes = [one.node for one in with_files or placed]
-    return min(nodes, key=lambda node: node not in world.nodes, default=None)
+    found = min(nodes, key=lambda node: node not in world.nodes, default=None)
+    is_anywhere = view.record.store and (task is Task.DISCARD or not with_files)
+    return None if is_anywhere and found not in world.nodes else found
 
 
 def _is_there(one: SliceRecord) -> bool:
@@ -146,12 +153,13 @@ def is_gone(one: SliceRecord, view: RunView, world: World) -> bool:
         and view.record.ending is None
         and one.node is not None
         and one.node not in world.nodes
-        and has_files(one)
+        and has_files(one, view.record)
     )
 
 
-def has_files(one: SliceRecord) -> bool:
-    """Say whether a slice has prepared files of its node's machine."""
+def has_files(one: SliceRecord, run: RunRecord) -> bool:
+    """Say whether a slice has prepared files of its node's machine. Checkpoints in a store are none."""
     return isinstance(one.report, Done) and any(
-        prepared.kind == "file" for prepared in one.report.prepared
+        prepared.kind == "file" and not (run.store and is_of_checkpoint(prepared.uri))
+        for prepared in one.report.prepared
     )

@@ -32,7 +32,7 @@ from dataclasses import replace
 
 from msgspec.structs import replace as changed
 
-from runink.checkpoints import checkpoints_of
+from runink.checkpoints import checkpoints_of, seen_in
 from runink.dag import SliceSpec
 from runink.gang_parts import NO_MARKS, marks_of
 from runink.jobs import Done, Prepared
@@ -104,8 +104,19 @@ def _admission(view: RunView, world: World) -> Decision:
     waits_for = PAUSED if view.record.paused else world.refused
     if waits_for:
         return Decision(changed(view.record, waits_for=waits_for))
-    admitted = changed(view.record, state=RunState.ADMITTED, waits_for="")
-    return Decision(admitted, slices=tuple(_startable(view, world)))
+    admitted = changed(
+        view.record, state=RunState.ADMITTED, waits_for="", store=_store(view, world)
+    )
+    dag = seen_in(view.dag, admitted.store)
+    return Decision(admitted, slices=tuple(_startable(replace(view, dag=dag), world)))
+
+
+def _store(view: RunView, world: World) -> str:
+    """Return where the checkpoints of a run lie that is admitted. One that goes on from another has that one's place, whatever the herd has now: there they are."""
+    if view.record.resumes is not None:
+        return view.record.store
+    is_stored = world.store and checkpoints_of(view.dag)
+    return f"{world.store}/{view.record.run}" if is_stored else ""
 
 
 def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:

@@ -264,7 +264,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     Nothing new of one that is `paused` is begun. `priority`: more is sooner, and may stop what is less.
     `yielded` are the gangs that were stopped for such others, at their latest attempts.
     `resumes` is the run that it goes on from, `restarted` the node from which all is done again, `resumed_by` the run that goes on from it. `kept` are slices whose output is not taken away:
-    until `kept_until_ms` (0: nothing is) for a run that may go on, behind that because that run has taken it over.
+    until `kept_until_ms` (0: nothing is) for a run that may go on, behind that because that run has taken it over. `store` is the folder in its herd's store where its checkpoints lie, from when it was admitted on; empty for its nodes' own disks.
     """
 
     run: RunId
@@ -301,6 +301,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     resumed_by: RunId | None = None
     kept: tuple[SliceId, ...] = ()
     kept_until_ms: int = 0
+    store: str = ""
 
 
 class PipelineRecord(msgspec.Struct, frozen=True):
@@ -330,6 +331,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `lost_wait_ms` is how long its slices are waited for when their node is lost, 0 where they begin anew at once.
     `keep_failed_ms` is for how long what its failed runs have prepared is kept, 0 for not at all.
     `own_nodes` says that its slices go only to nodes that take them by name (`NodeRecord.herds`).
+    `store` is where its runs have folders for checkpoints, empty for the nodes' own disks.
     """
 
     herd: HerdName
@@ -347,6 +349,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     lost_wait_ms: int = 0
     keep_failed_ms: int = KEEP_FAILED_MS
     own_nodes: bool = False
+    store: str = ""
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -107,6 +107,7 @@ def resumption(old: RunView, record: RunRecord, *, step: str) -> Resumption:
             project=old.record.project,
             resumes=old.record.run,
             restarted=step,
+            store=old.record.store,
             wall_time_s=record.wall_time_s or old.record.wall_time_s,
         ),
         slices,

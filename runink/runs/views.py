@@ -30,7 +30,7 @@ class World:
     `cordoned` those and all others that get nothing new, `yielding` says which of its gangs are to be stopped for which others of higher priority.
     `durations` is how long its pipeline's parts have taken before.
     `keep_ms` is for how long the herd keeps what a failed run has prepared;
-    where it `is_crowded`, enough newer ones keep theirs.
+    where it `is_crowded`, enough newer ones keep theirs. `store` is the herd's, for runs that are admitted now.
     """
 
     now_ms: int
@@ -46,6 +46,7 @@ class World:
     awaited_ms: int = 0
     keep_ms: int = 0
     is_crowded: bool = False
+    store: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from agent_world import HERD, NODE, RUN, AgentWorld, agent_world, launched
 from msgspec.structs import replace as changed
 from runink.actors import leavings
 from runink.actors.registration import HEARTBEAT_S
-from runink.barn.keys import node_key, run_key
-from runink.runs.records import NodeRecord, RunRecord, RunState
+from runink.barn.keys import node_key, pipeline_key, run_key
+from runink.dag import Sink
+from runink.runs.records import NodeRecord, PipelineRecord, RunRecord, RunState
 
 pytestmark = pytest.mark.trio
 BACK_S = 3 * HEARTBEAT_S
@@ -65,6 +66,31 @@ async def test_what_lies_aside_of_a_run_that_ended_elsewhere_goes_when_the_node_
         await come_back(world)
         assert not any(one.exists() for one in asides)
         assert log.exists(), "people may read it"
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_a_run_s_folder_in_a_store_goes_with_the_last_that_lay_in_it(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with agent_world(tmp_path) as world:
+        nodes = tuple(
+            changed(one, checkpoint=True) if isinstance(one, Sink) else one
+            for one in world.dag.nodes
+        )
+        at = pipeline_key(HERD, world.dag.pipeline, world.dag.hash)
+        await world.barn.put(at, PipelineRecord(changed(world.dag, nodes=nodes)))
+        (tmp_path / "shared").mkdir()
+        await say(world, store=f"file://{tmp_path}/shared/{RUN}")
+        *asides, _ = await left(world)
+        assert {one.parent for one in asides} == {tmp_path / "shared" / RUN / "checkpoints"}
+        await come_back(world)
+        assert names_in(tmp_path / "shared") == [RUN]
+        await say(world, state=RunState.CANCELLED)
+        await come_back(world)
+        assert names_in(tmp_path / "shared") == []
 
 
 async def test_it_goes_at_the_next_look_though_the_node_was_never_lost(

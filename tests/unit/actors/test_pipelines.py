@@ -14,7 +14,7 @@ from runink.actors.pipelines import Pipelines
 from runink.barn.keyvalue import Span
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import Pages
-from runink.dag import Dag
+from runink.dag import Dag, Node, Sink
 from runink.errors import Unavailable
 from runink.names import run_id
 from runink.runs.records import RunRecord
@@ -92,3 +92,22 @@ async def test_who_waited_for_a_pipeline_that_another_could_not_read_reads_it() 
         barn = CountingBarn(world.client.barn, failures=1)
         found = await read_by_five(Pipelines(barn), run)
     assert found.count(None) == 1
+
+
+async def test_a_run_that_is_admitted_to_a_store_has_another_pipeline_from_then_on() -> None:
+    async with controlled() as world:
+        dag = staged_dag("a")
+        world.dag = changed(dag, nodes=tuple(_as_checkpoint(node) for node in dag.nodes))
+        run = await world.client.submit(world.request())
+        pipelines = Pipelines(world.client.barn)
+        found = [
+            await pipelines.of(changed(run, store=store))
+            for store in ("", "file:///s/1", "file:///s/1")
+        ]
+    paths = [dag.nodes[1].path for dag in found if isinstance(dag.nodes[1], Sink)]
+    assert paths == ["a.csv", *["file:///s/1/checkpoints/a.csv"] * 2]
+    assert found[1] is found[2]
+
+
+def _as_checkpoint(node: Node) -> Node:
+    return changed(node, checkpoint=True) if isinstance(node, Sink) else node
