@@ -22,6 +22,7 @@ from runink.jobs import SliceJob
 from runink.masking_keys import NO_KEY, MaskingKey
 from runink.names import HerdName, RunId, SliceId
 from runink.networks import Network
+from runink.notice import NOTICE
 from runink.stores import NO_STORES, Stores
 
 VERSION: Final = 1
@@ -30,7 +31,10 @@ _Traceparent = Annotated[str, Meta(pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-
 
 
 class SliceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a slice is held to: its network, what its pipeline limits it to, and what its herd's slices may use together on the node. 0 is no limit."""
+    """What a slice is held to: its network, what its pipeline limits it to, and what its herd's slices may use together on the node. 0 is no limit.
+
+    `grace_ms` is how long it goes on when it is told to give way.
+    """
 
     network: Network = Network.NONE
     cpu_m: int = 0
@@ -40,6 +44,7 @@ class SliceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     io_bytes_per_s: int = 0
     herd_cpu_m: int = 0
     herd_memory_bytes: int = 0
+    grace_ms: int = 0
 
 
 class SliceContext(
@@ -60,6 +65,20 @@ class SliceContext(
     traceparent: _Traceparent
     parameters: dict[str, str] = {}
     settings: SliceSettings = SliceSettings()
+
+    @property
+    def stopping(self) -> bool:
+        """Say whether this slice was told to give way: it is stopped when its grace is over, if it has not ended by then."""
+        return NOTICE.has_come
+
+    @property
+    def stopping_in_s(self) -> float | None:
+        """Return how much of the grace is left, seconds; nothing as long as it was not told."""
+        return NOTICE.left_s(self.settings.grace_ms / 1000)
+
+    def wait_stopping(self, within_s: float) -> bool:
+        """Wait until this slice is told to give way, but no longer than that, and say whether it was."""
+        return NOTICE.wait(within_s)
 
 
 class SliceDocument(

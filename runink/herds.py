@@ -2,7 +2,7 @@
 
     [herd]       id, domain, description; nodes: whether its slices go only to nodes of its own; store: where checkpoints lie;
                  on_lost, lost_wait: what becomes of slices whose node cannot reach the cluster
-    [quotas]     cpu, memory, slices, runs, priority, weight; keep_failed: for how long failed runs can be resumed     enforced
+    [quotas]     cpu, memory, slices, runs, priority, weight; keep_failed: for how long failed runs can be resumed; grace: the longest that steps have     enforced
     [[roles]]    name, verbs, resources                      checked; nothing enforces them yet
     [masking]    default, fields                             how personal data is masked whose contract does not say it
     [[clearances]] sink, pii                                 which sinks may hold which kinds of personal data unmasked
@@ -31,7 +31,7 @@ from runink.names import HerdName, herd_name
 from runink.networks import NetworkPolicy, allowed, policy_of
 from runink.quantities import parse_bytes, parse_cpu, parse_duration
 from runink.suggestions import near, near_or_all
-from runink.wants import PRIORITY_MAX
+from runink.wants import GRACE_MS_MAX, PRIORITY_MAX
 
 VERBS: Final = ("get", "list", "watch", "create", "update", "delete", "run", "cancel")
 WEIGHT_MAX: Final = 1_000  # more than that beside 1 is no share
@@ -69,11 +69,12 @@ class HerdFile(msgspec.Struct, frozen=True):
     lost_wait_ms: int = 0
     own_nodes: bool = False
     store: str = ""
+    grace_max_ms: int = GRACE_MS_MAX
 
 
 _KEYS: Final = {
     "": ("herd", "quotas", "roles", "masking", "clearances", "network", "isolation", "contracts"),
-    "quotas": ("cpu", "memory", "slices", "runs", "priority", "weight", "keep_failed"),
+    "quotas": ("cpu", "memory", "slices", "runs", "priority", "weight", "keep_failed", "grace"),
     "herd": ("id", "domain", "description", "nodes", "on_lost", "lost_wait", "store"),
     "roles": ("name", "verbs", "resources"),
     "masking": ("default", "fields"),
@@ -132,6 +133,7 @@ class _Reader:
             lost_wait_ms=self._lost_wait_ms(herd),
             own_nodes=self._choice(herd, "nodes", (ANY, OWN)) == OWN,
             store=self._store(herd),
+            grace_max_ms=self._grace(quotas),
             unenforced=tuple(part for part in ("roles",) if part in document),
         )
 
@@ -225,6 +227,14 @@ class _Reader:
         if table.get("keep_failed", "") in (0, "0"):
             return 0
         return self._quantity(table, "keep_failed", parse_duration) or KEEP_FAILED_MS
+
+    def _grace(self, table: dict[str, Any]) -> int:
+        if table.get("grace", "") in (0, "0"):
+            return 0
+        grace_ms = self._quantity(table, "grace", parse_duration) or GRACE_MS_MAX
+        if grace_ms > GRACE_MS_MAX:
+            self._mistake("grace is ten minutes at most", "grace", "others wait for it")
+        return grace_ms
 
     def _count(self, table: dict[str, Any], key: str) -> int:
         found = table.get(key, 0)

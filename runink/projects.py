@@ -271,6 +271,7 @@ def _record(file: HerdFile) -> HerdRecord:
         lost_wait_ms=file.lost_wait_ms,
         own_nodes=file.own_nodes,
         store=file.store,
+        grace_max_ms=file.grace_max_ms,
     )
 
 

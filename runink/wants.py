@@ -23,10 +23,14 @@ from runink.names import HerdName, RunId
 STEP: Final = "step:"
 PIPELINE: Final = "pipeline:"
 PRIORITY_MAX: Final = 100  # of a run, and as much below 0
+GRACE_MS_MAX: Final = 600_000  # somebody more urgent waits for it, or who empties a node
 
 
 class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is asked of a node; see above. `sees` are names of secrets and data, `domain` is the label over whose values (`zone`) its pipeline is to be spread, `reads` are stores."""
+    """What is asked of a node; see above. `sees` are names of secrets and data, `domain` is the label over whose values (`zone`) its pipeline is to be spread, `reads` are stores.
+
+    `grace_ms` is asked of others: how long it goes on when it has been told that it is to give way, before it is stopped as anything is.  All of a gang have the same.
+    """
 
     gpus: int = 0
     sees: tuple[str, ...] = ()
@@ -36,6 +40,7 @@ class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
     beside: tuple[str, ...] = ()
     together: str = ""
     reads: tuple[str, ...] = ()
+    grace_ms: int = 0
 
 
 NOTHING_MORE: Final = Wants()

@@ -3,6 +3,7 @@
     it sees                                   it does
     the placements of a gang on this node     says in the Barn that it launches them; then makes its pipes, launches its slices through the
                                               spawner, all at once
+    a placement is marked as leaving          tells the slice, which has its grace; then as if it were gone
     a placement is gone                       SIGTERM to the slice, after GRACE_S an end by force
     a slice's process has ended               writes the slice's record and takes the placement back, in one transaction
     its own start                             takes slices up again that the spawner kept; what is not there any more is lost
@@ -16,8 +17,9 @@ not ours any more: the slice is ended and forgotten.  No process begins before t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from msgspec.structs import replace as changed
 
@@ -49,6 +51,7 @@ from runink.actors.life_signs import LifeSigns
 from runink.actors.limiting import begun, held_to
 from runink.actors.log_keeping import KeptLog, LogKeeping
 from runink.actors.node_metrics import NodeMetrics
+from runink.actors.noticed import noticed
 from runink.actors.offload import Offload, in_thread
 from runink.actors.outputs import Own, own_found, own_of
 from runink.actors.packages import Packages, TakenBack
@@ -65,7 +68,7 @@ from runink.actors.wires import hand_over
 from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, parse_slice, placement_key
 from runink.barn.keyvalue import KeyValue
-from runink.clients.barn import BarnClient, decode_value
+from runink.clients.barn import BarnClient
 from runink.clients.run_requests import DeskRequest
 from runink.dag import Dag
 from runink.errors import RuninkError, Unavailable
@@ -77,6 +80,7 @@ from runink.runtime.ref import Ref
 from runink.sandbox.client import LaunchedSlice, Spawner
 
 AgentMessage = Loaded | Watched
+End = Callable[[Attended, Spawner], Coroutine[Any, Any, None]]
 
 
 class Agent(Actor[AgentMessage]):
@@ -195,31 +199,26 @@ class Agent(Actor[AgentMessage]):
 
     def _reconcile(self, there: list[KeyValue], gone: list[str]) -> None:
         """Launch what is new and stop what is no longer placed here."""
-        for key in gone:
+        seen = noticed(there, self._attended)
+        for key in (*gone, *seen.replaced):
             self._unwant(key)
-        gangs: dict[Gang, list[Placement]] = {}
-        for item in there:
-            placement = decode_value(item, Placement).value
-            attended = self._attended.get(item.key)
-            if attended is not None and attended.record.attempt >= placement.attempt:
-                continue
-            if attended is not None:  # its placement went and came again between two looks
-                self._unwant(item.key)
-            gangs.setdefault(gang_of(placement), []).append(placement)
-        for gang, placements in gangs.items():
+        for key in seen.leaving:
+            self._unwant(key, Attended.tell)
+        for gang, placements in seen.new.items():
             if gang not in self._launching:
                 keys = frozenset(map(self._placement_key, placements))
-                launching = Launching(keys, placements[0].streams)
+                unwanted = {*seen.leaving} & keys
+                launching = Launching(keys, placements[0].streams, unwanted=unwanted)
                 self._launching[gang] = launching
                 self._context.spawn(partial(self._launch, gang, launching, placements))
 
     def _placement_key(self, one: Placement | SliceRecord) -> str:
         return placement_key(self._node, one.run, one.slice)
 
-    def _unwant(self, key: str) -> None:
-        """Stop the slice with this placement, if there is one; one that is being launched is stopped as soon as it is there."""
+    def _unwant(self, key: str, end: End = Attended.stop) -> None:
+        """End the slice with this placement, if there is one; one that is being launched is stopped as soon as it is there."""
         if (attended := self._attended.get(key)) is not None:
-            self._context.spawn(partial(attended.stop, self._spawner))
+            self._context.spawn(partial(end, attended, self._spawner))
         for launching in self._launching.values():
             if key in launching.keys:
                 launching.take_back(key)

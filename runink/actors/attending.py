@@ -30,7 +30,7 @@ from runink.loops import Flag, Readiness
 from runink.names import RunId
 from runink.runs.records import Exit, Placement, Printed, SliceRecord, SliceState
 from runink.sandbox.client import LaunchedSlice, Spawner
-from runink.sandbox.protocol import GRACE_S
+from runink.sandbox.protocol import GRACE_S, TOLD
 from runink.wire.channel import Channel
 
 TAIL_LINE_MAX: Final = 500  # characters of a line in a record; all of it is in the log
@@ -62,7 +62,7 @@ class OwnCgroup(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Attended:
-    """A slice from its launch to the moment its end is written. `own` is what it may speak of. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it. `cgroup` is found when it is first looked at, by its process: `launched`, whose descriptors are ours until `over`."""
+    """A slice from its launch to the moment its end is written. `own` is what it may speak of. `over` is set when its process has ended, `is_adopted` says that an earlier life of the agent has launched it. What was `told` that it is to give way has a grace before it is stopped. `cgroup` is found when it is first looked at, by its process: `launched`, whose descriptors are ours until `over`."""
 
     record: SliceRecord
     name: str
@@ -71,8 +71,20 @@ class Attended:
     is_adopted: bool = False
     launched: LaunchedSlice | None = None
     cgroup: OwnCgroup | None = None
+    told: bool = False
     stopping: bool = False
     over: Flag = field(default_factory=Flag)
+
+    async def tell(self, spawner: Spawner) -> None:
+        """Have it know that it is to give way, and stop it when its grace is over, if it has not ended by then. Told again it has no more of it."""
+        if self.told or self.stopping:
+            return
+        self.told = True
+        await spawner.signal(self.name, TOLD)
+        with anyio.move_on_after(self.record.wants.grace_ms / 1000):
+            await self.over.wait()
+        if not self.over.is_set():
+            await self.stop(spawner)
 
     async def stop(self, spawner: Spawner) -> None:
         """Have it end: SIGTERM to its first process, after GRACE_S an end by force of all that it has started. Asked again it does nothing more."""
@@ -87,13 +99,16 @@ class Attended:
 
     def ended(self, ending: Ending, *, now_ms: int) -> SliceRecord:
         """Return its record, now that its process has ended."""
-        return ended(
+        record = ended(
             self.record,
             replace(ending, report=accepted(ending.report, self.own)),
-            was_stopped=self.stopping,
+            was_stopped=self.told or self.stopping,
             is_adopted=self.is_adopted,
             now_ms=now_ms,
         )
+        # Nobody may ask for its room any more by now, and it has given way all the same.
+        has_moved = self.told and record.state is SliceState.CANCELLED
+        return msgspec.structs.replace(record, is_moved=True) if has_moved else record
 
 
 Gang = tuple[RunId, str, int]  # of a run, in an attempt

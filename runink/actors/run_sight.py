@@ -31,7 +31,7 @@ from runink.barn.keys import (
 )
 from runink.barn.keyvalue import Change
 from runink.checkpoints import KEEP_FAILED_MS
-from runink.clients.barn import Found
+from runink.clients.barn import Found, decode_value
 from runink.dag import Dag
 from runink.errors import NotFound
 from runink.names import NodeId, RunId, SliceId
@@ -43,6 +43,7 @@ from runink.runs.records import (
     HerdRecord,
     NodeRecord,
     NodeStanding,
+    Placement,
     RunRecord,
     RunState,
     SliceRecord,
@@ -52,6 +53,7 @@ from runink.runs.records import (
 )
 from runink.runs.reservations import ReservationRecord
 from runink.runs.views import RunView, World, Yielding
+from runink.wants import GRACE_MS_MAX
 
 PREFIXES = tuple(
     keys.prefix()
@@ -104,6 +106,7 @@ class RunSight:
         self._slices: dict[RunId, Table[SliceRecord]] = {}  # of those that live, as the next
         self._records: dict[RunId, dict[str, SliceRecord]] = {}  # the same by name
         self._placed: dict[RunId, set[SliceId]] = {}
+        self._told: dict[RunId, set[SliceId]] = {}  # of `_placed`, those that are leaving
         self._succeeded: dict[RunId, int] = {}  # how many slices of the pipeline
         self._waiting: dict[RunId, Counter[str]] = {}  # how many slices for what
         self._present: frozenset[NodeId] = frozenset()  # those of `_nodes`
@@ -111,7 +114,7 @@ class RunSight:
     def load(self, loaded: Loaded) -> None:
         """Forget everything and take what there is."""
         self._keys, self._slices, self._records, self._placed = {}, {}, {}, {}
-        self._succeeded, self._waiting = {}, {}
+        self._told, self._succeeded, self._waiting = {}, {}, {}
         for table in (*self._general(), self._reservations, self._durations, self._runs):
             table.load(loaded.items)
         for found in self._runs:
@@ -196,6 +199,7 @@ class RunSight:
         self._slices.pop(run, None)
         self._records.pop(run, None)
         self._placed.pop(run, None)
+        self._told.pop(run, None)
         self._succeeded.pop(run, None)
         self._waiting.pop(run, None)
         if run in self._keys:
@@ -254,6 +258,8 @@ class RunSight:
             keep_ms=self._keep_ms(record),
             is_crowded=self._is_crowded(record),
             store=self._store(record),
+            told=frozenset(self._told.get(record.run, ())),
+            grace_max_ms=self._grace_max_ms(record),
         )
 
     def _known(self, record: RunRecord) -> Durations:
@@ -287,6 +293,10 @@ class RunSight:
     def _store(self, record: RunRecord) -> str:
         found = self.herds.get(herd_key(record.herd))
         return found.value.store if found is not None else ""
+
+    def _grace_max_ms(self, record: RunRecord) -> int:
+        found = self.herds.get(herd_key(record.herd))
+        return found.value.grace_max_ms if found is not None else GRACE_MS_MAX
 
     def _is_crowded(self, record: RunRecord) -> bool:
         """Say whether enough newer runs of the herd keep what they have prepared."""
@@ -347,6 +357,10 @@ class RunSight:
             return False
         mine = self._placed.setdefault(run, set())
         (mine.discard if change.now is None else mine.add)(name)
+        is_told = change.now is not None and decode_value(change.now, Placement).value.is_leaving
+        if is_told or run in self._told:
+            told = self._told.setdefault(run, set())
+            (told.add if is_told else told.discard)(name)
         return True
 
     def _count(self, run: RunId, one: SliceRecord | None, *, by: int) -> None:

@@ -31,7 +31,7 @@ from runink.governance.lineage import About, Lineage, lineage_of
 from runink.jobs import Done, Failed
 from runink.runs.clearing import DISCARD, Decision
 from runink.runs.durations import Durations, learned
-from runink.runs.records import Failure, RunRecord, RunState, SliceRecord, Task
+from runink.runs.records import Failure, Placement, RunRecord, RunState, SliceRecord, Task
 from runink.runs.resuming import Resumption
 from runink.runs.views import RunView
 
@@ -69,6 +69,13 @@ def transaction_of(
     for one in decision.stop:
         assert one.node is not None, "what is stopped has been placed"
         transaction = transaction.delete(placement_key(one.node, one.run, one.slice))
+    for one in decision.tell:
+        assert one.node is not None, "what is told has been placed"
+        # One that has ended meanwhile has no placement any more, and must get none.
+        at = slice_key(one.herd, one.run, one.slice)
+        transaction = _compared(transaction, at, revision_of(at))
+        marked = Placement(one.run, one.slice, one.herd, one.gang, one.attempt, is_leaving=True)
+        transaction = transaction.put(placement_key(one.node, one.run, one.slice), marked)
     for name in decision.claims:
         at = publishing_key(name)
         transaction = transaction.if_absent(at).put(at, record.run)

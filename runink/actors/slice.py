@@ -2,6 +2,7 @@
 
     document      decoded from what the launch brought: its job, what its steps may know, how object stores are reached
     control       a frame for each `Progress`, one `Done` or `Failed` at the end
+    SIGUSR1       the agent wants its room for others: its steps are told (`runink.context().stopping`), and it goes on, to its end if that comes within its grace
     SIGTERM       the agent wants it to end: the chain is cancelled, cleans up what it wrote aside, and says so
     the end of    nobody is left who would want the result (agent and spawner are gone): it is cancelled, and ends by force if that takes
     the control   longer than END_S (`lifeline.py`)
@@ -12,8 +13,10 @@ thread, open a descriptor or touch an engine before `main` is called; what Arrow
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # private; the functions of signal itself look each number's name up
 import sys
 from contextlib import suppress
+from time import monotonic
 from typing import Final, assert_never
 
 from runink.actors.doors import RealDoors
@@ -22,7 +25,9 @@ from runink.actors.rehearsal import rehearse
 from runink.documents import SliceDocument, decode_document
 from runink.errors import LinkLost, RuninkError, to_wire
 from runink.jobs import ChainJob, CompareJob, Done, Failed, PublishJob
+from runink.notice import NOTICE
 from runink.sandbox.first import let_in
+from runink.sandbox.protocol import TOLD
 from runink.steps.chain import Host, at_once, cancel_on_signals, nothing, run_chain, start_thread
 from runink.steps.comparing import run_compare
 from runink.steps.context import giving
@@ -33,11 +38,13 @@ REAPS: Final = (
     True  # for the fork server: this can be its cell's first process (`sandbox/first.py`)
 )
 EXIT_FAILED: Final = 1
+_TOLD: Final = int(TOLD)
 
 
 def main(document: bytes, control: int, descriptors: list[int]) -> int:
     """Do the document's job, report, and return the exit code: 0 if it was done. See `sandbox.birth` for who calls this."""
     cancel_on_signals()
+    listen()
     orphans = let_in()
     channel = BlockingChannel(control)
     end_with(control)
@@ -49,6 +56,16 @@ def main(document: bytes, control: int, descriptors: list[int]) -> int:
         print(f"this slice cannot report: {error.text}; {error.hint}", file=sys.stderr)  # noqa: T201 - its log is all that is left
         return EXIT_FAILED
     return 0 if isinstance(report, Done) else EXIT_FAILED
+
+
+def listen() -> None:
+    """From now on have steps told when the signal for it comes. No call of a step's libraries fails of it: what the kernel has interrupted it begins again."""
+    _signal.signal(_TOLD, _tell)
+    _signal.siginterrupt(_TOLD, False)
+
+
+def _tell(_number: int, _frame: object) -> None:
+    NOTICE.come(monotonic)
 
 
 def _report(

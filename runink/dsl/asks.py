@@ -1,4 +1,4 @@
-"""What a step, or a scenario for all its steps, asks of the machine: `@requires(gpu=, label=, sees=)` and `@affinity`."""
+"""What a step, or a scenario for all its steps, asks of the machine: `@requires(gpu=, label=, sees=, grace=)` and `@affinity`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Asks:
     together: tuple[Text, ...] | None = None
     apart: tuple[Text, ...] | None = None
     domain: str | None = None
+    grace_ms: int | None = None
 
     def over(self, wider: Asks) -> Asks:
         """Return these, and where they say nothing those of the whole scenario."""
@@ -44,6 +45,7 @@ class Asks:
             sees=self.sees or (),
             anti=tuple(sorted({one.value for one in self.apart or ()})),
             domain=self.domain or "",
+            grace_ms=self.grace_ms or 0,
         )
 
 

@@ -88,7 +88,7 @@ class DeadLetterClause:
 
 @dataclass(frozen=True, slots=True)
 class RequiresClause:
-    """`gpus`, `sees` and `labels` are nothing where it says nothing of them."""
+    """`gpus`, `sees`, `labels` and `grace_ms` are nothing where it says nothing of them."""
 
     span: Span
     limits: Limits
@@ -96,6 +96,7 @@ class RequiresClause:
     gpus: int | None = None
     sees: tuple[str, ...] | None = None
     labels: tuple[str, ...] | None = None
+    grace_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

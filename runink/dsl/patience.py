@@ -1,4 +1,4 @@
-"""`@retry`, `@timeout` and `@checkpoint`: read, and said to a person again."""
+"""`@retry`, `@timeout`, `@checkpoint` and the grace of `@requires`: read, and said to a person again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from runink.dsl.clauses import CheckpointClause, RetryClause, TimeoutClause
 from runink.dsl.later import count_of
 from runink.quantities import counted, format_duration, parse_duration
 from runink.tries import DELAY_MAX_MS, DELAY_MS, Retry
+from runink.wants import GRACE_MS_MAX
 
 TIME_MS_MAX: Final = 366 * 24 * 3_600_000  # of what a launch may be allowed
 WAIT_MS_MAX: Final = 24 * 3_600_000  # a run that waits longer belongs to a schedule
@@ -57,6 +58,17 @@ def timeout_clause(arguments: Arguments) -> TimeoutClause | None:
 def timeout_told(limit: Limit) -> str:
     """Say a limit of time, and where it stands."""
     return f"{format_duration(limit.amount)}, from @timeout in line {limit.line}"
+
+
+def grace_of(arguments: Arguments) -> int | None:
+    """Return how long a step goes on that is told to give way, milliseconds; nothing where nobody says so."""
+    grace_ms = arguments.quantity("grace", parse_duration)
+    if grace_ms is not None and grace_ms > GRACE_MS_MAX:
+        text = f"grace is {format_duration(GRACE_MS_MAX)} at most"
+        arguments.unfit(
+            "grace", text, "others wait for it: what takes longer is kept by a @checkpoint"
+        )
+    return grace_ms
 
 
 def checkpoint_clause(arguments: Arguments) -> CheckpointClause | None:

@@ -24,7 +24,7 @@ from runink.dsl.clauses import (
     StepClause,
 )
 from runink.dsl.locations import location_of
-from runink.dsl.patience import checkpoint_clause, retry_clause, timeout_clause
+from runink.dsl.patience import checkpoint_clause, grace_of, retry_clause, timeout_clause
 from runink.dsl.places import affinity_clause, gpus_of, labels_of, names_seen
 from runink.dsl.syntax import Text
 from runink.networks import Network
@@ -226,6 +226,7 @@ def _requires(arguments: Arguments) -> RequiresClause:
         gpus_of(arguments),
         names_seen(arguments),
         labels_of(arguments),
+        grace_of(arguments),
     )
 
 

@@ -20,6 +20,7 @@ def asked(old: SliceSpec, new: SliceSpec) -> Iterator[str]:
         ("what it stands apart of", old.wants.anti, new.wants.anti, listed),
         ("what it stands beside", old.wants.beside, new.wants.beside, listed),
         ("what it is spread by", old.wants.domain, new.wants.domain, _word),
+        ("the grace", old.wants.grace_ms, new.wants.grace_ms, _grace),
         ("network", old.network.value, new.network.value, str),
         ("the most time", _wall_time_ms(old), _wall_time_ms(new), time_told),
         *(
@@ -45,6 +46,10 @@ def _wall_time_ms(spec: SliceSpec) -> int:
 def time_told(duration_ms: int) -> str:
     """Say how long something may take."""
     return format_duration(duration_ms) if duration_ms else "any time"
+
+
+def _grace(grace_ms: int) -> str:
+    return format_duration(grace_ms) if grace_ms else "nothing"
 
 
 def _word(text: str) -> str:

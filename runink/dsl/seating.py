@@ -5,6 +5,7 @@
     anti="step:X"            never on a node with X of the same run
     anti=WORD                never on a node with another slice of the herd that says the word
     domain=LABEL             the pipeline's slices are spread over the label's values
+    grace=TIME               all of its gang have as much when they are told to give way: the most that one of them asks for
 
 What contradicts itself is told: slices that are joined by pipes share a node, and so do all of a run that writes files.
 """
@@ -26,6 +27,7 @@ from runink.dsl.syntax import Text
 from runink.errors import Span
 from runink.gang_parts import writes_files
 from runink.labels import contradiction, label_rules
+from runink.quantities import format_duration
 from runink.suggestions import near, near_or_all
 from runink.topology import joined
 from runink.wants import NOTHING_MORE, PIPELINE, STEP
@@ -236,8 +238,12 @@ def _placed(dag: Dag, seats: _Seats, apart: Iterable[_Asked]) -> Iterator[SliceS
     for one in apart:
         named[dag.slice_of(one.step).id, one.text.value] = f"{STEP}{one.other}"
         groups.setdefault(dag.slice_of(one.other).id, set()).add(f"{STEP}{one.other}")
+    patience_ms: dict[str, int] = {}
+    for spec in dag.slices:
+        patience_ms[spec.gang] = max(patience_ms.get(spec.gang, 0), spec.wants.grace_ms)
     for spec in dag.slices:
         wants = spec.wants
+        grace_ms = patience_ms[spec.gang]
         mine = groups.get(spec.id, set()) | {one for one in wants.anti if not one.startswith(STEP)}
         if wants.domain:
             mine.add(f"{PIPELINE}{dag.pipeline}")
@@ -245,11 +251,14 @@ def _placed(dag: Dag, seats: _Seats, apart: Iterable[_Asked]) -> Iterator[SliceS
             wants,
             groups=tuple(sorted(mine)),
             anti=tuple(sorted({named.get((spec.id, one), one) for one in wants.anti})),
+            grace_ms=grace_ms,
         )
         mates = seats.mates(spec)
         if len(mates) > 1:
             wants = changed(wants, together=mates[0].id)
         others = [one.id for one in mates if one.id != spec.id]
         why = f"{spec.why}; on one node with {', '.join(others)}" if others else spec.why
+        if grace_ms > spec.wants.grace_ms:
+            why = f"{why}; grace {format_duration(grace_ms)}, as another of its gang asks"
         asks = msgspec.UNSET if wants == NOTHING_MORE else wants
         yield changed(spec, labels=seats.labels(spec), asks=asks, why=why)

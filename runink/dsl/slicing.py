@@ -33,7 +33,7 @@ from runink.dag import (
 )
 from runink.dsl.asks import NOTHING_ASKED, Asks
 from runink.networks import Network, is_elsewhere
-from runink.quantities import format_cpu, format_memory
+from runink.quantities import format_cpu, format_duration, format_memory
 from runink.topology import joined
 from runink.tries import Retry
 from runink.wants import NOTHING_MORE, Wants
@@ -86,21 +86,29 @@ class Needs:
         more += f", a node that sees {', '.join(self.wants.sees)}" if self.wants.sees else ""
         more += f", apart from {', '.join(self.wants.anti)}" if self.wants.anti else ""
         more += f", spread by {self.wants.domain}" if self.wants.domain else ""
+        more += f", grace {format_duration(self.wants.grace_ms)}" if self.wants.grace_ms else ""
         more += f", network {self.network.value}" if self.network is not None else ""
         return f"cpu {cpu}, memory {memory}{more}"
 
     def agreed(self, other: Needs) -> Needs | None:
-        """Return what both of them need, or nothing if they need different things. No network, said or not, is no difference; neither is their time, of which the least counts."""
+        """Return what both of them need, or nothing if they need different things. No network, said or not, is no difference; neither is their time, of which the least counts, nor their grace, of which the most does."""
         ours, theirs = self.limits.wall_time, other.limits.wall_time
         least = min(ours, theirs, key=lambda one: one.amount) if ours and theirs else ours or theirs
         limits = changed(self.limits, wall_time=least)
-        both = replace(self, network=self.network or other.network, limits=limits)
+        grace_ms = max(self.wants.grace_ms, other.wants.grace_ms)
+        both = replace(
+            self,
+            network=self.network or other.network,
+            limits=limits,
+            wants=changed(self.wants, grace_ms=grace_ms),
+        )
         return both if self._kind() == other._kind() else None
 
     def _kind(self) -> tuple[object, ...]:
         """What makes it differ from others: not the lines on which it stands."""
         network = self.network or Network.NONE
-        return self.resources, self.labels, network, self.limits.amounts, self.wants
+        wants = changed(self.wants, grace_ms=0)
+        return self.resources, self.labels, network, self.limits.amounts, wants
 
 
 def needs_of(wish: Wish, default: Wish) -> Needs:

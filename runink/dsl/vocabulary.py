@@ -53,7 +53,18 @@ class AnnotationKind:
 
 # What a place is said by where it is not said by a URI (`locations.py`).
 PARTS: Final = ("type", "path", "topic", "schema", "table", "format")
-REQUIRED: Final = ("cpu", "memory", "processes", "disk", "io", "network", "gpu", "label", "sees")
+REQUIRED: Final = (
+    "cpu",
+    "memory",
+    "processes",
+    "disk",
+    "io",
+    "network",
+    "gpu",
+    "label",
+    "sees",
+    "grace",
+)
 AFFINITY: Final = ("label", "colocate_with", "anti", "domain")
 
 

@@ -21,7 +21,13 @@ def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
             hint = "write all in one: cpu=…, memory=…, disk=…, network=…"
             findings.add("D016", f"@requires stands for {whose} already", clause.span, hint)
         case RequiresClause():
-            asks = replace(wish.asks, gpus=clause.gpus, sees=clause.sees, required=clause.labels)
+            asks = replace(
+                wish.asks,
+                gpus=clause.gpus,
+                sees=clause.sees,
+                required=clause.labels,
+                grace_ms=clause.grace_ms,
+            )
             wish = wish.requiring(clause.limits, clause.network, default=parts.default)
             _keep(replace(wish, asks=asks), step, parts)
         case AffinityClause() if _says_nothing(clause) and not (step and parts.default.asks.labels):

@@ -53,6 +53,7 @@ PARAMETERS: Final = {
     "delimiter": "CSV: the one character between values; `,` if not said",
     "requires.cpu": "cores: `2`, or thousandths of one: `250m`",
     "requires.disk": "the size of its own `/tmp`, which is in memory: `1Gi`",
+    "requires.grace": "how long it goes on, 10 minutes at most, when it is told that it is to give way: `2m`",
     "requires.gpu": "how many graphics processors: `1`",
     "requires.label": "what the node's labels must be; as in `@affinity`, and beside it",
     "requires.sees": "names of secrets and data that the node must be allowed to see",
@@ -161,6 +162,7 @@ AMOUNTS: Final = {
     "requires.disk": ("256Mi", "1Gi"),
     "requires.io": ("50Mi", "100Mi"),
     "requires.processes": ("16", "64", "256"),
+    "requires.grace": ("30s", "2m"),
 }
 
 

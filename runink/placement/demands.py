@@ -54,6 +54,7 @@ class Unit(Struct, frozen=True, cache_hash=True):
 
     `priority`: more is sooner.  `run_order` is when its run was submitted and `waiting_since_ms` since when it waits, milliseconds of the Unix epoch; `rank` is the longest
     way to the end of its run, milliseconds.  `estimate_ms` is how long it will take (0: unknown), `lost_ms` how much work is lost if it is stopped (0: all that it has run).
+    `grace_ms` is how long it goes on when it is told to give way, beside what anything has for its end (`Policy.grace_ms`).
     On `failed_on` it goes only if there is no other, now.
     """
 
@@ -69,6 +70,7 @@ class Unit(Struct, frozen=True, cache_hash=True):
     estimate_ms: int = 0
     can_be_preempted: bool = True
     lost_ms: int = 0
+    grace_ms: int = 0
 
     @property
     def key(self) -> UnitKey:

@@ -55,7 +55,7 @@ class Policy(Struct, frozen=True):
 
     `ageing_ms`: for each of these that a unit has waited it is served as if of one priority more (0: never), so that nothing waits for ever.
     `reserve_after_ms`: a head of the queue whose room nobody can foresee, because what runs has no estimates, has nodes emptied for it when it has waited so long.
-    `grace_ms`: how long what is stopped for others has for its end.
+    `grace_ms`: how long what is stopped for others has for its end, behind the grace that it asks for itself.
     `victims_per_herd`: how many units of one herd may be ending for others at a time (0: any number).
     `finish`: what is done to what the plan has placed. Policies of decisions that are older than that say nothing of it, and nothing was done.
     """

@@ -3,14 +3,14 @@
 Victims are whole units of strictly lower priority that may be stopped, never one that is being stopped already, never on a node that is kept for somebody.  What
 ageing had put before the unit when it began is not stopped for it either: it would only be the next to be waited for.  A
 node is made room on by the fewest victims: one that is enough by itself, or else those first that free most of what is lacking.  Between nodes the fewest
-victims decide, then their priority, then how many of them find no other node, then the work that is lost.  In the end every victim is tried whether it can be spared, dearest first, so that no victim
+victims decide, then their priority, then how many of them find no other node, then the work that is lost, then for how long they go on when they are told.  In the end every victim is tried whether it can be spared, dearest first, so that no victim
 dies for nothing; and if the unit would not fit all the same, none does.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 from runink.names import HerdName, NodeId
@@ -45,6 +45,7 @@ class Victims(NamedTuple):
     priority: int
     homeless: int
     lost_ms: int
+    grace_ms: int
     at: int
     units: tuple[_Lower, ...]
 
@@ -124,7 +125,7 @@ def _cheapest(
             found.append(_fewest(draft, at, part, known))
             if len(found) == NODES_TRIED_MAX:
                 break
-    return min(found, key=lambda one: one[:5], default=None)
+    return min(found, key=lambda one: one[:6], default=None)
 
 
 def _affordable(lower: list[_Lower], spent: Counter[HerdName], limit: int) -> list[_Lower]:
@@ -195,9 +196,9 @@ def _fewest(draft: Draft, at: int, part: Part, lower: list[_Lower]) -> Victims:
     return _weighed(at, chosen)
 
 
-def _harm(one: _Lower) -> tuple[int, bool, int, UnitKey]:
+def _harm(one: _Lower) -> tuple[int, bool, int, int, UnitKey]:
     unit = one.running.unit
-    return (unit.priority, one.is_homeless, one.lost_ms, unit.key)
+    return (unit.priority, one.is_homeless, one.lost_ms, unit.grace_ms, unit.key)
 
 
 def _lost_ms(draft: Draft, one: Running) -> int:
@@ -210,7 +211,8 @@ def _weighed(at: int, chosen: list[_Lower]) -> Victims:
     priority = max(one.running.unit.priority for one in chosen)
     homeless = sum(one.is_homeless for one in chosen)
     lost_ms = sum(one.lost_ms for one in chosen)
-    return Victims(len(chosen), priority, homeless, lost_ms, at, tuple(chosen))
+    grace_ms = max(one.running.unit.grace_ms for one in chosen)
+    return Victims(len(chosen), priority, homeless, lost_ms, grace_ms, at, tuple(chosen))
 
 
 def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, _Lower]) -> None:
@@ -234,11 +236,18 @@ def _spare(draft: Draft, new: list[tuple[int, Part]], stopped: dict[UnitKey, _Lo
             del stopped[one.unit.key]
 
 
-def _keep(draft: Draft, unit: Unit, places: tuple[int, ...], stopped: Collection[UnitKey]) -> None:
+def _keep(
+    draft: Draft, unit: Unit, places: tuple[int, ...], stopped: Mapping[UnitKey, _Lower]
+) -> None:
     free_then = [list(draft.room.free[at]) for at in places]
     nodes = tuple(draft.room.views[at].node for at in places)
-    at_ms = draft.now_ms + draft.policy.grace_ms
+    at_ms = draft.now_ms + max(_grace_ms(draft, one.running.unit) for one in stopped.values())
     draft.keep(unit, places, free_then, Reservation(unit.key, nodes, at_ms, tuple(sorted(stopped))))
+
+
+def _grace_ms(draft: Draft, victim: Unit) -> int:
+    """Return by when it has ended at the latest that is told now."""
+    return draft.policy.grace_ms + victim.grace_ms
 
 
 def _move(draft: Draft, one: Running, sign: int) -> None:
@@ -249,4 +258,4 @@ def _move(draft: Draft, one: Running, sign: int) -> None:
 def _told(draft: Draft, unit: Unit, one: Running) -> Preempted:
     victim = one.unit
     why = f"{unit.gang} of {unit.run} has priority {unit.priority}, it has {victim.priority}"
-    return Preempted(victim.key, unit.key, draft.policy.grace_ms, _lost_ms(draft, one), why)
+    return Preempted(victim.key, unit.key, _grace_ms(draft, victim), _lost_ms(draft, one), why)

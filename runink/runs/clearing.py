@@ -40,7 +40,7 @@ AT_ONCE_MS: Final = 1  # a time that has come
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One transaction: the run as it is to stand, slices to put, placements to take back, targets to claim or to give free.
+    """One transaction: the run as it is to stand, slices to put, placements to take back (`stop`) or to mark (`tell`: the slice has its grace first), targets to claim or to give free.
 
     `wake_ms` is when to look again though nothing has changed; `asked_by` are gangs whose reservations it was made on.
     """
@@ -52,9 +52,10 @@ class Decision:
     releases: tuple[str, ...] = ()
     wake_ms: int = 0
     asked_by: tuple[GangKey, ...] = ()
+    tell: tuple[SliceRecord, ...] = ()
 
     def is_nothing(self, record: RunRecord) -> bool:
-        return self.record == record and not (self.slices or self.stop)
+        return self.record == record and not (self.slices or self.stop or self.tell)
 
 
 def closing(view: RunView, world: World, name: SliceId, task: Task) -> SliceRecord:

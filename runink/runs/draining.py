@@ -1,9 +1,10 @@
 """What a run has on nodes that are to be emptied: it is stopped there with its grace, and begun anew elsewhere.
 
     on such a node                                  becomes
-    a slice that is placed or runs                  cancelled: by us before its agent has begun with it, else by the agent, whose placement of it is taken back
+    a slice that is placed or runs                  cancelled: by us before its agent has begun with it, else by the agent, whose placement of it is taken back, or marked where its steps have a grace
     one that has succeeded, and its files           stays as it is where these are checkpoints in its herd's store, which all nodes reach
                                                     else cancelled, unless all gangs have succeeded and it is not paused: then the run is published there, which takes a moment
+    the same, while others there have their grace   stays: they may make the run whole. Nothing of the run begins until that is known, because its files are where nothing new goes
     one that waits, and belongs there               cancelled: what it reads is made anew elsewhere
     the end of a run: publish, discard, compare     goes on: what it ends lies there
 
@@ -19,6 +20,7 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from runink.names import NodeId
+from runink.quantities import format_duration
 from runink.runs.homes import has_files
 from runink.runs.records import RunRecord, SliceRecord, SliceState, Task
 from runink.runs.retries import Again, again
@@ -34,7 +36,7 @@ _OF_ITSELF: Final = frozenset({SliceState.LOST, SliceState.FAILED})
 
 
 def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
-    """Return the slices that are to leave their nodes and are not on their way yet: those that are cancelled with it, and those whose placements are taken back.
+    """Return the slices that are to leave their nodes and are not on their way yet: those that are cancelled with it, and those that are stopped, or told.
 
     Those that their agent has cancelled meanwhile are among the former, with the mark that this was why: the node may be a common one again before they can begin anew.
     """
@@ -48,6 +50,8 @@ def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
         is_whole and not view.record.paused
     )  # in a moment; nobody knows when a paused one is
     moving = () if is_published else tuple(_leaving(chains, view.record, world))
+    if lingers(view, world) or parted(moving)[1]:
+        moving = tuple(one for one in moving if one.state is not SliceState.SUCCEEDED)
     ended = tuple(
         changed(
             one,
@@ -62,6 +66,22 @@ def leaving(view: RunView, world: World) -> tuple[Slices, Slices]:
     return ended, tuple(one for one in moving if one.slice in world.placed)
 
 
+def lingers(view: RunView, world: World) -> bool:
+    """Say whether files of the run stay on a node that is to be emptied, because another slice there has its grace."""
+    if not (world.told and world.draining):
+        return False
+    there = [one for one in view.slices.values() if one.node in world.draining]
+    return any(one.slice in world.told and one.state.is_on_node for one in there) and any(
+        one.state is SliceState.SUCCEEDED and has_files(one, view.record) for one in there
+    )
+
+
+def parted(going: Slices) -> tuple[Slices, Slices]:
+    """Part slices that are to leave their nodes: those whose placements are taken back, and those that are told, because their steps have a grace to come to their end."""
+    told = tuple(one for one in going if one.wants.grace_ms and one.state in _BEGUN)
+    return tuple(one for one in going if one not in told), told
+
+
 def _leaving(chains: Iterable[SliceRecord], run: RunRecord, world: World) -> Iterator[SliceRecord]:
     for one in chains:
         if one.state is SliceState.CANCELLED:
@@ -74,7 +94,7 @@ def _leaving(chains: Iterable[SliceRecord], run: RunRecord, world: World) -> Ite
         elif one.state is SliceState.PLACED:
             is_leaving = True
         elif one.state.is_on_node:
-            is_leaving = one.slice in world.placed
+            is_leaving = one.slice in world.placed and one.slice not in world.told
         else:
             is_leaving = one.state is SliceState.SUCCEEDED and has_files(one, run)
         if is_leaving:
@@ -87,9 +107,17 @@ def next_of(records: Sequence[SliceRecord], view: RunView) -> Again | None:
     if not is_moved or any(one.state in _OF_ITSELF for one in records):
         return again(records, view.dag)
     if why := why_stopped(view.record, records[0]):
+        why += _grace_told(records)
         return Again(changed(records[0].tries, code=PREEMPTED, why=why), 0)
     node = next(one.node or one.pin for one in records)
-    return Again(changed(records[0].tries, code=DRAINED, why=f"{node} is to be emptied"), 0)
+    why = f"{node} is to be emptied{_grace_told(records)}"
+    return Again(changed(records[0].tries, code=DRAINED, why=why), 0)
+
+
+def _grace_told(records: Iterable[SliceRecord]) -> str:
+    """Say what a gang had for its end, nothing where it had no grace of its own or had not begun."""
+    grace_ms = max((one.wants.grace_ms for one in records if one.launched_ms), default=0)
+    return f"; it had {format_duration(grace_ms)} for its end" if grace_ms else ""
 
 
 def left_on(

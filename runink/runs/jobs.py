@@ -93,6 +93,7 @@ def context_of(dag: Dag, run: RunRecord, record: SliceRecord, network: Network) 
             io_bytes_per_s=io_bytes_per_s,
             herd_cpu_m=herd.cpu_m,
             herd_memory_bytes=herd.memory_bytes,
+            grace_ms=record.wants.grace_ms,
         ),
     )
 

@@ -38,7 +38,7 @@ from runink.gang_parts import NO_MARKS, marks_of
 from runink.jobs import Done, Prepared
 from runink.runs.assertions import failed_assertion
 from runink.runs.clearing import COMPARE, PUBLISH, Decision, cleared, closing, expiring
-from runink.runs.draining import leaving, next_of
+from runink.runs.draining import leaving, lingers, next_of, parted
 from runink.runs.endings import deadline_ms, sooner, to_end
 from runink.runs.failures import failure_of, is_refusal
 from runink.runs.homes import home_of, is_gone, seated
@@ -78,12 +78,14 @@ def decide(view: RunView, world: World) -> Decision:
     view = replace(view, record=record)
     if record.ending is not None:
         return _ending(view, world)
-    ended, stop = leaving(view, world)
-    if ended or stop:
-        return Decision(record, slices=ended, stop=stop)
+    ended, moving = leaving(view, world)
+    if ended or moving:
+        stop, tell = parted(moving)
+        return Decision(record, slices=ended, stop=stop, tell=tell)
     way = giving_way(view, world)
     if way is not None:
-        return Decision(way.record, slices=way.ended, stop=way.stop, asked_by=way.asked_by)
+        stop, tell = parted(way.going)
+        return Decision(way.record, way.ended, stop, asked_by=way.asked_by, tell=tell)
     holding = tuple(held(view))
     if holding:
         return Decision(record, slices=holding)
@@ -124,7 +126,7 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
     gangs, needs = view.dag.gangs(), view.dag.gang_needs()
     # Most decisions find all begun, or nothing that waits for another: which gangs are done is not asked of all.
     new = [name for name in needs if not view.chains(gangs[name])]
-    if view.record.paused or not new:
+    if view.record.paused or not new or lingers(view, world):
         return
     done = {
         name
@@ -141,8 +143,16 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
         if home.takes_more:
             home = home.after_one()
             specs = gangs[name]
+            most_ms = world.grace_max_ms
             new_ones = (
-                slice_of(spec, view.record, pin=None, marks=marks, reads=read_by(spec, view.dag))
+                slice_of(
+                    spec,
+                    view.record,
+                    pin=None,
+                    marks=marks,
+                    reads=read_by(spec, view.dag),
+                    grace_max_ms=most_ms,
+                )
                 for spec in specs
             )
             for one in seated(new_ones, home, specs, view, world):
@@ -232,6 +242,7 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
     stop: list[SliceRecord] = []
     wake_ms = 0
     home = home_of(view, world)
+    may_begin = not view.record.paused and not lingers(view, world)
     for records in broken:
         following = next_of(records, view)
         if following is None:
@@ -240,7 +251,7 @@ def _mend(view: RunView, world: World, broken: list[list[SliceRecord]]) -> Decis
         left = [record for record in records if not record.state.is_over]
         stop.extend(record for record in left if record.slice in world.placed)
         slices.extend(_cancelled(left, world))
-        if not left and home.takes_more and not view.record.paused:
+        if not left and may_begin and home.takes_more:
             home = home.after_one()
             specs = view.dag.gangs().get(records[0].gang, ())
             due_ms = world.now_ms + following.wait_ms

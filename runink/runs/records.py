@@ -31,7 +31,7 @@ from runink.machines import LOST_S, Machine, Reserved
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.networks import NetworkPolicy
 from runink.runs.attempts import Earlier, Fault
-from runink.wants import NOTHING_MORE, Wants
+from runink.wants import GRACE_MS_MAX, NOTHING_MORE, Wants
 
 ATTEMPTS_MAX: Final = 3  # of a gang that was lost; how often a step may fail, `@retry` says
 
@@ -311,7 +311,7 @@ class PipelineRecord(msgspec.Struct, frozen=True):
 
 
 class Placement(msgspec.Struct, frozen=True):
-    """That a node is to run a slice, in this attempt. It is deleted when the slice has ended, or to end it.
+    """That a node is to run a slice, in this attempt. It is deleted when the slice has ended, or to end it; where that is to be told first, it `is_leaving`.
 
     `streams` is the key of the streams of a gang that stands on several nodes, in hexadecimal: who has it may open them (`relay/protocol.py`).
     """
@@ -322,13 +322,13 @@ class Placement(msgspec.Struct, frozen=True):
     gang: str
     attempt: int
     streams: str = ""
+    is_leaving: bool = False
 
 
 class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tenant, its limits (0 is no limit) and weight among herds, what its network reaches, and what of the isolation its slices may do without.
 
-    `priority_max` is the most that its runs have, nothing for no limit.
-    `lost_wait_ms` is how long its slices are waited for when their node is lost, 0 where they begin anew at once.
+    `priority_max` is the most that its runs have, nothing for no limit; `grace_max_ms` is the longest grace that its steps have. `lost_wait_ms` is how long its slices are waited for when their node is lost, 0 where they begin anew at once.
     `keep_failed_ms` is for how long what its failed runs have prepared is kept, 0 for not at all.
     `own_nodes` says that its slices go only to nodes that take them by name (`NodeRecord.herds`).
     `store` is where its runs have folders for checkpoints, empty for the nodes' own disks.
@@ -350,6 +350,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     keep_failed_ms: int = KEEP_FAILED_MS
     own_nodes: bool = False
     store: str = ""
+    grace_max_ms: int = GRACE_MS_MAX
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

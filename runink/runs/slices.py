@@ -9,7 +9,7 @@ from runink.gang_parts import NO_MARKS, Marks
 from runink.names import NodeId, SliceId
 from runink.networks import is_elsewhere
 from runink.runs.records import RunRecord, SliceRecord, SliceState
-from runink.wants import store_of
+from runink.wants import GRACE_MS_MAX, store_of
 
 
 def slice_of(
@@ -19,8 +19,10 @@ def slice_of(
     pin: NodeId | None,
     marks: Marks = NO_MARKS,
     reads: tuple[str, ...] = (),
+    grace_max_ms: int = GRACE_MS_MAX,
 ) -> SliceRecord:
-    """Return the record of a slice that waits for its place. `marks` are the pipeline's, where its gang has several slices; `reads` is `read_by` the slice."""
+    """Return the record of a slice that waits for its place. `marks` are the pipeline's, where its gang has several slices; `reads` is `read_by` the slice; `grace_max_ms` is its herd's."""
+    grace_ms = min(spec.wants.grace_ms, grace_max_ms)
     return SliceRecord(
         slice=SliceId(spec.id),
         run=run.run,
@@ -32,7 +34,7 @@ def slice_of(
         labels=spec.labels,
         requires=spec.requires,
         pin=pin,
-        wants=changed(spec.wants, sees=seen_by(spec), reads=reads),
+        wants=changed(spec.wants, sees=seen_by(spec), reads=reads, grace_ms=grace_ms),
         part=marks.parts.get(spec.id, ""),
         is_rooted=spec.id in marks.rooted,
     )

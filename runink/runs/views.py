@@ -11,6 +11,7 @@ from runink.names import NodeId, RunId, SliceId
 from runink.runs.durations import NOTHING_KNOWN, Durations
 from runink.runs.records import RunRecord, SliceRecord
 from runink.runs.reservations import GangKey
+from runink.wants import GRACE_MS_MAX
 
 
 class Yielding(NamedTuple):
@@ -31,6 +32,7 @@ class World:
     `durations` is how long its pipeline's parts have taken before.
     `keep_ms` is for how long the herd keeps what a failed run has prepared;
     where it `is_crowded`, enough newer ones keep theirs. `store` is the herd's, for runs that are admitted now.
+    `told` are those of `placed` that know that they are to give way, and `grace_max_ms` is the longest grace that slices of the herd begin with.
     """
 
     now_ms: int
@@ -47,6 +49,8 @@ class World:
     keep_ms: int = 0
     is_crowded: bool = False
     store: str = ""
+    told: frozenset[SliceId] = frozenset()
+    grace_max_ms: int = GRACE_MS_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
     of a gang that is to give way           becomes
     a slice that is placed                  cancelled: by us, before its agent has begun with it
-    a slice that is launched or runs        stopped: its placement is taken back, and its agent ends it with SIGTERM and, after its grace, by force
+    a slice that is launched or runs        stopped: its placement is taken back, and its agent ends it with SIGTERM and, three seconds later, by force
+    the same, whose steps ask for a grace   told: its placement is marked, and its agent stops it when the grace is over. What has ended well by then is done
     one that its agent has ended so         marked, so that its attempt counts neither as lost nor as failed
 
 That the attempt was stopped, and for whom, stands in the run from then on: the reservation that asked for it may be gone before the last slice has ended.
@@ -23,11 +24,11 @@ from runink.runs.views import RunView, World, Yielding
 
 @dataclass(frozen=True, slots=True)
 class GivingWay:
-    """The run with what it says of it, slices that are cancelled or marked with it, those whose placements are taken back, and the gangs that asked for it."""
+    """The run with what it says of it, slices that are cancelled or marked with it, those that are stopped, or told, and the gangs that asked for it."""
 
     record: RunRecord
     ended: tuple[SliceRecord, ...]
-    stop: tuple[SliceRecord, ...]
+    going: tuple[SliceRecord, ...]
     asked_by: tuple[GangKey, ...]
 
 

@@ -1,7 +1,7 @@
 """What an entry does that is its cell's first process, number 1 in its own pid namespace.  Its module says so (`birth.REAPS`); most cells' slices are such (`cell.py`).
 
 What a first process must know
-- The kernel ignores every signal that it has no handler for, from wherever that comes but SIGKILL and SIGSTOP from outside.  So those by which it is told to end
+- The kernel ignores every signal that it has no handler for, from wherever that comes but SIGKILL and SIGSTOP from outside.  So those by which it is told to end, or that it is to
   (WAITING) wait until it has its handlers, and calls `let_in`.
 - Orphans of the slice become its children.  Nothing tells them from children of its own whose parent was a thread that has ended, and to reap such a one would take
   its exit code from who waits for it.  So they are reaped only when there are many (ORPHANS): what has ended costs nothing but its number, of which a slice has a limited count.
@@ -16,9 +16,10 @@ import signal
 from typing import Final
 
 from runink.sandbox.kernel import NO_SIGNALS, children, mask, signal_set
+from runink.sandbox.protocol import TOLD
 
 FIRST: Final = 1
-WAITING: Final = signal_set(signal.SIGTERM, signal.SIGINT)
+WAITING: Final = signal_set(signal.SIGTERM, signal.SIGINT, TOLD)
 ORPHANS: Final = 32  # children at a time that are left alone
 _WNOTHREAD: Final = 0x20000000  # of linux/wait.h: those of this thread only
 

@@ -38,6 +38,7 @@ Rules
 
 from __future__ import annotations
 
+import signal
 from typing import NamedTuple
 
 from runink.sandbox.codec import FLAG, Check, mapping, number, pairs, text, texts, whole
@@ -56,6 +57,7 @@ READ_ONLY = "ro"
 READ_WRITE = "rw"
 ENVIRONMENT_MAX = 200  # names
 WALL_TIME_S_MAX = 366 * 86_400.0
+TOLD = signal.SIGUSR1  # by which the agent tells a slice that it is to give way, before it stops it
 GRACE_S = 3.0  # from SIGTERM to the end by force, of a slice that is out of its wall time and of one that the agent stops
 UNCOUNTED = -1  # of context switches: nobody knows how many there were
 MODULES_MAX = 64

@@ -45,7 +45,7 @@ DISK_UNTOLD: Final = (
     1 << 50
 )  # of a node whose record says nothing of it: more than anybody asks for
 UNHEARD: Final = "its agent does not listen for other nodes"
-# What an agent gives who is stopped is `protocol.GRACE_S`.
+# What an agent gives who is stopped is `protocol.GRACE_S`, behind the grace that its steps ask for.
 POLICY: Final = Policy(grace_ms=3000, finish=PACKED)
 
 

@@ -181,6 +181,7 @@ def _unit(members: Members, parts: tuple[Part, ...]) -> Unit:
         estimate_ms=first.turn.estimate_ms,
         # What ends a run is short, and must come through: others wait for it.
         can_be_preempted=first.task is Task.CHAIN,
+        grace_ms=max(one.wants.grace_ms for one in members),
     )
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from msgspec.structs import replace as changed
 
 from runink.documents import SliceContext
 from runink.names import HerdName, RunId, SliceId
+from runink.notice import NOTICE, Clock
 from runink.runs.traces import span_of
 from runink.steps.context import giving
 
@@ -36,3 +38,13 @@ def running_as(**told: Any) -> Iterator[SliceContext]:
     given = changed(SOME, **told)
     with giving(given):
         yield given
+
+
+@contextmanager
+def told_to_stop(clock: Clock = monotonic) -> Iterator[None]:
+    """Have `context().stopping` be true from here to the block's end, and the grace run by this clock."""
+    NOTICE.come(clock)
+    try:
+        yield
+    finally:
+        NOTICE.forget()

@@ -1,4 +1,4 @@
-"""Runs whose nodes are drained again and again: it ends none of them, counts for nothing, and leaves nothing where it was taken away."""
+"""Runs whose nodes are drained again and again, with a grace and without: it ends none of them, counts for nothing, and leaves nothing where it was taken away."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "runs"))
 
-from run_world import NODE, RunWorld, staged_dag
+from run_world import NODE, RunWorld, patient, staged_dag
 from runink.names import NodeId, SliceId
 from runink.runs.draining import left_on
 from runink.runs.records import RunState, SliceState, Task
 
 NODES = (NODE, NodeId("other"))
-EVENTS = st.sampled_from(["drain", "uncordon", "emptied", "succeed", "succeed", "place", "place"])
+EVENTS = st.sampled_from(
+    ["drain", "uncordon", "emptied", "succeed", "succeed", "place", "place", "give up", "give up"]
+)
 
 
 def place(world: RunWorld, pick: int) -> None:
@@ -49,17 +51,23 @@ def happen(world: RunWorld, event: str, pick: int) -> None:
             place(world, pick)
         case "succeed" if on_node:
             world.succeed(on_node[pick % len(on_node)])
+        case "give up" if world.told:
+            name = sorted(world.told)[pick % len(world.told)]
+            world.end(name, None, SliceState.CANCELLED)
+            world.put(name, is_moved=True)
 
 
 @given(
     st.lists(st.tuples(EVENTS, st.integers(0, 5)), max_size=40),
     st.sampled_from([("a",), ("a", "b"), ("a", "b", "c")]),
     st.sampled_from([1, 2]),
+    st.sampled_from([0, 60_000]),
 )
 def test_no_drains_end_a_run_or_use_up_its_tries(
-    events: list[tuple[str, int]], scenarios: tuple[str, ...], fan: int
+    events: list[tuple[str, int]], scenarios: tuple[str, ...], fan: int, grace_ms: int
 ) -> None:
-    world = RunWorld(staged_dag(*scenarios, fan=fan), nodes=set(NODES))
+    dag = patient(staged_dag(*scenarios, fan=fan), grace_ms)
+    world = RunWorld(dag, nodes=set(NODES))
     world.settle()
     for event, pick in events:
         happen(world, event, pick)
@@ -67,7 +75,10 @@ def test_no_drains_end_a_run_or_use_up_its_tries(
         for node in world.draining:
             left = left_on(node, [world.record], world.slices.values())
             chains = [one for one in left if one.task is Task.CHAIN and one.state.is_on_node]
-            assert not chains, "what a drained node had was stopped at once"
+            known = {one.slice for one in chains} <= (world.told if grace_ms else set())
+            assert known, (
+                "what a drained node had was stopped at once, or told where it has a grace"
+            )
     world.draining.clear()
     world.cordoned.clear()
     for _ in range(100):

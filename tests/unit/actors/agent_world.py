@@ -185,6 +185,16 @@ class AgentWorld:
             transaction = transaction.delete(placement_key(NODE, RUN, SliceId(name)))
         await self.barn.commit(transaction)
 
+    async def mark(self, *records: SliceRecord) -> None:
+        """Mark the placements of slices that are to give way."""
+        transaction = Transaction()
+        for one in records:
+            placement = Placement(
+                one.run, one.slice, one.herd, one.gang, one.attempt, is_leaving=True
+            )
+            transaction = transaction.put(placement_key(NODE, RUN, one.slice), placement)
+        await self.barn.commit(transaction)
+
     async def put(self, record: SliceRecord) -> None:
         await self.barn.put(slice_key(HERD, RUN, record.slice), record)
 

@@ -23,6 +23,7 @@ from runink.runs.lifecycle import Decision, decide, target_hash
 from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState
 from runink.runs.views import RunView, World, Yielding
 from runink.topology import topological
+from runink.wants import GRACE_MS_MAX, Wants
 
 RUN = RunId("0" * 26)
 NODE = NodeId("local")
@@ -60,6 +61,12 @@ def staged_dag(*scenarios: str, assertions: tuple = (), fan: int = 1) -> Dag:
     return dag
 
 
+def patient(dag: Dag, grace_ms: int = 120_000) -> Dag:
+    """Return the pipeline with a grace for all of its slices."""
+    slices = (changed(spec, asks=Wants(grace_ms=grace_ms)) for spec in dag.slices)
+    return changed(dag, slices=tuple(slices))
+
+
 def prepared(name: str) -> Prepared:
     return Prepared(
         f"{name}.sink",
@@ -95,12 +102,14 @@ class RunWorld:
     claims: dict[str, RunId] = field(default_factory=dict)
     nodes: set[NodeId] = field(default_factory=lambda: {NODE})
     placed: set[SliceId] = field(default_factory=set)
+    told: set[SliceId] = field(default_factory=set)
     session: str = ""
     refused: str = ""
     draining: set[NodeId] = field(default_factory=set)
     cordoned: set[NodeId] = field(default_factory=set)
     yielding: dict[str, Yielding] = field(default_factory=dict)
     durations: Durations = NOTHING_KNOWN
+    grace_max_ms: int = GRACE_MS_MAX
     now_ms: int = 1000
     states: list[RunState] = field(default_factory=list)
 
@@ -116,6 +125,8 @@ class RunWorld:
             frozenset(self.draining | self.cordoned),
             dict(self.yielding),
             self.durations,
+            told=frozenset(self.told),
+            grace_max_ms=self.grace_max_ms,
         )
 
     def decide(self) -> Decision:
@@ -133,7 +144,9 @@ class RunWorld:
             self.slices |= {one.slice: one for one in decision.slices}
             for one in decision.stop:
                 self.placed.discard(one.slice)
+                self.told.discard(one.slice)
                 self.stopping(one.slice)
+            self.told |= {one.slice for one in decision.tell}
             for name in decision.claims:
                 assert name not in self.claims or self.claims[name] == RUN
                 self.claims[name] = RUN
@@ -172,6 +185,7 @@ class RunWorld:
             ended_ms=self.now_ms,
         )
         self.placed.discard(SliceId(name))
+        self.told.discard(SliceId(name))
 
     def succeed(self, name: str) -> None:
         facts = (NodeFacts(f"{name}.source", rows_out=10), NodeFacts(f"{name}.sink", rows_in=10))
