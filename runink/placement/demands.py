@@ -20,7 +20,8 @@ Inputs = tuple[tuple[str, int], ...]  # names with their bytes
 class Spread(Struct, frozen=True, cache_hash=True):
     """That parts of a group are to be spread over domains: the values of the label `key` (`zone`), or `node`.
 
-    Hard: a domain never has more than `skew_max` more of them than the emptiest one of those that the part may use.  Soft: emptier domains are better.
+    Hard: a domain never has more than `skew_max` more of them than the emptiest one of those that the part may use: what is pinned may use
+    one, and is never refused.  Soft: emptier domains are better.
     """
 
     group: str
@@ -53,9 +54,8 @@ class Unit(Struct, frozen=True, cache_hash=True):
     """What is placed together, or not at all.
 
     `priority`: more is sooner.  `run_order` is when its run was submitted and `waiting_since_ms` since when it waits, milliseconds of the Unix epoch; `rank` is the longest
-    way to the end of its run, milliseconds.  `estimate_ms` is how long it will take (0: unknown), `lost_ms` how much work is lost if it is stopped (0: all that it has run).
-    `grace_ms` is how long it goes on when it is told to give way, beside what anything has for its end (`Policy.grace_ms`).
-    On `failed_on` it goes only if there is no other, now.
+    way to the end of its run, milliseconds.  `estimate_ms` is how long it will take (0: unknown).  `grace_ms` is how long it goes on when it is told to give way,
+    beside what anything has for its end (`Policy.grace_ms`).  On `failed_on` it goes only if there is no other, now.
     """
 
     run: RunId
@@ -69,7 +69,6 @@ class Unit(Struct, frozen=True, cache_hash=True):
     failed_on: frozenset[NodeId] = frozenset()
     estimate_ms: int = 0
     can_be_preempted: bool = True
-    lost_ms: int = 0
     grace_ms: int = 0
 
     @property

@@ -202,9 +202,9 @@ def _harm(one: _Lower) -> tuple[int, bool, int, int, UnitKey]:
 
 
 def _lost_ms(draft: Draft, one: Running) -> int:
-    """Return how much work is lost with it: what its unit says, or else all that it has run."""
+    """Return how much work is lost with it: all that it has run, because what a checkpoint keeps belongs to a gang before it."""
     ran_ms = draft.now_ms - one.started_ms if one.started_ms else 0
-    return one.unit.lost_ms or max(ran_ms, 0)
+    return max(ran_ms, 0)
 
 
 def _weighed(at: int, chosen: list[_Lower]) -> Victims:

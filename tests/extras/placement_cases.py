@@ -92,7 +92,6 @@ class Chance:
             failed_on=frozenset(self.some(NODES[:2], 1)) if self.rarely() else frozenset(),
             estimate_ms=choice([0, 10, 20, 500]),
             can_be_preempted=not self.rarely(),
-            lost_ms=upto(0, 3),
         )
 
     def herds(self) -> dict[HerdName, HerdView]:

@@ -171,7 +171,7 @@ def test_while_victims_end_their_room_is_nobody_elses_and_no_others_are_stopped(
 
 def test_a_victim_whom_another_makes_needless_is_spared() -> None:
     alone = running("alone", "b", cpu_m=500)
-    gang = Running(unit("gang", part(900), part(500), lost_ms=9), (NodeId("a"), NodeId("b")), 1)
+    gang = Running(unit("gang", part(900), part(500)), (NodeId("a"), NodeId("b")), 1)
     views = (node("a", 1000, labels=("left",)), node("b", 1000, labels=("right",)))
     urgent = unit("urgent", part(500, labels=("right",)), part(400, labels=("left",)), priority=1)
     plan = decide(Snapshot(views, {}, (urgent,), (alone, gang), now_ms=NOW_MS))
@@ -264,8 +264,8 @@ def test_what_began_because_it_had_waited_for_long_is_not_stopped_for_whom_it_we
 def test_who_finds_another_node_is_stopped_before_who_does_not() -> None:
     views = (node("a", 1000, labels=("old",)), node("b", 1000), node("c", 300, labels=("old",)))
     rooted, loose = (
-        Running(unit(gang, part(300, labels=labels), lost_ms=lost_ms), (NodeId(name),), 1)
-        for gang, name, labels, lost_ms in (
+        Running(unit(gang, part(300, labels=labels)), (NodeId(name),), NOW_MS - ran_ms)
+        for gang, name, labels, ran_ms in (
             ("rooted", "b", ("!old",), 1),
             ("loose", "a", ("old",), 9),
         )
