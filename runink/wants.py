@@ -22,6 +22,7 @@ from runink.names import HerdName, RunId
 
 STEP: Final = "step:"
 PIPELINE: Final = "pipeline:"
+NODE: Final = "node"  # the domain of which each node is one
 PRIORITY_MAX: Final = 100  # of a run, and as much below 0
 GRACE_MS_MAX: Final = 600_000  # somebody more urgent waits for it, or who empties a node
 
@@ -29,6 +30,7 @@ GRACE_MS_MAX: Final = 600_000  # somebody more urgent waits for it, or who empti
 class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is asked of a node; see above. `sees` are names of secrets and data, `domain` is the label over whose values (`zone`) its pipeline is to be spread, `reads` are stores.
 
+    `skew` is by how many a value may have more of them than the one that has the fewest; 0: by as many as it must.
     `grace_ms` is asked of others: how long it goes on when it has been told that it is to give way, before it is stopped as anything is.  All of a gang have the same.
     """
 
@@ -41,6 +43,12 @@ class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
     together: str = ""
     reads: tuple[str, ...] = ()
     grace_ms: int = 0
+    skew: int = 0
+
+    @property
+    def spread_by(self) -> str:
+        """Over what it is spread, and how evenly where that is a rule."""
+        return f"by {self.domain}" + (f", {self.skew} more at most" if self.skew else "")
 
 
 NOTHING_MORE: Final = Wants()

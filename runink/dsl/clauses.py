@@ -108,6 +108,7 @@ class AffinityClause:
     together: tuple[Text, ...] | None = None
     apart: tuple[Text, ...] | None = None
     domain: str | None = None
+    skew: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

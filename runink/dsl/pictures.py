@@ -108,7 +108,7 @@ def slice_caption(spec: SliceSpec) -> str:
     asked += [*spec.labels, *(f"sees {one}" for one in wants.sees)]
     asked += [f"apart from {one}" for one in wants.anti]
     asked += [f"where {one} was" for one in wants.beside]
-    asked += [f"spread by {wants.domain}"] if wants.domain else []
+    asked += [f"spread {wants.spread_by}"] if wants.domain else []
     return f"slice {spec.id}" + (f" ({', '.join(asked)})" if asked else "")
 
 

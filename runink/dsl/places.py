@@ -67,6 +67,7 @@ def affinity_clause(arguments: Arguments) -> AffinityClause:
         together,
         apart,
         domain.value if domain is not None else None,
+        count_of(arguments, "skew"),
     )
 
 

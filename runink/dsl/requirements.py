@@ -21,6 +21,7 @@ def asked(old: SliceSpec, new: SliceSpec) -> Iterator[str]:
         ("what it stands beside", old.wants.beside, new.wants.beside, listed),
         ("what it is spread by", old.wants.domain, new.wants.domain, _word),
         ("the grace", old.wants.grace_ms, new.wants.grace_ms, _grace),
+        ("how many more of it may stand where most do", old.wants.skew, new.wants.skew, _bound),
         ("network", old.network.value, new.network.value, str),
         ("the most time", _wall_time_ms(old), _wall_time_ms(new), time_told),
         *(
@@ -54,6 +55,10 @@ def _grace(grace_ms: int) -> str:
 
 def _word(text: str) -> str:
     return text or "nothing"
+
+
+def _bound(number: int) -> str:
+    return str(number) if number else "any number"
 
 
 def listed(names: Iterable[str]) -> str:

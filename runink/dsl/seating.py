@@ -4,7 +4,7 @@
                              goes to the node of the earlier one.  What one of them asks of the node's labels, both do
     anti="step:X"            never on a node with X of the same run
     anti=WORD                never on a node with another slice of the herd that says the word
-    domain=LABEL             the pipeline's slices are spread over the label's values
+    domain=LABEL             the pipeline's slices are spread over the label's values; with skew=N no value ever has more than N more of them than another
     grace=TIME               all of its gang have as much when they are told to give way: the most that one of them asks for
 
 What contradicts itself is told: slices that are joined by pipes share a node, and so do all of a run that writes files.
@@ -53,6 +53,7 @@ def seated(dag: Dag, parts: Sequence[Parts], findings: Findings) -> Dag:
     seats.check_labels(together)
     seats.check_apart(apart)
     seats.check_words(asks)
+    seats.check_spread()
     dag = changed(dag, slices=tuple(_placed(dag, seats, apart)))
     facts = (changed(one, labels=dag.slice_of(one.node).labels) for one in dag.facts)
     return changed(dag, facts=tuple(facts))
@@ -176,9 +177,7 @@ class _Seats:
             if found is not None:
                 told.add(self._first[spec.id])
                 text = f"no node has labels as {spec.id} asks for: {found[0]} and {found[1]}"
-                spans = (self._spans[name] for name in spec.nodes if name in self._spans)
-                span = next(spans, self._scenarios[spec.scenario])
-                self._findings.add("D028", text, span, "take one of them away")
+                self._findings.add("D028", text, self._span(spec), "take one of them away")
         for one in together:
             spec = self._dag.slice_of(one.step)
             found = contradiction(label_rules(self.labels(spec)))
@@ -189,6 +188,22 @@ class _Seats:
             labels = [(self._spans[one.other], "the other step")]
             hint = "take colocate_with away, or one of the labels"
             self._findings.add("D028", text, one.text.span, hint, labels=labels)
+
+    def check_spread(self) -> None:
+        """Tell of gangs that are held to an even spread by several labels: a gang has one node where that can be, and is counted by one of them."""
+        for specs in self._dag.gangs().values():
+            held = {spec.wants.domain: spec for spec in specs if spec.wants.skew}
+            if len(held) > 1:
+                (domain, first), (other_domain, other), *_ = held.items()
+                text = f"{first.id} is spread by {domain} and {other.id} by {other_domain}, each with a skew, and they start together"
+                labels = [(self._span(first), "the other one")]
+                hint = "take one skew away, or name one domain"
+                self._findings.add("D028", text, self._span(other), hint, labels=labels)
+
+    def _span(self, spec: SliceSpec) -> Span:
+        """Return where a slice begins in the file."""
+        spans = (self._spans[name] for name in spec.nodes if name in self._spans)
+        return next(spans, self._scenarios[spec.scenario])
 
     def check_apart(self, apart: Iterable[_Asked]) -> None:
         for one in apart:

@@ -85,7 +85,7 @@ class Needs:
         more += f", label {', '.join(self.labels)}" if self.labels else ""
         more += f", a node that sees {', '.join(self.wants.sees)}" if self.wants.sees else ""
         more += f", apart from {', '.join(self.wants.anti)}" if self.wants.anti else ""
-        more += f", spread by {self.wants.domain}" if self.wants.domain else ""
+        more += f", spread {self.wants.spread_by}" if self.wants.domain else ""
         more += f", grace {format_duration(self.wants.grace_ms)}" if self.wants.grace_ms else ""
         more += f", network {self.network.value}" if self.network is not None else ""
         return f"cpu {cpu}, memory {memory}{more}"

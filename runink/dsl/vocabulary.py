@@ -65,7 +65,7 @@ REQUIRED: Final = (
     "sees",
     "grace",
 )
-AFFINITY: Final = ("label", "colocate_with", "anti", "domain")
+AFFINITY: Final = ("label", "colocate_with", "anti", "domain", "skew")
 
 
 def _table(*kinds: AnnotationKind) -> dict[str, AnnotationKind]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from runink.dsl.asks import NOTHING_ASKED, Asks
 from runink.dsl.clauses import AffinityClause, Asking, RequiresClause, RetryClause, TimeoutClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.parts import Parts
@@ -16,6 +17,7 @@ def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
     """Note what is asked for a step, or for the scenario where there is none above; what is asked twice, or asks for nothing, is told."""
     wish = parts.wishes.get(step, Wish()) if step else parts.default
     whose = "the step" if step else "the scenario"
+    wider = parts.default.asks if step else NOTHING_ASKED
     match clause:
         case RequiresClause() if wish.resources is not None:
             hint = "write all in one: cpu=…, memory=…, disk=…, network=…"
@@ -30,7 +32,10 @@ def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
             )
             wish = wish.requiring(clause.limits, clause.network, default=parts.default)
             _keep(replace(wish, asks=asks), step, parts)
-        case AffinityClause() if _says_nothing(clause) and not (step and parts.default.asks.labels):
+        case AffinityClause() if _lacks_domain(clause, wider):
+            text = f"skew says nothing for {whose} without a domain"
+            findings.add("D014", text, clause.span, "as in @affinity(domain=zone, skew=1)")
+        case AffinityClause() if _says_nothing(clause) and not wider.labels:
             text = f"@affinity names no label for {whose}"
             findings.add("D014", text, clause.span, 'as in @affinity(label="gpu")')
         case AffinityClause() if wish.is_placed:
@@ -43,6 +48,7 @@ def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
                 together=clause.together,
                 apart=clause.apart,
                 domain=clause.domain,
+                skew=clause.skew,
             )
             _keep(replace(wish, asks=asks, is_placed=True), step, parts)
         case RetryClause() if wish.retry is not None:
@@ -55,8 +61,14 @@ def ask(clause: Asking, step: str, parts: Parts, findings: Findings) -> None:
             _keep(replace(wish, timeout=limit), step, parts)
 
 
+def _lacks_domain(clause: AffinityClause, wider: Asks) -> bool:
+    """Say whether it bounds a spread that nobody asks for."""
+    return clause.skew is not None and not (clause.domain or wider.domain)
+
+
 def _says_nothing(clause: AffinityClause) -> bool:
-    return not (clause.labels or clause.together or clause.apart or clause.domain)
+    is_about_spread = clause.domain or clause.skew is not None
+    return not (clause.labels or clause.together or clause.apart or is_about_spread)
 
 
 def retries_of(parts: Iterable[Parts], of_file: Retry | None) -> dict[str, Retry]:

@@ -40,6 +40,7 @@ PARAMETERS: Final = {
     "affinity.colocate_with": "a step that it shares a node with: `step:clean`",
     "affinity.domain": "the label over whose values the pipeline's slices are spread: `zone`",
     "affinity.label": "what the node's labels must be: `gpu`, `zone=eu`, `!spot`, `disk in (nvme, ssd)`; or a list",
+    "affinity.skew": "makes the spread a rule: by how many a value of `domain` may have more of the pipeline's slices than the one that has the fewest: `1`",
     "after": "what it reads instead of the line above: a name or a list; another word for `from`",
     "as": "names the stream, for `from=` and for steps that take it as an argument",
     "assert.condition": "a condition over `records`, `rows_out`, `rejected`, `rejected_ratio` and the like",

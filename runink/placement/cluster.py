@@ -13,6 +13,7 @@ from msgspec import Struct
 from runink.capabilities import IsolationPolicy
 from runink.labels import value_of
 from runink.names import HerdName, NodeId
+from runink.wants import NODE
 
 MILLION: Final = 1_000_000
 Numbers = tuple[int, int, int, int, int]  # the fields of an Amount, in their order
@@ -113,7 +114,7 @@ class NodeView(Struct, frozen=True):
 
     def domain(self, key: str) -> str:
         """Return the domain that it is in by that key (`zone`), empty if it does not say; `node` is a domain of its own."""
-        return str(self.node) if key == "node" else value_of(self.labels, key)
+        return str(self.node) if key == NODE else value_of(self.labels, key)
 
 
 class HerdView(Struct, frozen=True):

@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
-from runink.names import HerdName
+from runink.names import HerdName, NodeId
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView, Numbers, lacking
 from runink.placement.companies import Companies, Crowds
 from runink.placement.demands import Inputs, Part, Unit
@@ -314,9 +314,16 @@ class Room:
             return None
         spread = part.spread
         if spread.is_hard:
-            return self.companies.crowds(spread, self._reached(shape, spread.key))
+            # What belongs on one node may use that one's domain only, however crowded it is.
+            key, pin = spread.key, part.pin
+            reached = self._reached(shape, key) if pin is None else self._domain_of(pin, key)
+            return self.companies.crowds(spread, reached)
         # The first of a group is crowded by nobody.
         return self.companies.crowds(spread, ()) if self.companies.has(spread.group) else None
+
+    def _domain_of(self, node: NodeId, key: str) -> tuple[int, ...]:
+        at = self.index.get(node)
+        return () if at is None else (self.companies.domains(key).codes[at],)
 
     def _reached(self, shape: Shape, key: str) -> set[int]:
         """Return the domains of the nodes that are ready and allowed."""

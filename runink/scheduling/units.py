@@ -155,15 +155,23 @@ def _named(asked: _Asked, groups: Sequence[str]) -> tuple[str, ...]:
 
 
 def _spread(asked: Iterable[_Asked]) -> Spread | None:
-    """Return over which domains the slices are to be spread; of several that are asked for the first by name counts."""
+    """Return over which domains the slices are to be spread. Of several that are asked for a rule counts before a wish, then the first by name, then the strictest."""
     found = sorted(
-        (one.wants.domain, group_name(group, one.herd, one.run))
+        (
+            not one.wants.skew,
+            one.wants.domain,
+            group_name(group, one.herd, one.run),
+            one.wants.skew,
+        )
         for one in asked
         if one.wants.domain
         for group in one.wants.groups
         if group.startswith(PIPELINE)
     )
-    return Spread(group=found[0][1], key=found[0][0]) if found else None
+    if not found:
+        return None
+    is_wish, key, group, skew = found[0]
+    return Spread(group, key) if is_wish else Spread(group, key, is_hard=True, skew_max=skew)
 
 
 def _unit(members: Members, parts: tuple[Part, ...]) -> Unit:

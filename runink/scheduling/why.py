@@ -38,6 +38,7 @@ from runink.scheduling.cutting import unpinned
 from runink.scheduling.decisions import DecisionRecord
 from runink.scheduling.snapshots import POLICY, Tables, gangs_of, snapshot_of
 from runink.scheduling.units import Members, parts_for
+from runink.wants import NODE
 
 DIFFERENCES_MAX: Final = 20  # a screen
 NODES_NAMED_MAX: Final = 3  # in remedies: one of them is enough
@@ -298,6 +299,7 @@ def _remedies(
         Rule.SIGHT: f"a node that may see {', '.join(part.sees)}",
         Rule.PIN: f"room on {part.pin}, where it belongs",
         Rule.APART: "a node on which nothing stands that it stands apart of",
+        Rule.SPREAD: f"a {part.spread.key if part.spread else NODE} that has fewer of its pipeline",
     }
     for rule, text in asked.items():
         if rule in rules:

@@ -114,8 +114,10 @@ def crowding(
         domains[name]
         for name, view in nodes.items()
         if view.state is NodeState.READY and refused_by_nature(view, part, herd) is None
-    } - {""}
-    least = min((counts[domain] for domain in usable), default=0)
+    }
+    if part.pin is not None:  # it may use one
+        usable = {domains[part.pin]} if part.pin in domains else set()
+    least = min((counts[domain] for domain in usable - {""}), default=0)
     return {name: counts[domain] - least if domain else 0 for name, domain in domains.items()}
 
 

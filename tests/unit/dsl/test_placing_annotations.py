@@ -48,6 +48,24 @@ def test_all_that_a_step_asks_of_its_place_is_its_slices() -> None:
     )
 
 
+def test_a_spread_that_is_a_rule_asks_for_the_label_that_it_counts_by() -> None:
+    (ruled,) = compile_lines(SOURCE, STEP, "@affinity(domain=rack, skew=2)", SINK).slices
+    assert ruled.labels == ("rack",)
+    assert ruled.wants == Wants(groups=("pipeline:x",), domain="rack", skew=2)
+    (each,) = compile_lines(SOURCE, STEP, "@affinity(domain=node, skew=1)", SINK).slices
+    assert each.labels == (), "a node is a domain of its own"
+    (wish,) = compile_lines(SOURCE, STEP, "@affinity(domain=rack)", SINK).slices
+    assert (wish.labels, wish.wants.skew) == ((), 0)
+    assert "skew" not in msgspec.to_builtins(wish)["asks"]
+
+
+def test_a_step_takes_the_rule_of_its_scenario_back_and_leaves_the_wish() -> None:
+    whole = "@affinity(domain=zone, skew=1)"
+    first, last = compile_lines(whole, SOURCE, STEP, STEP, "@affinity(skew=0)", SINK).slices
+    assert (first.labels, first.wants.domain, first.wants.skew) == (("zone",), "zone", 1)
+    assert (last.labels, last.wants.domain, last.wants.skew) == ((), "zone", 0)
+
+
 def test_a_pipeline_that_asks_for_nothing_says_nothing_of_it_in_its_bytes() -> None:
     dag = compile_lines(SOURCE, STEP, SINK)
     assert dag.slices[0].wants == NOTHING_MORE
@@ -187,6 +205,12 @@ def test_a_priority_is_a_whole_number_within_its_range(head: str) -> None:
         (["@requires(gpu=-1)"], ["D015"]),
         (['@affinity(colocate_with="heavy stuff")'], ["D015"]),
         (['@affinity(anti="step:nobody")'], ["D050"]),
+        (["@affinity(skew=1)"], ["D014"]),
+        (["@affinity(label=gpu, skew=0)"], ["D014"]),
+        (["@affinity(domain=zone, skew=-1)"], ["D015"]),
+        (["@affinity(domain=zone, skew=even)"], ["D015"]),
+        (['@affinity(label="!zone", domain=zone, skew=1)'], ["D028"]),
+        (["@affinity(domain=zone, skew=1)", STEP, "@affinity(domain=rack, skew=1)"], ["D028"]),
     ],
 )
 def test_what_cannot_be_meant_is_told(lines: list[str], expected: list[str]) -> None:
@@ -195,12 +219,15 @@ def test_what_cannot_be_meant_is_told(lines: list[str], expected: list[str]) -> 
 
 def test_what_a_step_asks_of_its_place_is_a_difference() -> None:
     before = scenarios("", "@affinity(anti=heavy)")
-    after = scenarios("@requires(gpu=1, sees=crm)", "@affinity(domain=zone)", head="@priority(3)")
+    after = scenarios(
+        "@requires(gpu=1, sees=crm)", "@affinity(domain=zone, skew=2)", head="@priority(3)"
+    )
     told = " ".join(change.text for change in difference(before, after))
     assert "gpus 0 is now 1" in told
     assert "what its node must see nothing is now crm" in told
     assert "what it stands apart of heavy is now nothing" in told
     assert "what it is spread by nothing is now zone" in told
+    assert "how many more of it may stand where most do any number is now 2" in told
     assert "priority 0 is now 3" in told
     assert difference(after, after) == ()
 

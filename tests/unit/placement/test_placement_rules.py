@@ -122,6 +122,22 @@ def test_a_hard_spread_waits_for_the_emptiest_domain_and_needs_one() -> None:
     assert only(plan)[0] == {Rule.CPU: 1, Rule.SPREAD: 2}
 
 
+def test_what_belongs_on_one_node_goes_there_however_crowded_its_domain_is() -> None:
+    spread = Spread("g", is_hard=True)
+    nodes = (node("a", labels=("zone=x",)), node("b", labels=("zone=y",)))
+    standing = running("old", "a")
+    standing = replace(standing, unit=replace(standing.unit, parts=(part(groups=("g",)),)))
+    pinned, loose = (
+        unit(name, part(groups=("g",), spread=spread, pin=pin))
+        for name, pin in (("pinned", NodeId("a")), ("loose", None))
+    )
+    snapshot = Snapshot(nodes[:1], waiting=(loose,), placed=(standing,))
+    assert placed(decide(snapshot)) == {"loose": ("a",)}, "it is the only domain that it may use"
+    for one, where in ((loose, "b"), (pinned, "a")):
+        found = decide(replace(snapshot, nodes=nodes, waiting=(one,)))
+        assert placed(found) == {one.gang: (where,)}
+
+
 def test_what_a_crowded_domain_kept_away_is_tried_again_when_the_others_have_filled() -> None:
     spread = Spread("g", is_hard=True)
     nodes = (node("a", 1000, labels=("zone=x",)), node("b", 100, labels=("zone=y",)))

@@ -148,6 +148,28 @@ def test_runs_of_a_pipeline_are_spread_over_the_values_of_a_label() -> None:
     assert unit.parts[0].spread == Spread(group="default/pipeline:x", key="zone")
 
 
+def test_a_spread_that_is_a_rule_makes_a_run_wait_though_there_is_room() -> None:
+    nodes = [node("n0", labels=("zone=a",)), node("n1", labels=("zone=b",), cpu_m=50), node("n2")]
+    for asks, waiting in (
+        ("@affinity(domain=zone, skew=1)", [((Rule.LABEL, 1), (Rule.SPREAD, 1), (Rule.CPU, 1))]),
+        ("@affinity(domain=zone, skew=2)", []),
+        ("@affinity(domain=zone)", []),
+    ):
+        slices = [one for run in "12" for one in slices_of(asks, run=run)]
+        plan = planned(nodes, slices)
+        assert rules(plan) == waiting
+        assert len(plan.placed) + len(plan.unplaced) == 2
+        assert all(not one.is_final for one in plan.unplaced)
+
+
+def test_of_several_spreads_in_one_gang_a_rule_counts_and_the_strictest_of_those() -> None:
+    joined = '@affinity(colocate_with="step:as", domain={}, skew={})'
+    slices = slices_of("@affinity(domain=node)", joined.format("zone", 3), joined.format("zone", 2))
+    (unit,) = snapshot_of(Tables((node(),), slices=tuple(slices)), now_ms=10).waiting
+    (part,) = unit.parts
+    assert part.spread == Spread("default/pipeline:x", "zone", is_hard=True, skew_max=2)
+
+
 def test_the_next_attempt_asks_for_the_same_place() -> None:
     from runink.runs.retries import anew
 

@@ -27,6 +27,7 @@ from runink.scheduling.decisions import recorded
 from runink.scheduling.snapshots import POLICY, Tables, snapshot_of
 from runink.scheduling.what_if import applied
 from runink.scheduling.why import decided_again, decided_now, differences, replayed
+from runink.wants import Wants
 from slice_tables import HERD, N1, N2, RUN, failed_on, node, one_slice
 
 
@@ -78,6 +79,18 @@ def test_what_would_make_it_fit_is_room_or_else_a_node_as_it_asks_for() -> None:
     assert "in the quota of herd default" in asked(full).parts[0].remedies[0]
     assert asked(tables).is_final
     assert asked(tables).parts[0].remedies[0].endswith("in the quota of herd default")
+
+
+def test_what_a_spread_keeps_away_would_fit_where_fewer_stand() -> None:
+    wants = Wants(groups=("pipeline:x",), domain="zone", skew=1)
+    nodes = (node("n1", labels=("zone=a",)), node("n2", labels=("zone=b",), cpu_m=500))
+    there = one_slice("b", run="r0", state=SliceState.RUNNING, node=N1, wants=wants)
+    found = asked(Tables(nodes, slices=(one_slice("a", wants=wants), there)))
+    assert found.counts == {"spread": 1, "cpu": 1}
+    assert found.parts[0].remedies == (
+        "a zone that has fewer of its pipeline",
+        "a node with slices 1, cpu 1, memory 64Mi",
+    )
 
 
 SMALL, LARGE = node("n1", cpu_m=500), node("n2")
