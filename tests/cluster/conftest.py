@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,8 +36,4 @@ def project(tmp_path: Path) -> Iterator[Project]:
     project = Project(tmp_path)
     (tmp_path / "runink.toml").touch()
     yield project
-    for pid in project.processes():
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    project.end()

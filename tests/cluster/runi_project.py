@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,12 @@ class Project:
         """Keep a cluster running for as long as the block."""
         with ready(self.popen("up", *words)) as child:
             yield child
+
+    def end(self) -> None:
+        """Kill whatever of it still runs."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def processes(self) -> list[int]:
         """Return every process that has this project's folder in its command line or as its working folder, and all that descend from these."""

@@ -104,11 +104,15 @@ class Team:
 
 @asynccontextmanager
 async def team(
-    folder: Path, project: Project, *nodes: str, options: tuple[str, ...] = ()
+    folder: Path,
+    project: Project,
+    *nodes: str,
+    options: tuple[str, ...] = (),
+    size: int = 3,
 ) -> AsyncIterator[Team]:
-    """Run three servers and these worker nodes for as long as the block, with what they keep in a folder that is made."""
+    """Run so many servers and these worker nodes for as long as the block, with what they keep in a folder that is made."""
     folder.mkdir()  # noqa: ASYNC240 - before anything runs
-    async with barn_group(folder) as group, group.client() as barn:
+    async with barn_group(folder, size=size) as group, group.client() as barn:
         places = ",".join(map(group.place, group.members))
         project.environment |= {"RUNINK_SERVER": places, "RUNINK_SECRET": str(group.secret)}
         made = Team(group, project, barn, options=options)
