@@ -8,7 +8,7 @@ from runink.placement.companies import NO_DOMAIN, Crowds
 from runink.placement.demands import Part, Unit
 from runink.placement.feasible import AMOUNTS, Rule
 from runink.placement.rank import NEVER
-from runink.placement.room import avoided
+from runink.placement.room import known
 from runink.placement.rows import Bits, Column, Row, Rows
 from runink.placement.shapes import Shape, Tally
 
@@ -52,7 +52,7 @@ class Columns(Rows):
         if part.pin is not None or not self.views:
             return super().nearest(part, shape, most)
         left = shape.mask.column & self._ready_column
-        left[[*avoided(self, part), *self.companies.around(part)]] = False
+        left[[*known(self, part.avoids), *self.companies.around(part)]] = False
         crowds = self.crowds(part, shape)
         if crowds is not None and crowds.limit is not None:
             self._by_spread(crowds, left, {})
@@ -85,7 +85,7 @@ class Columns(Rows):
         counts[Rule.STATE] = int(np.count_nonzero(left & ~self._ready_column))
         left &= self._ready_column
         apart = set(self.companies.around(part))
-        for rule, odd in ((Rule.FAILED, avoided(self, part)), (Rule.APART, apart)):
+        for rule, odd in ((Rule.FAILED, known(self, part.avoids)), (Rule.APART, apart)):
             places = [at for at in odd if left[at]]
             counts[rule] = len(places)
             left[places] = False

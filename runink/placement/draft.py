@@ -14,7 +14,7 @@ from runink.placement.companies import keeps_away
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Moved, Policy, Reservation, Running
-from runink.placement.room import Room, avoided
+from runink.placement.room import Room, known
 from runink.placement.shapes import Shape
 
 Places = tuple[int, ...]  # nodes by their place in the room, one for each part of a unit
@@ -151,7 +151,7 @@ class Draft:
     def _scarcest_first(self, unit: Unit) -> Places:
         def choices(number: int) -> int:
             nature = self.shape(unit, number).nature
-            shunned = avoided(self.room, unit.parts[number])
+            shunned = known(self.room, unit.parts[number].avoids)
             return len(nature.allowed) - sum(nature.allows[at] for at in shunned)
 
         return _in_order(unit, choices)

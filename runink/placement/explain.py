@@ -17,7 +17,8 @@ from runink.placement.feasible import Reason, Rule
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Plan, Preempted, Reservation, Unplaced
 from runink.placement.rank import Score, cost
-from runink.placement.room import Room, refusal
+from runink.placement.reasons import refusal
+from runink.placement.room import Room
 from runink.placement.shapes import Shape
 
 CANDIDATES_MAX: Final = 5  # nodes that are named; all are counted

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from runink.names import HerdName, NodeId
-from runink.placement.cluster import NodeView
+from runink.placement.cluster import HerdView, NodeView
 from runink.placement.demands import Part, Unit
 from runink.placement.draft import Draft
-from runink.placement.feasible import Reason, Rule
+from runink.placement.feasible import Reason, Rule, feasible
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Unplaced
-from runink.placement.room import Room, refusal
+from runink.placement.room import Room
 from runink.placement.shapes import Shape, Tally
 
 REASONS_SHOWN_MAX: Final = 3  # of nodes; the rest is counted
@@ -162,3 +162,10 @@ def _capability(shape: Shape, tally: Tally, count: int) -> str:
         return ""
     names = {nature.what for nature in shape.nature.reasons if nature is not None}
     return names.pop() if len(names) == 1 else ""
+
+
+def refusal(room: Room, at: int, part: Part, herd: HerdView, shape: Shape) -> Reason | None:
+    """Say why the node does not fit, by `feasible`, the one function that knows."""
+    crowds = room.crowds(part, shape)
+    crowding = crowds.crowding(at) if crowds is not None else 0
+    return feasible(room.view(at, part), part, herd, crowding=crowding)

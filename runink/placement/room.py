@@ -25,15 +25,7 @@ from runink.names import HerdName, NodeId
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView, Numbers, lacking
 from runink.placement.companies import Companies, Crowds
 from runink.placement.demands import Inputs, Part, Unit
-from runink.placement.feasible import (
-    AMOUNTS,
-    MENDABLE,
-    Reason,
-    Rule,
-    feasible,
-    refused_by_nature,
-    uses_own,
-)
+from runink.placement.feasible import AMOUNTS, MENDABLE, Reason, Rule, refused_by_nature, uses_own
 from runink.placement.plans import Weights
 from runink.placement.rank import (
     NEVER,
@@ -77,10 +69,7 @@ class Room:
         self._dedicated = {herd for view in self.views for herd in view.dedicated_to}
         self._natures: dict[NatureKey, Nature] = {}
         self._shapes: dict[ShapeKey, Shape] = {}
-        self._bases: list[list[int] | memoryview[int]] = [
-            [0] * len(self.views),
-            [0] * len(self.views),
-        ]
+        self._bases: list[list[int] | memoryview[int]] = [[0] * len(self.views) for _ in range(2)]
         for at in range(len(self.views)):
             # Whoever keeps more than these numbers makes it of all of them at once.
             Room._weigh(self, at)
@@ -304,8 +293,7 @@ class Room:
     def _odd(self, unit: Unit, part: Part) -> set[int] | frozenset[int]:
         if not (unit.failed_on or part.avoids or part.anti or part.groups):
             return _NOBODY
-        odd = {self.index[node] for node in unit.failed_on if node in self.index}
-        odd.update(avoided(self, part))
+        odd = {*known(self, unit.failed_on), *known(self, part.avoids)}
         odd.update(self.companies.around(part))
         return odd
 
@@ -315,20 +303,14 @@ class Room:
         spread = part.spread
         if spread.is_hard:
             # What belongs on one node may use that one's domain only, however crowded it is.
-            key, pin = spread.key, part.pin
-            reached = self._reached(shape, key) if pin is None else self._domain_of(pin, key)
-            return self.companies.crowds(spread, reached)
+            pin = part.pin
+            usable = self._usable(shape) if pin is None else known(self, [pin])
+            return self.companies.crowds(spread, usable)
         # The first of a group is crowded by nobody.
         return self.companies.crowds(spread, ()) if self.companies.has(spread.group) else None
 
-    def _domain_of(self, node: NodeId, key: str) -> tuple[int, ...]:
-        at = self.index.get(node)
-        return () if at is None else (self.companies.domains(key).codes[at],)
-
-    def _reached(self, shape: Shape, key: str) -> set[int]:
-        """Return the domains of the nodes that are ready and allowed."""
-        codes = self.companies.domains(key).codes
-        return {codes[at] for at in shape.nature.allowed if self.ready[at]}
+    def _usable(self, shape: Shape) -> list[int]:
+        return [at for at in shape.nature.allowed if self.ready[at]]
 
     def _turned(self, at: int) -> int:
         return (at - self.turn) % len(self.views)
@@ -407,13 +389,6 @@ def _exceeded(shape: Shape, there: Sequence[int]) -> Rule | None:
     return next((rule for place, rule, _ in AMOUNTS if shape.floors[place] > there[place]), None)
 
 
-def avoided(room: Room, part: Part) -> list[int]:
-    """Return the nodes that the part does not go to because it failed there."""
-    return [room.index[node] for node in part.avoids if node in room.index]
-
-
-def refusal(room: Room, at: int, part: Part, herd: HerdView, shape: Shape) -> Reason | None:
-    """Say why the node does not fit, by `feasible`, the one function that knows."""
-    crowds = room.crowds(part, shape)
-    crowding = crowds.crowding(at) if crowds is not None else 0
-    return feasible(room.view(at, part), part, herd, crowding=crowding)
+def known(room: Room, nodes: Iterable[NodeId]) -> list[int]:
+    """Return the places of those of the nodes that there are."""
+    return [room.index[node] for node in nodes if node in room.index]

@@ -16,7 +16,8 @@ from runink.placement.ledger import Ledger
 from runink.placement.planner import Planner
 from runink.placement.plans import Order, Plan, Running, Snapshot
 from runink.placement.rank import cost
-from runink.placement.room import Room, refusal
+from runink.placement.reasons import refusal
+from runink.placement.room import Room
 from runink.placement.solver import decide
 from runink.placement.standing import expected_end_ms
 
