@@ -6,7 +6,7 @@
                  answered at once, from the applied state
     Propose      checked, and answered when it is on a majority's disks and applied here (`member.py`)
     WatchFrom    answered at once if the history holds something behind the revision; else it waits for a change or its deadline, or is refused
-                 (`no_leader`) where nobody is heard to lead
+                 where nothing new may come: nobody is heard to lead (`no_leader`), or there is no room for it (`disk_full`)
     Backup       answered with the next part of a picture of the state
     Defrag       answered when a snapshot is on disk and the log before it is gone
     ChangeMembers, MoveLeader
@@ -18,7 +18,7 @@
 Everything runs on one event loop, so reads and watches see whole batches only.  The disk is worked on by worker threads: one
 writes and syncs the log, sometimes another writes a snapshot.
 
-A full disk refuses proposals with `disk_full` and serves the rest; any other failure of the disk, and a damaged log, crash this actor: its
+A full disk refuses proposals with `disk_full`, and reads that need what others have written since; it serves the rest.  Any other failure of the disk, and a damaged log, crash this actor: its
 supervisor starts it anew from what is on disk, or gives up and says why.
 """
 
@@ -132,7 +132,7 @@ class Barn(Actor[BarnMessage]):
         self._polls = Polls(
             self._served,
             lambda: self._member.store,
-            is_leaderless=lambda: self._member.is_leaderless,
+            hindrance=lambda: self._member.hindrance,
         )
         self._context: Context[BarnMessage]
 

@@ -3,8 +3,8 @@
 A watch is asked with the revision behind which it wants changes.  If there are some it is answered; else it waits here until a change of its keys is
 applied, or its time is over.  Watches with the same interest are answered with one and the same value.
 
-A member that has heard of no leader for some seconds may be cut off, while others go on: nothing waits there.  Who asks is told so (`no_leader`), and asks another one
-from the same revision on, so that nothing is lost or told twice.
+A member that has heard of no leader for some seconds may be cut off, while others go on, and one whose disk is full gets nothing new: nothing waits there.  Who asks is told so (`no_leader`,
+`disk_full`), and asks another one from the same revision on, so that nothing is lost or told twice.
 
 What is asked is looked up by a task beside the actor (`serve`), some at a time: after a change a thousand watches ask anew at once, and a write must not stand in
 line behind them.  So the more there are, the more changes each answer holds.
@@ -55,18 +55,18 @@ class _Poll:
 
 
 class Polls:
-    """The waiting watches of one member. `store` returns its state as it is now, `is_leaderless` says whether it may be cut off."""
+    """The waiting watches of one member. `store` returns its state as it is now, `hindrance` says why nothing new may come to it, if that is so."""
 
     def __init__(
         self,
         served: Served,
         store: Callable[[], Store],
         *,
-        is_leaderless: Callable[[], bool],
+        hindrance: Callable[[], Unavailable | None],
     ) -> None:
         self._served = served
         self._store = store
-        self._is_leaderless = is_leaderless
+        self._hindrance = hindrance
         self._watches = Watches()
         self._polls: dict[int, _Poll] = {}
         self._polled = 0
@@ -115,7 +115,7 @@ class Polls:
             await anyio.lowlevel.checkpoint()
 
     def _look(self, request: WatchFrom, later: Later, *, now_s: float) -> None:
-        """Answer a watch, now or when there is something. Raises Invalid, Refused (`compacted`, `future_revision`), Unavailable (`no_leader`)."""
+        """Answer a watch, now or when there is something. Raises Invalid, Refused (`compacted`, `future_revision`), Unavailable (`no_leader`, `disk_full`)."""
         interest = Interest(request.prefixes, request.spans, request.skip, request.want_before)
         check_interest(interest, request.limit)
         store = self._store()
@@ -123,8 +123,9 @@ class Polls:
         if watched.changes or request.wait_s <= 0 or watched.revision < store.revision:
             self._tell(later, watched)
             return
-        if self._is_leaderless():
-            raise no_leader()
+        hindrance = self._hindrance()
+        if hindrance is not None:
+            raise hindrance
         self._polled += 1
         until_s = now_s + min(request.wait_s, WATCH_WAIT_S_MAX)
         self._polls[self._polled] = _Poll(request, interest, until_s, later)
@@ -162,21 +163,22 @@ class Polls:
             poll.later.answer(Watched((), poll.request.after_revision))
 
     def expire(self, *, now_s: float) -> None:
-        """Answer those whose time is over, because they would have been answered if anything had happened to their keys; refuse all where nobody leads."""
-        if self._is_leaderless():
-            self._refuse_all()
+        """Answer those whose time is over, because they would have been answered if anything had happened to their keys; refuse all where nothing new may come."""
+        hindrance = self._hindrance()
+        if hindrance is not None:
+            self._refuse_all(hindrance)
         revision = self._store().revision
         for watch in [watch for watch, poll in self._polls.items() if poll.until_s <= now_s]:
             self._watches.remove(watch)
             self._polls.pop(watch).later.answer(Watched((), revision))
 
-    def _refuse_all(self) -> None:
+    def _refuse_all(self, hindrance: Unavailable) -> None:
         polls, self._polls = self._polls, {}
         ahead, self._ahead = self._ahead, set()
         for watch in polls:
             self._watches.remove(watch)
         for later in (*(poll.later for poll in polls.values()), *ahead):
-            later.fail(no_leader())
+            later.fail(hindrance)
 
     def _answer(self, due: Due, watched: Watched, before: int) -> None:
         """Answer watches, all with one value: those for whom it is too much read for themselves."""

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import anyio
 
+from runink.actors.barn_polls import no_leader
 from runink.actors.group import ELECTION_TICKS, TICK_S, Group, address_in, config_of
 from runink.actors.kin import Kin, log_lost
 from runink.actors.member_disk import MemberDisk, Written, open_directory
@@ -99,8 +100,7 @@ class Member:
         )
         self._disk = MemberDisk(found, kin=self._kin, offload=self._offload)
         config = config_of(group, found.storage, found.store)
-        nonce = 1 + group.random(1 << 30)
-        self._replica = Replica(config, found.storage, found.store, nonce=nonce)
+        self._replica = Replica(config, found.storage, found.store, nonce=1 + group.random(1 << 30))
         self._snapshots = SnapshotKeeper(self._disk, self._replica)
         if self._is_alone():
             self._replica.node.campaign()  # nobody else could lead
@@ -126,8 +126,9 @@ class Member:
         return self._replica.is_caught_up()
 
     @property
-    def is_leaderless(self) -> bool:
-        return self._replica.is_leaderless
+    def hindrance(self) -> Unavailable | None:
+        """Why what is written elsewhere may not come here for long, if that is so: we may be cut off, or have no room for it."""
+        return no_leader() if self._replica.is_leaderless else self._disk.stuck
 
     def may_read(self) -> bool:
         """Say whether a read is linearizable at once, without asking anybody."""
@@ -234,9 +235,8 @@ class Member:
                 group.start_soon(self._keep_time)
                 self._tasks = group
                 for member in self._replica.node.raft.others():
-                    self._peer(
-                        member, group
-                    )  # the first message to it must not be lost for want of a connection
+                    # The first message to it must not be lost for want of a connection.
+                    self._peer(member, group)
                 await self._work_until_closed(group)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as failed:
@@ -294,8 +294,10 @@ class Member:
             self._hears.applied(proposal, answer)
         for number in work.readable:
             self._asked.pop(number)[0](None)
-        if work.answers:
-            self._answer(work.answers)
+        if self._disk.stuck is not None:
+            for number in self._replica.cannot_follow():
+                self._asked.pop(number)[0](self._disk.stuck)
+        self._answer(work.answers)
         if work.applied:
             self._hears.changed()
         if work.applied or self._disk.storage.lacks_membership:
@@ -313,13 +315,12 @@ class Member:
     def _peer(self, member: int, group: anyio.abc.TaskGroup) -> Peer:
         peer = self._peers.get(member)
         if peer is None:
-            ours = self._group
-            connect = ours.connect
+            connect = self._group.connect
             assert connect is not None, "a group of one has no other members"
             peer = self._peers[member] = Peer(
                 member,
                 cluster=lambda: self._kin.name,
-                sender=ours.member,
+                sender=self._group.member,
                 connect=lambda: connect(member, address_in(self.store, member)),
                 lost=self._lost,
             )

@@ -110,6 +110,7 @@ class MemberDisk:
     def __init__(self, found: Found, *, kin: Kin, offload: Offload) -> None:
         self.storage = found.storage
         self.full: Unavailable | None = None
+        self.stuck: Unavailable | None = None  # as long as an Append waits for room
         self.snapshot_seconds = Histogram("runink_barn_snapshot_write_seconds")
         self._disk = found.disk
         self._offload = offload
@@ -150,7 +151,7 @@ class MemberDisk:
                 try:
                     written: Written = await self._log_offload(_write, self.storage, *parts)
                 except Unavailable as full:
-                    self.full = full
+                    self.full = self.stuck = full
                     on_full()
                     await anyio.sleep(FULL_PAUSE_S)
                 else:
@@ -159,6 +160,7 @@ class MemberDisk:
         return written
 
     def _take_note(self, written: Written) -> None:
+        self.stuck = None
         # A small write may find room where a larger one has none.
         if written.free_bytes >= ROOM_LOW_BYTES:
             self.full = None

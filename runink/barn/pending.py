@@ -62,7 +62,12 @@ class Request:
 
     @property
     def disk_bytes(self) -> int:
-        return len(self.entry.data) + ENTRY_DISK_BYTES
+        return disk_bytes(self.entry)
+
+
+def disk_bytes(entry: Entry) -> int:
+    """Return what an entry takes on disk, at most."""
+    return len(entry.data) + ENTRY_DISK_BYTES
 
 
 class Proposals:
@@ -220,6 +225,12 @@ class Reads:
         while self._granted and self._granted[0].index <= applied_index:
             free += self._granted.popleft().reads
         return free
+
+    def take_granted(self) -> list[int]:
+        """Take out the reads that have leave, and wait for what is not applied."""
+        taken = [number for question in self._granted for number in question.reads]
+        self._granted.clear()
+        return taken
 
     def tick(self) -> bool:
         """Let time pass; say whether the question is to be put again."""

@@ -29,11 +29,11 @@ from msgspec import structs
 from runink.barn.commands import Applied, Proposal, encode_proposal
 from runink.barn.effects import Append, Work, merged
 from runink.barn.pending import (
-    ENTRY_DISK_BYTES,
     LEADERLESS_TICKS,
     Proposals,
     Reads,
     Request,
+    disk_bytes,
     proposal_of,
 )
 from runink.barn.store import Store
@@ -199,6 +199,10 @@ class Replica:
         self._is_making_room = False
         self._work.answers += self._proposals.refuse_queued(error)
         self._handed_on.clear()  # their members propose them again, or give up
+
+    def cannot_follow(self) -> list[int]:
+        """Say that what others have cannot be written here; return the reads that waited for it, which may be long."""
+        return self._reads.take_granted()
 
     def step_aside(self) -> None:
         """Hand the leadership to the voter that is most up to date, if one is there: a leader that cannot write holds everybody up."""
@@ -366,7 +370,7 @@ class Replica:
         """Propose what followers have sent. What cannot be now is dropped: its member proposes it again."""
         while self._handed_on:  # ends: each turn takes one out
             is_leader = self.node.raft.is_leader
-            size = sum(map(_disk_bytes, self._handed_on[0].entries)) if is_leader else 0
+            size = sum(map(disk_bytes, self._handed_on[0].entries)) if is_leader else 0
             if size > self._room_bytes:
                 self._want_room(size)
                 return
@@ -381,17 +385,13 @@ class Replica:
             self._work.room_bytes = size + self._unwritten_bytes()
 
     def _unwritten_bytes(self) -> int:
-        return sum(map(_disk_bytes, self.node.raft.log.unstable.entries))
+        return sum(map(disk_bytes, self.node.raft.log.unstable.entries))
 
     def _ask(self) -> None:
         if self.lead != NONE and self._reads.may_ask():
             context = _name(self._next())
             self._reads.ask(context)
             self.node.read_index(context)
-
-
-def _disk_bytes(entry: Entry) -> int:
-    return len(entry.data) + ENTRY_DISK_BYTES
 
 
 def _name(number: int) -> bytes:

@@ -4,7 +4,7 @@
     Read         Pages, all of one revision                          compacted, future_revision
     Select       Pages, one for each query                           compacted, future_revision, Invalid
     Propose      Applied | Declined, when it is durable and applied  Invalid, Overloaded, disk_full, stopping, OutcomeUnknown
-    WatchFrom    Watched: as soon as there is something, or empty    compacted, future_revision, too_many_watches, no_leader
+    WatchFrom    Watched: as soon as there is something, or empty    compacted, future_revision, too_many_watches, no_leader, disk_full
                  when `wait_s` is over: a mark of progress
     Status       BarnStatus                                          -
     LeaseStatus  LeaseFacts, with its keys                           NotFound

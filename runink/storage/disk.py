@@ -78,9 +78,9 @@ class Disk(Protocol):
 def disk_full(where: str) -> Unavailable:
     """Return the error for a disk without room: nothing was changed, and it works again when there is room."""
     return Unavailable(
-        f"no space left on the disk of {where}: writes are refused, reads go on",
+        f"no space left on the disk of {where}: nothing is written there until there is",
         code="disk_full",
-        hint="free some space there; writes work again by themselves",
+        hint="free some space there; it goes on by itself then",
     )
 
 
