@@ -5,8 +5,8 @@ A draft works on the planner's own room and ledger, because a copy of thousands 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from runink.names import NodeId
 from runink.placement.cluster import Amount, Numbers
@@ -17,6 +17,9 @@ from runink.placement.plans import Moved, Policy, Reservation, Running
 from runink.placement.room import Room, known
 from runink.placement.shapes import Shape
 
+NODES_TRIED_MAX: Final = (
+    40  # for a gang, beside the best: all ways there are for three parts on three nodes
+)
 Places = tuple[int, ...]  # nodes by their place in the room, one for each part of a unit
 
 
@@ -88,11 +91,14 @@ class Draft:
         """Take the best nodes for all parts of the unit, or nothing. Its quota is not asked for."""
         if len(unit.parts) == 1:
             return self._fit_one(unit, self.shape(unit))
-        # Parts that belong on a node come first: others may go elsewhere. No order of those is the right one for all gangs. Two are tried, and no more: a gang that neither fits waits.
+        # Parts that belong on a node come first: others may go elsewhere. No order of those is the right one for all gangs: two are tried, each part on its best node.
         largest, scarcest = self.largest_first(unit), self._scarcest_first(unit)
         places = self._fit_in_turn(unit, largest)
         if places is None and scarcest != largest:
             places = self._fit_in_turn(unit, scarcest)
+        # Where parts differ, the best node for one may be the only one for another. Parts that are alike have no better way.
+        if places is None and len(set(unit.parts)) > 1:
+            places = self._fit_by_trying(unit, scarcest)
         return places
 
     def fits_on(self, unit: Unit, nodes: tuple[NodeId, ...]) -> Places | None:
@@ -122,6 +128,38 @@ class Draft:
         for one, at in taken.items():
             self.give(unit, at, unit.parts[one])
         return None
+
+    def _fit_by_trying(self, unit: Unit, turn: Places) -> Places | None:
+        """Try other nodes than the best for the parts of a gang, NODES_TRIED_MAX in all."""
+        if not all(self._candidates(unit, number) for number in turn):
+            return None
+        taken: dict[int, int] = {}
+        if not self._seat(unit, turn, taken, iter(range(NODES_TRIED_MAX))):
+            return None
+        return tuple(taken[one] for one in range(len(unit.parts)))
+
+    def _seat(self, unit: Unit, turn: Places, taken: dict[int, int], tries: Iterator[int]) -> bool:
+        """Take nodes for parts in turn, another one where a later part finds none then. What is taken stays so if all find one."""
+        if not turn:
+            return True
+        number, part = turn[0], unit.parts[turn[0]]
+        for at in self._candidates(unit, number):
+            if next(tries, None) is None:
+                return False
+            self.take(unit, at, part)
+            taken[number] = at
+            if self._seat(unit, turn[1:], taken, tries):
+                return True
+            self.give(unit, at, part)
+        return False
+
+    def _candidates(self, unit: Unit, number: int) -> list[int]:
+        """Return the nodes that fit a part, the cheapest first, as many as may be tried."""
+        part = unit.parts[number]
+        barred = self.barred(unit, part) if self.holds else ()
+        most = NODES_TRIED_MAX + len(barred)
+        found = self.room.fitting(unit, part, self.shape(unit, number), most)
+        return [at for _, at in found if at not in barred]
 
     def _take_in_turn(self, unit: Unit, turn: Places) -> tuple[int, dict[int, int]]:
         taken: dict[int, int] = {}

@@ -2,7 +2,8 @@
 
 Victims are whole units of strictly lower priority that may be stopped, never one that is being stopped already, never on a node that is kept for somebody.  What
 ageing had put before the unit when it began is not stopped for it either: it would only be the next to be waited for.  A
-node is made room on by the fewest victims: one that is enough by itself, or else those first that free most of what is lacking.  Between nodes the fewest
+node is made room on by the fewest victims: where few may be stopped all sets of them are tried, the smallest first; where there are too many, those are taken first that free most of what is lacking, and
+then those spared that need not be among them.  Between nodes the fewest
 victims decide, then their priority, then how many of them find no other node, then the work that is lost, then for how long they go on when they are told.  In the end every victim is tried whether it can be spared, dearest first, so that no victim
 dies for nothing; and if the unit would not fit all the same, none does.
 """
@@ -10,7 +11,10 @@ dies for nothing; and if the unit would not fit all the same, none does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from heapq import nlargest
+from itertools import combinations
+from math import comb
 from typing import Final, NamedTuple
 
 from runink.names import HerdName, NodeId
@@ -24,6 +28,7 @@ from runink.placement.standing import Standing
 
 NODES_SEEN_MAX: Final = 512  # for one part: those that lack least
 NODES_TRIED_MAX: Final = 16  # of these, where victims would be enough
+SETS_TRIED_MAX: Final = 128  # of victims on one node: all that there are of seven
 PREEMPTORS_MAX: Final = (
     16  # in one plan; the rest are looked at in the next, when room has been made for these
 )
@@ -164,20 +169,42 @@ def _freed(one: Running, node: NodeId) -> Numbers:
     return sum((part.needs for part in parts), NOTHING).numbers
 
 
-def _is_enough(part: Part, free: list[int], victims: list[_Lower]) -> bool:
+def _is_enough(part: Part, free: list[int], victims: Sequence[_Lower]) -> bool:
     return all(
         number <= 0 or number <= free[place] + sum(one.freed[place] for one in victims)
         for place, number in enumerate(part.needs.numbers)
     )
 
 
+def _may_be_enough(part: Part, free: list[int], victims: Sequence[_Lower], count: int) -> bool:
+    """Say whether so many of them could free enough: each amount is freed by those that free most of it."""
+    return all(
+        number <= 0
+        or number <= free[place] + sum(nlargest(count, [one.freed[place] for one in victims]))
+        for place, number in enumerate(part.needs.numbers)
+    )
+
+
 def _fewest(draft: Draft, at: int, part: Part, lower: list[_Lower]) -> Victims:
-    """Choose among the victims of a node: the one that is enough, or those that free most of what lacks, less whom that spares."""
-    free, whole = draft.room.free[at], draft.room.whole[at]
+    """Choose among the victims of a node, which are enough together."""
+    free = draft.room.free[at]
     cheap = sorted(lower, key=_harm)
-    for one in cheap:
-        if _is_enough(part, free, [one]):
-            return _weighed(at, [one])
+    tries = SETS_TRIED_MAX
+    for count in range(1, len(cheap) + 1):
+        if not _may_be_enough(part, free, cheap, count):
+            continue
+        tries -= comb(len(cheap), count)
+        if count > 1 and tries < 0:
+            break
+        sets = [list(one) for one in combinations(cheap, count) if _is_enough(part, free, one)]
+        if sets:
+            return min((_weighed(at, one) for one in sets), key=lambda found: found[:5])
+    return _weighed(at, _most_useful(draft, at, part, cheap))
+
+
+def _most_useful(draft: Draft, at: int, part: Part, cheap: list[_Lower]) -> list[_Lower]:
+    """Return those that free most of what lacks, less whom that spares."""
+    free, whole = draft.room.free[at], draft.room.whole[at]
     short = [max(number - left, 0) for number, left in zip(part.needs.numbers, free, strict=True)]
 
     def useful(one: _Lower) -> int:
@@ -193,7 +220,7 @@ def _fewest(draft: Draft, at: int, part: Part, lower: list[_Lower]) -> Victims:
         others = [other for other in chosen if other is not one]
         if _is_enough(part, free, others):
             chosen = others
-    return _weighed(at, chosen)
+    return chosen
 
 
 def _harm(one: _Lower) -> tuple[int, bool, int, int, UnitKey]:
