@@ -13,6 +13,7 @@ from runink.placement.feasible import Reason, Rule, feasible
 from runink.placement.ledger import Ledger
 from runink.placement.plans import Unplaced
 from runink.placement.room import Room
+from runink.placement.seating import seats
 from runink.placement.shapes import Shape, Tally
 
 REASONS_SHOWN_MAX: Final = 3  # of nodes; the rest is counted
@@ -36,6 +37,7 @@ class Reasons:
         self._draft = draft
         self._known: dict[object, Told] = {}
         self._of_alike: dict[tuple[HerdName, tuple[Part, ...]], Told] = {}
+        self._hopeless: dict[tuple[HerdName, tuple[Part, ...]], bool] = {}
 
     def of_all(self, waits: Sequence[Unit]) -> tuple[Unplaced, ...]:
         """Return why each of them waits, in their order."""
@@ -64,7 +66,7 @@ class Reasons:
         return self._of_gang(unit)
 
     def _of_gang(self, unit: Unit) -> Told:
-        """Tell of the first part that finds no node, beside those of its gang that do."""
+        """Tell of the first part that finds no node, beside those of its gang that do. That there will never be one holds for all of them or for none."""
         draft = self._draft
         number, taken = draft.fit_in_part(unit)
         told = self._of_part(unit, max(number, 0))
@@ -72,7 +74,19 @@ class Reasons:
             draft.give(unit, at, unit.parts[other])
         if number < 0:
             return _kept(told, len(draft.room.views))
-        return told
+        return told._replace(is_final=self._is_hopeless(unit))
+
+    def _is_hopeless(self, unit: Unit) -> bool:
+        """Say whether there are no nodes on which all parts of a gang could ever stand; one that is away may come back as another."""
+        room = self._draft.room
+        is_away = any(part.pin is not None and part.pin not in room.index for part in unit.parts)
+        if is_away or not room.views:
+            return False
+        alike = (unit.herd, unit.parts)
+        if alike not in self._hopeless:
+            herd = self._draft.ledger.herd(unit.herd)
+            self._hopeless[alike] = seats(unit.parts, room.views, herd) is None
+        return self._hopeless[alike]
 
     def _of_part(self, unit: Unit, number: int) -> Told:
         draft = self._draft

@@ -86,6 +86,7 @@ def awaited(
     ordered = sorted(
         away, key=lambda one: (not one.is_awaited(now_ms), -one.back_ms, one.view.node)
     )
+    nodes = sorted(nodes, key=lambda one: one.node)
     known: dict[tuple[HerdName, tuple[Part, ...]], Awaited | None] = {}
     found: dict[UnitKey, Awaited] = {}
     for unit in final if ordered else ():

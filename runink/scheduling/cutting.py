@@ -21,9 +21,8 @@ from msgspec.structs import replace as changed
 
 from runink.names import NodeId, SliceId
 from runink.placement.cluster import HerdView, NodeView
-from runink.placement.demands import Part
-from runink.placement.feasible import feasible
 from runink.placement.plans import Placed
+from runink.placement.seating import seats
 from runink.runs.records import SliceRecord
 from runink.scheduling.units import Members, parts_for
 from runink.topology import joined
@@ -58,10 +57,10 @@ def _cut(
     members: Members, nodes: Collection[NodeView], quota: HerdView
 ) -> tuple[Members, ...] | None:
     ways = ((tuple(members),), *_ways(members))
+    views = tuple(nodes)
     for by_streams in (True, False):  # where only streams are missing, that is what is told
         for groups in ways:
-            parts = parts_for(groups, by_streams=by_streams)
-            if all(any(_holds(node, part, quota) for node in nodes) for part in parts):
+            if seats(parts_for(groups, by_streams=by_streams), views, quota) is not None:
                 return groups
     return None
 
@@ -73,15 +72,9 @@ def held_with(
     members = unpinned(sorted(members, key=lambda one: one.slice))
     ways = ((tuple(members),), *(_ways(members) if len(members) > 1 else ()))
     for groups in ways:
-        parts = parts_for(groups)
-        # Of one part it is known that no node holds it.
-        there = nodes if len(parts) > 1 else ()
-        lacking = [part for part in parts if not any(_holds(node, part, herd) for node in there)]
-        found = [
-            next((one.node for one in more if _holds(one, part, herd)), None) for part in lacking
-        ]
-        if None not in found:
-            return frozenset(name for name in found if name is not None)
+        found = seats(parts_for(groups), (*nodes, *more), herd)
+        if found is not None:
+            return frozenset(found).difference(one.node for one in nodes)
     return frozenset()
 
 
@@ -112,9 +105,3 @@ def _grouped(named: Iterable[tuple[str, SliceRecord]]) -> tuple[Members, ...]:
     for name, one in named:
         groups.setdefault(name, []).append(one)
     return tuple(tuple(group) for group in groups.values())
-
-
-def _holds(node: NodeView, part: Part, herd: HerdView) -> bool:
-    """Say whether a node could hold a part, as soon as what is in the way now has ended."""
-    reason = feasible(node, part, herd)
-    return part.pin in (None, node.node) and (reason is None or not reason.is_final)

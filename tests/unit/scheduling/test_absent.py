@@ -130,3 +130,13 @@ def test_why_says_for_how_long_it_is_lost_and_until_when_it_is_waited_for() -> N
     over = decided_now(tables(gone()), now_ms=BACK_MS).answer(RUN, "a", ["a"])
     assert over is not None
     assert (over.awaits, over.is_final) == (None, True)
+
+
+def test_a_gang_waits_for_a_lost_node_only_where_all_of_it_would_fit_with_that() -> None:
+    large = tuple(one_slice(name, gang="g", cpu_m=3000) for name in "abc")
+    there = node("n1", streams="10.0.0.1:1")
+    away = [gone(node(name, streams="10.0.0.1:2")) for name in ("n2", "n3")]
+    assert planned(Tables((there,), slices=large, health=tuple(away[:1]))).is_final
+    one = planned(Tables((there,), slices=large, health=tuple(away)))
+    assert not one.is_final
+    assert one.text.startswith("nodes n2, n3, lost ")

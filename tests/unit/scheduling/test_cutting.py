@@ -198,3 +198,34 @@ def test_what_no_cut_would_help_is_told_of_the_whole_gang() -> None:
 def test_a_slice_by_itself_is_never_cut() -> None:
     alone = (one_slice("a", labels=("nowhere",)),)
     assert groups(alone, GPU, EU) == [["a"]]
+
+
+def test_a_gang_of_which_each_slice_fits_one_node_that_never_holds_them_all_never_fits() -> None:
+    """Found by the simulation, seeds 195 and 235: it was cut by its slices, and waited for ever."""
+    gang = tuple(
+        one_slice(name, gang="g", cpu_m=2500, labels=("eu",), wants=wants)
+        for name, wants in (("a", Wants()), ("b", Wants(groups=("x",), anti=("x",))))
+    )
+    nodes = (node("n1", streams=AT), EU)
+    tables = Tables(nodes, slices=gang)
+    (waits,) = planned(tables)[1].unplaced
+    assert waits.is_final
+    assert waits.text == "n1 lacks the label eu; it needs cpu 5, n2 has 4"
+    answer = decided_now(tables, now_ms=1).answer(gang[0].run, "g", ["a", "b"])
+    assert answer is not None
+    assert (answer.is_final, answer.text) == (True, waits.text)
+    view = ClusterView(tables)
+    view.look(now_ms=1, revision=1)
+    assert view.plan().unplaced == (waits,)
+    view.put_node(NodeId("n3"), node("n3", labels=("eu",), streams=AT))
+    view.look(now_ms=2, revision=2)
+    (placed,) = view.plan().placed
+    assert set(placed.nodes) == {"n2", "n3"}
+
+
+def test_a_gang_that_would_fit_if_more_nodes_listened_never_fits_and_is_told_so() -> None:
+    large = tuple(one_slice(name, gang="g", cpu_m=3000) for name in ("a", "b"))
+    (waits,) = planned(Tables((node("n1", streams=AT), node("n2")), slices=large))[1].unplaced
+    assert waits.is_final
+    assert len(waits.unit.parts) == 2
+    assert "n2 lacks streams" in waits.text
