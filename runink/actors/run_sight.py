@@ -311,15 +311,24 @@ class RunSight:
         return newer >= KEPT_RUNS_MAX
 
     def _refused(self, record: RunRecord) -> str:
-        """Say why the herd cannot take one more run, or nothing."""
+        """Say why the herd cannot take one more run, or nothing.
+
+        Runs have their turn in the order in which the Barn took them.  That is the only one in which nobody comes before a run that was looked at: so the last of those that are admitted
+        was so with all others counted, seen or not, and nothing need be compared. Names follow people's clocks, and schedules.
+        """
         quota = self.herds.get(herd_key(record.herd))
         most = quota.value.runs if quota else 0
-        if record.state is not RunState.SUBMITTED or not most:
+        mine = self._runs.get(self._keys[record.run])
+        if record.state is not RunState.SUBMITTED or not most or mine is None:
             return ""
+        turn = (mine.created, record.run)
         ahead = sum(
             found.value.herd == record.herd
             and not found.value.state.is_over
-            and (found.value.state is not RunState.SUBMITTED or found.value.run < record.run)
+            and (
+                found.value.state is not RunState.SUBMITTED
+                or (found.created, found.value.run) < turn
+            )
             for found in self._runs
         )
         return f"herd {record.herd} has {most} of {most} runs" if ahead >= most else ""

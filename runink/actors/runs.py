@@ -156,7 +156,7 @@ class RunController(Actor[RunsMessage]):
         """Take note of a run that was put in this revision."""
         self._pipelines.keep(record.version, message.dag)
         key = run_key(record.herd, record.run)
-        self._sight.remember(Found(key, record, revision, version=1, lease=0))
+        self._sight.remember(Found(key, record, revision, version=1, lease=0, created=revision))
         self._own[record.run] = revision
         return record
 

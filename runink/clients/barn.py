@@ -89,13 +89,14 @@ T = TypeVar("T")
 
 
 class Found(msgspec.Struct, Generic[T], frozen=True):
-    """A key's value as it stands, and the revision to compare with when it is changed."""
+    """A key's value as it stands, the revision to compare with when it is changed, and the one in which it was created."""
 
     key: str
     value: T
     revision: int
     version: int
     lease: int
+    created: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def decode_value(item: KeyValue, kind: type[T]) -> Found[T]:
             raise Broken(
                 f"the value of {item.key} is no {kind.__name__}: {error}", code="value_unreadable"
             ) from error
-    return Found(item.key, value, item.mod_revision, item.version, item.lease)
+    return Found(item.key, value, item.mod_revision, item.version, item.lease, item.create_revision)
 
 
 def _decoded(value: bytes, kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the run controller sees: which changes it need not decide on."""
+"""What the run controller sees: which changes it need not decide on, and whom a herd has room for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 from msgspec.structs import replace as changed
 from runink.actors.run_sight import RunSight
 from runink.actors.tables import Loaded
-from runink.barn.keys import node_key, reservation_key, run_key, slice_key
-from runink.barn.keyvalue import KeyValue
+from runink.barn.history import Watched
+from runink.barn.keys import herd_key, node_key, reservation_key, run_key, slice_key
+from runink.barn.keyvalue import Change, KeyValue
 from runink.clients.barn import encode_value
 from runink.dag import Resources
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.runs.passing import SliceChange
-from runink.runs.records import NodeRecord, RunRecord, RunState, SliceRecord, SliceState
+from runink.runs.records import HerdRecord, NodeRecord, RunRecord, RunState, SliceRecord, SliceState
 from runink.runs.reservations import ReservationRecord, Victim
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
@@ -57,3 +58,30 @@ def test_places_that_are_kept_have_a_run_decided_on_only_where_it_is_stopped_for
     sight.load(Loaded(items, 1))
     change = SliceChange(launching, changed(launching, state=SliceState.RUNNING))
     assert sight.are_passing(RUN, [change], DAG) == is_passing
+
+
+def test_a_run_with_an_older_name_comes_behind_those_that_may_have_been_admitted_meanwhile() -> (
+    None
+):
+    """Found by the simulation, seed 56: a newer run was being admitted, which nobody had seen yet, when an older one came."""
+    sight = RunSight()
+    herd = HerdRecord(HERD, runs=1)
+    sight.load(Loaded((item(herd_key(HERD), herd), submitted(OTHER, 2)), 2))
+    assert refused(sight, OTHER) == "", "it is admitted, and that is on its way"
+    late = submitted(RUN, 3)
+    sight.apply(Watched((Change(3, late.key, late),), 3))
+    assert RUN < OTHER
+    assert refused(sight, RUN) == "herd default has 1 of 1 runs"
+
+
+def submitted(run: RunId, revision: int) -> KeyValue:
+    """Return a run as it was put in that revision."""
+    name, bundle = PipelineName("p"), BundleHash("b")
+    record = RunRecord(run, HERD, name, "v", "p", "p.dsl", "/p", bundle, RunState.SUBMITTED, 1)
+    return KeyValue(run_key(HERD, run), encode_value(record), revision, revision, 1)
+
+
+def refused(sight: RunSight, run: RunId) -> str:
+    record = sight.record_of(run)
+    assert record is not None
+    return sight.world(record, now_ms=1, session="").refused

@@ -77,7 +77,7 @@ async def writing(barn: HeldBarn, *names: str) -> AsyncIterator[tuple[SliceRecor
     lost: list[str] = []
     records = SliceRecords(barn, lost=lost.append)  # type: ignore[arg-type] # it commits as the client does
     for name in names:
-        records.take(Found(key(name), record(name), 1, 1, 0))
+        records.take(Found(key(name), record(name), 1, 1, 0, 1))
     async with anyio.create_task_group() as group:
         group.start_soon(records.run)
         await anyio.sleep(0.001)
@@ -158,7 +158,7 @@ async def test_what_a_former_life_wrote_last_is_written_over_and_nothing_else(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     barn = HeldBarn(outcomes=[(key("a"),)])
-    barn.there[key("a")] = Found(key("a"), theirs, 50, 3, 0)
+    barn.there[key("a")] = Found(key("a"), theirs, 50, 3, 0, 1)
     barn.open.set()
     async with writing(barn, "a") as (records, lost):
         ours = record("a", SliceState.LOST)
@@ -178,7 +178,7 @@ async def test_an_attempt_taken_anew_is_never_written_over_by_the_one_before(
         records.write(old)
         await anyio.sleep(0.001)
         new = record("a", attempt=2)
-        records.take(Found(key("a"), new, 9, 2, 0))
+        records.take(Found(key("a"), new, 9, 2, 0, 1))
         barn.open.set()
         await anyio.sleep(1.0)
         assert len(barn.transactions) == 1, "the old one is not tried again with a new revision"
@@ -248,7 +248,7 @@ async def test_what_nobody_knows_the_outcome_of_is_written_once(
     barn = HeldBarn(outcomes=outcomes)
     barn.open.set()
     if was_done:
-        barn.there[key("a")] = Found(key("a"), begun, 12, 2, 0)
+        barn.there[key("a")] = Found(key("a"), begun, 12, 2, 0, 1)
     async with writing(barn, "a") as (records, lost):
         records.write(begun)
         assert await records.wait_written(begun)
@@ -267,7 +267,7 @@ async def test_an_end_of_unknown_outcome_that_somebody_else_has_overtaken_is_dro
     ended = record("a", SliceState.SUCCEEDED)
     barn = HeldBarn(outcomes=[OutcomeUnknown("?"), (key("a"),)])
     barn.open.set()
-    barn.there[key("a")] = Found(key("a"), record("a", SliceState.LOST), 12, 2, 0)
+    barn.there[key("a")] = Found(key("a"), record("a", SliceState.LOST), 12, 2, 0, 1)
     async with writing(barn, "a") as (records, lost):
         records.write(ended)
         assert not await records.wait_written(ended)
