@@ -72,10 +72,12 @@ class Draft:
     def _fit_new(self, unit: Unit) -> Places | None:
         """Take the best node, and remember shapes that no node has room for: during a plan room only shrinks, so others of them need not look."""
         shape = self.shape(unit)
-        if shape in self.full:
+        # What is pinned to a node ends something there, also where nobody else may go any more.
+        is_pinned = unit.parts[0].pin is not None
+        if shape in self.full and not is_pinned:
             return None
         places = self._fit_one(unit, shape)
-        if places is None and self.room.cheapest(shape)[1] < 0:
+        if places is None and not is_pinned and self.room.cheapest(shape)[1] < 0:
             self.full.add(shape)
         return places
 
@@ -130,8 +132,10 @@ class Draft:
         return None
 
     def _fit_by_trying(self, unit: Unit, turn: Places) -> Places | None:
-        """Try other nodes than the best for the parts of a gang, NODES_TRIED_MAX in all."""
-        if not all(self._candidates(unit, number) for number in turn):
+        """Try other nodes than the best for the parts of a gang, NODES_TRIED_MAX in all: too few for a gang of more parts."""
+        if len(turn) > NODES_TRIED_MAX or not all(
+            self._candidates(unit, number) for number in turn
+        ):
             return None
         taken: dict[int, int] = {}
         if not self._seat(unit, turn, taken, iter(range(NODES_TRIED_MAX))):

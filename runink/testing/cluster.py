@@ -59,7 +59,7 @@ class SimulatedNode:
         self.spawner = FakeSpawner(cluster.launched)
         self.link = Link(cluster.refs[BARN])
         self._cluster = cluster
-        self._record = record
+        self._record = self._own = record
         self._relay = FakeRelay(lambda: cluster.refuses_stream()) if record.streams else None  # noqa: PLW0108 - it is set when the node is there
         self._leave = anyio.CancelScope()
         self._away_s = 0.0
@@ -90,10 +90,16 @@ class SimulatedNode:
         await Lives(supervisor, self._cluster.refs).start(f"agent-{self.name}", self._agent)
         started.set()
 
-    def away(self, seconds: float) -> None:
-        """Have the agent be killed, and another come after so long; the spawner keeps its slices meanwhile."""
+    def away(self, seconds: float, *, other: NodeRecord | None = None) -> None:
+        """Have the agent be killed, and another come after so long; the spawner keeps its slices meanwhile. It comes as the `other` record says, or as it was in the beginning."""
+        self._record = other or self._own
         self._away_s = seconds
         self._leave.cancel()
+
+    @property
+    def is_another(self) -> bool:
+        """Say whether it is not as it was in the beginning."""
+        return self._record is not self._own
 
     def _agent(self) -> Agent:
         return Agent(

@@ -14,7 +14,8 @@ from runink.placement.plans import Policy, Snapshot
 from runink.testing.placement_life import FIRST_COME, Job, Life, arriving, dags, first_come
 
 SEEDS = st.integers(0, 1 << 32)
-FEW = settings(max_examples=6)
+FEW = settings(max_examples=6)  # of lives that take half a second
+MANY = settings(max_examples=12)
 
 
 def nodes(count: int, cpu_m: int) -> tuple[NodeView, ...]:
@@ -28,7 +29,7 @@ def unit(gang: str, *cpu_m: int, herd: str = "h", **rest) -> Unit:
     return Unit(RunId("0" * 26), gang, HerdName(herd), parts, **rest)
 
 
-@FEW
+@MANY
 @given(SEEDS)
 def test_all_gangs_finish_where_member_by_member_none_does(seed: int) -> None:
     members = [f"{gang:02}-{number}" for gang in range(40) for number in range(4)]
@@ -89,7 +90,7 @@ def test_nothing_waits_longer_than_ageing_and_what_runs_allow(
     assert life.began_ms[large.key] <= 3 * policy.ageing_ms + policy.reserve_after_ms + 4 * takes_ms
 
 
-@FEW
+@MANY
 @given(SEEDS)
 def test_with_work_enough_for_all_herds_have_shares_by_their_weights(seed: int) -> None:
     random = Random(seed)
@@ -133,7 +134,7 @@ def test_runs_that_come_one_after_the_other_end_hardly_later_than_first_come_fir
     assert sum(ours) <= sum(first) * 1.08
 
 
-@FEW
+@MANY
 @given(SEEDS)
 def test_what_is_stopped_for_others_runs_again_and_all_ends(seed: int) -> None:
     random = Random(seed)

@@ -11,7 +11,7 @@ import anyio.abc
 from runink.barn.keys import standing_key
 from runink.errors import Unavailable
 from runink.names import NodeId
-from runink.runs.records import NodeStanding, Standing
+from runink.runs.records import NodeRecord, NodeStanding, Standing
 from runink.testing.cluster import SimulatedCluster, SimulatedNode
 from runink.testing.disk import SPACE_BYTES, FaultyDisk
 from runink.testing.links import Way
@@ -27,23 +27,25 @@ FAULTS = (
     + ["cordon", "drain", "uncordon"]
     + ["disk full", "disk has room"]
 )
+ANEW = ["node is another"] * 2
 
 
 @dataclass
 class Faults:
-    """Of one life of a cluster; `group` is that of its tasks."""
+    """Of one life of a cluster; `group` is that of its tasks. `others` are its nodes as somebody may set them up anew, where that happens."""
 
     random: Random
     cluster: SimulatedCluster
     disk: FaultyDisk
     group: anyio.abc.TaskGroup
+    others: tuple[NodeRecord, ...] = ()
     is_calm: bool = False
 
     def strike(self) -> None:
         """Let something go wrong, or right again."""
         node = self.random.choice(list(self.cluster.nodes.values()))
         member = self.random.choice(list(self.cluster.members.values()))
-        fault = self.random.choice(FAULTS)
+        fault = self.random.choice([*FAULTS, *ANEW] if self.others else FAULTS)
         match fault:
             case "crash":
                 self._crash(node, member)
@@ -67,6 +69,10 @@ class Faults:
                 node.spawner.die()
             case "agent gone":
                 node.away(self.random.choice([0.0, 5.0, 40.0]))
+            case "node is another":
+                other = next(one for one in self.others if one.node == node.name)
+                record = self.random.choice([None, other])
+                node.away(self.random.choice([0.0, 5.0, 40.0]), other=record)
             case "node parted":
                 self._begin(lambda: node.link.cut(self.random.choice(CUT), self._some_s()))
             case "node slow":
@@ -82,6 +88,8 @@ class Faults:
         self.disk.space_bytes = SPACE_BYTES
         for node in self.cluster.nodes.values():
             node.link.delay_s = 0.0
+            if node.is_another:
+                node.away(0.0)
             await self._say(node, "uncordon")
 
     def _begin(self, fault: Callable[[], Awaitable[None]]) -> None:

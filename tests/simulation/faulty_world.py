@@ -14,6 +14,8 @@ import anyio
 import anyio.abc
 from faults import Faults
 from msgspec.structs import replace as changed
+from placement_invariants import Waits
+from places import ALIKE, Places, widened
 from run_invariants import Invariants
 from runink.barn.keys import (
     deployment_key,
@@ -28,7 +30,7 @@ from runink.clients.barn import Transaction, decode_value
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Submit
 from runink.connectors.targets import target_of
-from runink.dag import Dag, Resources, Sink, SliceSpec
+from runink.dag import Dag, Sink
 from runink.errors import Unavailable, WireError
 from runink.jobs import (
     ChainJob,
@@ -40,11 +42,11 @@ from runink.jobs import (
     Progress,
     PublishJob,
 )
-from runink.names import HerdName, NodeId, RunId, run_id
+from runink.names import HerdName, RunId, run_id
 from runink.runs.lifecycle import target_hash
-from runink.runs.records import HerdRecord, RunRecord, RunState, SliceRecord, SliceState
+from runink.runs.records import RunRecord, RunState, SliceRecord, SliceState
 from runink.runs.schedule_records import DeploymentRecord, ScheduleRecord
-from runink.testing.cluster import BUNDLE, NODE, SimulatedCluster, simulated_cluster
+from runink.testing.cluster import BUNDLE, SimulatedCluster, simulated_cluster
 from runink.testing.disk import SPACE_BYTES, FaultyDisk
 from runink.testing.lives import EPOCH_MS, now_ms
 from runink.testing.spawner import FakeSlice
@@ -55,15 +57,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "runs"))
 from run_world import prepared, staged_dag
 
 SHAPES = [("a",), ("a", "b"), ("b",), ("c", "d", "e")]
-NODES = (changed(NODE, node=NodeId("n1")), changed(NODE, node=NodeId("n2")))
-WIRED = tuple(changed(one, streams=f"10.0.0.{at}:7500") for at, one in enumerate(NODES, start=1))
-WIDE = 5000  # two of these are more than a node has
 MEMBERS = ("m1", "m2", "m3")
 ASKED = ["submit"] * 6 + ["cancel", "cancel", "pause", "unpause", "unpause"]
-HERD = HerdRecord(HerdName("default"), cpu_m=15_000, slices=6, runs=5)
 PRIORITIES = (0, 0, 5)
-EDGE = changed(HERD, lost_wait_ms=60_000)  # the same, but what runs on a lost node goes on
-SIZES = (500, 2000, 5000)  # of slices, in thousandths of a processor; a node has 8000
 SCHEDULE = Schedule(
     every_ms=20_000,
     missed=Missed.ALL,
@@ -84,13 +80,14 @@ NEIGHBOUR = Failed(WireError("Unavailable", "producer_failed", "x"), consequence
 class FaultyWorld:
     """One simulation. It remembers what outlives a cluster: the disk, what was seen, what became visible, what was begun.
 
-    `members` are those of its control plane.  One alone is that of a laptop: runs may live and die with it.  One that `is_wired` has gangs that stand on both nodes.
+    `members` are those of its control plane.  One alone is that of a laptop: runs may live and die with it.  One that `is_wired` has gangs that stand on several nodes.
     """
 
     random: Random
     folder: Path
     members: tuple[str, ...] = ("m1",)
     is_wired: bool = False
+    places: Places = ALIKE
     disk: FaultyDisk = field(default_factory=FaultyDisk)
     invariants: Invariants = field(default_factory=Invariants)
     published: list[tuple[str, RunId]] = field(default_factory=list)
@@ -103,6 +100,8 @@ class FaultyWorld:
     faults: Faults = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.is_wired:
+            self.places = self.places.wired()
         self.scheduled = self._sized(staged_dag("s"))
 
     async def run(self) -> None:
@@ -116,7 +115,7 @@ class FaultyWorld:
             simulated_cluster(
                 self.disk,
                 self.folder,
-                nodes=WIRED if self.is_wired else NODES,
+                nodes=self.places.nodes,
                 members=self.members,
                 session=session,
                 launched=self._begin,
@@ -124,7 +123,8 @@ class FaultyWorld:
         ):
             self.cluster.sync_s = self._sync_s
             self.cluster.refuses_stream = self._refuses_stream
-            self.faults = Faults(self.random, self.cluster, self.disk, self.group)
+            others = self.places.others
+            self.faults = Faults(self.random, self.cluster, self.disk, self.group, others)
             self.group.start_soon(self.invariants.watch, self.cluster.client.barn)
             try:
                 await self._live()
@@ -144,13 +144,15 @@ class FaultyWorld:
 
     async def _deploy(self) -> None:
         """Have a pipeline run at each of TICKS, if it is not deployed yet."""
-        dag, at = self.scheduled, (HERD.herd, self.scheduled.pipeline)
+        dag, at = self.scheduled, (self.scheduled.herd, self.scheduled.pipeline)
         schedule = ScheduleRecord(*at, dag.hash, SCHEDULE, seen_ms=EPOCH_MS)
         deployed = Transaction().if_absent(schedule_key(*at)).put(schedule_key(*at), schedule)
         deployment = DeploymentRecord(dag, "/p", BUNDLE, deployed_ms=EPOCH_MS)
-        await self.client.barn.commit(
-            deployed.put(deployment_key(*at), deployment).put(herd_key(HERD.herd), HERD)
-        )
+        deployed = deployed.put(deployment_key(*at), deployment)
+        # Of several records of one herd the first.
+        for herd in {one.herd: one for one in reversed(self.places.herds)}.values():
+            deployed = deployed.put(herd_key(herd.herd), herd)
+        await self.client.barn.commit(deployed)
 
     def _sync_s(self) -> float:
         """Let the disk be slow now and then: what is decided meanwhile is decided on what has changed."""
@@ -189,25 +191,19 @@ class FaultyWorld:
         dag = self._sized(staged_dag(*self.random.choice(SHAPES), fan=self.random.choice([1, 2])))
         bound = len(self.members) == 1 and self.random.random() < 0.2
         priority = PRIORITIES[entropy[0] % len(PRIORITIES)]
-        herd = self.random.choice([HERD, HERD, EDGE])
+        herd = self.random.choice(self.places.herds)
+        dag = changed(dag, herd=herd.herd)
         request = Submit(run, dag, herd, "/p", BUNDLE, is_bound=bound, priority=priority)
         self.requests[run] = request
         return request
 
     def _sized(self, dag: Dag) -> Dag:
         """Return the pipeline with slices of other sizes, and with retries for some of its nodes."""
-        slices = [
-            changed(one, resources=Resources(self.random.choice(SIZES), 1 << 30))
-            for one in dag.slices
-        ]
+        dag = self.places.sized(dag, self.random)
         if self.is_wired and self.random.random() < 0.6:
-            first = dag.slices[0].gang  # those behind it read files, and stay where these are
-            slices = [self._widened(one, first) for one in slices]
+            dag = widened(dag)
         retries = {node.id: RETRY for node in dag.nodes if self.random.random() < 0.5}
-        return changed(dag, slices=tuple(slices), retries=retries)
-
-    def _widened(self, one: SliceSpec, gang: str) -> SliceSpec:
-        return changed(one, resources=Resources(WIDE, 1 << 30)) if one.gang == gang else one
+        return changed(dag, retries=retries)
 
     @property
     def client(self) -> Cluster:
@@ -254,8 +250,10 @@ class FaultyWorld:
         for request in self.requests.values():
             if request.run not in self.invariants.submitted:
                 self.group.start_soon(self._submit_at_last, request)
+        waits = Waits()
         with anyio.move_on_after(CALM_S) as limit:
             while not self._are_all_over():
+                waits.look(self.invariants.state, now_ms())
                 for one in self.invariants.runs():
                     if one.paused and not one.state.is_over:
                         await self._pause(one.run, paused=False)
@@ -302,8 +300,14 @@ class FaultyWorld:
 
     def _record(self, fake: FakeSlice) -> SliceRecord | None:
         ticket = fake.job.ticket
-        found = self._value(slice_key(HERD.herd, ticket.run, ticket.slice), SliceRecord)
+        found = self._value(
+            slice_key(self._herd(ticket.run), ticket.run, ticket.slice), SliceRecord
+        )
         return found if isinstance(found, SliceRecord) else None
+
+    def _herd(self, run: RunId) -> HerdName:
+        request = self.requests.get(run)
+        return request.herd.herd if request is not None else self.scheduled.herd
 
     def _value(self, key: str, kind: type[Any]) -> Any:
         store = self.cluster.store
@@ -376,7 +380,7 @@ class FaultyWorld:
         return store is None or store.revision < self.invariants.revision
 
     def _publish(self, run: RunId, output: Any) -> None:
-        record = self._value(run_key(HERD.herd, run), RunRecord)
+        record = self._value(run_key(self._herd(run), run), RunRecord)
         if record is None:
             assert self._is_barn_behind(), f"{run} publishes, and is not there"
         else:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
+from placement_invariants import Past, check_amounts, check_decision, check_placed, tables_of
 from runink.barn.history import Watched
 from runink.barn.keys import (
+    DECISIONS,
     HEALTH,
     HERDS,
     LINEAGE,
@@ -42,6 +45,7 @@ from runink.runs.records import (
     Task,
 )
 from runink.runs.reservations import ReservationRecord, Victim
+from runink.scheduling.decisions import DecisionRecord
 
 KINDS: dict[str, Any] = {
     HERDS.prefix(): HerdRecord,
@@ -54,7 +58,9 @@ KINDS: dict[str, Any] = {
     RESERVATIONS.prefix(): ReservationRecord,
     LINEAGE.prefix(): dict,
     HEALTH.prefix(): NodeHealth,
+    DECISIONS.prefix(): DecisionRecord,
 }
+_BY_CHANCE = re.compile(rb'"streams":"[0-9a-f]+"|"pid":[0-9]+')  # keys, and this process
 ORDER = [SliceState.PENDING, SliceState.PLACED, SliceState.LAUNCHING, SliceState.RUNNING]
 _UNDONE = (SliceState.LOST, SliceState.CANCELLED)
 
@@ -67,6 +73,8 @@ class Invariants:
         self.state: dict[str, Any] = {}
         self.cancelled: set[str] = set()  # runs whose cancellation was answered
         self.submitted: set[str] = set()  # runs whose submission was answered
+        self.past = Past()
+        self.history: list[bytes] = []  # all that was seen, but for what is by chance
         self.stopped: set[Victim] = set()  # what has had to give way to others
         self.spread: set[tuple[str, str, int]] = (
             set()
@@ -103,6 +111,9 @@ class Invariants:
     def _see_revision(self, changes: list[Change]) -> None:
         before = {change.key: self.state.get(change.key) for change in changes}
         for change in changes:
+            value = change.now.value if change.now is not None else b""
+            said = f"{change.revision} {change.key} ".encode()
+            self.history.append(said + _BY_CHANCE.sub(b"", value))
             if change.now is None:
                 self.state.pop(change.key, None)
             else:
@@ -114,8 +125,11 @@ class Invariants:
         self._check_gangs(
             {now.run for key in before if isinstance(now := self.state.get(key), SliceRecord)}
         )
-        self._check_amounts()
+        check_amounts(self.state)
         self._check_moves(before)
+        if changes:
+            self._check_places(changes[0].revision, before)
+            self.past.add(changes[0].revision, self.state)
 
     def _check(self, key: str, was: Any, now: Any) -> None:
         if key.startswith(RUNS.prefix()):
@@ -229,24 +243,21 @@ class Invariants:
                 is_split = SliceState.PENDING in states and any(one.is_on_node for one in states)
                 assert not is_split, f"{gang} of {run} is placed in part: {states}"
 
-    def _check_amounts(self) -> None:
-        """No node has more on it than it can bear, no herd more than it may have."""
-        on_nodes: dict[str, list[SliceRecord]] = {}
-        of_herds: dict[str, list[SliceRecord]] = {}
-        for one in self.slices():
-            if one.state.is_on_node and one.task is Task.CHAIN:
-                assert one.node is not None
-                on_nodes.setdefault(NODES.key(one.node), []).append(one)
-                of_herds.setdefault(HERDS.key(one.herd), []).append(one)
-        for key, slices in on_nodes.items():
-            if key in self.state:
-                most = self.state[key].capacity
-                assert _cpu_m(slices) <= most.cpu_m, f"{key} has too many: {slices}"
-                assert _memory_bytes(slices) <= most.memory_bytes, f"{key} has too many: {slices}"
-        for key, slices in of_herds.items():
-            quota = self.state[key]
-            assert len(slices) <= quota.slices or not quota.slices, f"{key} has too many"
-            assert _cpu_m(slices) <= quota.cpu_m or not quota.cpu_m, f"{key} has too many"
+    def _check_places(self, revision: int, before: dict[str, Any]) -> None:
+        """What is placed fits by the rules, and what was decided comes out again."""
+        now = {key: self.state.get(key) for key in before}
+        placed = [
+            one
+            for key, one in now.items()
+            if isinstance(one, SliceRecord)
+            and one.state is SliceState.PLACED
+            and before[key].state is SliceState.PENDING
+        ]
+        if placed:
+            check_placed(self.past.at(revision - 1), placed)
+        for one in now.values():
+            if isinstance(one, DecisionRecord):
+                check_decision(tables_of(self.past.at(one.revision), one.revision), one)
 
     def _check_moves(self, before: dict[str, Any]) -> None:
         """A node that is to get nothing new gets nothing, but what has to end there; a suspect one gets nothing at all."""
@@ -273,11 +284,3 @@ class Invariants:
         assert not self.keys(PLACEMENTS.prefix())
         assert not self.keys(PUBLISHING.prefix())
         assert not self.keys(RESERVATIONS.prefix())
-
-
-def _cpu_m(slices: list[SliceRecord]) -> int:
-    return sum(one.resources.cpu_m for one in slices)
-
-
-def _memory_bytes(slices: list[SliceRecord]) -> int:
-    return sum(one.resources.memory_bytes for one in slices)

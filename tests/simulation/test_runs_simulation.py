@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
+import seeded
 import trio
-import trio.testing
-from faulty_world import MEMBERS, TICKS, FaultyWorld
+from faulty_world import TICKS
 
-KEPT = "101,107,226,243,261"  # found that one life's last words came behind another's first look
-WIRED_OF_FIVE = (0, 4)  # none of the kept: they are what they were
-SEEDS = os.environ.get("RUNINK_SEEDS", f"0-99,{KEPT}")
+# Found that one life's last words came behind another's first look, and gangs that waited for ever: 56 and 65 of those before found something, too.
+KEPT = "101,107,226,243,261,195,235"
+SEEDS = os.environ.get("RUNINK_SEEDS", f"0-94,{KEPT}")
 
 
 def seeds() -> Iterator[int]:
@@ -38,25 +39,46 @@ def in_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     log.setLevel(level)
 
 
-def simulate(seed: int, folder: Path) -> FaultyWorld:
-    trio._core._run._r.seed(seed)
-    members = MEMBERS if seed % 2 else MEMBERS[:1]
-    world = FaultyWorld(Random(seed), folder, members, is_wired=seed % 5 in WIRED_OF_FIVE)
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    try:
-        trio.run(world.run, clock=clock)
-    except BaseException as error:
-        error.add_note(f"seed {seed}, after {world.steps} steps")
-        raise
-    return world
-
-
 @pytest.mark.parametrize("seed", list(seeds()))
 def test_runs_end_whole_or_not_at_all(seed: int, tmp_path: Path, in_order: None) -> None:
-    world = simulate(seed, tmp_path)
+    world = seeded.simulate(seed, tmp_path)
     assert len(world.invariants.runs()) == len(world.requests) + len(TICKS)
 
 
 def test_among_the_wired_are_gangs_that_stand_on_both_nodes(tmp_path: Path, in_order: None) -> None:
-    found = (simulate(seed, tmp_path / str(seed)).invariants.spread for seed in (4, 9, 14))
+    found = (seeded.simulate(seed, tmp_path / str(seed)).invariants.spread for seed in (4, 9, 14))
     assert any(found)
+
+
+def test_a_seed_gives_the_same_bytes_in_any_process(tmp_path: Path) -> None:
+    """Three members, gangs on several nodes, nodes of which each is another: all that happens, twice, where sets stand in other orders."""
+    seed = "15"
+    running = []
+    for hashes in ("1", "2"):
+        folder = tmp_path / hashes
+        folder.mkdir()
+        words = [sys.executable, seeded.__file__, seed, "."]
+        told = {**os.environ, "PYTHONHASHSEED": hashes}
+        running.append(subprocess.Popen(words, env=told, cwd=folder))
+    assert [one.wait(timeout=60) for one in running] == [0, 0]
+    first, second = (tmp_path.joinpath(one, "history").read_bytes() for one in ("1", "2"))
+    lines = zip(first.splitlines(), second.splitlines(), strict=False)
+    assert next(((a, b) for a, b in lines if a != b), None) is None
+    assert first == second
+    assert first.count(b"\n") > 100
+
+
+def test_among_the_mixed_each_rule_keeps_somebody_away(tmp_path: Path, in_order: None) -> None:
+    worlds = (seeded.simulate(seed, tmp_path / str(seed)) for seed in (6, 7, 13))
+    said = b"".join(line for world in worlds for line in world.invariants.history)
+    for text in (
+        b"is for red only",
+        b"lacks the label",
+        b"may not see crm",
+        b"which stands apart",
+        b"it needs disk",
+        b"it needs gpus",
+        b"herd red has",
+        b"is suspect",
+    ):
+        assert text in said, text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 from placement_world import HERD, NOW_MS, node, part, placed, running, unit, waits
 from runink.names import NodeId
-from runink.placement.cluster import Amount, HerdView
+from runink.placement.cluster import NOTHING, Amount, HerdView, NodeState
+from runink.placement.demands import Part
 from runink.placement.feasible import Rule
 from runink.placement.plans import Policy, Reservation, Running, Snapshot
 from runink.placement.solver import decide
@@ -292,3 +293,18 @@ def test_no_more_of_a_herd_are_stopped_at_a_time_than_the_policy_says() -> None:
     others = (replace(standing[0], unit=replace(standing[0].unit, herd="other")), *standing[1:])
     plan = decide(replace(first, placed=others, policy=Policy(victims_per_herd=1)))
     assert len(plan.preempted) == 2
+
+
+def test_what_ends_on_a_draining_node_does_not_wait_for_what_ends_on_a_silent_one() -> None:
+    """Found by the simulation, seed 65: both ask for nothing but their nodes, and were taken for the same."""
+    views = (
+        node("a", 1000, state=NodeState.DRAINING),
+        node("b", 1000, state=NodeState.SUSPECT),
+    )
+    ends = [
+        unit(f"end-{name}", Part(NOTHING, pin=NodeId(name)), rank=rank)
+        for rank, name in enumerate("ab")
+    ]
+    plan = decide(Snapshot(views, {}, tuple(ends), now_ms=NOW_MS))
+    assert placed(plan) == {"end-a": ("a",)}
+    assert waits(plan) == ["end-b"]
