@@ -107,7 +107,14 @@ def read_secret(path: Path) -> bytes:
         mode = path.stat().st_mode
         secret = path.read_bytes().strip()
     except OSError as error:
-        raise Refused(f"{path}: {error.strerror}", code="bad_secret") from error
+        # A long name without a folder may be the secret itself: it is not to be seen on a screen.
+        is_secret = len(path.name) >= SECRET_BYTES_MIN and path.parent == Path()
+        name = "the file with the secret" if is_secret else str(path)
+        raise Refused(
+            f"{name} cannot be read: {error.strerror}",
+            code="bad_secret",
+            hint="--secret and RUNINK_SECRET say where the file with the secret lies",
+        ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise Refused(f"{path} can be read by others", code="bad_secret", hint=f"chmod 600 {path}")
     if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
