@@ -81,6 +81,7 @@ from runink.sandbox.log import describe, log
 from runink.sandbox.namespaces import Handlers, Needed, answered, cloned
 from runink.sandbox.packets import Outbox, Packet, close_all, receive, understood
 from runink.sandbox.protocol import NO_NETWORK, ForkServerReady, Preload
+from runink.sandbox.relocated import share_relocated
 from runink.sandbox.syscalls import CLONE_INTO_CGROUP
 from runink.sandbox.zygote_root import close_zygote_off
 
@@ -277,6 +278,7 @@ class ForkServer:
         self._fillers += fill()
         gc.freeze()
         gather()
+        share_relocated()
         loaded = [module for module, is_loaded in self._modules.items() if is_loaded]
         failed = [module for module, is_loaded in self._modules.items() if not is_loaded]
         self._outbox.send(ForkServerReady(os.getpid(), loaded, failed, threads(), self._problem))
