@@ -1,4 +1,4 @@
-"""What every slice does, done a few times when this is imported: the fork server imports it, and every slice is a fork of that.
+"""What every slice does, done a few times by the fork server: every slice is a fork of that.
 
 A function that Python runs for the first time looks up by its name whatever it uses, and each look writes to the name, which is then a page that the kernel copies.  After some ten calls
 Python has put down in the function's code where it found things, and writes to none of them any more.  So a slice touches a fifth less of its fork server's memory, and
@@ -23,6 +23,7 @@ from runink.dag import Each, Function, Step
 from runink.documents import SliceContext, SliceDocument, encode_document
 from runink.jobs import ChainJob, Done, Failed, Ticket
 from runink.names import HerdName, RunId, SliceId
+from runink.sandbox.gathered_code import codes_run, gather_code
 from runink.steps import rehearsed
 from runink.steps.channels import Bell
 from runink.wire.blocking import BlockingChannel
@@ -35,14 +36,15 @@ Take = Callable[[bytes, BlockingChannel], Done | Failed]
 
 
 def rehearse(take: Take, times: int = TIMES) -> Done | Failed:
-    """Have `take` do the document's job and report so many times; return the last report. Raises OSError, RuninkError."""
+    """Have `take` do the document's job and report once, and so many times more when its code lies together; return the last report. Raises OSError, RuninkError."""
     document, path = _document(), list(sys.path)
     control, other = (end.detach() for end in socket.socketpair())
     nobody = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
         channel = BlockingChannel(nobody)
         said = open(nobody, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115 - of a descriptor, which is closed below
-        for _ in range(times):
+
+        def once() -> Done | Failed:
             try:
                 with redirect_stdout(said):
                     report = take(document, channel)
@@ -50,13 +52,16 @@ def rehearse(take: Take, times: int = TIMES) -> Done | Failed:
                 lifeline.rehearse(control)
                 said.flush()
                 channel.send(report)
+                return report
             finally:
                 sys.modules.pop(_NAME, None)
                 sys.path[:] = path
+
+        gather_code(codes_run(once))
+        return [once() for _ in range(times)][-1]
     finally:
         for descriptor in (nobody, control, other):
             os.close(descriptor)
-    return report
 
 
 def _wait_for_nothing() -> None:

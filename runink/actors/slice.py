@@ -94,5 +94,7 @@ def _done(
             assert_never(job)
 
 
-with suppress(OSError, RuninkError):  # a slice can do without
-    rehearse(lambda document, channel: _report(document, channel, [], Host(at_once, nothing)))
+def prepare_copies() -> None:
+    """Do beforehand what every slice does (`rehearsal.py`): for a fork server, `birth.PREPARE`."""
+    with suppress(OSError, RuninkError):  # a slice can do without
+        rehearse(lambda document, channel: _report(document, channel, [], Host(at_once, nothing)))

@@ -54,6 +54,7 @@ PARKED = 512  # above every place that a descriptor may get; below every usual l
 PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}  # as any Python program does
 OWN_TMP: Final = "/tmp"  # noqa: S108 - it is in the slice's own memory
 REAPS: Final = "REAPS"  # true in the module of an entry that is its cell's first process, where it can be (`first.py`)
+PREPARE: Final = "prepare_copies"  # in the module of an entry: what a fork server calls once, when it has loaded that
 EVERY: Final = 1 << 30  # more than any process may have open
 
 Entry = Callable[[bytes, int, list[int]], int | None]

@@ -37,6 +37,7 @@ from functools import partial
 from runink.sandbox.arguments import LINK, THREADS_OFF, listed, options
 from runink.sandbox.birth import (
     PARKED,
+    PREPARE,
     REAPS,
     Entry,
     Fresh,
@@ -128,6 +129,7 @@ class ForkServer:
                 found = importlib.import_module(module)
                 self._entry = getattr(found, function)
                 self._reaps = getattr(found, REAPS, False)
+                getattr(found, PREPARE, _nothing)()
         except Exception as error:  # noqa: BLE001 - it is the project's own code: anything may be wrong with it
             traceback.print_exc()
             self._problem = f"{self._entry_name}: {problem_of(error)}"
@@ -282,6 +284,10 @@ class ForkServer:
         loaded = [module for module, is_loaded in self._modules.items() if is_loaded]
         failed = [module for module, is_loaded in self._modules.items() if not is_loaded]
         self._outbox.send(ForkServerReady(os.getpid(), loaded, failed, threads(), self._problem))
+
+
+def _nothing() -> None:
+    """Prepare nothing."""
 
 
 def _parted(packet: Packet) -> tuple[int, Key]:

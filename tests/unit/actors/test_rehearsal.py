@@ -47,5 +47,5 @@ def test_a_rehearsal_is_done_as_often_as_asked_and_returns_the_last_report() -> 
         reports.append(Done())
         return reports[-1]
 
-    assert rehearse(take, 3) is reports[2]
-    assert len(reports) == 3
+    assert rehearse(take, 3) is reports[3]
+    assert len(reports) == 4, "and once to see what is run"
