@@ -50,7 +50,7 @@ from runink.sandbox.codec import BadMessage, numeric
 from runink.sandbox.courses import Course, Courses, Handed, Key
 from runink.sandbox.doorstep import HomeRefused, doorstep
 from runink.sandbox.faults import step_of
-from runink.sandbox.holes import fill
+from runink.sandbox.holes import fill, fill_heap
 from runink.sandbox.homes import Homes
 from runink.sandbox.huge_pages import gather, row_up
 from runink.sandbox.importing import problem_of
@@ -278,6 +278,7 @@ class ForkServer:
         # What is loaded lives as long as we do: the collector need not look at it, nor slices copy its pages.
         gc.collect()
         self._fillers += fill()
+        fill_heap()
         gc.freeze()
         gather()
         share_relocated()

@@ -34,3 +34,28 @@ def test_where_holes_are_filled_what_is_made_next_lies_in_few_pages() -> None:
     assert after <= 5 < before, "one for each size"
     assert beginnings == after, "and these are written to in any case"
     assert filled_bytes < 4 << 20
+
+
+HEAP: Final = """
+import ctypes
+from runink.sandbox.holes import fill_heap
+
+libc = ctypes.PyDLL(None)
+libc.malloc.restype = ctypes.c_size_t
+libc.malloc.argtypes = (ctypes.c_size_t,)
+libc.free.argtypes = (ctypes.c_size_t,)
+
+made = [libc.malloc(size) for _ in range(300) for size in (24, 200, 700, 3000)]
+for place in made[::3]:
+    libc.free(place)
+filled = fill_heap()
+places = [libc.malloc(size) for size in (24, 200, 700, 3000) for _ in range(4)]
+print(filled, min(places) > max(made))
+"""
+
+
+def test_where_the_heaps_holes_are_filled_what_is_asked_for_next_lies_behind_them() -> None:
+    done = subprocess.run([sys.executable, "-c", HEAP], check=True, capture_output=True, text=True)
+    filled, are_behind = done.stdout.split()
+    assert int(filled) < 4 << 20
+    assert are_behind == "True"
