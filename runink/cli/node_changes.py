@@ -18,6 +18,7 @@ import click
 
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.keys import RUNS, SLICES, STANDINGS, node_key, standing_key
+from runink.cli.exits import first_of
 from runink.cli.options import DURATION, output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
@@ -38,7 +39,9 @@ from runink.runs.records import (
     Standing,
 )
 
-LEAVE_S: Final = 5.0  # for saying that a drain is over, whatever has ended it
+LEAVE_S: Final = (
+    15.0  # for saying that a drain is over, whatever has ended it: longer than one request may take
+)
 
 node_argument = click.argument("name", metavar="NODE")
 
@@ -76,7 +79,7 @@ def drain(name: str, timeout_ms: int | None, output: str, state: Path | None) ->
     """Empty NODE: its slices end with their grace and begin anew elsewhere. Ends when nothing is left there; the node stays cordoned."""
     node = NodeId(name)
     wait_s = timeout_ms / 1000 if timeout_ms is not None else None
-    moved = with_cluster(state, lambda cluster, _: _drained(cluster, node, wait_s))
+    moved = with_cluster(state, lambda cluster, _: drained(cluster, node, wait_s))
     if output == "json":
         echo_json({"node": node, "standing": Standing.CORDONED.value, "moved": moved})
     else:
@@ -123,11 +126,11 @@ def no_such_node(node: str) -> NotFound:
     return NotFound(f"there is no node {node}", code="no_such_node", hint="runi node list lists them")  # fmt: skip
 
 
-async def _drained(cluster: Cluster, node: NodeId, wait_s: float | None) -> int:
+async def drained(cluster: Cluster, node: NodeId, wait_s: float | None) -> int:
     """Have a node emptied, and return how many slices have left it. Raises NotFound, TimedOut, Conflict (`not_draining`)."""
-    await say(cluster.barn, node, Standing.DRAINING)
     seen = _Emptying(node)
     try:
+        await _begin(cluster.barn, node)
         with anyio.fail_after(wait_s), anyio.CancelScope() as until_empty:
 
             async def told(change: Seen) -> None:
@@ -145,6 +148,23 @@ async def _drained(cluster: Cluster, node: NodeId, wait_s: float | None) -> int:
         with anyio.CancelScope(shield=True), anyio.move_on_after(LEAVE_S):
             await say(cluster.barn, node, Standing.CORDONED, only_if=Standing.DRAINING)
     return len(seen.gone)
+
+
+async def _begin(barn: BarnClient, node: NodeId) -> None:
+    """Say that a node is to be drained, to the end: an interrupt waits for the answer, because who takes it back has to find it there.
+
+    In a task of its own, which an interrupt of the command's does not reach.
+    """
+
+    async def saying() -> None:
+        with anyio.CancelScope(shield=True):  # the client has a deadline
+            await say(barn, node, Standing.DRAINING)
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(saying)
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from errors
 
 
 class _Emptying:
