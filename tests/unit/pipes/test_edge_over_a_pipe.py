@@ -77,7 +77,7 @@ def test_a_failure_never_waits_for_a_reader_that_stands_still() -> None:
         os.set_blocking(writer._line.number, True)
         thread = threading.Thread(target=writer.fail, args=("why",), daemon=True)
         thread.start()
-        thread.join(10)
+        thread.join(60)
         stands = thread.is_alive()
         reader.close()
         assert not stands

@@ -17,8 +17,8 @@ async def test_stopped_runs_after_every_life():
     diary = Diary()
     async with one_store(lambda: Store(diary)) as ref:
         with pytest.raises(OutcomeUnknown):
-            await ref.ask(Crash(), within=1)
-        await ref.ask(Put("a"), within=1)
+            await ref.ask(Crash(), within=60)
+        await ref.ask(Put("a"), within=60)
     assert diary.lines == ["started", "stopped", "started", "stopped"]
 
 
@@ -26,7 +26,7 @@ async def test_every_life_begins_from_a_new_object():
     async with one_store() as ref:
         await ref.tell(Put("a"))
         await ref.tell(Crash())
-        assert await ref.ask(Put("b"), within=1) == 1
+        assert await ref.ask(Put("b"), within=60) == 1
 
 
 async def test_a_stop_receives_what_is_in_the_mailbox_and_turns_away_what_waits_before_it():
@@ -62,7 +62,7 @@ async def test_a_stop_receives_what_is_in_the_mailbox_and_turns_away_what_waits_
 async def test_child_tasks_are_cancelled_before_stopped_runs():
     diary = Diary()
     async with one_store(lambda: Store(diary)) as ref:
-        await ref.ask(Spawn(), within=1)
+        await ref.ask(Spawn(), within=60)
         await anyio.wait_all_tasks_blocked()
     assert diary.lines == ["started", "child cancelled", "stopped"]
 
@@ -70,17 +70,17 @@ async def test_child_tasks_are_cancelled_before_stopped_runs():
 async def test_a_child_tasks_crash_is_the_actors():
     diary = Diary()
     async with one_store(lambda: Store(diary)) as ref:
-        await ref.ask(Spawn(), within=1)
+        await ref.ask(Spawn(), within=60)
         async with anyio.create_task_group() as group:
 
             async def hang() -> None:
                 with pytest.raises(OutcomeUnknown):
-                    await ref.ask(Hang(), within=5)
+                    await ref.ask(Hang(), within=60)
 
             group.start_soon(hang)
             await anyio.wait_all_tasks_blocked()
             diary.gate.set()
-        assert await ref.ask(Put("a"), within=1) == 1
+        assert await ref.ask(Put("a"), within=60) == 1
     assert diary.lines == ["started", "hangs", "stopped", "started", "stopped"]
 
 
@@ -97,7 +97,7 @@ async def test_a_child_task_that_tells_an_actor_that_stops_is_no_crash():
 
     diary = Diary()
     async with one_store(lambda: Ticking(diary)) as ref:
-        await ref.ask(Put("a"), within=1)
+        await ref.ask(Put("a"), within=60)
     assert diary.lines == ["started", "stopped"]
 
 
@@ -115,7 +115,7 @@ async def test_a_refusal_of_what_cannot_be_answered_is_a_crash():
 
     async with one_store(lambda: Ticked(diary)) as ref:
         await ref.tell(Tick())
-        await ref.ask(Put("a"), within=1)
+        await ref.ask(Put("a"), within=60)
     assert diary.lines == ["started", "stopped", "started", "stopped"]
 
 
@@ -131,7 +131,7 @@ async def test_an_answer_raised_in_a_task_group_of_receive_is_still_an_answer():
     diary = Diary()
     async with one_store(lambda: Grouped(diary)) as ref:
         with pytest.raises(Unavailable) as info:
-            await ref.ask(Get("a"), within=1)
+            await ref.ask(Get("a"), within=60)
         assert info.value.code == "busy"
     assert diary.lines == ["started", "stopped"]
 
@@ -142,12 +142,12 @@ async def test_a_permanent_actor_that_finishes_begins_anew_and_a_transient_one_i
         async with supervise() as supervisor:
             spec = ChildSpec("store", lambda diary=diary: Store(diary), restart, SOON)
             ref = await supervisor.start(spec)
-            await ref.ask(Finish(), within=1)
+            await ref.ask(Finish(), within=60)
             if lives == 2:
-                assert await ref.ask(Put("a"), within=1) == 1
+                assert await ref.ask(Put("a"), within=60) == 1
             else:
                 with pytest.raises(Unavailable):
-                    await ref.ask(Put("a"), within=1)
+                    await ref.ask(Put("a"), within=60)
         assert diary.lines == ["started", "stopped"] * lives, restart
 
 
@@ -157,10 +157,10 @@ async def test_a_temporary_actor_that_crashes_is_over_and_ends_nobody_else():
         job = await supervisor.start(spec)
         other = await supervisor.start(ChildSpec("store", Store))
         with pytest.raises(OutcomeUnknown):
-            await job.ask(Crash(), within=1)
+            await job.ask(Crash(), within=60)
         with pytest.raises(Unavailable):
-            await job.ask(Put("a"), within=1)
-        assert await other.ask(Put("a"), within=1) == 1
+            await job.ask(Put("a"), within=60)
+        assert await other.ask(Put("a"), within=60) == 1
         assert [child.address for child in supervisor.statistics()] == ["store"]
 
 
@@ -193,8 +193,8 @@ async def test_a_message_is_received_in_the_trace_of_its_sender():
 
     async with supervise() as supervisor:
         ref = await supervisor.start(ChildSpec("traced", Traced))
-        assert await ref.ask(Where(), within=1) == ""
+        assert await ref.ask(Where(), within=60) == ""
         token = TRACEPARENT.set(parent)
-        assert await ref.ask(Where(), within=1) == parent
+        assert await ref.ask(Where(), within=60) == parent
         TRACEPARENT.reset(token)
-        assert await ref.ask(Where(), within=1) == ""
+        assert await ref.ask(Where(), within=60) == ""

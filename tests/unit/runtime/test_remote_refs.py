@@ -62,21 +62,21 @@ async def test_asks_and_tells_cross_the_wire(tmp_path: Path):
     async with served(tmp_path) as peer:
         ref = peer.ref("store")
         assert ref.address == "runi://there/store"
-        assert await ref.ask(Put("a", b"\xff\0"), within=5) == 1
+        assert await ref.ask(Put("a", b"\xff\0"), within=60) == 1
         await ref.tell(Put("b"))
         ref.tell_nowait(Put("c"))
-        assert await ref.ask(Put("d"), within=5) == 4
-        assert await ref.ask(Get("a"), within=5) == b"\xff\0"
+        assert await ref.ask(Put("d"), within=60) == 4
+        assert await ref.ask(Get("a"), within=60) == b"\xff\0"
 
 
 async def test_errors_are_the_same_as_in_a_process(tmp_path: Path):
     async with served(tmp_path, stop_s_max=0.01) as peer:
         ref = peer.ref("store")
         with pytest.raises(NotFound, match="no key a"):
-            await ref.ask(Get("a"), within=5)
+            await ref.ask(Get("a"), within=60)
         with pytest.raises(OutcomeUnknown):
-            await ref.ask(Crash(), within=5)
-        assert await ref.ask(Put("a"), within=5) == 1
+            await ref.ask(Crash(), within=60)
+        assert await ref.ask(Put("a"), within=60) == 1
         with pytest.raises(
             TimedOut, match=r"runi://there/store did not answer Hang within 0\.01 s"
         ):
@@ -86,10 +86,10 @@ async def test_errors_are_the_same_as_in_a_process(tmp_path: Path):
 async def test_an_actor_that_is_not_there_is_not_found(tmp_path: Path):
     async with served(tmp_path) as peer:
         with pytest.raises(NotFound) as info:
-            await peer.ref("nobody").ask(Get("a"), within=5)
+            await peer.ref("nobody").ask(Get("a"), within=60)
         assert info.value.code == "no_such_actor"
         await peer.ref("nobody").tell(Get("a"))
-        assert await peer.ref("store").ask(Put("a"), within=5) == 1
+        assert await peer.ref("store").ask(Put("a"), within=60) == 1
 
 
 async def test_what_an_actor_does_not_take_is_refused_by_name(tmp_path: Path):
@@ -99,13 +99,13 @@ async def test_what_an_actor_does_not_take_is_refused_by_name(tmp_path: Path):
     async with served(tmp_path, messages=Put | Get) as peer:
         ref = peer.ref("store")
         with pytest.raises(Invalid, match="store takes no message 'Other'") as info:
-            await ref.ask(Other(), within=5)
+            await ref.ask(Other(), within=60)
         assert info.value.hint == "it takes Get, Put"
         with pytest.raises(Invalid, match=r"Put: Expected `str`, got `int` - at `\$\.key`"):
-            await ref.ask(Put(1), within=5)
+            await ref.ask(Put(1), within=60)
         await ref.tell(Put(1))
         await ref.tell(Other())
-        assert await ref.ask(Put("a"), within=5) == 1
+        assert await ref.ask(Put("a"), within=60) == 1
 
 
 async def test_an_answer_of_the_wrong_type_is_the_other_sides_violation(tmp_path: Path):
@@ -115,7 +115,7 @@ async def test_an_answer_of_the_wrong_type_is_the_other_sides_violation(tmp_path
 
     async with served(tmp_path, Wrong) as peer:
         with pytest.raises(ProtocolViolation, match="the answer of runi://there/store to Put"):
-            await peer.ref("store").ask(Put("a"), within=5)
+            await peer.ref("store").ask(Put("a"), within=60)
 
 
 async def test_an_answer_that_fits_no_frame_is_an_error_of_its_own(tmp_path: Path):
@@ -125,10 +125,10 @@ async def test_an_answer_that_fits_no_frame_is_an_error_of_its_own(tmp_path: Pat
 
     async with served(tmp_path, Generous) as peer:
         with pytest.raises(Invalid) as info:
-            await peer.ref("store").ask(Get("a"), within=5)
+            await peer.ref("store").ask(Get("a"), within=60)
         assert info.value.code == "frame_too_large"
         with pytest.raises(Invalid):
-            await peer.ref("store").ask(Put("a", b"x" * (17 << 20)), within=5)
+            await peer.ref("store").ask(Put("a", b"x" * (17 << 20)), within=60)
 
 
 async def test_answers_may_come_later(tmp_path: Path):
@@ -136,11 +136,11 @@ async def test_answers_may_come_later(tmp_path: Path):
         ref = peer.ref("store")
 
         async def hear() -> None:
-            assert await ref.ask(Promise("a"), within=5) == "yes"
+            assert await ref.ask(Promise("a"), within=60) == "yes"
 
         group.start_soon(hear)
         await anyio.wait_all_tasks_blocked()
-        await ref.ask(Keep("a", "yes"), within=5)
+        await ref.ask(Keep("a", "yes"), within=60)
 
 
 async def test_a_slow_actor_holds_up_only_its_own_senders(tmp_path: Path):
@@ -163,12 +163,12 @@ async def test_a_slow_actor_holds_up_only_its_own_senders(tmp_path: Path):
             keys = [f"{number:03}" for number in range(200)]
             for key in keys:
                 await slow.tell(Put(key))
-            assert await store.ask(Put("a"), within=5) == 1
+            assert await store.ask(Put("a"), within=60) == 1
             with pytest.raises(Overloaded):  # noqa: PT012 - one of them is too many
                 for _ in range(1000):
                     slow.tell_nowait(Put("more"))
             diary.gate.set()
-            assert await slow.ask(Put("last"), within=5) > len(keys)
+            assert await slow.ask(Put("last"), within=60) > len(keys)
             await slow.tell(Put("there is credit again"))
     assert seen[: len(keys)] == keys
 
@@ -204,14 +204,14 @@ async def test_a_request_whose_asker_has_left_the_connection_is_not_begun(tmp_pa
         async with serve_unix(path, directory):
             async with connect_unix(path) as peer, anyio.create_task_group() as group:
                 for key in "ab":
-                    group.start_soon(lambda key=key: peer.ref("store").ask(Put(key), within=5))
+                    group.start_soon(lambda key=key: peer.ref("store").ask(Put(key), within=60))
                     await anyio.wait_all_tasks_blocked()
                 while not seen:
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
             await anyio.wait_all_tasks_blocked()
             diary.gate.set()
-            await local.ask(Put("c"), within=5)
+            await local.ask(Put("c"), within=60)
     assert seen == ["a", "c"]
 
 
@@ -243,7 +243,7 @@ async def test_what_was_under_way_when_the_connection_ended_has_an_unknown_outco
                 stop.set()
                 while not peer.link.is_over:
                     await anyio.lowlevel.checkpoint()
-                for attempt in (ref.ask(Get("a"), within=1), ref.tell(Get("a"))):
+                for attempt in (ref.ask(Get("a"), within=60), ref.tell(Get("a"))):
                     with pytest.raises(LinkLost):
                         await attempt
                 with pytest.raises(LinkLost):
@@ -262,7 +262,7 @@ async def test_a_request_travels_in_its_trace(tmp_path: Path):
     parent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
     async with served(tmp_path, Traced, messages=Where) as peer:
         TRACEPARENT.set(parent)
-        assert await peer.ref("store").ask(Where(), within=5) == parent
+        assert await peer.ref("store").ask(Where(), within=60) == parent
         TRACEPARENT.set("")
 
 
@@ -274,9 +274,9 @@ async def test_a_directory_finds_the_node_at_the_other_end_while_it_is_connected
         ref = here.ref("runi://there/store")
         for number in (1, 2):
             with pytest.raises(LinkLost):
-                await ref.ask(Put("a"), within=1)
+                await ref.ask(Put("a"), within=60)
             async with connect_unix(path, directory=here):
-                assert await ref.ask(Put(str(number)), within=5) == number
+                assert await ref.ask(Put(str(number)), within=60) == number
 
 
 async def test_tcp_on_loopback():
@@ -287,7 +287,7 @@ async def test_tcp_on_loopback():
             serve_tcp("127.0.0.1", 0, directory) as port,
             connect_tcp("127.0.0.1", port) as peer,
         ):
-            assert await peer.ref("store").ask(Put("a"), within=5) == 1
+            assert await peer.ref("store").ask(Put("a"), within=60) == 1
         with pytest.raises(LinkLost):
             async with connect_tcp("127.0.0.1", port):
                 pass
@@ -320,7 +320,7 @@ async def test_deadlines_end_before_anything_is_sent_when_there_is_no_place(tmp_
 
             async def wait() -> None:
                 with pytest.raises(RuninkError):
-                    await ref.ask(Promise(str(object())), within=5)
+                    await ref.ask(Promise(str(object())), within=60)
 
             for _ in range(1024):
                 group.start_soon(wait)

@@ -24,7 +24,7 @@ async def reach(server: ssl.SSLContext, client: ssl.SSLContext | None) -> int:
             serve_tcp("127.0.0.1", 0, directory, tls=server) as port,
             connect_tcp("127.0.0.1", port, tls=client) as peer,
         ):
-            return await peer.ref("store").ask(Put("a"), within=5)
+            return await peer.ref("store").ask(Put("a"), within=60)
 
 
 async def test_nodes_of_one_authority_reach_each_other(tmp_path: Path):

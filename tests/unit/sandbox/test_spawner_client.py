@@ -308,7 +308,7 @@ async def test_what_is_asked_while_the_spawner_dies_is_lost():
             group.start_soon(ask)
         await fake.all_asked(5)
         fake.link.close()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while len(lost) < 5:
                 await anyio.lowlevel.checkpoint()
 

@@ -305,7 +305,7 @@ def test_a_strand_that_hangs_in_a_sink_keeps_its_sink_from_being_touched(
     world.sinks["out"] = MemorySink("out", on_write=hang)
 
     def report(progress: Progress) -> None:
-        assert entered.wait(10)
+        assert entered.wait(60)
         raise Cancelled("SIGTERM")
 
     job = job_of(tmp_path, (source("in"), sink("out")), chained("in", "out"))

@@ -169,7 +169,7 @@ def test_progress_is_told_while_it_runs(tmp_path) -> None:
         heard.set()
 
     world = world_of(NUMBERS)
-    world.sources["in"].on_batch = lambda number: number == 4 and heard.wait(10)
+    world.sources["in"].on_batch = lambda number: number == 4 and heard.wait(60)
     result = run(job_of(tmp_path, (source("in"), sink("out")), chained("in", "out")), world, report)
     assert isinstance(result, Done)
     assert told[0].nodes[0].rows_out == 8
