@@ -25,7 +25,7 @@ from runink.sandbox.skeleton import runtime_folders
 ROOT: Final = Path(__file__).parents[2]
 NOBODYS: Final = FIRST + RANGES * IDS  # the first id behind those of all herds: nobody has it
 HOMES: Final = "/var/tmp"  # not beneath a slice's own /tmp, and whoever runs the tests may keep others out of his
-END_S: Final = 10.0  # for a process that was killed
+END_S: Final = 60.0  # for a process that was killed
 KEPT: Final = ("PATH", "LANG", "LC_ALL", "TZ")
 
 

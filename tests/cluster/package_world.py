@@ -59,7 +59,7 @@ class StallingIndex:
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.settimeout(30)
+        self._socket.settimeout(60)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -69,7 +69,7 @@ class StallingIndex:
     def visitor(self) -> socket.socket:
         """Wait until uv asks, and return its connection."""
         connection, _ = self._socket.accept()
-        connection.settimeout(30)
+        connection.settimeout(60)
         assert connection.recv(1)
         return connection
 

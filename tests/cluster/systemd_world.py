@@ -58,7 +58,7 @@ TARGETS = (
     "network-online",
     "multi-user",
 )
-WAIT_S = 60
+WAIT_S = 120  # what takes longer hangs: systemd itself gives services 90 s
 
 
 def become_manager(units: Path, etc: Path, shared: Path, folders: list[Path]) -> None:

@@ -24,6 +24,7 @@ from runink.storage.disk import RealDisk
 
 WRITERS = 8
 ROUNDS = 8
+WAIT_S = 60  # what takes longer hangs
 SEGMENT_BYTES = 32 << 10  # many segments, so that some kills hit the making and the freeing of one
 
 
@@ -78,7 +79,7 @@ def acknowledged_until_killed(directory: Path, *, first: int, lines_min: int) ->
     told = b""
     try:
         while told.count(b"\n") < lines_min:
-            assert select.select([child.stdout], [], [], 30)[0], "the child tells nothing"
+            assert select.select([child.stdout], [], [], WAIT_S)[0], "the child tells nothing"
             piece = os.read(child.stdout.fileno(), 1 << 16)
             assert piece, "the child ended by itself"
             told += piece
@@ -86,7 +87,7 @@ def acknowledged_until_killed(directory: Path, *, first: int, lines_min: int) ->
         child.send_signal(signal.SIGKILL)
         told += child.stdout.read()
         child.stdout.close()
-        child.wait(timeout=30)
+        child.wait(timeout=WAIT_S)
     return told.decode().split("\n")[:-1]
 
 

@@ -105,7 +105,7 @@ def test_a_wheel_holds_the_project_to_begin_with(tmp_path: Path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
     assert built.returncode == 0, built.stderr

@@ -12,7 +12,7 @@ from barn_group import WAIT_S, until
 from runi_project import Project
 from team_world import ended, gate, team
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

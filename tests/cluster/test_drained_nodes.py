@@ -16,8 +16,6 @@ from runink.runs.records import SliceState
 from team_world import ended, gate, team
 from test_cluster_life import running
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -33,7 +33,7 @@ READERS: Final = {"pipe": os_pipe.open_reader, "slots": slots.open_reader}
 ROWS: Final = 50_000  # 400 KB a batch: several do not fit into a pipe
 BATCHES: Final = 8
 KEPT: Final = 3
-ENDED_S: Final = 30  # for a child to end: far more than it takes, far less than for ever
+ENDED_S: Final = 60  # for a child to end: far more than it takes, far less than for ever
 
 
 def batch(number: int) -> Batch:

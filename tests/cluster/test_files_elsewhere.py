@@ -13,7 +13,7 @@ from runi_project import Project, Said
 from runink.cli.exits import ExitCode
 from team_world import ended, gate, team
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
 # Runs a command as on a machine that has the project, and nothing of what it has published.
 ELSEWHERE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mkdir -p out; mount -t tmpfs none out; exec "$@"', "sh")  # fmt: skip
 LOSES = ("--lost-after", "10s")

@@ -15,7 +15,7 @@ from runink.runs.records import SliceRecord, SliceState
 from team_world import Team, team
 from test_network_gangs import hire
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
 
 ROWS = 20_000
 STEPS = """

@@ -14,7 +14,7 @@ from runink.jobs import Done, Transport
 from runink.runs.records import SliceState
 from team_world import Team, team
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
 
 ROWS = 20_000
 STEPS = """

@@ -32,7 +32,7 @@ def test_a_node_tells_of_its_machine(project: Project):
     assert node["near"] == ["s3://bay", "s3://lake"]
     assert all(isinstance(said, str) for said in node["capabilities"].values())
     assert node["slices"] == 0
-    assert abs(node.get("clock_skew_ms", 0)) < 1000  # the Barn is in the same process
+    assert abs(node.get("clock_skew_ms", 0)) < 10_000  # the Barn is in the same process
     for word in (
         "ssd, fast",
         "s3://bay, s3://lake",

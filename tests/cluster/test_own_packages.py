@@ -312,7 +312,7 @@ async def test_a_making_that_takes_too_long_is_ended(
         monkeypatch.setenv(name, value)
     listener = Listener(lambda _: None, lambda _: None)
     with pytest.raises(TimedOut) as caught:
-        await Environments(tmp_path / "environments").ready(parsed_lock(lock), listener, within=1.0)
+        await Environments(tmp_path / "environments").ready(parsed_lock(lock), listener, within=3.0)
     assert caught.value.code == "environment_timed_out"
     assert has_hung_up(stalling.visitor())
     assert list((tmp_path / "environments/making").iterdir()) == []

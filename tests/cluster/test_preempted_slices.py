@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from runi_project import Project
 from runink.runs.draining import PREEMPTED
 from team_world import ROWS, ended
 from test_cluster_life import GATED, running
 
-pytestmark = pytest.mark.timeout(120)
 URGENT = """
 @step(each="record")
 def urgent(row):

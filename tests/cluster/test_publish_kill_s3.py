@@ -38,6 +38,7 @@ sys.stdin.read()
 BUCKET = "pens"
 LARGE = Batch(pa.record_batch({"a": ["x" * 1_000_000] * 10}), "memory", 0)
 SMALL = Batch(pa.record_batch({"a": ["y"]}), "memory", 0)
+STORY_S = 280  # a quiet machine takes a few seconds
 POINTS_MAX = 60  # an upload of two parts has about 10 calls
 
 
@@ -321,7 +322,7 @@ def test_killed_at_any_request_the_object_is_old_or_new_and_no_upload_stays(
         [sys.executable, __file__, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=STORY_S,
         check=False,
         env={**os.environ, **environment(endpoint)},
     )

@@ -17,7 +17,7 @@ from runink.relay.client import RelayClient, RelayPlace, running_relay
 from runink.relay.protocol import Read, RelaySettings, Write
 from runink.wire.stream_frames import TOKEN_BYTES
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.anyio
 
 TOKEN = bytes(TOKEN_BYTES)
 SECRET = b"all of the cluster's nodes know it"

@@ -11,7 +11,7 @@ from barn_group import until
 from runi_project import Project, Said
 from team_world import Team, team
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
 
 ROWS = 300
 ALL = list(range(ROWS))

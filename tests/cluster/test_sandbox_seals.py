@@ -17,8 +17,8 @@ from object_store import ObjectStore
 from runink.sandbox.seccomp_table import REFUSED
 
 HERE = Path(__file__).parent
-PROBING_S = 60
-WORK_S = 100
+PROBING_S = 120
+WORK_S = 250
 REACHED = "EINVAL"  # what the kernel says to a socket type with flags that no socket has, before it looks at the family
 SIGSYS = "signal 31"
 SIGILL = "signal 4"

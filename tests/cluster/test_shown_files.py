@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runi_project import Project, Said, proc_text
+from runi_project import RUN_S_MAX, Project, Said, proc_text
 
 IN = "a,b\n1,x\n2,y\n"
 STRANGER = 54_321  # a user that is not the one who runs the node
@@ -227,4 +227,4 @@ def test_the_fork_server_of_an_ordinary_user_has_no_rights_over_what_it_made(our
         assert {int(told[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {0}
     finally:
         up.terminate()
-        up.communicate(timeout=30)
+        up.communicate(timeout=RUN_S_MAX)

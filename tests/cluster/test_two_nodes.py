@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from barn_group import WAIT_S
 from runi_project import Project
 from runink import node
 from runink.barn.keys import NODES, SLICES
@@ -147,7 +148,7 @@ def test_a_spawner_that_dies_before_its_agent_is_there_is_replaced(
 
     async def whole() -> None:
         async with control(project) as plane:
-            with anyio.fail_after(20):
+            with anyio.fail_after(WAIT_S):
                 async with worker_node(plane, settings(project.root, "a")):
                     assert len(started) == 2
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import aclosing
 
 import anyio
-import pytest
 from runi_project import Project
 from runink.barn.keys import RUNS
 from runink.cli.exits import ExitCode
@@ -14,8 +13,6 @@ from runink.node import connected
 from runink.runs.records import RunRecord
 from team_world import ROWS, ended
 from test_cluster_life import GATED, running
-
-pytestmark = pytest.mark.timeout(180)
 
 
 async def both(project: Project) -> tuple[str, str]:
