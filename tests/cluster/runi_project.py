@@ -5,6 +5,7 @@ Made by the `project` fixture of `conftest.py`, which ends every process that a 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,11 @@ from typing import Any
 
 RUNI = [sys.executable, "-m", "runink.cli.main"]
 RUN_S_MAX = 60  # a run of a test's size takes a second; a loaded machine takes ten
+ENDED = (
+    errno.ENOENT,
+    errno.ESRCH,
+    errno.EINVAL,
+)  # what /proc says of who has ended, the last of who was not waited for yet
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,28 @@ def proc_text(pid: int, name: str) -> str:
     """Return what a file of /proc says of a process; nothing if that has ended meanwhile, as who clones a cell does at once."""
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError as error:
+        if error.errno not in ENDED:
+            raise
         return ""
+
+
+def named(name: str) -> list[int]:
+    """Return the processes of this machine that have this name."""
+    pids = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
+    return [pid for pid in pids if proc_text(pid, "comm") == f"{name}\n"]
+
+
+def first_of(pids: list[int]) -> int:
+    """Return the one of these processes that has started the others, if there are any: a copy of it is called as it is until it has become something else."""
+    found = [pid for pid in pids if _parent_of(pid) not in pids]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def _parent_of(pid: int) -> int:
+    words = proc_text(pid, "stat").rpartition(")")[2].split()
+    return int(words[1]) if words else 0
 
 
 @dataclass

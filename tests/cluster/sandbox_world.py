@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from debian import install
 from runink.sandbox.client import (
@@ -108,7 +109,7 @@ class World:
     async def fork_server(self, number: int = 0) -> int:
         """Return the process id of a living fork server, when it is ready: the first that was, or a later one."""
         ready = await self.event(ForkServerReady, number)
-        (found,) = [pid for pid in children_of(self.spawner.pid) if inner_pid(pid) == ready.pid]
+        (found,) = with_number(ready.pid, children_of(self.spawner.pid))
         return found
 
     async def launch(self, job: str | bytes, name: str = "slice", **changes: Any) -> LaunchedSlice:
@@ -222,14 +223,27 @@ def tree_of(pid: int) -> list[int]:
     return found
 
 
-def first_processes_of(fork_server: int) -> list[int]:
-    """Return the first processes of the cells that a fork server has made."""
+async def grown_tree(pid: int, count: int) -> list[int]:
+    """Return a process and all its descendants when they are so many: on a busy machine who cloned a cell may not have ended yet."""
+    with anyio.fail_after(WAIT_S):
+        while len(found := tree_of(pid)) != count:
+            await anyio.lowlevel.checkpoint()
+    return found
+
+
+def with_number(number: int, pids: list[int]) -> list[int]:
+    """Return those of these processes that have this number in the innermost namespace that they are in."""
     found = []
-    for pid in children_of(fork_server):
+    for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):  # as above
-            if inner_pid(pid) == 1:
+            if inner_pid(pid) == number:
                 found.append(pid)
     return found
+
+
+def first_processes_of(fork_server: int) -> list[int]:
+    """Return the first processes of the cells that a fork server has made."""
+    return with_number(1, children_of(fork_server))
 
 
 def descriptors_of(pid: int) -> list[str]:

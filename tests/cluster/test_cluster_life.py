@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from runi_project import Project, proc_text
+from runi_project import Project, first_of, proc_text
 
 GATED = """
 import os, time
@@ -45,8 +45,7 @@ def spawner_of(project: Project) -> int:
     """Return the process of this project's spawner."""
     socket = str(project.root / ".runink/spawner-local.sock")
     found = [pid for pid in project.processes() if socket in proc_text(pid, "cmdline").split("\0")]
-    assert len(found) == 1, found
-    return found[0]
+    return first_of(found)
 
 
 def fork_server_of(project: Project) -> int:

@@ -20,6 +20,7 @@ from sandbox_world import (
     World,
     children_of,
     gone,
+    grown_tree,
     inner_pid,
     is_alive,
     line_of,
@@ -223,8 +224,7 @@ async def test_when_the_spawner_is_killed_nothing_of_it_is_left(tmp_path):
         ]
         for slice_ in launched:
             assert await line_of(slice_.stdout) == "grown"
-        pids = tree_of(spawner.pid)
-        assert len(pids) == 1 + 2 + 2 * 5
+        pids = await grown_tree(spawner.pid, 1 + 2 + 2 * 5)
         for pid in children_of(spawner.pid):
             os.kill(pid, signal.SIGSTOP)  # the fork servers could do nothing about it
         os.kill(spawner.pid, signal.SIGKILL)

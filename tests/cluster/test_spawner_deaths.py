@@ -20,6 +20,7 @@ from runink.sandbox.starting import running_spawner
 from sandbox_world import (
     IN_EACH,
     IN_FORKED,
+    WAIT_S,
     Way,
     World,
     all_of,
@@ -63,11 +64,11 @@ class Killed:
         child = subprocess.Popen(words, stdout=subprocess.PIPE)
         assert child.stdout is not None
         line = child.stdout.readline()
-        child.send_signal(signal.SIGKILL)
-        child.wait(timeout=30)
-        child.stdout.close()
         self.spawner, *self.slices = json.loads(line)
-        self.pidfd = os.pidfd_open(self.spawner)
+        self.pidfd = os.pidfd_open(self.spawner)  # now: it ends by itself soon
+        child.send_signal(signal.SIGKILL)
+        child.wait(timeout=WAIT_S)
+        child.stdout.close()
 
     def __enter__(self) -> Self:
         return self

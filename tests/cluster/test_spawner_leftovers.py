@@ -28,7 +28,7 @@ from runink.errors import LinkLost
 from runink.sandbox import cgroup_files as files
 from runink.sandbox.cgroup_claims import claimed, clear_unclaimed
 from runink.sandbox.starting import running_spawner
-from sandbox_world import HAS_RANGES, World, gone, is_alive, line_of, place_in, world_in
+from sandbox_world import HAS_RANGES, WAIT_S, World, gone, is_alive, line_of, place_in, world_in
 
 pytestmark = pytest.mark.anyio
 TURNS = 40
@@ -81,7 +81,7 @@ def test_where_processes_are_left_nobody_ends_them_for_being_unclaimed(tmp_path)
         finally:
             child.kill()
     # The kernel may take a moment to let go of it.
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + WAIT_S
     while claim_of(dead).exists():
         assert time.monotonic() < until_s
         clear_unclaimed()
@@ -155,7 +155,7 @@ def test_without_root_nothing_is_claimed(tmp_path):
 def test_claims_hold_whoever_comes_and_goes_at_once(tmp_path):
     words = [sys.executable, __file__, str(tmp_path)]
     group = [subprocess.Popen([*words, role]) for role in ("hold", "hold", "hold", "clear")]
-    ends = [child.wait(timeout=60) for child in group[:-1]]
+    ends = [child.wait(timeout=2 * WAIT_S) for child in group[:-1]]
     group[-1].terminate()
     assert group[-1].wait(timeout=60) == -signal.SIGTERM, "it was at it to the end"
     assert ends == [0, 0, 0]
@@ -165,7 +165,7 @@ def test_claims_hold_whoever_comes_and_goes_at_once(tmp_path):
 def hold(folder: Path) -> None:
     """Make and remove a base again and again, as one of many who want the same name."""
     for _ in range(TURNS):
-        claim = claimed("base", folder=str(folder / "claims"), within_s=30)
+        claim = claimed("base", folder=str(folder / "claims"), within_s=WAIT_S)
         assert claim.name == "base"
         base = folder / "base"
         claim.write([str(base)])
