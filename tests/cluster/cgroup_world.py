@@ -45,7 +45,7 @@ def a_base(here: list[Hierarchy]) -> Iterator[Group]:
     base = Group(detect_in(here, a_name()))
     yield base
     base.groups.clear()  # whatever the test has left is left over
-    assert not leftovers(base, within_s=10).staying
+    assert not leftovers(base, within_s=WAIT_S).staying
     assert leave(base)
 
 
@@ -270,10 +270,19 @@ def has_killed(watch: OomWatch) -> bool:
     return False
 
 
-def is_empty_within(group: Group, *, within_s: float) -> bool:
+def is_empty_soon(group: Group) -> bool:
     """Wait until nobody is in the group; the kernel is asked again and again."""
-    until_s = time.monotonic() + within_s
+    until_s = time.monotonic() + WAIT_S
     while group.is_populated:
+        if time.monotonic() > until_s:
+            return False
+    return True
+
+
+def are_gone_soon(pids: list[int]) -> bool:
+    """Wait until these processes have ended: the kernel takes one that ends from its group a moment before."""
+    until_s = time.monotonic() + WAIT_S
+    while not all(map(is_gone, pids)):
         if time.monotonic() > until_s:
             return False
     return True

@@ -15,14 +15,16 @@ from cgroup_world import (
     ARRANGEMENTS,
     HERE,
     MIB,
+    WAIT_S,
     Fork,
     Tell,
     a_base,
     a_name,
+    are_gone_soon,
     descriptors,
     forks,
     idle,
-    is_empty_within,
+    is_empty_soon,
     is_gone,
     stubborn,
     swarm,
@@ -73,8 +75,8 @@ def test_a_tree_that_ignores_sigterm_is_ended_in_every_way(base, fork, way):
         assert not any(map(is_gone, pids))
         return
     kill_by(way, one.layout)
-    assert is_empty_within(one, within_s=10)
-    assert all(map(is_gone, pids))
+    assert is_empty_soon(one)
+    assert are_gone_soon(pids)
     assert child.ended() == -signal.SIGKILL
 
 
@@ -86,7 +88,7 @@ def test_processes_that_fork_and_end_all_the_time_are_ended_too(base, fork, way)
     assert child.ended() == 0
     assert one.is_populated, "the swarm goes on without the one that began it"
     one.layout = one.layout._replace(kill=way)
-    assert one.kill(within_s=20)
+    assert one.kill(within_s=WAIT_S)
     assert one.in_force().pids == 50
     assert one.remove()
 
@@ -96,9 +98,9 @@ def test_ending_a_herd_ends_its_slices_and_nobody_else(base, fork):
     ours = [fork(stubborn(2), joins=herd.make_slice(f"s{n}", UNLIMITED)).told() for n in range(3)]
     neighbour = fork(idle, joins=other.make_slice("s0", UNLIMITED)).told()
     assert herd.is_populated
-    assert herd.kill(within_s=10)
+    assert herd.kill(within_s=WAIT_S)
     assert not herd.is_populated
-    assert all(is_gone(pid) for pids in ours for pid in pids)
+    assert are_gone_soon([pid for pids in ours for pid in pids])
     assert not is_gone(neighbour)
 
 
@@ -108,7 +110,7 @@ def test_who_does_not_wait_is_told_that_somebody_is_left(base, fork):
     fork(stubborn(30), joins=one).told()
     assert not one.remove(), "a group with processes stays"
     is_done = one.kill(within_s=0)
-    assert is_done or one.kill(within_s=10)
+    assert is_done or one.kill(within_s=WAIT_S)
     assert one.remove()
 
 
@@ -121,7 +123,7 @@ def test_a_process_is_born_into_its_group(base, fork):
     child = fork(idle, born_in=one)
     child.told()
     assert one.is_populated
-    assert one.kill(within_s=10)
+    assert one.kill(within_s=WAIT_S)
     assert child.ended() == -signal.SIGKILL
     outsider = fork(idle)
     with pytest.raises(OSError, match="another group"):
@@ -163,7 +165,7 @@ def test_nothing_is_left_of_groups_that_were_used(base, fork):
         child = fork(stubborn(3), joins=one)
         child.told()
         assert not herd.remove()
-        assert one.kill(within_s=10)
+        assert one.kill(within_s=WAIT_S)
         child.end()
         assert one.usage().cpu_user_s is not None
         assert watch is not None
@@ -182,13 +184,13 @@ def test_what_a_killed_spawner_has_left_is_ended_and_removed(base, fork):
     pids = [pid for child in children for pid in child.told()]
     kept = base.make_herd("kept", UNLIMITED)
     del base.groups["herd"]
-    found = leftovers(base, within_s=10)
+    found = leftovers(base, within_s=WAIT_S)
     assert found.removed == ("herd",)
     assert found.staying == ()
-    assert all(map(is_gone, pids))
+    assert are_gone_soon(pids)
     assert all(files.exists(here.directory) for here in kept.layout.hierarchies)
     assert not any(files.exists(here.directory) for here in herd.layout.hierarchies)
-    assert leftovers(base, within_s=10).removed == ()
+    assert leftovers(base, within_s=WAIT_S).removed == ()
 
 
 def test_a_second_look_finds_the_same(base):
@@ -212,7 +214,7 @@ def told_by_nobody(name: str) -> Callable[[Tell], None]:
         if pid == 0:
             signal.pause()
         one.join(pid)
-        is_ended = one.kill(within_s=5)
+        is_ended = one.kill(within_s=WAIT_S)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         usage = one.usage()

@@ -15,15 +15,17 @@ from cgroup_world import (
     ARRANGEMENTS,
     HERE,
     MIB,
+    WAIT_S,
     Fork,
     a_base,
+    are_gone_soon,
     bomb,
     cpu_s,
     forks,
     has_killed,
     hog,
     idle,
-    is_empty_within,
+    is_empty_soon,
     is_gone,
     spin,
     v2_controllers,
@@ -34,6 +36,7 @@ from runink.sandbox.cgroup_limits import disks
 from runink.sandbox.cgroups import UNLIMITED, Group, Limits, Oom, Version
 
 SPIN_S = 2.0
+TRIES = 5  # of what a busy machine may keep from somebody for a while
 
 
 @pytest.fixture(params=ARRANGEMENTS)
@@ -104,7 +107,8 @@ def test_what_goes_straight_to_a_disk_is_slowed(base, fork, tmp_path):
         return  # a file system without a disk of its own: there is nothing to slow
     free = base.make_slice("free", UNLIMITED)
     slow = base.make_slice("slow", Limits(io_bytes_per_s=4 * MIB))
-    assert fork(write_past_the_cache(str(tmp_path), 6), joins=free).told() < 1.0
+    quick = (fork(write_past_the_cache(str(tmp_path), 6), joins=free).told() for _ in range(TRIES))
+    assert any(took_s < 1.0 for took_s in quick)
     assert fork(write_past_the_cache(str(tmp_path), 6), joins=slow).told() > 1.2
     for one in (free, slow):
         written = one.usage().written_bytes
@@ -119,7 +123,7 @@ def test_memory_without_a_limit_can_be_used(base, fork):
     assert child.told() == "used"
     assert not any(map(is_gone, pids))
     assert one.events().oom_kills == 0
-    assert one.kill(within_s=10)
+    assert one.kill(within_s=WAIT_S)
 
 
 def test_when_memory_is_at_its_end_the_whole_tree_ends(base, fork):
@@ -132,10 +136,10 @@ def test_when_memory_is_at_its_end_the_whole_tree_ends(base, fork):
     if one.layout.oom is Oom.SPAWNER:
         assert child.ended() == -signal.SIGKILL
         assert not any(map(is_gone, pids[1:])), "v1 ends one process, so the rest is ours to end"
-        assert one.kill(within_s=10)
-    assert is_empty_within(one, within_s=10)
+        assert one.kill(within_s=WAIT_S)
+    assert is_empty_soon(one)
     assert child.ended() == -signal.SIGKILL
-    assert all(map(is_gone, pids))
+    assert are_gone_soon(pids)
     assert child.told() is None
     assert one.events().oom_kills == watch.kills() >= 1
     usage = one.usage()
@@ -193,10 +197,13 @@ def test_the_processes_of_a_herd_are_limited_together(base, fork):
 
 def test_cores_without_a_limit_can_be_used(base, fork):
     base.limit(Limits(cpu_weight=10_000))  # against whatever else the machine does
-    one = base.make_slice("one", Limits(cpu_weight=10_000))
-    start_s, end_s = fork(spin(SPIN_S / 2), joins=one).told()
-    assert cpu_s(one) / (end_s - start_s) > 0.5
-    assert one.events().cpu_periods_throttled == 0
+    shares = []
+    while not shares or (shares[-1] <= 0.5 and len(shares) < TRIES):
+        one = base.make_slice(f"one-{len(shares)}", Limits(cpu_weight=10_000))
+        start_s, end_s = fork(spin(SPIN_S / 2), joins=one).told()
+        shares.append(cpu_s(one) / (end_s - start_s))
+        assert one.events().cpu_periods_throttled == 0
+    assert shares[-1] > 0.5, shares
 
 
 def assert_a_fifth_of_a_core(group: Group) -> None:

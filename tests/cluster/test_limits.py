@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +14,9 @@ from runi_project import Project, Said
 SOURCE = '@source("csv://data/x.csv")'
 SINK = '@sink("csv://out/y.csv")'
 MIB = 1 << 20
+QUOTA = 0.2  # of a core
+TRIES = 3
+LOOK_S = 0.1
 IN_WALLS = pytest.mark.parametrize("pipelines", ["cells", "bubblewrap"], indirect=True)
 
 STEPS = """
@@ -73,7 +79,7 @@ def first(batches):
     held = bytearray(b"x") * (120 << 20)
     for batch in batches:
         yield batch
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not os.path.exists("out/second") and time.monotonic() < until:
         time.sleep(0.02)
 
@@ -133,15 +139,44 @@ def test_a_fork_bomb_ends_at_its_limit_and_is_told(pipelines: Project):
 def test_a_fifth_of_a_core_is_a_fifth_of_the_time(pipelines: Project):
     assert ran(pipelines, "burn", "@requires(cpu=200m)").code == 0
     held = slice_of(pipelines)
-    share = held["exit"]["cpu_s"] / held["exit"]["wall_s"]
-    assert share == pytest.approx(0.2, rel=0.1)
-    assert held["exit"]["throttled_s"] > 0
+    assert share_of(held) <= 1.1 * QUOTA
+    # It has had its fifth of each period in which it was held; in others there was less for it on a busy machine.
+    throttled_s = held["exit"]["throttled_s"]
+    assert held["exit"]["cpu_s"] >= 0.9 * throttled_s * QUOTA / (1 - QUOTA) > 0
     (told,) = held["limits_met"]
     assert told.endswith("for its 0.2 of a core, limit from @requires in line 6")
-    assert ran(pipelines, "burn").code == 0
-    free = slice_of(pipelines)
-    assert free["exit"]["cpu_s"] / free["exit"]["wall_s"] > 2 * share
-    assert free["exit"]["throttled_s"] == 0
+
+    def free() -> float:
+        assert ran(pipelines, "burn").code == 0
+        found = slice_of(pipelines)
+        assert found["exit"]["throttled_s"] == 0
+        return share_of(found)
+
+    check_room(free, 2.2 * QUOTA)
+
+
+def share_of(*slices: dict[str, Any]) -> float:
+    """Return how much of a core slices have used together, while they ran."""
+    exits = [one["exit"] for one in slices]
+    return sum(one["cpu_s"] for one in exits) / max(one["wall_s"] for one in exits)
+
+
+def check_room(share: Callable[[], float], wanted: float) -> None:
+    """Check that slices have as much of a core as is wanted, if there is so much: where others use it nobody can say."""
+    for _ in range(TRIES):
+        was_free = has_a_core()
+        found = share()
+        if found > wanted:
+            return
+        assert not (was_free and has_a_core()), f"{found} of a core, and there was more"
+
+
+def has_a_core() -> bool:
+    """Say whether a process that wants a core has it, more or less."""
+    began_s, used_s = time.monotonic(), time.thread_time()
+    while time.monotonic() < began_s + LOOK_S:
+        pass
+    return time.thread_time() - used_s > 0.7 * LOOK_S
 
 
 def test_a_slice_that_runs_out_of_time_says_how_much_of_it_it_waited(pipelines: Project):
@@ -222,15 +257,12 @@ BOTH = f"""{SOURCE}
 def test_the_slices_of_a_herd_share_its_cores(pipelines: Project):
     def share(herd: str) -> float:
         assert pipelines.run(pipelines.pipeline(BOTH, herd=herd)).code == 0
-        exits = [slice_of(pipelines, name)["exit"] for name in ("one", "two")]
-        wall_s = max(one["wall_s"] for one in exits)
-        return sum(one["cpu_s"] for one in exits) / wall_s
+        return share_of(*(slice_of(pipelines, name) for name in ("one", "two")))
 
     pipelines.write("herds/small.toml", '[herd]\nid = "small"\n[quotas]\ncpu = "200m"\n')
     pipelines.write("herds/large.toml", '[herd]\nid = "large"\n')
-    held = share("small")
-    assert held == pytest.approx(0.2, rel=0.15)
-    assert share("large") > 1.5 * held
+    assert share("small") <= 1.15 * QUOTA
+    check_room(partial(share, "large"), 1.7 * QUOTA)
 
 
 def test_a_herds_limits_are_those_of_its_file_at_each_run(pipelines: Project):
