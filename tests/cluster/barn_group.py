@@ -28,7 +28,8 @@ from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import BarnStatus, HashAt, Read, Status
 from runink.clients.cluster import BARN
 from runink.clients.members import Members
-from runink.errors import RuninkError
+from runink.clients.membership import MembershipAdmin
+from runink.errors import Conflict, RuninkError
 from runink.runtime.connections import connect_tcp, connect_unix
 from runink.runtime.ref import Ref
 from runink.testing.certificates import Authority
@@ -36,6 +37,8 @@ from runink.testing.certificates import Authority
 DYING_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # also when the test is killed
 SERVER = [sys.executable, "-m", "runink.cli.main", "server"]
 WAIT_S = 60.0  # what takes longer hangs
+ANSWER_S = 20.0  # what a member says of itself it says at once, but on a busy machine
+CLIENT_S = 30.0  # longer than a busy machine takes to elect a leader and to write
 POLL_S = 0.02
 SAID_MAX = 2000  # characters of what a member said before it ended
 
@@ -204,7 +207,7 @@ class BarnGroup:
 
     @asynccontextmanager
     async def client(
-        self, *members: int, seat: int | None = None, within_s: float = 20.0
+        self, *members: int, seat: int | None = None, within_s: float = CLIENT_S
     ) -> AsyncIterator[BarnClient]:
         """Be a client of some members, of who sits where a founder sat, or of all; it connects again when a connection is lost."""
         async with self.reaching(*members, seat=seat) as reached:
@@ -220,7 +223,7 @@ class BarnGroup:
 
     async def status(self, member: int) -> BarnStatus:
         async with self.connect(member) as ref:
-            return await ref.ask(Status(), within=2.0)
+            return await ref.ask(Status(), within=ANSWER_S)
 
     async def ready(self, *members: int) -> None:
         """Wait until members serve."""
@@ -239,7 +242,7 @@ class BarnGroup:
             if member in self.leaving:
                 return True
             async with self.connect(member) as ref:
-                await ref.ask(Read((one_key("/"),)), within=2.0)
+                await ref.ask(Read((one_key("/"),)), within=ANSWER_S)
             return True
 
         await until(shows, f"reading at member {member}")
@@ -260,14 +263,23 @@ class BarnGroup:
 
         async def caught_up(member: int) -> str | None:
             async with self.connect(member) as ref:
-                if (await ref.ask(Status(), within=2.0)).revision < revision:
+                if (await ref.ask(Status(), within=ANSWER_S)).revision < revision:
                     return None
-                return (await ref.ask(HashAt(revision), within=2.0)).digest
+                return (await ref.ask(HashAt(revision), within=ANSWER_S)).digest
 
         for member in members or self.members:
             found[member] = await until(partial(caught_up, member), f"revision {revision}")
         assert len(set(found.values())) == 1, f"members differ: {found}"
         return found.popitem()[1]
+
+
+async def votes(admin: MembershipAdmin, member: int) -> bool:
+    """Have a new member vote, and say whether it does, once the leader finds it caught up."""
+    try:
+        await admin.promote(member)
+    except Conflict as error:
+        return error.code == "is_voter"
+    return True
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from barn_group import WAIT_S, BarnGroup, barn_group, fill, small_disk, until
+from barn_group import WAIT_S, BarnGroup, barn_group, fill, small_disk, until, votes
 from runink.actors.peers import PeerMessages
 from runink.barn.keyvalue import one_key
 from runink.clients.barn import BarnClient
@@ -212,7 +212,7 @@ async def test_a_member_whose_folder_was_lost_ends_and_another_one_takes_its_pla
             revision = await barn.put("/after", 1)
             await group.equal(revision)
             assert (await group.status(new)).snapshot_index > 1
-            await admin.promote(new)
+            await until(partial(votes, admin, new), "vote of the new member")
 
             async def vote() -> bool:
                 known = [(await group.status(member)).voters for member in group.members]
@@ -272,7 +272,7 @@ async def test_watches_are_complete_and_without_doubles_across_deaths_of_their_m
 async def test_a_peer_without_the_secret_is_refused(tmp_path: Path):
     async with barn_group(tmp_path) as group:
         async with group.connect_tcp(1) as ref:
-            assert (await ref.ask(Status(), within=5.0)).member == 1
+            assert (await ref.ask(Status(), within=WAIT_S)).member == 1
         for wrong in (b"", b"no such secret at all", group.secret.read_bytes()[:-1]):
             with pytest.raises(Forbidden) as refused:
                 async with group.connect_tcp(1, credentials=wrong):
@@ -286,7 +286,7 @@ async def test_messages_of_another_cluster_change_nothing(tmp_path: Path):
         async with group.connect_tcp(1) as ref:
             for cluster, data in (("other", b""), ("runink", b"\xc1"), ("runink", b"")):
                 await ref.tell(PeerMessages(cluster, 2, data))
-            assert (await ref.ask(Status(), within=5.0)).term == before.term
+            assert (await ref.ask(Status(), within=WAIT_S)).term == before.term
         assert group.is_alive(1)
         async with group.client() as barn:
             await barn.put("/a", 1)
@@ -321,13 +321,13 @@ async def test_with_certificates_members_serve_and_another_authoritys_is_refused
         assert group.authority is not None
         ours = (*group.authority.node("client"), group.authority.file)
         async with group.connect_tcp(1, tls=connecting_context(*ours)) as ref:
-            assert (await ref.ask(Status(), within=5.0)).revision >= 1
+            assert (await ref.ask(Status(), within=WAIT_S)).revision >= 1
         others = Authority(tmp_path, "others")
         theirs = (*others.node("client"), group.authority.file)
         for tls in (connecting_context(*theirs), None):
             with pytest.raises(LinkLost):
                 async with group.connect_tcp(1, tls=tls) as ref:
-                    await ref.ask(Status(), within=5.0)
+                    await ref.ask(Status(), within=WAIT_S)
 
 
 async def test_a_member_with_another_authoritys_certificate_is_not_let_in(tmp_path: Path):

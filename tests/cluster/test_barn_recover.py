@@ -10,10 +10,9 @@ from typing import Any
 
 import anyio
 import pytest
-from barn_group import BarnGroup, barn_group, until
+from barn_group import BarnGroup, barn_group, until, votes
 from runink.clients.barn import BarnClient
 from runink.clients.membership import MembershipAdmin
-from runink.errors import Conflict
 
 pytestmark = pytest.mark.anyio
 
@@ -57,15 +56,6 @@ async def loses_two(group: BarnGroup) -> dict[str, int]:
     return {f"/k/{number:03}": number for number in range(KEYS)}
 
 
-async def is_joined(admin: MembershipAdmin, member: int) -> bool:
-    """Say whether a new member votes, once the leader finds it caught up."""
-    try:
-        await admin.promote(member)
-    except Conflict as error:
-        return error.code == "is_voter"
-    return True
-
-
 async def test_the_last_of_three_goes_on_with_two_new_ones_and_without_the_old(tmp_path: Path):
     async with barn_group(tmp_path) as group:
         acknowledged = await loses_two(group)
@@ -77,7 +67,7 @@ async def test_the_last_of_three_goes_on_with_two_new_ones_and_without_the_old(t
                 member = await group.hire()
                 await admin.add(member, group.place(member))
                 group.start(member)
-                await until(partial(is_joined, admin, member), f"vote of member {member}")
+                await until(partial(votes, admin, member), f"vote of member {member}")
                 new.append(member)
             revision = await barn.put("/k/new", KEYS)
         acknowledged["/k/new"] = KEYS
