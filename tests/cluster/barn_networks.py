@@ -29,6 +29,20 @@ class Network(Protocol):
         """Take a member's place away; nothing is left of it."""
 
 
+def free_port(*taken: int) -> int:
+    """Return a port that nobody listens at, and that no connection is given while whoever is to listen there is not up."""
+    for _ in count():  # ends: only some of them are taken
+        port = secrets.choice(PORTS)
+        if port in taken:
+            continue
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+    raise AssertionError
+
+
 class Loopback:
     """All members on 127.0.0.1, on ports of their own."""
 
@@ -40,21 +54,8 @@ class Loopback:
 
     def port(self, member: int) -> int:
         if member not in self._ports:
-            self._ports[member] = self._free_port()
+            self._ports[member] = free_port(*self._ports.values())
         return self._ports[member]
-
-    def _free_port(self) -> int:
-        """Return a port that nobody listens at, and that no connection is given while a member is down."""
-        for _ in count():  # ends: only some of them are taken
-            port = secrets.choice(PORTS)
-            if port in self._ports.values():
-                continue
-            try:
-                socket.create_server(("127.0.0.1", port)).close()
-            except OSError:
-                continue
-            return port
-        raise AssertionError
 
     def words(self, member: int) -> list[str]:
         return []

@@ -18,7 +18,9 @@ from typing import Any, Final
 from runink.sandbox.network import HELPER, MAKE_S, Answer, Asked, answer, begin, within
 from runink.sandbox.network_kernel import new_namespace
 
-PLACE_S: Final = 5.0  # what answers at all does so in a millisecond
+PLACE_S: Final = (
+    60.0  # what answers at all does so in a millisecond, where nobody else wants the core
+)
 SILENCE_S: Final = 0.5
 PUBLIC: Final = "203.0.113.10"
 PRIVATE: Final = "10.20.0.5"

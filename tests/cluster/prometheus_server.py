@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -15,16 +14,12 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import anyio
-from barn_group import DYING_WITH_US, until
+from barn_group import DYING_WITH_US, WAIT_S, until
+from barn_networks import free_port
 from debian import install
 
 PACKAGE = "prometheus"
-ANSWER_S = 10
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+LATE = "context deadline exceeded"  # what it says of a scrape that took longer than from one to the next
 
 
 def lint(text: bytes) -> str:
@@ -41,7 +36,7 @@ class Prometheus:
     url: str
 
     async def target(self, port: int) -> dict[str, Any]:
-        """Wait until a target was scraped, and return what became of it."""
+        """Wait until a target was scraped in time, and return what became of it."""
 
         async def scraped() -> dict[str, Any] | None:
             targets = (await self._ask("targets"))["activeTargets"]
@@ -49,7 +44,9 @@ class Prometheus:
                 (
                     one
                     for one in targets
-                    if one["scrapeUrl"].endswith(f":{port}/metrics") and one["health"] != "unknown"
+                    if one["scrapeUrl"].endswith(f":{port}/metrics")
+                    and one["health"] != "unknown"
+                    and LATE not in one["lastError"]
                 ),
                 None,
             )
@@ -71,7 +68,7 @@ class Prometheus:
 
 def _fetched(url: str) -> dict[str, Any]:
     try:
-        with urlopen(url, timeout=ANSWER_S) as answer:
+        with urlopen(url, timeout=WAIT_S) as answer:
             return json.load(answer)
     except HTTPError as error:  # it holds the connection
         error.close()
@@ -88,7 +85,7 @@ async def prometheus(folder: Path, ports: Iterable[int]) -> AsyncIterator[Promet
         yield server
     finally:
         child.terminate()
-        child.wait(timeout=ANSWER_S)
+        child.wait(timeout=WAIT_S)
 
 
 def _started(folder: Path, targets: list[str]) -> tuple[Prometheus, subprocess.Popen[bytes]]:

@@ -19,6 +19,7 @@ from network_world import (
     NAMESERVER,
     OTHER_OF_NODE,
     OTHER_PORT,
+    PLACE_S,
     PORT,
     PRIVATE,
     PUBLIC,
@@ -157,9 +158,9 @@ def _asks(world: World, namespace: int, address: str) -> bytes:
     """Ask a nameserver, as far as the network is concerned, and return its answer."""
     with within(world.internet), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((address, 53))
-        server.settimeout(5.0)
+        server.settimeout(PLACE_S)
         with within(namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(5.0)
+            client.settimeout(PLACE_S)
             client.connect((address, 53))
             client.send(b"who")
             question, asker = server.recvfrom(100)
@@ -214,11 +215,11 @@ def test_a_slice_has_the_herds_network_and_no_power_over_it(world: World) -> Non
     probes = f"""import socket, subprocess, sys
 print(open("/proc/self/status").read().partition("CapEff:")[2].split()[0])
 print([name for _, name in socket.if_nameindex()])
-socket.create_connection(("{PUBLIC}", {PORT}), timeout=5)
+socket.create_connection(("{PUBLIC}", {PORT}), timeout={PLACE_S})
 for words in (["nft", "flush", "ruleset"], ["ip", "link", "del", "eth0"], ["ip", "addr", "add", "10.1.1.1/8", "dev", "eth0"]):
     print(subprocess.run(words, capture_output=True, text=True).stderr.strip())
 try:
-    socket.create_connection(("{PRIVATE}", {PORT}), timeout=5)
+    socket.create_connection(("{PRIVATE}", {PORT}), timeout={PLACE_S})
 except ConnectionRefusedError:
     print("refused")
 """

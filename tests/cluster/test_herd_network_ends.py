@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 from network_world import (
     KILLED,
+    PLACE_S,
     PRIVATE,
     PUBLIC,
     STATE,
@@ -207,8 +208,8 @@ def _asked_by(world: World, words: list[str], body: dict[str, object]) -> dict[s
         with within(world.node):
             process = subprocess.Popen(words, stdin=theirs)
         theirs.close()
-        readable, _, _ = select.select([ours], [], [], 30.0)
+        readable, _, _ = select.select([ours], [], [], PLACE_S)
         if not readable:
             process.send_signal(signal.SIGKILL)
-        process.wait(30.0)
+        process.wait(PLACE_S)
         return json.loads(ours.recv(1 << 16))

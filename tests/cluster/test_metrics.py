@@ -11,8 +11,10 @@ from urllib.request import urlopen
 
 import anyio
 import pytest
+from barn_group import WAIT_S
+from barn_networks import free_port
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_server import free_port, lint, prometheus
+from prometheus_server import lint, prometheus
 from runi_project import Project, proc_text
 from runink.config import Address
 from runink.observe.exposition import CONTENT_TYPE, exposition
@@ -63,7 +65,7 @@ def serving(project: Project, *words: str) -> Iterator[int]:
 
 
 def fetched(port: int, path: str = "/metrics") -> bytes:
-    with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{port}{path}", timeout=WAIT_S) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain")
         return answer.read()
 
