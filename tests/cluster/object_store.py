@@ -13,7 +13,7 @@ import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-HELD_S_MAX = 60
+HELD_S_MAX = 100
 REGION = "us-east-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
@@ -32,13 +32,16 @@ class Held:
         self.wanted = wanted
         self.came = threading.Event()
         self.left = threading.Event()
+        self.done = threading.Event()
         self.is_dropped = False
 
     def wait(self) -> None:
         assert self.came.wait(HELD_S_MAX), "no such request has come"
 
     def let_go(self) -> None:
+        """Let it go on, and wait until it was done."""
         self.left.set()
+        assert self.done.wait(HELD_S_MAX), "the request is not answered"
 
     def drop(self) -> None:
         self.is_dropped = True
@@ -78,7 +81,11 @@ class ObjectStore:
             if held.is_dropped:
                 start_response("503 Service Unavailable", [("Content-Length", "0")])
                 return [b""]
-        return self._app(environ, start_response)
+        try:
+            return self._app(environ, start_response)
+        finally:
+            if held is not None:
+                held.done.set()
 
     def _taken(self, environ: Request) -> Held | None:
         with self._lock:

@@ -165,11 +165,11 @@ def test_a_step_that_is_missing_is_told_with_near_names(started: Project):
 
 def test_a_step_that_loops_for_ever_is_ended_after_its_time(started: Project):
     with_step(started, '@step(each="record")\ndef work(row):\n    while True: pass\n')
-    said = started.run("features/p.dsl", "--timeout", "1s")
-    check_failed(started, said, "wall_time", "slice one timed out after 1 s", "--timeout")
+    said = started.run("features/p.dsl", "--timeout", "2s")
+    check_failed(started, said, "wall_time", "slice one timed out after 2 s", "--timeout")
     assert started.processes() == []
     found = started.runi("slice", "get", "last", "one", "-o", "json").document
-    assert (found["exit"]["cause"], found["exit"]["wall_time_s"]) == ("timeout", 1)
+    assert (found["exit"]["cause"], found["exit"]["wall_time_s"]) == ("timeout", 2)
     assert found["error"] == "cancelled", "it was told to end, and said so"
     assert found["exit"]["voluntary_switches"] > 0
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import pytest
-from runi_project import Project, Said
+from runi_project import RUN_S_MAX, Project, Said
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_watch_tells_what_was_and_what_comes(running: Project):
     told = [json.loads(watch.stdout.readline())]
     barn(running, "put", "/my/a", "2")
     barn(running, "delete", "/my/a")
-    rest, _ = watch.communicate(timeout=20)
+    rest, _ = watch.communicate(timeout=RUN_S_MAX)
     told += [json.loads(line) for line in rest.splitlines()]
     assert watch.returncode == 0
     assert [(one["type"], one["before"] and one["before"]["value"]) for one in told] == [
@@ -183,9 +183,13 @@ def test_what_is_asked_of_a_cluster_that_does_not_run_is_answered_from_its_state
 
 
 def test_a_watch_that_is_interrupted_says_nothing_more(running: Project):
-    watch = running.popen("barn", "watch", "/my/", "--prefix", "--progress", stderr=subprocess.PIPE)
+    first = barn(running, "put", "/my/a", "1", "-o", "json").document["revision"]
+    words = ("barn", "watch", "/my/", "--prefix", "--progress", "--from", str(first))
+    watch = running.popen(*words, stderr=subprocess.PIPE)
+    assert watch.stdout is not None
+    assert watch.stdout.readline(), "it watches"
     barn(running, "put", "/other", "1")
     watch.send_signal(signal.SIGINT)
-    _, err = watch.communicate(timeout=20)
+    _, err = watch.communicate(timeout=RUN_S_MAX)
     assert watch.returncode == 130
     assert b"Traceback" not in err

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import anyio
 import pyarrow.parquet as pq
 import pytest
+from barn_group import until
 from object_store import Held, ObjectStore
 from runi_project import Project
 from runink.barn.keys import SLICES
@@ -223,19 +224,20 @@ def test_killed_between_two_publishes_the_next_start_finishes_the_second(
 
 
 def publishing_pid(project: Project) -> int:
-    """Return the process that publishes."""
+    """Return the process that publishes, when its record says so: it may have asked for something before."""
 
     async def whole() -> int:
         async with connected(
             NodeSettings(state=project.root / ".runink", capacity=offered())
         ) as cluster:
-            listing = await cluster.barn.range(SLICES.prefix(), SliceRecord)
-            [found] = [
-                one.value
-                for one in listing.items
-                if one.value.slice == "@publish" and one.value.state is SliceState.RUNNING
-            ]
-            return found.pid
+
+            async def found() -> int:
+                listing = await cluster.barn.range(SLICES.prefix(), SliceRecord)
+                slices = [one.value for one in listing.items if one.value.slice == "@publish"]
+                pids = [one.pid for one in slices if one.state is SliceState.RUNNING]
+                return pids[0] if pids else 0
+
+            return await until(found, "a slice that publishes")
 
     return anyio.run(whole)
 

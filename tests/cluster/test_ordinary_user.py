@@ -75,6 +75,7 @@ FIRST = {
 SECOND = {
     "test_homes_of_cells.py": Inside(),
     "test_sandbox_slices.py": Inside(),
+    "test_slices_out_of_time.py": Inside(),
     "test_slice_cells.py": Inside(
         without={
             "test_herds_have_ids_of_their_own_and_a_slice_is_one_user_inside": RANGES,

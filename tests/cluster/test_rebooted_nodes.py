@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 from barn_group import until
-from runi_project import Project, proc_text
-from runink.actors.registration import LEASE_S
+from runi_project import Project, first_of, proc_text
 from runink.barn.keys import health_key
 from runink.names import NodeId
 from runink.runs.health import NodeHealth
 from runink.runs.records import SliceRecord
 from team_world import Team, ended, gate, team
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
+
+LONG = (
+    "--lost-after",
+    "10m",
+)  # longer than anything is waited for: it is not the end of a lease that tells it
 
 
 @pytest.fixture
@@ -36,10 +39,9 @@ def gated(project: Project) -> Project:
 def kill_spawner(made: Team, node: str) -> None:
     """End a node's spawner by force; its slices end with it."""
     socket = str(made.group.folder / node / f"spawner-{node}.sock")
-    (pid,) = [
-        pid for pid in made.project.processes() if socket in proc_text(pid, "cmdline").split("\0")
-    ]
-    os.kill(pid, signal.SIGKILL)
+    pids = made.project.processes()
+    found = [pid for pid in pids if socket in proc_text(pid, "cmdline").split("\0")]
+    os.kill(first_of(found), signal.SIGKILL)
 
 
 async def begun_anew(made: Team) -> SliceRecord:
@@ -53,7 +55,7 @@ async def begun_anew(made: Team) -> SliceRecord:
 async def test_a_machine_that_comes_back_within_its_lease_has_lost_what_ran_there_at_once(
     tmp_path: Path, gated: Project
 ):
-    async with team(tmp_path / "team", gated, "w1", "w2") as made:
+    async with team(tmp_path / "team", gated, "w1", "w2", options=LONG) as made:
         child = made.submit()
         before = await made.slice()
         assert before.node is not None
@@ -61,10 +63,8 @@ async def test_a_machine_that_comes_back_within_its_lease_has_lost_what_ran_ther
         agent.kill()
         kill_spawner(made, before.node)
         agent.wait()
-        came_s = time.monotonic()
         made.hire(before.node)
         after = await begun_anew(made)
-        assert time.monotonic() - came_s < LEASE_S, "it was not the end of the lease that told it"
         assert (after.attempt, after.failed_on, after.tries.losses) == (2, {before.node}, 1)
         assert after.node != before.node, "it does not go back where another node is there"
         await made.is_there(before.node)
@@ -75,14 +75,12 @@ async def test_a_machine_that_comes_back_within_its_lease_has_lost_what_ran_ther
 async def test_a_node_whose_spawner_is_gone_has_lost_what_ran_there_at_once(
     tmp_path: Path, gated: Project
 ):
-    async with team(tmp_path / "team", gated, "w1", "w2") as made:
+    async with team(tmp_path / "team", gated, "w1", "w2", options=LONG) as made:
         child = made.submit()
         before = await made.slice()
         assert before.node is not None
-        went_s = time.monotonic()
         kill_spawner(made, before.node)
         after = await begun_anew(made)
-        assert time.monotonic() - went_s < LEASE_S
         assert (after.attempt, after.failed_on, after.tries.losses) == (2, {before.node}, 1)
         assert after.node != before.node
         gated.write("data/go", "")
@@ -150,11 +148,11 @@ async def test_a_node_that_says_nothing_is_suspect_and_gets_nothing_until_it_is_
 ):
     gated.write("data/go", "")
 
-    async def listed(made: Team) -> dict[str, str]:
+    async def are_listed(made: Team, **wanted: str) -> bool:
         said = await anyio.to_thread.run_sync(gated.runi, "node", "list", "-o", "json")
-        return {one["node"]: one["state"] for one in said.document}
+        return {one["node"]: one["state"] for one in said.document} == wanted
 
-    async with team(tmp_path / "team", gated, "w1", "w2") as made:
+    async with team(tmp_path / "team", gated, "w1", "w2", options=LONG) as made:
 
         async def is_suspect(*, wanted: bool) -> bool:
             found = await made.barn.get(health_key(NodeId("w1")), NodeHealth)
@@ -163,10 +161,10 @@ async def test_a_node_that_says_nothing_is_suspect_and_gets_nothing_until_it_is_
         made.agents["w1"].send_signal(signal.SIGSTOP)
         try:
             await until(partial(is_suspect, wanted=True), "a suspect node")
-            assert await listed(made) == {"w1": "suspect", "w2": "ready"}
+            await until(partial(are_listed, made, w1="suspect", w2="ready"), "word of it")
             ended(made.submit(), gated)
             assert {one.node for one in await made.chains()} == {"w2"}
         finally:
             made.agents["w1"].send_signal(signal.SIGCONT)
         await until(partial(is_suspect, wanted=False), "a node that is heard")
-        assert await listed(made) == {"w1": "ready", "w2": "ready"}
+        await until(partial(are_listed, made, w1="ready", w2="ready"), "word of it")

@@ -120,16 +120,16 @@ def test_a_step_that_hangs_is_ended_with_all_that_it_started_and_tried_again(
 ) -> None:
     numbers.step(HANGING)
     file = numbers.pipeline(
-        '@source("csv://in.csv")\n@step("work")\n@timeout(1s)\n@retry(1, delay=10ms)\n@sink("jsonl://out.jsonl")'
+        '@source("csv://in.csv")\n@step("work")\n@timeout(2s)\n@retry(9, delay=10ms)\n@sink("jsonl://out.jsonl")'
     )
     said = numbers.run(file, "-o", "json")
     assert said.code == 0, said
     assert found_in(numbers) == list(range(ROWS))
     told = numbers.runi("slice", "get", "last", "one")
-    assert "[wall_time] slice one timed out after 1 s, limit from @timeout in line 6" in told.out, (
+    assert "[wall_time] slice one timed out after 2 s, limit from @timeout in line 6" in told.out, (
         told
     )
-    assert "limit         wall_time 1s, from @timeout in line 6" in told.out, told
+    assert "limit         wall_time 2s, from @timeout in line 6" in told.out, told
     assert numbers.processes() == []
 
 

@@ -94,7 +94,7 @@ async def settled(
     world: World, server: int, place: SpawnerPlace, before: Left | None = None
 ) -> Left:
     """Return what there is when the pool is full again and everything that was under way has ended, as it was before if it comes to that."""
-    with anyio.move_on_after(WAIT_S / 4):
+    with anyio.move_on_after(WAIT_S):
         while has_spare(place) or not _is(found := left_by(world, server, place), before):
             await world.spawner.list()
         return found

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from runink.errors import Conflict, Refused
-from runink.sandbox.protocol import DATA_DESCRIPTORS_MAX, GRACE_S, UNCOUNTED
+from runink.sandbox.protocol import DATA_DESCRIPTORS_MAX, UNCOUNTED
 from sandbox_world import (
     IN_EACH,
     IN_FORKED,
@@ -261,32 +261,6 @@ async def test_what_an_ended_slice_left_behind_is_ended_too(tmp_path, way):
         assert (exited.cause, exited.code) == ("exited", 0)
         assert not any(map(is_alive, pids))
         launched.close()
-
-
-@WHERE_SIGNALS_END
-@pytest.mark.parametrize(
-    ("job", "number"), [("tree", signal.SIGTERM), ("stubborn_tree", signal.SIGKILL)]
-)
-async def test_wall_time_ends_a_slice_with_its_tree(tmp_path, job, number, way):
-    async with world_in(tmp_path, way=way) as world:
-        launched = await world.launch(job, wall_time_s=0.5)
-        assert await line_of(launched.stdout) == "grown"
-        pids = tree_of(launched.pid)
-        exited = await world.exited("slice")
-        assert (exited.cause, exited.signal) == ("timeout", number)
-        assert (exited.wall_time_s, exited.survivors) == (0.5, 0)
-        grace_s = GRACE_S if number == signal.SIGKILL else 0
-        assert exited.wall_s >= 0.5 + grace_s, "it had all of its time, and of its grace"
-        assert not any(map(is_alive, pids))
-        launched.close()
-
-
-@IN_EACH
-async def test_a_slice_out_of_its_wall_time_may_say_a_last_word(tmp_path, way):
-    async with world_in(tmp_path, way=way) as world:
-        exited, stdout, _ = await world.ran("last_words", wall_time_s=0.5)
-        assert stdout.splitlines()[-1] == "last words"
-        assert (exited.cause, exited.code, exited.signal) == ("timeout", 0, 0)
 
 
 @IN_EACH

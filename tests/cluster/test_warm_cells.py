@@ -35,6 +35,8 @@ async def in_a_warm_cell(world, job, prefix, **changes):
     fork_server = await world.fork_server()
     for number in range(TRIES_MAX):
         name = f"{prefix}/{number}"
+        if number:
+            await has_spare(world, fork_server)
         there = children_of(fork_server)
         launched = await world.launch(job, name, **changes)
         was_there = launched.pid in there
@@ -45,6 +47,13 @@ async def in_a_warm_cell(world, job, prefix, **changes):
         if was_there:
             return exited, stdout
     raise AssertionError("no cell has waited for any of them")
+
+
+async def has_spare(world, fork_server):
+    """Wait until a cell waits, or is about to; one that has been asked for with other limits is none for everybody."""
+    with anyio.fail_after(WAIT_S):
+        while not first_processes_of(fork_server):
+            await world.spawner.list()
 
 
 async def test_a_slice_in_a_cell_that_waited_has_what_its_own_launch_gave_it(tmp_path):
@@ -127,7 +136,8 @@ async def test_fifty_slices_with_cells_that_wait_leave_nothing_behind(tmp_path):
             with anyio.fail_after(WAIT_S):
                 while len(descriptors_of(spawner.pid)) - before > 3 * (9 + OPEN_MAX):
                     await spawner.list()
-            assert len(first_processes_of(fork_server)) <= 3
+                while len(first_processes_of(fork_server)) > 3:  # some are waited for yet
+                    await spawner.list()
             pids = tree_of(spawner.pid)
             hearing.cancel_scope.cancel()
     assert not any(map(is_alive, pids))
