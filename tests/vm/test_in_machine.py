@@ -51,11 +51,13 @@ FIRST = {
             "test_a_device_or_a_privileged_program_that_lies_there_is_none",
         )
     ),
+    "tests/cluster/test_slices_out_of_time.py": Inside(
+        only=("test_wall_time_ends_a_slice_with_its_tree",)
+    ),
     "tests/cluster/test_sandbox_slices.py": Inside(
         only=(
             "test_killing_takes_every_descendant_and_is_told_only_then",
             "test_what_an_ended_slice_left_behind_is_ended_too",
-            "test_wall_time_ends_a_slice_with_its_tree",
         )
     ),
     "tests/cluster/test_limits.py": Inside(
