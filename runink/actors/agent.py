@@ -64,6 +64,7 @@ from runink.actors.taking_up import end_all, end_kept, records_on
 from runink.actors.telling import Telling
 from runink.actors.tidying import drop_scratch, drop_stored
 from runink.actors.together import all_of
+from runink.actors.under_way import UnderWay
 from runink.actors.wires import hand_over
 from runink.barn.history import Watched
 from runink.barn.keys import PLACEMENTS, parse_slice, placement_key
@@ -105,7 +106,7 @@ class Agent(Actor[AgentMessage]):
         self._workplace = workplace
         self._now_ms = now_ms
         self._attended: dict[str, Attended] = {}  # by the placement's key
-        self._launching: dict[Gang, Launching] = {}
+        self._launching = UnderWay()
         self._living = Living()
         self._exits = Exits()
         self._readiness = Readiness()
@@ -209,7 +210,7 @@ class Agent(Actor[AgentMessage]):
                 keys = frozenset(map(self._placement_key, placements))
                 unwanted = {*seen.leaving} & keys
                 launching = Launching(keys, placements[0].streams, unwanted=unwanted)
-                self._launching[gang] = launching
+                self._launching.begin(gang, launching)
                 self._context.spawn(partial(self._launch, gang, launching, placements))
 
     def _placement_key(self, one: Placement | SliceRecord) -> str:
@@ -219,15 +220,12 @@ class Agent(Actor[AgentMessage]):
         """End the slice with this placement, if there is one; one that is being launched is stopped as soon as it is there."""
         if (attended := self._attended.get(key)) is not None:
             self._context.spawn(partial(end, attended, self._spawner))
-        for launching in self._launching.values():
-            if key in launching.keys:
-                launching.take_back(key)
+        self._launching.take_back(key)
 
     def _part(self) -> None:
         """End all that others may soon begin with anew: the Barn was not heard of for so long."""
-        launching = (key for one in self._launching.values() for key in one.keys)
         ends = (key for key, one in self._attended.items() if not one.record.goes_on)
-        for key in (*ends, *launching):
+        for key in (*ends, *self._launching.keys()):
             self._unwant(key)
 
     def _disown(self, key: str) -> None:
@@ -243,7 +241,7 @@ class Agent(Actor[AgentMessage]):
         try:
             await self._launch_gang(launching, placements)
         finally:
-            del self._launching[gang]
+            self._launching.end(gang)
         await all_of(launching.begun)
 
     async def _launch_gang(self, launching: Launching, placements: list[Placement]) -> None:
