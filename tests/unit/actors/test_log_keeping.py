@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio.testing
-from runink.actors.log_keeping import KeptLog, LogKeeping
+from runink.actors.log_keeping import GATHER_S_PER_LOG, KeptLog, LogKeeping
 from runink.observe.log_pace import SLICE_LINES
 from runink.observe.slice_logs import SLOWED, TAIL_LINES, LineSplitter, Stream, read_log
 from runink.testing.disk import in_loop
@@ -79,6 +80,32 @@ async def test_what_is_left_behind_an_end_is_taken_in_without_a_wait(
         began_s = anyio.current_time()
     log.close()
     assert anyio.current_time() == began_s
+
+
+async def test_lines_of_many_slices_go_to_the_disk_together(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    handed_over_s: list[float] = []
+
+    async def noting(function: Callable[..., Any], *args: Any) -> Any:
+        handed_over_s.append(anyio.current_time() - began_s)
+        return function(*args)
+
+    logs = LogKeeping(now_ms=lambda: 7, offload=noting)
+    kept = [logs.begin(tmp_path / f"log{number}") for number in range(20)]
+    began_s = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        for log in kept[:18]:
+            group.start_soon(log.keep, Stream.STDOUT, LineSplitter(), b"done\n")
+            await anyio.sleep(0.001)
+    assert handed_over_s == pytest.approx([0.0, 20 * GATHER_S_PER_LOG])
+    await kept[18].keep(Stream.STDOUT, LineSplitter(), FLOOD)
+    await kept[19].keep(Stream.STDOUT, LineSplitter(), b"done\n")
+    for log in kept:
+        log.close()
+    assert all(log.printed.lines for log in kept)
+    gaps_s = [after - before for before, after in pairwise(handed_over_s)]
+    assert gaps_s[1:] == pytest.approx([0.0, 20 * GATHER_S_PER_LOG]), "a flood waits for nobody"
 
 
 async def test_a_disk_that_stands_still_holds_up_who_prints_and_nobody_else(

@@ -11,7 +11,15 @@ import anyio
 import pytest
 import trio.testing
 from msgspec.structs import replace as changed
-from runink.actors.slice_records import BATCH_MAX, LINGER_S, PAUSE_S, SliceRecords, fitting
+from runink.actors.slice_records import (
+    BATCH_MAX,
+    GATHER_S_PER_SLICE,
+    LINGER_S,
+    LINGER_S_PER_SLICE,
+    PAUSE_S,
+    SliceRecords,
+    fitting,
+)
 from runink.barn.commands import VALUE_BYTES_MAX, Put
 from runink.barn.keys import slice_key
 from runink.barn.keyvalue import KeyValue, Page, Span
@@ -118,10 +126,47 @@ async def test_what_is_not_urgent_lingers_and_goes_with_what_is(
         assert not barn.transactions
         records.write(record("b", SliceState.LAUNCHING))
         await anyio.sleep(0.001)
-        assert barn.put(0) == ["a", "b"]
+        assert barn.put(0) == ["b", "a"]
         records.write(record("a", SliceState.RUNNING, pid=2), is_urgent=False)
         await anyio.sleep(LINGER_S + 0.001)
         assert barn.put(1) == ["a"]
+
+
+async def test_of_many_slices_what_comes_behind_a_transaction_is_gathered_for_the_next_one(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    barn = HeldBarn()
+    barn.open.set()
+    names = NAMES[:100]
+    async with writing(barn, *names) as (records, _):
+        began_s = anyio.current_time()
+        for name in names[:10]:
+            last = record(name, SliceState.LAUNCHING)
+            records.write(last)
+            await anyio.sleep(0.001)
+        assert barn.put(0) == ["s0"], "the first waits for nobody"
+        assert await records.wait_written(last)
+        took_s = anyio.current_time() - began_s
+        assert took_s == pytest.approx(len(names) * GATHER_S_PER_SLICE, abs=0.002)
+        assert barn.put(1) == names[1:10]
+
+
+async def test_of_many_slices_one_that_runs_for_a_moment_is_not_told_to_run(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    barn = HeldBarn()
+    barn.open.set()
+    names = NAMES[:200]
+    async with writing(barn, *names) as (records, _):
+        for name in ("s0", "s1"):
+            records.write(record(name, SliceState.RUNNING), is_urgent=False)
+        await anyio.sleep(2 * LINGER_S)
+        last = record("s0", SliceState.SUCCEEDED)
+        records.write(last)
+        assert await records.wait_written(last)
+        assert barn.put(0) == ["s0"], "the other one goes on"
+        await anyio.sleep(len(names) * LINGER_S_PER_SLICE)
+        assert [barn.put(place) for place in range(len(barn.transactions))] == [["s0"], ["s1"]]
 
 
 async def test_a_record_that_somebody_changed_is_dropped_and_the_others_are_written(

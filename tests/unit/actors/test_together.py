@@ -56,6 +56,38 @@ async def test_no_portion_is_larger_than_its_limit_and_none_is_left() -> None:
     assert (held.count, seen[-1]) == (5, -1)
 
 
+async def test_what_comes_soon_behind_a_portion_waits_for_more_until_somebody_is_in_a_hurry() -> (
+    None
+):
+    held = Held()
+    held.free.set()
+    together = Together(held, gather_s=lambda: 60.0)
+    seen: list[int] = []
+    with anyio.fail_after(5.0):
+        await together(seen.append, 0)
+        async with anyio.create_task_group() as group:
+            for number in (1, 2, 3):
+                group.start_soon(together, seen.append, number)
+            await anyio.wait_all_tasks_blocked()
+            assert seen == [0]
+            together.hurry()
+    assert sorted(seen) == [0, 1, 2, 3]
+    assert held.count == 2
+
+
+async def test_a_full_portion_waits_for_no_more() -> None:
+    held = Held()
+    held.free.set()
+    together = Together(held, gather_s=lambda: 60.0)
+    seen: list[int] = []
+    with anyio.fail_after(5.0):
+        await together(seen.append, 0)
+        async with anyio.create_task_group() as group:
+            for number in range(CALLS_MAX):
+                group.start_soon(together, seen.append, number)
+    assert len(seen) == 1 + CALLS_MAX
+
+
 async def test_each_caller_is_given_what_its_own_call_came_to() -> None:
     held = Held()
     together = Together(held)
