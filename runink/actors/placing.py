@@ -1,4 +1,4 @@
-"""What a plan means in the Barn: a transaction for each unit, which compares all that it was decided on, so that a plan that is stale changes nothing.
+"""What a plan means in the Barn: transactions that compare all that they were decided on, so that a plan that is stale changes nothing.  Units that are placed share them, and so do those that are told why they wait.
 
     a unit is placed        its slices become `placed`, each with a placement for its node; what was kept for it is kept no longer
     others are stopped      its reservation names them; their run controller stops them (`runs/yielding.py`)
@@ -46,14 +46,14 @@ from runink.scheduling.cutting import seats_of
 TURN_KEY: Final = TURNS.key("scheduler")
 
 
-TOGETHER_MAX: Final = 200  # slices that are told in one transaction why they wait
+TOGETHER_MAX: Final = 200  # operations of units that share a transaction
 TOGETHER_BYTES_MAX: Final = 1 << 20  # of their records: with the keys below COMMAND_BYTES_MAX
 
 
 def together(transactions: Iterable[Transaction]) -> Iterator[Transaction]:
-    """Join what says of units why they wait, and nothing else of them, in few transactions.
+    """Join what is said of units, of all that they are placed or of all why they wait, in few transactions.
 
-    One that is stale by one of its units says nothing of the others: they are told by the next plan, which comes when that is seen.
+    One that is stale by one of its units does nothing for the others: the next plan does, which comes when that is seen.
     """
     portion: list[Transaction] = []
     count = size = 0

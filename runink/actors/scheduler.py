@@ -4,7 +4,7 @@
     nodes, what is said and       keeps a view of them (`scheduling/view.py`); decides when it has read all that is told by now, or CHANGES_MAX of it,
     seen of them, herds,          or has been reading for BATCH_S
     slices, reservations
-    a plan                        commits it, a transaction for each unit that is placed (`placing.py`), and a record of the decision
+    a plan                        commits it: all that is placed in few transactions (`placing.py`), and a record of the decision
     its own transactions          takes note of them: they are no reason to decide again
     a retry held back             looks again when it is due
     a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started); what may still be under way is made void first
@@ -164,8 +164,7 @@ class Scheduler(Actor[SchedulerMessage]):
         view = self._sight.view
         keeping = kept(plan, view)
         placing = Placing(self._sight, keeping, now_ms=view.now_ms, turn=self._turn)
-        for placed in plan.placed:
-            yield placing.placed(placed, decision=plan.base_revision)
+        yield from together(placing.placed(one, decision=plan.base_revision) for one in plan.placed)
         news = self._telling.news(plan, now_ms=view.now_ms, said=self._said)
         if news.are_more:
             self._look_again(view.now_ms + TOLD_AGAIN_MS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "scheduling"))
 
 from runink.actors.placement_sight import PREFIXES, PlacementSight
-from runink.actors.placing import TURN_KEY, Placing
+from runink.actors.placing import TURN_KEY, Placing, together
 from runink.actors.tables import Loaded
 from runink.barn.commands import Applied, Command, Delete, Proposal, Put, Txn
 from runink.barn.keys import (
@@ -173,6 +173,18 @@ def test_a_plan_is_carried_out_whole_where_nothing_else_has_changed(seed: int) -
         assert barn.commit(transaction)
     for transaction, _ in made(seed).transactions().values():
         assert not barn.commit(transaction), "a plan is carried out once"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_units_that_share_a_transaction_get_what_each_would_get_by_itself(seed: int) -> None:
+    parts = [transaction for transaction, _ in made(seed).transactions().values()]
+    alone, shared = made(seed), made(seed)
+    assert all(alone.commit(one) for one in parts)
+    assert all(shared.commit(one) for one in together(parts))
+    first, second = ({one.key: one.value for one in barn.items()} for barn in (alone, shared))
+    assert first == second
+    assert len(list(together(parts))) == min(len(parts), 1)
 
 
 def test_among_these_clusters_are_all_kinds_of_plans() -> None:

@@ -2,7 +2,7 @@
 
 of what                what is checked
 amounts                no node has more on it than it has, no herd more than it may have: by plain sums, after every revision
-a gang that is placed  it waited and was due, and each of its nodes takes what it gets: by `feasible`, on what stood there the revision before
+a gang that is placed  it waited and was due, and each of its nodes takes what it gets: by `feasible`, on what stood there the revision before, and on the gangs before it
 a decision             made again of the tables of its revision it is the same, byte by byte
 whom it leaves         no node takes him beside what it places, but those that are kept for others
 whom nobody places     when nothing goes wrong any more, nobody who would be placed waits for longer than PLACED_MS
@@ -17,7 +17,7 @@ from itertools import product
 from typing import Any
 
 from msgspec.structs import replace as changed
-from runink.barn.keys import HEALTH, HERDS, NODES, RESERVATIONS, SLICES, STANDINGS
+from runink.barn.keys import HEALTH, HERDS, NODES, RESERVATIONS, SLICES, STANDINGS, slice_key
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import NOTHING, HerdView, NodeView
 from runink.placement.demands import Part, Unit, UnitKey
@@ -140,10 +140,19 @@ def _check_runs(state: State) -> None:
 # What is placed.
 
 
-def check_placed(before: State, placed: Sequence[SliceRecord]) -> None:
-    """One gang is placed: it waited and was due, and its nodes take it by the rules, as they were the revision before."""
+def check_placed(before: State, placed: Iterable[SliceRecord]) -> None:
+    """Gangs are placed in one revision: each waited and was due, and its nodes take it by the rules, as they were the revision before and with the gangs before it."""
+    gangs: dict[tuple[RunId, str, int], list[SliceRecord]] = {}
+    for one in placed:
+        gangs.setdefault((one.run, one.gang, one.attempt), []).append(one)
+    state = dict(before)
+    for gang in gangs.values():
+        _check_gang(state, gang)
+        state |= {slice_key(one.herd, one.run, one.slice): one for one in gang}
+
+
+def _check_gang(before: State, placed: Sequence[SliceRecord]) -> None:
     first = placed[0]
-    assert len({(one.run, one.gang, one.attempt) for one in placed}) == 1, "gangs come one by one"
     snapshot = snapshot_of(tables_of(before), now_ms=first.turn.placed_ms)
     key = (first.run, first.gang)
     unit = next((one for one in snapshot.waiting if one.key == key), None)

@@ -69,7 +69,7 @@ def test_a_seed_gives_the_same_bytes_in_any_process(tmp_path: Path) -> None:
 
 
 def test_among_the_mixed_each_rule_keeps_somebody_away(tmp_path: Path, in_order: None) -> None:
-    worlds = (seeded.simulate(seed, tmp_path / str(seed)) for seed in (6, 7, 13))
+    worlds = (seeded.simulate(seed, tmp_path / str(seed)) for seed in (7, 8, 13))
     said = b"".join(line for world in worlds for line in world.invariants.history)
     for text in (
         b"is for red only",

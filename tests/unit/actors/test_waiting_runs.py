@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import anyio
@@ -18,8 +19,8 @@ from runink.barn.keys import (
     node_key,
     slice_key,
 )
-from runink.clients.barn import BarnClient
-from runink.dag import Resources, Source
+from runink.clients.barn import BarnClient, Committed, Transaction
+from runink.dag import Dag, Resources, Source
 from runink.names import RunId, SliceId
 from runink.runs.records import (
     NodeRecord,
@@ -37,6 +38,13 @@ from controlled_world import HERD, NODE, SOON_S, controlled, follow_to_the_end, 
 from run_world import staged_dag
 
 pytestmark = pytest.mark.trio
+
+
+def apart_dag(count: int) -> Dag:
+    """Return a pipeline of so many gangs that have nothing to do with each other."""
+    dag = staged_dag(*(f"s{number}" for number in range(count)))
+    apart = (changed(one, staged_from="") if isinstance(one, Source) else one for one in dag.nodes)
+    return changed(dag, nodes=tuple(apart))
 
 
 async def test_a_run_says_what_it_waits_for_once(autojump_clock: trio.testing.MockClock) -> None:
@@ -60,11 +68,7 @@ async def test_why_many_gangs_wait_is_said_in_one_revision(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with controlled() as world:
-        dag = staged_dag(*(f"s{number}" for number in range(30)))
-        apart = tuple(
-            changed(one, staged_from="") if isinstance(one, Source) else one for one in dag.nodes
-        )
-        world.dag = changed(dag, nodes=apart)
+        world.dag = apart_dag(30)
         request = world.request()
         await world.client.submit(request)
         await anyio.sleep(SOON_S)
@@ -73,6 +77,37 @@ async def test_why_many_gangs_wait_is_said_in_one_revision(
         assert {one.value.waits_for for one in found} == {"no node is ready"}
         assert len(found) == 30
         assert len({one.revision for one in found}) == 1
+
+
+async def test_what_a_plan_places_is_placed_in_one_revision_and_a_stale_gang_holds_up_no_other(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with controlled() as world:
+        world.dag = apart_dag(5)
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        barn = world.schedulers[0]._barn
+        commit = barn.commit
+        outcomes: list[Committed] = []
+
+        async def late(transaction: Transaction) -> Committed:
+            if not outcomes:  # One of them is taken back while the plan is under way.
+                (first, *_) = await world.slices(request.run)
+                gone = changed(first, state=SliceState.CANCELLED)
+                await world.client.barn.put(slice_key(gone.herd, gone.run, gone.slice), gone)
+            outcomes.append(await commit(transaction))
+            return outcomes[-1]
+
+        monkeypatch.setattr(barn, "commit", late)
+        await world.add_node()
+        await anyio.sleep(SOON_S)
+        assert [one.succeeded for one in outcomes[:2]] == [False, True]
+        prefix = SLICES.prefix(HERD.herd, request.run)
+        found = (await world.client.barn.range(prefix, SliceRecord)).items
+        placed = [one for one in found if one.value.state is SliceState.PLACED]
+        by_revision = Counter(one.revision for one in placed)
+        assert by_revision[min(by_revision)] == 4, "the fifth begins anew"
 
 
 async def test_what_never_fits_fails_at_once_and_says_what_it_asked_for(
