@@ -53,7 +53,7 @@ TOGETHER_BYTES_MAX: Final = 1 << 20  # of their records: with the keys below COM
 def together(transactions: Iterable[Transaction]) -> Iterator[Transaction]:
     """Join what is said of units, of all that they are placed or of all why they wait, in few transactions.
 
-    One that is stale by one of its units does nothing for the others: the next plan does, which comes when that is seen.
+    One that is stale by one of its units does nothing for the others: the next plan does, which comes when that is seen, and places each by itself.
     """
     portion: list[Transaction] = []
     count = size = 0

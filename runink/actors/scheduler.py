@@ -4,7 +4,7 @@
     nodes, what is said and       keeps a view of them (`scheduling/view.py`); decides when it has read all that is told by now, or CHANGES_MAX of it,
     seen of them, herds,          or has been reading for BATCH_S
     slices, reservations
-    a plan                        commits it: all that is placed in few transactions (`placing.py`), and a record of the decision
+    a plan                        commits it: all that is placed in few transactions (`placing.py`), each by itself behind a stale one, and a record of the decision
     its own transactions          takes note of them: they are no reason to decide again
     a retry held back             looks again when it is due
     a Barn that takes nothing     looks again after AGAIN_MS (its disk is full, or it is being started); what may still be under way is made void first
@@ -78,6 +78,7 @@ class Scheduler(Actor[SchedulerMessage]):
         self._turn = 0  # the revision that our transactions depend on, 0 while something may be under way that must not come in any more
         self._telling = Telling()
         self._is_settled = False  # all that the last plan said is done, and it kept nothing
+        self._was_stale = False  # something of it: its units get a transaction each next time
         self._planned_ms = 0
         self._wake_ms = 0  # when to look again, 0 for never
         self._sooner = anyio.Event()
@@ -164,7 +165,10 @@ class Scheduler(Actor[SchedulerMessage]):
         view = self._sight.view
         keeping = kept(plan, view)
         placing = Placing(self._sight, keeping, now_ms=view.now_ms, turn=self._turn)
-        yield from together(placing.placed(one, decision=plan.base_revision) for one in plan.placed)
+        placings = [placing.placed(one, decision=plan.base_revision) for one in plan.placed]
+        # What changes under each plan keeps no other from its place.
+        yield from placings if self._was_stale else together(placings)
+        self._was_stale = False
         news = self._telling.news(plan, now_ms=view.now_ms, said=self._said)
         if news.are_more:
             self._look_again(view.now_ms + TOLD_AGAIN_MS)
@@ -225,6 +229,7 @@ class Scheduler(Actor[SchedulerMessage]):
         if committed.succeeded:
             self._own.add(committed.revision)
         else:
+            self._was_stale = True
             self._is_settled = False
             self._telling.forget()
 

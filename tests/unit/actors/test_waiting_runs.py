@@ -79,7 +79,23 @@ async def test_why_many_gangs_wait_is_said_in_one_revision(
         assert len({one.revision for one in found}) == 1
 
 
-async def test_what_a_plan_places_is_placed_in_one_revision_and_a_stale_gang_holds_up_no_other(
+async def test_what_a_plan_places_is_placed_in_one_revision(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with controlled() as world:
+        world.dag = apart_dag(5)
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        await world.add_node()
+        await anyio.sleep(SOON_S)
+        prefix = SLICES.prefix(HERD.herd, request.run)
+        found = (await world.client.barn.range(prefix, SliceRecord)).items
+        assert {one.value.state for one in found} == {SliceState.PLACED}
+        assert len({one.revision for one in found}) == 1
+
+
+async def test_a_gang_that_is_stale_leaves_the_others_to_the_next_plan(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with controlled() as world:
@@ -102,12 +118,37 @@ async def test_what_a_plan_places_is_placed_in_one_revision_and_a_stale_gang_hol
         monkeypatch.setattr(barn, "commit", late)
         await world.add_node()
         await anyio.sleep(SOON_S)
-        assert [one.succeeded for one in outcomes[:2]] == [False, True]
-        prefix = SLICES.prefix(HERD.herd, request.run)
-        found = (await world.client.barn.range(prefix, SliceRecord)).items
-        placed = [one for one in found if one.value.state is SliceState.PLACED]
-        by_revision = Counter(one.revision for one in placed)
-        assert by_revision[min(by_revision)] == 4, "the fifth begins anew"
+        assert not outcomes[0].succeeded
+        states = Counter(one.state for one in await world.slices(request.run))
+        assert states == {SliceState.PLACED: 5}, "and the one that was taken back begins anew"
+
+
+async def test_a_gang_that_changes_under_each_plan_holds_up_no_other(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with controlled() as world:
+        world.dag = apart_dag(5)
+        request = world.request()
+        await world.client.submit(request)
+        await anyio.sleep(SOON_S)
+        barn = world.schedulers[0]._barn
+        commit = barn.commit
+        changes = 0
+
+        async def late(transaction: Transaction) -> Committed:
+            nonlocal changes
+            first, *others = await world.slices(request.run)
+            if changes < 50 and any(one.node is None for one in others):
+                changes += 1
+                other = changed(first, waits_for=f"change {changes}")
+                await world.client.barn.put(slice_key(first.herd, first.run, first.slice), other)
+            return await commit(transaction)
+
+        monkeypatch.setattr(barn, "commit", late)
+        await world.add_node()
+        await anyio.sleep(SOON_S)
+        assert all(one.node == NODE for one in await world.slices(request.run))
+        assert 0 < changes < 50, "the others did not wait until it stood still"
 
 
 async def test_what_never_fits_fails_at_once_and_says_what_it_asked_for(
