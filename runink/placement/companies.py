@@ -132,11 +132,10 @@ class Companies:
                     counts[domains.codes[at]] += number
         return counts
 
-    def crowds(self, spread: Spread, usable: Iterable[int]) -> Crowds:
-        """Return how crowded domains are. `usable` are the nodes that the part may use: the emptiest of their domains is the measure."""
+    def crowds(self, spread: Spread, reached: Iterable[int]) -> Crowds:
+        """Return how crowded domains are. `reached` are the domains of nodes that the part may use, of which the emptiest is the measure."""
         codes, counts = self.domains(spread.key).codes, self.counts(spread)
-        usable_codes = {codes[at] for at in usable}
-        least = min((counts[code] for code in usable_codes if code != NO_DOMAIN), default=0)
+        least = min((counts[code] for code in reached if code != NO_DOMAIN), default=0)
         return Crowds(spread, codes, counts, least)
 
 

@@ -303,14 +303,20 @@ class Room:
         spread = part.spread
         if spread.is_hard:
             # What belongs on one node may use that one's domain only, however crowded it is.
-            pin = part.pin
-            usable = self._usable(shape) if pin is None else known(self, [pin])
-            return self.companies.crowds(spread, usable)
+            key, pin = spread.key, part.pin
+            reached = self._reached(shape, key) if pin is None else self._domain_of(pin, key)
+            return self.companies.crowds(spread, reached)
         # The first of a group is crowded by nobody.
         return self.companies.crowds(spread, ()) if self.companies.has(spread.group) else None
 
-    def _usable(self, shape: Shape) -> list[int]:
-        return [at for at in shape.nature.allowed if self.ready[at]]
+    def _domain_of(self, node: NodeId, key: str) -> set[int]:
+        codes = self.companies.domains(key).codes
+        return {codes[at] for at in known(self, [node])}
+
+    def _reached(self, shape: Shape, key: str) -> set[int]:
+        """Return the domains of the nodes that are ready and allowed."""
+        codes = self.companies.domains(key).codes
+        return {codes[at] for at in shape.nature.allowed if self.ready[at]}
 
     def _turned(self, at: int) -> int:
         return (at - self.turn) % len(self.views)
