@@ -18,6 +18,23 @@ from runink.runs.records import NodeRecord, SliceRecord, SliceState, Task
 from test_cluster_life import GATED
 
 ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}, {"a": 3, "b": "z"}]
+# A checkpoint may stand before the second one, which goes on when `out/go` is there and fails when `out/fail` is.
+HELD_BY_FILES = """
+import os, time
+@step(each="batch")
+def first(rows):
+    return rows
+
+@step(each="stream")
+def second(batches):
+    for batch in batches:
+        yield batch
+    print("begun", flush=True)
+    while not os.path.exists("out/go"):
+        if os.path.exists("out/fail"):
+            raise ValueError("not yet")
+        time.sleep(0.01)
+"""
 
 
 @dataclass

@@ -9,28 +9,12 @@ import anyio
 import pytest
 from barn_group import until
 from runi_project import Project, Said
-from team_world import Team, team
+from team_world import HELD_BY_FILES, Team, team
 
 pytestmark = pytest.mark.anyio
 
 ROWS = 300
 ALL = list(range(ROWS))
-STEPS = """
-import os, time
-@step(each="batch")
-def first(rows):
-    return rows
-
-@step(each="stream")
-def second(batches):
-    for batch in batches:
-        yield batch
-    print("begun", flush=True)
-    while not os.path.exists("out/go"):
-        if os.path.exists("out/fail"):
-            raise ValueError("not yet")
-        time.sleep(0.01)
-"""
 
 
 @pytest.fixture
@@ -44,7 +28,7 @@ def kept(project: Project) -> Project:
     """A checkpoint stands before a step that goes on, fails or waits as files beside its output say; both sinks add to what is there."""
     project.write("data/in.csv", "a\n" + "".join(f"{number}\n" for number in ALL))
     project.write("out/fail", "")
-    project.step(STEPS)
+    project.step(HELD_BY_FILES)
     project.pipeline(
         '@source("csv://data/in.csv")\n@step("first")\n@sink("jsonl://out/early", mode=append)\n@checkpoint\n'
         '@step("second")\n@sink("jsonl://out/late", mode=append)'

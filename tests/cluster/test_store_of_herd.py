@@ -12,27 +12,11 @@ import pytest
 from barn_group import WAIT_S, until
 from runi_project import Project, Said
 from runink.runs.records import SliceRecord
-from team_world import Team, team
+from team_world import HELD_BY_FILES, Team, team
 
 pytestmark = pytest.mark.timeout(180)
 
 ROWS = 300
-STEPS = """
-import os, time
-@step(each="batch")
-def first(rows):
-    return rows
-
-@step(each="stream")
-def second(batches):
-    for batch in batches:
-        yield batch
-    print("begun", flush=True)
-    while not os.path.exists("out/go"):
-        if os.path.exists("out/fail"):
-            raise ValueError("not yet")
-        time.sleep(0.01)
-"""
 
 
 @pytest.fixture
@@ -53,7 +37,7 @@ def stored(project: Project, shared: Path) -> Project:
     project.write("data/in.csv", "a\n" + "".join(f"{number}\n" for number in range(ROWS)))
     project.write("herds/crm.toml", f'[herd]\nid = "crm"\nstore = "{shared}"\n')
     (project.root / "out").mkdir()
-    project.step(STEPS)
+    project.step(HELD_BY_FILES)
     project.pipeline(
         '@source("csv://data/in.csv")\n@step("first")\n@checkpoint\n@step("second")\n@sink("jsonl://out/o.jsonl")',
         herd="crm",

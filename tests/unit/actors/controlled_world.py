@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,3 +147,12 @@ def refuse_commits(barn: BarnClient, monkeypatch: pytest.MonkeyPatch, *, times: 
 async def follow_to_the_end(world: Controlled, run: RunId) -> None:
     async for _ in world.client.follow(run):
         pass
+
+
+async def seen(client: BarnClient, prefix: str, count: int, after: int) -> None:
+    """Return when so many keys have been put there."""
+    async with aclosing(client.watch(prefix, after_revision=after)) as watch:
+        async for watched in watch:
+            count -= len(watched.changes)
+            if count <= 0:
+                return

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-
 import pytest
-from controlled_world import HERD
+from controlled_world import HERD, seen
 from runink.actors.barn import Barn
 from runink.actors.scheduler import Scheduler
 from runink.barn.keys import DECISIONS, PLACEMENTS, SLICES, herd_key, node_key, slice_key
@@ -39,15 +37,6 @@ def waiting() -> Transaction:
         )
         found = found.put(slice_key(one.herd, one.run, one.slice), one)
     return found
-
-
-async def seen(client: BarnClient, prefix: str, count: int, after: int) -> None:
-    """Return when so many keys have been put there."""
-    async with aclosing(client.watch(prefix, after_revision=after)) as watch:
-        async for watched in watch:
-            count -= len(watched.changes)
-            if count <= 0:
-                return
 
 
 async def test_what_waits_goes_to_fewer_nodes_than_it_went_to_one_by_one() -> None:

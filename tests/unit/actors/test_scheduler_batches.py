@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
 import trio.testing
-from controlled_world import HERD
+from controlled_world import HERD, seen
 from runink.actors.barn import Barn
 from runink.actors.scheduler import BATCH_S, CHANGES_MAX, Scheduler
 from runink.barn.keys import DECISIONS, PLACEMENTS, TURNS, herd_key, node_key, slice_key
@@ -58,15 +58,6 @@ def slices(first: int, count: int) -> Transaction:
         )
         found = found.put(slice_key(one.herd, one.run, one.slice), one)
     return found
-
-
-async def seen(client: BarnClient, prefix: str, count: int, after: int) -> None:
-    """Return when so many keys have been put there."""
-    async with aclosing(client.watch(prefix, after_revision=after)) as watch:
-        async for watched in watch:
-            count -= len(watched.changes)
-            if count <= 0:
-                return
 
 
 @asynccontextmanager

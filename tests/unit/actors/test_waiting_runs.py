@@ -20,7 +20,8 @@ from runink.barn.keys import (
     slice_key,
 )
 from runink.clients.barn import BarnClient, Committed, Transaction
-from runink.dag import Dag, Resources, Source
+from runink.clients.run_requests import Submit
+from runink.dag import Resources, Source
 from runink.names import RunId, SliceId
 from runink.runs.records import (
     NodeRecord,
@@ -34,17 +35,29 @@ from runink.testing.lives import now_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
-from controlled_world import HERD, NODE, SOON_S, controlled, follow_to_the_end, refuse_commits
+from controlled_world import (
+    HERD,
+    NODE,
+    SOON_S,
+    Controlled,
+    controlled,
+    follow_to_the_end,
+    refuse_commits,
+)
 from run_world import staged_dag
 
 pytestmark = pytest.mark.trio
 
 
-def apart_dag(count: int) -> Dag:
-    """Return a pipeline of so many gangs that have nothing to do with each other."""
+async def waiting_apart(world: Controlled, count: int) -> Submit:
+    """Have a run wait whose pipeline has so many gangs that have nothing to do with each other; return what asked for it."""
     dag = staged_dag(*(f"s{number}" for number in range(count)))
     apart = (changed(one, staged_from="") if isinstance(one, Source) else one for one in dag.nodes)
-    return changed(dag, nodes=tuple(apart))
+    world.dag = changed(dag, nodes=tuple(apart))
+    request = world.request()
+    await world.client.submit(request)
+    await anyio.sleep(SOON_S)
+    return request
 
 
 async def test_a_run_says_what_it_waits_for_once(autojump_clock: trio.testing.MockClock) -> None:
@@ -68,10 +81,7 @@ async def test_why_many_gangs_wait_is_said_in_one_revision(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with controlled() as world:
-        world.dag = apart_dag(30)
-        request = world.request()
-        await world.client.submit(request)
-        await anyio.sleep(SOON_S)
+        request = await waiting_apart(world, 30)
         prefix = SLICES.prefix(HERD.herd, request.run)
         found = (await world.client.barn.range(prefix, SliceRecord)).items
         assert {one.value.waits_for for one in found} == {"no node is ready"}
@@ -83,10 +93,7 @@ async def test_what_a_plan_places_is_placed_in_one_revision(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with controlled() as world:
-        world.dag = apart_dag(5)
-        request = world.request()
-        await world.client.submit(request)
-        await anyio.sleep(SOON_S)
+        request = await waiting_apart(world, 5)
         await world.add_node()
         await anyio.sleep(SOON_S)
         prefix = SLICES.prefix(HERD.herd, request.run)
@@ -99,10 +106,7 @@ async def test_a_gang_that_is_stale_leaves_the_others_to_the_next_plan(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with controlled() as world:
-        world.dag = apart_dag(5)
-        request = world.request()
-        await world.client.submit(request)
-        await anyio.sleep(SOON_S)
+        request = await waiting_apart(world, 5)
         barn = world.schedulers[0]._barn
         commit = barn.commit
         outcomes: list[Committed] = []
@@ -127,10 +131,7 @@ async def test_a_gang_that_changes_under_each_plan_holds_up_no_other(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with controlled() as world:
-        world.dag = apart_dag(5)
-        request = world.request()
-        await world.client.submit(request)
-        await anyio.sleep(SOON_S)
+        request = await waiting_apart(world, 5)
         barn = world.schedulers[0]._barn
         commit = barn.commit
         changes = 0
