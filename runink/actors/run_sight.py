@@ -30,7 +30,6 @@ from runink.barn.keys import (
     parse_slice,
 )
 from runink.barn.keyvalue import Change
-from runink.checkpoints import KEEP_FAILED_MS
 from runink.clients.barn import Found, decode_value
 from runink.dag import Dag
 from runink.errors import NotFound
@@ -53,7 +52,6 @@ from runink.runs.records import (
 )
 from runink.runs.reservations import ReservationRecord
 from runink.runs.views import RunView, World, Yielding
-from runink.wants import GRACE_MS_MAX
 
 PREFIXES = tuple(
     keys.prefix()
@@ -242,7 +240,8 @@ class RunSight:
         )
 
     def world(self, record: RunRecord, *, now_ms: int, session: str) -> World:
-        awaited = self._awaited(record, now_ms)
+        herd = self._herd(record)
+        awaited = self._awaited(record, herd, now_ms)
         return World(
             now_ms=now_ms,
             session=session,
@@ -250,29 +249,33 @@ class RunSight:
             awaited_ms=min(awaited.values(), default=0),
             claims={found.key.rpartition("/")[2]: RunId(found.value) for found in self._claims},
             placed=frozenset(self._placed.get(record.run, ())),
-            refused=self._refused(record),
+            refused=self._refused(record, herd.runs),
             draining=self._standing(Standing.DRAINING),
             cordoned=self._standing(*Standing),
             yielding=self._yielding(record.run),
             durations=self._known(record),
-            keep_ms=self._keep_ms(record),
+            keep_ms=herd.keep_failed_ms,
             is_crowded=self._is_crowded(record),
-            store=self._store(record),
+            store=herd.store,
             told=frozenset(self._told.get(record.run, ())),
-            grace_max_ms=self._grace_max_ms(record),
+            grace_max_ms=herd.grace_max_ms,
         )
 
     def _known(self, record: RunRecord) -> Durations:
         found = self._durations.get(durations_key(record.herd, record.pipeline))
         return NOTHING_KNOWN if found is None else found.value
 
-    def _awaited(self, record: RunRecord, now_ms: int) -> dict[NodeId, int]:
+    def _herd(self, record: RunRecord) -> HerdRecord:
+        """Return what is said of a run's herd, or what holds where nothing is."""
+        found = self.herds.get(herd_key(record.herd))
+        return found.value if found is not None else HerdRecord(record.herd)
+
+    def _awaited(self, record: RunRecord, herd: HerdRecord, now_ms: int) -> dict[NodeId, int]:
         """Return the lost nodes that a run waits for, because its herd wants what runs there to go on, and until when. One that is to end waits for none."""
-        herd = self.herds.get(herd_key(record.herd))
-        if herd is None or not herd.value.lost_wait_ms or record.cancel or record.ending:
+        if not herd.lost_wait_ms or record.cancel or record.ending:
             return {}
         until = {
-            found.value.node: (found.value.lost_ms or now_ms) + herd.value.lost_wait_ms
+            found.value.node: (found.value.lost_ms or now_ms) + herd.lost_wait_ms
             for found in self._health
             if found.value.node not in self._present
         }
@@ -286,18 +289,6 @@ class RunSight:
             if victim.run == run
         }
 
-    def _keep_ms(self, record: RunRecord) -> int:
-        found = self.herds.get(herd_key(record.herd))
-        return found.value.keep_failed_ms if found is not None else KEEP_FAILED_MS
-
-    def _store(self, record: RunRecord) -> str:
-        found = self.herds.get(herd_key(record.herd))
-        return found.value.store if found is not None else ""
-
-    def _grace_max_ms(self, record: RunRecord) -> int:
-        found = self.herds.get(herd_key(record.herd))
-        return found.value.grace_max_ms if found is not None else GRACE_MS_MAX
-
     def _is_crowded(self, record: RunRecord) -> bool:
         """Say whether enough newer runs of the herd keep what they have prepared."""
         if not record.kept_until_ms:
@@ -310,17 +301,16 @@ class RunSight:
         )
         return newer >= KEPT_RUNS_MAX
 
-    def _refused(self, record: RunRecord) -> str:
-        """Say why the herd cannot take one more run, or nothing.
+    def _refused(self, record: RunRecord, most: int) -> str:
+        """Say why the herd cannot take one more run, or nothing. `most` is how many it may have, 0 for no limit.
 
         Runs have their turn in the order in which the Barn took them.  That is the only one in which nobody comes before a run that was looked at: so the last of those that are admitted
         was so with all others counted, seen or not, and nothing need be compared. Names follow people's clocks, and schedules.
         """
-        quota = self.herds.get(herd_key(record.herd))
-        most = quota.value.runs if quota else 0
-        mine = self._runs.get(self._keys[record.run])
-        if record.state is not RunState.SUBMITTED or not most or mine is None:
+        if record.state is not RunState.SUBMITTED or not most:
             return ""
+        mine = self._runs.get(self._keys[record.run])
+        assert mine is not None  # the run lives
         turn = (mine.created, record.run)
         ahead = sum(
             found.value.herd == record.herd

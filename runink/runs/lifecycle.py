@@ -143,7 +143,6 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
         if home.takes_more:
             home = home.after_one()
             specs = gangs[name]
-            most_ms = world.grace_max_ms
             new_ones = (
                 slice_of(
                     spec,
@@ -151,7 +150,7 @@ def _startable(view: RunView, world: World) -> Iterable[SliceRecord]:
                     pin=None,
                     marks=marks,
                     reads=read_by(spec, view.dag),
-                    grace_max_ms=most_ms,
+                    grace_max_ms=world.grace_max_ms,
                 )
                 for spec in specs
             )
