@@ -171,7 +171,7 @@ class RelayClient:
     async def _started(self) -> socket.socket:
         place = self._place
         await self._reap(0.0)
-        check_may_listen(place.address.host, has_tls=bool(place.settings.certificate))
+        check_may_listen(place.address.host, has_tls=bool(place.settings.trust))
         with listen_tcp(place.address.host, place.address.port) as listening:
             place.socket.unlink(missing_ok=True)  # of one that was killed
             with listen(str(place.socket)) as asking:

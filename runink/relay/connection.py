@@ -17,6 +17,7 @@ from collections import deque
 from itertools import islice
 from typing import Any, Final
 
+from runink.wire.sockets import peer_host
 from runink.wire.streams import Buffer, StreamEvent, StreamSession
 
 READ_BYTES: Final = 256 << 10
@@ -36,19 +37,20 @@ class Connection:
         session: StreamSession,
         *,
         tls: ssl.SSLContext | None,
-        host: str = "",
+        name: str = "",
     ) -> None:
-        """Take over a socket. `host` is whom we have dialled, empty where we were."""
+        """Take over a socket. `name` is whose certificate it must be that we have dialled, empty where we were."""
         link.setblocking(False)
         self.session = session
+        self.peer_host = peer_host(link)  # if others have made it
         self.streams: dict[int, Any] = {}  # our end of each, by its number
         self.unsent_bytes = 0
         self.is_ready = False
         self.is_ended = False  # nothing comes any more
         self._link = link
         self._tls = tls
-        self._host = host
-        self._is_connected = not host
+        self._name = name
+        self._is_connected = not name
         self._is_shaking = tls is not None
         self._out: deque[Buffer] = deque()
         self._wants = 0
@@ -100,6 +102,13 @@ class Connection:
             return self.session.end(_said(error))
         return []
 
+    @property
+    def certificate(self) -> bytes:
+        """What the other side has shown (DER), empty without TLS."""
+        if not isinstance(self._link, ssl.SSLSocket):
+            return b""
+        return self._link.getpeercert(binary_form=True) or b""
+
     def close(self) -> None:
         self._link.close()
 
@@ -116,8 +125,8 @@ class Connection:
         if self._tls is not None:
             self._link = self._tls.wrap_socket(
                 self._link,
-                server_side=not self._host,
-                server_hostname=self._host or None,
+                server_side=not self._name,
+                server_hostname=self._name or None,
                 do_handshake_on_connect=False,
             )
 

@@ -10,11 +10,9 @@ The newest agent that comes is its agent.  It goes on without one while it carri
 
 from __future__ import annotations
 
-import hmac
 import os
 import signal
 import socket
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,7 +22,7 @@ from typing import Final
 import msgspec
 
 from runink.errors import Forbidden, ProtocolViolation
-from runink.relay.greeting import Greeting
+from runink.relay.greeting import Greeting, with_secret
 from runink.relay.protocol import (
     ASKING,
     LISTENING,
@@ -40,10 +38,7 @@ from runink.relay.protocol import (
 from runink.relay.switchboard import Switchboard
 from runink.sandbox.log import log
 from runink.sandbox.packets import close_all, receive
-from runink.wire.messages import Hello
-from runink.wire.session import Admit
 from runink.wire.sockets import check_peer
-from runink.wire.tls import accepting_context, connecting_context
 
 SETTINGS_BYTES_MAX: Final = 1 << 20
 TICK_S: Final = 1.0
@@ -66,19 +61,11 @@ class RelayProcess:
     ) -> None:
         asking.setblocking(False)
         listening.setblocking(False)
-        accepting, dialling = _contexts(settings)
         self._settings = settings
         self._asking = asking
         self._listening = listening
         self._now = now
-        greeting = Greeting(
-            settings.node,
-            _admitting(settings.secret),
-            settings.secret,
-            accepting=accepting,
-            connecting=dialling,
-        )
-        self._switchboard = Switchboard(greeting, now=now)
+        self._switchboard = Switchboard(_greeting(settings), now=now)
         self._agent: socket.socket | None = None
         self._alone_until_s = now() + max(AGENT_S, settings.orphan_s)
         self._had_agent = False
@@ -178,20 +165,13 @@ class RelayProcess:
             self._agent.send(msgspec.msgpack.encode(counted))
 
 
-def _contexts(settings: RelaySettings) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
-    if not settings.certificate:
-        return None, None
-    paths = [Path(one) for one in (settings.certificate, settings.key, settings.authority)]
-    return accepting_context(*paths), connecting_context(*paths)
+def _greeting(settings: RelaySettings) -> Greeting:
+    """Return what connections begin with. Raises Refused (`bad_certificate`, `not_joined`)."""
+    if not settings.trust:
+        return with_secret(settings.node, settings.secret)
+    from runink.relay.trusting import with_certificates  # noqa: PLC0415 - the library for certificates, which takes 11 MB
 
-
-def _admitting(secret: bytes) -> Admit:
-    def admit(hello: Hello) -> None:
-        if secret and not hmac.compare_digest(hello.credentials, secret):
-            text = f"{hello.node} does not show the secret of this cluster"
-            raise Forbidden(text, code="wrong_secret")
-
-    return admit
+    return with_certificates(settings.node, Path(settings.trust))
 
 
 def main() -> None:

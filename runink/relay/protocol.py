@@ -31,16 +31,14 @@ LISTENING: Final = 4  # and where other relays come in
 
 
 class RelaySettings(msgspec.Struct, frozen=True):
-    """What a relay is started with. `certificate`, `key` and `authority` are paths of PEM files, empty where others show the `secret`.
+    """What a relay is started with. `trust` is the node's trust folder, empty where others show the `secret`.
 
     `orphan_s` is how long it goes on without its agent, if there are streams.
     """
 
     node: str
     address: str
-    certificate: str = ""
-    key: str = ""
-    authority: str = ""
+    trust: str = ""
     secret: bytes = b""
     orphan_s: float = 0.0
 
@@ -51,12 +49,12 @@ class RelaySettings(msgspec.Struct, frozen=True):
 
 
 class Write(msgspec.Struct, frozen=True, tag=True):
-    """`host` is as the certificate there names it, `at` its address."""
+    """`name` is whose certificate it must be there (the node's, `certificates/names.py`), `at` its address."""
 
     edge: str
     attempt: int
     token: bytes
-    host: str
+    name: str
     at: str
     port: int
 

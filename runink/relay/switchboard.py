@@ -31,16 +31,15 @@ from runink.relay.ends import WINDOW_BYTES, Incoming, Outgoing
 from runink.relay.greeting import Greeting
 from runink.relay.meeting import Meeting, Pending
 from runink.relay.protocol import Read, Write
+from runink.relay.visitors import Visitors
 from runink.relay.watching import Called, Watches
 from runink.sandbox.log import log
-from runink.wire.session import Closed, Opened, State
+from runink.wire.events import Closed, Opened
 from runink.wire.stream_frames import Open
 from runink.wire.streams import BrokenOff, Came, Ended, Roomy, StreamEvent
 
 JOIN_S: Final = 120.0  # from one side of an edge to the other: a node may have to make the packages of its project first
 UNSENT_BYTES_MAX: Final = 1 << 20  # of a connection; then its pipes are read no more
-STRANGERS_MAX: Final = 64  # connections that have not said who they are, for HANDSHAKE_S each
-CONNECTIONS_MAX: Final = 512  # that others have made: a cluster has some ten nodes
 LATE: Final = "the other side has not come"
 ENDING: Final = "the relay ends"
 
@@ -57,6 +56,7 @@ class Switchboard:
         self._dials = Dials()
         self._meeting = Meeting()
         self._stalled: dict[Connection, list[Outgoing]] = {}
+        self._visitors = Visitors(self._over)
 
     @property
     def has_streams(self) -> bool:
@@ -150,20 +150,18 @@ class Switchboard:
 
     def accept(self, link: socket.socket) -> None:
         """Take a connection that somebody has made, if there is a place for it."""
-        theirs = [one for one in self._connections if self._dials.of(one) is None]
-        strangers = [one for one in theirs if one.session.state is State.GREETING]
-        if len(theirs) >= CONNECTIONS_MAX or len(strangers) >= STRANGERS_MAX:
-            log("connection refused", why="there are too many")
-            link.close()
+        if self._visitors.refuse(link, self._now()):
             return
         with suppress(OSError):  # it is over already
-            self._begin(self._greeting.accepted(link, now_s=self._now()))
+            connection = self._greeting.accepted(link, now_s=self._now())
+            self._begin(connection)
+            self._visitors.came(connection, self._now())
 
     def _dial(self, dial: Dial) -> None:
         if dial.is_again:
             self._counting.reconnecting()
-        host = dial.waiting[0].wanted.host
-        dial.connection = self._greeting.dialled(dial.place, host, now_s=self._now())
+        name = dial.waiting[0].wanted.name
+        dial.connection = self._greeting.dialled(dial.place, name, now_s=self._now())
         if dial.connection is not None:
             self._begin(dial.connection)
             return
@@ -222,6 +220,7 @@ class Switchboard:
         if connection not in self._connections:
             return
         self._connections.remove(connection)
+        self._visitors.left(connection)
         self._stalled.pop(connection, None)
         self._watches.unwatch(connection.fileno())
         connection.close()
@@ -262,6 +261,7 @@ class Switchboard:
                 case Open():
                     self._meet(Pending(connection, event, self._now() + JOIN_S))
                 case Opened():
+                    self._visitors.said_hello(connection)
                     if (dial := self._dials.of(connection)) is not None:
                         self._open_waiting(dial)
                 case Closed(error):

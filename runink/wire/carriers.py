@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 import anyio
 import anyio.abc
+from anyio.streams.tls import TLSAttribute
 
 from runink.loops import Bell, asyncio_loop
 from runink.wire.traffic import Traffic
@@ -42,6 +43,10 @@ class Carrier(Protocol):
 
     writing_since: float | None
 
+    @property
+    def certificate(self) -> bytes:
+        """What the other side has shown (DER), empty where it has shown none."""
+
     async def carry(self, traffic: Traffic) -> None:
         """Carry until nothing comes any more, or until it is cancelled."""
 
@@ -62,6 +67,11 @@ class StreamCarrier:
         self.writing_since: float | None = None
         self._stream = stream
         self._has_output = Bell()
+
+    @property
+    def certificate(self) -> bytes:
+        shown = self._stream.extra(TLSAttribute.peer_certificate_binary, None)  # noqa: S610 - a stream, no query
+        return shown or b""
 
     async def carry(self, traffic: Traffic) -> None:
         async with anyio.create_task_group() as group:
@@ -124,6 +134,11 @@ class DirectCarrier:
         self._happened = Bell()
         self._will_flush = False
         self._is_reading = True
+
+    @property
+    def certificate(self) -> bytes:
+        secured = self._transport.get_extra_info("ssl_object") if self._transport else None
+        return (secured.getpeercert(binary_form=True) if secured else None) or b""
 
     # What the transport calls.
 
@@ -226,12 +241,13 @@ async def accept_direct(
     return carrier  # not what the loop says that the protocol is: under TLS uvloop names its own
 
 
-async def connect_direct(host: str, port: int, tls: ssl.SSLContext | None = None) -> DirectCarrier:
-    """Return what carries to a node, under TLS if there is a context. Raises OSError."""
+async def connect_direct(
+    host: str, port: int, tls: ssl.SSLContext | None = None, name: str | None = None
+) -> DirectCarrier:
+    """Return what carries to a node, under TLS if there is a context: then its certificate must be for `name`. Raises OSError."""
     carrier = DirectCarrier()
-    hostname = host if tls is not None else None
     await asyncio_loop().create_connection(
-        lambda: carrier, host, port, ssl=tls, server_hostname=hostname
+        lambda: carrier, host, port, ssl=tls, server_hostname=name
     )
     return carrier
 

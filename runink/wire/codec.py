@@ -10,7 +10,7 @@ a struct that came with more than it has is refused with the field's name, at ev
     ITEMS_MAX              of one array or map                refused
     DEPTH_MAX              arrays and maps in each other      refused
     extension types        none                               refused, time stamps too
-    keys of maps           text only                          refused; if a key stands twice, the last one counts
+    keys of maps           text only, each once               refused: two readers could take different ones for the value
 
 The short way (`take`) is `msgspec` alone, straight to the type.  It counts only if it gives the very same bytes again: so nothing unknown, doubled or left out was in
 them; and only where neither the type nor the bytes leave room for what the limits forbid.  Everything else goes the long way, and is refused there if it is to be.
@@ -28,7 +28,7 @@ import msgpack  # type: ignore[import-untyped] # it ships no types
 import msgspec
 
 from runink.errors import Invalid, ProtocolViolation
-from runink.wire.frames import FRAME_BYTES_MAX
+from runink.wire.frames import FRAME_BYTES_MAX, Body
 from runink.wire.unknown import is_closed, unknown_of
 
 VALUES_MAX: Final = 1 << 18  # some 20 MB of Python objects, at the worst
@@ -36,11 +36,16 @@ ITEMS_MAX: Final = 100_000  # the longest list that a message has any use for, t
 DEPTH_MAX: Final = 64  # an expression nests some ten deep
 
 SHORT_BYTES_MAX: Final = 1 << 16  # of these, no array can have ITEMS_MAX
+AGAIN_BYTES_MAX: Final = (
+    1 << 20
+)  # are encoded again to see that no key stands twice; of more, a copy would cost memory
 
 Raw = msgspec.Raw  # bytes of a value, as they came
 MISSED: Final = object()  # no value
 
 _CONTAINERS: Final = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # begin an array or a map
+_NESTING: Final = frozenset((list, dict))
+_Pairs = list[tuple[str, Any]]
 _encoder: Final = msgspec.msgpack.Encoder()
 _BUILTIN: Final = (bytes,)  # what MessagePack holds by itself, beside numbers and text
 
@@ -55,15 +60,30 @@ def encode(value: Any) -> bytes:
         ) from error
 
 
-def decode(data: bytes) -> Any:
+def decode(data: Body) -> Any:
     """Return the one plain value that the bytes hold. Raises ProtocolViolation."""
     if len(data) > VALUES_MAX:
         _check_count(data)
+    is_plain = len(data) <= AGAIN_BYTES_MAX and not (
+        b"\xc4" in data or b"\xc5" in data or b"\xc6" in data  # they begin bytes, perhaps
+    )
+    value = _unpacked(data, None if is_plain else _unique)
+    if len(data) > DEPTH_MAX:  # fewer bytes cannot nest deeper
+        _check_depth(value)
+    # What gives the same bytes again has no key twice, and it was for nothing to look at every map. If it does not, somebody else has encoded it.
+    if is_plain and _encoder.encode(value) != data:
+        _unpacked(data, _unique)
+    return value
+
+
+def _unpacked(data: Body, made_of: Callable[[_Pairs], dict[str, Any]] | None) -> Any:
+    """Return the plain value; maps are made by `made_of`, if there is one."""
     try:
-        value = msgpack.unpackb(
+        return msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
+            object_pairs_hook=made_of,
             ext_hook=_no_extension,
             max_str_len=FRAME_BYTES_MAX,
             max_bin_len=FRAME_BYTES_MAX,
@@ -76,9 +96,15 @@ def decode(data: bytes) -> Any:
         raise ProtocolViolation(
             f"these bytes are no MessagePack value: {reason[:200]}", code="bad_encoding"
         ) from error
-    if len(data) > DEPTH_MAX:  # fewer bytes cannot nest deeper
-        _check_depth(value)
-    return value
+
+
+def _unique(pairs: _Pairs) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in a map")
+    if bytes in map(type, found):
+        raise ValueError("the key of a map is no text")
+    return found
 
 
 def convert(value: Any, kind: Any) -> Any:
@@ -123,12 +149,14 @@ def _short_way_to(kind: Any) -> Callable[[bytes], Any] | None:
     return msgspec.msgpack.Decoder(kind).decode if is_closed(kind) else None
 
 
-def is_small(data: bytes) -> bool:
+def is_small(data: Body) -> bool:
     """Say whether these bytes hold too few values, and too few arrays and maps, to break a limit with them."""
     if len(data) <= DEPTH_MAX:
         return True
+    if len(data) > SHORT_BYTES_MAX:
+        return False
     containers = len(data) - len(data.translate(None, _CONTAINERS))  # at most: text has such bytes
-    return len(data) <= SHORT_BYTES_MAX and containers <= DEPTH_MAX
+    return containers <= DEPTH_MAX
 
 
 def _no_extension(code: int, _: bytes) -> Any:
@@ -136,7 +164,7 @@ def _no_extension(code: int, _: bytes) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value] if type(value) in (list, dict) else []
+    level = [value] if type(value) in _NESTING else []
     for _ in range(DEPTH_MAX):
         if not level:
             return
@@ -144,7 +172,7 @@ def _check_depth(value: Any) -> None:
             child
             for parent in level
             for child in (parent.values() if type(parent) is dict else parent)
-            if type(child) in (list, dict)
+            if type(child) in _NESTING
         ]
     if level:
         raise ProtocolViolation(
@@ -161,7 +189,7 @@ _FIXED: Final = {  # first byte -> bytes behind it
 _SIZED: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}  # -> bytes of the length
 
 
-def _check_count(data: bytes) -> None:
+def _check_count(data: Body) -> None:
     """Walk over the values and refuse too many. What is malformed is left to the decoder."""
     place = 0
     count = 0

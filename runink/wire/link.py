@@ -10,14 +10,18 @@ and does not read its answers is not served any more.  One task group holds it a
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import anyio
+import anyio.abc
 
 from runink.errors import LinkLost, OutcomeUnknown, RuninkError, Unavailable, from_wire
 from runink.wire.carriers import Carrier
+from runink.wire.events import Closed, Event, Expired, Greeted, Opened
+from runink.wire.frames import MESSAGE_BYTES_MAX
 from runink.wire.messages import Answer, Ask, Credit, Failure, Tell
-from runink.wire.session import Closed, Event, Expired, Opened, Session
+from runink.wire.session import Session
 from runink.wire.traffic import Traffic
 
 STALL_S: Final = 15.0
@@ -58,6 +62,7 @@ class Link:
         self._tells = anyio.Semaphore(0, fast_acquire=True)
         self._pending: dict[int, Settle] = {}
         self._scope = anyio.CancelScope()
+        self._group: anyio.abc.TaskGroup | None = None  # while it runs
 
     @property
     def is_over(self) -> bool:
@@ -69,6 +74,7 @@ class Link:
         try:
             with self._scope:
                 async with anyio.create_task_group() as group:
+                    self._group = group
                     group.start_soon(self._keep_time)
                     await self._carrier.carry(self._traffic)
                     group.cancel_scope.cancel()
@@ -164,10 +170,10 @@ class Link:
 
     # Serving.
 
-    def answer(self, number: int, value: Any) -> None:
+    def answer(self, number: int, value: Any, *, bytes_max: int = MESSAGE_BYTES_MAX) -> None:
         """Answer an Ask of the peer's; dropped if it has expired or the connection is over."""
         try:
-            self._session.answer(number, value)
+            self._session.answer(number, value, bytes_max=bytes_max)
         except RuninkError as error:  # a value that fits no frame is told as the error that it is
             self._session.fail(number, error)
         if self._session.is_serving:
@@ -180,9 +186,9 @@ class Link:
         self._session.fail(number, error)
         self._wake_writer()
 
-    def settle_tell(self) -> None:
-        """Take note that a Tell of the peer's has found its place."""
-        self._session.settle_tell()
+    def settle_tell(self, number: int) -> None:
+        """Take note that this Tell of the peer's has found its place."""
+        self._session.settle_tell(number)
         self._wake_writer()
 
     # What happens.
@@ -214,6 +220,9 @@ class Link:
                     self._tells.release()
             case Expired(number):
                 self._handler.expired(number)
+            case Greeted(check):
+                assert self._group is not None, "nothing comes before it runs"
+                self._group.start_soon(self._look_at, check)
             case Opened():
                 self.peer = event
                 for _ in range(self._session.asks_room):
@@ -224,6 +233,17 @@ class Link:
             case Closed(error):
                 self._over(error)
                 self._scope.cancel()
+
+    async def _look_at(self, check: Callable[[], Awaitable[object]]) -> None:
+        """Let the peer in, or tell it why not. The time of the handshake runs meanwhile."""
+        try:
+            guest = await check()
+        except RuninkError as error:
+            self.close(error)
+            return
+        for event in self._session.let_in(guest):
+            self._on_event(event)
+        self._wake_writer()
 
     def _wake_writer(self) -> None:
         if self._traffic.has_output:

@@ -18,13 +18,15 @@ the message itself.  `within_ms` is the time that is left, not a date: clocks di
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
+import msgpack  # type: ignore[import-untyped] # it ships no types
 import msgspec
 from msgspec import Meta
 
 from runink.errors import ProtocolViolation, WireError
 from runink.wire.codec import Raw, convert, decode, is_small
+from runink.wire.frames import Body
 
 VERSION_MIN: Final = 1
 VERSION_MAX: Final = 1
@@ -202,7 +204,7 @@ _SHORT: Final = {
 }
 
 
-def read_frame(data: bytes) -> Frame:
+def read_frame(data: Body) -> Frame:
     """Return the frame that these bytes are. Raises ProtocolViolation.
 
     Bodies of Tells, Asks and Answers, nearly all that comes, stay `Raw` until it is known what they should be: `codec.take` makes a message of them.
@@ -214,6 +216,40 @@ def read_frame(data: bytes) -> Frame:
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass  # the long way says what is wrong
     return frame_of(decode(data))
+
+
+class Head(NamedTuple):
+    """How a frame begins. Kinds that are not for an actor have no target and no type."""
+
+    kind: int
+    number: int
+    target: str = ""
+    type: str = ""
+
+
+def head_of(data: bytes) -> Head | None:
+    """Return how a frame begins, of which these are the first bytes, or nothing if it is none of a Tell, an Ask or an Answer. The rest is not looked at."""
+    reader = msgpack.Unpacker(
+        raw=False,
+        max_str_len=len(data),
+        max_bin_len=0,
+        max_array_len=0,
+        max_map_len=0,
+        max_ext_len=0,
+    )
+    reader.feed(data)
+    try:
+        reader.read_array_header()
+        kind, number = reader.unpack(), reader.unpack()
+        if kind not in _SHORT or type(number) is not int:
+            return None
+        if kind == Answer.__struct_config__.tag:
+            return Head(kind, number)
+        target, of_type = reader.unpack(), reader.unpack()
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
+        return None
+    is_named = type(target) is str and type(of_type) is str
+    return Head(kind, number, target, of_type) if is_named else None
 
 
 def frame_of(value: Any) -> Frame:

@@ -3,6 +3,7 @@
     state      what happens                        then                                          next
     greeting   (connecting) it is made             sends Hello
                (accepting) Hello, versions meet    asks `admit`, sends HelloAck, Opened          open
+                 and that takes time               Greeted: `let_in` sends HelloAck, Opened      greeting
                (accepting) no version in common,   sends Close, Closed                           closed
                  or `admit` refuses
                (connecting) HelloAck               Opened                                        open
@@ -12,6 +13,8 @@
                an Ask's time is over, and GRACE_S  answers it with TimedOut, Expired             open
                nothing has come for PING_S         sends Ping                                    open
                nothing has come for SILENT_S       Closed (LinkLost)                             closed
+               a frame is too slow (`pace.py`)     sends Close, Closed (ProtocolViolation)       closed
+               no room for an Ask's bytes          answers it with Overloaded                    open
                Ping                                sends Pong                                    open
     not closed Close                               Closed, with the error that it holds          closed
                any other frame, a limit exceeded   sends Close, Closed (ProtocolViolation)       closed
@@ -19,21 +22,20 @@
     closed     anything                            nothing                                       closed
 
 Limits of what comes in, each announced to the peer in Hello or HelloAck and kept by both: bytes of a frame, Asks without an answer,
-Tells without credit.  What the peer announced is held when sending: `ask` and `tell` may be called only while `asks_room` and `tells_room` say so.
+Tells without credit; beside them those of `sizes.py` and `arrivals.py`.  What the peer announced is held when sending: `ask` and `tell` may be called only while `asks_room` and `tells_room` say so.
 Every Ask is answered once, by its actor or when its time is over, so both sides count the same Asks as open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from typing import Any, Final
 
 from runink.errors import (
     Invalid,
     LinkLost,
+    Overloaded,
     ProtocolViolation,
     Refused,
     RuninkError,
@@ -42,8 +44,10 @@ from runink.errors import (
     from_wire,
     to_wire,
 )
+from runink.wire.arrivals import UNDER_WAY_MAX, Arrivals, too_many
 from runink.wire.codec import encode
-from runink.wire.frames import FRAME_BYTES_MAX, FrameReader, frame
+from runink.wire.events import Admit, Closed, Event, Expired, Greeted, Opened, State, admit_all
+from runink.wire.frames import FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, FrameReader, frame
 from runink.wire.messages import (
     VERSION_MAX,
     VERSION_MIN,
@@ -60,8 +64,12 @@ from runink.wire.messages import (
     Ping,
     Pong,
     Tell,
+    head_of,
     read_frame,
 )
+from runink.wire.pace import Pace
+from runink.wire.sizes import Sizes, none_larger
+from runink.wire.versions import agreed_version, check_offered
 
 HANDSHAKE_S: Final = 5.0  # the longest that somebody unknown may hold a connection
 HELLO_BYTES_MAX: Final = 64 << 10  # of a frame before the handshake: credentials and some names
@@ -74,69 +82,39 @@ TELLS_MAX: Final = 256
 DEFAULT_LIMITS: Final = Limits(FRAME_BYTES_MAX, ASKS_MAX, TELLS_MAX)
 
 
-class State(Enum):
-    GREETING = "greeting"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The handshake is done. `herd` is whom the peer speaks for."""
-
-    node: str
-    herd: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The time of the peer's Ask with this number is over, and it has been told so."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """Nothing more comes, nothing more can be sent. `error` says why."""
-
-    error: RuninkError
-
-
-Event = Opened | Tell | Ask | Answer | Failure | Credit | Expired | Closed
-Admit = Callable[[Hello], None]  # raises Refused
-
-
-def admit_all(_: Hello) -> None:
-    """Admit whoever the transport has let through."""
-
-
 class Session:
     """One end. `Session.connecting` and `Session.accepting` make it."""
 
     def __init__(
-        self, node: str, *, now: float, limits: Limits = DEFAULT_LIMITS, admit: Admit | None = None
+        self,
+        node: str,
+        *,
+        now: float,
+        limits: Limits = DEFAULT_LIMITS,
+        admit: Admit | None = None,
+        sizes: Sizes = none_larger,
     ) -> None:
         self.state = State.GREETING
         self._node = node
         self._limits = limits
         self._admit = admit  # nothing at the connecting end
+        self._hello: Hello | None = None  # that is looked at
+        self._sizes = sizes
         self._frames = FrameReader(bytes_max=min(HELLO_BYTES_MAX, limits.frame_bytes_max))
+        self._pace = Pace()
         self._output: list[bytes] = []
         self.output_bytes = 0
         self._began = self._heard = now
         self._pinged = False
         # What we may send.
         self._peer = limits
+        self._message_bytes_max = min(MESSAGE_BYTES_MAX, limits.frame_bytes_max)
         self._last_sent = 0
         self._last_taken = 0
         self._tells_room = 0
-        self._asked: set[int] = set()
-        # What the peer may send.
-        self._last_heard = 0
-        self._tells_open = 0
-        self._tells_settled = 0
-        self._serving: dict[int, float] = {}  # number -> when it expires
+        self._asked: dict[int, int] = {}  # number -> bytes of the answer at most
+        self._arrivals = Arrivals(limits)  # what the peer has sent
+        self._serving = self._arrivals.asks
 
     @classmethod
     def connecting(
@@ -147,18 +125,25 @@ class Session:
         herd: str = "",
         credentials: bytes = b"",
         limits: Limits = DEFAULT_LIMITS,
+        sizes: Sizes = none_larger,
     ) -> Session:
         """Return the end that opens the connection; its Hello is ready to be sent."""
-        session = cls(node, now=now, limits=limits)
+        session = cls(node, now=now, limits=limits, sizes=sizes)
         session._send(Hello(VERSION_MIN, VERSION_MAX, node, herd, credentials, limits))
         return session
 
     @classmethod
     def accepting(
-        cls, node: str, *, now: float, admit: Admit = admit_all, limits: Limits = DEFAULT_LIMITS
+        cls,
+        node: str,
+        *,
+        now: float,
+        admit: Admit = admit_all,
+        limits: Limits = DEFAULT_LIMITS,
+        sizes: Sizes = none_larger,
     ) -> Session:
-        """Return the end that waits for a Hello. `admit` looks at it and raises Refused if it may not come in."""
-        return cls(node, now=now, limits=limits, admit=admit)
+        """Return the end that waits for a Hello. `admit` looks at it and raises Refused if it may not come in; `sizes` says how large messages may be."""
+        return cls(node, now=now, limits=limits, admit=admit, sizes=sizes)
 
     @property
     def is_closed(self) -> bool:
@@ -174,13 +159,19 @@ class Session:
         self._pinged = False
         self._frames.feed(data)
         events: list[Event] = []
+        is_whole = False
         try:
             while not self.is_closed and (body := self._frames.next()) is not None:
-                event = self._on_frame(read_frame(body), now)
+                is_whole = True
+                event = self._on_frame(read_frame(body), len(body), now)
                 if event is not None:
                     events.append(event)
         except (ProtocolViolation, Refused) as error:
             events.append(self.close(error))
+        if self._frames.is_between_frames:
+            self._pace.since = None
+        else:
+            self._pace.goes_on(is_new=is_whole, now=now)
         return events
 
     def end(self, text: str = "the connection was closed by the other side") -> list[Event]:
@@ -190,8 +181,8 @@ class Session:
         self.state = State.CLOSED
         return [Closed(LinkLost(text, hint="try again"))]
 
-    def tick(self, *, now: float) -> list[Event]:
-        """Take note of the time; called once a second or so."""
+    def tick(self, *, now: float, is_reading: bool = True) -> list[Event]:
+        """Take note of the time, and whether what the peer sends is read at all; called once a second or so."""
         match self.state:
             case State.GREETING:
                 if now - self._began < HANDSHAKE_S:
@@ -205,37 +196,40 @@ class Session:
                 if silent_s >= PING_S and not self._pinged:
                     self._pinged = True
                     self._send(Ping())
+                try:
+                    length = self._frames.awaited_bytes
+                    self._pace.check(length, is_reading=is_reading, now=now)
+                except ProtocolViolation as error:
+                    return [self.close(error)]
                 return self._expire(now)
             case State.CLOSED:
                 return []
 
     def _expire(self, now: float) -> list[Event]:
-        due = [number for number, until in self._serving.items() if until <= now]
+        due = self._arrivals.due(now)
         for number in due:
             text = "the time that the asker gave is over"
             self.fail(number, TimedOut(text))
         return [Expired(number) for number in due]
 
-    def _on_frame(self, received: Frame, now: float) -> Event | None:
+    def _on_frame(self, received: Frame, size: int, now: float) -> Event | None:
         match received:
             case Ask() if self.state is State.OPEN:
-                self._check_number(received.number)
-                if len(self._serving) >= self._limits.asks_max:
-                    raise _too_many("Asks without an answer", self._limits.asks_max)
-                self._serving[received.number] = now + received.within_ms / 1000 + GRACE_S
-                return received
+                until = now + received.within_ms / 1000 + GRACE_S
+                if self._arrivals.ask(received.number, until, size):
+                    return received
+                text = f"more than {UNDER_WAY_MAX} bytes of this connection wait"
+                hint = "try again when others are answered"
+                self.fail(received.number, Overloaded(text, hint=hint))
             case Answer(number) | Failure(number) if self.state is State.OPEN:
                 if number not in self._asked:
                     raise ProtocolViolation(
                         f"an answer to {number}, which was not asked", code="bad_number"
                     )
-                self._asked.remove(number)
+                del self._asked[number]
                 return received
             case Tell() if self.state is State.OPEN:
-                self._check_number(received.number)
-                self._tells_open += 1
-                if self._tells_open > self._limits.tells_max:
-                    raise _too_many("Tells without credit", self._limits.tells_max)
+                self._arrivals.tell(received.number, size)
                 return received
             case Close(error):
                 self.state = State.CLOSED
@@ -249,47 +243,58 @@ class Session:
             case Credit(tells):
                 self._tells_room += tells
                 if self._tells_room > self._peer.tells_max:
-                    raise _too_many("credits", self._peer.tells_max)
+                    raise too_many("credits", self._peer.tells_max)
                 return received
             case Ping():
                 self._send(Pong())
         return None
 
     def _on_hello(self, hello: Hello) -> Event:
-        if self.state is not State.GREETING or self._admit is None:
+        if self.state is not State.GREETING or self._admit is None or self._hello is not None:
             raise _out_of_turn(hello)
-        version = min(hello.version_max, VERSION_MAX)
-        if version < max(hello.version_min, VERSION_MIN):
-            raise Refused(
-                f"{hello.node} speaks versions {hello.version_min} to {hello.version_max} of the protocol, "
-                f"{self._node} {VERSION_MIN} to {VERSION_MAX}",
-                code="version_mismatch",
-                hint="bring both to the same release",
-            )
-        self._admit(hello)
+        agreed_version(hello, self._node)
+        self._hello = hello
+        guest = self._admit(hello)
+        return guest if isinstance(guest, Greeted) else self._acknowledge(hello, guest)
+
+    def let_in(self, guest: object) -> list[Event]:
+        """Acknowledge the Hello that was looked at (Greeted), unless the session is closed by now."""
+        if self.is_closed:
+            return []
+        assert self.state is State.GREETING
+        assert self._hello is not None
+        return [self._acknowledge(self._hello, guest)]
+
+    def _acknowledge(self, hello: Hello, guest: object) -> Event:
+        version = agreed_version(hello, self._node)
         self._send(HelloAck(version, self._node, self._limits))
-        return self._open(hello.limits, Opened(hello.node, hello.herd, version))
+        return self._open(hello.limits, Opened(hello.node, hello.herd, version, guest))
 
     def _on_hello_ack(self, ack: HelloAck) -> Event:
         if self.state is not State.GREETING or self._admit is not None:
             raise _out_of_turn(ack)
-        if not VERSION_MIN <= ack.version <= VERSION_MAX:
-            raise ProtocolViolation(f"version {ack.version} was not offered", code="bad_version")
+        check_offered(ack.version)
         return self._open(ack.limits, Opened(ack.node, "", ack.version))
 
     def _open(self, peer: Limits, opened: Opened) -> Opened:
         self.state = State.OPEN
         self._peer = peer
+        self._message_bytes_max = min(MESSAGE_BYTES_MAX, peer.frame_bytes_max)
         self._tells_room = peer.tells_max
-        self._frames.bytes_max = self._limits.frame_bytes_max
+        self._frames.bytes_max = min(MESSAGE_BYTES_MAX, self._limits.frame_bytes_max)
+        self._frames.large_bytes_max = self._limits.frame_bytes_max
+        self._frames.larger = self._larger
         return opened
 
-    def _check_number(self, number: int) -> None:
-        if number != self._last_heard + 1:
-            raise ProtocolViolation(
-                f"message {number} came behind {self._last_heard}", code="bad_number"
-            )
-        self._last_heard = number
+    def _larger(self, head: bytes) -> int:
+        """Return how many bytes a frame may have that begins like this."""
+        found = head_of(head)
+        most = MESSAGE_BYTES_MAX
+        if found is not None and found.target:
+            most = self._sizes(found.target, found.type)
+        elif found is not None:
+            most = self._asked.get(found.number, most)
+        return min(most, self._limits.frame_bytes_max)
 
     # What goes out.
 
@@ -317,7 +322,8 @@ class Session:
         """Send a message. Raises Invalid, and then nothing was sent."""
         assert self.state is State.OPEN
         assert self._tells_room > 0
-        self._send(Tell(self._last_sent + 1, target, kind, body, traceparent))
+        sent = Tell(self._last_sent + 1, target, kind, body, traceparent)
+        self._send(sent, getattr(body, "bytes_max", MESSAGE_BYTES_MAX))
         self._last_sent += 1
         self._tells_room -= 1
 
@@ -329,30 +335,29 @@ class Session:
         assert self.asks_room > 0
         number = self._last_sent + 1
         within_ms = round(min(max(within_s, 0.0) * 1000, WITHIN_MS_MAX))
-        self._send(Ask(number, target, kind, body, within_ms, traceparent))
+        sent = Ask(number, target, kind, body, within_ms, traceparent)
+        self._send(sent, getattr(body, "bytes_max", MESSAGE_BYTES_MAX))
         self._last_sent = number
-        self._asked.add(number)
+        self._asked[number] = getattr(body, "answer_bytes_max", MESSAGE_BYTES_MAX)
         return number
 
-    def answer(self, number: int, value: Any) -> None:
+    def answer(self, number: int, value: Any, *, bytes_max: int = MESSAGE_BYTES_MAX) -> None:
         """Answer the peer's Ask with this number, unless it has expired. Raises Invalid, and then nothing was sent."""
         if number in self._serving and self.state is State.OPEN:
-            self._send(Answer(number, value))
-            del self._serving[number]
+            self._send(Answer(number, value), bytes_max)
+            self._arrivals.answered(number)
 
     def fail(self, number: int, error: RuninkError) -> None:
         """Answer the peer's Ask with this number with an error, unless it has expired."""
         if number in self._serving and self.state is State.OPEN:
             self._send_error(partial(Failure, number), error)
-            del self._serving[number]
+            self._arrivals.answered(number)
 
-    def settle_tell(self) -> None:
-        """Take note that a Tell of the peer has found its place: it may send another."""
-        self._tells_open -= 1
-        self._tells_settled += 1
-        if self._tells_settled * 2 >= self._limits.tells_max and self.state is State.OPEN:
-            self._send(Credit(self._tells_settled))
-            self._tells_settled = 0
+    def settle_tell(self, number: int) -> None:
+        """Take note that this Tell of the peer's has found its place: it may send another."""
+        credit = self._arrivals.settled(number)
+        if credit and self.state is State.OPEN:
+            self._send(Credit(credit))
 
     def close(self, error: RuninkError) -> Closed:
         """Send the last frame. Returns the event, for who closes from outside."""
@@ -381,15 +386,14 @@ class Session:
         except Invalid:  # an error with more text than fits a frame
             self._send(made_of(WireError(type(error).__name__, error.code, error.text[:200])))
 
-    def _send(self, sent: Frame) -> None:
-        data = frame(encode(sent), bytes_max=self._peer.frame_bytes_max)
+    def _send(self, sent: Frame, bytes_max: int = MESSAGE_BYTES_MAX) -> None:
+        most = self._message_bytes_max
+        if bytes_max > MESSAGE_BYTES_MAX:
+            most = min(bytes_max, self._peer.frame_bytes_max)
+        data = frame(encode(sent), bytes_max=most)
         self._output.append(data)
         self.output_bytes += len(data)
 
 
 def _out_of_turn(received: Frame) -> ProtocolViolation:
     return ProtocolViolation(f"{type(received).__name__} out of turn", code="out_of_turn")
-
-
-def _too_many(what: str, most: int) -> ProtocolViolation:
-    return ProtocolViolation(f"more than {most} {what}", code="limit_exceeded")

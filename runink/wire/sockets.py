@@ -38,7 +38,7 @@ def listen_unix(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.fchmod(listener.fileno(), SOCKET_MODE)
-        with _address(path) as address:
+        with unix_address(path) as address:
             _clear_stale(path, address)
             listener.bind(address)
         listener.listen(BACKLOG)
@@ -69,7 +69,7 @@ def connect_unix(path: Path) -> socket.socket:
     """Return a connected socket. Raises NotFound if nobody listens there, Forbidden if it is not ours, LinkLost if it is too busy."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _address(path) as address:
+        with unix_address(path) as address:
             connection.setblocking(False)  # the kernel takes it at once, or its queue is full
             connection.connect(address)
     except PermissionError as error:
@@ -115,6 +115,16 @@ def peer_uid(connection: socket.socket) -> int:
     return int(uid)
 
 
+def peer_host(connection: socket.socket) -> str:
+    """Return the address at the other end, empty for a Unix socket, and where it has gone already."""
+    if connection.family == socket.AF_UNIX:
+        return ""
+    try:
+        return str(connection.getpeername()[0])
+    except OSError:
+        return ""
+
+
 def check_peer(connection: socket.socket) -> None:
     """Raise Forbidden if the other end of a Unix socket is another user's."""
     uid = peer_uid(connection)
@@ -155,7 +165,7 @@ def is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def _address(path: Path) -> Iterator[str]:
+def unix_address(path: Path) -> Iterator[str]:
     """Yield what stands for the path in a socket's address, however long the path is."""
     if len(os.fsencode(path)) <= _ADDRESS_BYTES_MAX:
         yield str(path)

@@ -124,6 +124,15 @@ class StreamCutter:
         self._head = bytearray()
         self._missing = 0  # of the data of a frame
 
+    @property
+    def is_between_frames(self) -> bool:
+        return not self._head and not self._missing
+
+    @property
+    def awaited_bytes(self) -> int:
+        """Return the length of what is on its way, or 0 where that is not known."""
+        return self._missing or int.from_bytes(self._head[:4], "big")
+
     def feed(self, data: bytes) -> None:
         """Take a piece of the connection; `next` must have returned nothing."""
         assert not self._rest

@@ -9,6 +9,7 @@
     open       Open, Data, Room, End, Reset              an event, for a stream that goes on       open
                nothing has come for PING_S               sends Ping                                open
                nothing has come for SILENT_S             Closed (LinkLost)                         closed
+               a frame is too slow (`pace.py`)           sends Close, Closed (ProtocolViolation)   closed
     not closed Close                                     Closed, with the error that it holds      closed
                any other frame, a limit exceeded         sends Close, Closed (ProtocolViolation)   closed
                the connection ends                       Closed (LinkLost)                         closed
@@ -37,6 +38,7 @@ from runink.errors import (
     to_wire,
 )
 from runink.wire.codec import convert, decode, encode
+from runink.wire.events import Admit, Closed, Opened, State
 from runink.wire.frames import frame
 from runink.wire.messages import (
     VERSION_MAX,
@@ -49,7 +51,8 @@ from runink.wire.messages import (
     Pong,
     frame_of,
 )
-from runink.wire.session import HANDSHAKE_S, PING_S, SILENT_S, Admit, Closed, Opened, State
+from runink.wire.pace import Pace
+from runink.wire.session import HANDSHAKE_S, PING_S, SILENT_S
 from runink.wire.stream_frames import (
     CONTROL_BYTES_MAX,
     DATA_BYTES_MAX,
@@ -126,6 +129,7 @@ class StreamSession:
         self._pinged = False
         self._output: list[Buffer] = []
         self._cutter = StreamCutter()
+        self._pace = Pace()
         self._coming = 0  # stream whose data comes
 
     @classmethod
@@ -163,13 +167,19 @@ class StreamSession:
         self._pinged = False
         events: list[StreamEvent] = []
         self._cutter.feed(data)
+        is_whole = False
         try:
             while not self.is_closed and (piece := self._cutter.next()) is not None:
+                is_whole = is_whole or type(piece) is not memoryview
                 event = self._on_piece(piece)
                 if event is not None:
                     events.append(event)
         except (ProtocolViolation, Refused) as error:
             events.append(self.close(error))
+        if self._cutter.is_between_frames:
+            self._pace.since = None
+        else:
+            self._pace.goes_on(is_new=is_whole, now=now)
         return events
 
     def end(self, text: str = "the connection was closed by the other side") -> list[StreamEvent]:
@@ -190,6 +200,11 @@ class StreamSession:
         if self.is_open and silent_s >= PING_S and not self._pinged:
             self._pinged = True
             self._send(Ping())
+        if self.is_open:
+            try:
+                self._pace.check(self._cutter.awaited_bytes, is_reading=True, now=now)
+            except ProtocolViolation as error:
+                return [self.close(error)]
         return []
 
     def _on_piece(self, piece: bytes | DataHead | memoryview) -> StreamEvent | None:

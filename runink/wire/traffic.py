@@ -7,7 +7,8 @@ from typing import Final
 
 import anyio
 
-from runink.wire.session import Event, Session
+from runink.wire.events import Event
+from runink.wire.session import Session
 
 OUTPUT_BYTES_MAX: Final = 4 << 20  # written in a second even by a slow network
 ENDED: Final = "the connection was closed by the other side"
@@ -41,7 +42,7 @@ class Traffic:
 
     def tick(self, *, now: float) -> None:
         """Take note of the time."""
-        for event in self._session.tick(now=now):
+        for event in self._session.tick(now=now, is_reading=not self.is_full):
             self._happened(event)
 
     def ended(self, text: str = ENDED) -> None:

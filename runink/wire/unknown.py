@@ -56,6 +56,8 @@ def _is_closed(info: inspect.Type, seen: set[type]) -> bool:
             | inspect.FrozenSetType(item_type=item)
         ):
             return _is_closed(item, seen)
+        case inspect.NamedTupleType(fields=fields):
+            return all(_is_closed(field.type, seen) for field in fields)
         case inspect.DictType(key_type=inspect.StrType(), value_type=item):
             return _is_closed(item, seen)
         case inspect.Metadata(type=inner):
@@ -85,6 +87,8 @@ class _Finders:
                 return _in_items(self.of(item))
             case inspect.TupleType(item_types=items):
                 return _in_places(tuple(map(self.of, items)))
+            case inspect.NamedTupleType(fields=fields):
+                return _in_places(tuple(self.of(field.type) for field in fields))
             case inspect.DictType(value_type=item):
                 return _in_values(self.of(item))
             case inspect.Metadata(type=inner):
@@ -194,7 +198,7 @@ def _in_places(inners: tuple[Unknown | None, ...]) -> Unknown | None:
         return None
 
     def find(value: Any) -> Where | None:
-        for place, (item, inner) in enumerate(zip(value, inners, strict=True)):
+        for place, (item, inner) in enumerate(zip(value, inners, strict=False)):
             if inner is not None and (where := inner(item)) is not None:
                 return (str(place), *where)
         return None

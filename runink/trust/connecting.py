@@ -1,9 +1,8 @@
-"""How the machines of a cluster know each other: certificates of one authority (mutual TLS), or on loopback a secret that all have."""
+"""How the machines of a cluster know each other: by certificates of its own authority (mutual TLS), or on loopback by a secret that all have."""
 
 from __future__ import annotations
 
 import hmac
-import ssl
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,17 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from runink.certificates.roles import CONTROL
 from runink.clients.barn_requests import BarnRequest
-from runink.clients.cluster import BARN, GOVERNANCE, RUNS
+from runink.clients.cluster import BARN, GOVERNANCE, RUNS, TRUST
 from runink.clients.members import Beside, Members, reaching
 from runink.clients.node_files import FILES
-from runink.config import Address, Servers, TlsFiles
+from runink.config import Address, Servers
 from runink.errors import Forbidden, Refused
-from runink.runtime.connections import Peer, connect_tcp
+from runink.runtime.connections import Dialled, Peer, connect_tcp
 from runink.runtime.directory import Directory
+from runink.runtime.guests import OpenEntrance, Shown
 from runink.runtime.ref import Ref
+from runink.trust_files import TrustFolder
 from runink.wire.messages import Hello
-from runink.wire.tls import accepting_context, connecting_context
+from runink.wire.tls import TlsContexts
 
 SECRET_BYTES_MIN: Final = 16  # shorter ones can be tried out
 SECRET_BYTES_MAX: Final = 1024
@@ -30,41 +32,55 @@ SECRET_BYTES_MAX: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a machine shows others, and asks of them."""
+    """What a machine shows others: certificates, which `folder` holds, or a secret."""
 
-    accepting: ssl.SSLContext | None
-    connecting: ssl.SSLContext | None
-    secret: bytes
+    contexts: TlsContexts | None
+    folder: TrustFolder | None = None
+    secret: bytes = b""
 
-    def admit(self, hello: Hello) -> None:
-        """Let who shows the secret in, where there is one. Raises Forbidden (`wrong_secret`)."""
-        if self.secret and not hmac.compare_digest(hello.credentials, self.secret):
+    @asynccontextmanager
+    async def connected(self, address: Address, directory: Directory) -> AsyncIterator[Peer]:
+        """Connect to the member that listens there, as the node whose directory it is. Raises LinkLost, Forbidden."""
+        dialled = Dialled(self.contexts.connecting(), CONTROL) if self.contexts else None
+        async with connect_tcp(
+            address.host,
+            address.port,
+            directory=directory,
+            credentials=self.secret,
+            tls=dialled,
+        ) as peer:
+            yield peer
+
+
+class SecretEntrance(OpenEntrance):
+    """Lets in who shows the secret: on loopback, where nobody else of the machine is to come in."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def admit(self, hello: Hello, shown: Shown) -> None:  # noqa: ARG002 - a secret is shown in the hello
+        """Raise Forbidden (`wrong_secret`) if it is not shown."""
+        if not hmac.compare_digest(hello.credentials, self._secret):
             raise Forbidden(
                 f"{hello.node} does not show the secret of this Barn's members",
                 code="wrong_secret",
                 hint="all members are given the same --secret file",
             )
 
-    @asynccontextmanager
-    async def connected(self, address: Address, directory: Directory) -> AsyncIterator[Peer]:
-        """Connect to who listens there, as the node whose directory it is. Raises LinkLost, Forbidden."""
-        async with connect_tcp(
-            address.host,
-            address.port,
-            directory=directory,
-            credentials=self.secret,
-            tls=self.connecting,
-        ) as peer:
-            yield peer
 
-
-def trust_of(tls: TlsFiles | None, secret: Path | None) -> Trust:
-    """Read certificates and secret. Raises Refused (`bad_certificate`, `bad_secret`)."""
-    shown = b"" if secret is None else read_secret(secret)
-    if tls is None:
-        return Trust(None, None, shown)
-    paths = (tls.certificate, tls.key, tls.authority)
-    return Trust(accepting_context(*paths), connecting_context(*paths), shown)
+def trust_of(folder: Path, secret: Path | None, *, lets_programs_in: bool = False) -> Trust:
+    """Read the trust folder, or the secret where that is given. Raises Refused (`bad_certificate`, `bad_secret`, `not_joined`)."""
+    if secret is not None:
+        return Trust(None, secret=read_secret(secret))
+    trust = TrustFolder(folder)
+    identity = trust.load()
+    if identity is None:
+        raise Refused(
+            f"{folder} holds no certificate: this node belongs to no cluster yet",
+            code="not_joined",
+            hint="--join TOKEN joins one; runi node token makes the token",
+        )
+    return Trust(TlsContexts(identity, lets_programs_in=lets_programs_in), trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +91,21 @@ class Joined:
     runs: Beside
     governance: Beside
     files: Beside
+    trust: Beside
     is_elsewhere: bool = True
 
 
 @asynccontextmanager
-async def joined(servers: Servers, directory: Directory) -> AsyncIterator[Joined]:
+async def joined(servers: Servers, trust: Trust, directory: Directory) -> AsyncIterator[Joined]:
     """Keep connections to the members for as long as the block. Raises Invalid, Refused."""
     servers.validate()
-    trust = trust_of(servers.tls, servers.secret)
     connects = {
         number: partial(_barn_at, trust, address, directory)
         for number, address in enumerate(servers.addresses, 1)
     }
     async with reaching(connects) as members:
-        yield Joined(
-            members, members.beside(RUNS), members.beside(GOVERNANCE), members.beside(FILES)
-        )
+        runs, governance, files, trust_ = map(members.beside, (RUNS, GOVERNANCE, FILES, TRUST))
+        yield Joined(members, runs, governance, files, trust_)
 
 
 @asynccontextmanager
