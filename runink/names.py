@@ -18,6 +18,10 @@ PipelineName = NewType("PipelineName", str)
 RunId = NewType("RunId", str)
 SliceId = NewType("SliceId", str)  # within its run: "bronze", "silver.join"
 BundleHash = NewType("BundleHash", str)
+RoleName = NewType("RoleName", str)
+BindingName = NewType("BindingName", str)
+AccountName = NewType("AccountName", str)  # of a program, within its herd
+ProviderId = NewType("ProviderId", str)  # who says who people are: "google"
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -46,6 +50,26 @@ def node_id(text: str) -> NodeId:
 def pipeline_name(text: str) -> PipelineName:
     """Return `text` as a pipeline's name, or raise Invalid."""
     return PipelineName(_checked(text, "pipeline"))
+
+
+def role_name(text: str) -> RoleName:
+    """Return `text` as a role's name, or raise Invalid."""
+    return RoleName(_checked(text, "role"))
+
+
+def binding_name(text: str) -> BindingName:
+    """Return `text` as a binding's name, or raise Invalid."""
+    return BindingName(_checked(text, "binding"))
+
+
+def account_name(text: str) -> AccountName:
+    """Return `text` as a service account's name, or raise Invalid."""
+    return AccountName(_checked(text, "service account"))
+
+
+def provider_id(text: str) -> ProviderId:
+    """Return `text` as the id of a provider of identities, or raise Invalid."""
+    return ProviderId(_checked(text, "provider"))
 
 
 def run_id(*, now_ms: int, entropy: bytes) -> RunId:

@@ -7,10 +7,16 @@ none that guesses.  Everything is an integer in the smallest unit that we act on
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from runink.errors import Invalid
+
+# A number that comes from outside: none that is no number, and none without end. JSON has neither, so a record that held one could not be read again.
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 
 _AMOUNT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)")
 _BYTES: Final = {

@@ -22,7 +22,26 @@
     /publishing/TARGETHASH           the run that is publishing to a target, so that no other does
     /lineage/H/RUN                   what a run read, did and wrote
     /bundles/HASH/PART               a bundle: the project's files of a run, in parts
+    /bundle-owners/H/HASH            that a herd has brought a bundle itself: it may use no other
+    /uploads/H/UPLOAD                a bundle's archive that comes in, and which parts of it are there; attached to a lease
+    /upload-parts/H/UPLOAD/NUMBER    a part of one, attached to the same lease
+    /annotations/H/ENTRY             what somebody has noted on a thing, ENTRY sorts by time
     /audit/H/ENTRY                   an audit entry, ENTRY sorts by time
+    /roles/H/NAME                    a role of a herd, or of the cluster (H is `-`)
+    /bindings/H/NAME                 who has a role there
+    /rights/taken                    when a role or a binding was taken away last: what was deleted leaves nothing else to compare with
+    /accounts/H/NAME                 a service account of a herd
+    /tokens/H/ID                     a token that the cluster has signed for an account of a herd, while it is good
+    /revocations/ID                  tokens that nobody takes any more, while they would be good
+    /bootstrap/administrator         the word that makes the first administrator: a hash of it, and for whom it was used
+    /issuers/NAME                    a provider of people's tokens
+    /signing/KID                     a key that the cluster signs tokens with, sealed
+    /authority/bundle                the authorities that nodes trust, and which of them issues
+    /authority-keys/FINGERPRINT      the key of one, sealed
+    /certificates/ROLE/NAME          the certificate of a node, and whether it is good
+    /trusting/ROLE/NAME              whom a node has said that it trusts
+    /joins/ID                        a join token: a hash of it, and what may be done with it
+    /idempotency/PLACE               a call that was made with an Idempotency-Key, and its answer; it goes after a day
 
 A part is never empty and holds no slash, so a key parses in one way only, and the prefix of a herd never matches another's whose name begins alike.
 """
@@ -97,20 +116,73 @@ TURNS: Final = Keys("turns", 1)
 PUBLISHING: Final = Keys("publishing", 1)
 LINEAGE: Final = Keys("lineage", 2)
 BUNDLES: Final = Keys("bundles", 2)
+BUNDLE_OWNERS: Final = Keys("bundle-owners", 2)
+UPLOADS: Final = Keys("uploads", 2)
+UPLOAD_PARTS: Final = Keys("upload-parts", 3)
+ANNOTATIONS: Final = Keys("annotations", 2)
 AUDIT: Final = Keys("audit", 2)
+ROLES: Final = Keys("roles", 2)
+BINDINGS: Final = Keys("bindings", 2)
+RIGHTS: Final = Keys("rights", 1)
+ACCOUNTS: Final = Keys("accounts", 2)
+TOKENS: Final = Keys("tokens", 2)
+REVOCATIONS: Final = Keys("revocations", 1)
+BOOTSTRAP: Final = Keys("bootstrap", 1)
+ISSUERS: Final = Keys("issuers", 1)
+SIGNING: Final = Keys("signing", 1)
+AUTHORITY: Final = Keys("authority", 1)
+AUTHORITY_KEYS: Final = Keys("authority-keys", 1)
+CERTIFICATES: Final = Keys("certificates", 2)
+JOINS: Final = Keys("joins", 1)
+TRUSTING: Final = Keys("trusting", 2)
+KEPT_CALLS: Final = Keys("idempotency", 1)
+
+# All that a herd has beside its own record: each begins with its name. Whoever purges a herd takes these away, in this order: what makes new ones goes first.
+OF_HERD: Final = (
+    SCHEDULES,
+    BACKFILLS,
+    DEPLOYMENTS,
+    UPLOADS,
+    UPLOAD_PARTS,
+    BUNDLE_OWNERS,
+    ANNOTATIONS,
+    RUNS,
+    SLICES,
+    LINEAGE,
+    DURATIONS,
+    PIPELINES,
+    CONTRACTS,
+    BINDINGS,
+    ROLES,
+    ACCOUNTS,
+    TOKENS,
+    AUDIT,
+)
+
+OF_CLUSTER: Final = "-"  # in place of a herd, whose names begin with a letter
 
 # Keys of the design that nothing writes yet are the control plane's too.
 OWN_ROOTS: Final = (
+    "accounts",
+    "annotations",
     "audit",
+    "authority",
+    "authority-keys",
     "backfills",
     "bindings",
+    "bootstrap",
+    "bundle-owners",
     "bundles",
+    "certificates",
     "contracts",
     "decisions",
     "deployments",
     "durations",
     "health",
     "herds",
+    "idempotency",
+    "issuers",
+    "joins",
     "lineage",
     "members",
     "nodes",
@@ -119,12 +191,20 @@ OWN_ROOTS: Final = (
     "placements",
     "publishing",
     "reservations",
+    "revocations",
+    "rights",
+    "roles",
     "runs",
     "schedules",
     "secrets",
+    "signing",
     "slices",
     "standings",
+    "tokens",
+    "trusting",
     "turns",
+    "upload-parts",
+    "uploads",
 )
 
 

@@ -43,7 +43,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was written: where, how much, and the SHA-256 of its bytes."""
+    """What was written: where, how much, the SHA-256 of its bytes, and for which role, if for one."""
 
     uri: str
     sink: str
@@ -51,6 +51,7 @@ class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int
     sha256: str
     is_dead_letter: bool = False
+    role: str = ""
 
 
 class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -167,6 +168,7 @@ def _dataset(dag: Dag, prepared: Prepared) -> Dataset:
         bytes=prepared.bytes,
         sha256=prepared.sha256,
         is_dead_letter=isinstance(node, Sink) and node.dead_letter,
+        role=node.role if isinstance(node, Sink) else "",
     )
 
 
@@ -197,7 +199,7 @@ def rendered(lineage: Lineage) -> list[str]:
         if stage.staged_from:
             lines.append(f"    <- {stage.staged_from}, staged in this run")
     lines.extend(
-        f"wrote {output.uri}: {counted(output.rows, 'row')}, {counted(output.bytes, 'byte')}, sha256 {output.sha256[:16]}"
+        f"wrote {output.uri}{_whose(output)}: {counted(output.rows, 'row')}, {counted(output.bytes, 'byte')}, sha256 {output.sha256[:16]}"
         for output in lineage.outputs
     )
     return lines
@@ -217,6 +219,10 @@ def _described(stage: Stage) -> str:
             return f"{label}  {facts.rows_in:,} in, {facts.rows_out:,} out, {facts.rejected:,} rejected"
         case StageKind.STEP:
             return f"{label}  {facts.rows_in:,} in, {facts.rows_out:,} out"
+
+
+def _whose(output: Dataset) -> str:
+    return f" for role {output.role}" if output.role else ""
 
 
 def _role(role: str) -> str:

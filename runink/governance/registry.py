@@ -67,7 +67,10 @@ class ContractVersion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PipelineVersion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A version of a pipeline as it stands in the Barn. `code` are the SHA-256 of the project's files that its steps name, `contracts` the versions that its edges speak."""
+    """A version of a pipeline as it stands in the Barn. `code` are the SHA-256 of the project's files that its steps name, `contracts` the versions that its edges speak.
+
+    `bundle` is the project that it was compiled from and `project` the folder on the nodes that its relative paths start from, where it came so that it can be run: empty otherwise.
+    """
 
     version: str
     dag: Dag
@@ -75,6 +78,8 @@ class PipelineVersion(msgspec.Struct, frozen=True, omit_defaults=True):
     origin: Origin
     code: dict[str, str] = {}
     contracts: tuple[str, ...] = ()
+    bundle: str = ""
+    project: str = ""
 
     @property
     def reference(self) -> str:
