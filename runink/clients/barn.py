@@ -78,9 +78,7 @@ WATCH_WAIT_S: Final = 30.0  # how long a poll waits; shorter than what cuts idle
 WATCH_GRACE_S: Final = 5.0  # what a poll's answer may take beyond its wait
 CHANGES_MAX: Final = 1000  # of one answer to a watch
 
-DECODED_KEPT_MAX: Final = (
-    1024  # values, so that who is told of a change next finds it: some batches of changes
-)
+DECODED_KEPT_MAX: Final = 1024  # values: who is told of a change next finds it; some batches
 DECODED_BYTES_MAX: Final = 4096  # of one; larger ones are few
 
 _SURELY_NOT_APPLIED: Final = frozenset({"disk_full", "stopping", "overloaded"})
@@ -128,6 +126,9 @@ class Transaction(msgspec.Struct, frozen=True):
 
     def if_absent(self, key: str) -> Transaction:
         return self._if(Compare(key, Of.VERSION, Is.EQUAL, 0))
+
+    def if_present(self, key: str) -> Transaction:
+        return self._if(Compare(key, Of.VERSION, Is.GREATER, 0))
 
     def if_unchanged(self, prefix: str, revision: int) -> Transaction:
         """Only if no key with this prefix is new or was changed behind the revision."""

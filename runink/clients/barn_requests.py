@@ -20,6 +20,8 @@ They stand here and not beside the actor because both the actor and the client s
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from runink.barn.commands import Answer, Command, Range
@@ -27,8 +29,10 @@ from runink.barn.history import Watched
 from runink.barn.keyvalue import Page, Span
 from runink.barn.watching import Skip
 from runink.observe.metrics import Reading
+from runink.quantities import Finite
 from runink.raft.messages import ConfChangeV2
 from runink.runtime.actor import Request
+from runink.wire.frames import FRAME_BYTES_MAX
 
 
 class Pages(msgspec.Struct, frozen=True):
@@ -120,6 +124,8 @@ class Read(Request[Pages], frozen=True):
     It shows everything that was acknowledged before it was asked; if it is `serializable`, what the member that is asked has applied, which may be older.
     """
 
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     spans: tuple[Span, ...]
     limit: int = 0
     revision: int = 0
@@ -129,12 +135,17 @@ class Read(Request[Pages], frozen=True):
 class Select(Request[Pages], frozen=True):
     """Answer some queries, all at one moment; `serializable` as for Read."""
 
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     queries: tuple[Range, ...]
     serializable: bool = False
 
 
 class Propose(Request[Answer], frozen=True):
     """Apply a command, once for each client and sequence; answered when it is on disk and applied."""
+
+    bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
 
     client: str
     sequence: int
@@ -144,10 +155,12 @@ class Propose(Request[Answer], frozen=True):
 class WatchFrom(Request[Watched], frozen=True):
     """Wait for changes of keys with one of the prefixes, or in one of the spans, behind a revision (and behind `part` changes of the next), for `wait_s` at most."""
 
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     prefixes: tuple[str, ...]
     after_revision: int
     limit: int = 1000
-    wait_s: float = 30.0
+    wait_s: Finite = 30.0
     spans: tuple[Span, ...] = ()
     skip: Skip = Skip.NOTHING
     want_before: bool = False
@@ -171,11 +184,15 @@ class Measure(Request[Measures], frozen=True):
 class LeaseStatus(Request[LeaseFacts], frozen=True):
     """Ask for a lease, with its keys."""
 
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     lease: int
 
 
 class Leases(Request[LeaseList], frozen=True):
     """Ask for all leases."""
+
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
 
 
 class HashAt(Request[Hash], frozen=True):
@@ -186,6 +203,8 @@ class HashAt(Request[Hash], frozen=True):
 
 class Backup(Request[BackupPart], frozen=True):
     """Ask for a part of a backup; number 0 begins one, of the state as it is then."""
+
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
 
     backup: int = 0
     part: int = 0

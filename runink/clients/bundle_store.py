@@ -38,11 +38,20 @@ class Head(msgspec.Struct, frozen=True):
     put_ms: int = 0
 
 
-async def put_bundle(barn: BarnClient, bundle: Bundle) -> None:
-    """Put a bundle into the Barn, unless it is there. Raises Invalid (`bundle_too_large`), Unavailable."""
+async def put_bundle(barn: BarnClient, bundle: Bundle, packed: bytes = b"") -> None:
+    """Put a bundle into the Barn, unless it is there. `packed` is what `packed_bundle` has returned, where that was done elsewhere. Raises Invalid (`bundle_too_large`), Unavailable."""
     head_key = BUNDLES.key(bundle.hash, HEAD)
     if await barn.get(head_key, Head) is not None:
         return
+    packed = packed or packed_bundle(bundle)
+    parts = [packed[at : at + PART_BYTES] for at in range(0, len(packed), PART_BYTES)]
+    for number, part in enumerate(parts):
+        await barn.put(BUNDLES.key(bundle.hash, f"{number:05}"), part)
+    await barn.put(head_key, Head(len(parts), len(packed), now_ms()))
+
+
+def packed_bundle(bundle: Bundle) -> bytes:
+    """Return a bundle as the Barn holds it, which takes a second for the largest. Raises Invalid (`bundle_too_large`)."""
     packed = zlib.compress(msgspec.msgpack.encode(bundle.files))
     if len(packed) > PACKED_BYTES_MAX:
         raise Invalid(
@@ -50,10 +59,7 @@ async def put_bundle(barn: BarnClient, bundle: Bundle) -> None:
             code="bundle_too_large",
             hint="keep data, libraries and built programs elsewhere: libraries in requirements.lock, programs on the machines",
         )
-    parts = [packed[at : at + PART_BYTES] for at in range(0, len(packed), PART_BYTES)]
-    for number, part in enumerate(parts):
-        await barn.put(BUNDLES.key(bundle.hash, f"{number:05}"), part)
-    await barn.put(head_key, Head(len(parts), len(packed), now_ms()))
+    return packed
 
 
 async def fetch_bundle(barn: BarnClient, name: BundleHash) -> Bundle:

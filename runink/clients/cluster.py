@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from runink.clients.barn import BarnClient
 from runink.clients.node_files import ReadFiles
@@ -25,17 +25,24 @@ from runink.clients.run_requests import (
     Submit,
     WhyOf,
 )
-from runink.errors import Unavailable
+from runink.errors import Refused, Unavailable
 from runink.governance.lineage import Lineage
 from runink.names import HerdName, RunId
 from runink.runs.records import RunRecord
 from runink.runtime.ref import Ref
 from runink.scheduling.answers import Replayed, WhyAnswer
 
+if TYPE_CHECKING:
+    from runink.clients.identity_requests import IdentityRequest
+    from runink.clients.trust_requests import TrustRequest
+
 # The addresses under which a node serves them.
 BARN: Final = "barn"
 RUNS: Final = "runs"
 GOVERNANCE: Final = "governance"
+TRUST: Final = "trust"
+API: Final = "api"
+IDENTITY: Final = "identity"
 
 WITHIN_S: Final = 15.0  # a request waits for a sync of the disk, and for a restart at worst
 FOLLOW_S: Final = 10.0
@@ -47,6 +54,7 @@ class Cluster:
     """What clients talk to. There is no `runs` where only the store is open.
 
     `session` names this start of an embedded cluster, empty for one elsewhere.  One that `is_remote` may not share a disk with us: what its nodes need of us goes through its Barn, and `files` are what its nodes keep of runs.
+    `trust` is who certifies its nodes, where they show certificates; `identity` is who signs tokens, where they are signed.
     """
 
     barn: BarnClient
@@ -55,6 +63,8 @@ class Cluster:
     session: str = ""
     is_remote: bool = False
     files: Ref[ReadFiles] | None = None
+    trust: Ref[TrustRequest] | None = None
+    identity: Ref[IdentityRequest] | None = None
 
     @property
     def _controller(self) -> Ref[RunRequest]:
@@ -87,6 +97,28 @@ class Cluster:
     async def why(self, request: WhyOf) -> WhyAnswer:
         """Say why slices of a run wait, or are where they are. Raises NotFound, Invalid, Refused (`compacted`)."""
         return await self.governance.ask(request, within=WITHIN_S)
+
+    @property
+    def trusting(self) -> Ref[TrustRequest]:
+        """Return who certifies the cluster's nodes. Raises Refused (`no_trust`) where it has none but this machine."""
+        if self.trust is None:
+            raise Refused(
+                "a cluster in one process has no other nodes, and no certificates",
+                code="no_trust",
+                hint="runi server --init begins one of several machines; ask its member with --state, or by RUNINK_SERVER",
+            )
+        return self.trust
+
+    @property
+    def signing(self) -> Ref[IdentityRequest]:
+        """Return who signs tokens. Raises Refused (`no_tokens`) where nobody does."""
+        if self.identity is None:
+            raise Refused(
+                "no tokens are signed here",
+                code="no_tokens",
+                hint="ask a member of a cluster that runi server --init has begun",
+            )
+        return self.identity
 
     async def replay(self, revision: int) -> Replayed:
         """Make a decision of the past again. Raises NotFound, Refused (`compacted`)."""

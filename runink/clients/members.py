@@ -13,6 +13,7 @@ member, and goes on at any because it says from which revision.  A member that i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -32,6 +33,8 @@ LOOK_WITHIN_S: Final = 2.0
 ASK_S: Final = 1.0  # at least, before another member is asked
 LOST: Final = frozenset({"link_lost", "outcome_unknown", "stopping"})  # of one member, not of all
 
+_log = logging.getLogger(__name__)
+
 R = TypeVar("R")
 Connect = Callable[[], AbstractAsyncContextManager[Ref[BarnRequest]]]
 
@@ -50,6 +53,8 @@ class Members:
         self._trouble: RuninkError | None = None  # the last that was in the way of a connection
         self._troubles: dict[int, RuninkError] = {}  # of each, the last
         self._is_changed = anyio.Event()
+        self._round = 0
+        self._met: set[int] = set()
 
     @property
     def lead(self) -> int:
@@ -139,6 +144,8 @@ class Members:
                     await self._use(member, ref)
             except RuninkError as error:
                 # It is tried again, for as long as anybody wants the members.
+                if isinstance(error, Refused):
+                    self._tell_refusal(member, error)
                 self._trouble = self._troubles[member] = error
                 self._tell_changed()
             finally:
@@ -147,13 +154,26 @@ class Members:
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
+    def _tell_refusal(self, member: int, error: Refused) -> None:
+        """Say in the log why a member that we were connected to does not let us in any more, once until it says something else: it is asked again each second."""
+        before = self._troubles.get(member)
+        if member in self._met and (before is None or before.text != error.text):
+            fields = {"code": error.code, "text": error.text, "hint": error.hint}
+            _log.warning("a member does not let us in", extra=fields)
+
+    def connect_anew(self) -> None:
+        """Have each connection made anew, soon: what we show has changed. What is under way on it is asked again, as if it had been lost."""
+        self._round += 1
+
     async def _use(self, member: int, ref: Ref[BarnRequest]) -> None:
-        """Let requests come to a member, and look who leads, until it is silent."""
-        while True:  # ends when the connection does
+        """Let requests come to a member, and look who leads, until it is silent or is to be connected anew."""
+        used = self._round
+        while used == self._round:
             status = await ref.ask(Status(), within=LOOK_WITHIN_S)
             (self._led.add if status.lead else self._led.discard)(member)
             if member not in self._refs:
                 self._refs[member] = ref
+                self._met.add(member)
                 self._tell_changed()
             if status.lead == member or self._lead not in self._refs:
                 self._lead = status.lead

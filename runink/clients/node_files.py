@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from runink.names import HerdName, NodeId, RunId
+from runink.quantities import Finite
 from runink.runtime.actor import Request
 
 FILES: Final = "files"  # the address under which members serve them
@@ -60,5 +61,5 @@ class ReadFiles(Request[FileParts], frozen=True):
     run: RunId
     kept: Kept
     files: tuple[Wanted, ...]
-    wait_s: float = 0.0
+    wait_s: Finite = 0.0
     herd: HerdName = HerdName("")

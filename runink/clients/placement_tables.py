@@ -7,8 +7,9 @@ from typing import Final, TypeVar
 from runink.barn.keys import HEALTH, HERDS, NODES, RESERVATIONS, SLICES, STANDINGS
 from runink.barn.keyvalue import Page, key_prefix
 from runink.clients.barn import BarnClient, decode_value
+from runink.herds.record import HerdRecord
 from runink.runs.health import NodeHealth
-from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
+from runink.runs.records import NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.snapshots import Tables
 

@@ -15,16 +15,21 @@ They stand here and not beside their actors because the actors and the command l
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from runink.dag import Dag
 from runink.governance.lineage import Lineage
+from runink.herds.record import HerdRecord
 from runink.jobs import NodeFacts
 from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
+from runink.quantities import Finite
 from runink.runs.figures import Figures
-from runink.runs.records import HerdRecord, RunRecord, SliceRecord
+from runink.runs.records import RunRecord, SliceRecord
 from runink.runtime.actor import Request
 from runink.scheduling.answers import Replayed, WhyAnswer
+from runink.wire.frames import FRAME_BYTES_MAX
 
 
 class Submit(Request[RunRecord], frozen=True):
@@ -35,6 +40,9 @@ class Submit(Request[RunRecord], frozen=True):
     `priority` counts before what the pipeline says, where there is one. A `rehearsal` publishes nothing and is compared with its goldens; with `update_goldens` it writes them.
     """
 
+    bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     run: RunId
     dag: Dag
     herd: HerdRecord
@@ -43,7 +51,7 @@ class Submit(Request[RunRecord], frozen=True):
     is_bound: bool = False
     rehearsal: bool = False
     update_goldens: bool = False
-    wall_time_s: float = 0.0
+    wall_time_s: Finite = 0.0
     stdin: str = ""
     stdout: str = ""
     priority: int | None = None
@@ -52,11 +60,15 @@ class Submit(Request[RunRecord], frozen=True):
 
 
 class Cancel(Request[RunRecord], frozen=True):
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     run: RunId
 
 
 class Pause(Request[RunRecord], frozen=True):
     """Begin nothing new of a run, or go on with it."""
+
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
 
     run: RunId
     paused: bool
@@ -65,6 +77,8 @@ class Pause(Request[RunRecord], frozen=True):
 class Drop(Request[RunRecord], frozen=True):
     """Take away what a run that is over keeps for another to go on from."""
 
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     run: RunId
 
 
@@ -72,8 +86,8 @@ class Used(msgspec.Struct, frozen=True):
     """What a slice's cgroup had counted at a moment of its life, and what was in it then: `memory_bytes`, `processes` (and threads)."""
 
     at_ms: int
-    cpu_s: float = 0.0
-    throttled_s: float = 0.0
+    cpu_s: Finite = 0.0
+    throttled_s: Finite = 0.0
     memory_bytes: int = 0
     processes: int = 0
     read_bytes: int = 0
@@ -105,20 +119,26 @@ class Follow(Request[RunView], frozen=True, omit_defaults=True):
     Who was told that there are `more` asks for those `after` the last, with what was told as `since` in place of the number, and is answered at once.
     """
 
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     run: RunId
     seen: int = 0
-    wait_s: float = 10.0
+    wait_s: Finite = 10.0
     told_by: int = 0
     after: str = ""
 
 
 class LineageOf(Request[Lineage], frozen=True):
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     herd: HerdName
     run: RunId
 
 
 class WhyOf(Request[WhyAnswer], frozen=True):
     """Why a run's slices wait or are where they are; of one slice, if it is named. With changes: what would be decided if these were so (`scheduling/what_if.py`)."""
+
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
 
     herd: HerdName
     run: RunId
@@ -128,6 +148,8 @@ class WhyOf(Request[WhyAnswer], frozen=True):
 
 class ReplayOf(Request[Replayed], frozen=True):
     """Make the decision again that was made on this revision of the Barn."""
+
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
 
     revision: int
 

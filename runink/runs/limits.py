@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from runink.dag import Limit
+from runink.herds.admission import OF_THE_HERD
 from runink.jobs import Failed
 from runink.quantities import counted, format_mebibytes
 from runink.runs.records import RunRecord, SliceRecord
@@ -16,6 +17,7 @@ NEAR: Final = 0.9  # of a limit: the kernel ends a process that asks for more th
 WAITED_PART: Final = (
     0.1  # of its time: a slice that waited less for its part of the cores has something else to say
 )
+BY_HERD: Final = "[quotas.slice] of its herd"
 EVERY_SLICE: Final = "that every slice has; @requires({}=…) asks for another"
 
 
@@ -101,4 +103,6 @@ def slowed_down(record: SliceRecord) -> str:
 
 def by(limit: Limit) -> str:
     """Say who set a limit."""
+    if limit.line == OF_THE_HERD:
+        return f"limit from {BY_HERD}"
     return f"limit from @requires in line {limit.line}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runink.dag import Dag
-from runink.runs.records import HerdRecord
+from runink.herds.record import HerdRecord
 
 
 def priority_of(dag: Dag, herd: HerdRecord | None, *, asked: int | None = None) -> int:

@@ -20,18 +20,14 @@ from typing import Final
 
 import msgspec
 
-from runink.capabilities import IsolationPolicy
-from runink.checkpoints import KEEP_FAILED_MS
-from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.contracts.differences import GoldenResult
 from runink.dag import UNLIMITED, Dag, Limits, Resources
 from runink.errors import WireError
 from runink.jobs import Done, Failed, Prepared
 from runink.machines import LOST_S, Machine, Reserved
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
-from runink.networks import NetworkPolicy
 from runink.runs.attempts import Earlier, Fault
-from runink.wants import GRACE_MS_MAX, NOTHING_MORE, Wants
+from runink.wants import NOTHING_MORE, Wants
 
 ATTEMPTS_MAX: Final = 3  # of a gang that was lost; how often a step may fail, `@retry` says
 
@@ -323,34 +319,6 @@ class Placement(msgspec.Struct, frozen=True):
     attempt: int
     streams: str = ""
     is_leaving: bool = False
-
-
-class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tenant, its limits (0 is no limit) and weight among herds, what its network reaches, and what of the isolation its slices may do without.
-
-    `priority_max` is the most that its runs have, nothing for no limit; `grace_max_ms` is the longest grace that its steps have. `lost_wait_ms` is how long its slices are waited for when their node is lost, 0 where they begin anew at once.
-    `keep_failed_ms` is for how long what its failed runs have prepared is kept, 0 for not at all.
-    `own_nodes` says that its slices go only to nodes that take them by name (`NodeRecord.herds`).
-    `store` is where its runs have folders for checkpoints, empty for the nodes' own disks.
-    """
-
-    herd: HerdName
-    domain: str = ""
-    description: str = ""
-    cpu_m: int = 0
-    memory_bytes: int = 0
-    slices: int = 0
-    runs: int = 0
-    network: NetworkPolicy = NetworkPolicy()
-    isolation: IsolationPolicy = IsolationPolicy()
-    clearances: ClearancePolicy = NO_CLEARANCES
-    weight: int = 1
-    priority_max: int | None = None
-    lost_wait_ms: int = 0
-    keep_failed_ms: int = KEEP_FAILED_MS
-    own_nodes: bool = False
-    store: str = ""
-    grace_max_ms: int = GRACE_MS_MAX
 
 
 class NodeRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,93 @@
+"""Who may come in: the token, how often, and whether it is allowed. In that order, before anything of the request's content is read.
+
+the caller                                      is told
+bears no token, or none that is valid           401
+has sent too many that were not valid           429 `too_many_failures`, unheard
+asks too often                                  429 `rate_limited`
+is not allowed, in a herd that it sees          403
+is not allowed, in one that it does not see     404, as if nothing were there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from runink.api.addresses import counted_as
+from runink.api.requests import basic_of, token_of
+from runink.identity.principals import Principal
+from runink.operations.calls import Authorize, Caller, Unauthenticated
+from runink.operations.declarations import Operation
+from runink.operations.hearing import Hearing, check_allowed
+from runink.operations.permission import check_may, may
+from runink.operations.rates import Allowance
+
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
+ALLOWANCE: Final = web.RequestKey("allowance", Allowance)
+
+
+class Entry:
+    """Lets callers in. `operator` is who speaks through a Unix socket without a token: only its user reaches that."""
+
+    def __init__(
+        self, hearing: Hearing, authorize: Authorize, *, operator: Principal | None = None
+    ) -> None:
+        self.authorize = authorize
+        self._hearing = hearing
+        self._operator = operator
+
+    @property
+    def policy(self) -> str:
+        """Return what the header RateLimit-Policy says."""
+        return self._hearing.policy
+
+    async def admit(self, request: web.Request, operation: Operation) -> Caller:
+        """Return who asks. Raises Unauthenticated and TooOften."""
+        address = counted_as(request.remote or "")
+        principal, basic = None, ""
+        if operation.is_public:
+            basic = basic_of(request)
+        else:
+            principal = request[PRINCIPAL] = await self._principal(request, address)
+        key = principal.subject if principal is not None else f"address {address}"
+        allowance = request[ALLOWANCE] = self._hearing.count(key)
+        check_allowed(allowance)
+        return Caller(principal, address, basic)
+
+    async def still_knows(self, request: web.Request) -> bool:
+        """Say whether the token that a request came with is still valid: a stream asks from time to time."""
+        try:
+            token = token_of(request)
+            if token:
+                await self._hearing.authenticate(token)
+        except Unauthenticated:
+            return False
+        return True
+
+    async def _principal(self, request: web.Request, address: str) -> Principal:
+        token = token_of(request)
+        if not token:
+            if self._operator is not None and _is_local(request):
+                return self._operator
+            raise Unauthenticated("no token came with this", hint="Authorization: Bearer TOKEN")
+        return await self._hearing.principal(token, address)
+
+    def check(
+        self, operation: Operation, principal: Principal | None, path: Mapping[str, str]
+    ) -> None:
+        """Raise Forbidden or NotFound unless the caller may. `path` are the parts of the path."""
+        check_may(self.authorize, operation, principal, path)
+
+    def allows(
+        self, operation: Operation, principal: Principal | None, path: Mapping[str, str]
+    ) -> bool:
+        """Say whether the caller may: asked again by streams while they last."""
+        return may(self.authorize, operation, principal, path)
+
+
+def _is_local(request: web.Request) -> bool:
+    return request.transport is not None and isinstance(
+        request.transport.get_extra_info("sockname"), str
+    )

@@ -1,0 +1,103 @@
+"""Operations on the audit, carried out. What writes it is `auditing.py`."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from runink.barn.keys import AUDIT, OF_CLUSTER
+from runink.barn.keyvalue import Span, key_prefix
+from runink.clients.barn import decode_value
+from runink.governance.audit import AuditEntry, first_id_of
+from runink.identity.vocabulary import CLUSTER, Resource, Verb
+from runink.operations.answers import Items
+from runink.operations.calls import Caller, Context
+from runink.operations.catalog import audit
+from runink.operations.catalog.audit import AuditDocument, ListAudit, ListClusterAudit, Order
+from runink.services.auditing import kept_since_ms
+from runink.services.behind import Behind, principal_of
+from runink.services.service import Handlers
+
+
+class AuditService:
+    """Shows the audit to who may read it."""
+
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
+
+    def handlers(self) -> Handlers:
+        return {audit.LIST: self._list, audit.CLUSTER_LIST: self._list_of_cluster}
+
+    async def _list(
+        self, request: ListAudit, caller: Caller, context: Context
+    ) -> Items[AuditDocument]:
+        return await self._listed(request, request.herd, caller, context)
+
+    async def _list_of_cluster(
+        self, request: ListClusterAudit, caller: Caller, context: Context
+    ) -> Items[AuditDocument]:
+        return await self._listed(request, CLUSTER, caller, context)
+
+    async def _listed(
+        self, request: ListAudit | ListClusterAudit, herd: str, caller: Caller, context: Context
+    ) -> Items[AuditDocument]:
+        place = herd or OF_CLUSTER
+        since_ms = max(request.since_ms, await kept_since_ms(self._behind, place))
+        end = key_prefix(AUDIT.prefix(place)).end
+        if request.until_ms:
+            end = AUDIT.key(place, first_id_of(request.until_ms))
+        span = Span(AUDIT.key(place, first_id_of(since_ms)), end)
+        if end and end <= span.start:
+            return Items((), context.position.revision if context.position else 0)
+        at = context.position.revision if context.position else 0
+        pages = await self._behind.barn.read(span, revision=at)
+        entries = [decode_value(one, AuditEntry).value for one in pages.pages[0].items]
+        principal, allows = principal_of(caller), self._behind.access.allows
+        shown = [
+            one
+            for one in entries
+            if _is_meant(one, request)
+            and allows(principal, Verb.GET, Resource.AUDIT, herd=herd, name=one.id)
+        ]
+        return _page(shown, request, context, at or pages.revision)
+
+
+def _is_meant(entry: AuditEntry, request: ListAudit | ListClusterAudit) -> bool:
+    if request.who and entry.who != request.who:
+        return False
+    if request.outcome is not None and entry.outcome is not request.outcome:
+        return False
+    return not request.action or fnmatchcase(entry.operation, request.action)
+
+
+def _page(
+    entries: list[AuditEntry],
+    request: ListAudit | ListClusterAudit,
+    context: Context,
+    revision: int,
+) -> Items[AuditDocument]:
+    """Return the next part, behind the entry that was shown last."""
+    after = context.position.after if context.position else ""
+    if request.order is Order.NEWEST:
+        entries = [one for one in reversed(entries) if not after or one.id < after]
+    else:
+        entries = [one for one in entries if one.id > after]
+    part = entries[: request.limit]
+    is_last = len(part) == len(entries)
+    return Items(tuple(map(_document, part)), revision, "" if is_last else part[-1].id)
+
+
+def _document(entry: AuditEntry) -> AuditDocument:
+    return AuditDocument(
+        id=entry.id,
+        at_ms=entry.at_ms,
+        ended_ms=entry.ended_ms,
+        who=entry.who,
+        token=entry.token,
+        address=entry.address,
+        operation=entry.operation,
+        what=dict(entry.what),
+        outcome=entry.outcome,
+        code=entry.code,
+        request_id=entry.request_id,
+        left_out=entry.left_out,
+    )

@@ -1,0 +1,211 @@
+"""Operations on lineage and quality, carried out, from what the transaction that ends a run writes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from runink.barn.keys import LINEAGE, lineage_key
+from runink.barn.keyvalue import key_prefix
+from runink.clients.barn import Found
+from runink.clients.run_documents import drift_document
+from runink.contracts.differences import GoldenResult
+from runink.errors import NotFound
+from runink.governance.lineage import Lineage, Stage, StageKind
+from runink.identity.vocabulary import Resource, Verb
+from runink.jobs import Done, Failed
+from runink.names import HerdName
+from runink.operations.answers import Items
+from runink.operations.calls import Caller, Context
+from runink.operations.catalog import facts
+from runink.operations.catalog.facts import (
+    CheckFigures,
+    DatasetUse,
+    GoldenFailure,
+    LineageDocument,
+    ListQuality,
+    OfDataset,
+    Quality,
+    Reason,
+)
+from runink.operations.catalog.runs import Drift, OfRun
+from runink.runs.records import Task
+from runink.services.behind import Behind, principal_of
+from runink.services.newest import page_of_newest
+from runink.services.run_reading import run_of, slices_of
+from runink.services.service import Handlers
+
+REASONS_MAX: Final = 500  # of one run; more rules than that no contract has
+
+D = TypeVar("D")
+
+
+class FactService:
+    """Says what runs did with data."""
+
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
+
+    def handlers(self) -> Handlers:
+        return {
+            facts.LINEAGE: self._lineage,
+            facts.OF_DATASET: self._of_dataset,
+            facts.QUALITY: self._quality,
+            facts.QUALITY_LIST: self._quality_list,
+        }
+
+    async def _lineage(self, request: OfRun, _caller: Caller, _context: Context) -> LineageDocument:
+        found = await self._found(request)
+        lineage = found.value
+        whole = msgspec.structs.asdict(lineage) | {
+            "stages": [_stage(one) for one in lineage.stages],
+            "edges": [msgspec.to_builtins(one) for one in lineage.edges],
+            "outputs": [msgspec.structs.asdict(one) for one in lineage.outputs],
+            "revision": found.revision,
+        }
+        return msgspec.convert(whole, LineageDocument)
+
+    async def _found(self, request: OfRun) -> Found[Lineage]:
+        """Return the facts of a run that has ended. Raises NotFound (`no_such_run`, `no_lineage`)."""
+        run = (await run_of(self._behind.barn, request.herd, request.run)).value
+        found = await self._behind.barn.get(lineage_key(run.herd, run.run), Lineage)
+        if found is None:
+            raise NotFound(
+                f"run {run.run} has no lineage yet",
+                code="no_lineage",
+                hint="it is written when the run ends",
+            )
+        return found
+
+    async def _of_dataset(
+        self, request: OfDataset, caller: Caller, context: Context
+    ) -> Items[DatasetUse]:
+        def uses(found: Found[Lineage]) -> list[DatasetUse]:
+            return list(_uses(found, request.uri))
+
+        return await self._page(request, caller, context, Resource.LINEAGE, uses)
+
+    async def _quality_list(
+        self, request: ListQuality, caller: Caller, context: Context
+    ) -> Items[CheckFigures]:
+        def checks(found: Found[Lineage]) -> list[CheckFigures]:
+            if request.pipeline not in (None, found.value.pipeline):
+                return []
+            return [
+                one
+                for one in _checks(found)
+                if request.contract in (None, one.contract, one.contract.partition(" ")[0])
+            ]
+
+        return await self._page(request, caller, context, Resource.QUALITY, checks)
+
+    async def _page(
+        self,
+        request: OfDataset | ListQuality,
+        caller: Caller,
+        context: Context,
+        resource: Resource,
+        told: Callable[[Found[Lineage]], Sequence[D]],
+    ) -> Items[D]:
+        """Return what is told of runs' facts, the newest first. A page may have a few more items than were asked for: those of one run are never parted."""
+        principal, access = principal_of(caller), self._behind.access
+        herd = HerdName(request.herd)
+        items: dict[str, Sequence[D]] = {}
+
+        def show(found: Found[Lineage]) -> bool:
+            run = found.value.run
+            if not access.allows(principal, Verb.GET, resource, herd=herd, name=run):
+                return False
+            items[found.key] = told(found)
+            return bool(items[found.key])
+
+        page = await page_of_newest(
+            self._behind.barn,
+            key_prefix(LINEAGE.prefix(herd)),
+            Lineage,
+            limit=request.limit,
+            position=context.position,
+            show=show,
+        )
+        whole = tuple(one for found in page.items for one in items[found.key])
+        return Items(whole, page.revision, page.after)
+
+    async def _quality(self, request: OfRun, _caller: Caller, _context: Context) -> Quality:
+        found = await self._found(request)
+        run = (await run_of(self._behind.barn, request.herd, request.run)).value
+        slices = await slices_of(self._behind.barn, run)
+        reports = [
+            one.value.report
+            for one in slices
+            if one.value.task is Task.CHAIN and isinstance(one.value.report, Done | Failed)
+        ]
+        reasons = [row for report in reports for row in report.rejections]
+        goldens = run.failure.goldens if run.failure is not None else ()
+        return Quality(
+            run.run,
+            run.pipeline,
+            run.state.value,
+            tuple(_checks(found)),
+            tuple(
+                Reason(one.node, one.field, one.rule, one.text, one.rows)
+                for one in reasons[:REASONS_MAX]
+            ),
+            tuple(map(_golden, goldens)),
+            found.revision,
+        )
+
+
+def _golden(found: GoldenResult) -> GoldenFailure:
+    missed = found.differences
+    rows = missed.missing + missed.unexpected + missed.different if missed is not None else 0
+    return GoldenFailure(found.path, found.sink, rows, found.error.code if found.error else None)
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    return {
+        "node": stage.node,
+        "scenario": stage.scenario,
+        "kind": stage.kind.value,
+        "label": stage.label,
+        "rows_in": stage.facts.rows_in,
+        "rows_out": stage.facts.rows_out,
+        "rejected": stage.facts.rejected,
+        "uri": stage.uri,
+        "contract": stage.contract,
+        "staged_from": stage.staged_from,
+        "schema": stage.schema,
+        "drifts": [drift_document(one) for one in stage.drifts],
+    }
+
+
+def _uses(found: Found[Lineage], uri: str) -> Iterable[DatasetUse]:
+    lineage = found.value
+    about = lineage.run, lineage.pipeline, lineage.state
+    for stage in lineage.stages:
+        if stage.kind is StageKind.SOURCE and stage.uri == uri:
+            yield DatasetUse(*about, "read", stage.node, stage.facts.rows_out, "", found.revision)
+    for one in lineage.outputs:
+        if one.uri == uri:
+            yield DatasetUse(*about, "written", one.sink, one.rows, one.sha256, found.revision)
+
+
+def _checks(found: Found[Lineage]) -> Iterable[CheckFigures]:
+    lineage = found.value
+    for stage in lineage.stages:
+        if stage.kind is StageKind.CHECK:
+            facts_of = stage.facts
+            yield CheckFigures(
+                lineage.run,
+                lineage.pipeline,
+                lineage.state,
+                stage.node,
+                stage.contract,
+                facts_of.rows_in,
+                facts_of.rows_out,
+                facts_of.rejected,
+                facts_of.drifted,
+                tuple(msgspec.convert(drift_document(one), Drift) for one in stage.drifts),
+                found.revision,
+            )

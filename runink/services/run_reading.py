@@ -1,0 +1,132 @@
+"""Runs of a herd, read and made into documents. A run of another herd is as one that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from runink.barn.keys import SLICES, pipeline_key, run_key
+from runink.clients.barn import BarnClient, Found
+from runink.clients.run_documents import error_document, outputs_of, row_of, slice_document
+from runink.clients.run_requests import Used
+from runink.dag import Dag
+from runink.errors import Broken, NotFound
+from runink.identity.principals import Principal
+from runink.identity.vocabulary import Resource, Verb
+from runink.jobs import Failed
+from runink.names import HerdName, RunId
+from runink.operations.catalog.runs import RunDocument, RunSummary
+from runink.operations.catalog.slices import SliceDocument, SliceSummary
+from runink.runs.records import PipelineRecord, RunRecord, SliceRecord
+from runink.services.behind import Behind
+from runink.services.other_herds import Tell
+
+T = TypeVar("T")
+
+
+async def run_of(barn: BarnClient, herd: str, run: str) -> Found[RunRecord]:
+    """Return a run of a herd. Raises NotFound (`no_such_run`)."""
+    found = await barn.get(run_key(HerdName(herd), RunId(run)), RunRecord)
+    if found is None:
+        raise NotFound(
+            f"herd {herd} has no run {run}", code="no_such_run", hint="list its runs: GET …/runs"
+        )
+    return found
+
+
+async def slices_of(barn: BarnClient, run: RunRecord) -> list[Found[SliceRecord]]:
+    """Return a run's slices as they stand, by their names."""
+    return list((await barn.range(SLICES.prefix(run.herd, run.run), SliceRecord)).items)
+
+
+async def dag_of(barn: BarnClient, run: RunRecord) -> Dag:
+    """Return the pipeline of a run. Raises Broken (`pipeline_missing`): it is kept for as long as the run is."""
+    found = await barn.get(pipeline_key(run.herd, run.pipeline, run.version), PipelineRecord)
+    if found is None:
+        raise Broken(f"the pipeline of run {run.run} is not there", code="pipeline_missing")
+    return found.value.dag
+
+
+def may_read_slice(behind: Behind, principal: Principal, one: SliceRecord) -> bool:
+    """Say whether somebody may read a slice, which roles name RUN/SLICE."""
+    return behind.access.allows(
+        principal, Verb.GET, Resource.SLICES, herd=one.herd, name=f"{one.run}/{one.slice}"
+    )
+
+
+def check_slice(name: str, slices: Iterable[Found[SliceRecord]]) -> None:
+    """Raise NotFound (`no_such_slice`), with those that there are, if none has the name."""
+    names = [one.value.slice for one in slices]
+    if name not in names:
+        hint = f"its slices: {', '.join(names) or 'none yet'}"
+        raise NotFound(f"the run has no slice {name}", code="no_such_slice", hint=hint)
+
+
+def summary_of(found: Found[RunRecord], tell: Tell) -> RunSummary:
+    """Return a run of a list. `tell` is how texts are told to readers of its herd."""
+    row = row_of(found.value) | {"revision": found.revision}
+    return _made(row | {"waits_for": tell(found.value.waits_for)}, RunSummary)
+
+
+def document_of(found: Found[RunRecord], tell: Tell, *, shows_logs: bool) -> RunDocument:
+    """Return a run. Its slice's last lines are told to who may read its logs."""
+    record = found.value
+    error = error_document(record.failure)
+    if error is not None and not shows_logs:
+        error |= {"log_tail": []}
+    whole = row_of(record) | {
+        "title": record.title,
+        "version": record.version,
+        "bundle": record.bundle,
+        "started_ms": record.started_ms,
+        "ended_ms": record.ended_ms,
+        "deadline_ms": record.deadline_ms,
+        "priority": record.priority,
+        "rehearsal": record.rehearsal,
+        "parameters": record.parameters,
+        "restarted": record.restarted,
+        "outputs": outputs_of(record),
+        "error": error,
+        "waits_for": tell(record.waits_for),
+        "revision": found.revision,
+    }
+    return _made(whole, RunDocument)
+
+
+def slice_summary_of(found: Found[SliceRecord], tell: Tell) -> SliceSummary:
+    """Return a slice of a list."""
+    record = found.value
+    return SliceSummary(
+        slice=record.slice,
+        run=record.run,
+        gang=record.gang,
+        task=record.task,
+        state=record.state,
+        attempt=record.attempt,
+        node=record.node,
+        waits_for=tell(record.waits_for),
+        launched_ms=record.launched_ms,
+        ended_ms=record.ended_ms,
+        isolation=record.sealed.get("isolation"),
+        error=record.report.error.code if isinstance(record.report, Failed) else None,
+        revision=found.revision,
+    )
+
+
+def slice_document_of(found: Found[SliceRecord], used: Used | None, tell: Tell) -> SliceDocument:
+    """Return all that is known of a slice."""
+    record = found.value
+    whole = slice_document(record, used) | {
+        "gang": record.gang,
+        "waits_for": tell(record.waits_for),
+        "taken_from": record.taken_from,
+        "decision": record.decision,
+        "revision": found.revision,
+    }
+    return _made(whole, SliceDocument)
+
+
+def _made(document: dict[str, Any], kind: type[T]) -> T:
+    return msgspec.convert(msgspec.to_builtins(document), kind)

@@ -1,0 +1,164 @@
+"""Operations on the parts of a run, carried out: its slices, where they are, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from runink.barn.keys import SLICES
+from runink.clients.barn import Found
+from runink.clients.run_requests import Used, WhyOf
+from runink.herds.lifecycle import no_such_herd
+from runink.identity.principals import Principal
+from runink.identity.vocabulary import Resource, Verb
+from runink.names import HerdName, SliceId
+from runink.operations.answers import Items
+from runink.operations.calls import Caller, Context
+from runink.operations.catalog import slices
+from runink.operations.catalog.slices import (
+    GetSlice,
+    ListPlacements,
+    ListSlices,
+    PlacedSlice,
+    SliceDocument,
+    SliceSummary,
+    Why,
+    WhyDocument,
+)
+from runink.runs.records import RunRecord, SliceRecord
+from runink.scheduling.answers import WhyAnswer
+from runink.services.behind import Behind, principal_of
+from runink.services.other_herds import OTHER, Tell, all_texts, retold, teller
+from runink.services.pages import page_of_keys
+from runink.services.run_reading import (
+    check_slice,
+    may_read_slice,
+    run_of,
+    slice_document_of,
+    slice_summary_of,
+    slices_of,
+)
+from runink.services.service import Handlers
+
+D = TypeVar("D")
+
+
+class SliceService:
+    """Shows the slices of runs."""
+
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
+
+    def handlers(self) -> Handlers:
+        return {
+            slices.LIST: self._list,
+            slices.GET: self._get,
+            slices.PLACEMENTS: self._placements,
+            slices.WHY: self._why,
+        }
+
+    async def _list(
+        self, request: ListSlices, caller: Caller, context: Context
+    ) -> Items[SliceSummary]:
+        principal = principal_of(caller)
+
+        def show(one: SliceRecord) -> bool:
+            is_wanted = not request.state or one.state in request.state
+            return is_wanted and may_read_slice(self._behind, principal, one)
+
+        return await self._page(request, context, slice_summary_of, show=show)
+
+    async def _placements(
+        self, request: ListPlacements, _caller: Caller, context: Context
+    ) -> Items[PlacedSlice]:
+        return await self._page(request, context, _placed)
+
+    async def _page(
+        self,
+        request: ListSlices | ListPlacements,
+        context: Context,
+        document: Callable[[Found[SliceRecord], Tell], D],
+        *,
+        show: Callable[[SliceRecord], bool] = lambda _: True,
+    ) -> Items[D]:
+        """Return the next part of a run's slices, in the order of their names."""
+        barn = self._behind.barn
+        run = (await run_of(barn, request.herd, request.run)).value
+
+        def shown(found: Found[SliceRecord]) -> Found[SliceRecord] | None:
+            return found if show(found.value) else None
+
+        page = await page_of_keys(
+            barn,
+            SLICES.prefix(run.herd, run.run),
+            SliceRecord,
+            limit=request.limit,
+            position=context.position,
+            show=shown,
+        )
+        tell = await teller(barn, run.herd, (found.value.waits_for for found in page.items))
+        items = tuple(document(found, tell) for found in page.items)
+        return Items(items, page.revision, page.after)
+
+    async def _get(self, request: GetSlice, _caller: Caller, _context: Context) -> SliceDocument:
+        barn = self._behind.barn
+        run = (await run_of(barn, request.herd, request.run)).value
+        found = await slices_of(barn, run)
+        check_slice(request.slice, found)
+        one = next(one for one in found if one.value.slice == request.slice)
+        used = await self._used(run)
+        tell = await teller(barn, run.herd, [one.value.waits_for])
+        return slice_document_of(one, used.get(one.value.slice), tell)
+
+    async def _used(self, run: RunRecord) -> dict[SliceId, Used]:
+        """Return what a run's slices have used so far, if it runs."""
+        return {} if run.state.is_over else (await self._behind.cluster.look(run.run)).used
+
+    async def _why(self, request: Why, caller: Caller, _context: Context) -> WhyDocument:
+        barn, principal = self._behind.barn, principal_of(caller)
+        run = (await run_of(barn, request.herd, request.run)).value
+        for change in request.changes:
+            self._check_change(change, run.herd, principal)
+        asked = WhyOf(run.herd, run.run, request.slice or "", request.changes)
+        answer = await self._behind.cluster.why(asked)
+        whole = msgspec.to_builtins(answer)
+        tell = await teller(barn, run.herd, all_texts(whole))
+        return msgspec.convert(_of_herd(answer, whole, tell), WhyDocument)
+
+    def _check_change(self, change: str, herd: HerdName, principal: Principal) -> None:
+        """Raise NotFound for what is about a herd that the caller does not see: what would become of it is told to nobody else."""
+        words = change.split()
+        if words[:1] != ["quota"] or words[1:2] == [herd] or not words[1:]:
+            return
+        other = words[1]
+        if not self._behind.access.allows(
+            principal, Verb.GET, Resource.HERDS, herd=other, name=other
+        ):
+            raise no_such_herd(HerdName(other))
+
+
+def _of_herd(answer: WhyAnswer, whole: dict[str, object], tell: Tell) -> dict[str, object]:
+    """Return an answer without what becomes of other herds' runs."""
+    told: dict[str, object] = retold(whole, tell)
+    ours = [one for one in answer.differences if tell(one.unit) != OTHER]
+    told["differences"] = retold(msgspec.to_builtins(ours), tell)
+    return told
+
+
+def _placed(found: Found[SliceRecord], tell: Tell) -> PlacedSlice:
+    one = found.value
+    return PlacedSlice(
+        one.slice,
+        one.gang,
+        one.state,
+        one.attempt,
+        one.node,
+        one.decision,
+        one.turn.priority,
+        one.turn.since_ms,
+        one.turn.placed_ms,
+        tell(one.waits_for),
+        found.revision,
+    )
