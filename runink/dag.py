@@ -150,7 +150,10 @@ class Source(msgspec.Struct, frozen=True, tag="source", omit_defaults=True):
 
 
 class Check(msgspec.Struct, frozen=True, tag="check", omit_defaults=True):
-    """A contract enforced on what flows through. `is_typed` says that its input comes from a format that has types of its own: text is not anything there."""
+    """A contract enforced on what flows through. `is_typed` says that its input comes from a format that has types of its own: text is not anything there.
+
+    `hides` are those of its fields of which no message shows a value though the contract does not say so: what comes in them is not for everybody.
+    """
 
     id: str
     scenario: str
@@ -158,6 +161,7 @@ class Check(msgspec.Struct, frozen=True, tag="check", omit_defaults=True):
     on_invalid: OnInvalid = OnInvalid.DEAD_LETTER
     on_drift: OnDrift = OnDrift.NOTE
     is_typed: bool = False
+    hides: tuple[str, ...] = ()
 
 
 class Function(msgspec.Struct, frozen=True, tag="function", omit_defaults=True):
@@ -200,7 +204,8 @@ class Step(msgspec.Struct, frozen=True, tag="step", omit_defaults=True):
 class Sink(msgspec.Struct, frozen=True, tag="sink", omit_defaults=True):
     """Where rows go. `when` keeps only rows for which it is true; `dead_letter` marks the one that takes rejected rows.
 
-    `clearance` is nothing where all that comes may be written as it is. A `checkpoint` is never published.
+    `clearance` is nothing where all that comes may be written as it is. `role` is whom it is written for, nothing where that is nobody in particular.
+    A `checkpoint` is never published.
     """
 
     id: str
@@ -214,6 +219,7 @@ class Sink(msgspec.Struct, frozen=True, tag="sink", omit_defaults=True):
     contract: ContractSpec | None = None
     clearance: Clearance | None = None
     checkpoint: bool = False
+    role: str = ""
 
 
 Node = Source | Check | Step | Sink

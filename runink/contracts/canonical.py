@@ -4,7 +4,7 @@
     name; fields with their order, kinds, rules,        version: it names a meaning, it is none
     defaults and units; key; rules' names and trees;    description of the contract, its fields and its rules; lineage; where it stands
     coercion; on_drift; tags, pii, access, masks        the order of choices, roles, tags and rules; how a rule's text is set
-                                                        what is said and holds anyway (`min_length=0`, 38 digits with 9 behind the point, the contract's own coercion)
+                                                        what is said and holds anyway (`min_length=0`, 38 digits with 9 behind the point, the coercion of what it is in)
                                                         how a bound or a choice is written (`1.50` and `1.5` of a decimal, `1` and `1.0` of a float)
 
 The order of fields counts: it is the order of the columns that come out, and a pipe whose ends agree on a hash must agree on those.  The unit counts: 5 minutes are
@@ -51,7 +51,9 @@ def _rule(rule: RuleSpec) -> RuleSpec:
     return replace(rule, text=said(rule.expression), description="", expression=NOTHING)
 
 
-def _field(field: FieldSpec, coercion: Coercion) -> FieldSpec:
+def _field(field: FieldSpec, around: Coercion) -> FieldSpec:
+    """Return a field that says only what does not hold anyway; `around` is the policy of what it is in."""
+    policy = around if field.coercion is None else field.coercion
     digits, scale = field.digits, field.scale
     if field.kind is Kind.DECIMAL and digits is None and scale is None:
         digits, scale = DIGITS_MAX, SCALE_DEFAULT
@@ -66,9 +68,9 @@ def _field(field: FieldSpec, coercion: Coercion) -> FieldSpec:
         description="",
         lineage="",
         access=tuple(sorted(set(field.access))),
-        coercion=None if field.coercion is coercion else field.coercion,
-        fields=tuple(_field(inner, coercion) for inner in field.fields),
-        items=None if field.items is None else _field(field.items, coercion),
+        coercion=None if policy is around else policy,
+        fields=tuple(_field(inner, policy) for inner in field.fields),
+        items=None if field.items is None else _field(field.items, policy),
     )
 
 

@@ -53,10 +53,16 @@ class Mode(Enum):
 
 
 class ContractPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a herd asks of new versions. With `breaking_majors` each major version is a line of its own, held against none of another."""
+    """What a herd asks of new versions, and of pipelines that keep contracts. With `breaking_majors` each major version is a line of its own, held against none of another.
+
+    With `goldens` no pipeline is deployed or published that has none; `approvals` is how many people take a version in; with `blocks_drift` what leaves its contract does not get through.
+    """
 
     mode: Mode = Mode.NONE
     breaking_majors: bool = False
+    goldens: bool = False
+    approvals: int = 0
+    blocks_drift: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -19,12 +19,12 @@ from runink.expressions.patterns import PatternError
 
 
 def column_of(field: FieldSpec, around: Coercion, *, hides: bool = False) -> Column:
-    """Return the column of a field; `around` is the policy where it states none, `hides` if it is inside personal data.
+    """Return the column of a field; `around` is the policy where it states none, `hides` if it is inside of what is not for everybody.
 
     Raises PatternError if a pattern is not RE2, or if the default breaks it.
     """
     policy = around if field.coercion is None else field.coercion
-    hides = hides or bool(field.pii)
+    hides = hides or field.is_marked
     kind = physical_type(field)
     match field.kind:
         case Kind.RECORD:
@@ -90,7 +90,7 @@ def _uniques(
 ) -> Iterable[Unique]:
     for field in fields:
         spot = Spot.column(field.name) if around is None else around.member(field.name)
-        here, hidden = (*way, field.name), hides or bool(field.pii)
+        here, hidden = (*way, field.name), hides or field.is_marked
         if field.unique:
             yield Unique(field, spot, here, hidden)
         yield from _uniques(field.fields, spot, here, hides=hidden)

@@ -166,7 +166,7 @@ def _field(old: FieldSpec, new: FieldSpec, path: str, around: _Around) -> Iterat
         text = f"{path}: {old.kind.value} → {new.kind.value}"
         yield Change(path, Sort.TYPE, "type", text, effect, Bump.MAJOR, old.kind.value, new.kind.value)  # fmt: skip
     yield from _optionality(old, new, path, is_ruled=around.is_ruled)
-    if old.coercion is not new.coercion:
+    if old.coercion is not new.coercion and policies[0] is not policies[1]:
         before, after = (one.value if one else None for one in (old.coercion, new.coercion))
         text = f"{path}: coercion: {before or 'as around it'} → {after or 'as around it'}"
         yield Change(path, Sort.COERCION, "coercion", text, _coercion(*policies), old=before, new=after)  # fmt: skip

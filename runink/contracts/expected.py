@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from runink.quantities import Finite
+
 GOLDEN_ENDINGS: Final = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 
@@ -27,8 +29,8 @@ class Golden(msgspec.Struct, frozen=True, omit_defaults=True):
     sink: str
     path: str
     key: tuple[str, ...] = ()
-    tolerance: float = 0.0
-    relative: float = 0.0
+    tolerance: Finite = 0.0
+    relative: Finite = 0.0
     ignore: tuple[str, ...] = ()
     ordered: bool = False
     inputs: tuple[GoldenInput, ...] = ()

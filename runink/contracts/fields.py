@@ -96,6 +96,11 @@ class FieldSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     mask: str = ""
     lineage: str = ""
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether its values are not for everybody: no message shows one."""
+        return bool(self.pii or self.access)
+
 
 class RuleSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """A rule over the fields of one row: it is kept where `expression` is true or nothing (as SQL's CHECK); `text` is how people wrote it."""

@@ -14,20 +14,38 @@ class Clearance(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Of a row it takes these `columns` and no other; nothing stands for any, where what else comes holds nothing that it is not cleared for.
     `needs_key` says that a mask among them is made with the herd's key.
+    A sink for a role relies on the role showing these `marks`, too (`pii:email`, `access:finance`).
     """
 
     cleared: tuple[str, ...] = ()
     masked: tuple[FieldSpec, ...] = ()
     columns: tuple[str, ...] | None = None
     needs_key: bool = False
+    marks: tuple[str, ...] = ()
 
 
 def is_keyed(field: FieldSpec) -> bool:
     """Say whether hiding the field, or a part of it, needs the herd's key."""
     if field.mask:
         return read_mask(field.mask, field.kind).is_keyed
-    parts = (*field.fields, *((field.items,) if field.items is not None else ()))
-    return any(is_keyed(one) for one in parts)
+    return any(is_keyed(one) for one in parts_of(field))
+
+
+def parts_of(field: FieldSpec) -> tuple[FieldSpec, ...]:
+    """Return the fields of a record, or the items of a list."""
+    return (*field.fields, *((field.items,) if field.items is not None else ()))
+
+
+def with_parts(field: FieldSpec, parts: tuple[FieldSpec, ...]) -> FieldSpec:
+    """Return the field with these parts in the place of its own, itself without a mask."""
+    if field.items is not None:
+        return changed(field, mask="", items=parts[-1])
+    return changed(field, mask="", fields=parts)
+
+
+def unmasked(field: FieldSpec) -> FieldSpec:
+    """Return the field as it is hidden for who sees all of it: nothing has a mask."""
+    return with_parts(field, tuple(unmasked(one) for one in parts_of(field)))
 
 
 def hidden_field(field: FieldSpec) -> FieldSpec:

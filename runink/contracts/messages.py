@@ -18,7 +18,7 @@
     unique       id is 7, not a value that no row before it has
     rule:NAME    the row breaks 'arrives after it leaves' (arr_time > dep_time): arr_time is 5, dep_time is 7
 
-Text is shown in quotes, without line ends, and cut. Of a field with `pii`, and of all that is inside it, no value is shown: `ssn is a value, not …`.
+Text is shown in quotes, without line ends, and cut. Of a field with `pii` or `access`, and of all that is inside it, no value is shown: `ssn is a value, not …`.
 """
 
 from __future__ import annotations

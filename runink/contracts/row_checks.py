@@ -49,7 +49,7 @@ class RowRule:
 def is_hidden(field: FieldSpec) -> bool:
     """Say whether the field, or something inside it, is personal data."""
     inner = (*field.fields, *((field.items,) if field.items else ()))
-    return bool(field.pii) or any(is_hidden(one) for one in inner)
+    return field.is_marked or any(is_hidden(one) for one in inner)
 
 
 def row_rules(spec: ContractSpec) -> tuple[RowRule, ...]:

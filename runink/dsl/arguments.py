@@ -24,7 +24,7 @@ from runink.dsl.syntax import (
     kept_places,
 )
 from runink.dsl.uris import Mistake
-from runink.dsl.vocabulary import CLAUSES_LATER, PARAMETERS_NOT_YET, AnnotationKind
+from runink.dsl.vocabulary import PARAMETERS_NOT_YET, AnnotationKind
 from runink.errors import Invalid, Span
 from runink.suggestions import near_or_all
 
@@ -163,11 +163,9 @@ class Arguments:
         """Say whether the annotation has such a parameter or clause, and tell it if not."""
         pair = (self.annotation.name, name)
         if argument.is_clause:
-            if pair in CLAUSES_LATER:
-                self._bind_later(argument)
-                return False
             if name not in self.kind.clauses:
-                self._unfit(argument, f"{self._told} takes no {name}", "D011")
+                hint = near_or_all(name, self.kind.clauses) or "leave it away"
+                self._unfit(argument, f"{self._told} takes no {name}", "D011", hint)
                 return False
         elif not argument.name:
             if not name or name in self._given:
@@ -187,17 +185,6 @@ class Arguments:
             self._unfit(argument, f"{self._told} has no parameter {name}", "D011", hint)
             return False
         return True
-
-    def _bind_later(self, argument: Argument) -> None:
-        """Check the text of a clause whose part is not there yet, and tell that."""
-        pattern, example, hint = CLAUSES_LATER[self.annotation.name, argument.name]
-        text = argument.value
-        assert isinstance(text, Text), "a clause is a text"
-        if re.fullmatch(pattern, text.value) is None:
-            self._unfit(argument, f"{argument.name} must be as in {example}")
-        else:
-            told = f"{argument.name} is not there yet"
-            self._unfit(argument, told, "D012", hint)
 
     def _all(self) -> str:
         if not self.kind.parameters:

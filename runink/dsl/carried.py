@@ -1,6 +1,6 @@
 """Which fields of contracts the columns of a stream may hold: where personal data goes, as far as it can be known before a row is read.
 
-    Origin    a field of a contract that says `pii=`
+    Origin    a field of a contract that says `pii=` or `access=`
     Held      what one column may hold: origins, and the field whose values it has, where it has them as they are
     Carried   what a stream holds, by column; `rest` is what any other column may hold
 
@@ -20,14 +20,27 @@ from runink.contracts.fields import ContractSpec, FieldSpec, Kind, OnDrift
 
 
 class Origin(NamedTuple):
-    """A field with personal data: `path` is `address.email` within a record."""
+    """A field that is not for everybody: `path` is `address.email` within a record, `pii` the kind of personal data (empty without), `access` the roles that it is for."""
 
     contract: str
     path: str
     pii: str
+    access: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.contract}.{self.path}"
+
+    @property
+    def told(self) -> str:
+        """The field with its marks, for messages."""
+        said = [f"pii={self.pii}"] if self.pii else []
+        said += [f"access={', '.join(self.access)}"] if self.access else []
+        return f"{self} ({', '.join(said)})"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a field itself, and not a part of a record or a list."""
+        return "." not in self.path and "[" not in self.path
 
 
 Origins = frozenset[Origin]
@@ -79,8 +92,8 @@ class Inputs:
 def origins_of(contract: str, spec: FieldSpec, *, within: str = "") -> Iterator[Origin]:
     """Yield the origins that a field is, and those within a record or the items of a list."""
     path = f"{within}.{spec.name}" if within else spec.name
-    if spec.pii:
-        yield Origin(contract, path, spec.pii)
+    if spec.is_marked:
+        yield Origin(contract, path, spec.pii, spec.access)
     for inner in spec.fields:
         yield from origins_of(contract, inner, within=path)
     if spec.items is not None:
@@ -88,8 +101,14 @@ def origins_of(contract: str, spec: FieldSpec, *, within: str = "") -> Iterator[
             yield one._replace(path=f"{path}[]{one.path}")
 
 
-def checked(before: Carried, contract: ContractSpec, on_drift: OnDrift = OnDrift.NOTE) -> Carried:
-    """Return what is behind a check: the contract's columns, and under EVOLVE all others as text.
+def checked(
+    before: Carried,
+    contract: ContractSpec,
+    on_drift: OnDrift = OnDrift.NOTE,
+    *,
+    pii_only: bool = False,
+) -> Carried:
+    """Return what is behind a check: the contract's columns, and under EVOLVE all others as text. With `pii_only` what is for roles is not followed.
 
     What came in under a column's name is still in it, with the mask that it had if the contract names no other.
     """
@@ -98,21 +117,31 @@ def checked(before: Carried, contract: ContractSpec, on_drift: OnDrift = OnDrift
         came = before.of(spec.name)
         mask = spec.mask or (came.field.mask if came.field is not None else "")
         own = frozenset(origins_of(contract.name, spec))
+        if pii_only:
+            own = frozenset(one._replace(access=()) for one in own if one.pii)
         columns[spec.name] = Held(came.origins | own, changed(spec, mask=mask))
     if on_drift is not OnDrift.EVOLVE:
         return Carried(columns, why=before.why)
     others = {
-        name: Held(held.origins, as_text(held.field))
-        for name, held in (before.columns or {}).items()
-        if name not in columns
+        name: as_came(held) for name, held in (before.columns or {}).items() if name not in columns
     }
     return Carried(columns | others, before.rest, before.why, is_open=True)
 
 
+def as_came(held: Held) -> Held:
+    """Return what a column holds whose values are text, or have the shape that they came in: no part of it is found by a name."""
+    origins = (
+        one._replace(path=one.path.partition(".")[0].partition("[")[0]) for one in held.origins
+    )
+    return Held(frozenset(origins), as_text(held.field))
+
+
 def as_text(field: FieldSpec | None) -> FieldSpec | None:
-    """Return the field where its values are text, as they came. A bucket of text is none, so it is hidden whole."""
+    """Return the field where its values are text, as they came. A bucket of text is none, so it is hidden whole, and so is what may be of several parts."""
     if field is None:
         return None
+    if field.kind in (Kind.RECORD, Kind.LIST):
+        return changed(field, nullable=True, mask="redact")
     mask = "redact" if field.mask.startswith("generali") else field.mask
     return FieldSpec(field.name, Kind.STR, nullable=True, pii=field.pii, mask=mask)
 

@@ -76,6 +76,7 @@ class SinkClause:
     inputs: tuple[Text, ...]
     isolate: bool
     meta: dict[str, str] = field(default_factory=dict)
+    role: Text | None = None  # the name alone, where it stands
 
 
 @dataclass(frozen=True, slots=True)

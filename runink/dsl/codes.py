@@ -3,6 +3,7 @@
     D00x  text and statements        D03x  URIs, and what flows where      D06x  expressions        C…  contracts' files
     D01x  annotations and tables     D04x  contracts and fields            D07x  parameters         H…  herds' files
     D02x  a file's and a scenario's parts   D05x  steps                    D08x  personal data      D90x  other languages
+    I…  settings of providers of identities
 
 The texts stand in `codes.toml`; `docs/reference/errors.md` shows them, and a test makes every example give its code.
 """

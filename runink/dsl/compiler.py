@@ -42,7 +42,9 @@ from runink.dsl.syntax import Document
 from runink.dsl.uris import Location
 from runink.dsl.wishes import retries_of
 from runink.errors import Finding, Invalid
+from runink.identity.roles import Clearances
 from runink.names import pipeline_name
+from runink.suggestions import near_or_all
 from runink.topology import topological
 
 TEXT_CHARACTERS_MAX: Final = 1 << 20  # a hand-written file
@@ -107,11 +109,13 @@ def compiled_from(reading: Reading, parameters: Mapping[str, str], project: Proj
     means = Means(Actions(project, findings), Contracts(project, findings), findings)
     policy = _policy(outline, project, findings)
     parts = [built(one, means) for one in outline.scenarios]
+    audiences = _audiences(parts, outline, project, findings) if policy is not None else {}
     joined = _joined(source, outline, parts, findings)
     if joined is not None and policy is not None:
         dag, doubts = joined
         spans = {name: one.text.span for part in parts for name, one in part.locations.items()}
-        dag = with_checkpoints(cleared(dag, policy, spans, findings), parts)
+        dag = cleared(dag, policy, spans, findings, audiences)
+        dag = with_checkpoints(dag, parts)
         dag = seated(dag, parts, findings)
         _check_gangs(dag, findings)
         joined = dag, doubts
@@ -143,6 +147,22 @@ def _policy(outline: Outline, project: Project, findings: Findings) -> Clearance
         else:
             findings.add("D024", error.text, None, error.hint)
         return None
+
+
+def _audiences(
+    parts: Sequence[Parts], outline: Outline, project: Project, findings: Findings
+) -> Mapping[str, Clearances]:
+    """Return what each role shows that a sink is for. One that the herd does not have is told."""
+    said = [role for part in parts for role in part.roles.values()]
+    known = project.shown_by_roles(outline.herd) if said else {}
+    for role in said:
+        if role.value not in known:
+            near = near_or_all(role.value, known)
+            where = f"the herd's roles stand in herds/{outline.herd}.toml, as [[roles]]"
+            text = f"herd {outline.herd} has no role {role.value}"
+            hint = f"{near}{' ' if near.endswith('?') else '; '}{where}"
+            findings.add("D082", text, role.span, hint)
+    return {role.value: known[role.value] for role in said if role.value in known}
 
 
 def _joined(

@@ -229,7 +229,10 @@ def _sink(old: Sink, new: Sink) -> Iterator[tuple[str, bool]]:
         what = ("what the contracts reject", "rows of the stream")
         text = f"it held {what[not old.dead_letter]} and holds {what[not new.dead_letter]}"
         yield f"{new.uri}: {text}", True
-    if old.clearance != new.clearance:
+    if old.role != new.role:
+        whose = [f"role {one}" if one else "nobody in particular" for one in (old.role, new.role)]
+        yield f"{new.uri}: it was for {whose[0]} and is for {whose[1]}", True
+    elif old.clearance != new.clearance:
         yield f"{new.uri}: what of personal data it holds is not what it was", True
     if old.mode is not new.mode:
         breaking = Mode.OVERWRITE in {old.mode, new.mode}

@@ -174,7 +174,8 @@ def _node(node: Node) -> str:
             when = f", rows with {said(node.when)}" if node.when is not None else ""
             outside = ", outside the project" if node.path.startswith("/") else ""
             mode = "as it comes" if node.path == STANDARD else _MODES[node.mode]
-            return f"writes {node.uri}{when}, {mode}{outside}"
+            role = f" for role {node.role}" if node.role else ""
+            return f"writes {node.uri}{role}{when}, {mode}{outside}"
 
 
 def _action(step: Step) -> str:
@@ -279,6 +280,10 @@ def _contracts(dag: Dag) -> Iterable[str]:
         key = f", key {', '.join(spec.key)}" if spec.key else ""
         personal = [field.name for field in spec.fields if field.pii]
         told = f", personal data: {', '.join(personal)}" if personal else ""
+        marked = [
+            f"{field.name} ({', '.join(field.access)})" for field in spec.fields if field.access
+        ]
+        told += f", for roles: {', '.join(marked)}" if marked else ""
         yield f"  {spec.name} {spec.version} {spec.hash[:12]} ({spec.where or 'in the pipeline'}): {len(spec.fields)} fields{key}{told}"
 
 
@@ -294,12 +299,14 @@ def _needs(dag: Dag) -> Iterable[str]:
             yield f"  secrets {', '.join(facts.secrets)}: {facts.node}"
     for node in dag.nodes:
         if isinstance(node, Sink) and node.clearance is not None:
-            yield f"  personal data at {node.id}: {_cleared(node.clearance)}"
+            what = f"for role {node.role}" if node.role else "personal data"
+            yield f"  {what} at {node.id}: {_cleared(node.clearance)}"
 
 
 def _cleared(clearance: Clearance) -> str:
     masked = [f"{name} by {mask}" for field in clearance.masked for name, mask in _masks(field)]
-    parts = [f"as it is: {', '.join(clearance.cleared)}"] if clearance.cleared else []
+    as_it_is = clearance.marks or clearance.cleared
+    parts = [f"as it is: {', '.join(as_it_is)}"] if as_it_is else []
     return "; ".join([*parts, f"masked: {', '.join(masked)}"] if masked else parts)
 
 

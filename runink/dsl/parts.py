@@ -13,6 +13,7 @@ from runink.dsl.clauses import GoldenClause
 from runink.dsl.diagnostics import Findings
 from runink.dsl.scenarios import ScenarioOutline
 from runink.dsl.slicing import Wish
+from runink.dsl.syntax import Text
 from runink.dsl.uris import Location
 from runink.errors import Span
 
@@ -43,6 +44,7 @@ class Parts:
     assertions: list[Assertion] = field(default_factory=list)
     goldens: list[tuple[Golden, GoldenClause]] = field(default_factory=list)
     locations: dict[str, Location] = field(default_factory=dict)
+    roles: dict[str, Text] = field(default_factory=dict)  # whom sinks are for
     spans: dict[str, Span] = field(default_factory=dict)  # of the lines that the nodes come from
     meta: dict[str, dict[str, str]] = field(default_factory=dict)  # what people say of nodes
     called: dict[str, str] = field(default_factory=dict)  # steps by the names that they are given

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
+from runink.identity.roles import Clearances
 from runink.names import HerdName
 
 
@@ -29,3 +31,6 @@ class Project(Protocol):
 
     def check_herd(self, name: HerdName) -> ClearancePolicy:
         """Return what the herd's sinks may hold. Raises Invalid for what is wrong in its file; a herd without one has no limits, and clears no sink."""
+
+    def shown_by_roles(self, name: HerdName) -> Mapping[str, Clearances]:
+        """Return what each role of the herd shows of fields, and each built-in one, by name. Raises as `check_herd`, behind which it is asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from typing import Final
@@ -43,6 +44,7 @@ _ON_INVALID: Final = {
 }
 _ON_DRIFT: Final = {one.value: "" for one in OnDrift}
 _NETWORKS: Final = {one.value: "" for one in Network}
+_ROLE: Final = re.compile(r"role=([A-Za-z_][\w-]*)")
 _PROGRAM_FORMATS: Final = {one.value: "" for one in (Format.JSONL, Format.CSV, Format.ARROW)}
 
 
@@ -181,13 +183,33 @@ def _sink(arguments: Arguments) -> SinkClause | None:
     location = location_of(arguments, is_sink=True)
     mode = arguments.choice("mode", _MODES)
     when = arguments.text("when", is_code=True)
+    role = _role(arguments)
     inputs = _inputs(arguments)
     isolate = arguments.flag("isolate")
     if location is None:
         return None
     return SinkClause(
-        arguments.annotation.span, location, Mode(mode or "overwrite"), when, inputs, isolate
+        arguments.annotation.span,
+        location,
+        Mode(mode or "overwrite"),
+        when,
+        inputs,
+        isolate,
+        role=role,
     )
+
+
+def _role(arguments: Arguments) -> Text | None:
+    """Return whom a sink is for: the name in `with "role=NAME"`."""
+    text = arguments.text("with")
+    if text is None or not arguments.is_usable:
+        return None
+    found = _ROLE.fullmatch(text.value)
+    if found is None:
+        example = 'as in with "role=finance"'
+        arguments.unfit("with", "with says whom a sink is for, by the name of a role", example)
+        return None
+    return Text(found[1], text.at(found.start(1), len(found[1])))
 
 
 def _deadletter(arguments: Arguments) -> DeadLetterClause | None:

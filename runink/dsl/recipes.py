@@ -6,6 +6,7 @@ import msgspec
 
 from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.contracts.fields import ContractSpec
+from runink.identity.roles import Clearances
 
 
 class Answers(msgspec.Struct, omit_defaults=True):
@@ -17,6 +18,7 @@ class Answers(msgspec.Struct, omit_defaults=True):
     contracts: dict[str, ContractSpec] = {}
     references: tuple[str, ...] | None = None
     clearances: ClearancePolicy = NO_CLEARANCES
+    roles: dict[str, Clearances] = {}
 
 
 class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -19,6 +19,7 @@ from runink.dsl.outlines import expanded
 from runink.dsl.project import Project
 from runink.dsl.recipes import Answers, Recipe
 from runink.errors import Invalid
+from runink.identity.roles import Clearances
 from runink.names import HerdName
 
 
@@ -86,6 +87,10 @@ class _Recording:
         self.answers.clearances = self._project.check_herd(name)
         return self.answers.clearances
 
+    def shown_by_roles(self, name: HerdName) -> Mapping[str, Clearances]:
+        self.answers.roles = dict(self._project.shown_by_roles(name))
+        return self.answers.roles
+
 
 class _Recorded:
     """A project that answers what it answered before. Raises Invalid (`not_deployed`) for anything else."""
@@ -120,6 +125,9 @@ class _Recorded:
 
     def check_herd(self, _name: HerdName) -> ClearancePolicy:
         return self._answers.clearances
+
+    def shown_by_roles(self, _name: HerdName) -> Mapping[str, Clearances]:
+        return self._answers.roles
 
 
 def _not_deployed(what: str) -> Invalid:

@@ -295,7 +295,10 @@ class _Builder:
             mode=clause.mode,
             when=when,
             contract=stream.contract,
+            role=clause.role.value if clause.role is not None else "",
         )
+        if clause.role is not None:
+            self.parts.roles[node.id] = clause.role
         if not stream.nodes and not clause.inputs and not self._outline.is_broken:
             self._findings.add(
                 "D021",

@@ -143,7 +143,7 @@ ANNOTATIONS: Final = _table(
         ),
         "uri",
         ("uri", "type"),
-        clauses=("when",),
+        clauses=("when", "with"),
         inner=("meta",),
         example='@sink("parquet://out/x.parquet")',
     ),
@@ -296,11 +296,6 @@ ELSEWHERE: Final = {
     "secret": "credentials of object stores come from the agent's environment",
     "slo": 'write @assert("…")',
     "tag": "leave it away",
-}
-
-# Clauses whose part is not there yet: (annotation, clause), what its text looks like, and what to do until then.
-CLAUSES_LATER: Final = {
-    ("sink", "with"): (r"role=[A-Za-z_][\w-]*", 'with "role=ops"', "write one @sink for each role"),
 }
 
 # Parameters that are in use elsewhere, and what to do until they are built: (annotation, parameter).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,15 +12,18 @@ from lsprotocol.types import CompletionItemKind
 from runink.dag import Format
 from runink.dsl import vocabulary
 from runink.dsl.vocabulary import AnnotationKind, Where
+from runink.errors import RuninkError
 from runink.expressions import measures
 from runink.expressions.functions import SIGNATURES
 from runink.expressions.tree import Measure
+from runink.identity.roles import Clearances, shown_by_roles
 from runink.keywords import BLOCKS, HEADERS, STEPS
 from runink.lsp.cursor import Cursor, Kind, at_cursor
 from runink.lsp.fields import contract_at, field_text, kind_of
 from runink.lsp.page import Page
 from runink.lsp.project import Offers
 from runink.lsp.vocabulary import AMOUNTS, ANNOTATIONS, UNITS, about, choices
+from runink.names import herd_name
 
 TRIGGERS: Final = ["@", "(", '"', "=", ",", "/", "{", " "]
 FIGURES: Final = {
@@ -202,10 +205,32 @@ def _names(page: Page, cursor: Cursor, parameter: str, offers: Offers) -> Iterat
             found = contract_at(page, cursor.extent, offers) if cursor.extent else None
             for field in found[1].fields if found else ():
                 yield field.name, kind_of(field)
+        case "sink", "with":
+            for role, shown in _roles(_herd(page), offers).items():
+                yield f"role={role}", _shown(shown)
         case "source" | "sink" | "deadletter", "uri":
             yield from _uris(page, cursor, offers)
         case ("golden", "path") | ("step", "file") | ("step", "run"):
             yield from _paths(cursor, _PATHS[cursor.annotation, parameter], offers)
+
+
+def _herd(page: Page) -> str:
+    """Return whose pipeline it is, nothing where the page does not say."""
+    said = (one for section in page.sections for one in section.extents if one.name == "herd")
+    return next((page.value(one, "name") for one in said), "")
+
+
+def _roles(herd: str, offers: Offers) -> Mapping[str, Clearances]:
+    try:
+        return offers.shown_by_roles(herd_name(herd))
+    except RuninkError:  # the compiler says what is wrong with the herd's name or file
+        return shown_by_roles(())
+
+
+def _shown(marks: Clearances) -> str:
+    """Say in a word what a role sees of what is marked."""
+    hidden = f", not {', '.join(sorted(marks.hidden))}" if marks.hidden else ""
+    return f"sees {', '.join(sorted(marks.shown)) or 'nothing that is marked'}{hidden}"
 
 
 def _line_of(page: Page, offset: int) -> str:

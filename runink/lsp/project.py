@@ -18,6 +18,7 @@ from runink.clearances import ClearancePolicy
 from runink.contracts.fields import ContractSpec
 from runink.contracts.references import is_document
 from runink.errors import Refused, RuninkError
+from runink.identity.roles import Clearances
 from runink.lsp.contract_reader import Answer
 from runink.lsp.python_files import ClassCode, StepCode, contracts_of, steps_of
 from runink.names import HerdName
@@ -88,6 +89,9 @@ class Offers:
 
     def check_herd(self, name: HerdName) -> ClearancePolicy:
         return self._files.check_herd(name)
+
+    def shown_by_roles(self, name: HerdName) -> Mapping[str, Clearances]:
+        return self._files.shown_by_roles(name)
 
     # As an editor asks.
 

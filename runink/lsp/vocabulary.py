@@ -110,6 +110,7 @@ PARAMETERS: Final = {
     "topic": "the topic, where `type=` says what it is",
     "type": "what it is, where the parts of its URI are said apart",
     "uri": "format and place: `csv://data/x.csv`",
+    "sink.with": "whom it is for: `role=NAME`; what that role does not see is masked",
     "sink.when": "only rows for which the condition is true are written",
 }
 

@@ -21,7 +21,9 @@ from runink.runtime.envelope import Request, answer_type
 from runink.runtime.ref import LocalRef, Ref
 from runink.runtime.remote import RemoteRef
 from runink.wire.codec import take
+from runink.wire.frames import MESSAGE_BYTES_MAX
 from runink.wire.link import Link
+from runink.wire.sizes import bytes_max_of
 from runink.wire.unknown import unknown_of
 
 SCHEME: Final = "runi://"
@@ -70,6 +72,12 @@ class Directory:
         if found is None:
             raise NotFound(f"there is no actor {name!r} on {self.node}", code="no_such_actor")
         return found
+
+    def bytes_max(self, name: str, kind: str) -> int:
+        """Return how large a message of this type may be that comes for an actor of ours, if it is served."""
+        served = self._actors.get(name)
+        found = None if served is None else served.messages.get(kind)
+        return MESSAGE_BYTES_MAX if found is None else bytes_max_of(found)
 
     def attach(self, node: str, link: Link) -> None:
         """Reach a node by this link from now on; Refs that are there already use it too."""

@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
-from typing import Any, Final, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
 from runink.errors import RuninkError
 from runink.loops import Bell
+from runink.wire.frames import MESSAGE_BYTES_MAX
 
 R = TypeVar("R")
 M = TypeVar("M")
@@ -34,7 +35,10 @@ TRACEPARENT: Final[ContextVar[str]] = ContextVar("runink_traceparent", default="
 
 
 class Request(msgspec.Struct, Generic[R], frozen=True):
-    """A message that is answered with an `R`: `class Read(Request[Pages], frozen=True)`."""
+    """A message that is answered with an `R`: `class Read(Request[Pages], frozen=True)`. One that carries data says how large it and its answer may be (`wire/sizes.py`)."""
+
+    bytes_max: ClassVar[int] = MESSAGE_BYTES_MAX
+    answer_bytes_max: ClassVar[int] = MESSAGE_BYTES_MAX
 
 
 @cache

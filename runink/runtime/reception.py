@@ -1,6 +1,7 @@
 """The reception of a link: puts what the peer sends into the mailboxes of our actors, and sends their answers back.
 
     comes                                              goes back
+    what the other side may not send (`guests.py`)     Failure: Forbidden
     an Ask for an actor that is served                 what the actor answers
     an Ask for another, of an unknown or bad message   Failure: NotFound, Invalid
     a Tell that cannot be delivered                    nothing; it is logged, and counted as delivered
@@ -16,16 +17,23 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+import anyio
 import anyio.abc
 
 from runink.errors import Invalid, Overloaded, RuninkError, Unavailable
-from runink.runtime.directory import Directory
+from runink.runtime.directory import Directory, Served
 from runink.runtime.envelope import Envelope, Request
+from runink.runtime.guests import Guest
 from runink.runtime.ref import LocalRef
 from runink.wire.link import Link
 from runink.wire.messages import Ask, Tell
+from runink.wire.strangers import Seldom
+
+DROPPED_TOLD_MAX: Final = (
+    10  # lines of the log in TOLD_S: a peer that tells nonsense tells much of it
+)
 
 _log = logging.getLogger(__name__)
 
@@ -43,32 +51,43 @@ class Reception:
         self._group = group
         self._lanes: dict[str, deque[_Arrived]] = {}
         self._served: dict[int, Envelope[Any]] = {}
+        self._dropped = Seldom(lines=DROPPED_TOLD_MAX)
 
     def told(self, tell: Tell, link: Link) -> None:
         try:
-            actor = self._directory.local(tell.target)
-            message = actor.message(tell.type, tell.body)
+            actor, message = self._taken(tell, link)
         except RuninkError as error:
-            fields = {"target": tell.target, "type": tell.type, "code": error.code}
-            _log.warning("message dropped", extra=fields)
-            link.settle_tell()
+            if times := self._dropped.count(anyio.current_time()):
+                fields = {"target": tell.target, "type": tell.type, "code": error.code}
+                _log.warning("message dropped", extra=fields | {"times": times})
+            link.settle_tell(tell.number)
             return
         envelope = Envelope(message, traceparent=tell.traceparent)
-        self._deliver(actor.ref, envelope, link.settle_tell)
+        self._deliver(actor.ref, envelope, partial(link.settle_tell, tell.number))
 
     def asked(self, ask: Ask, link: Link) -> None:
         try:
-            actor = self._directory.local(ask.target)
-            message = actor.message(ask.type, ask.body)
+            actor, message = self._taken(ask, link)
             if not isinstance(message, Request):
                 raise Invalid(f"{ask.type} is told, not asked", code="not_a_request")
         except RuninkError as error:
             link.fail(ask.number, error)
             return
-        settle = partial(self._answered, link, ask.number)
+        settle = partial(self._answered, link, ask.number, message.answer_bytes_max)
         envelope: Envelope[Any] = Envelope(message, settle, traceparent=ask.traceparent)
         self._served[ask.number] = envelope
         self._deliver(actor.ref, envelope, _nobody)
+
+    def _taken(self, sent: Tell | Ask, link: Link) -> tuple[Served, Any]:
+        """Return the actor that is meant and the message. Raises Forbidden, NotFound, Invalid."""
+        assert link.peer is not None, "nothing comes before the handshake"
+        guest: Guest | None = link.peer.guest
+        if guest is None:
+            actor = self._directory.local(sent.target)
+            return actor, actor.message(sent.type, sent.body)
+        guest.check(sent.target, sent.type)
+        actor = self._directory.local(sent.target)
+        return actor, guest.examine(sent.target, actor.message(sent.type, sent.body))
 
     def expired(self, number: int) -> None:
         if (envelope := self._served.pop(number, None)) is not None:
@@ -80,10 +99,12 @@ class Reception:
             envelope.abandon()
         self._served.clear()
 
-    def _answered(self, link: Link, number: int, value: object, error: RuninkError | None) -> None:
+    def _answered(
+        self, link: Link, number: int, bytes_max: int, value: object, error: RuninkError | None
+    ) -> None:
         del self._served[number]
         if error is None:
-            link.answer(number, value)
+            link.answer(number, value, bytes_max=bytes_max)
         else:
             link.fail(number, error)
 

@@ -188,7 +188,7 @@ class Wiring:
         strand, stream = self._stream(node)
         assert stream is not None, "a check has a main input"
         rejects = self._rejects[node.id] = []
-        plan = self._doors.plan(enforced(node.contract, node.on_drift))
+        plan = self._doors.plan(enforced(node.contract, node.on_drift, node.hides))
         checking = Checking(node, plan, self._doors, self._job.ticket, rejects, Gate(node))
         counter = self.layout.counters[node.id]
         output = checking.run(stream, counter, strand.place)
