@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -15,15 +16,18 @@ from msgspec.structs import replace as changed
 from runink.cli.exits import told
 from runink.cli.node_options import NodeOptions, node_options
 from runink.cli.options import DURATION, Amount
-from runink.cli.servers import server_options
+from runink.cli.servers import addresses_of, secret_option, server_option
 from runink.cli.up import shown_place
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import Address, NodeSettings, Servers
-from runink.errors import RuninkError
+from runink.config import TRUST_FOLDER, Address, NodeSettings, Servers
+from runink.errors import Conflict, RuninkError
 from runink.garbage import collected_seldom
 from runink.joining import joined_node
 from runink.names import NodeId
 from runink.sandbox.notifying import tell_manager
+from runink.state_folders import make_state_folder
+from runink.trust.enrolling import enrolled
+from runink.trust_files import TrustFolder
 
 
 @click.command()
@@ -43,7 +47,14 @@ from runink.sandbox.notifying import tell_manager
     envvar="RUNINK_LISTEN",
     help="Where other nodes' slices reach this one's; beyond loopback with a certificate. Nowhere otherwise.",
 )
-@server_options
+@server_option
+@secret_option
+@click.option(
+    "--join",
+    "word",
+    metavar="TOKEN",
+    help="Join the cluster with this token first, if this node has not yet (runi node token).",
+)
 @click.option(
     "--lost-after",
     "lost_ms",
@@ -52,13 +63,15 @@ from runink.sandbox.notifying import tell_manager
     help="How long the cluster waits for a word of this node before its slices begin anew elsewhere (30s).",
 )
 @node_options
-def agent(
+def agent(  # noqa: PLR0913 - the options of a command
     state: Path,
     name: str | None,
     lost_ms: int | None,
     listen: Address | None,
     *,
-    servers: Servers,
+    places: tuple[str, ...],
+    secret: Path | None,
+    word: str | None,
     options: NodeOptions,
 ) -> None:
     """Be a worker node of a cluster, until Ctrl-C or SIGTERM.
@@ -66,15 +79,44 @@ def agent(
     It says `ready` when the cluster knows it. It keeps its slices while it is started anew, and while no member can be reached, for as long as the cluster waits for it.
     """
     began = time.monotonic()
-    settings = options.settings(state.absolute(), NodeId(name or socket.gethostname()))
-    if lost_ms is not None:
-        settings = changed(settings, lost_s=lost_ms / 1000)
-    settings = changed(settings, listen=listen)
+    state = state.absolute()
+    servers = Servers(addresses=addresses_of(places), trust=state / TRUST_FOLDER, secret=secret)
+    servers.validate()
     warn_on_stderr()
     try:
+        node = _named(name, state, servers, word)
+        settings = options.settings(state, node)
+        if lost_ms is not None:
+            settings = changed(settings, lost_s=lost_ms / 1000)
+        settings = changed(settings, listen=listen)
         anyio.run(_stay, settings, servers, began)
     except (RuninkError, OSError) as error:
         raise told(error, where=state) from error
+
+
+def _named(name: str | None, state: Path, servers: Servers, word: str | None) -> NodeId:
+    """Return the node's name: that of its certificate, for which it may have to join first, or where it shows a secret the one that is said, or the machine's.
+
+    Raises Conflict (`other_node`) if another one is said than it has joined under, and what joining raises.
+    """
+    if servers.secret is not None:
+        return NodeId(name or socket.gethostname())
+    assert servers.trust is not None
+    shown = TrustFolder(servers.trust).shown()
+    if shown is None and word is not None:
+        make_state_folder(state)
+        joining = partial(enrolled, servers.trust, word, servers.addresses, name=name or "")
+        shown, _ = anyio.run(joining)
+        click.echo(f"joined cluster {shown.cluster} as {shown}", err=True)
+    if shown is None:
+        return NodeId(name or socket.gethostname())  # what is missing is told by who needs it
+    if name not in (None, shown.name):
+        raise Conflict(
+            f"this node has joined as {shown.name}, and is called {name} now",
+            code="other_node",
+            hint="leave --node away, or join anew in another folder",
+        )
+    return shown.name
 
 
 async def _stay(settings: NodeSettings, servers: Servers, began: float) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import anyio
 import click
@@ -27,9 +27,8 @@ from runink.cli.summary import short, told_apart
 from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
 from runink.clock import now_ms
-from runink.config import NodeSettings, offered
+from runink.config import NodeSettings, Servers, offered
 from runink.errors import Invalid, NotFound, RuninkError, TimedOut, Unavailable
-from runink.joining import reached_cluster
 from runink.node import Role, connected, embedded
 from runink.runs.records import RunRecord
 
@@ -79,7 +78,7 @@ async def open_cluster(embedding: Embedding) -> AsyncIterator[Cluster]:
             cluster = (
                 await _entered(stack, embedding)
                 if servers is None
-                else await stack.enter_async_context(reached_cluster(servers))
+                else await stack.enter_async_context(_elsewhere(servers))
             )
         except (RuninkError, OSError) as error:
             raise told(error, where=embedding.state) from error
@@ -90,6 +89,12 @@ async def open_cluster(embedding: Embedding) -> AsyncIterator[Cluster]:
         yield cluster
         if embedding.role is Role.ALL and cluster.session:
             await _wait_for_others(cluster)
+
+
+def _elsewhere(servers: Servers) -> AbstractAsyncContextManager[Cluster]:
+    from runink.joining import reached_cluster  # noqa: PLC0415 - the library for certificates: a tenth of a second that a cluster here does without
+
+    return reached_cluster(servers)
 
 
 async def _entered(stack: AsyncExitStack, embedding: Embedding) -> Cluster:
@@ -202,12 +207,28 @@ async def find_run(cluster: Cluster, beginning: str) -> RunRecord:
     return chosen_run((found.value for found in listing.items), beginning)
 
 
-def age_of(record: RunRecord) -> tuple[int, str]:
+class AnyRun(Protocol):
+    """What a run is chosen by: of a record, or of what the API says of it."""
+
+    @property
+    def run(self) -> str: ...
+    @property
+    def pipeline(self) -> str: ...
+    @property
+    def herd(self) -> str: ...
+    @property
+    def submitted_ms(self) -> int: ...
+
+
+R = TypeVar("R", bound=AnyRun)
+
+
+def age_of(record: AnyRun) -> tuple[int, str]:
     """Return what runs are sorted by, the oldest first: one for a tick of the past is as new as it is, whatever its id says."""
     return record.submitted_ms, record.run
 
 
-def chosen_run(records: Iterable[RunRecord], beginning: str) -> RunRecord:
+def chosen_run(records: Iterable[R], beginning: str) -> R:
     """Return the one that is meant. Raises as `find_run`."""
     listed = sorted(records, key=age_of)
     if not listed:

@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import click
 
-from runink.barn.keys import contract_key
+from runink.barn.keys import contract_key, herd_key
 from runink.cli.contract_reference import contract_argument, contract_of
-from runink.cli.contract_versions import all_versions, herd_here, published_name
+from runink.cli.contract_versions import all_versions, herd_here, published_name, versions_in
 from runink.cli.options import output_option, project_here, state_option
-from runink.cli.publishing import origin_of, publish
-from runink.cli.runs import with_cluster
+from runink.cli.publishing import origin_of
+from runink.cli.runs import known_to, with_cluster
 from runink.cli.wording import clock, columns, echo_json, harmless
 from runink.clients.cluster import Cluster
+from runink.clients.publishing import Decided, publish
 from runink.contracts.changes import Change, Diff
-from runink.contracts.compatibility import ContractPolicy
 from runink.contracts.diff import diff
 from runink.contracts.fields import ContractSpec, FieldSpec
 from runink.contracts.references import is_document
@@ -29,6 +29,8 @@ from runink.governance.registry import (
     contract_publication,
     shortened,
 )
+from runink.herds.admission import in_force
+from runink.herds.record import HerdRecord
 from runink.projects import Files, project_contracts
 
 HASH_SHOWN: Final = 12
@@ -56,36 +58,39 @@ def publish_contract(
     """
     whose, root = herd_here(herd), project_here()
     spec = contract_of(reference)
+    origin = origin_of(root, spec.where)
     file = Files(root).herd_file(whose)
-    policy = file.contracts if file is not None else ContractPolicy()
+    offered = file or HerdRecord(whose)
     if file is None:
-        note = f"herd {whose} has no file herds/{whose}.toml: it asks for no compatibility"
-        click.echo(f"note: {note}", err=True)
-    version = ContractVersion(whose, spec, spec.hash, origin_of(root, spec.where), policy.mode)
-
-    async def ask(cluster: Cluster, _: Path) -> Publication:
-        key = contract_key(whose, spec.name, spec.version)
-        return await publish(
-            cluster,
-            key,
-            version,
-            lambda known: contract_publication(version, known, policy),
+        note = (
+            f"herd {whose} has no file herds/{whose}.toml: this project asks for no compatibility"
         )
+        click.echo(f"note: {note}", err=True)
+
+    def made(herd: HerdRecord) -> Decided[ContractVersion]:
+        policy = herd.contracts
+        version = ContractVersion(whose, spec, spec.hash, origin, policy.mode)
+        return version, lambda known: contract_publication(version, known, policy)
+
+    async def ask(cluster: Cluster, _: Path) -> tuple[ContractVersion, Publication]:
+        key = contract_key(whose, spec.name, spec.version)
+        return await publish(cluster.barn, key, offered, made)
+
+    async def tried(cluster: Cluster, _: Path) -> list[tuple[ContractVersion, Publication]]:
+        known = await cluster.barn.get(herd_key(whose), HerdRecord)
+        version, decide = made(in_force(offered, known.value if known is not None else None))
+        return [(version, decide(await versions_in(cluster, whose, spec.name)))]
 
     if dry_run:
-        found = _tried(state, version, policy)
+        version, decide = made(offered)
+        version, found = next(iter(known_to(state, tried)), (version, decide([])))
     else:
-        found = with_cluster(state, ask, makes_state=True)
+        version, found = with_cluster(state, ask, makes_state=True)
     if output == "json":
         echo_json(_publication(version, found, is_dry=dry_run))
         return
     for line in _publication_lines(version, found, is_dry=dry_run):
         click.echo(harmless(line))
-
-
-def _tried(state: Path | None, version: ContractVersion, policy: ContractPolicy) -> Publication:
-    known = all_versions(state, version.herd, version.spec.name)
-    return contract_publication(version, known, policy)
 
 
 def _publication_lines(

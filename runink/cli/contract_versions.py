@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runink.barn.keys import CONTRACTS
 from runink.cli.contract_reference import contract_of
 from runink.cli.git import tree_at
 from runink.cli.options import project_here
 from runink.cli.runs import known_to
 from runink.clients.cluster import Cluster
+from runink.clients.publishing import contract_versions
 from runink.contracts.fields import ContractSpec
-from runink.contracts.versions import version_of
 from runink.errors import Invalid, NotFound
 from runink.governance.registry import ContractVersion
 from runink.names import HerdName, herd_name
@@ -105,12 +104,8 @@ def all_versions(state: Path | None, herd: str = "", name: str = "") -> list[Con
 
 
 async def versions_in(cluster: Cluster, herd: str = "", name: str = "") -> list[ContractVersion]:
-    prefix = CONTRACTS.prefix(*(part for part in (herd, name) if part))
-    listing = await cluster.barn.range(prefix, ContractVersion)
-    return sorted(
-        (found.value for found in listing.items),
-        key=lambda one: (one.herd, one.spec.name, version_of(one.spec.version)),
-    )
+    found = await contract_versions(cluster.barn, *(part for part in (herd, name) if part))
+    return [one.value for one in found]
 
 
 def herd_here(herd: str | None) -> HerdName:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
-from msgspec.structs import replace as changed
 
-from runink.barn.keys import deployment_key, herd_key, schedule_key
-from runink.calendars import Schedule, next_tick, told
+from runink.barn.keys import deployment_key
+from runink.calendars import next_tick, told
+from runink.cli.choosing import Away, also_away, check_is_here, folder_option
 from runink.cli.options import (
     file_argument,
     output_option,
@@ -20,14 +21,14 @@ from runink.cli.options import (
 from runink.cli.publishing import origin_of
 from runink.cli.run import bundled
 from runink.cli.runs import with_cluster
-from runink.cli.turns import in_turns
+from runink.cli.settings import tell_herd
 from runink.cli.wording import echo_json, harmless
-from runink.clients.barn import Transaction
 from runink.clients.cluster import Cluster
+from runink.clients.publishing import check_no_standard
+from runink.clients.publishing import deploy as put_in_force
 from runink.clock import now_ms
-from runink.dag import STANDARD, Dag, Sink, Source
+from runink.dag import Dag
 from runink.dsl.scheduling import schedule_told
-from runink.errors import Invalid
 from runink.projects import Compiled, compile_scheduled
 from runink.runs.schedule_records import DeploymentRecord, ScheduleRecord
 
@@ -38,27 +39,37 @@ NOBODY: Final = "nothing keeps schedules at the moment: runi up does"
 @file_argument
 @param_option
 @click.option("--paused", is_flag=True, help="Let no tick make a run until runi schedule resume.")
+@folder_option
 @output_option
 @state_option
-def deploy(
+@also_away
+def deploy(  # noqa: PLR0913 - what may be asked for
     file: Path,
     params: tuple[str, ...],
-    paused: bool,  # noqa: FBT001 - click gives it by name
+    *,
+    paused: bool,
+    folder: str | None,
     output: str,
     state: Path | None,
+    away: Away | None,
 ) -> None:
     """Put a pipeline in force, from the working copy: `runi up` runs it at each tick of its @schedule.
 
-    Deployed again it takes the place of what was there; runs under way go on as they began.
+    Deployed again it takes the place of what was there; runs under way go on as they began. In a context its code is sent to the cluster, which compiles it again.
     """
     given = parameters_of(params)
     compiled, recipe = compile_scheduled(file, given=given, now_ms=now_ms())
-    _check(compiled.dag)
+    check_no_standard(compiled.dag)
     for note in compiled.notes:
         click.echo(f"note: {note}", err=True)
+    if away is not None:
+        _deploy_away(away, compiled, given, (folder, paused, output))
+        return
+    check_is_here(folder)
     origin = origin_of(compiled.root, compiled.dag.file)
 
     async def ask(cluster: Cluster, folder: Path) -> tuple[ScheduleRecord, str, bool]:
+        await tell_herd(cluster, compiled.herd)
         deployment = DeploymentRecord(
             dag=compiled.dag,
             project=str(compiled.root),
@@ -70,72 +81,65 @@ def deploy(
             recipe=recipe,
         )
         before = await _file_before(cluster, compiled.dag)
-        record = await _put(cluster, compiled, deployment, paused=paused)
-        return record, before, bool(cluster.session)
+        found = await put_in_force(
+            cluster.barn,
+            deployment,
+            compiled.herd,
+            lambda path: (compiled.root / path).is_file(),
+            paused=paused,
+        )
+        return found.value, before, bool(cluster.session)
 
     record, before, is_kept_by_nobody = with_cluster(state, ask, makes_state=True)
     if before not in ("", compiled.dag.file):
         click.echo(f"note: it takes the place of {before}, which has the same name", err=True)
-    following = next_tick(record.schedule, now_ms())
     if output == "json":
-        echo_json(
-            {
-                "herd": record.herd,
-                "pipeline": record.pipeline,
-                "version": record.version,
-                "paused": record.paused,
-                "next_ms": following,
-            }
-        )
+        echo_json(_document(record))
         return
-    click.echo(harmless(f"{record.herd}/{record.pipeline} is deployed: {schedule_told(record.schedule)}"))  # fmt: skip
-    if record.paused:
-        click.echo("  it is paused: runi schedule resume lets it go on")
-    elif following is not None:
-        click.echo(f"  next {told(following, record.schedule.zone)}")
+    for line in _lines(record):
+        click.echo(line)
     if is_kept_by_nobody:
         click.echo(NOBODY, err=True)
 
 
-def _check(dag: Dag) -> None:
-    for node in dag.nodes:
-        if isinstance(node, Source | Sink) and node.path == STANDARD:
-            text = f"{node.uri} is standard {'input' if isinstance(node, Source) else 'output'}, and a run that a schedule makes has none"
-            raise Invalid(text, code="standard_io", hint="read and write files")
+def _deploy_away(
+    away: Away, compiled: Compiled, given: dict[str, str], said: tuple[str | None, bool, str]
+) -> None:
+    """Put it in force in a context's cluster; `said` are the folder there, whether it is to be paused, and how it is printed."""
+    from runink.cli.away_projects import deploy_away, told_of  # noqa: PLC0415 - what asks the API is loaded where it is asked
+    from runink.cli.away_runs import asked  # noqa: PLC0415 - as above
+
+    folder, paused, output = said
+    with asked(away) as client:
+        found = deploy_away(client, away, compiled, told_of(compiled, given, folder), paused=paused)
+    if found.replaced not in (None, compiled.dag.file):
+        click.echo(f"note: it takes the place of {found.replaced}, which has the same name", err=True)  # fmt: skip
+    if output == "json":
+        echo_json(found)
+        return
+    click.echo(harmless(f"{found.herd}/{found.pipeline} is deployed in {away.context.name}"))
+
+
+def _document(record: ScheduleRecord) -> dict[str, Any]:
+    return {
+        "herd": record.herd,
+        "pipeline": record.pipeline,
+        "version": record.version,
+        "paused": record.paused,
+        "next_ms": next_tick(record.schedule, now_ms()),
+    }
+
+
+def _lines(record: ScheduleRecord) -> Iterator[str]:
+    following = next_tick(record.schedule, now_ms())
+    yield harmless(f"{record.herd}/{record.pipeline} is deployed: {schedule_told(record.schedule)}")
+    if record.paused:
+        yield "  it is paused: runi schedule resume lets it go on"
+    elif following is not None:
+        yield f"  next {told(following, record.schedule.zone)}"
 
 
 async def _file_before(cluster: Cluster, dag: Dag) -> str:
     """Return the file of what is deployed under this name now, or nothing."""
     found = await cluster.barn.get(deployment_key(dag.herd, dag.pipeline), DeploymentRecord)
     return "" if found is None else found.value.dag.file
-
-
-async def _put(
-    cluster: Cluster, compiled: Compiled, deployment: DeploymentRecord, *, paused: bool
-) -> ScheduleRecord:
-    """Write deployment, schedule and herd at once. A schedule that says the same as before goes on from where it is, another one begins now."""
-    dag = compiled.dag
-    schedule = dag.schedule
-    assert isinstance(schedule, Schedule), "what has none is not compiled for this"
-    key = schedule_key(dag.herd, dag.pipeline)
-
-    async def turn() -> ScheduleRecord | None:
-        found = await cluster.barn.get(key, ScheduleRecord)
-        record = ScheduleRecord(
-            dag.herd, dag.pipeline, dag.hash, schedule, deployment.deployed_ms, paused=paused
-        )
-        transaction = Transaction().if_absent(key)
-        if found is not None:
-            before = found.value
-            is_same = before.schedule == schedule
-            seen_ms = before.seen_ms if is_same else record.seen_ms
-            record = changed(record, seen_ms=seen_ms, paused=paused or before.paused)
-            transaction = Transaction().if_revision(key, found.revision)
-        transaction = (
-            transaction.put(key, record)
-            .put(deployment_key(dag.herd, dag.pipeline), deployment)
-            .put(herd_key(dag.herd), compiled.herd)
-        )
-        return record if (await cluster.barn.commit(transaction)).succeeded else None
-
-    return await in_turns(key, turn)

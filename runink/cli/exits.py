@@ -53,7 +53,7 @@ def exit_code_of(error: RuninkError) -> ExitCode:
             return ExitCode.INVALID
         case NotFound():
             return ExitCode.NOT_FOUND
-        case Forbidden():
+        case Forbidden() | Refused(code="unauthenticated"):
             return ExitCode.FORBIDDEN
         case Conflict():
             return ExitCode.CONFLICT

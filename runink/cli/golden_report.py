@@ -19,8 +19,9 @@ from xml.etree import ElementTree as ET
 import click
 
 from runink.cli.rehearsing import GoldenOutcome, Status
-from runink.cli.summary import error_document, failure_lines
+from runink.cli.summary import failure_lines
 from runink.cli.wording import harmless
+from runink.clients.run_documents import error_document
 from runink.contracts.differences import Differences, told
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

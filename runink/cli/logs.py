@@ -5,24 +5,29 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import click
 import msgspec
 
 from runink.barn.keys import SLICES
+from runink.cli.choosing import Away, also_away
 from runink.cli.client import end_of, find_run
 from runink.cli.exits import first_of
-from runink.cli.node_files import Chosen, Fetched, end_missing, fetched
+from runink.cli.node_files import Fetched, end_missing, fetched
 from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import failure_lines, short
 from runink.cli.wording import JsonRows, clock, harmless
 from runink.clients.cluster import Cluster
+from runink.clients.kept_logs import Chosen
 from runink.errors import NotFound, Unavailable
 from runink.observe.slice_logs import LogLine, log_path
 from runink.runs.records import RunRecord, RunState, SliceRecord
+
+if TYPE_CHECKING:
+    from runink.operations.catalog.logs import LogLine as ApiLine
 
 FETCH_S: Final = 1.0  # for news of a node elsewhere, before the slices are looked at again
 LOOK_S: Final = 0.2  # how late a line may be with --follow
@@ -35,15 +40,23 @@ LOOK_S: Final = 0.2  # how late a line may be with --follow
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
 @output_option
 @state_option
-def logs(
+@also_away
+def logs(  # noqa: PLR0913 - an option each
+    *,
     run_id: str,
     slice_id: str | None,
     attempt: int | None,
-    follow: bool,  # noqa: FBT001 - click gives it by name
+    follow: bool,
     output: str,
     state: Path | None,
+    away: Away | None,
 ) -> None:
     """Print what a run's slices printed, oldest first. RUN is an id, its beginning, or `last`."""
+    if away is not None:
+        from runink.cli.away_runs import print_logs  # noqa: PLC0415 - what asks the API is loaded where it is asked
+
+        print_logs(away, run_id, slice_id, attempt, follows=follow, output=output)
+        return
     chosen = Chosen(slice_id, attempt)
     printer: Printer | None = None  # goes on where it was, should the cluster leave meanwhile
 
@@ -201,7 +214,7 @@ class Printer:
 _decode: Any = msgspec.json.Decoder(LogLine).decode
 
 
-def text_of(name: str, attempt: int, line: LogLine) -> str:
+def text_of(name: str, attempt: int, line: LogLine | ApiLine) -> str:
     """Return a line as people read it."""
     at = clock(line.at_ms)
     again = f" (attempt {attempt})" if attempt > 1 else ""

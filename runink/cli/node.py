@@ -11,11 +11,11 @@ import msgspec
 
 from runink.barn.keys import HEALTH, NODES, SLICES, STANDINGS
 from runink.cli.commands import Commands
-from runink.cli.node_changes import no_such_node
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
+from runink.clients.standings import no_such_node
 from runink.clock import now_ms
 from runink.machines import Machine
 from runink.quantities import counted, format_bytes, format_cpu, format_moment
@@ -28,6 +28,12 @@ NODE_COMMANDS: Final = {
     "cordon": ("runink.cli.node_changes:cordon", "Give a node nothing new."),
     "drain": ("runink.cli.node_changes:drain", "Empty a node, and give it nothing new."),
     "uncordon": ("runink.cli.node_changes:uncordon", "Let a node get work again."),
+    "token": ("runink.cli.node_trust:token", "Make a token that lets one node join."),
+    "join": ("runink.cli.node_trust:join", "Join a cluster, and run nothing."),
+    "rejoin": ("runink.cli.node_trust:rejoin", "Make a token that lets a known node in anew."),
+    "revoke": ("runink.cli.node_trust:revoke", "Let a node in no more, and cut it off."),
+    "trust": ("runink.cli.node_trust:trust", "List who is certified, and by which authority."),
+    "rotate": ("runink.cli.node_trust:rotate", "Take a step towards another authority."),
 }  # fmt: skip
 READY: Final = "ready"
 SUSPECT: Final = "suspect"

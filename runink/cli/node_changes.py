@@ -17,22 +17,20 @@ import anyio
 import click
 
 from runink.actors.tables import Loaded, Seen, Table, follow
-from runink.barn.keys import RUNS, SLICES, STANDINGS, node_key, standing_key
+from runink.barn.keys import RUNS, SLICES, STANDINGS, standing_key
 from runink.cli.exits import first_of
 from runink.cli.options import DURATION, output_option, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
-from runink.cli.turns import in_turns
 from runink.cli.wording import echo_json
-from runink.clients.barn import BarnClient, Transaction
+from runink.clients.barn import BarnClient
 from runink.clients.cluster import Cluster
-from runink.clock import now_ms
-from runink.errors import Conflict, NotFound, TimedOut
+from runink.clients.standings import say
+from runink.errors import Conflict, TimedOut
 from runink.names import NodeId, RunId, SliceId
 from runink.quantities import counted, format_seconds
 from runink.runs.draining import left_on
 from runink.runs.records import (
-    NodeRecord,
     NodeStanding,
     RunRecord,
     SliceRecord,
@@ -91,39 +89,6 @@ def _tell_standing(node: NodeId, standing: Standing | None, output: str, line: s
         echo_json({"node": node, "standing": standing.value if standing else None})
     else:
         click.echo(line)
-
-
-async def say(
-    barn: BarnClient, node: NodeId, standing: Standing | None, *, only_if: Standing | None = None
-) -> None:
-    """Say something of a node, or take back what was said; with `only_if`, if that is what stands there.
-
-    Raises NotFound (`no_such_node`) where neither the node is there nor anything was said of it, Conflict.
-    """
-    key = standing_key(node)
-
-    async def turn() -> bool | None:
-        found = await barn.get(key, NodeStanding)
-        if found is None and await barn.get(node_key(node), NodeRecord) is None:
-            raise no_such_node(node)
-        said = found.value.standing if found else None
-        if said is standing or (only_if is not None and said is not only_if):
-            return True
-        transaction = Transaction()
-        transaction = (
-            transaction.if_revision(key, found.revision) if found else transaction.if_absent(key)
-        )
-        if standing is None:
-            transaction = transaction.delete(key)
-        else:
-            transaction = transaction.put(key, NodeStanding(node, standing, now_ms()))
-        return (await barn.commit(transaction)).succeeded or None
-
-    await in_turns(node, turn)
-
-
-def no_such_node(node: str) -> NotFound:
-    return NotFound(f"there is no node {node}", code="no_such_node", hint="runi node list lists them")  # fmt: skip
 
 
 async def drained(cluster: Cluster, node: NodeId, wait_s: float | None) -> int:

@@ -10,36 +10,20 @@ from typing import Final
 
 import anyio
 import click
-import msgspec
 
 from runink.barn.keys import NODES
 from runink.cli.exits import ExitCode
 from runink.clients.cluster import Cluster
+from runink.clients.kept_logs import Chosen, places_of
 from runink.clients.node_files import FILES_MAX, Kept, ReadFiles, Wanted
 from runink.errors import RuninkError, Unavailable
 from runink.names import NodeId
-from runink.observe.slice_logs import log_path
 from runink.quantities import counted
 from runink.runs.letters import Letter
 from runink.runs.records import NodeRecord, RunRecord, SliceRecord
 
 WITHIN_S: Final = 5.0
 ANSWERS_MAX: Final = 4096  # of one file's node at a time: a gibibyte
-
-
-class Chosen(msgspec.Struct, frozen=True):
-    """Of which slices and attempts logs are wanted; without a name or number, of all."""
-
-    slice: str | None = None
-    attempt: int | None = None
-
-    def attempts_of(self, one: SliceRecord) -> range:
-        """Return which of a slice's attempts are wanted."""
-        if self.slice not in (None, one.slice):
-            return range(0)
-        if self.attempt is None:
-            return range(1, one.attempt + 1)
-        return range(self.attempt, min(self.attempt, one.attempt) + 1)
 
 
 class Fetched:
@@ -129,23 +113,6 @@ class Fetched:
                     return
         except RuninkError as error:
             self.missing[node] = error
-
-
-def places_of(
-    slices: Iterable[SliceRecord], chosen: Chosen
-) -> tuple[dict[NodeId, list[str]], list[str]]:
-    """Return the names of the logs that are wanted by the nodes that keep them, and those of which nobody knows where they are."""
-    wanted: dict[NodeId, list[str]] = {}
-    anywhere: list[str] = []
-    for one in slices:
-        for attempt in chosen.attempts_of(one):
-            node = one.node_of(attempt)
-            name = log_path(Path(), one.slice, attempt).name
-            if node is not None:
-                wanted.setdefault(node, []).append(name)
-            elif attempt < one.attempt:
-                anywhere.append(name)
-    return wanted, anywhere
 
 
 def end_missing(missing: Unavailable | None, output: str) -> None:

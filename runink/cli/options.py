@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from runink.capabilities import Isolation
+from runink.cli.completing import completed
 from runink.errors import Invalid
 from runink.jobs import STATE_FOLDER
 from runink.projects import FOLDERS, MARK, find_root
@@ -52,7 +53,9 @@ param_option: Final[Decorator] = click.option(
 file_argument: Final[Decorator] = click.argument(
     "file", type=click.Path(path_type=Path), metavar="FILE.dsl"
 )
-run_argument: Final[Decorator] = click.argument("run_id", metavar="RUN")
+run_argument: Final[Decorator] = click.argument(
+    "run_id", metavar="RUN", shell_complete=completed("runs.list", "run")
+)
 COUNT: Final = click.IntRange(min=0)
 
 

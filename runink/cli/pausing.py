@@ -9,10 +9,11 @@ import click
 from runink.cli.client import find_run
 from runink.cli.exits import ExitCode
 from runink.cli.options import output_option, run_argument, state_option
-from runink.cli.runs import row_of, with_cluster
+from runink.cli.runs import with_cluster
 from runink.cli.summary import short
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
+from runink.clients.run_documents import row_of
 from runink.node import Role
 from runink.runs.records import RunRecord, RunState
 

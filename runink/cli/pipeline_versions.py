@@ -10,8 +10,9 @@ from typing import Any, Final
 import click
 import msgspec
 
-from runink.barn.keys import PIPELINES, pipeline_key
-from runink.barn.keyvalue import key_prefix
+from runink.barn.keys import pipeline_key
+from runink.cli.choosing import Away, also_away, check_is_here, folder_option
+from runink.cli.completing import completed_pipelines
 from runink.cli.contract_registry import origin_document, origin_text
 from runink.cli.options import (
     file_argument,
@@ -20,13 +21,18 @@ from runink.cli.options import (
     parameters_of,
     state_option,
 )
-from runink.cli.publishing import is_published, origin_of, publish
+from runink.cli.publishing import origin_of
 from runink.cli.runs import known_to, with_cluster
 from runink.cli.wording import columns, echo_json, harmless
-from runink.clients.barn import decode_value
 from runink.clients.cluster import Cluster
-from runink.contracts.changes import Bump
-from runink.contracts.versions import bumped, version_of
+from runink.clients.publishing import (
+    FIRST_VERSION,
+    Decided,
+    next_version,
+    pipeline_versions,
+    publish,
+)
+from runink.contracts.versions import version_of
 from runink.dag import Dag, Executable, Function, Step
 from runink.dsl.difference import difference
 from runink.dsl.explain import explained
@@ -38,9 +44,10 @@ from runink.governance.registry import (
     pipeline_hash,
     pipeline_publication,
 )
-from runink.projects import compile_file
+from runink.herds.admission import check_goldens
+from runink.herds.record import HerdRecord
+from runink.projects import Compiled, compile_file
 
-FIRST: Final = "1.0.0"
 HASH_SHOWN: Final = 12
 
 
@@ -48,24 +55,39 @@ HASH_SHOWN: Final = 12
 @file_argument
 @param_option
 @click.option("--version", "wanted", help="Like 1.2.0; without it the next one, major if the change breaks somebody.")  # fmt: skip
+@folder_option
 @output_option
 @state_option
-def push(
-    file: Path, params: tuple[str, ...], wanted: str | None, output: str, state: Path | None
+@also_away
+def push(  # noqa: PLR0913 - what may be asked for
+    file: Path,
+    params: tuple[str, ...],
+    *,
+    wanted: str | None,
+    folder: str | None,
+    output: str,
+    state: Path | None,
+    away: Away | None,
 ) -> None:
-    """Publish a version of a pipeline in the Barn, from the working copy.
+    """Publish a version of a pipeline, from the working copy.
 
     A version never changes: the same content again is nothing new, another one is refused. What counts is the graph, the contracts in it, and the files that its steps are in.
+    In a context its code goes with it, so that it can be run there: runi submit.
     """
     if wanted is not None:
         version_of(wanted)
-    compiled = compile_file(file, parameters=parameters_of(params))
+    given = parameters_of(params)
+    compiled = compile_file(file, parameters=given)
     for note in compiled.notes:
         click.echo(f"note: {note}", err=True)
+    if away is not None:
+        _push_away(away, compiled, given, (wanted or "", folder, output))
+        return
+    check_is_here(folder)
     dag, root = compiled.dag, compiled.root
     code = dict(_code(dag, root))
     draft = PipelineVersion(
-        wanted or FIRST,
+        wanted or FIRST_VERSION,
         dag,
         pipeline_hash(dag, code),
         origin_of(root, dag.file),
@@ -77,12 +99,14 @@ def push(
         version = draft
         if wanted is None:
             known = await _versions_in(cluster, dag.herd, dag.pipeline)
-            version = msgspec.structs.replace(draft, version=_next(draft, known))
+            version = msgspec.structs.replace(draft, version=next_version(draft, known))
         key = pipeline_key(dag.herd, dag.pipeline, version.version)
-        found = await publish(
-            cluster, key, version, lambda there: pipeline_publication(version, there)
-        )
-        return version, found
+
+        def made(herd: HerdRecord) -> Decided[PipelineVersion]:
+            check_goldens(dag, herd, lambda path: (root / path).is_file())
+            return version, lambda there: pipeline_publication(version, there)
+
+        return await publish(cluster.barn, key, compiled.herd, made)
 
     version, found = with_cluster(state, ask, makes_state=True)
     if output == "json":
@@ -90,6 +114,24 @@ def push(
         return
     for line in _push_lines(version, found):
         click.echo(harmless(line))
+
+
+def _push_away(
+    away: Away, compiled: Compiled, given: dict[str, str], said: tuple[str, str | None, str]
+) -> None:
+    """Publish it in a context's cluster; `said` are the version, the folder there, and how it is printed."""
+    from runink.cli.away_projects import push_away, told_of  # noqa: PLC0415 - what asks the API is loaded where it is asked
+    from runink.cli.away_runs import asked  # noqa: PLC0415 - as above
+
+    wanted, folder, output = said
+    with asked(away) as client:
+        found = push_away(client, away, compiled, told_of(compiled, given, folder), version=wanted)
+    if output == "json":
+        echo_json(found)
+    elif found.new:
+        click.echo(harmless(f"{found.reference} is published in {away.context.name}: {found.hash[:HASH_SHOWN]}"))  # fmt: skip
+    else:
+        click.echo(harmless(f"{found.reference} is published there already, with this content"))
 
 
 def _code(dag: Dag, root: Path) -> Iterator[tuple[str, str]]:
@@ -102,17 +144,6 @@ def _code(dag: Dag, root: Path) -> Iterator[tuple[str, str]]:
             named.update(word for word in node.action.command if (root / word).is_file())
     for name in sorted(named):
         yield name, hashlib.sha256((root / name).read_bytes()).hexdigest()
-
-
-def _next(draft: PipelineVersion, known: list[PipelineVersion]) -> str:
-    """Return the version whose content this is already, if the highest one has it, or the next one: a major one, if the change breaks somebody."""
-    if not known:
-        return FIRST
-    highest = known[-1]
-    if highest.hash == draft.hash:
-        return highest.version
-    is_breaking = any(change.breaking for change in difference(highest.dag, draft.dag))
-    return bumped(highest.version, Bump.MAJOR if is_breaking else Bump.MINOR)
 
 
 def _push_lines(version: PipelineVersion, found: Publication) -> Iterator[str]:
@@ -148,7 +179,7 @@ def list_(output: str, state: Path | None) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="[HERD/]NAME[@VERSION]")
+@click.argument("name", metavar="[HERD/]NAME[@VERSION]", shell_complete=completed_pipelines)
 @output_option
 @state_option
 def show(name: str, output: str, state: Path | None) -> None:
@@ -165,7 +196,7 @@ def show(name: str, output: str, state: Path | None) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="[HERD/]NAME")
+@click.argument("name", metavar="[HERD/]NAME", shell_complete=completed_pipelines)
 @output_option
 @state_option
 def history(name: str, output: str, state: Path | None) -> None:
@@ -245,14 +276,8 @@ def _versions(state: Path | None, herd: str = "") -> list[PipelineVersion]:
 
 
 async def _versions_in(cluster: Cluster, *parts: str) -> list[PipelineVersion]:
-    prefix = PIPELINES.prefix(*(part for part in parts if part))
-    pages = await cluster.barn.read(key_prefix(prefix))
-    found = [
-        decode_value(item, PipelineVersion).value
-        for item in pages.pages[0].items
-        if is_published(item.key)
-    ]
-    return sorted(found, key=lambda one: (one.dag.herd, one.dag.pipeline, version_of(one.version)))
+    found = await pipeline_versions(cluster.barn, *(part for part in parts if part))
+    return [one.value for one in found]
 
 
 def _document(version: PipelineVersion) -> dict[str, Any]:

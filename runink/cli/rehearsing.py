@@ -20,8 +20,8 @@ from runink.cli.exits import first_of
 from runink.cli.following import cancel_on_interrupt, tell_trouble
 from runink.cli.progress import Nothing
 from runink.cli.run import new_run_id, submission
-from runink.cli.summary import seconds_of
 from runink.clients.cluster import Cluster
+from runink.clients.run_documents import seconds_of
 from runink.clients.run_requests import RunView
 from runink.contracts.differences import GoldenResult
 from runink.contracts.expected import Golden

@@ -26,10 +26,11 @@ from runink.cli.options import (
 )
 from runink.cli.progress import progress_for
 from runink.cli.run import exit_code_of, modules_of, new_run_id, submission, tell
-from runink.cli.runs import line_of, row_of, with_cluster
+from runink.cli.runs import line_of, with_cluster
 from runink.cli.summary import short
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
+from runink.clients.run_documents import row_of
 from runink.clients.run_requests import RunView, Submit
 from runink.names import RunId
 from runink.node import Role

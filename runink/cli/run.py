@@ -33,9 +33,11 @@ from runink.cli.options import (
     state_option,
 )
 from runink.cli.progress import progress_for
-from runink.cli.summary import WIDTH, document, summary
+from runink.cli.settings import tell_herd
+from runink.cli.summary import WIDTH, summary
 from runink.clients.bundle_store import put_bundle
 from runink.clients.cluster import Cluster
+from runink.clients.run_documents import run_document
 from runink.clients.run_requests import RunView, Submit
 from runink.clock import now_ms
 from runink.dag import Dag, reads_standard, writes_standard
@@ -84,6 +86,8 @@ def run(  # noqa: PLR0913 - what may be asked for
     run_id = new_run_id()
 
     async def request_for(cluster: Cluster) -> Submit:
+        if not quiet:
+            await tell_herd(cluster, compiled.herd)
         request = await submission(
             compiled, folder, run_id, cluster=cluster, wall_time_s=wall_time_s
         )
@@ -107,7 +111,7 @@ def tell(view: RunView, dag: Dag, output: str) -> None:
     """Print what became of a run: where its own output goes to standard output, on standard error."""
     shows_on_stderr = writes_standard(dag.nodes)
     if output == "json":
-        text = msgspec.json.encode(document(view)).decode()
+        text = msgspec.json.encode(run_document(view)).decode()
     else:
         stream = sys.stderr if shows_on_stderr else sys.stdout
         text = "\n".join(summary(view, dag, width=width_of(stream)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import click
 
 from runink.barn.keys import RUNS
+from runink.cli.choosing import Away, also_away
 from runink.cli.client import LEAVING, Embedding, age_of, end_of, find_run, open_cluster
 from runink.cli.exits import ExitCode
 from runink.cli.options import (
@@ -22,13 +23,17 @@ from runink.cli.options import (
     state_option,
 )
 from runink.cli.servers import servers_by_environment
-from runink.cli.summary import seconds_of, short, told_apart
+from runink.cli.summary import short, told_apart
 from runink.cli.wording import clock, echo_json
 from runink.clients.cluster import Cluster
+from runink.clients.run_documents import row_of, seconds_of
 from runink.errors import NotFound, Unavailable
 from runink.governance.lineage import rendered
 from runink.node import Role
 from runink.runs.records import RunRecord, RunState
+
+if TYPE_CHECKING:
+    from runink.operations.catalog.runs import RunDocument
 
 T = TypeVar("T")
 RUNS_SHOWN: Final = 20  # a screen
@@ -93,10 +98,24 @@ def known_to(state: Path | None, ask: Callable[[Cluster, Path], Awaitable[list[T
 @click.option(
     "-n", "--limit", type=COUNT, default=RUNS_SHOWN, show_default=True, help="How many at most."
 )
+@click.option("--watch", is_flag=True, help="Print what becomes of a herd's runs from now on; of a context alone.")  # fmt: skip
 @output_option
 @state_option
-def runs(limit: int, output: str, state: Path | None) -> None:
+@also_away
+def runs(*, limit: int, watch: bool, output: str, state: Path | None, away: Away | None) -> None:
     """List the runs, newest first."""
+    if watch:
+        if away is None:
+            raise click.UsageError("--watch goes with a context: give --context, or use one")
+        from runink.cli.away_runs import watch_runs  # noqa: PLC0415 - as below
+
+        watch_runs(away, output)
+        return
+    if away is not None:
+        from runink.cli.away_runs import list_runs  # noqa: PLC0415 - what asks the API is loaded where it is asked
+
+        list_runs(away, limit, output)
+        return
 
     async def ask(cluster: Cluster, _: Path) -> list[RunRecord]:
         listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
@@ -150,26 +169,6 @@ def _kin(record: RunRecord) -> str:
     return told
 
 
-def row_of(record: RunRecord) -> dict[str, Any]:
-    """Return a run of the list as programs read it."""
-    return {
-        "run": record.run,
-        "pipeline": record.pipeline,
-        "herd": record.herd,
-        "file": record.file,
-        "state": record.state.value,
-        "submitted_ms": record.submitted_ms,
-        "seconds": round(seconds_of(record), 3),
-        "tick_ms": record.occasion.tick_ms if record.occasion else None,
-        "waits_for": record.waits_for,
-        "paused": record.paused,
-        "error": record.failure.error.code if record.failure else None,
-        "resumes": record.resumes,
-        "resumed_by": record.resumed_by,
-        "kept_until_ms": record.kept_until_ms if record.kept and not record.resumed_by else None,
-    }
-
-
 @click.command()
 @run_argument
 @output_option
@@ -192,11 +191,17 @@ def lineage(run_id: str, output: str, state: Path | None) -> None:
 @run_argument
 @output_option
 @state_option
-def cancel(run_id: str, output: str, state: Path | None) -> None:
+@also_away
+def cancel(*, run_id: str, output: str, state: Path | None, away: Away | None) -> None:
     """Cancel a run and wait for its end. RUN is an id, its beginning, or `last`.
 
     Exit code 0 if it was cancelled, 5 if it had ended, or was publishing, before that.
     """
+    if away is not None:
+        from runink.cli.away_runs import cancel_run  # noqa: PLC0415 - as above
+
+        cancel_run(away, run_id, output)
+        return
 
     async def ask(cluster: Cluster, _: Path) -> tuple[RunState, RunRecord]:
         record = await find_run(cluster, run_id)
@@ -215,7 +220,7 @@ def cancel(run_id: str, output: str, state: Path | None) -> None:
         raise SystemExit(ExitCode.CONFLICT)
 
 
-def cancel_told(met: RunState, record: RunRecord) -> str:
+def cancel_told(met: RunState, record: RunRecord | RunDocument) -> str:
     """Say what became of a run that was to be cancelled, and if it was not, why. `met` is the state that it was in when it was asked."""
     run = f"run {short(record.run)}"
     if record.state is RunState.CANCELLED:

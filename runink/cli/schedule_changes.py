@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import click
-from msgspec.structs import replace as changed
 
-from runink.barn.keys import BACKFILLS, SCHEDULES, deployment_key
+from runink.barn.keys import SCHEDULES
+from runink.cli.completing import completed_schedules
 from runink.cli.options import state_option
 from runink.cli.runs import NOTHING_YET, with_cluster
-from runink.cli.turns import in_turns
 from runink.cli.wording import harmless
-from runink.clients.barn import Found, Transaction
+from runink.clients.barn import Found
 from runink.clients.cluster import Cluster
+from runink.clients.schedules import not_deployed, set_paused, undeploy
 from runink.errors import NotFound
 from runink.runs.schedule_records import ScheduleRecord
-from runink.suggestions import near
 
 T = TypeVar("T")
-name_argument: Final = click.argument("name", metavar="[HERD/]NAME")
+name_argument: Final = click.argument(
+    "name", metavar="[HERD/]NAME", shell_complete=completed_schedules
+)
 
 
 @click.command()
@@ -46,16 +47,9 @@ def _paused(name: str, state: Path | None, *, paused: bool) -> tuple[ScheduleRec
     """Pause or resume a schedule; return it, and whether it was paused before."""
 
     async def ask(cluster: Cluster, _: Path) -> tuple[ScheduleRecord, bool]:
-        async def turn() -> tuple[ScheduleRecord, bool] | None:
-            found = await meant(cluster, name)
-            if found.value.paused == paused:
-                return found.value, paused
-            record = changed(found.value, paused=paused)
-            transaction = Transaction().if_revision(found.key, found.revision)
-            committed = await cluster.barn.commit(transaction.put(found.key, record))
-            return (record, not paused) if committed.succeeded else None
-
-        return await in_turns(name, turn)
+        record = (await meant(cluster, name)).value
+        found, was = await set_paused(cluster.barn, record.herd, record.pipeline, paused=paused)
+        return found.value, was
 
     return of_cluster(name, state, ask)
 
@@ -67,16 +61,8 @@ def remove(name: str, state: Path | None) -> None:
     """Take a pipeline out of force, with its backfills. Runs under way go on, and all runs stay."""
 
     async def ask(cluster: Cluster, _: Path) -> ScheduleRecord:
-        found = await meant(cluster, name)
-        record = found.value
-        transaction = (
-            Transaction()
-            .delete(found.key)
-            .delete(deployment_key(record.herd, record.pipeline))
-            .delete_prefix(BACKFILLS.prefix(record.herd, record.pipeline))
-        )
-        await cluster.barn.commit(transaction)
-        return record
+        record = (await meant(cluster, name)).value
+        return await undeploy(cluster.barn, record.herd, record.pipeline)
 
     record = of_cluster(name, state, ask)
     click.echo(harmless(f"{told_name(record)} is not in force any more"))
@@ -113,9 +99,3 @@ def chosen(schedules: Iterable[Found[ScheduleRecord]], name: str) -> Found[Sched
         whose = ", ".join(sorted(one.value.herd for one in found))
         raise NotFound(f"several herds have a {plain}: {whose}", code="which_herd", hint=f"write HERD/{plain}")  # fmt: skip
     return found[0]
-
-
-def not_deployed(name: str, known: Iterable[str] = ()) -> NotFound:
-    names = [one if "/" in name else one.partition("/")[2] for one in known]
-    hint = near(name, names) or "runi schedule list shows what is deployed"
-    return NotFound(f"no pipeline {name} is deployed", code="not_deployed", hint=hint)

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from runink.barn.keys import NODES
+from runink.barn.keys import NODES, herd_key
 from runink.capabilities import (
     BUBBLEWRAP,
     BY_NAME,
@@ -22,15 +22,33 @@ from runink.capabilities import (
 from runink.cli.options import SliceOptions
 from runink.clients.cluster import Cluster
 from runink.errors import Conflict
+from runink.herds.lifecycle import differences
+from runink.herds.record import HerdRecord
 from runink.runs.records import NodeRecord
 
 BANNER: Final = (
     "WARNING: slices are plain processes (--no-isolation): they may do all that who started them may, "
     "and nothing limits them"
 )
+DIFFERENCES_SHOWN_MAX: Final = 5
 _AGAIN: Final = (
     "stop the cluster (runi status tells where it is) and start it so, or leave the option away"
 )
+
+
+async def tell_herd(cluster: Cluster, said: HerdRecord) -> None:
+    """Say on standard error where a herd is declared in the cluster and a project says something else of it: what was declared holds."""
+    found = await cluster.barn.get(herd_key(said.herd), HerdRecord)
+    if found is None or found.value.declared is None:
+        return
+    keys = [line.partition(":")[0] for line in differences(said, found.value)]
+    if keys:
+        shown = ", ".join(keys[:DIFFERENCES_SHOWN_MAX])
+        more = ", …" if len(keys) > DIFFERENCES_SHOWN_MAX else ""
+        click.echo(
+            f"note: herd {said.herd} is declared in the cluster, and that holds; this project says something else of {shown}{more} (runi herd get {said.herd})",
+            err=True,
+        )
 
 
 async def tell_settings(cluster: Cluster, asked: SliceOptions) -> None:

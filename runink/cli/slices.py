@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 import msgspec
@@ -16,9 +16,10 @@ from runink.cli.options import output_option, run_argument, state_option
 from runink.cli.runs import with_cluster
 from runink.cli.wording import clock, echo_json, harmless
 from runink.clients.cluster import Cluster
+from runink.clients.run_documents import slice_document, slice_span
 from runink.clients.run_requests import Used
 from runink.dag import Limit
-from runink.jobs import Failed
+from runink.herds.admission import OF_THE_HERD
 from runink.names import SliceId
 from runink.quantities import (
     counted,
@@ -29,10 +30,9 @@ from runink.quantities import (
     format_memory,
     format_seconds,
 )
-from runink.runs.limits import limits_met
+from runink.runs.limits import BY_HERD, limits_met
 from runink.runs.pausing import FOREVER_MS
 from runink.runs.records import Exit, Printed, SliceRecord, SliceState, Tries
-from runink.runs.traces import Span, span_of
 
 SLICE_COMMANDS: Final = {
     "list": ("runink.cli.slices:list_", "List a run's slices."),
@@ -72,7 +72,7 @@ def list_(run_id: str, output: str, state: Path | None) -> None:
     """List the slices of RUN: an id, its beginning, or `last`."""
     found, used = _found(run_id, state)
     if output == "json":
-        echo_json([document(one, used.get(one.slice)) for one in found])
+        echo_json([slice_document(one, used.get(one.slice)) for one in found])
         return
     names = max((len(one.slice) for one in found), default=0)
     for one in found:
@@ -96,7 +96,7 @@ def get(run_id: str, name: str, output: str, state: Path | None) -> None:
     check_slice(name, slices)
     found = next(one for one in slices if one.slice == name)
     if output == "json":
-        echo_json(document(found, used.get(found.slice)))
+        echo_json(slice_document(found, used.get(found.slice)))
         return
     for what, text in lines_of(found, used.get(found.slice)):
         click.echo(f"{what:{_COLUMN}}{text}")
@@ -112,44 +112,6 @@ def _found(run_id: str, state: Path | None) -> tuple[list[SliceRecord], dict[Sli
         return list(await slices_of(cluster, record)), used
 
     return with_cluster(state, ask)
-
-
-def document(record: SliceRecord, used: Used | None = None) -> dict[str, Any]:
-    """Return a slice as one JSON document; its keys are a promise to programs."""
-    found = msgspec.structs.asdict(record.exit) if record.exit is not None else None
-    report = record.report
-    return {
-        "slice": record.slice,
-        "run": record.run,
-        "herd": record.herd,
-        "task": record.task.value,
-        "state": record.state.value,
-        "attempt": record.attempt,
-        "not_before_ms": record.not_before_ms,
-        "tries": msgspec.structs.asdict(record.tries),
-        "earlier": [
-            {"attempt": one.attempt, "node": one.node, "fault": one.fault.value}
-            for one in record.earlier
-        ],
-        **_span(record)._asdict(),
-        "node": record.node,
-        "pid": record.pid,
-        "launched_ms": record.launched_ms,
-        "ended_ms": record.ended_ms,
-        "resources": msgspec.to_builtins(record.resources),
-        "limits": {
-            name: None if limit is None else msgspec.to_builtins(limit)
-            for name, limit in msgspec.structs.asdict(record.limits).items()
-        },
-        "herd_limits": msgspec.structs.asdict(record.herd_limits),
-        "limits_met": list(limits_met(record)),
-        "sealed": record.sealed,
-        "shown": record.shown,
-        "exit": found,
-        "used": None if used is None else msgspec.structs.asdict(used),
-        "printed": msgspec.structs.asdict(record.printed),
-        "error": report.error.code if isinstance(report, Failed) else None,
-    }
 
 
 def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[str, str]]:
@@ -177,7 +139,7 @@ def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[st
         yield "used", _uses(used)
     if record.printed.lines:
         yield "printed", _printed(record.printed)
-    yield "trace", _span(record).traceparent
+    yield "trace", slice_span(record).traceparent
     yield from _limit_lines(record)
     for line in limits_met(record):
         yield "met", line
@@ -198,10 +160,6 @@ def _before(tries: Tries) -> str:
     if tries.losses:
         parts.append(f"lost {counted(tries.losses, 'time')}")
     return harmless(f"{', '.join(parts)}; the last: [{tries.code}] {tries.why}")
-
-
-def _span(record: SliceRecord) -> Span:
-    return span_of(record.run, record.slice, record.attempt)
 
 
 def _ended(found: Exit) -> str:
@@ -249,9 +207,10 @@ def _limit_lines(record: SliceRecord) -> Iterator[tuple[str, str]]:
     for name, limit in msgspec.structs.asdict(record.limits).items():
         if isinstance(limit, Limit):
             amount = _FORMATS[name](limit.amount)
-            by = "@timeout" if name == "wall_time" else "@requires"
             kept = _kept(record, name) if name != "wall_time" else ""
-            yield "limit", f"{name} {amount}, from {by} in line {limit.line}{kept}"
+            word = "@timeout" if name == "wall_time" else "@requires"
+            by = BY_HERD if limit.line == OF_THE_HERD else f"{word} in line {limit.line}"
+            yield "limit", f"{name} {amount}, from {by}{kept}"
     herd = record.herd_limits
     amounts = (("cpu", herd.cpu_m), ("memory", herd.memory_bytes))
     for name, number in ((name, number) for name, number in amounts if number):

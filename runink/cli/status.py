@@ -19,8 +19,9 @@ from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
 from runink.errors import NotFound
+from runink.herds.record import HerdRecord
 from runink.quantities import counted, format_bytes, format_cpu
-from runink.runs.records import HerdRecord, NodeRecord, RunRecord, SliceRecord
+from runink.runs.records import NodeRecord, RunRecord, SliceRecord
 
 
 @click.command()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 from itertools import pairwise, takewhile
-from typing import Any, Final
+from typing import Final
 
 from runink.checkpoints import joined
 from runink.cli.wording import harmless
+from runink.clients.run_documents import seconds_of
 from runink.clients.run_requests import RunView
 from runink.dag import Check, Dag, Node, Sink, Source, Step
 from runink.governance.lineage import label_of
-from runink.jobs import Drifted, Prepared
+from runink.jobs import Prepared
 from runink.quantities import counted, format_bytes
 from runink.runs.figures import Figures
 from runink.runs.limits import slowed_down, waited_for_cpu
-from runink.runs.records import Failure, RunRecord, RunState, SliceRecord
+from runink.runs.records import Failure, RunRecord, RunState
 
 SHORT_ID: Final = 12  # characters of a run's id: its millisecond and ten random bits
 REASONS_SHOWN_MAX: Final = 6
@@ -39,11 +40,6 @@ def told_apart(runs: Iterable[str]) -> dict[str, str]:
         cut = len(tuple(alike)) + 1
         cuts[one], cuts[following] = max(cuts[one], cut), max(cuts[following], cut)
     return {run: run[:cut] for run, cut in cuts.items()}
-
-
-def seconds_of(record: RunRecord) -> float:
-    """Return how long the run took, from its submission to its end."""
-    return max(record.ended_ms - record.submitted_ms, 0) / 1000
 
 
 def flow_of(dag: Dag, scenario: str) -> str:
@@ -246,94 +242,3 @@ def _next(record: RunRecord, dag: Dag, width: int) -> Iterator[str]:
     if record.kept:
         ways.append(f"runi resume {run}")
     return _joined("next: ", ways, width)
-
-
-def document(view: RunView) -> dict[str, Any]:
-    """Return the run as one JSON document; its keys are a promise to programs."""
-    record = view.record
-    return {
-        "run": record.run,
-        "pipeline": record.pipeline,
-        "herd": record.herd,
-        "state": record.state.value,
-        "seconds": round(seconds_of(record), 3),
-        "isolation": isolation_of(view.slices),
-        "steps": [
-            {
-                "name": row.name,
-                "rows_in": row.rows_in,
-                "rows_out": row.rows_out,
-                "rejected": row.rejected,
-                "seconds": round(row.seconds, 3),
-                "drifts": [drift_document(one) for one in row.drifts],
-            }
-            for row in view.figures
-        ],
-        "outputs": [_output(one) for one in record.prepared]
-        if record.state is RunState.SUCCEEDED
-        else [],
-        "slices": [
-            {
-                "name": one.slice,
-                "state": one.state.value,
-                "attempt": one.attempt,
-                "node": one.node,
-                "pid": one.pid,
-                "cpu_seconds": round(one.exit.cpu_s, 3) if one.exit else 0.0,
-                "memory_bytes_max": one.exit.memory_bytes_max if one.exit else 0,
-                "voluntary_switches": one.exit.voluntary_switches if one.exit else None,
-                "involuntary_switches": one.exit.involuntary_switches if one.exit else None,
-                "isolation": one.sealed.get("isolation"),
-                "taken_from": one.taken_from,
-            }
-            for one in view.slices
-        ],
-        "error": error_document(record.failure),
-        "resumes": record.resumes,
-        "kept_until_ms": record.kept_until_ms or None,
-    }
-
-
-def isolation_of(slices: Iterable[SliceRecord]) -> str | None:
-    """Return how far the run's slices were closed off, of the least that one had: `none` before all else. Nothing if no slice has begun."""
-    found = {one.sealed["isolation"] for one in slices if "isolation" in one.sealed}
-    return "none" if "none" in found else min(found, default=None, key=lambda said: said == "full")
-
-
-def drift_document(one: Drifted) -> dict[str, Any]:
-    """Return a departure from a contract's shape as programs read it."""
-    return {
-        "check": one.node,
-        "column": one.column,
-        "departure": one.departure,
-        "text": one.text,
-        "rows": one.rows,
-        "origin": one.origin,
-        "leaves_contract": not one.is_allowed,
-    }
-
-
-def _output(prepared: Prepared) -> dict[str, Any]:
-    return {
-        "uri": prepared.uri,
-        "rows": prepared.rows,
-        "bytes": prepared.bytes,
-        "sha256": prepared.sha256,
-    }
-
-
-def error_document(failure: Failure | None) -> dict[str, Any] | None:
-    """Return a failure as part of a document, or nothing."""
-    if failure is None:
-        return None
-    return {
-        "code": failure.error.code,
-        "text": failure.error.text,
-        "hint": failure.error.hint,
-        "slice": failure.slice,
-        "step": failure.step,
-        "position": failure.position,
-        "traceback": list(failure.traceback),
-        "log_tail": list(failure.log_tail),
-        "limits": list(failure.limits),
-    }

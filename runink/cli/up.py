@@ -11,13 +11,14 @@ from pathlib import Path
 import anyio
 import click
 
+from runink.cli.api_doors import api_served, tell_api
 from runink.cli.client import LOCKED_S, LOOK_S, is_held, reached
 from runink.cli.exits import LOCKED, told, usage
 from runink.cli.node_options import NodeOptions, node_options
 from runink.cli.options import SliceOptions, project_here, state_folder, state_option
 from runink.cli.settings import tell_settings
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import Address, NodeSettings
+from runink.config import API_SOCKET, Address, ApiSettings, NodeSettings
 from runink.errors import Conflict, NotFound, RuninkError, Unavailable
 from runink.garbage import collected_seldom
 from runink.node import Role, embedded
@@ -32,7 +33,14 @@ from runink.sandbox.notifying import tell_manager
     metavar="NAME|UID[:GROUP|GID]",
     help="Started as root, keep only the starting of slices as root, and run all else as this user.",
 )
-def up(state: Path | None, user: str | None, *, options: NodeOptions) -> None:
+@click.option(
+    "--api",
+    is_flag=False,
+    flag_value="",
+    metavar="[HOST:PORT]",
+    help="Serve the HTTP API at STATE/api.sock, and at an address of loopback if one is given.",
+)
+def up(state: Path | None, user: str | None, api: str | None, *, options: NodeOptions) -> None:
     """Keep a cluster of one node running, for runs to be submitted to.
 
     It says `ready` when it takes runs. Ctrl-C or SIGTERM stops it in order: runs that are under way go on when it is started again within half
@@ -41,11 +49,15 @@ def up(state: Path | None, user: str | None, *, options: NodeOptions) -> None:
     began = time.monotonic()
     folder = state_folder(state, project_here())
     settings = options.settings(folder)
+    doors: ApiSettings | None = None
     try:
+        if api is not None:
+            listen = Address.parse(api) if api else None
+            doors = ApiSettings(socket=folder / API_SOCKET, listen=listen)
         if user is not None:
             settings = _as_user(user, settings)
         warn_on_stderr()
-        anyio.run(_whole, settings, began)
+        anyio.run(_whole, settings, doors, began)
     except (RuninkError, OSError) as error:
         raise told(error, where=folder) from error
 
@@ -62,21 +74,24 @@ def _as_user(user: str, settings: NodeSettings) -> NodeSettings:
     return settings if account.user.uid == os.geteuid() else given_up(account, settings)
 
 
-async def _whole(settings: NodeSettings, began: float) -> None:
+async def _whole(settings: NodeSettings, doors: ApiSettings | None, began: float) -> None:
     """Have the cluster, if nobody else has it, until a signal comes. Raises Conflict where one runs, also one that began a moment before us."""
     deadline_s = anyio.current_time() + LOCKED_S
     while True:  # ends with our cluster, or with an error
         await _refuse_second(settings)
         try:
-            return await _stay(settings, began)
+            return await _stay(settings, doors, began)
         except Unavailable as error:
             if error.code != LOCKED or anyio.current_time() >= deadline_s:
                 raise
 
 
-async def _stay(settings: NodeSettings, began: float) -> None:
+async def _stay(settings: NodeSettings, doors: ApiSettings | None, began: float) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with embedded(settings, role=Role.ALL, session="") as cluster:
+        async with (
+            embedded(settings, role=Role.ALL, session="") as cluster,
+            api_served(doors, cluster),
+        ):
             warn_of_known_too()
             took = time.monotonic() - began
             click.echo(
@@ -86,6 +101,7 @@ async def _stay(settings: NodeSettings, began: float) -> None:
             await tell_settings(cluster, SliceOptions())
             if settings.metrics is not None:
                 click.echo(f"metrics: {shown_place(settings.metrics)}", err=True)
+            tell_api(doors)
             with collected_seldom():
                 async for _ in signals:
                     break

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
+from runink.cli.choosing import Away, also_away
 from runink.cli.client import find_run
 from runink.cli.exits import ExitCode
 from runink.cli.logs import check_slice, slices_of
@@ -29,6 +30,9 @@ from runink.scheduling.answers import (
     ShutNode,
     WhyAnswer,
 )
+
+if TYPE_CHECKING:
+    from runink.operations.catalog.slices import WhyDocument
 
 SHUT_TOLD_MAX: Final = 5  # nodes that take nothing new; one of them is enough
 _BY = {"solver": "the solver"}
@@ -54,7 +58,8 @@ _OF_RUN = "the run's"  # `--replay` without a revision
 )
 @output_option
 @state_option
-def why(
+@also_away
+def why(  # noqa: PLR0913 - an option each
     run_id: str | None,
     name: str | None,
     *,
@@ -62,6 +67,7 @@ def why(
     replay: str | None,
     output: str,
     state: Path | None,
+    away: Away | None,
 ) -> None:
     """Say why RUN waits, or why its slices are where they are. RUN is an id, its beginning, or `last`.
 
@@ -77,6 +83,8 @@ def why(
     if replay is not None:
         if changes:
             raise click.UsageError("--if is about now, --replay about then")
+        if away is not None:
+            raise click.UsageError("--replay is asked of the cluster here: give --state")
         _tell_replayed(_replayed(run_id, name, replay, state), output)
         return
 
@@ -84,7 +92,13 @@ def why(
         record = await find_run(cluster, run_id or "")
         return await cluster.why(WhyOf(record.herd, record.run, name or "", changes))
 
-    answer = with_cluster(state, ask)
+    answer: WhyAnswer | WhyDocument
+    if away is None:
+        answer = with_cluster(state, ask)
+    else:
+        from runink.cli.away_runs import why_of  # noqa: PLC0415 - what asks the API is loaded where it is asked
+
+        answer = why_of(away, run_id or "", name or "", changes)
     if output == "json":
         echo_json(msgspec.to_builtins(answer))
     else:
@@ -94,7 +108,7 @@ def why(
 # Why.
 
 
-def lines_of(answer: WhyAnswer) -> Iterator[str]:
+def lines_of(answer: WhyAnswer | WhyDocument) -> Iterator[str]:
     """Say an answer to a person."""
     yield f"run {short(answer.run)} of herd {answer.herd}: {answer.state}"
     if answer.if_:
@@ -190,7 +204,7 @@ def _from(at_ms: int) -> str:
     return f", from about {format_moment(at_ms)}" if at_ms else ""
 
 
-def _difference_lines(answer: WhyAnswer) -> Iterator[str]:
+def _difference_lines(answer: WhyAnswer | WhyDocument) -> Iterator[str]:
     if not answer.differences:
         yield "  nothing that waits would get another place"
     for one in answer.differences:
