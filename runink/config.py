@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,15 @@ from runink.names import HerdName, NodeId
 from runink.wants import check_store
 
 CPU_SHARES: Final = 16  # of each core: a request is a weight as long as no cgroup makes it a limit
+TRUST_FOLDER: Final = "trust"  # in a state folder: whom a node trusts, and what it shows
 IDENTITY: Final = "member.json"  # in the folder of a member of a group: which one it is
 RESERVED: Final = Reserved()
 SUSPECT_S_MIN: Final = 2.0  # one of its words may be late
 LOST_S_MIN: Final = 10.0  # its own slices must have ended a while before
 WARM_CELLS: Final = 4  # of a node that stays: enough for a small pipeline
 SOLVER_ROUNDS_MAX: Final = 100  # seconds of each plan
+API_SOCKET: Final = "api.sock"  # in a state folder
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 ORPHAN_S: Final = 25.0  # less than the agent's lease: who finds a slice lost may rely on its end
 
 
@@ -147,6 +151,11 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.state / "runi.sock"
 
     @property
+    def trust(self) -> Path:
+        """Where the node's certificate lies, if it is one of a cluster elsewhere."""
+        return self.state / TRUST_FOLDER
+
+    @property
     def barn(self) -> Path:
         return self.state / "barn"
 
@@ -185,19 +194,11 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise Invalid("what is reserved is 0 or more", code="config_invalid")
 
 
-class TlsFiles(msgspec.Struct, frozen=True):
-    """PEM files: this member's certificate and key, and the authority that signed those of all members."""
-
-    certificate: Path
-    key: Path
-    authority: Path
-
-
 class Servers(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the members of a cluster listen, and what they are shown: certificates, or on loopback a secret. One address is enough; with all of them the loss of a member harms nobody."""
+    """Where the members of a cluster listen, and what they are shown: the certificate in the folder `trust`, or on loopback a secret. One address is enough; with all of them the loss of a member harms nobody."""
 
     addresses: tuple[Address, ...]
-    tls: TlsFiles | None = None
+    trust: Path | None = None
     secret: Path | None = None
 
     def validate(self) -> None:
@@ -205,12 +206,53 @@ class Servers(msgspec.Struct, frozen=True, kw_only=True):
         if not self.addresses:
             text = "nobody says where the cluster's members listen"
             raise Invalid(text, code="config_invalid", hint="--server HOST:PORT, once for each")
-        if self.tls is None and self.secret is None:
+        if self.trust is None and self.secret is None:
             raise Invalid(
                 "the members of a cluster want to see a certificate or a secret",
                 code="config_invalid",
-                hint="--certificate, --key and --authority; on one machine --secret FILE will do",
+                hint="runi node join makes a folder for --trust; on one machine --secret FILE will do",
             )
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the HTTP API is served.
+
+    `socket` is the Unix socket of who runs the server: who reaches it needs no token, and may everything.
+
+    `listen` is an address for everybody else, who come with tokens; nowhere without it.  Beyond loopback it needs a certificate.
+
+    `certificate` and `key` are its PEM files: the certificate with those that it was signed by behind it, and the key without a passphrase.  They are read again when they change on the disk.
+
+    `origins` are web pages of other places that may read answers (`https://console.example`); none without them.  The API's own pages need none.
+    """
+
+    socket: Path
+    listen: Address | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    origins: tuple[str, ...] = ()
+
+    def validate(self) -> None:
+        """Raise Invalid for settings that cannot be meant."""
+        if (self.certificate is None) != (self.key is None):
+            raise Invalid(
+                "a certificate is served with its key",
+                code="config_invalid",
+                hint="--api-certificate FILE --api-key FILE",
+            )
+        if self.certificate is not None and self.listen is None:
+            raise Invalid(
+                "nobody says where the API listens with this certificate",
+                code="config_invalid",
+                hint="--api HOST:PORT",
+            )
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise Invalid(
+                    f"{origin!r} is no origin of a page",
+                    code="config_invalid",
+                    hint="it looks like https://console.example or http://127.0.0.1:3000",
+                )
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,16 +269,19 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     `joins` says that the group is there already and takes this member in (`runi cluster add`): it begins without knowing anybody.  Otherwise
     the members in `addresses` found the group together, when their folders are empty.
 
-    `tls` are this member's files. Without them it listens on loopback only, and `secret` must be there.
-
-    `secret` is a file, readable by this user only, whose content all members show each other; on one machine it keeps other users out.
+    `secret` is a file, readable by this user only, whose content all members show each other, in place of certificates; with one the member listens on loopback only, and it keeps other users of
+    the machine out.
 
     `suspect_s` is after how long a worker node that has not said that it lives gets no new work, while this member acts; all members are given the same.
 
     `back_s` is for how long a worker node that was lost may come back: what only it could hold waits that long before it fails, 0 for not at all; all members are given the same.
 
+    `identity` names the nodes that sign tokens and ask people's providers (`runi identity`), in the order in which they are asked; none: this member does.  All members are given the same.
+
     `solver_rounds` is how many neighbourhoods of each plan OR-tools makes better while this member acts (`placement/improving.py`), each in some hundredths of a second that
     decisions wait for; 0 for none, which needs no OR-tools.
+
+    `api` is where the HTTP API is served; nowhere without it.
     """
 
     state: Path
@@ -244,11 +289,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     member: int
     addresses: dict[int, Address]
     joins: bool = False
-    tls: TlsFiles | None = None
     secret: Path | None = None
     suspect_s: float = SUSPECT_S
     back_s: float = BACK_S
     solver_rounds: int = 0
+    identity: tuple[NodeId, ...] = ()
+    api: ApiSettings | None = None
 
     @property
     def socket(self) -> Path:
@@ -258,6 +304,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def barn(self) -> Path:
         return self.state / "barn"
+
+    @property
+    def trust(self) -> Path:
+        """Where the member's certificate lies."""
+        return self.state / TRUST_FOLDER
 
     def validate(self) -> None:
         """Raise Invalid for settings that cannot be meant."""
@@ -270,15 +321,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 code="config_invalid",
                 hint="name those that founded it: where members that came later listen is known from the Barn itself",
             )
-        if self.tls is None and self.secret is None:
-            raise Invalid(
-                "a member shows its peers a certificate or a secret, and has neither",
-                code="config_invalid",
-                hint="--certificate, --key and --authority; on one machine --secret FILE will do",
-            )
         if not 0 <= self.solver_rounds <= SOLVER_ROUNDS_MAX:
             text = f"of a plan {SOLVER_ROUNDS_MAX} neighbourhoods at most are made better"
             raise Invalid(text, code="config_invalid")
+        if self.api is not None:
+            self.api.validate()
         if self.back_s < 0:
             raise Invalid("for a lost node is waited 0 s or more", code="config_invalid")
         if self.suspect_s < SUSPECT_S_MIN:

@@ -16,6 +16,7 @@ from runink.contracts.expected import Golden
 from runink.dag import Link, Node, Sink
 from runink.errors import WireError
 from runink.names import HerdName, NodeId, RunId, SliceId
+from runink.quantities import Finite
 
 
 class Transport(Enum):
@@ -167,7 +168,7 @@ class NodeFacts(msgspec.Struct, frozen=True):
     rejected: int = 0
     batches: int = 0
     bytes: int = 0
-    busy_s: float = 0.0
+    busy_s: Finite = 0.0
     drifted: int = 0
     fields: tuple[FieldFacts, ...] = ()
 

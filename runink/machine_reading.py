@@ -43,12 +43,18 @@ _MAKERS: Final = {
 GPUS_MAX: Final = 64
 
 
-def user_text(uid: int) -> str:
-    """Return a user's name with its number, for people; the number alone where nobody has it."""
+def user_name(uid: int) -> str:
+    """Return a user's name; the number of one without an entry, as in some containers."""
     try:
-        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def user_text(uid: int) -> str:
+    """Return a user's name with its number, for people; the number alone where nobody has it."""
+    name = user_name(uid)
+    return name if name == str(uid) else f"{name} ({uid})"
 
 
 def read_machine(state: Path, *, versions: dict[str, str], root: Path = ROOT) -> Machine:

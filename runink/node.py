@@ -37,7 +37,7 @@ from runink.actors.offload import switch_threads_soon
 from runink.actors.registration import parted_s
 from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
-from runink.clients.cluster import BARN, GOVERNANCE, RUNS, Cluster
+from runink.clients.cluster import BARN, GOVERNANCE, RUNS, TRUST, Cluster
 from runink.clients.node_files import FILES
 from runink.clock import now_ms
 from runink.config import IDENTITY, NodeSettings
@@ -113,7 +113,8 @@ async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
     async with connect_unix(settings.socket) as peer:
         barn, governance, runs = BarnClient(peer.ref(BARN)), peer.ref(GOVERNANCE), peer.ref(RUNS)
         files = peer.ref(FILES) if is_member else None
-        yield Cluster(barn, governance, runs, is_remote=is_member, files=files)
+        trust = peer.ref(TRUST) if is_member else None
+        yield Cluster(barn, governance, runs, is_remote=is_member, files=files, trust=trust)
 
 
 def make_folders(settings: NodeSettings, names: tuple[str, ...] = PRIVATE_FOLDERS) -> None:

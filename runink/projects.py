@@ -19,9 +19,10 @@ from runink.contracts.references import DOCUMENT_SUFFIXES, is_document
 from runink.dag import Dag
 from runink.environments.lock import read_lock
 from runink.errors import Finding, Invalid, NotFound, Refused, Span
-from runink.herds import HerdFile, read_herd
+from runink.herds.file import read_herd
+from runink.herds.record import HerdRecord, unenforced
+from runink.identity.roles import Clearances, shown_by_roles
 from runink.names import HerdName, herd_name
-from runink.runs.records import HerdRecord
 from runink.runs.schedules import filled_in, occasion_of
 from runink.textfiles import read_text
 
@@ -226,16 +227,21 @@ class Files:
     def check_herd(self, name: HerdName) -> ClearancePolicy:
         return self.herd(name)[0].clearances
 
+    def shown_by_roles(self, name: HerdName) -> Mapping[str, Clearances]:
+        return shown_by_roles(self.herd(name)[0].roles)
+
     def herd(self, name: HerdName) -> tuple[HerdRecord, tuple[str, ...]]:
         """Return the herd's limits and what is to be told of them. Raises Invalid for what is wrong in its file."""
         path = f"herds/{name}.toml"
         found = self.herd_file(name)
         if found is None:
-            return HerdRecord(name), (f"herd {name} has no file {path}: it has no limits",)
-        notes = tuple(f"{path}: nothing enforces [{part}] yet" for part in found.unenforced)
-        return _record(found), notes
+            return HerdRecord(name), (
+                f"herd {name} has no file {path}: this project sets it no limits",
+            )
+        notes = tuple(f"{path}: nothing enforces {part} yet" for part in unenforced(found))
+        return found, notes
 
-    def herd_file(self, name: HerdName) -> HerdFile | None:
+    def herd_file(self, name: HerdName) -> HerdRecord | None:
         """Return what the herd's file says, nothing if it has none. Raises Invalid for what is wrong in it."""
         path = f"herds/{name}.toml"
         text = self.read(path)
@@ -251,28 +257,6 @@ class Files:
         """Return the herds that have a file, by name."""
         files = sorted((self.root / "herds").glob("*.toml"))
         return tuple(herd_name(path.stem) for path in files)
-
-
-def _record(file: HerdFile) -> HerdRecord:
-    return HerdRecord(
-        herd=file.herd,
-        domain=file.domain,
-        description=file.description,
-        cpu_m=file.cpu_m,
-        memory_bytes=file.memory_bytes,
-        slices=file.slices,
-        runs=file.runs,
-        keep_failed_ms=file.keep_failed_ms,
-        network=file.network,
-        isolation=file.isolation,
-        clearances=file.clearances,
-        priority_max=file.priority_max,
-        weight=file.weight,
-        lost_wait_ms=file.lost_wait_ms,
-        own_nodes=file.own_nodes,
-        store=file.store,
-        grace_max_ms=file.grace_max_ms,
-    )
 
 
 def _misnamed(found: HerdName, name: HerdName, text: str, path: str) -> Finding:

@@ -1,7 +1,9 @@
 """The composition root of `runi server`: one member of the Barn, and who may reach it.
 
     the socket in the state folder     this user's commands (`runi barn`, `runi cluster`)
-    TCP                                the other members; by TLS also whoever has a certificate of the cluster's authority
+    the API (`serving_api.py`)         this user by a socket; programs and people by HTTP, with tokens
+    TCP                                the other members and the cluster's nodes, each for what its role may ask (`trust/rights.py`); programs and people with tokens (`trust/programs.py`);
+                                       who has a join token
 
 Members connect to each other, each to every other, and show a certificate (mutual TLS) or, on loopback, a secret.
 """
@@ -10,11 +12,12 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import msgspec
@@ -25,22 +28,44 @@ from runink.actors.office import TERM_S, Reached, Seat
 from runink.actors.offload import switch_threads_soon
 from runink.actors.peers import PeerMessages, PeerRef, SnapshotChunk
 from runink.actors.shelf import FileDesk
+from runink.actors.trust import Means, TrustKeeper
+from runink.actors.trust_board import TrustBoard
 from runink.barn.keys import member_key
+from runink.clients.api_requests import ApiRequest
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.barn_requests import BarnRequest
-from runink.clients.cluster import BARN
+from runink.clients.cluster import API, BARN, TRUST, Cluster
+from runink.clients.cluster import IDENTITY as SIGNING
+from runink.clients.identity_requests import IdentityRequest
 from runink.clients.node_files import FILES, ReadFiles
+from runink.clients.trust_requests import TrustRequest
+from runink.clock import now_ms
 from runink.config import IDENTITY, Address, Identity, ServerSettings, read_identity
-from runink.control import RUNS_INNER, start_control
+from runink.control import RUNS_INNER, ControlPlane, start_control
 from runink.errors import Refused, RuninkError
+from runink.letting_in import LettingIn, start_letting_in
+from runink.machine_reading import user_name
 from runink.names import NodeId
+from runink.root_key import ROOT_KEY, read_root_keys, read_signing_roots
 from runink.runtime.connections import Peer, serve_tcp, serve_unix
 from runink.runtime.directory import Directory
-from runink.runtime.supervisor import ChildSpec, supervise
+from runink.runtime.guests import Entrance
+from runink.runtime.ref import LocalRef
+from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.scheduling.snapshots import policy_for
+from runink.services.cursor_keys import cursor_keys
+from runink.services.desk import ApiDesk
+from runink.services.offer import Offer, offer_of
 from runink.storage.disk import RealDisk
 from runink.storage.wal import SERVER_SEGMENT_BYTES
-from runink.trust import Trust, trust_of
+from runink.trust.connecting import SecretEntrance, Trust, trust_of
+from runink.trust.entrance import ClusterEntrance
+from runink.trust.founding import forget_founding, read_founding
+from runink.trust.programs import OperatorEntrance, Programs
+from runink.trust.renewing import Renewer
+
+if TYPE_CHECKING:
+    from runink.api.serving import Serving
 
 MEMBER: Final = "member-"
 MESSAGES_MAX: Final = 4096  # of clients and members: a thousand clients ask at once
@@ -50,11 +75,13 @@ ADVERTISE_PAUSE_S: Final = 1.0  # until it is tried again to say where we listen
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A member that runs, and where it listens. `seat` says where the run controller is that acts for the cluster."""
+    """A member that runs, and where it listens. `seat` says where the run controller is that acts for the cluster, `letting_in` who is known there and who signs tokens, `api` is its HTTP API, if it has one."""
 
     barn: BarnClient
     address: Address
     seat: Seat
+    letting_in: LettingIn
+    api: Serving | None = None
 
 
 @asynccontextmanager
@@ -66,7 +93,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     settings.validate()
     settings.state.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
     _check_identity(settings)
-    trust = trust_of(settings.tls, settings.secret)
+    trust = trust_of(settings.trust, settings.secret, lets_programs_in=True)
     ours = settings.addresses[settings.member]
     group = Group(
         cluster=settings.cluster,
@@ -92,28 +119,162 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
             back_s=settings.back_s,
             policy=policy,
         )
-        messages = BarnRequest | PeerMessages | SnapshotChunk
-        name = NodeId(name_of(settings.member))
-        for_all, for_us = control.directory(name, messages), control.directory(name)
-        files = await supervisor.start(ChildSpec(FILES, partial(FileDesk, for_all.ref)))
-        for_all.serve(files, ReadFiles)
-        for_us.serve(files, ReadFiles)
+        inside = await _inside(supervisor, control, settings)
+        door = await _door(supervisor, trust, settings, inside)
         async with (
             serve_tcp(
                 ours.host,
                 ours.port,
-                for_all,
-                admit=trust.admit,
-                tls=trust.accepting,
+                inside.for_all,
+                entrance=door.entrance,
+                tls=trust.contexts.accepting if trust.contexts else None,
             ) as port,
-            serve_unix(settings.socket, for_us),
+            serve_unix(settings.socket, inside.for_us, entrance=_operator()),
+            _api(settings, door) as api,
             anyio.create_task_group() as tasks,
         ):
+            for task in door.tasks:
+                tasks.start_soon(task)
             tasks.start_soon(_advertise, client, settings.member, str(ours))
             try:
-                yield Served(client, Address(ours.host, port), seat)
+                yield Served(client, Address(ours.host, port), seat, inside.letting_in, api)
             finally:
                 tasks.cancel_scope.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What is behind the doors: the cluster, who knows whose tokens are whose, and the directories of what other nodes reach and of what this user does."""
+
+    cluster: Cluster
+    letting_in: LettingIn
+    for_all: Directory
+    for_us: Directory
+
+
+async def _inside(
+    supervisor: Supervisor, control: ControlPlane, settings: ServerSettings
+) -> _Inside:
+    """Start who knows whose tokens are whose, and say what there is behind the doors."""
+    for_all, for_us = await _directories(supervisor, control, settings)
+    letting_in = await start_letting_in(
+        supervisor,
+        lambda: BarnClient(control.barn),
+        cluster=settings.cluster,
+        roots=partial(read_signing_roots, settings.state / ROOT_KEY),
+        elsewhere=[for_all.ref(f"runi://{name}/{SIGNING}") for name in settings.identity],
+    )
+    for one in (for_all, for_us):
+        one.serve(letting_in.identity, IdentityRequest)
+    # Its nodes may be anywhere.
+    cluster = replace(
+        control.cluster,
+        is_remote=True,
+        files=for_all.ref(FILES),
+        identity=letting_in.identity,
+    )
+    return _Inside(cluster, letting_in, for_all, for_us)
+
+
+def _operator() -> OperatorEntrance:
+    return OperatorEntrance(user_name(os.geteuid()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """Who looks at those who come, what they are offered, the keys of cursors in that, and what goes on for it beside."""
+
+    entrance: Entrance
+    offer: Offer
+    cursor_keys: tuple[bytes, ...]
+    tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+
+
+@asynccontextmanager
+async def _api(settings: ServerSettings, door: _Door) -> AsyncIterator[Serving | None]:
+    """Serve the HTTP API, if the settings say so."""
+    if settings.api is None:
+        yield None
+        return
+    from runink.serving_api import serving_api  # noqa: PLC0415 - loads aiohttp
+
+    async with serving_api(settings.api, door.offer, door.cursor_keys) as server:
+        yield server
+
+
+async def _door(
+    supervisor: Supervisor, trust: Trust, settings: ServerSettings, inside: _Inside
+) -> _Door:
+    """Start what lets others in and what they may call, and serve it."""
+    if trust.contexts is None:
+        offer, keys = offer_of(inside.cluster, inside.letting_in.board), cursor_keys([trust.secret])
+        inside.for_us.serve(await _desk(supervisor, offer, keys), ApiRequest)
+        return _Door(SecretEntrance(trust.secret), offer, keys)
+    board, barn = TrustBoard(), inside.cluster.barn
+    keeper = await supervisor.start(ChildSpec(TRUST, _keeper(settings, barn, board)))
+    offer = offer_of(replace(inside.cluster, trust=keeper), inside.letting_in.board)
+    keys = cursor_keys(_root_keys(settings))
+    desk = await _desk(supervisor, offer, keys)
+    for one in (inside.for_all, inside.for_us):
+        one.serve(keeper, TrustRequest)
+        one.serve(desk, ApiRequest)
+    programs = Programs(offer.hearing, now_ms=now_ms)
+    entrance = ClusterEntrance(settings.cluster, board, now_s=now_s, programs=programs)
+    renewer = Renewer(trust, keeper, barn, now_s=now_s, jitter=SystemRandom().random)
+    return _Door(entrance, offer, keys, (entrance.watch, programs.watch, renewer.run))
+
+
+async def _desk(supervisor: Supervisor, offer: Offer, keys: tuple[bytes, ...]) -> LocalRef[Any]:
+    """Start what answers calls by the wire."""
+    make = partial(ApiDesk, offer.desk_parts(keys))
+    return await supervisor.start(ChildSpec(API, make, messages_max=MESSAGES_MAX))
+
+
+def _root_keys(settings: ServerSettings) -> list[bytes]:
+    """Return the root keys, the one that seals first; none where they are missing, which the trust actor tells."""
+    try:
+        keys = read_root_keys(settings.state / ROOT_KEY)
+    except Refused:
+        return []
+    return [key.data for key in reversed(keys)]
+
+
+async def _directories(
+    supervisor: Supervisor, control: ControlPlane, settings: ServerSettings
+) -> tuple[Directory, Directory]:
+    """Return what other nodes reach, and what this user reaches by the socket."""
+    name = NodeId(name_of(settings.member))
+    for_all = control.directory(name, BarnRequest | PeerMessages | SnapshotChunk)
+    for_us = control.directory(name)
+    files = await supervisor.start(ChildSpec(FILES, partial(FileDesk, for_all.ref)))
+    for_all.serve(files, ReadFiles)
+    for_us.serve(files, ReadFiles)
+    return for_all, for_us
+
+
+def _keeper(
+    settings: ServerSettings, barn: BarnClient, board: TrustBoard
+) -> Callable[[], TrustKeeper]:
+    """Return what makes the trust actor: it looks for what founds the cluster at each start, until that is in the Barn."""
+    path = settings.state / ROOT_KEY
+    means = Means(
+        now_s=now_s,
+        random_bytes=os.urandom,
+        root_keys=partial(read_root_keys, path),
+        root_file=path.read_bytes,
+    )
+
+    def make() -> TrustKeeper:
+        founding = read_founding(settings.state)
+        founded = partial(forget_founding, settings.state)
+        return TrustKeeper(barn, board, means, founding=founding, founded=founded)
+
+    return make
+
+
+def now_s() -> int:
+    """Return the wall clock's time, in whole seconds: certificates have no others."""
+    return now_ms() // 1000
 
 
 async def _advertise(barn: BarnClient, member: int, address: str) -> None:

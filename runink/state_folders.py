@@ -11,7 +11,7 @@ from typing import Final
 
 MODE: Final = 0o700
 MARK: Final = "runink-state"
-KEPT: Final = frozenset({"barn", "bundles", "environments", "keys", "runs"})  # a node's own folders in it  # fmt: skip
+KEPT: Final = frozenset({"barn", "bundles", "environments", "keys", "runs", "trust"})  # a node's own folders in it  # fmt: skip
 _TEXT: Final = "A node of a Runink cluster keeps its state here. What it keeps is no part of the project that this folder may lie in.\n"
 
 

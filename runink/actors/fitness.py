@@ -30,7 +30,7 @@ def check_fit(
     """Raise Unavailable (`not_for_node`) where the node does not take these slices of one gang, Refused where their herd does not have them write what they write."""
     herd = HerdView(records[0].herd, isolation=launching.isolation, own_nodes=launching.own_nodes)
     check_taken(node, records, herd)
-    check_cleared(dag, records, launching.clearances)
+    check_cleared(dag, records, launching.clearances, launching.roles)
 
 
 def check_taken(node: NodeRecord, records: Sequence[SliceRecord], herd: HerdView) -> None:

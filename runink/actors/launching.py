@@ -27,6 +27,8 @@ from runink.clients.barn import decode_value
 from runink.dag import Dag, Link, Node, Sink, Step
 from runink.documents import DocumentBytes, SliceDocument, encode_document
 from runink.errors import Overloaded, Refused, Unavailable
+from runink.herds.record import HerdRecord
+from runink.identity.roles import Clearances, Role, shown_by_roles
 from runink.jobs import CompareJob, Port, PublishJob, Transport
 from runink.loops import Flag
 from runink.masking_keys import NO_KEY, MaskingKey, masking_key
@@ -36,7 +38,7 @@ from runink.pipes.open import open_pipe, open_slots
 from runink.relay.client import RelayClient
 from runink.runs.jobs import ChainPlan, Folders, chain_plan, closing_job, context_of
 from runink.runs.limits import wall_time_s
-from runink.runs.records import HerdRecord, RunRecord, SliceRecord, Task
+from runink.runs.records import RunRecord, SliceRecord, Task
 from runink.sandbox.client import Bind, SliceWanted
 from runink.sandbox.protocol import ISOLATION
 from runink.stores import NO_STORES, Stores
@@ -119,6 +121,7 @@ class Launching:
     streams: str = ""  # the key of its streams, where it is on several nodes
     policy: str = ""  # what its herd's network reaches
     clearances: ClearancePolicy = NO_CLEARANCES
+    roles: tuple[Role, ...] | None = None  # what they show counts where the herd is declared
     isolation: IsolationPolicy = field(
         default_factory=IsolationPolicy
     )  # what its herd may do without
@@ -133,6 +136,7 @@ class Launching:
             record = decode_value(herds[0], HerdRecord).value
             self.policy = msgspec.json.encode(record.network).decode()
             self.clearances = record.clearances
+            self.roles = record.roles if record.declared is not None else None
             self.isolation = record.isolation
             self.own_nodes = record.own_nodes
 
@@ -251,17 +255,32 @@ def nodes_of(dag: Dag, records: Iterable[SliceRecord]) -> Iterator[Node]:
             yield from map(dag.node, dag.index.slices[record.slice].nodes)
 
 
-def check_cleared(dag: Dag, records: Iterable[SliceRecord], policy: ClearancePolicy) -> None:
-    """Raise Refused where a sink of these slices relies on a clearance that its herd has taken back since the pipeline was compiled."""
+def check_cleared(
+    dag: Dag,
+    records: Iterable[SliceRecord],
+    policy: ClearancePolicy,
+    roles: Iterable[Role] | None = None,
+) -> None:
+    """Raise Refused where a sink of these slices relies on a clearance that its herd has taken back since the pipeline was compiled, or on a role (of the herd's `roles`, nothing
+    where they are not declared) that shows less by now.
+    """
+    shown = None if roles is None else shown_by_roles(roles)
     for node in nodes_of(dag, records):
         if isinstance(node, Sink) and node.clearance is not None:
             lacking = policy.lacks(node.uri, node.clearance.cleared)
             if lacking:
-                raise Refused(
-                    f"{node.uri} is not cleared for {', '.join(lacking)} any more",
-                    code=NOT_CLEARED,
-                    hint=f"the file of herd {dag.herd} cleared it when the pipeline was compiled: compile it again",
-                )
+                raise _not_cleared(f"{node.uri} is not cleared for {', '.join(lacking)}", dag)
+            if node.role and shown is not None:
+                seen = shown.get(node.role, Clearances())
+                hidden = [mark for mark in node.clearance.marks if not seen.shows(mark)]
+                if hidden:
+                    text = f"role {node.role}, for which {node.uri} is, does not see {', '.join(hidden)}"
+                    raise _not_cleared(text, dag)
+
+
+def _not_cleared(text: str, dag: Dag) -> Refused:
+    hint = f"it was so in herd {dag.herd} when the pipeline was compiled: compile it again"
+    return Refused(f"{text} any more", code=NOT_CLEARED, hint=hint)
 
 
 def slice_wanted(

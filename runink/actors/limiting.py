@@ -11,7 +11,9 @@ from runink.barn.keyvalue import KeyValue
 from runink.capabilities import without
 from runink.clients.barn import decode_value
 from runink.dag import DEFAULT_CPU_M
-from runink.runs.records import HerdLimits, HerdRecord, SliceRecord, SliceState
+from runink.herds.admission import held_within
+from runink.herds.record import HerdRecord
+from runink.runs.records import HerdLimits, SliceRecord, SliceState, Task
 from runink.sandbox.client import SCRATCH_BYTES, LaunchedSlice
 from runink.sandbox.protocol import READ_ONLY, READ_WRITE
 
@@ -22,12 +24,19 @@ WEIGHT_MAX: Final = 10_000
 
 
 def held_to(record: SliceRecord, found: Sequence[KeyValue]) -> SliceRecord:
-    """Return the record with what its herd's slices may use together, and do without, and whether they go on alone. `found` is the herd's record, or nothing: then there is no limit, and no wall may be missing."""
+    """Return the record with what it and its herd's slices together may use, and do without, and whether they go on alone. `found` is the herd's record, or nothing: then there is no limit, and no wall may be missing."""
     for item in found:
         herd = decode_value(item, HerdRecord).value
-        limits = HerdLimits(herd.cpu_m, herd.memory_bytes)
-        goes_on = herd.lost_wait_ms > 0
-        return changed(record, herd_limits=limits, without=without(herd.isolation), goes_on=goes_on)
+        is_step = (
+            record.task is Task.CHAIN
+        )  # what ends a run asks for nothing, and must come through
+        return changed(
+            record,
+            limits=held_within(record.limits, herd.bounds) if is_step else record.limits,
+            herd_limits=HerdLimits(herd.cpu_m, herd.memory_bytes),
+            without=without(herd.isolation),
+            goes_on=herd.lost_wait_ms > 0,
+        )
     return changed(record, herd_limits=HerdLimits(), without=(), goes_on=False)
 
 

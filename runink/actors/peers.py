@@ -16,7 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import anyio
 import msgspec
@@ -27,11 +27,12 @@ from runink.raft.messages import Message, MessageType
 from runink.runtime.actor import Request
 from runink.runtime.cell import first_error
 from runink.runtime.ref import Ref
+from runink.wire.frames import FRAME_BYTES_MAX
 
 PEER_BYTES_MAX: Final = (
     32 << 20
 )  # some hundred full messages of entries: more would be sent again anyway
-FRAME_BYTES_MAX: Final = 4 << 20  # of messages in one frame, one message at least
+BATCH_BYTES_MAX: Final = 4 << 20  # of messages in one frame, one message at least
 HOLD_S: Final = 0.005  # a fraction of what an election, or a person, would notice
 MESSAGE_BYTES: Final = 64  # what a message takes beside its entries, about
 PAUSE_S: Final = 0.05  # before the next try to connect; doubled with each
@@ -65,6 +66,8 @@ _log = logging.getLogger(__name__)
 class PeerMessages(msgspec.Struct, frozen=True):
     """Messages of consensus, from a member of the same cluster."""
 
+    bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+
     cluster: str
     sender: int
     data: bytes
@@ -83,6 +86,8 @@ class Wanted(msgspec.Struct, frozen=True):
 
 class SnapshotChunk(Request[Wanted], frozen=True):
     """A piece of a snapshot; `facts` say which (`storage/snapshot.py`). An empty one only asks from where to go on."""
+
+    bytes_max: ClassVar[int] = FRAME_BYTES_MAX
 
     cluster: str
     facts: bytes
@@ -171,7 +176,7 @@ class Peer:
 
     def _is_sent(self, ref: PeerRef, messages: Sequence[Message]) -> bool:
         """Send at once, if the connection takes it and it is no more than a frame; say whether it did."""
-        if sum(map(_bytes_of, messages)) > FRAME_BYTES_MAX:
+        if sum(map(_bytes_of, messages)) > BATCH_BYTES_MAX:
             return False
         try:
             ref.tell_nowait(PeerMessages(self._cluster(), self._sender, _encode(messages)))
@@ -234,7 +239,7 @@ class Peer:
     def _next_batch(self) -> list[Message]:
         batch: list[Message] = []
         size = 0
-        while self._queue and (not batch or size + self._queue[0][1] <= FRAME_BYTES_MAX):
+        while self._queue and (not batch or size + self._queue[0][1] <= BATCH_BYTES_MAX):
             message, more = self._queue.popleft()
             batch.append(message)
             size += more

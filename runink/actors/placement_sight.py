@@ -19,11 +19,12 @@ from runink.barn.keys import (
 )
 from runink.barn.keyvalue import Change
 from runink.clients.barn import Found
+from runink.herds.record import HerdRecord
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.placement.demands import UnitKey
 from runink.placement.plans import Policy
 from runink.runs.health import NodeHealth
-from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
+from runink.runs.records import NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.snapshots import POLICY, Tables
 from runink.scheduling.view import ClusterView

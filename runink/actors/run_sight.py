@@ -33,13 +33,13 @@ from runink.barn.keyvalue import Change
 from runink.clients.barn import Found, decode_value
 from runink.dag import Dag
 from runink.errors import NotFound
+from runink.herds.record import HerdRecord
 from runink.names import NodeId, RunId, SliceId
 from runink.runs.clearing import AT_ONCE_MS, KEPT_RUNS_MAX
 from runink.runs.durations import NOTHING_KNOWN, Durations
 from runink.runs.health import NodeHealth
 from runink.runs.passing import SliceChange, Surroundings, pass_by
 from runink.runs.records import (
-    HerdRecord,
     NodeRecord,
     NodeStanding,
     Placement,

@@ -25,9 +25,10 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from runink.actors.followers import Follower, Followers
-from runink.actors.pipelines import Pipelines, with_run
+from runink.actors.pipelines import Pipelines
 from runink.actors.run_sight import PREFIXES, RunSight, is_done, no_run
 from runink.actors.run_writes import commit_or_fail, transaction_of, with_resumption
+from runink.actors.submitting import Submission, submitted
 from runink.actors.tables import Loaded, Seen, follow, load_at_last
 from runink.actors.together import all_of
 from runink.barn.history import Watched
@@ -44,7 +45,9 @@ from runink.clients.run_requests import (
     SliceUsed,
     Submit,
 )
+from runink.dag import Dag
 from runink.errors import NotFound, Unavailable
+from runink.herds.record import HerdRecord
 from runink.names import RunId
 from runink.runs.clearing import AT_ONCE_MS, Decision
 from runink.runs.durations import Durations
@@ -52,9 +55,9 @@ from runink.runs.endings import sooner
 from runink.runs.lifecycle import decide
 from runink.runs.passing import SliceChange
 from runink.runs.portions import portion
-from runink.runs.priorities import priority_of
 from runink.runs.records import RunRecord, RunState, SliceRecord
 from runink.runs.resuming import resumption
+from runink.runs.soundness import check_run
 from runink.runs.views import RunView
 from runink.runtime.actor import Actor, Context, Later
 
@@ -140,38 +143,53 @@ class RunController(Actor[RunsMessage]):
     # What comes from outside.
 
     async def _submit(self, message: Submit) -> RunRecord:
-        record = self._record_of(message)
-        key = run_key(record.herd, record.run)
+        at, herd = run_key(message.herd.herd, message.run), herd_key(message.herd.herd)
+        if self._sight.key_of(message.run) is not None:  # whatever became of its herd since
+            return await self._submitted_before(at, message.run)
+        check_run(
+            message.dag,
+            {"run": message.run, "herd": message.herd.herd, "bundle": message.bundle},
+            (message.project, *filter(None, (message.stdin, message.stdout))),
+        )
+        known = self._sight.herds.get(herd)
         if message.resumes is not None:
-            return await self._resume(record, message, message.resumes)
-        while True:  # each round somebody has put the pipeline, or forgotten it, at this moment
-            committed = await self._barn.commit(await self._submission(record, message))
+            return await self._resume(message, message.resumes, known)
+        while (
+            True
+        ):  # each round somebody has put pipeline or herd, or forgotten them, at this moment
+            found = self._submission(message, known)
+            committed = await self._barn.commit(await found.whole(self._barn))
             if committed.succeeded:
-                break
-            if key in committed.failed:
-                return await self._submitted_before(key, record.run)
-        return self._put(record, message, committed.revision)
+                return self._put(found.record, found.dag, committed.revision)
+            if at in committed.failed:
+                return await self._submitted_before(at, message.run)
+            known = await self._barn.get(herd, HerdRecord)
 
-    def _put(self, record: RunRecord, message: Submit, revision: int) -> RunRecord:
+    def _put(self, record: RunRecord, dag: Dag, revision: int) -> RunRecord:
         """Take note of a run that was put in this revision."""
-        self._pipelines.keep(record.version, message.dag)
+        self._pipelines.keep(record.version, dag)
         key = run_key(record.herd, record.run)
         self._sight.remember(Found(key, record, revision, version=1, lease=0, created=revision))
         self._own[record.run] = revision
         return record
 
-    async def _resume(self, record: RunRecord, message: Submit, run: RunId) -> RunRecord:
+    async def _resume(
+        self, message: Submit, run: RunId, known: Found[HerdRecord] | None
+    ) -> RunRecord:
         """Put a run that goes on from another. Raises Conflict where it may not, NotFound."""
-        while True:  # each round somebody has changed the old run
+        while True:  # each round somebody has changed the old run, or the herd
             old = await self._stored_view(run)
-            if old.record.resumed_by == record.run:
-                return await self._submitted_before(run_key(record.herd, record.run), record.run)
-            found = resumption(old, record, step=message.restart)
-            transaction = await self._submission(found.record, message)
+            if old.record.resumed_by == message.run:
+                key = run_key(old.record.herd, message.run)
+                return await self._submitted_before(key, message.run)
+            made = self._submission(message, known)
+            found = resumption(old, made.record, step=message.restart)
+            transaction = await made.whole(self._barn, found.record)
             whole = await with_resumption(self._barn, transaction, found, old)
             committed = await self._barn.commit(whole)
             if committed.succeeded:
-                return self._put(found.record, message, committed.revision)
+                return self._put(found.record, made.dag, committed.revision)
+            known = await self._barn.get(herd_key(message.herd.herd), HerdRecord)
 
     async def _drop(self, run: RunId) -> RunRecord:
         """Have a run that is over take away what it keeps."""
@@ -187,36 +205,8 @@ class RunController(Actor[RunsMessage]):
             if (await self._barn.commit(transaction)).succeeded:
                 return record
 
-    def _record_of(self, message: Submit) -> RunRecord:
-        dag = message.dag
-        return RunRecord(
-            run=message.run,
-            herd=message.herd.herd,
-            pipeline=dag.pipeline,
-            version=dag.hash,
-            title=dag.title,
-            file=dag.file,
-            project=message.project,
-            bundle=message.bundle,
-            state=RunState.SUBMITTED,
-            submitted_ms=self._now_ms(),
-            session=self._session if message.is_bound else "",
-            parameters=dag.parameters,
-            wall_time_s=message.wall_time_s,
-            stdin=message.stdin,
-            stdout=message.stdout,
-            rehearsal=message.rehearsal,
-            update_goldens=message.update_goldens,
-            priority=priority_of(dag, message.herd, asked=message.priority),
-        )
-
-    async def _submission(self, record: RunRecord, message: Submit) -> Transaction:
-        """Return the transaction that puts a run, with its herd and pipeline where they are not there as they should be."""
-        transaction = Transaction()
-        known = self._sight.herds.get(herd_key(record.herd))
-        if known is None or known.value != message.herd:
-            transaction = transaction.put(herd_key(record.herd), message.herd)
-        return await with_run(self._barn, transaction, record, message.dag)
+    def _submission(self, message: Submit, known: Found[HerdRecord] | None) -> Submission:
+        return submitted(message, known, session=self._session, now_ms=self._now_ms())
 
     async def _submitted_before(self, key: str, run: RunId) -> RunRecord:
         """Return a run whose first answer was lost: who hears now that it is there may ask for it before the watch shows it."""

@@ -3,6 +3,7 @@
     it sees                          it does
     a schedule whose tick has come   asks `runs.schedules.due`, and commits what that says: the run, and how far the schedule has come
     a backfill with ticks left       the same, `at_once` of its runs at a time
+    a herd that is deleted           nothing of it, until that is taken back
     the end of a run                 looks again at the schedule and the backfill that it was of
     time                             looks again when the next tick comes, and after LOOK_MS at the latest: clocks are put forward and back
     a Barn that takes nothing        looks again after AGAIN_MS
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, TypeVar, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 import anyio
 import msgspec
@@ -24,10 +25,12 @@ from msgspec.structs import replace as changed
 
 from runink.actors.offload import Offload, in_thread
 from runink.actors.pipelines import with_run
+from runink.actors.submitting import under_herd
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.history import Watched
 from runink.barn.keys import (
     BACKFILLS,
+    HERDS,
     RUNS,
     SCHEDULES,
     deployment_key,
@@ -36,11 +39,18 @@ from runink.barn.keys import (
     schedule_key,
 )
 from runink.clients.barn import BarnClient, Committed, Found, Transaction
+from runink.clients.herds import if_herd
 from runink.dag import Dag
-from runink.errors import NotFound, Refused, Unavailable, WireError, to_wire
+from runink.errors import Invalid, NotFound, Refused, Unavailable, WireError, to_wire
+from runink.herds.record import HerdRecord
+from runink.names import HerdName
 from runink.runs.failures import REPLACED
-from runink.runs.priorities import priority_of
-from runink.runs.records import Failure, HerdRecord, Occasion, RunRecord, RunState
+from runink.runs.records import (
+    Failure,
+    Occasion,
+    RunRecord,
+    RunState,
+)
 from runink.runs.schedule_records import BackfillRecord, DeploymentRecord, ScheduleRecord
 from runink.runs.schedules import due, filled_in, id_of, next_of, occasion_of
 from runink.runtime.actor import Actor, Context
@@ -83,6 +93,7 @@ class ScheduleKeeper(Actor[KeeperMessage]):
             RunRecord,
             keep=lambda one: one.occasion is not None and not one.state.is_over,
         )
+        self._deleted = Table(HERDS.prefix(), HerdRecord, keep=lambda one: one.deletion is not None)
         self._seen = -1  # nothing is loaded
         self._own: dict[
             str, int | None
@@ -93,26 +104,26 @@ class ScheduleKeeper(Actor[KeeperMessage]):
 
     async def started(self, context: Context[KeeperMessage]) -> None:
         self._context = context
-        prefixes = (self._schedules.prefix, self._backfills.prefix, self._runs.prefix)
+        prefixes = tuple(table.prefix for table in self._tables())
         context.spawn(partial(follow, self._barn, prefixes, self._tell))
 
     async def _tell(self, seen: Seen) -> None:
         await self._context.me.tell(seen)
 
+    def _tables(self) -> tuple[Table[Any], ...]:
+        return self._runs, self._schedules, self._backfills, self._deleted
+
     async def receive(self, message: KeeperMessage) -> None:
         match message:
             case Loaded(items, revision):
-                for table in (self._schedules, self._backfills, self._runs):
+                for table in self._tables():
                     table.load(items)
                 self._seen = revision
             case Watched(changes, revision):
                 if self._seen < 0:
                     return  # An earlier life has left it unread; what is loaded says it all.
                 for change in changes:
-                    any(
-                        table.apply(change)
-                        for table in (self._runs, self._schedules, self._backfills)
-                    )
+                    any(table.apply(change) for table in self._tables())
                 self._seen = max(self._seen, revision)
             case _Look():
                 self._wake_ms = 0
@@ -152,7 +163,7 @@ class ScheduleKeeper(Actor[KeeperMessage]):
 
     def _decide(self, found: Found[ScheduleRecord], now_ms: int) -> int | None:
         record = found.value
-        if record.paused:
+        if record.paused or self._is_deleted(record.herd):
             return None
         living = self._living(record, "")
         what = due(record.schedule, seen_ms=record.seen_ms, now_ms=now_ms, living=len(living))
@@ -168,11 +179,15 @@ class ScheduleKeeper(Actor[KeeperMessage]):
         record = found.value
         schedule = self._schedules.get(schedule_key(record.herd, record.pipeline))
         tick = next_of(record, living=len(self._living(record, record.id)))
-        if schedule is None or tick is None:
+        if schedule is None or tick is None or self._is_deleted(record.herd):
             return
         occasion = occasion_of(schedule.value.schedule, tick, record.id)
         begun = changed(record, begun=record.begun + 1, problem=None)
         self._begin(found, begun, schedule.value, occasion)
+
+    def _is_deleted(self, herd: HerdName) -> bool:
+        """Say whether a herd is deleted: its schedules stand still, and go on where they were if that is taken back."""
+        return self._deleted.get(herd_key(herd)) is not None
 
     def _living(self, of: ScheduleRecord | BackfillRecord, backfill: str) -> list[Found[RunRecord]]:
         whose = (of.herd, of.pipeline, backfill)
@@ -243,10 +258,10 @@ class ScheduleKeeper(Actor[KeeperMessage]):
         dag = await self._dag_for(deployment, schedule, occasion)
         run = _run(schedule, deployment, dag, occasion, now_ms=self._now_ms())
         herd = await self._barn.get(herd_key(run.herd), HerdRecord)
-        run = changed(run, priority=priority_of(dag, herd.value if herd is not None else None))
         if await self._barn.get(run_key(run.herd, run.run), RunRecord) is not None:
             return transaction  # it was made before, and the schedule was put back since
-        return await with_run(self._barn, transaction, run, dag)
+        run, dag = under_herd(run, dag, herd)
+        return await with_run(self._barn, if_herd(transaction, run.herd, herd), run, dag)
 
     async def _deployment(self, schedule: ScheduleRecord) -> DeploymentRecord:
         key = deployment_key(schedule.herd, schedule.pipeline)
@@ -272,6 +287,10 @@ class ScheduleKeeper(Actor[KeeperMessage]):
             if name in deployment.dag.parameters and name not in recipe.given
         }
         dag: Dag = await self._offload(compiled_again, recipe, filled)
+        if (dag.herd, dag.pipeline) != (schedule.herd, schedule.pipeline):
+            # Who may deploy in one herd could run in another by a recipe that says so.
+            text = f"what is deployed as {schedule.herd}/{schedule.pipeline} is {dag.herd}/{dag.pipeline}"
+            raise Invalid(text, code="pipeline_differs", hint="deploy it again")
         return dag
 
     # Time.

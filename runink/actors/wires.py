@@ -11,6 +11,7 @@ from typing import Final
 
 from runink.barn.keys import node_key
 from runink.barn.keyvalue import one_key
+from runink.certificates.roles import NodeRole, dns_names
 from runink.clients.barn import BarnClient, decode_value
 from runink.config import Address
 from runink.dag import Dag, Link
@@ -60,7 +61,8 @@ async def hand_over(
         if node not in addresses:
             addresses[node] = await _address(barn, node)
         to = addresses[node]
-        wanted = Write(edge, target.attempt, token, to.host, await resolved(to), to.port)
+        name = dns_names(NodeRole.AGENT, node)[0]
+        wanted = Write(edge, target.attempt, token, name, await resolved(to), to.port)
         await relay.write(wanted, wire.pipe)
 
 

@@ -21,6 +21,7 @@ from msgspec.structs import replace as changed
 
 from runink.capabilities import ISOLATION, NO_ISOLATION, STREAMS
 from runink.errors import Refused
+from runink.herds.record import HerdRecord
 from runink.names import HerdName
 from runink.placement import improving
 from runink.placement.cluster import Amount, HerdView, NodeState, NodeView
@@ -28,7 +29,7 @@ from runink.placement.demands import UnitKey
 from runink.placement.finishing import PACKED
 from runink.placement.plans import Finish, Policy, Reservation, Snapshot, Solver
 from runink.runs.health import NodeHealth
-from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
+from runink.runs.records import NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.returning import unit_for
 from runink.scheduling.units import (
@@ -141,7 +142,7 @@ def node_view(
 def herd_view(record: HerdRecord) -> HerdView:
     return HerdView(
         HerdName(record.herd),
-        Amount(record.cpu_m, record.memory_bytes, slices=record.slices),
+        Amount(record.cpu_m, record.memory_bytes, record.disk_bytes, record.gpus, record.slices),
         weight=record.weight,
         isolation=record.isolation,
         own_nodes=record.own_nodes,

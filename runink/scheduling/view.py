@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
+from runink.herds.record import HerdRecord
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.placement.cluster import HerdView, NodeView
 from runink.placement.demands import Unit, UnitKey
@@ -31,7 +32,7 @@ from runink.placement.planner import (
 from runink.placement.plans import Plan, Policy, Reservation, Running, Snapshot
 from runink.runs.health import NodeHealth
 from runink.runs.pausing import FOREVER_MS
-from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, SliceRecord
+from runink.runs.records import NodeRecord, NodeStanding, SliceRecord
 from runink.runs.reservations import ReservationRecord
 from runink.scheduling.absent import Absent, absent, awaited, waiting
 from runink.scheduling.cutting import cut

@@ -4,7 +4,7 @@ drain NODE | cordon NODE | uncordon NODE     somebody says so of the node
 lose NODE                                    the node is not there any more
 node NODE cpu=8 memory=32Gi gpu=1 disk=1Ti label=zone=eu near=s3://lake
 a node with so much; of one that is there, what is named becomes so
-quota HERD cpu=8 memory=32Gi slices=100      the herd may have so much; 0 is no limit
+quota HERD cpu=8 memory=32Gi disk=1Ti gpu=2 slices=100   the herd may have so much; 0 is no limit
 priority N                                   the run that is asked about has this priority
 """
 
@@ -18,10 +18,11 @@ from msgspec.structs import replace as changed
 
 from runink.dag import Resources
 from runink.errors import Invalid, NotFound
+from runink.herds.record import HerdRecord
 from runink.labels import check_labels
 from runink.names import HerdName, NodeId
 from runink.quantities import parse_bytes, parse_count, parse_cpu
-from runink.runs.records import HerdRecord, NodeRecord, NodeStanding, Standing
+from runink.runs.records import NodeRecord, NodeStanding, Standing
 from runink.scheduling.snapshots import Tables
 from runink.wants import PRIORITY_MAX, check_store
 
@@ -39,6 +40,8 @@ _NODE: Final[Mapping[str, Callable[[str], Any]]] = {
 _QUOTA: Final[Mapping[str, Callable[[str], Any]]] = {
     "cpu": parse_cpu,
     "memory": parse_bytes,
+    "disk": parse_bytes,
+    "gpu": parse_count,
     "slices": parse_count,
 }
 _HINT: Final = 'as in "drain w1", "lose w1", "node w9 cpu=8 memory=32Gi", "quota analytics cpu=8" or "priority 7"'
@@ -131,6 +134,8 @@ def _with_quota(tables: Tables, name: HerdName, amounts: list[tuple[str, Any]]) 
         record,
         cpu_m=said.get("cpu", record.cpu_m),
         memory_bytes=said.get("memory", record.memory_bytes),
+        disk_bytes=said.get("disk", record.disk_bytes),
+        gpus=said.get("gpu", record.gpus),
         slices=said.get("slices", record.slices),
     )
     return replace(tables, herds=(*(one for one in tables.herds if one.herd != name), record))

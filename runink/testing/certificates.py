@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from runink.wire.tls import TlsIdentity
+
 NOW = dt.datetime.now(dt.UTC)
 HOUR = dt.timedelta(hours=1)
 
@@ -66,6 +68,11 @@ class Authority:
             )
         )
         return self._write(f"{name}.pem", certificate), path
+
+    def identity(self, name: str, host: str = "127.0.0.1") -> TlsIdentity:
+        """Return what a node shows, and that it trusts this authority."""
+        certificate, key = self.node(name, host)
+        return TlsIdentity(self.file.read_bytes(), certificate.read_bytes(), key.read_bytes())
 
     def _builder(
         self, name: str, issuer: str, key: ec.EllipticCurvePrivateKey

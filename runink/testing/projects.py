@@ -9,6 +9,7 @@ from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.dsl.compiler import Compilation, SourceText, compiled
 from runink.errors import Invalid, NotFound
+from runink.identity.roles import Clearances, Role, shown_by_roles
 from runink.names import HerdName
 
 
@@ -20,6 +21,7 @@ class MemoryProject:
     contracts: Mapping[str, ContractSpec] = field(default_factory=dict)
     wrong_herds: Mapping[str, Invalid] = field(default_factory=dict)
     clearances: ClearancePolicy = NO_CLEARANCES
+    roles: tuple[Role, ...] = ()
 
     def step_files(self) -> tuple[str, ...]:
         return tuple(
@@ -46,6 +48,9 @@ class MemoryProject:
         if name in self.wrong_herds:
             raise self.wrong_herds[name]
         return self.clearances
+
+    def shown_by_roles(self, _name: HerdName) -> Mapping[str, Clearances]:
+        return shown_by_roles(self.roles)
 
 
 def contract_of(reference: str, fields: Mapping[str, str]) -> ContractSpec:
