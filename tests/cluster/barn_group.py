@@ -24,15 +24,18 @@ import anyio
 from barn_networks import Loopback, Namespaces, Network
 from barn_reach import following
 from runink.barn.keyvalue import one_key
+from runink.certificates.roles import CONTROL
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import BarnStatus, HashAt, Read, Status
 from runink.clients.cluster import BARN
 from runink.clients.members import Members
 from runink.clients.membership import MembershipAdmin
 from runink.errors import Conflict, RuninkError
-from runink.runtime.connections import connect_tcp, connect_unix
+from runink.runtime.connections import Dialled, connect_tcp, connect_unix
+from runink.runtime.directory import Directory
 from runink.runtime.ref import Ref
-from runink.testing.certificates import Authority
+from runink.testing.founded import FoundedCluster
+from runink.wire.tls import connecting_from
 
 DYING_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # also when the test is killed
 SERVER = [sys.executable, "-m", "runink.cli.main", "server"]
@@ -40,6 +43,7 @@ WAIT_S = 60.0  # what takes longer hangs
 ANSWER_S = 20.0  # what a member says of itself it says at once, but on a busy machine
 CLIENT_S = 30.0  # longer than a busy machine takes to elect a leader and to write
 POLL_S = 0.02
+MEMBERS_MAX = 40  # of one test, with those that come and go
 SAID_MAX = 2000  # characters of what a member said before it ended
 
 T = TypeVar("T")
@@ -83,7 +87,8 @@ class BarnGroup:
         self.secret = folder / "secret"
         self.secret.write_text(secrets.token_hex(32))
         self.secret.chmod(0o600)
-        self.authority = Authority(folder, "authority") if has_tls else None
+        clients = ("client", "operator")
+        self.founded = FoundedCluster(servers=MEMBERS_MAX, clients=clients) if has_tls else None
         self._founders = self._count = size
         self._known = dict.fromkeys(self.members, self.members)  # whom each was told of
         self._rooms: dict[int, ExitStack] = {}
@@ -96,6 +101,8 @@ class BarnGroup:
         room.callback(self.network.leave, member)
         if self.disk_bytes:
             room.enter_context(small_disk(self.state(member), self.disk_bytes))
+        if self.founded is not None:
+            self.founded.provide(self.state(member), member)
 
     async def hire(self) -> int:
         """Make room for a member more, which joins when it is started; return its number, which nobody had before."""
@@ -137,13 +144,8 @@ class BarnGroup:
             words.append("--join")
         for other in self._known.get(member, self.members):
             words += ["--address", f"{other}={self.place(other)}"]
-        if self.authority is None:
+        if self.founded is None:
             words += ["--secret", str(self.secret)]
-        else:
-            files = self.authority.node(f"member-{member}", self.network.host(member))
-            named = zip(("--certificate", "--key"), files, strict=True)
-            for option, file in (*named, ("--authority", self.authority.file)):
-                words += [option, str(file)]
         return [*DYING_WITH_US, *self.network.words(member), *words, *more]
 
     def start(self, member: int, *more: str) -> subprocess.Popen[bytes]:
@@ -200,7 +202,14 @@ class BarnGroup:
 
     @asynccontextmanager
     async def connect_tcp(self, member: int, **changes: Any) -> AsyncIterator[Ref[Any]]:
-        shown = {"credentials": self.secret.read_bytes()} | changes
+        shown: dict[str, Any] = {"credentials": self.secret.read_bytes()}
+        if self.founded is not None:
+            identity = self.founded.nodes["client"].identity(self.founded.authority)
+            shown = {
+                "tls": Dialled(connecting_from(identity), CONTROL),
+                "directory": Directory("client"),
+            }
+        shown |= changes
         host, port = self.network.host(member), self.network.port(member)
         async with connect_tcp(host, port, **shown) as peer:
             yield peer.ref(BARN)

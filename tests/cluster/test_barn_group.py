@@ -11,15 +11,18 @@ from pathlib import Path
 import anyio
 import pytest
 from barn_group import WAIT_S, BarnGroup, barn_group, fill, small_disk, until, votes
-from runink.actors.peers import PeerMessages
+from runink.actors.peers import PeerMessages, SnapshotChunk
 from runink.barn.keyvalue import one_key
+from runink.certificates.roles import CONTROL
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import MoveLeader, Read, Status
 from runink.clients.membership import MembershipAdmin
 from runink.errors import Forbidden, LinkLost, TimedOut, Unavailable
+from runink.runtime.connections import Dialled
+from runink.runtime.directory import Directory
 from runink.storage.wal import SERVER_SEGMENT_BYTES
-from runink.testing.certificates import Authority
-from runink.wire.tls import connecting_context
+from runink.testing.founded import stranger
+from runink.wire.tls import connecting_from
 
 pytestmark = pytest.mark.anyio
 
@@ -314,30 +317,37 @@ async def test_beyond_loopback_nothing_goes_without_certificates(tmp_path: Path)
         assert "TLS" in group.said(1)
 
 
-async def test_with_certificates_members_serve_and_another_authoritys_is_refused(tmp_path: Path):
+async def test_with_certificates_members_serve_and_strangers_are_refused(tmp_path: Path):
     async with barn_group(tmp_path, has_tls=True) as group:
         async with group.client() as barn:
             await barn.put("/a", 1)
-        assert group.authority is not None
-        ours = (*group.authority.node("client"), group.authority.file)
-        async with group.connect_tcp(1, tls=connecting_context(*ours)) as ref:
+        assert group.founded is not None
+        async with group.connect_tcp(1) as ref:
             assert (await ref.ask(Status(), within=WAIT_S)).revision >= 1
-        others = Authority(tmp_path, "others")
-        theirs = (*others.node("client"), group.authority.file)
-        for tls in (connecting_context(*theirs), None):
+            await ref.tell(PeerMessages("", 2, b""))
+            with pytest.raises(Forbidden) as refused:
+                await ref.ask(SnapshotChunk("", b""), within=WAIT_S)
+            assert refused.value.code == "message_forbidden"
+        theirs = stranger("client")[0].identity(group.founded.authority)
+        for tls in (Dialled(connecting_from(theirs), CONTROL), None):
             with pytest.raises(LinkLost):
                 async with group.connect_tcp(1, tls=tls) as ref:
                     await ref.ask(Status(), within=WAIT_S)
+        with pytest.raises(Forbidden) as refused:
+            async with group.connect_tcp(1, directory=Directory("member-2")):
+                pass
+        assert refused.value.code == "other_node"
 
 
 async def test_a_member_with_another_authoritys_certificate_is_not_let_in(tmp_path: Path):
     async with barn_group(tmp_path, has_tls=True, are_begun=False) as group:
-        others = Authority(tmp_path, "others")
-        certificate, key = others.node("member-3")
-        wrong = ["--certificate", str(certificate), "--key", str(key)]
-        group.start(1)
-        group.start(2)
-        group.start(3, *wrong, "--authority", str(others.file))
+        node, bundle = stranger("member-3")
+        identity = node.identity()
+        trust = group.state(3) / "trust"
+        for name, content in (("authority.pem", bundle), ("certificate.pem", identity.certificate), ("key.pem", identity.key)):  # fmt: skip
+            (trust / name).write_bytes(content)
+        for member in (1, 2, 3):
+            group.start(member)
         await group.ready()
         await group.leader(1, 2)
         async with group.client(1, 2) as barn:

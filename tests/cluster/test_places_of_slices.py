@@ -21,7 +21,7 @@ from barn_group import WAIT_S, until
 from object_store import ObjectStore
 from runi_project import Project
 from runink.barn.keys import NODES, RUNS, SLICES
-from runink.cli.node_changes import say
+from runink.clients.standings import say
 from runink.names import NodeId
 from runink.runs.records import NodeRecord, RunRecord, SliceRecord, SliceState, Standing, Task
 from team_world import ROWS, Team, team

@@ -129,6 +129,7 @@ async def test_annotations_are_offered_where_they_may_stand(shared: Editor) -> N
     [
         ('@source("csv://x.csv", |)', ["as=", "nulls=", "delimiter="]),
         ('@sink("parquet://x", mode=|)', ["overwrite", "append", "error"]),
+        ('@sink("parquet://x" with "|")', ["role=viewer", "role=steward"]),
         ('@step("|")', ["clean"]),
         ("@step(|)", ['"clean"', "sql=", "run="]),
         ('@contract("|")', ["contracts/flights.py:Flight"]),

@@ -12,11 +12,12 @@ from runink.barn.keys import PLACEMENTS, herd_key, node_key, slice_key
 from runink.clients.barn import BarnClient, Transaction
 from runink.dag import Resources
 from runink.errors import Refused
+from runink.herds.record import HerdRecord
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.placement.improving import release
 from runink.placement.plans import Solver
 from runink.placement.solver import decide
-from runink.runs.records import HerdRecord, NodeRecord, SliceRecord, SliceState
+from runink.runs.records import NodeRecord, SliceRecord, SliceState
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.scheduling.decisions import recorded
 from runink.scheduling.snapshots import Tables, policy_for, snapshot_of

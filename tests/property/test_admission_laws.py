@@ -12,8 +12,9 @@ from runink.actors.tables import Loaded
 from runink.barn.keys import herd_key, run_key
 from runink.barn.keyvalue import KeyValue
 from runink.clients.barn import decode_value, encode_value
+from runink.herds.record import HerdRecord
 from runink.names import BundleHash, HerdName, PipelineName, RunId
-from runink.runs.records import HerdRecord, RunRecord, RunState
+from runink.runs.records import RunRecord, RunState
 
 HERD = HerdName("default")
 RUNS_MAX = 1

@@ -28,10 +28,16 @@ from runink.barn.keys import (
 from runink.barn.keyvalue import KeyValue, key_prefix
 from runink.barn.store import Store
 from runink.clients.barn import Transaction, encode_value
+from runink.herds.record import HerdRecord
 from runink.names import NodeId
 from runink.placement.demands import UnitKey
 from runink.runs.health import NodeHealth
-from runink.runs.records import HerdRecord, NodeStanding, SliceState, Standing, Turn
+from runink.runs.records import (
+    NodeStanding,
+    SliceState,
+    Standing,
+    Turn,
+)
 from runink.scheduling.keeping import kept
 from slice_tables import HERD, node, one_slice
 

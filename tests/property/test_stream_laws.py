@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runink.errors import Unavailable
 from runink.wire.codec import encode
+from runink.wire.events import Closed
 from runink.wire.frames import frame
 from runink.wire.messages import Hello
-from runink.wire.session import Closed
 from runink.wire.stream_frames import TOKEN_BYTES, Data, Open, data_head
 from runink.wire.streams import Came, Ended, StreamEvent, StreamSession
 

@@ -46,7 +46,10 @@ def matches(pattern: str, texts: list[str]) -> list[bool]:
 @given(PATTERNS.filter(is_re2), st.integers(0, 2**32), st.integers(0, 9))
 def test_what_is_made_matches(pattern: str, seed: int, more: int) -> None:
     # An anchor in the middle matches nothing, in whatever text.
-    if "^" in pattern.replace("[^", "").replace("[[:^", "").replace("{^", "")[1:] or "$" in pattern[:-1]:  # fmt: skip
+    if "^" in pattern.replace("[^", "").replace("[[:^", "").replace(r"\p{^", "")[1:] or "$" in pattern[:-1]:  # fmt: skip
+        return
+    # Where case does not count, categories are beyond the reader: it says so.
+    if "(?i)" in pattern and r"\p" in pattern.lower():
         return
     make = text_maker(pattern)
     chance = Random(seed)

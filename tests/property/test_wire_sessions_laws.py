@@ -10,9 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from runink.errors import NotFound
 from runink.testing.frames import plain_events
 from runink.wire.codec import encode
+from runink.wire.events import Closed, Event, Expired, Opened, State
 from runink.wire.frames import frame
 from runink.wire.messages import Answer, Ask, Credit, Failure, Limits, Tell
-from runink.wire.session import Closed, Event, Expired, Opened, Session, State
+from runink.wire.session import Session
 
 LIMITS = Limits(1 << 16, 4, 4)
 
@@ -65,7 +66,7 @@ class TwoSessions(RuleBasedStateMachine):
             set(),
         ]  # that an end has asked, and nobody answered
         self.serving: list[dict[int, Any]] = [{}, {}]
-        self.untold = [0, 0]
+        self.untold: list[list[int]] = [[], []]  # numbers of Tells
         for _ in range(2):
             for end in (0, 1):
                 self.carry(end, 1.0)
@@ -83,7 +84,7 @@ class TwoSessions(RuleBasedStateMachine):
             match event:
                 case Tell():
                     self.heard[end].append(event.body)
-                    self.untold[end] += 1
+                    self.untold[end].append(event.number)
                 case Ask():
                     self.heard[end].append(event.body)
                     self.serving[end][event.number] = event.body
@@ -127,8 +128,7 @@ class TwoSessions(RuleBasedStateMachine):
     @rule(end=st.sampled_from([0, 1]))
     def settle(self, end: int) -> None:
         if self.untold[end]:
-            self.untold[end] -= 1
-            self.ends[end].settle_tell()
+            self.ends[end].settle_tell(self.untold[end].pop(0))
 
     @rule(seconds=st.floats(0, 5))
     def wait(self, seconds: float) -> None:

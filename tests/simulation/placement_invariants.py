@@ -18,13 +18,20 @@ from typing import Any
 
 from msgspec.structs import replace as changed
 from runink.barn.keys import HEALTH, HERDS, NODES, RESERVATIONS, SLICES, STANDINGS, slice_key
+from runink.herds.record import HerdRecord
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.cluster import NOTHING, HerdView, NodeView
 from runink.placement.demands import Part, Unit, UnitKey
 from runink.placement.feasible import Reason, feasible, refused_by_quota
 from runink.placement.plans import Plan, Running, Snapshot
 from runink.placement.solver import decide
-from runink.runs.records import HerdRecord, NodeRecord, RunRecord, RunState, SliceRecord, Task
+from runink.runs.records import (
+    NodeRecord,
+    RunRecord,
+    RunState,
+    SliceRecord,
+    Task,
+)
 from runink.scheduling.decisions import DecisionRecord
 from runink.scheduling.snapshots import Tables, snapshot_of
 from runink.scheduling.units import parts_for
@@ -117,7 +124,8 @@ def _room(node: NodeRecord) -> dict[str, int]:
 
 
 def _quota(herd: HerdRecord) -> dict[str, int]:
-    quota = {"cpu_m": herd.cpu_m, "memory_bytes": herd.memory_bytes, "slices": herd.slices}
+    names = ("cpu_m", "memory_bytes", "disk_bytes", "gpus", "slices")
+    quota = {name: getattr(herd, name) for name in names}
     return {name: most for name, most in quota.items() if most}
 
 

@@ -16,8 +16,9 @@ from random import Random
 import msgspec
 from msgspec.structs import replace as changed
 from runink.dag import Dag, Limit, Limits, Resources, SliceSpec
+from runink.herds.record import HerdRecord
 from runink.names import HerdName, NodeId
-from runink.runs.records import HerdRecord, NodeRecord
+from runink.runs.records import NodeRecord
 from runink.testing.cluster import NODE
 from runink.wants import Wants
 

@@ -29,12 +29,12 @@ from runink.barn.keys import (
 )
 from runink.barn.keyvalue import Change
 from runink.clients.barn import BarnClient
+from runink.herds.record import HerdRecord
 from runink.jobs import Done
 from runink.names import NodeId, RunId
 from runink.runs.health import NodeHealth
 from runink.runs.lifecycle import PUBLISH, target_hash
 from runink.runs.records import (
-    HerdRecord,
     NodeRecord,
     NodeStanding,
     Placement,

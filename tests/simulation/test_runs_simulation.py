@@ -18,8 +18,8 @@ import trio
 from faulty_world import TICKS
 
 # Found that one life's last words came behind another's first look, and gangs that waited for ever: 56 and 65 of those before found something, too.
-KEPT = "101,107,226,243,261,195,235"
-SEEDS = os.environ.get("RUNINK_SEEDS", f"0-94,{KEPT}")
+KEPT = "56,65,101,107,226,243,261,195,235"
+SEEDS = os.environ.get("RUNINK_SEEDS", f"0-44,{KEPT}")
 
 
 def seeds() -> Iterator[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from runink.errors import Refused
-from runink.trust import read_secret
+from runink.trust.connecting import read_secret
 
 
 def test_a_secret_that_is_given_in_place_of_its_file_is_not_shown() -> None:

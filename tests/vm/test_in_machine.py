@@ -36,7 +36,6 @@ FIRST = {
     "tests/unit/sandbox/test_cgroup_layouts.py": Inside(),
     "tests/unit/sandbox/test_cgroup_texts.py": Inside(),
     "tests/unit/sandbox/test_sandbox_packets.py": Inside(),
-    "tests/unit/sandbox/test_slice_births.py": Inside(),
     "tests/cluster/test_cgroups.py": Inside(),
     "tests/cluster/test_cgroup_ends.py": Inside(),
     "tests/cluster/test_confines.py": Inside(),
@@ -66,6 +65,7 @@ FIRST = {
     ),
 }
 SECOND = {
+    "tests/unit/sandbox/test_slice_births.py": Inside(),
     "tests/cluster/test_launch_faults.py": Inside(),
     "tests/cluster/test_spawner_leftovers.py": Inside(
         # Not the one of claims that come and go at once: they are locks of files, not of this kernel alone.

@@ -26,10 +26,10 @@ from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Submit
 from runink.dag import Dag, Resources
 from runink.errors import Unavailable
+from runink.herds.record import HerdRecord
 from runink.jobs import Done
 from runink.names import BundleHash, HerdName, NodeId, RunId, run_id
 from runink.runs.records import (
-    HerdRecord,
     NodeRecord,
     RunRecord,
     SliceRecord,

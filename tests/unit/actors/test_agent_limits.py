@@ -10,7 +10,8 @@ from agent_world import HERD, SOON_S, agent_world
 from msgspec.structs import replace as changed
 from runink.barn.keys import herd_key
 from runink.dag import Limit, Limits
-from runink.runs.records import HerdLimits, HerdRecord, SliceState
+from runink.herds.record import HerdRecord
+from runink.runs.records import HerdLimits, SliceState
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits(memory=Limit(512 << 20, 12), cpu=Limit(500, 3))

@@ -13,9 +13,10 @@ from msgspec.structs import replace as changed
 from runink.actors.registration import LEASE_S, PARTED_S
 from runink.barn.keys import herd_key, node_key, slice_key
 from runink.clients.barn import Transaction
+from runink.herds.record import HerdRecord
 from runink.jobs import Done
 from runink.names import HerdName, NodeId
-from runink.runs.records import HerdRecord, RunState, SliceRecord, SliceState
+from runink.runs.records import RunState, SliceRecord, SliceState
 from runink.testing.links import Way
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))

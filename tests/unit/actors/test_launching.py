@@ -16,19 +16,24 @@ from msgspec.structs import replace as changed
 from runink.actors import launching
 from runink.actors.launching import (
     Launch,
+    Launching,
     Workplace,
     check_cleared,
     gang_descriptors,
     launches_of,
     slice_wanted,
 )
+from runink.barn.keyvalue import KeyValue
 from runink.clearances import ClearancePolicy, SinkClearance
+from runink.clients.barn import encode_value
 from runink.contracts.hidden import Clearance
 from runink.dag import Dag, Limit, Limits, Resources, Sink, Source
 from runink.documents import SliceDocument, SliceSettings, decode_document
 from runink.errors import Overloaded, Refused
+from runink.herds.record import Declared, HerdRecord
+from runink.identity.roles import Effect, Role, Rule
 from runink.jobs import ChainJob, Prepared, PublishJob, Transport
-from runink.names import BundleHash, HerdName, NodeId, RunId, SliceId
+from runink.names import BundleHash, HerdName, NodeId, RoleName, RunId, SliceId
 from runink.networks import Network
 from runink.runs.lifecycle import PUBLISH
 from runink.runs.records import HerdLimits, RunRecord, RunState, SliceRecord, SliceState, Task
@@ -320,3 +325,40 @@ def test_a_sink_that_relies_on_a_clearance_which_is_gone_is_not_launched() -> No
         with pytest.raises(Refused, match="csv://a is not cleared for email any more") as caught:
             check_cleared(dag, [record("a")], policy)
         assert caught.value.code == "not_cleared"
+
+
+def test_a_role_that_shows_less_by_now_is_written_for_no_more() -> None:
+    def showing(*rules: Rule) -> tuple[Role, ...]:
+        return (Role(RoleName("finance"), HerdName("default"), rules),)
+
+    marked = clearing(staged_dag("a"), marks=("access:finance", "pii:pay"))
+    dag = changed(
+        marked,
+        nodes=tuple(
+            changed(node, role="finance") if isinstance(node, Sink) else node
+            for node in marked.nodes
+        ),
+    )
+    policy, shown = ClearancePolicy(), Rule(fields=("access:*", "pii:pay"))
+    check_cleared(dag, [record("a")], policy, showing(shown))
+    check_cleared(dag, [record("a")], policy, None)  # a project's own herd
+    denied = Rule(fields=("pii:pay",), effect=Effect.DENY)
+    for roles, hidden in (
+        (showing(shown, denied), "pii:pay"),
+        (showing(), "access:finance, pii:pay"),
+        ((), "access:finance, pii:pay"),
+    ):
+        with pytest.raises(
+            Refused, match=f"role finance, for which .* does not see {hidden} any more"
+        ) as caught:
+            check_cleared(dag, [record("a")], policy, roles)
+        assert caught.value.code == "not_cleared"
+
+
+@pytest.mark.parametrize("declared", [None, Declared(1, 1, "ann")])
+def test_roles_count_where_their_herd_was_declared(declared: Declared | None) -> None:
+    roles = (Role(RoleName("finance"), HerdName("default"), ()),)
+    herd = HerdRecord(HerdName("default"), roles=roles, declared=declared)
+    launching = Launching(frozenset())
+    launching.heed([KeyValue("/herds/default", encode_value(herd), 1, 1, 1)])
+    assert launching.roles == (roles if declared is not None else None)

@@ -12,8 +12,9 @@ from runink.barn.keyvalue import KeyValue
 from runink.capabilities import IsolationPolicy
 from runink.clients.barn import encode_value
 from runink.dag import Limit, Limits, Resources
+from runink.herds.record import HerdRecord, SliceBounds
 from runink.names import HerdName, RunId, SliceId
-from runink.runs.records import HerdLimits, HerdRecord, SliceRecord, SliceState
+from runink.runs.records import HerdLimits, SliceRecord, SliceState, Task
 from runink.sandbox.client import SCRATCH_BYTES, LaunchedSlice, SliceWanted
 
 RECORD = SliceRecord(SliceId("s"), RunId("r"), HerdName("h"), "g", SliceState.PLACED, Resources())
@@ -58,6 +59,16 @@ def test_the_herds_limits_stand_in_the_record_as_they_are_at_the_launch() -> Non
     record = held_to(RECORD, [item])
     assert record.herd_limits == HerdLimits(4000, 2 << 30)
     assert held_to(record, []).herd_limits == HerdLimits()
+
+
+def test_a_slice_whose_pipeline_sets_no_limit_is_held_to_the_most_that_one_of_its_herd_asks_for() -> None:  # fmt: skip
+    herd = HerdRecord(HerdName("h"), bounds=SliceBounds(cpu_max_m=2000, memory_max_bytes=1 << 30))
+    free = changed(RECORD, limits=Limits())
+    asked = limits_of(held_to(free, [KeyValue("k", encode_value(herd), 1, 1, 1)]))
+    assert (asked["cpu_m"], asked["memory_bytes"]) == (2000, 1 << 30)
+    ending = changed(free, task=Task.PUBLISH)
+    asked = limits_of(held_to(ending, [KeyValue("k", encode_value(herd), 1, 1, 1)]))
+    assert (asked["cpu_m"], asked["memory_bytes"]) == (0, 0)
 
 
 def test_what_the_herd_does_without_stands_in_the_record_as_it_is_at_the_launch() -> None:

@@ -25,8 +25,14 @@ from runink.clients.fenced import FencedBarn
 from runink.clients.run_requests import Cancel, Submit
 from runink.dag import Resources
 from runink.errors import Unavailable
+from runink.herds.record import HerdRecord
 from runink.names import BundleHash, HerdName, NodeId, RunId, run_id
-from runink.runs.records import HerdRecord, NodeRecord, RunState, SliceRecord, SliceState
+from runink.runs.records import (
+    NodeRecord,
+    RunState,
+    SliceRecord,
+    SliceState,
+)
 from runink.runtime.ref import LocalRef
 from runink.runtime.supervisor import ChildSpec, Supervisor, supervise
 from runink.testing.disk import FaultyDisk, in_loop

@@ -116,7 +116,7 @@ async def test_what_is_queued_while_the_other_is_busy_goes_in_one_frame(
 async def test_a_frame_is_bounded_but_holds_one_message_at_least(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(peers, "FRAME_BYTES_MAX", 2500)
+    monkeypatch.setattr(peers, "BATCH_BYTES_MAX", 2500)
     receiver = Receiver()
     receiver.open.set()
     async with running(receiver) as peer:

@@ -23,11 +23,11 @@ from runink.clients.barn import Committed, Transaction
 from runink.clients.placement_tables import read_tables
 from runink.dag import Resources
 from runink.errors import OutcomeUnknown
+from runink.herds.record import HerdRecord
 from runink.names import RunId
 from runink.placement.solver import decide
 from runink.runs.draining import PREEMPTED
 from runink.runs.records import (
-    HerdRecord,
     NodeRecord,
     RunState,
     SliceRecord,

@@ -13,9 +13,10 @@ from runink.barn.keys import SLICES
 from runink.clients.barn import Transaction
 from runink.clients.run_requests import Submit
 from runink.errors import Conflict, NotFound, WireError
+from runink.herds.record import HerdRecord
 from runink.jobs import Done, Failed
 from runink.names import BundleHash, RunId
-from runink.runs.records import HerdRecord, RunState, SliceRecord, SliceState
+from runink.runs.records import RunState, SliceRecord, SliceState
 from runink.testing.lives import Crash
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))

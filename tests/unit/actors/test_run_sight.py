@@ -15,9 +15,16 @@ from runink.barn.keys import herd_key, node_key, reservation_key, run_key, slice
 from runink.barn.keyvalue import Change, KeyValue
 from runink.clients.barn import encode_value
 from runink.dag import Resources
+from runink.herds.record import HerdRecord
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
 from runink.runs.passing import SliceChange
-from runink.runs.records import HerdRecord, NodeRecord, RunRecord, RunState, SliceRecord, SliceState
+from runink.runs.records import (
+    NodeRecord,
+    RunRecord,
+    RunState,
+    SliceRecord,
+    SliceState,
+)
 from runink.runs.reservations import ReservationRecord, Victim
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))

@@ -197,6 +197,26 @@ async def test_a_tick_whose_pipeline_does_not_compile_makes_no_run_and_says_why(
         assert (record.seen_ms, await world.runs()) == (NOON + MINUTE, [])
 
 
+async def test_a_tick_makes_no_run_of_another_herd_whatever_its_recipe_says(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    text = """@herd("stock")
+@param("tick_date")
+Feature: F
+Scenario: S
+  @source("csv://in.csv")
+  @sink("csv://out/${tick_date}.csv")
+"""
+    async with kept() as world:
+        recipe = Recipe(text, "p.dsl", "p.dsl", "/p", {}, Answers())
+        await world.deploy(MINUTELY, recipe=recipe)
+        await anyio.sleep(MINUTE_S + SOON_S)
+        record = await world.record()
+        assert record.problem is not None
+        assert record.problem.code == "pipeline_differs"
+        assert await world.runs() == []
+
+
 async def test_a_schedule_that_is_often_due_leaves_no_timers_behind(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -10,8 +10,9 @@ import anyio.lowlevel
 import pytest
 import trio.testing
 from runink.barn.keys import PLACEMENTS, node_key, standing_key
-from runink.cli.node_changes import drained, say
+from runink.cli.node_changes import drained
 from runink.clients.barn import Committed, Transaction
+from runink.clients.standings import say
 from runink.dag import Resources
 from runink.errors import NotFound
 from runink.names import NodeId

@@ -47,3 +47,9 @@ def test_a_part_that_would_change_the_meaning_of_a_key_is_refused(part: str):
         keys.run_key(HERD, RunId(part))
     with pytest.raises(Invalid):
         keys.RUNS.prefix(part)
+
+
+def test_every_row_of_the_table_is_the_control_planes_own():
+    rows = [one for one in vars(keys).values() if isinstance(one, keys.Keys)]
+    assert {one.root for one in rows} <= set(keys.OWN_ROOTS)
+    assert len({one.root for one in rows}) == len(rows)

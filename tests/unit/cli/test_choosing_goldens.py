@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from runink.cli.rehearsing import chosen
 from runink.errors import Invalid
+from runink.herds.record import HerdRecord
 from runink.names import HerdName
 from runink.projects import Compiled
-from runink.runs.records import HerdRecord
 from runink.testing.projects import MemoryProject, compile_text
 
 TEXT = """

@@ -12,7 +12,7 @@ from runink.cli.client import chosen_run, cut_line
 from runink.cli.runs import line_of, lines_of
 from runink.cli.summary import SHORT_ID, told_apart
 from runink.errors import Invalid, NotFound
-from runink.names import PipelineName, RunId
+from runink.names import HerdName, PipelineName, RunId
 from runink.runs.records import Occasion, RunRecord, RunState
 
 
@@ -104,6 +104,17 @@ def test_the_newest_runs_that_are_over_are_kept_and_those_under_way_are_no_matte
     assert forgettable(over, keep=4) == []
     assert forgettable(over, keep=0) == over
     assert forgettable(living, keep=0) == []
+
+
+def test_a_herd_that_keeps_runs_for_a_time_has_them_forgotten_by_age_and_not_by_number() -> None:
+    old, young, other = named("01", "02", "03")
+    old, young = changed(old, ended_ms=100), changed(young, ended_ms=200)
+    other = changed(other, herd=HerdName("other"), ended_ms=1)
+    records, kept_ms = [old, young, other], {old.herd: 50}
+    assert forgettable(records, keep=0, kept_ms=kept_ms, now_ms=149) == [other]
+    assert forgettable(records, keep=1, kept_ms=kept_ms, now_ms=150) == [old]
+    assert forgettable(records, keep=9, kept_ms=kept_ms, now_ms=250) == [old, young]
+    assert forgettable(records, keep=1, kept_ms={old.herd: 0}, now_ms=250) == [old, young]
 
 
 def test_a_run_is_not_forgotten_while_one_that_goes_on_from_it_may_still_need_what_it_had() -> None:

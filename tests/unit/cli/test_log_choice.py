@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli_world import RUN, a_run, a_slice
 from runink.cli.logs import Printer, check_attempt
-from runink.cli.node_files import Chosen, places_of
+from runink.clients.kept_logs import Chosen, places_of
 from runink.errors import NotFound
 from runink.names import NodeId
 from runink.observe.slice_logs import SliceLog, Stream, log_path

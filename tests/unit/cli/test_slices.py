@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from cli_world import a_run, a_slice, a_view
 from msgspec.structs import replace as changed
-from runink.cli.slices import document, lines_of
-from runink.cli.summary import document as run_document
+from runink.cli.slices import lines_of
 from runink.cli.summary import failure_lines
+from runink.clients.run_documents import run_document
+from runink.clients.run_documents import slice_document as document
 from runink.clients.run_requests import Used
 from runink.dag import Limit, Limits
+from runink.herds.admission import OF_THE_HERD
 from runink.names import NodeId
 from runink.runs.attempts import Earlier, Fault
 from runink.runs.failures import failure_of
@@ -117,6 +119,12 @@ def test_a_limit_that_nothing_keeps_is_said_to_be_that() -> None:
     assert ("limit", "disk 1Mi, from @requires in line 4, which nothing enforces") in list(
         lines_of(plain)
     )
+
+
+def test_a_limit_that_its_herd_has_set_is_said_to_be_that() -> None:
+    held = a_slice("one", SliceState.RUNNING, limits=Limits(memory=Limit(1 << 30, OF_THE_HERD)))
+    (text,) = [text for what, text in lines_of(held) if what == "limit"]
+    assert text.startswith("memory 1Gi, from [quotas.slice] of its herd")
 
 
 def test_the_document_has_limits_what_is_in_force_and_the_totals() -> None:

@@ -50,3 +50,9 @@ def test_a_small_file_is_formatted_without_the_grammar(tmp_path) -> None:
     found = loaded(run(["fmt", str(file)]))
     assert "    @source(" in file.read_text()
     assert not found & HEAVY
+
+
+@pytest.mark.parametrize("module", ["run", "up", "agent", "server"])
+def test_who_does_not_serve_the_api_loads_nothing_of_it(module: str) -> None:
+    found = loaded(f"import runink.cli.{module}")
+    assert not found & {"aiohttp", "runink.serving_api"}

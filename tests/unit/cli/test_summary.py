@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from cli_world import FIGURES, PREPARED, a_dag, a_failure, a_run, a_slice, a_view, said
 from msgspec.structs import replace as changed
-from runink.cli.summary import document, failure_lines, summary
+from runink.cli.summary import failure_lines, summary
+from runink.clients.run_documents import run_document as document
 from runink.dag import Limit, Limits
 from runink.errors import WireError
 from runink.runs.figures import Figures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runink.cli.turns import TURNS_MAX, in_turns
+from runink.clients.turns import TURNS_MAX, in_turns
 from runink.errors import Conflict
 
 pytestmark = pytest.mark.anyio

@@ -186,3 +186,23 @@ async def test_who_reaches_nobody_waits_for_its_time():
         with pytest.raises(LinkLost, match="nobody listens"):
             await members.wait_admitted(began_s + 15.0)
         assert anyio.current_time() - began_s >= 15.0
+
+
+async def test_a_member_that_lets_us_in_no_more_is_told_of_once(caplog: pytest.LogCaptureFixture):
+    group: list[FakeMember] = []
+    group.append(FakeMember(1, group))
+    async with reaching({1: group[0].connected}) as members:
+        await members.wait_admitted(anyio.current_time() + 15.0)
+        group[0].refuses = Forbidden("agent w1 is revoked: laptop lost", code="node_revoked")
+        members.connect_anew()
+        with pytest.raises(LinkLost, match="laptop lost"):
+            await _until_lost(members)
+    (record,) = [one for one in caplog.records if one.message == "a member does not let us in"]
+    assert record.__dict__["code"] == "node_revoked"
+
+
+async def _until_lost(members: Members) -> None:
+    """Ask until nobody is connected for a while, which is when it is refused again and again."""
+    while True:
+        await members.wait_connected(anyio.current_time() + 10.0)
+        await anyio.sleep(1.0)

@@ -267,8 +267,9 @@ def test_messages_say_what_came_and_what_was_wanted(column, field, message):
     ("column", "rules"),
     [(["4711x"], {}), (["4711"], {"le": 5}), ([4711.5], {})],
 )
-def test_no_message_shows_personal_data(column, rules):
-    ((message,),) = messages(pa.array(column), FieldSpec("ssn", Kind.INT, pii="ssn", **rules))
+@pytest.mark.parametrize("mark", [{"pii": "ssn"}, {"access": ("finance",)}])
+def test_no_message_shows_what_is_not_for_everybody(column, rules, mark):
+    ((message,),) = messages(pa.array(column), FieldSpec("ssn", Kind.INT, **mark, **rules))
     assert "4711" not in message
     assert message.startswith("ssn is a value, not ")
 

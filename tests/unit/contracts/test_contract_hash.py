@@ -94,6 +94,20 @@ def test_what_means_something_else_has_another(other):
     assert other.hash != TICKET.hash
 
 
+def test_what_a_field_says_that_holds_within_its_record_anyway_is_no_change():
+    def strict(inner):
+        line = replace(LINE, coercion=Coercion.STRICT, fields=(inner,))
+        return of("lines", items=line)
+
+    sku = LINE.fields[0]
+    said, unsaid = strict(replace(sku, coercion=Coercion.STRICT)), strict(sku)
+    assert said.hash == unsaid.hash
+    assert diff(said, unsaid).changes == ()
+    safe = strict(replace(sku, coercion=Coercion.SAFE))  # the contract's own, and not the record's
+    assert safe.hash != unsaid.hash
+    assert [one.path for one in diff(safe, unsaid).changes] == ["lines[].sku"]
+
+
 def test_the_canonical_form_of_fields_is_its_own():
     assert canonical(canonical(TICKET)).fields == canonical(TICKET).fields
 

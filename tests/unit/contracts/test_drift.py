@@ -142,6 +142,15 @@ def test_what_may_hold_nothing_may_be_missing_where_the_contract_evolves():
     ] * 3
 
 
+def test_of_a_field_that_is_to_be_hidden_no_message_shows_a_value():
+    spec = ContractSpec("X", "1.0.0", (FieldSpec("a", Kind.INT), FieldSpec("b", Kind.INT)))
+    batch = pa.RecordBatch.from_pydict({"a": ["4711x"], "b": ["4711x"]})
+    rejected = compile_plan(enforced(spec, OnDrift.NOTE, ("b",))).check(batch).rejected
+    assert rejected is not None
+    (reasons,) = rejected.reasons.to_pylist()
+    assert [one["message"] for one in reasons] == ["a is '4711x', not an int", "b is a value, not an int"]  # fmt: skip
+
+
 def test_further_columns_go_on_as_text_behind_the_contracts_own():
     extras, plan = Extras(SPEC), compile_plan(enforced(SPEC, OnDrift.EVOLVE))
 

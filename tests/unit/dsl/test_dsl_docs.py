@@ -9,7 +9,7 @@ import pytest
 from runink.dsl.checker import outlined
 from runink.dsl.diagnostics import Findings, rendered
 from runink.dsl.parser import parsed
-from runink.dsl.vocabulary import ANNOTATIONS, CLAUSES_LATER, ELSEWHERE, PARAMETERS_NOT_YET, Where
+from runink.dsl.vocabulary import ANNOTATIONS, ELSEWHERE, PARAMETERS_NOT_YET, Where
 from runink.testing.projects import MemoryProject, compile_text, contract_of
 
 ROOT = Path(__file__).parents[3]
@@ -115,5 +115,3 @@ def test_nothing_is_both_there_and_not_there() -> None:
     assert not set(ELSEWHERE) & set(ANNOTATIONS)
     for annotation, parameter in PARAMETERS_NOT_YET:
         assert parameter not in ANNOTATIONS[annotation].parameters
-    for annotation, clause in CLAUSES_LATER:
-        assert clause not in ANNOTATIONS[annotation].clauses

@@ -46,7 +46,7 @@ def test_what_is_wrong_with_it_is_told_beside(line: str, code: str) -> None:
         ('@source("csv://b.csv" @window(5m))', ["D012"]),
         ('@source("csv://b.csv", @window(5), @meta(a=1))', ["D012", "D015"]),
         ('@source("csv://b.csv" @timeout(5m))', ["D011"]),
-        ('@sink("csv://b.csv" with "role=ops")', ["D012"]),
+        ('@sink("csv://b.csv" with "role=ops")', ["D082"]),
         ('@sink("csv://b.csv", with "ops")', ["D015"]),
         ('@source("csv://b.csv" with "role=ops")', ["D011"]),
         ("@feature(x)", ["D013"]),

@@ -12,10 +12,11 @@ from runink.capabilities import IsolationPolicy
 from runink.clearances import ClearancePolicy
 from runink.dsl.diagnostics import rendered
 from runink.errors import Invalid, NotFound, RuninkError
-from runink.names import HerdName
+from runink.herds.record import HerdRecord
+from runink.identity.roles import Role, Rule
+from runink.names import HerdName, RoleName
 from runink.networks import policy_of
 from runink.projects import Compiled, compile_file, find_root
-from runink.runs.records import HerdRecord
 from runink.textfiles import FILE_BYTES_MAX
 
 FLIGHTS = Path(__file__).parents[3] / "examples" / "flights"
@@ -95,8 +96,15 @@ def test_the_flights_example_compiles() -> None:
         50,
         10,
         clearances=ClearancePolicy("hash"),
+        roles=(
+            Role(
+                RoleName("analyst"),
+                "analytics",
+                (Rule(("get", "list", "watch"), ("runs", "lineage", "contracts", "pipelines")),),
+            ),
+        ),
     )
-    assert compiled.notes == ("herds/analytics.toml: nothing enforces [roles] yet",)
+    assert compiled.notes == ()
 
 
 def test_the_golden_rows_of_the_example_add_up_to_the_flights_that_took_place() -> None:
@@ -182,7 +190,9 @@ def test_a_mistake_in_a_herds_isolation_is_told(
 def test_a_herd_without_a_file_has_no_limits_and_a_note_says_so(tmp_path: Path) -> None:
     compiled = compile_files(tmp_path, {"features/x.dsl": f'@herd("open")\n{PLAIN}'})
     assert compiled.herd == HerdRecord(HerdName("open"))
-    assert compiled.notes == ("herd open has no file herds/open.toml: it has no limits",)
+    assert compiled.notes == (
+        "herd open has no file herds/open.toml: this project sets it no limits",
+    )
 
 
 def test_a_herds_file_that_names_another_is_wrong(tmp_path: Path) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hmac import compare_digest
+from pathlib import Path
 
-from runink.errors import Forbidden
 from runink.pipes.open import PipeEnds, open_pipe
-from runink.relay.greeting import Greeting
+from runink.relay.greeting import with_secret
 from runink.relay.protocol import Read, Write
 from runink.relay.switchboard import Switchboard
-from runink.wire.messages import Hello
+from runink.relay.trusting import with_certificates
 from runink.wire.sockets import listen_tcp
 from runink.wire.stream_frames import TOKEN_BYTES
 
@@ -66,14 +64,9 @@ class RelayWorld:
         name: str,
         *,
         secret: bytes = SECRET,
-        accepting: ssl.SSLContext | None = None,
-        connecting: ssl.SSLContext | None = None,
+        trust: Path | None = None,
     ) -> Relay:
-        def admit(hello: Hello) -> None:
-            if not compare_digest(hello.credentials, secret):
-                raise Forbidden("a stranger", code="wrong_secret")
-
-        greeting = Greeting(name, admit, secret, accepting=accepting, connecting=connecting)
+        greeting = with_certificates(name, trust) if trust else with_secret(name, secret)
         board = Switchboard(greeting, now=lambda: self.now_s)
         listener = listen_tcp(HOST, 0)
         self.relays.append(Relay(board, listener, int(listener.getsockname()[1])))
@@ -91,11 +84,11 @@ class RelayWorld:
         self._open.remove(end)
         os.close(end)
 
-    def write(self, source: Relay, target: Relay, edge: str = "edge", *, attempt: int = 1, token: bytes = TOKEN) -> int:  # fmt: skip
+    def write(self, source: Relay, target: Relay, edge: str = "edge", *, attempt: int = 1, token: bytes = TOKEN, name: str = HOST) -> int:  # fmt: skip
         """Have an edge carried to another relay; return the pipe's end that a slice would write to."""
         ends = self.pipe()
         self._open.remove(ends.read)
-        source.board.write(Write(edge, attempt, token, HOST, HOST, target.port), ends.read)
+        source.board.write(Write(edge, attempt, token, name, HOST, target.port), ends.read)
         return ends.write
 
     def read(self, target: Relay, edge: str = "edge", *, attempt: int = 1, token: bytes = TOKEN) -> int:  # fmt: skip

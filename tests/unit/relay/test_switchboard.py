@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,25 @@ from relay_world import HOST, TOKEN, Relay, RelayWorld, Taken, is_broken, put
 from runink.relay.dials import IDLE_S
 from runink.relay.ends import WINDOW_BYTES
 from runink.relay.switchboard import JOIN_S, UNSENT_BYTES_MAX
-from runink.testing.certificates import Authority
+from runink.testing.founded import FoundedCluster
 from runink.wire.session import HANDSHAKE_S, SILENT_S
-from runink.wire.tls import accepting_context, connecting_context
+from runink.wire.strangers import OF_ADDRESS_MAX
 
 PIPES_BYTES = 2 << 20  # one on each side
 SOCKETS_BYTES = 16 << 20  # what the kernel keeps of a connection, at the very most
 PIECE = os.urandom(1 << 16)
 
 
-def carried(world: RelayWorld, one: Relay, two: Relay, *, is_reader_first: bool) -> None:
+def carried(
+    world: RelayWorld, one: Relay, two: Relay, *, is_reader_first: bool, name: str = HOST
+) -> None:
     """Carry some megabytes and the end."""
     data = os.urandom(5_000_000)
     if is_reader_first:
         taken = Taken(world.read(two))
-        pipe = world.write(one, two)
+        pipe = world.write(one, two, name=name)
     else:
-        pipe = world.write(one, two)
+        pipe = world.write(one, two, name=name)
         world.until(lambda: len(two.board._meeting._pending) == 1)
         taken = Taken(world.read(two))
     rest = memoryview(data)
@@ -52,12 +55,9 @@ def test_what_is_written_on_one_node_is_read_on_the_other_and_ends_there(
 
 
 def test_over_tls_it_is_the_same(world: RelayWorld, tmp_path: Path) -> None:
-    authority = Authority(tmp_path, "authority")
-    relays = []
-    for name in ("one", "two"):
-        files = (*authority.node(name), authority.file)
-        relays.append(world.relay(name, accepting=accepting_context(*files), connecting=connecting_context(*files)))  # fmt: skip
-    carried(world, *relays, is_reader_first=True)
+    cluster = FoundedCluster(servers=0, agents=("one", "two"))
+    one, two = (world.relay(name, trust=cluster.certify(tmp_path / name, name)) for name in cluster.nodes)  # fmt: skip
+    carried(world, one, two, is_reader_first=True, name=NAMED)
 
 
 def test_a_reader_that_closes_is_met_by_the_writer(
@@ -205,8 +205,29 @@ def test_a_relay_that_is_not_there_yet_is_tried_again(
 
 
 def test_who_shows_another_secret_gets_in_nowhere(world: RelayWorld) -> None:
-    one, other = world.relay("one", secret=b"guessed"), world.relay("two")
-    pipe, taken = world.write(one, other), Taken(world.read(other))
+    refused_at(world, world.relay("one", secret=b"guessed"), world.relay("two"), HOST)
+
+
+def test_who_has_no_certificate_gets_in_nowhere(world: RelayWorld, tmp_path: Path) -> None:
+    cluster = FoundedCluster(servers=0, agents=("two",))
+    trust = cluster.certify(tmp_path, "two")
+    other = world.relay("two", trust=trust)
+    context = ssl.create_default_context(cafile=str(trust / "authority.pem"))
+    context.check_hostname = False
+    with socket.create_connection((HOST, other.port), timeout=20) as link:
+        link.setblocking(False)
+        with context.wrap_socket(
+            link, server_hostname=HOST, do_handshake_on_connect=False
+        ) as stranger:
+            assert _ended(world, stranger)
+
+
+NAMED = "two.agent.runink.internal"
+
+
+def refused_at(world: RelayWorld, one: Relay, two: Relay, name: str = NAMED) -> None:
+    """See that nothing of a stream comes to the other relay."""
+    pipe, taken = world.write(one, two, name=name), Taken(world.read(two))
     put(pipe, b"forged")
     for _ in range(50):
         world.work()
@@ -217,17 +238,31 @@ def test_who_shows_another_secret_gets_in_nowhere(world: RelayWorld) -> None:
     assert not taken.data
 
 
-def test_who_has_no_certificate_gets_in_nowhere(world: RelayWorld, tmp_path: Path) -> None:
-    authority = Authority(tmp_path, "authority")
-    files = (*authority.node("two"), authority.file)
-    other = world.relay("two", accepting=accepting_context(*files), connecting=connecting_context(*files))  # fmt: skip
-    context = ssl.create_default_context(cafile=str(authority.file))
-    with socket.create_connection((HOST, other.port), timeout=20) as link:
-        link.setblocking(False)
-        with context.wrap_socket(
-            link, server_hostname=HOST, do_handshake_on_connect=False
-        ) as stranger:
-            assert _ended(world, stranger)
+def test_only_worker_nodes_of_the_cluster_get_in_each_under_its_own_name(
+    world: RelayWorld, tmp_path: Path
+) -> None:
+    cluster = FoundedCluster(servers=1, agents=("one", "two"), clients=("eve",))
+    trusts = {name: cluster.certify(tmp_path / name, name) for name in cluster.nodes}
+    two = world.relay("two", trust=trusts["two"])
+    refused_at(world, world.relay("one", trust=trusts["eve"]), two)
+    refused_at(world, world.relay("member-1", trust=trusts["member-1"]), two)
+    refused_at(world, world.relay("three", trust=trusts["one"]), two)
+    refused_at(world, world.relay("one", trust=trusts["one"]), two, "three.agent.runink.internal")
+
+
+def test_a_relay_uses_its_nodes_next_certificate_when_that_is_there(
+    world: RelayWorld, tmp_path: Path
+) -> None:
+    old, new = (FoundedCluster(servers=0, agents=("one", "two")) for _ in range(2))
+    folders = {name: tmp_path / name for name in old.nodes}
+    for name, folder in folders.items():
+        old.certify(folder, name)
+    one, two = (world.relay(name, trust=folder) for name, folder in folders.items())
+    for name, folder in folders.items():
+        new.certify(folder, name)
+    carried(world, one, two, is_reader_first=True, name=NAMED)
+    late = world.relay("one", trust=old.certify(tmp_path / "late", "one"))
+    refused_at(world, late, two)
 
 
 def _ended(world: RelayWorld, stranger: ssl.SSLSocket) -> bool:
@@ -256,6 +291,19 @@ def test_who_says_nothing_is_let_go(world: RelayWorld) -> None:
         link.setblocking(True)
         assert b"handshake_timed_out" in link.recv(4096)
         assert link.recv(4096) == b""
+
+
+def test_a_crowd_that_says_nothing_keeps_no_relay_out(
+    world: RelayWorld, two: tuple[Relay, Relay], capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, other = two
+    with ExitStack() as stack:
+        for _ in range(2 * OF_ADDRESS_MAX):
+            stack.enter_context(socket.create_connection((HOST, other.port)))
+            world.work()
+        carried(world, one, other, is_reader_first=True)
+    assert len(other.board._connections) <= OF_ADDRESS_MAX + 1
+    assert capfd.readouterr().err.count("connection turned away") == 1
 
 
 def test_a_relay_that_falls_silent_is_given_up(world: RelayWorld, two: tuple[Relay, Relay]) -> None:

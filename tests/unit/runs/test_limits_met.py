@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace as changed
 from runink.dag import Limit, Limits, Resources
 from runink.errors import WireError
+from runink.herds.admission import OF_THE_HERD
 from runink.jobs import Failed
 from runink.names import HerdName, RunId, SliceId
 from runink.runs.failures import failure_of, may_pass
@@ -70,6 +71,8 @@ def test_processes_that_were_refused_are_counted() -> None:
 )
 def test_waiting_for_a_part_of_the_cores_is_told_as_time(cpu_m: int, share: str) -> None:
     exit_ = Exit("timeout", signal=9, throttled_s=12.34, wall_s=20.0)
+    (of_herd,) = told(exit_, limits=Limits(cpu=Limit(cpu_m, OF_THE_HERD)))
+    assert of_herd.endswith(", limit from [quotas.slice] of its herd")
     assert told(exit_, limits=Limits(cpu=Limit(cpu_m, 3))) == (
         f"waited 12.3 s of 20.0 s for its {share}, limit from @requires in line 3",
     )

@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace as changed
 from run_world import staged_dag
 from runink.errors import Invalid
-from runink.herds import read_herd
+from runink.herds.file import read_herd
+from runink.herds.record import HerdRecord
 from runink.names import HerdName
 from runink.runs.priorities import priority_of
-from runink.runs.records import HerdRecord
 
 
 @pytest.mark.parametrize(("line", "most"), [("", None), ("priority = 0", 0), ("priority = -5", -5)])

@@ -16,6 +16,7 @@ from runink.errors import ProtocolViolation, RuninkError, from_wire
 from runink.runtime import connections
 from runink.runtime.connections import Peer, connect_unix, serve_unix
 from runink.runtime.directory import Directory
+from runink.runtime.reception import DROPPED_TOLD_MAX
 from runink.wire import sockets
 from runink.wire.codec import decode, encode
 from runink.wire.frames import FrameReader, frame
@@ -65,7 +66,12 @@ HOSTILE = {
     "TLS": bytes.fromhex("16030102000100"),
     "zeros": bytes(1000),
     "a huge announced frame": b"\xff\xff\xff\xff",
+    "a frame too large before the handshake": ((64 << 10) + 1).to_bytes(4, "big"),
     "a frame too large after the handshake": sent(HELLO) + ((16 << 20) + 1).to_bytes(4, "big"),
+    "HTTP after the handshake": sent(HELLO) + b"GET / HTTP/1.1\r\n\r\n",
+    "a large frame of a kind that is not": sent(HELLO)
+    + ((1 << 20) + 1).to_bytes(4, "big")
+    + encode(Ask(1, "store", "Get", {"key": "k" * 5000}, 1)),
     "no MessagePack": frame(b"\xc1"),
     "not a frame": sent(["hello"]),
     "no Hello": sent(Ping()),
@@ -136,12 +142,30 @@ async def test_bad_messages_are_refused_one_by_one_and_the_connection_stays(tmp_
     assert answers[6] == 1
 
 
+async def test_what_is_dropped_of_a_peer_is_told_in_few_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    tells = [Tell(number, "store", "Nonsense", {}) for number in range(1, 6 * DROPPED_TOLD_MAX)]
+    async with server(tmp_path), await raw(tmp_path) as bad:
+        await bad.send(sent(HELLO, *tells, Ask(len(tells) + 1, "store", "Put", {"key": "k"}, 1000)))
+        reader = FrameReader()
+        is_answered = False
+        while not is_answered:
+            reader.feed(await bad.receive())
+            while (body := reader.next()) is not None:
+                is_answered = is_answered or decode(body)[0] == 5
+    told = [one for one in caplog.records if one.message == "message dropped"]
+    assert len(told) == DROPPED_TOLD_MAX
+
+
 async def test_more_connections_than_there_are_places_are_turned_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(connections, "LINKS_MAX", 2)
     async with server(tmp_path) as good:
         second = await raw(tmp_path)
+        await second.send(sent(HELLO))
+        assert await second.receive()
         async with await raw(tmp_path) as third:
             assert await last_words(third) is None
         await second.aclose()

@@ -25,6 +25,7 @@ from runink.runtime.actor import Actor, Request
 from runink.runtime.connections import Peer, connect_tcp, connect_unix, serve_tcp, serve_unix
 from runink.runtime.directory import Directory
 from runink.runtime.envelope import TRACEPARENT
+from runink.runtime.guests import OpenEntrance, Shown
 from runink.runtime.supervisor import ChildSpec, supervise
 from runtime_world import (
     Crash,
@@ -302,11 +303,12 @@ async def test_an_error_of_the_body_of_a_connection_is_raised_as_it_is(tmp_path:
 async def test_a_node_that_is_refused_is_told_why(tmp_path: Path):
     from runink.errors import Forbidden
 
-    def admit(hello: msgspec.Struct) -> None:
-        raise Forbidden("not today", code="closed", hint="tomorrow")
+    class Closed(OpenEntrance):
+        def admit(self, hello: msgspec.Struct, shown: Shown) -> None:
+            raise Forbidden("not today", code="closed", hint="tomorrow")
 
     path = tmp_path / "s"
-    async with serve_unix(path, Directory("there"), admit=admit):
+    async with serve_unix(path, Directory("there"), entrance=Closed()):
         with pytest.raises(Forbidden, match="not today") as info:
             async with connect_unix(path):
                 pass

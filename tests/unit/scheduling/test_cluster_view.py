@@ -7,11 +7,17 @@ from random import Random
 from typing import Any
 
 import pytest
+from runink.herds.record import HerdRecord
 from runink.names import RunId, SliceId
 from runink.placement.solver import decide
 from runink.runs.health import FADE_MS, TROUBLE, NodeHealth
 from runink.runs.pausing import FOREVER_MS
-from runink.runs.records import HerdRecord, NodeStanding, SliceState, Standing, Turn
+from runink.runs.records import (
+    NodeStanding,
+    SliceState,
+    Standing,
+    Turn,
+)
 from runink.runs.reservations import ReservationRecord, Victim
 from runink.scheduling.keeping import kept
 from runink.scheduling.snapshots import Tables, snapshot_of

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace as changed
 from runink.cli.why import lines_of
+from runink.herds.record import HerdRecord
 from runink.names import NodeId
 from runink.placement.solver import decide
 from runink.runs.attempts import Fault
 from runink.runs.health import NodeHealth
-from runink.runs.records import HerdRecord, NodeStanding, SliceState, Standing
+from runink.runs.records import NodeStanding, SliceState, Standing
 from runink.scheduling.answers import WhyAnswer
 from runink.scheduling.snapshots import Tables, snapshot_of
 from runink.scheduling.view import ClusterView

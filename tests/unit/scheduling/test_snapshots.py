@@ -5,12 +5,19 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from runink.herds.record import HerdRecord
 from runink.names import RunId
 from runink.placement.cluster import Amount, NodeState
 from runink.placement.solver import decide
 from runink.runs.health import FADE_MS, TROUBLE, NodeHealth
 from runink.runs.pausing import FOREVER_MS
-from runink.runs.records import HerdRecord, NodeStanding, SliceState, Standing, Task, Turn
+from runink.runs.records import (
+    NodeStanding,
+    SliceState,
+    Standing,
+    Task,
+    Turn,
+)
 from runink.runs.reservations import ReservationRecord, Victim
 from runink.scheduling.decisions import recorded
 from runink.scheduling.snapshots import Tables, snapshot_of
@@ -104,9 +111,10 @@ def test_a_node_is_what_its_record_and_people_say_of_it_and_what_was_seen_of_it(
 
 
 def test_a_herd_has_its_quota_and_its_weight() -> None:
-    herd = HerdRecord(HERD, cpu_m=500, slices=2, weight=3)
+    herd = HerdRecord(HERD, cpu_m=500, slices=2, weight=3, disk_bytes=7, gpus=1)
     view = snapshot_of(Tables(herds=(herd,)), now_ms=1).herds[HERD]
-    assert (view.quota, view.weight, view.own_nodes) == (Amount(500, slices=2), 3, False)
+    assert view.quota == Amount(500, disk_bytes=7, gpus=1, slices=2)
+    assert (view.weight, view.own_nodes) == (3, False)
     own = HerdRecord(HERD, own_nodes=True)
     assert snapshot_of(Tables(herds=(own,)), now_ms=1).herds[HERD].own_nodes
 

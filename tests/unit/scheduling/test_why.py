@@ -11,11 +11,11 @@ from msgspec.structs import replace as changed
 from runink.cli.why import lines_of
 from runink.dag import Resources
 from runink.errors import Invalid, NotFound
+from runink.herds.record import HerdRecord
 from runink.names import HerdName, NodeId, RunId
 from runink.placement.solver import decide
 from runink.runs.health import NodeHealth
 from runink.runs.records import (
-    HerdRecord,
     NodeStanding,
     SliceRecord,
     SliceState,
@@ -328,7 +328,7 @@ def test_another_priority_is_the_run_s_alone() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        "", "drain", "explode n1", "node n9", "node n9 cpu", "node n9 wheels=4", "quota default gpu=1",
+        "", "drain", "explode n1", "node n9", "node n9 cpu", "node n9 wheels=4", "quota default wheels=4",
         "priority high", "priority 101", "node n9 cpu=lots", "node n9 label=a=b=c", "drain n1 n2",
     ],
 )  # fmt: skip
@@ -344,8 +344,9 @@ def test_a_node_that_is_not_there_is_told(change: str) -> None:
 
 
 def test_a_quota_that_a_herd_has_not_got_yet_is_one_in_thought() -> None:
-    tables = applied(Tables((node("n1"),)), ["quota new cpu=2 slices=3"], run=RUN)
-    assert tables.herds == (HerdRecord(HerdName("new"), cpu_m=2000, slices=3),)
+    tables = applied(Tables((node("n1"),)), ["quota new cpu=2 slices=3 gpu=1 disk=2Gi"], run=RUN)
+    quota = HerdRecord(HerdName("new"), cpu_m=2000, slices=3, gpus=1, disk_bytes=2 << 30)
+    assert tables.herds == (quota,)
     more = applied(tables, ["node n1 memory=1Gi gpu=2 disk=1Ti"], run=RUN)
     assert more.nodes[0].capacity == Resources(4000, 1 << 30)
     assert (more.nodes[0].gpus, more.nodes[0].disk_bytes) == (2, 1 << 40)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
+import msgspec
 import pytest
 from runink.errors import LinkLost, ProtocolViolation, RuninkError
 from runink.testing.frames import plain
 from runink.wire.carriers import DirectCarrier, accept_direct, connect_direct_unix
+from runink.wire.frames import FRAME_BYTES_MAX
 from runink.wire.link import Link
 from runink.wire.messages import Ask, Tell
 from runink.wire.session import Session
@@ -25,6 +27,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
     return "asyncio", {"use_uvloop": request.param == "uvloop"}
 
 
+class Large(msgspec.Struct, array_like=True):
+    """What is asked may be large, and the answer, too."""
+
+    bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+    answer_bytes_max: ClassVar[int] = FRAME_BYTES_MAX
+    number: int
+    data: bytes
+
+
 class Echo:
     """Answers every Ask with its body; fails at what it is told."""
 
@@ -36,7 +47,7 @@ class Echo:
 
     def asked(self, ask: Ask, link: Link) -> None:
         self.asked_count += 1
-        link.answer(ask.number, ask.body)
+        link.answer(ask.number, ask.body, bytes_max=FRAME_BYTES_MAX)
 
     def expired(self, number: int) -> None:
         raise AssertionError(number)
@@ -61,7 +72,8 @@ async def ask(link: Link, body: Any) -> Call:
 
 
 def accepting(carrier: DirectCarrier, echo: Echo) -> Link:
-    return Link(carrier, Session.accepting("two", now=anyio.current_time()), echo)
+    session = Session.accepting("two", now=anyio.current_time(), sizes=lambda *_: FRAME_BYTES_MAX)
+    return Link(carrier, session, echo)
 
 
 def connecting(carrier: DirectCarrier) -> Link:
@@ -84,7 +96,7 @@ async def linked(echo: Echo) -> AsyncIterator[tuple[Link, Link]]:
 @pytest.mark.parametrize("size", [0, 1, 1 << 16, 3 << 20])
 async def test_what_is_asked_is_answered_however_large(size: int):
     async with linked(Echo()) as (link, _):
-        calls = [await ask(link, [number, bytes(size)]) for number in range(5)]
+        calls = [await ask(link, Large(number, bytes(size))) for number in range(5)]
         for number, call in enumerate(calls):
             await call.done.wait()
             assert call.value == [number, bytes(size)]
@@ -113,7 +125,7 @@ async def test_a_peer_that_asks_and_does_not_read_is_not_served_until_it_does():
         await stream.send(session.take_output())
         session.receive(await stream.receive(), now=0.0)
         for number in range(20):
-            session.ask("echo", "Echo", [number, bytes(1 << 20)], within_s=60)
+            session.ask("echo", "Echo", [number, bytes(1000 << 10)], within_s=60)
         with anyio.move_on_after(0.5) as limit:
             await stream.send(session.take_output())
         assert limit.cancelled_caught

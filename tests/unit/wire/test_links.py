@@ -69,7 +69,7 @@ class Echo:
     def told(self, tell: Tell, link: Link) -> None:
         self.told_bodies.append(plain(tell.body))
         if not self.is_quiet:
-            link.settle_tell()
+            link.settle_tell(tell.number)
 
     def asked(self, ask: Ask, link: Link) -> None:
         self.asked_bodies.append(plain(ask.body))
@@ -140,8 +140,8 @@ async def test_a_teller_waits_for_credit():
         with anyio.move_on_after(60) as limit:
             await both.link.room_for_tell()
         assert limit.cancelled_caught
-        for _ in range(2):
-            both.server.settle_tell()
+        for number in (1, 2):
+            both.server.settle_tell(number)
         await both.link.room_for_tell()
         both.link.tell("log", 4)
         await anyio.wait_all_tasks_blocked()
@@ -211,8 +211,8 @@ async def test_a_peer_that_does_not_read_any_more_is_given_up():
 async def test_senders_wait_while_much_is_unwritten():
     async with linked() as both:
         both.stream.is_stuck = True
-        for _ in range(3):
-            await ask(both.link, b"x" * (2 << 20))
+        for _ in range(6):
+            await ask(both.link, b"x" * (1000 << 10))
             await anyio.wait_all_tasks_blocked()
         with anyio.move_on_after(5) as limit:
             await both.link.room_for_ask()
@@ -223,7 +223,7 @@ async def test_a_peer_that_asks_and_does_not_read_is_not_served_any_more():
     async with linked() as both:
         both.server_stream.is_stuck = True
         for number in range(20):
-            await ask(both.link, bytes(1 << 20) + bytes([number]))
+            await ask(both.link, bytes(1000 << 10) + bytes([number]))
             await anyio.wait_all_tasks_blocked()
         assert 4 <= len(both.echo.asked_bodies) <= 8
 

@@ -18,6 +18,7 @@ from runink.errors import (
 )
 from runink.testing.frames import plain_events
 from runink.wire.codec import encode
+from runink.wire.events import Closed, Event, Expired, Opened, State
 from runink.wire.frames import frame
 from runink.wire.messages import (
     Answer,
@@ -32,7 +33,7 @@ from runink.wire.messages import (
     Pong,
     Tell,
 )
-from runink.wire.session import Closed, Event, Expired, Opened, Session, State
+from runink.wire.session import Session
 
 LIMITS = Limits(1 << 16, 3, 4)
 
@@ -188,9 +189,9 @@ def test_credit_comes_back_when_tells_have_found_their_place():
         two.one.tell("a", "b", None)
     assert two.one.tells_room == 0
     two.exchange()
-    two.two.settle_tell()
+    two.two.settle_tell(1)
     assert two.exchange() == ([], [])
-    two.two.settle_tell()
+    two.two.settle_tell(2)
     assert two.exchange() == ([Credit(2)], [])
     assert two.one.tells_room == 2
 

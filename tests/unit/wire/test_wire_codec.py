@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 from runink.barn.commands import Compare, Is, Of, Put, Txn
-from runink.clients.barn_requests import Propose
+from runink.clients.barn_requests import BarnRequest, Propose, WatchFrom
+from runink.clients.node_files import ReadFiles
+from runink.clients.run_requests import (
+    DeskRequest,
+    Follow,
+    GovernanceRequest,
+    SliceProgress,
+    SliceUsed,
+)
 from runink.errors import Invalid, ProtocolViolation
+from runink.runtime.directory import message_types
 from runink.wire.codec import DEPTH_MAX, ITEMS_MAX, VALUES_MAX, convert, decode, encode
 from runink.wire.unknown import unknown_of
 
@@ -120,6 +130,14 @@ BOMBS = {
     "a time stamp out of range": b"\xc7\x0c\xff" + b"\xff" * 12,
     "a number as key": b"\x81\x01\x02",
     "an array as key": b"\x81\x90\x02",
+    "bytes as key": b"\x81\xc4\x01a\x02",
+    "a key that stands twice": b"\x82\xa1a\x01\xa1a\x02",
+    "a key that stands twice, deep": b"\x81\xa1a\x91\x83\xa1b\x01\xa1c\x02\xa1b\x01",
+    "a key that stands twice, beside bytes": b"\x92\xc4\x01x\x82\xa1a\x01\xa1a\x02",
+    "a key that stands twice, once at length": b"\x82\xa1a\x01\xd9\x01a\x01",
+    "a key that stands twice in much text": b"\x82\xa1a\xdb\x00\x20\x00\x00"
+    + b"x" * (2 << 20)
+    + b"\xa1a\x01",
     "a byte that means nothing": b"\xc1",
     "nothing": b"",
     "two values": b"\x01\x02",
@@ -162,3 +180,47 @@ def test_what_cannot_be_encoded_is_the_senders_mistake(value: object):
     with pytest.raises(Invalid) as info:
         encode(value)
     assert info.value.code == "not_encodable"
+
+
+def test_a_value_in_longer_words_than_ours_is_the_same_value():
+    assert decode(b"\x82\xd9\x01a\xcd\x00\x01\xa1b\xca\x3f\xc0\x00\x00") == {"a": 1, "b": 1.5}
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_none_is_refused_where_a_message_has_a_number(seconds: float):
+    used = {"at_ms": 1, "cpu_s": seconds}
+    for kind, value in (
+        (Follow, {"run": "r", "wait_s": seconds}),
+        (WatchFrom, {"prefixes": [], "after_revision": 0, "wait_s": seconds}),
+        (SliceProgress, {"run": "r", "slice": "s", "nodes": [{"node": "n", "busy_s": seconds}]}),
+        (SliceUsed, {"run": "r", "slice": "s", "attempt": 1, "used": used}),
+    ):
+        with pytest.raises(ProtocolViolation, match="float"):
+            convert(decode(encode(value)), kind)
+
+
+def test_every_number_with_a_fraction_in_a_message_is_one():
+    for kind in message_types(BarnRequest | DeskRequest | GovernanceRequest | ReadFiles).values():
+        for path, field in floats_of(msgspec.inspect.type_info(kind), kind.__name__, set()):
+            if not path.startswith("Submit.dag.nodes.contract."):  # values of any kind
+                assert field.ge is not None, path
+                assert field.le is not None, path
+
+
+def floats_of(
+    info: Any, path: str, seen: set[type]
+) -> Iterator[tuple[str, msgspec.inspect.FloatType]]:
+    if isinstance(info, msgspec.inspect.FloatType):
+        yield path, info
+    if isinstance(info, msgspec.inspect.StructType):
+        if info.cls in seen:
+            return
+        seen.add(info.cls)
+        for field in info.fields:
+            yield from floats_of(field.type, f"{path}.{field.name}", seen)
+    for name in ("item_type", "value_type", "type"):
+        if (inner := getattr(info, name, None)) is not None:
+            yield from floats_of(inner, path, seen)
+    for name in ("types", "item_types"):
+        for inner in getattr(info, name, ()):
+            yield from floats_of(inner, path, seen)

@@ -1,0 +1,98 @@
+"""`runi account` and `runi token`: programs, their secrets and tokens, from a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from asked_cluster import Said, Shell, shell_at
+from runink.cli.exits import ExitCode
+from runink.testing.served import NOW_MS, bound, person
+from served_cluster import ServedCluster, served_cluster
+
+BEN = person("ben")
+OF = ("--herd", "sales")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ServedCluster]:
+    bindings = [bound("ben", "viewer", BEN.subject, herd="sales")]
+    with served_cluster(tmp_path, "sales", bindings=bindings, tokens={"ben": BEN}, signs=True) as made:  # fmt: skip
+        yield made
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path,
+    cluster: ServedCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Shell:
+    found = shell_at(tmp_path, monkeypatch, capfd)
+    added = found.runi("context", "add", "here", cluster.socket, "--use")
+    assert added.code == 0, added.err
+    return found
+
+
+def done(shell: Shell, *words: str) -> Said:
+    said = shell.runi(*words)
+    assert said.code == 0, said.err
+    return said
+
+
+def test_a_program_is_made_shown_shut_out_and_taken_away(shell: Shell) -> None:
+    made = done(shell, "account", "create", "nightly", *OF, "--description", "loads", "-o", "json")
+    assert (made.json["client_id"], made.json["disabled"]) == ("sales/nightly", False)
+    done(shell, "account", "disable", "nightly", *OF)
+    listed = done(shell, "account", "list", *OF).out
+    assert "nightly" in listed
+    assert "disabled" in listed
+    refused = shell.runi("token", "mint", "nightly", *OF)
+    assert refused.code == ExitCode.CONFLICT
+    done(shell, "account", "enable", "nightly", *OF)
+    found = done(shell, "account", "get", "nightly", *OF, "-o", "json").json
+    assert (found["disabled"], found["description"]) == (False, "loads")
+    done(shell, "account", "delete", "nightly", *OF)
+    assert done(shell, "account", "list", *OF, "-o", "name").out == ""
+    assert shell.runi("account", "get", "nightly", *OF).code == ExitCode.NOT_FOUND
+
+
+def test_a_secret_is_printed_alone_and_once(shell: Shell) -> None:
+    done(shell, "account", "create", "nightly", *OF)
+    made = done(shell, "account", "secret", "nightly", *OF, "--expires", "7d")
+    secret = made.out.strip()
+    assert secret.startswith("rnc1.")
+    assert "sales/nightly" in made.err
+    shown = done(shell, "account", "get", "nightly", *OF, "-o", "json")
+    assert secret not in shown.out
+    (kept,) = shown.json["secrets"]
+    assert (kept["last"], kept["until_ms"]) == (secret[-4:], NOW_MS + 7 * 86_400_000)
+    done(shell, "account", "secret", "nightly", *OF, "--revoke", kept["secret"])
+    assert done(shell, "account", "get", "nightly", *OF, "-o", "json").json["secrets"] == []
+
+
+def test_a_token_is_printed_alone_listed_and_taken_back(shell: Shell) -> None:
+    done(shell, "account", "create", "nightly", *OF)
+    made = done(shell, "token", "mint", "nightly", *OF, "--expires", "10m", "--description", "a look")  # fmt: skip
+    token = made.out.strip()
+    assert token.count(".") == 2
+    listed = done(shell, "token", "list", *OF, "-o", "json")
+    assert token not in listed.out
+    (known,) = listed.json
+    assert (known["state"], known["until_ms"]) == ("good", NOW_MS + 600_000)
+    done(shell, "token", "revoke", "nightly", known["token"], *OF)
+    assert done(shell, "token", "list", *OF, "-o", "json").json[0]["state"] == "revoked"
+    done(shell, "token", "revoke", "nightly", "--all", *OF)
+    assert shell.runi("token", "revoke", "nightly", *OF).code == ExitCode.USAGE
+
+
+def test_who_may_not_is_told_so(shell: Shell, cluster: ServedCluster) -> None:
+    done(shell, "account", "create", "nightly", *OF)
+    file = shell.home / "ben.token"
+    file.write_text("ben\n")
+    file.chmod(0o600)
+    done(shell, "context", "add", "ben", cluster.address, "--token-file", str(file))
+    for words in (("account", "create", "other"), ("account", "secret", "nightly"), ("token", "mint", "nightly"), ("token", "list")):  # fmt: skip
+        assert shell.runi(*words, *OF, "--context", "ben").code == ExitCode.FORBIDDEN, words
+    assert done(shell, "account", "list", *OF, "--context", "ben", "-o", "name").out == "nightly\n"

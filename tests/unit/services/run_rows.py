@@ -1,0 +1,70 @@
+"""Rows of operations on runs, their parts and what they leave behind. A run's id is of one herd only."""
+
+from __future__ import annotations
+
+from access_row import Row
+from run_records import (
+    LETTER,
+    PIPELINE,
+    deploy,
+    put_failed,
+    put_run,
+    run_at,
+    run_record,
+    slice_record,
+)
+from runink.names import RunId
+from runink.testing.served import Served
+
+
+def run_in(herd: str) -> RunId:
+    return run_at(len(herd))
+
+
+def run_of(_world: Served, herd: str) -> RunId:
+    return run_in(herd)
+
+
+async def running(world: Served, herd: str) -> None:
+    """Have a run that runs, which the run controller has seen."""
+    record = run_record(herd, run_in(herd))
+    await put_run(world.barn, record, slice_record(record))
+    await world.seen(record.run)
+
+
+async def failed(world: Served, herd: str) -> None:
+    record = await put_failed(world.barn, herd, run_in(herd))
+    await world.seen(record.run)
+
+
+async def deployed(world: Served, herd: str) -> None:
+    await deploy(world.barn, herd)
+
+
+OF_RUN = {"run": run_of}
+RUN_ROWS: dict[str, Row] = {
+    "runs.list": Row(prepare=failed),
+    "runs.get": Row(OF_RUN, prepare=failed),
+    "runs.progress": Row(OF_RUN, prepare=running),
+    "runs.submit": Row({"pipeline": PIPELINE}, prepare=deployed),
+    "runs.cancel": Row(OF_RUN, prepare=running),
+    "runs.pause": Row(OF_RUN, prepare=running),
+    "runs.unpause": Row(OF_RUN, prepare=running),
+    "runs.retry": Row(OF_RUN, prepare=failed),
+    "runs.drop": Row(OF_RUN, prepare=failed),
+    "runs.watch": Row(prepare=failed),
+    "runs.follow": Row(OF_RUN, prepare=failed),
+    "events.watch": Row(prepare=failed),
+    "slices.list": Row(OF_RUN, prepare=failed),
+    "slices.get": Row({**OF_RUN, "slice": "gold"}, prepare=failed),
+    "placements.list": Row(OF_RUN, prepare=failed),
+    "placements.why": Row(OF_RUN, prepare=failed),
+    "logs.list": Row(OF_RUN, prepare=failed),
+    "logs.follow": Row(OF_RUN, prepare=failed),
+    "lineage.get": Row(OF_RUN, prepare=failed),
+    "lineage.of-dataset": Row({"uri": "csv://orders.csv"}, prepare=failed),
+    "quality.get": Row(OF_RUN, prepare=failed),
+    "quality.list": Row(prepare=failed),
+    "dead-letters.list": Row(OF_RUN, prepare=failed),
+    "dead-letters.rows": Row({**OF_RUN, "sink": LETTER}, prepare=failed, told="node_away"),
+}
