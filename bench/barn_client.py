@@ -24,7 +24,7 @@ from runink.clients.barn_requests import Read
 from runink.clients.cluster import BARN
 from runink.config import Address
 from runink.runtime.connections import connect_tcp
-from runink.trust import read_secret
+from runink.trust.connecting import read_secret
 
 from barn_load import FILLERS, KEYS, VALUE_BYTES, WARM_UP_S, Workload, connections_for
 

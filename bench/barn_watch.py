@@ -20,7 +20,7 @@ from typing import Final
 import anyio
 from runink.clients.barn import BarnClient
 from runink.config import Address
-from runink.trust import read_secret
+from runink.trust.connecting import read_secret
 
 from barn_client import LOOP, connected
 from barn_load import VALUE_BYTES

@@ -22,9 +22,10 @@ from runink.clients.barn import BarnClient, Transaction
 from runink.clock import now_ms
 from runink.control import start
 from runink.dag import Resources
+from runink.herds.record import HerdRecord
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.names import run_id as made_run_id
-from runink.runs.records import HerdRecord, NodeRecord, SliceRecord, SliceState
+from runink.runs.records import NodeRecord, SliceRecord, SliceState
 from runink.runtime.supervisor import supervise
 from runink.storage.disk import RealDisk
 

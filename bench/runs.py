@@ -22,9 +22,9 @@ from runink.clients.cluster import Cluster
 from runink.clients.run_requests import Submit
 from runink.config import NodeSettings, offered
 from runink.dag import Dag, Each, Function, Link, Resources, Scenario, SliceSpec, Step
+from runink.herds.record import HerdRecord
 from runink.names import HerdName, PipelineName
 from runink.node import connected
-from runink.runs.records import HerdRecord
 
 from figures import ROOT, Figure, below, descendants, main, middle, pss_bytes
 

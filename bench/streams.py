@@ -26,7 +26,7 @@ from runink.relay.switchboard import Switchboard
 from runink.testing.certificates import Authority
 from runink.wire.messages import Hello
 from runink.wire.stream_frames import TOKEN_BYTES
-from runink.wire.tls import accepting_context, connecting_context
+from runink.wire.tls import accepting_from, connecting_from
 
 from figures import Figure, main
 
@@ -53,13 +53,15 @@ class Sides(NamedTuple):
     receive: Callable[[int, socket.socket], None]
 
 
-def admit(_: Hello) -> None:
+def admit(_: Hello, __: bytes) -> None:
     """Let everybody in who has a certificate."""
 
 
 def relays(accepting: ssl.SSLContext, connecting: ssl.SSLContext) -> Sides:
     def send(pipe: int, port: int) -> None:
-        board = Switchboard(Greeting("one", admit, connecting=connecting), now=time.monotonic)
+        board = Switchboard(
+            Greeting("one", admit, connecting=lambda: connecting), now=time.monotonic
+        )
         board.write(Write("edge", 1, TOKEN, HOST, HOST, port), pipe)
         while board.has_streams:
             board.turn(1.0)
@@ -68,7 +70,7 @@ def relays(accepting: ssl.SSLContext, connecting: ssl.SSLContext) -> Sides:
             board.turn(1.0)
 
     def receive(pipe: int, listener: socket.socket) -> None:
-        board = Switchboard(Greeting("two", admit, accepting=accepting), now=time.monotonic)
+        board = Switchboard(Greeting("two", admit, accepting=lambda: accepting), now=time.monotonic)
         board.read(Read("edge", 1, TOKEN), pipe)
         board.watch(listener.fileno(), lambda _: board.accept(listener.accept()[0]))
         while board.has_streams:
@@ -153,8 +155,8 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     """`megabytes` go through in each turn."""
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder), "authority")
-        files = (*authority.node("node"), authority.file)
-        contexts = accepting_context(*files), connecting_context(*files)
+        identity = authority.identity("node")
+        contexts = accepting_from(identity), connecting_from(identity)
         ways = relays(*contexts), plain(*contexts)
         size = arguments.megabytes * 1_000_000
         turns = [(turn(ways[0], size), turn(ways[1], size)) for _ in range(TURNS)]
