@@ -4,8 +4,9 @@ CAN_SETUP := -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11
 PYTHON ?= $(shell /usr/bin/python3 $(CAN_SETUP) && echo /usr/bin/python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
+ON_ALL_CORES = $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 FLIGHTS := examples/flights
-BENCHES := actors contracts dsl editor evolution expressions edges streams pipeline placement deciding runs steps launch barn
+BENCHES := access actors contracts dsl editor evolution expressions edges streams pipeline placement deciding runs steps launch barn
 
 .PHONY: setup demo test unit laws check fmt bench coverage editors lock upgrade fresh clean
 
@@ -31,14 +32,20 @@ $(FLIGHTS)/data/flights.csv: | setup
 demo: setup $(FLIGHTS)/data/flights.csv
 	cd $(FLIGHTS) && ../../$(BIN)/runi run features/flights.dsl
 
+# What takes processors and no clock or kernel of others runs on all cores; tests with real processes, one after the other.
+QUICK := tests/simulation tests/style tests/unit tests/property tests/transcripts tests/editor
+WHOLE := tests/cluster tests/vm
+# Of tests/cluster: what looks at nothing but a project and what commands say of it, so that it disturbs nobody and nobody disturbs it.
+BESIDE := $(patsubst %,tests/cluster/test_%.py,api_processes assertions_of_fields audiences bad_input begun_project checkpoint_processes cli_kills cli_state cli_use contract_evolution datacontract_cli deployed_schedules drifting_input edges_of_runs flights forged_reports golden_runs herd_commands identity_placements login_commands oidc_keys oidc_provider pausing_processes personal_data pipeline_versions plain_programs plain_slices publish_kill publish_kill_s3 published_versions resumed_processes retried_steps rogue_providers standard_streams synthetic_pipelines team_tutorial tokens_of_programs tutorial watching_saves written_examples)
+
 test: setup $(FLIGHTS)/data/flights.csv
-	$(BIN)/python -m pytest
+	failed=0; $(ON_ALL_CORES) $(QUICK) $(BESIDE) || failed=1; $(BIN)/python -m pytest $(WHOLE) $(addprefix --ignore=,$(BESIDE)) || failed=1; exit $$failed
 
 unit: setup
-	$(BIN)/python -m pytest tests/style tests/unit
+	$(ON_ALL_CORES) tests/style tests/unit
 
 laws: setup
-	$(BIN)/python -m pytest tests/property
+	$(ON_ALL_CORES) tests/property
 
 check: setup
 	$(BIN)/ruff format --check --quiet .

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Tries what a newcomer does, on a machine that has nothing: a fresh Debian root with git, make, python3 and python3-venv, a clone of
+# Tries what a newcomer does, on a machine that has nothing: a fresh Debian root with git, make, python3, python3-venv and npm, a clone of
 # what is committed here, then `make demo` and `make test` in it (or the targets named as arguments).  Nothing of it stays.
 #
-# Packages come from where this machine takes them: its apt and pip settings are copied in as files, and folders that they point to
+# Packages come from where this machine takes them: its apt, pip and npm settings are copied in as files, and folders that they point to
 # are mounted read-only.  No host of a registry stands here.
 set -euo pipefail
 
@@ -27,7 +27,7 @@ suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirrors=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" "Component: main")
 mirror=${mirrors%%$'\n'*}
 [[ -n $mirror ]] || die "apt has no index of $suite: apt-get update"
-debootstrap --variant=minbase --include=ca-certificates,e2fsprogs,git,iproute2,make,nftables,python3,python3-venv,qemu-system-x86 "$suite" "$root" "$mirror" >"$root.log" ||
+debootstrap --variant=minbase --include=ca-certificates,e2fsprogs,git,iproute2,make,nftables,nodejs,npm,python3,python3-venv,qemu-system-x86 "$suite" "$root" "$mirror" >"$root.log" ||
   { tail --lines=20 "$root.log" >&2 && rm -f "$root.log" && die "debootstrap failed"; }
 rm -f "$root.log"
 
@@ -42,7 +42,7 @@ copy_in() { # copies what there is of the paths named, each to its own place
   done
 }
 copy_in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/apt.conf.d /etc/apt/keyrings /usr/share/keyrings
-copy_in /etc/pip.conf /etc/uv /root/.config/pip /root/.config/uv /root/.pip
+copy_in /etc/npmrc /root/.npmrc /etc/pip.conf /etc/uv /root/.config/pip /root/.config/uv /root/.pip
 copy_in /etc/resolv.conf /etc/hosts /etc/ssl/certs
 
 # Folders that pip takes packages from, as absolute paths or file: URIs.
