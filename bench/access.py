@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import joserfc.jwt
 from jose import jwt
 from joserfc.jwk import ECKey, KeySet
+from runink.identity.checked_tokens import CheckedTokens
 from runink.identity.denials import Unauthenticated
 from runink.identity.signing import ServiceAccountToken, SigningKey, mint
 from runink.identity.tokens import verify
@@ -101,6 +103,21 @@ def es256_verified() -> list[Figure]:
     ]
 
 
+def remembered() -> list[Figure]:
+    """Who comes again costs a digest and a look at the time."""
+    ring, rules, found = ISSUER.ring(), policy(), []
+    for kid in (RSA_KID, EC_KID):
+        tokens, text = CheckedTokens(), TOKENS[kid]
+
+        def again(tokens: CheckedTokens = tokens, text: str = text) -> None:
+            tokens.check(tokens.read(text), ring, rules, now_s=NOW_S)
+
+        ours, anew = in_turns(again, partial(verify, text, ring, rules, now_s=NOW_S))
+        algorithm = "RS256" if kid == RSA_KID else "ES256"
+        found.append(shown(f"{algorithm} tokens known again/s, to those verified", ours, anew))
+    return found
+
+
 def refused() -> list[Figure]:
     """Who sends junk costs less than who sends tokens."""
     ring, rules, good = ISSUER.ring(), policy(), TOKENS[RSA_KID]
@@ -147,6 +164,7 @@ def es256_minted() -> list[Figure]:
 FIGURES = (
     rs256_verified,
     es256_verified,
+    remembered,
     refused,
     es256_minted,
     decided,

@@ -1,6 +1,6 @@
 """Requests over HTTP: how many a second of one core a server answers. Each is a GET of a herd on a connection that stays, with a token that is checked, over loopback.
 
-The references are aiohttp with one handler that returns the same bytes, and the same which checks the token by `jwt.decode` first: no rights, no limits, no store behind it, no deadlines.  All serve in processes of their own
+The references are aiohttp with one handler that returns the same bytes, and the same which checks the token by `jwt.decode` first: no rights, no limits, no store behind it, no deadlines; and ours, if it remembered no tokens.  All serve in processes of their own
 (`access_server.py`), asked by the same eight connections in turns; the best turn of each counts, by the processor time of the server alone.  `bench/access.py` gathers these figures.
 """
 
@@ -81,9 +81,15 @@ async def best(*servers: Server) -> list[float]:
 
 
 def requested() -> list[Figure]:
-    with running("ours") as ours, running("checking") as checking, running("plain") as plain:
-        mine, checked, bare = asyncio.run(best(ours, checking, plain))
+    with (
+        running("ours") as ours,
+        running("anew") as forgetful,
+        running("checking") as checking,
+        running("plain") as plain,
+    ):
+        mine, anew, checked, bare = asyncio.run(best(ours, forgetful, checking, plain))
     return [
+        shown("API requests/s, to ours with each token checked anew", mine, anew),
         at_least("API requests/s, to aiohttp with jwt.decode", mine, checked, RATIO_MUST),
         shown("API requests/s, to aiohttp that checks nothing", mine, bare),
     ]

@@ -1,4 +1,4 @@
-"""A server for `access_requests.py`, in a process of its own: the HTTP API of a cluster (`ours`), aiohttp with one handler that returns the same bytes (`plain`), or one that checks the token by python-jose's `jwt.decode` first (`checking`).
+"""A server for `access_requests.py`, in a process of its own: the HTTP API of a cluster (`ours`; `anew` remembers no tokens), aiohttp with one handler that returns the same bytes (`plain`), or one that checks the token by python-jose's `jwt.decode` first (`checking`).
 
 It prints its port and serves until its standard input ends.  Both run on uvloop, as servers do, without logs.
 """
@@ -22,6 +22,7 @@ from runink.clock import now_ms
 from runink.config import Address
 from runink.herds.lifecycle import By
 from runink.herds.record import HerdRecord
+from runink.identity.checked_tokens import CheckedTokens
 from runink.identity.keys import KeyRing, jwks
 from runink.identity.principal_mapping import service_account_principal
 from runink.identity.principals import Principal
@@ -53,14 +54,19 @@ def token() -> str:
     return mint(said, KEY)
 
 
-async def authenticate(text: str, *, ring: KeyRing, policy: TokenPolicy) -> Principal:
-    """Check a token anew, as a server does that remembers nothing."""
-    return service_account_principal(verify(text, ring, policy, now_s=now_ms() // 1000))
+async def authenticate(
+    text: str, *, ring: KeyRing, policy: TokenPolicy, tokens: CheckedTokens | None
+) -> Principal:
+    """Check a token, by what is remembered of it if anything is."""
+    now_s = now_ms() // 1000
+    if tokens is None:
+        return service_account_principal(verify(text, ring, policy, now_s=now_s))
+    return service_account_principal(tokens.check(tokens.read(text), ring, policy, now_s=now_s))
 
 
 @asynccontextmanager
-async def ours() -> AsyncIterator[int]:
-    """Serve a cluster in memory, and yield the port."""
+async def ours(*, remembers: bool = True) -> AsyncIterator[int]:
+    """Serve a cluster in memory, and yield the port. Members remember tokens; who does not checks each one anew."""
     binding = bound("loaders", "viewer", f"service-account:{HERD}/loader", herd=HERD)
     async with served(bindings=[binding]) as world:
         world.access.now_ms = now_ms()  # or the token would have ended
@@ -71,7 +77,12 @@ async def ours() -> AsyncIterator[int]:
         )
         parts = Parts(
             service=world.services,
-            authenticate=partial(authenticate, ring=ring, policy=policy),
+            authenticate=partial(
+                authenticate,
+                ring=ring,
+                policy=policy,
+                tokens=CheckedTokens() if remembers else None,
+            ),
             authorize=world.access,
             keys=BarnCalls(world.barn),
             cursors=Cursors([b"k" * 32]),
@@ -107,9 +118,13 @@ async def plain(*, checks: bool = False) -> AsyncIterator[int]:
 
 
 async def main(kind: str) -> None:
-    async with {"ours": ours, "plain": plain, "checking": partial(plain, checks=True)}[
-        kind
-    ]() as port:
+    kinds = {
+        "ours": ours,
+        "anew": partial(ours, remembers=False),
+        "plain": plain,
+        "checking": partial(plain, checks=True),
+    }
+    async with kinds[kind]() as port:
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
         await anyio.to_thread.run_sync(sys.stdin.read)

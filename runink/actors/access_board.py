@@ -8,6 +8,8 @@
 Nobody is known before the Barn was read, nor when no majority of its members was heard of for STALE_S: what others have revoked meanwhile would be taken.  So a revocation is in force
 everywhere as soon as the watch has told of it, and at a member that is cut off after STALE_S.
 
+A token that was found good is remembered (`identity/checked_tokens.py`): its signature is not computed again as long as the key is the same. All that stands in the last column is looked at each time.
+
 `allows` and `sees` decide at once.  They look at what is revoked, too, so that a stream ends with the token that it was asked for with.
 """
 
@@ -28,6 +30,7 @@ from runink.clients.barn import BarnClient, decode_value
 from runink.errors import Unavailable
 from runink.identity import denials
 from runink.identity.access import AccessIndex
+from runink.identity.checked_tokens import CheckedTokens
 from runink.identity.denials import Fault
 from runink.identity.principal_mapping import service_account_principal, slice_principal
 from runink.identity.principals import Principal
@@ -39,7 +42,7 @@ from runink.identity.signing import (
     slice_of,
     slice_tokens,
 )
-from runink.identity.tokens import Claims, UnverifiedToken, check, read
+from runink.identity.tokens import Claims, UnverifiedToken
 from runink.identity.vocabulary import Resource, Verb
 from runink.loops import now_s as loop_s
 from runink.names import HerdName, RunId, SliceId
@@ -75,6 +78,7 @@ class AccessBoard:
         self._changed = anyio.Event()
         self._accounts = service_account_tokens(issuer, issuer)
         self._slices = slice_tokens(issuer, issuer)
+        self._checked = CheckedTokens()
         self._runs_there: dict[SliceToken, tuple[float, bool]] = {}
 
     # Filled by whoever follows the Barn.
@@ -145,12 +149,14 @@ class AccessBoard:
             raise Unauthenticated(refused.text, hint=refused.hint) from None
 
     async def _known(self, token: str) -> Principal:
-        unverified = read(token)
+        unverified = self._checked.read(token)
         now_s = self.now_ms() // 1000
         if unverified.issuer == self.issuer:
             principal = await self._of_ours(unverified, now_s)
         else:
-            principal = await self._people.who_has(unverified, now_s=now_s)
+            principal = await self._people.who_has(
+                unverified, now_s=now_s, check=self._checked.check
+            )
         if self.now_ms() // 1000 >= principal.until_s:
             # The leeway is for clocks that differ. Roles give nothing to who has ended, so who is in it would be known and might nothing.
             raise denials.Unauthenticated(Fault.EXPIRED, "within the leeway")
@@ -162,9 +168,10 @@ class AccessBoard:
     async def _of_ours(self, token: UnverifiedToken, now_s: int) -> Principal:
         kind = token.header.get("typ")
         if kind != OF_SLICES:  # whatever it is, it is held against what accounts' tokens must be
-            claims = check(token, self.facts.ring, self._accounts, now_s=now_s)
+            claims = self._checked.check(token, self.facts.ring, self._accounts, now_s=now_s)
             return service_account_principal(claims)
-        return await self._slice(check(token, self.facts.ring, self._slices, now_s=now_s))
+        claims = self._checked.check(token, self.facts.ring, self._slices, now_s=now_s)
+        return await self._slice(claims)
 
     async def _slice(self, claims: Claims) -> Principal:
         principal = slice_principal(claims)

@@ -15,10 +15,11 @@ import anyio
 
 from runink.actors.people import People, knowing
 from runink.errors import NotFound, Refused, Unavailable
+from runink.identity.checked_tokens import Check
 from runink.identity.denials import Fault, Unauthenticated
 from runink.identity.principals import Principal
 from runink.identity.providers import Provider
-from runink.identity.tokens import UnverifiedToken
+from runink.identity.tokens import UnverifiedToken, check
 from runink.loops import Bell
 from runink.outgoing.http_messages import Answer
 
@@ -63,15 +64,17 @@ class KnownPeople:
                 self._begin.append(self._known[issuer])
         self._bell.ring()
 
-    async def who_has(self, token: UnverifiedToken, *, now_s: int) -> Principal:
-        """Return the user that a token speaks for.
+    async def who_has(
+        self, token: UnverifiedToken, *, now_s: int, check: Check = check
+    ) -> Principal:
+        """Return the user that a token speaks for. `check` says whether it is good.
 
         Raises Unauthenticated, and Unavailable (`issuer_unreachable`, `issuer_unusable`) or TimedOut where it cannot be told.
         """
         people = await self._people(token.issuer)
         if people is None:
             raise Unauthenticated(Fault.ISSUER, "no provider has its issuer")
-        return await people.who_has(token, now_s=now_s)
+        return await people.who_has(token, now_s=now_s, check=check)
 
     async def _people(self, issuer: str) -> People | None:
         """Return the people of an issuer, nothing where no provider has it. Raises Unavailable (`issuer_unusable`)."""

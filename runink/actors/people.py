@@ -14,6 +14,7 @@ import anyio
 
 from runink.actors.providers import Client, Providers, from_here, providing
 from runink.errors import Refused
+from runink.identity.checked_tokens import Check
 from runink.identity.denials import Fault, Unauthenticated
 from runink.identity.key_cache import Held
 from runink.identity.keys import KeyRing
@@ -38,16 +39,18 @@ class People:
         """
         return await self.who_has(read(token), now_s=now_s)
 
-    async def who_has(self, unverified: UnverifiedToken, *, now_s: int) -> Principal:
-        """Return the same of a token that was taken apart."""
+    async def who_has(
+        self, unverified: UnverifiedToken, *, now_s: int, check: Check = check
+    ) -> Principal:
+        """Return the same of a token that was taken apart. `check` says whether it is good, for whoever remembers what it has said."""
         known = self._by_issuer.get(unverified.issuer)
         if known is None:
             raise Unauthenticated(Fault.ISSUER, "no provider has its issuer")
         policy, mapping = known
-        return user_of(await self._checked(unverified, policy, now_s), mapping)
+        return user_of(await self._checked(unverified, policy, now_s, check), mapping)
 
     async def _checked(
-        self, unverified: UnverifiedToken, policy: TokenPolicy, now_s: int
+        self, unverified: UnverifiedToken, policy: TokenPolicy, now_s: int, check: Check
     ) -> Claims:
         held = await self.providers.keys(policy.issuer)
         try:

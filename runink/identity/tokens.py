@@ -176,7 +176,7 @@ def check(token: UnverifiedToken, ring: KeyRing, policy: TokenPolicy, *, now_s: 
     """Return what the token says, if the policy allows it and its signature is of a key of the ring. Raises Unauthenticated."""
     kid, algorithm = _checked_header(token.header, policy)
     claims = _checked_claims(token.members, kid, policy)
-    _check_times(claims, policy, now_s)
+    check_times(claims, policy, now_s)
     if policy.party:
         _check_party(claims, policy)
     key = ring.find(kid, algorithm)
@@ -275,7 +275,8 @@ def _seconds(members: Mapping[str, Any], name: str) -> int:
     return value
 
 
-def _check_times(claims: Claims, policy: TokenPolicy, now_s: int) -> None:
+def check_times(claims: Claims, policy: TokenPolicy, now_s: int) -> None:
+    """Raise Unauthenticated unless claims that the policy allows hold at a moment (seconds of the Unix epoch)."""
     if claims.expires_s <= now_s - policy.leeway_s:
         raise Unauthenticated(Fault.EXPIRED, f"{now_s - claims.expires_s} s ago")
     latest_s = now_s + policy.leeway_s

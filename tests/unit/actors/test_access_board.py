@@ -19,6 +19,7 @@ from runink.clients.herds import delete_herd, get_herd
 from runink.clients.identity_requests import SignOut
 from runink.errors import Unavailable
 from runink.herds.lifecycle import By
+from runink.identity.checked_tokens import Check
 from runink.identity.principals import Principal, PrincipalKind
 from runink.identity.providers import Provider
 from runink.identity.roles import Binding, RoleOf
@@ -179,7 +180,7 @@ async def corp(settings: Iterable[Provider]) -> AsyncIterator[People]:
     (provider,) = settings
 
     class Anns:
-        async def who_has(self, token: UnverifiedToken, *, now_s: int) -> Principal:
+        async def who_has(self, token: UnverifiedToken, *, now_s: int, check: Check) -> Principal:
             claims = token.members
             return msgspec.structs.replace(
                 ANN, token=claims["jti"], issued_s=claims["iat"], until_s=claims["exp"], key="k"

@@ -10,6 +10,7 @@ import pytest
 from runink.actors.known_people import AGAIN_S, KnownPeople
 from runink.actors.people import People
 from runink.errors import Refused, Unavailable
+from runink.identity.checked_tokens import Check
 from runink.identity.denials import Unauthenticated
 from runink.identity.principals import Principal, PrincipalKind
 from runink.identity.providers import Provider
@@ -28,7 +29,7 @@ class Fake:
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
 
-    async def who_has(self, token: UnverifiedToken, *, now_s: int) -> Principal:
+    async def who_has(self, token: UnverifiedToken, *, now_s: int, check: Check) -> Principal:
         return Principal(PrincipalKind.USER, f"{self.provider.id}:{self.provider.audience}")
 
 
