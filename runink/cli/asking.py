@@ -1,25 +1,50 @@
-"""How a command asks the API: of which context, with whose token, and what it says where that cannot be."""
+"""How a command asks the API: of which context, with whose token, and what it says where that cannot be.
+
+a command means                        is answered by
+a context                              its API, over TLS
+a state folder whose cluster serves    that, at the folder's socket
+another state folder                   the same services in this process (`inside.py`), for commands that are `asked`
+"""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import click
 
-from runink.cli.choosing import context_option, meant
+from runink.cli.choosing import context_option, herd_option, meant
+from runink.cli.client import Embedding, check_has_state
 from runink.cli.contexts import Context
-from runink.cli.options import DURATION, project_here, state_folder, state_option
+from runink.cli.options import (
+    DURATION,
+    project_here,
+    slices_by_environment,
+    state_folder,
+    state_option,
+)
+from runink.cli.servers import servers_by_environment
 from runink.client import Client, Credentials, Patience, endpoint_of
 from runink.config import API_SOCKET
 from runink.errors import Invalid
+from runink.node import Role
+from runink.operations.answers import Page
+from runink.operations.declarations import Operation
 from runink.private_files import read_private
 
 WITHIN_MS: Final = 30_000
+
+
+class Asker(Protocol):
+    """A client that blocks: that of the API, or one in this process. Its answers are documents, iterators over items or events, and downloads."""
+
+    def call(self, operation: Operation, **fields: Any) -> Any: ...
+    def page(self, operation: Operation, **fields: Any) -> Page[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +54,12 @@ class Where:
     context: Context | None
     state: Path | None
     within_s: float = WITHIN_MS / 1000
+    said: str = ""  # the herd that the command line names
+
+    @property
+    def scope(self) -> str:
+        """Return the herd that is meant, empty for all that are seen."""
+        return self.said or (self.context.herd if self.context is not None else "")
 
     def client(self) -> Client:
         """Return a client. Raises Invalid for a context that cannot be used."""
@@ -40,9 +71,9 @@ class Where:
         endpoint = endpoint_of(self.context.address, authority=authority)
         return Client(endpoint, token=credentials_of(self.context), patience=patience)
 
-    def herd(self, said: str | None) -> str:
+    def herd(self, said: str | None = None) -> str:
         """Return the herd that is meant. Raises Invalid (`no_herd`) where none is named."""
-        herd = said or (self.context.herd if self.context is not None else "")
+        herd = said or self.scope
         if not herd:
             raise Invalid(
                 "no herd is named",
@@ -90,6 +121,51 @@ def asks_api(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(where=Where(meant(context_name, state), state, within_ms / 1000), **others)
 
     return called
+
+
+def asks_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that is `asked` the options for whom it asks and of which herd, as its argument `where`."""
+
+    @herd_option
+    @asks_api
+    @wraps(command)
+    def called(*, where: Where, herd: str | None, **others: Any) -> Any:
+        return command(where=replace(where, said=herd or ""), **others)
+
+    return called
+
+
+@contextmanager
+def asked(where: Where, *, role: Role = Role.STORE, makes_state: bool = False) -> Iterator[Asker]:
+    """Yield whom the command asks. `role` is what a cluster in this process must be able to do, if there is no other.
+
+    Raises NotFound (`no_runs`) where nothing was ever run, unless it `makes_state`.
+    """
+    if where.context is not None or _is_served(where):
+        with where.client() as client:
+            yield client
+        return
+    from runink.cli.inside import InsideClient  # noqa: PLC0415 - services are loaded where they are asked
+
+    folder = state_folder(where.state, project_here())
+    embedding = Embedding(folder, role=role, slices=slices_by_environment())
+    if not makes_state:
+        check_has_state(embedding)
+    with InsideClient(embedding, within_s=where.within_s) as inside:
+        yield inside
+
+
+def _is_served(where: Where) -> bool:
+    """Say whether somebody answers at the state folder's socket. The cluster that the environment names goes before it."""
+    if servers_by_environment() is not None:
+        return False
+    path = state_folder(where.state, project_here()) / API_SOCKET
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

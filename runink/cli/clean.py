@@ -27,7 +27,7 @@ from runink.barn.keys import (
 )
 from runink.cli.client import age_of
 from runink.cli.options import COUNT, output_option, state_option
-from runink.cli.runs import line_of, with_cluster
+from runink.cli.runs import summary_by_record, summary_line, with_cluster
 from runink.cli.wording import echo_json
 from runink.clients.barn import Transaction
 from runink.clients.bundle_store import stored_bundles
@@ -98,7 +98,7 @@ def clean(
         echo_json({"forgotten": [record.run for record in gone], "dry_run": dry_run})
         return
     for record in gone if dry_run else ():
-        click.echo(line_of(record))
+        click.echo(summary_line(summary_by_record(record)))
     click.echo(f"{'would forget' if dry_run else 'forgot'} {counted(len(gone), 'run')}")
 
 

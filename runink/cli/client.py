@@ -33,6 +33,7 @@ from runink.node import Role, connected, embedded
 from runink.runs.records import RunRecord
 
 LAST: Final = "last"
+NOTHING_YET: Final = "no_runs"
 SHOWN_MAX: Final = 5  # of ids that begin alike
 LOCKED_S: Final = 20.0  # longer than a cluster takes to stop with all that it waits for
 LOOK_S: Final = 0.05
@@ -61,6 +62,16 @@ class Embedding:
             isolation=self.slices.isolation or Isolation.CELLS,
             shares_network=self.slices.shares_network is not False,
             spawner=self.slices.spawner,
+        )
+
+
+def check_has_state(embedding: Embedding) -> None:
+    """Raise NotFound (`no_runs`) where nothing was ever run: a question makes no state, as it may be asked in the wrong folder."""
+    if servers_by_environment() is None and not embedding.settings.barn.exists():
+        raise NotFound(
+            f"nothing has been run here: there is no {embedding.state}",
+            code=NOTHING_YET,
+            hint="runi run FILE.dsl makes a run; or is this the wrong folder?",
         )
 
 

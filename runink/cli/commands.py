@@ -59,7 +59,7 @@ COMMANDS: Final = {
     "slice": ("runink.cli.slices:slice_", "Look at a run's slices: what closes them off and what they used."),
     "logs": ("runink.cli.logs:logs", "Print what a run's slices printed."),
     "why": ("runink.cli.why:why", "Say why a run waits, or why it is where it is."),
-    "lineage": ("runink.cli.runs:lineage", "Print what a run read, did and wrote."),
+    "lineage": ("runink.cli.lineage:lineage", "Print what a run read, did and wrote."),
     "dead": ("runink.cli.dead:dead", "Look at the rows that a run rejected."),
     "cancel": ("runink.cli.runs:cancel", "Cancel a run."),
     "pause": ("runink.cli.pausing:pause", "Begin nothing new of a run."),

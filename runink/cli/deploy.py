@@ -106,11 +106,11 @@ def _deploy_away(
     away: Away, compiled: Compiled, given: dict[str, str], said: tuple[str | None, bool, str]
 ) -> None:
     """Put it in force in a context's cluster; `said` are the folder there, whether it is to be paused, and how it is printed."""
+    from runink.cli.asking import Where  # noqa: PLC0415 - as above
     from runink.cli.away_projects import deploy_away, told_of  # noqa: PLC0415 - what asks the API is loaded where it is asked
-    from runink.cli.away_runs import asked  # noqa: PLC0415 - as above
 
     folder, paused, output = said
-    with asked(away) as client:
+    with Where(away.context, None).client() as client:
         found = deploy_away(client, away, compiled, told_of(compiled, given, folder), paused=paused)
     if found.replaced not in (None, compiled.dag.file):
         click.echo(f"note: it takes the place of {found.replaced}, which has the same name", err=True)  # fmt: skip

@@ -120,11 +120,11 @@ def _push_away(
     away: Away, compiled: Compiled, given: dict[str, str], said: tuple[str, str | None, str]
 ) -> None:
     """Publish it in a context's cluster; `said` are the version, the folder there, and how it is printed."""
+    from runink.cli.asking import Where  # noqa: PLC0415 - as above
     from runink.cli.away_projects import push_away, told_of  # noqa: PLC0415 - what asks the API is loaded where it is asked
-    from runink.cli.away_runs import asked  # noqa: PLC0415 - as above
 
     wanted, folder, output = said
-    with asked(away) as client:
+    with Where(away.context, None).client() as client:
         found = push_away(client, away, compiled, told_of(compiled, given, folder), version=wanted)
     if output == "json":
         echo_json(found)

@@ -26,7 +26,7 @@ from runink.cli.options import (
 )
 from runink.cli.progress import progress_for
 from runink.cli.run import exit_code_of, modules_of, new_run_id, submission, tell
-from runink.cli.runs import line_of, with_cluster
+from runink.cli.runs import summary_by_record, summary_line, with_cluster
 from runink.cli.summary import short
 from runink.cli.wording import echo_json
 from runink.clients.cluster import Cluster
@@ -131,5 +131,5 @@ def _follow(old: RunRecord, run: RunId, output: str, state: Path | None) -> NoRe
     if output == "json":
         echo_json(row_of(record))
     else:
-        click.echo(line_of(record))
+        click.echo(summary_line(summary_by_record(record)))
     raise SystemExit(exit_code_of(record))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 import click
+import msgspec
 
-from runink.barn.keys import RUNS
-from runink.cli.choosing import Away, also_away
-from runink.cli.client import LEAVING, Embedding, age_of, end_of, find_run, open_cluster
+from runink.cli.asked_runs import end_of_run, find_run, herds_of, newest_of
+from runink.cli.asking import Asker, Where, asked, asks_cluster
+from runink.cli.client import (
+    LEAVING,
+    NOTHING_YET,
+    Embedding,
+    age_of,
+    check_has_state,
+    open_cluster,
+)
 from runink.cli.exits import ExitCode
 from runink.cli.options import (
     COUNT,
@@ -20,16 +29,16 @@ from runink.cli.options import (
     run_argument,
     slices_by_environment,
     state_folder,
-    state_option,
 )
-from runink.cli.servers import servers_by_environment
 from runink.cli.summary import short, told_apart
-from runink.cli.wording import clock, echo_json
+from runink.cli.wording import clock, echo_json, harmless
 from runink.clients.cluster import Cluster
-from runink.clients.run_documents import row_of, seconds_of
+from runink.clients.run_documents import row_of
 from runink.errors import NotFound, Unavailable
-from runink.governance.lineage import rendered
 from runink.node import Role
+from runink.operations.catalog import runs as catalog
+from runink.operations.catalog.run_events import WATCH
+from runink.operations.catalog.runs import RunSummary
 from runink.runs.records import RunRecord, RunState
 
 if TYPE_CHECKING:
@@ -37,7 +46,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RUNS_SHOWN: Final = 20  # a screen
-NOTHING_YET: Final = "no_runs"
 ASKS_MAX: Final = 20
 ASK_AGAIN_S: Final = 0.1
 
@@ -55,17 +63,8 @@ def with_cluster(
     """
     folder = state_folder(state, project_here())
     embedding = Embedding(folder, role=role, slices=slices_by_environment())
-    if (
-        not makes_state
-        and servers_by_environment() is None
-        and not embedding.settings.barn.exists()
-    ):
-        # A question makes no state: it may be asked in the wrong folder.
-        raise NotFound(
-            f"nothing has been run here: there is no {folder}",
-            code=NOTHING_YET,
-            hint="runi run FILE.dsl makes a run; or is this the wrong folder?",
-        )
+    if not makes_state:
+        check_has_state(embedding)
 
     async def asked() -> T:
         async with open_cluster(embedding) as cluster:
@@ -98,129 +97,119 @@ def known_to(state: Path | None, ask: Callable[[Cluster, Path], Awaitable[list[T
 @click.option(
     "-n", "--limit", type=COUNT, default=RUNS_SHOWN, show_default=True, help="How many at most."
 )
-@click.option("--watch", is_flag=True, help="Print what becomes of a herd's runs from now on; of a context alone.")  # fmt: skip
+@click.option("--watch", is_flag=True, help="Print what becomes of a herd's runs from now on.")
 @output_option
-@state_option
-@also_away
-def runs(*, limit: int, watch: bool, output: str, state: Path | None, away: Away | None) -> None:
+@asks_cluster
+def runs(*, limit: int, watch: bool, output: str, where: Where) -> None:
     """List the runs, newest first."""
-    if watch:
-        if away is None:
-            raise click.UsageError("--watch goes with a context: give --context, or use one")
-        from runink.cli.away_runs import watch_runs  # noqa: PLC0415 - as below
-
-        watch_runs(away, output)
-        return
-    if away is not None:
-        from runink.cli.away_runs import list_runs  # noqa: PLC0415 - what asks the API is loaded where it is asked
-
-        list_runs(away, limit, output)
-        return
-
-    async def ask(cluster: Cluster, _: Path) -> list[RunRecord]:
-        listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
-        return sorted((found.value for found in listing.items), key=age_of)
-
-    found = known_to(state, ask)
-    shown = found[::-1][:limit]
+    try:
+        with asked(where) as client:
+            if watch:
+                _watch(client, where.herd(), output)
+                return
+            found = _listed(client, where, limit)
+    except NotFound as error:
+        if error.code != NOTHING_YET:
+            raise
+        found = []
     if output == "json":
-        echo_json([row_of(record) for record in shown])
+        echo_json(found)
         return
     if not found:
-        click.echo("no runs yet: runi run FILE.dsl makes one", err=True)
-    for line in lines_of(shown, found):
-        click.echo(line)
+        click.echo(_none(where), err=True)
+    for line in lines_of(found):
+        click.echo(harmless(line))
 
 
-def lines_of(shown: Sequence[RunRecord], found: Iterable[RunRecord]) -> Iterator[str]:
-    """Return the lines of a list, each with as much of its run's id as names it among all that were found."""
-    names = told_apart(one.run for one in found)
+def _none(where: Where) -> str:
+    if where.scope:
+        return f"no runs in {where.scope}"
+    if where.context is not None:
+        return "no runs in any herd that you see"
+    return "no runs yet: runi run FILE.dsl makes one"
+
+
+def _listed(client: Asker, where: Where, limit: int) -> list[RunSummary]:
+    found = [one for herd in herds_of(client, where) for one in newest_of(client, herd, limit)]
+    return sorted(found, key=age_of, reverse=True)[:limit]
+
+
+def _watch(client: Asker, herd: str, output: str) -> None:
+    since = client.page(catalog.LIST, herd=herd, limit=1).revision
+    with client.call(WATCH, herd=herd, since=since) as events:
+        for event in events:
+            if output == "json":
+                echo_json(event.data)
+            elif event.data.now is None:
+                click.echo(f"{short(event.data.run)}  forgotten")
+            else:
+                click.echo(harmless(summary_line(event.data.now)))
+            sys.stdout.flush()
+
+
+def lines_of(shown: Sequence[RunSummary]) -> Iterator[str]:
+    """Return the lines of a list, each with as much of its run's id as tells it from the others."""
+    names = told_apart(one.run for one in shown)
     width = max((len(names[one.run]) for one in shown), default=0)
-    return (line_of(one, name=f"{names[one.run]:{width}}") for one in shown)
+    return (summary_line(one, name=f"{names[one.run]:{width}}") for one in shown)
 
 
-def line_of(record: RunRecord, *, name: str = "") -> str:
+def summary_line(run: RunSummary, *, name: str = "") -> str:
     """Return a run as a line of the list."""
-    at = clock(record.submitted_ms)
-    took = f"{seconds_of(record):.1f} s" if record.ended_ms else ""
-    why = record.failure.error.code if record.failure and record.state is RunState.FAILED else ""
-    more = f"  {why or record.waits_for}" if why or record.waits_for else ""
-    if record.occasion is not None:
-        tick = clock(record.occasion.tick_ms)
-        more = f" · tick {tick:%Y-%m-%d %H:%M}{more}"
-    more = f"{_kin(record)}{more}"
+    took = f"{run.seconds:.1f} s" if run.state.is_over else ""
+    why = (run.error if run.state is RunState.FAILED else "") or run.waits_for
+    more = f"  {why}" if why else ""
+    if run.tick_ms is not None:
+        more = f" · tick {clock(run.tick_ms):%Y-%m-%d %H:%M}{more}"
+    more = f"{_kin(run)}{more}"
     return (
-        f"{name or short(record.run)}  {at:%Y-%m-%d %H:%M:%S}  {record.state.value:<10} {took:>8}  "
-        f"{record.pipeline} · {record.herd} · {record.file}{more}"
+        f"{name or short(run.run)}  {clock(run.submitted_ms):%Y-%m-%d %H:%M:%S}  {run.state.value:<10} {took:>8}  "
+        f"{run.pipeline} · {run.herd} · {run.file}{more}"
     )
 
 
-def _kin(record: RunRecord) -> str:
+def summary_by_record(record: RunRecord) -> RunSummary:
+    """Return what the API says of a run in a list, by its record."""
+    return msgspec.convert({**row_of(record), "revision": 0}, RunSummary)
+
+
+def _kin(run: RunSummary) -> str:
     """Say which run it goes on from, and which goes on from it or still may."""
     told = ""
-    if record.resumes is not None:
-        again = f", again from {record.restarted}" if record.restarted else ""
-        told = f" · goes on from {short(record.resumes)}{again}"
-    if record.resumed_by is not None:
-        return f"{told} · {short(record.resumed_by)} goes on from it"
-    if record.kept:
-        until = clock(record.kept_until_ms)
-        return f"{told} · can be resumed until {until:%Y-%m-%d %H:%M}"
+    if run.resumes is not None:
+        again = f", again from {run.restarted}" if run.restarted else ""
+        told = f" · goes on from {short(run.resumes)}{again}"
+    if run.resumed_by is not None:
+        return f"{told} · {short(run.resumed_by)} goes on from it"
+    if run.kept_until_ms is not None:
+        return f"{told} · can be resumed until {clock(run.kept_until_ms):%Y-%m-%d %H:%M}"
     return told
 
 
 @click.command()
 @run_argument
 @output_option
-@state_option
-def lineage(run_id: str, output: str, state: Path | None) -> None:
-    """Print what a run read, did and wrote. RUN is an id, its beginning, or `last`."""
-
-    async def ask(cluster: Cluster, _: Path) -> Any:
-        record = await find_run(cluster, run_id)
-        return await cluster.lineage(record.herd, record.run)
-
-    found = with_cluster(state, ask)
-    if output == "json":
-        echo_json(found)
-    else:
-        click.echo("\n".join(rendered(found)))
-
-
-@click.command()
-@run_argument
-@output_option
-@state_option
-@also_away
-def cancel(*, run_id: str, output: str, state: Path | None, away: Away | None) -> None:
+@asks_cluster
+def cancel(*, run_id: str, output: str, where: Where) -> None:
     """Cancel a run and wait for its end. RUN is an id, its beginning, or `last`.
 
     Exit code 0 if it was cancelled, 5 if it had ended, or was publishing, before that.
     """
-    if away is not None:
-        from runink.cli.away_runs import cancel_run  # noqa: PLC0415 - as above
-
-        cancel_run(away, run_id, output)
-        return
-
-    async def ask(cluster: Cluster, _: Path) -> tuple[RunState, RunRecord]:
-        record = await find_run(cluster, run_id)
-        met = record.state
-        if not met.is_over:
-            met = (await cluster.cancel(record.run)).state
-            record = await end_of(cluster, record)
-        return met, record
-
-    met, record = with_cluster(state, ask, role=Role.ALL)
+    with asked(where, role=Role.ALL) as client:
+        met = find_run(client, where, run_id)
+        end: RunDocument = client.call(catalog.GET, herd=met.herd, run=met.run)
+        if not met.state.is_over:
+            met = client.call(catalog.CANCEL, herd=met.herd, run=met.run)
+            end = end_of_run(client, met)
     if output == "json":
-        echo_json(row_of(record))
+        echo_json(end)
     else:
-        click.echo(cancel_told(met, record), err=record.state is not RunState.CANCELLED)
-    if record.state is not RunState.CANCELLED:
+        click.echo(cancel_told(met.state, end), err=end.state is not RunState.CANCELLED)
+    if end.state is not RunState.CANCELLED:
         raise SystemExit(ExitCode.CONFLICT)
 
 
-def cancel_told(met: RunState, record: RunRecord | RunDocument) -> str:
+def cancel_told(met: RunState, record: RunDocument) -> str:
     """Say what became of a run that was to be cancelled, and if it was not, why. `met` is the state that it was in when it was asked."""
     run = f"run {short(record.run)}"
     if record.state is RunState.CANCELLED:

@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 import click
 
 from runink.barn.keys import SCHEDULES
+from runink.cli.client import NOTHING_YET
 from runink.cli.completing import completed_schedules
 from runink.cli.options import state_option
-from runink.cli.runs import NOTHING_YET, with_cluster
+from runink.cli.runs import with_cluster
 from runink.cli.wording import harmless
 from runink.clients.barn import Found
 from runink.clients.cluster import Cluster

@@ -59,8 +59,7 @@ def request_of(
 
     Raises Invalid for fields that the operation does not have or that are missing, and NotFound for a part of the path that can be no name.
     """
-    fields = _named_outside(operation, fields)
-    _check_names(operation, fields)
+    fields = named_outside(operation, fields)
     sources = sources_of(operation)
     asked = {name: value for name, value in fields.items() if sources[name] is Source.QUERY}
     headers = []
@@ -77,10 +76,12 @@ def request_of(
     )
 
 
-def _named_outside(operation: Operation, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields by the names that they have outside: `as` where Python has to write `as_`."""
+def named_outside(operation: Operation, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields by the names that they have outside: `as` where Python has to write `as_`. Raises Invalid for fields that the operation does not have, or that are missing."""
     outside = {one.name: name for name, one in fields_of(operation.request).items()}
-    return {outside.get(name, name): value for name, value in fields.items()}
+    found = {outside.get(name, name): value for name, value in fields.items()}
+    _check_names(operation, found)
+    return found
 
 
 def tag_of(read: Any) -> str:

@@ -37,6 +37,7 @@ def row_of(record: RunRecord) -> Document:
         "paused": record.paused,
         "error": record.failure.error.code if record.failure else None,
         "resumes": record.resumes,
+        "restarted": record.restarted,
         "resumed_by": record.resumed_by,
         "kept_until_ms": record.kept_until_ms if record.kept and not record.resumed_by else None,
     }

@@ -13,9 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from runink.dag import Check, Dag, Executable, Function, Node, Sink, Source, Sql, Step
-from runink.jobs import Done, Drifted, EdgeFacts, Failed, NodeFacts, Prepared, Transport
+from runink.jobs import Done, Drifted, EdgeFacts, Failed, NodeFacts, Prepared
 from runink.names import HerdName, RunId
-from runink.quantities import counted
 
 
 class StageKind(Enum):
@@ -170,73 +169,3 @@ def _dataset(dag: Dag, prepared: Prepared) -> Dataset:
         is_dead_letter=isinstance(node, Sink) and node.dead_letter,
         role=node.role if isinstance(node, Sink) else "",
     )
-
-
-def rendered(lineage: Lineage) -> list[str]:
-    """Return the graph as lines for a terminal: every stage with what flowed into it from where."""
-    lines = [
-        f"{lineage.pipeline} · herd {lineage.herd} · run {lineage.run} · {lineage.state}",
-        f"pipeline {lineage.version[:12]} · bundle {lineage.bundle[:12]}",
-    ]
-    if lineage.resumes:
-        lines.append(f"goes on from run {lineage.resumes}")
-    names = {stage.node: stage.label for stage in lineage.stages}
-    scenario = ""
-    for stage in lineage.stages:
-        if stage.scenario != scenario:
-            scenario = stage.scenario
-            lines.append(scenario)
-        lines.append(f"  {stage.kind.value:<11} {_described(stage)}")
-        lines.extend(
-            f"    <- {names[edge.source]}{_role(edge.role)}: {counted(edge.rows, 'row')}{_way(edge)}"
-            for edge in lineage.edges
-            if edge.target == stage.node
-        )
-        lines.extend(
-            f"    {'shape' if drift.is_allowed else 'drift'}: {drift.text}, {counted(drift.rows, 'row')}, first in {drift.origin}"
-            for drift in stage.drifts
-        )
-        if stage.staged_from:
-            lines.append(f"    <- {stage.staged_from}, staged in this run")
-    lines.extend(
-        f"wrote {output.uri}{_whose(output)}: {counted(output.rows, 'row')}, {counted(output.bytes, 'byte')}, sha256 {output.sha256[:16]}"
-        for output in lineage.outputs
-    )
-    return lines
-
-
-def _described(stage: Stage) -> str:
-    facts = stage.facts
-    label = stage.contract or stage.label
-    match stage.kind:
-        case StageKind.SOURCE:
-            return f"{label}  {counted(facts.rows_out, 'row')}"
-        case StageKind.CHECKPOINT:
-            return f"{label}  {counted(max(facts.rows_in, facts.rows_out), 'row')}"
-        case StageKind.SINK | StageKind.DEAD_LETTER:
-            return f"{label}  {counted(facts.rows_in, 'row')}"
-        case StageKind.CHECK:
-            return f"{label}  {facts.rows_in:,} in, {facts.rows_out:,} out, {facts.rejected:,} rejected"
-        case StageKind.STEP:
-            return f"{label}  {facts.rows_in:,} in, {facts.rows_out:,} out"
-
-
-def _whose(output: Dataset) -> str:
-    return f" for role {output.role}" if output.role else ""
-
-
-def _role(role: str) -> str:
-    return "" if role == "main" else f" ({role})"
-
-
-def _way(edge: EdgeFacts) -> str:
-    """Say how rows came from another slice."""
-    match edge.transport:
-        case None:
-            return ""
-        case Transport.SLOTS:
-            return ", through slots"
-        case Transport.PIPE:
-            return ", through a pipe"
-        case Transport.WIRE:
-            return ", over the wire from another node"

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from runink.errors import Broken
-from runink.identity.keys import Algorithm, KeyRing, VerificationKey
+from runink.identity.algorithms import Algorithm
+from runink.identity.keys import KeyRing, VerificationKey
 from runink.identity.rotation import RetiringKey, SigningKeys
 from runink.identity.signing import SigningKey
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import binascii
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +28,7 @@ from jose import backends, jwk
 from jose.backends import cryptography_backend
 
 from runink.errors import Broken, Invalid
+from runink.identity.algorithms import ALGORITHMS, Algorithm
 from runink.identity.strict_json import decode_object
 
 KEYS_MAX: Final = 64  # a provider has two or three, and one for each algorithm
@@ -41,18 +41,6 @@ _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 
-class Algorithm(StrEnum):
-    """What a token may be signed with: no symmetric algorithm, and what python-jose has of the others."""
-
-    RS256 = "RS256"
-    RS384 = "RS384"
-    RS512 = "RS512"
-    ES256 = "ES256"
-    ES384 = "ES384"
-    ES512 = "ES512"
-
-
-ALGORITHMS: Final = frozenset(Algorithm)
 _CURVES: Final[Mapping[Algorithm, tuple[str, ec.EllipticCurve, int]]] = {
     Algorithm.ES256: ("P-256", ec.SECP256R1(), 32),
     Algorithm.ES384: ("P-384", ec.SECP384R1(), 48),

@@ -24,7 +24,7 @@ import tomllib
 from typing import Any, Final
 
 from runink.errors import Finding, Invalid, Refused, Span
-from runink.identity.keys import Algorithm
+from runink.identity.algorithms import Algorithm
 from runink.identity.principal_mapping import claim_path
 from runink.identity.providers import (
     ALGORITHMS,

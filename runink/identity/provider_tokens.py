@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from runink.identity.keys import Algorithm, KeyRing
+from runink.identity.algorithms import Algorithm
+from runink.identity.keys import KeyRing
 from runink.identity.principal_mapping import ClaimMapping, claim_path
 from runink.identity.providers import Provider
 from runink.identity.tokens import TokenPolicy, id_tokens

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from runink.errors import Invalid
+from runink.identity.algorithms import Algorithm
 from runink.identity.denials import Fault, Unauthenticated
-from runink.identity.keys import Algorithm, VerificationKey, verification_key
+from runink.identity.keys import VerificationKey, verification_key
 from runink.identity.tokens import OF_ACCESS, TEXT_CHARS_MAX, Claims, TokenPolicy, is_id
 
 SERVICE_ACCOUNT_LIFETIME_S_MAX: Final = 3600  # what a program that was cut off keeps, at most

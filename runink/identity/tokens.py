@@ -38,8 +38,9 @@ import msgspec
 from jose import jws
 from jose.exceptions import JOSEError
 
+from runink.identity.algorithms import ALGORITHMS, Algorithm
 from runink.identity.denials import Fault, Unauthenticated
-from runink.identity.keys import ALGORITHMS, Algorithm, KeyRing
+from runink.identity.keys import KeyRing
 from runink.identity.strict_json import decode_object
 
 TOKEN_CHARS_MAX: Final = 8 * 1024  # what fits into a header of HTTP beside others

@@ -1,33 +1,43 @@
-"""All services of a cluster, put together: the one that HTTP and the wire are given."""
+"""All services of a cluster, put together: the one that HTTP and the wire are given; and the same, each loaded when it is first asked, for a command that asks one or two."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from runink.operations.calls import Caller, Context
 from runink.operations.catalog.table import CATALOG
-from runink.services.access_questions import QuestionService
-from runink.services.accounts import AccountService
-from runink.services.annotations import AnnotationService
-from runink.services.audit import AuditService
+from runink.operations.declarations import Asked, Operation
 from runink.services.auditing import Auditing
 from runink.services.behind import Behind
-from runink.services.bindings import BindingService
-from runink.services.bundles import BundleService
-from runink.services.contracts import ContractService
-from runink.services.dead_letters import DeadLetterService
-from runink.services.facts import FactService
-from runink.services.herds import HerdService
-from runink.services.identity import IdentityService
-from runink.services.issuers import IssuerService
-from runink.services.logs import LogService
-from runink.services.nodes import NodeService
-from runink.services.pipelines import PipelineService
-from runink.services.roles import RoleService
-from runink.services.run_events import RunEventService
-from runink.services.runs import RunService
-from runink.services.schedules import ScheduleService
-from runink.services.service import Services
-from runink.services.slices import SliceService
-from runink.services.submissions import SubmissionService
-from runink.services.tokens import TokenService
+from runink.services.service import Handlers, Services
+
+# Each part, by its module and class, and the words that names of its operations begin with.
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "herds:HerdService": ("herds",),
+    "bundles:BundleService": ("bundles",),
+    "annotations:AnnotationService": ("annotations",),
+    "nodes:NodeService": ("nodes", "members", "decisions"),
+    "roles:RoleService": ("roles", "cluster-roles"),
+    "bindings:BindingService": ("bindings", "cluster-bindings"),
+    "schedules:ScheduleService": ("schedules",),
+    "pipelines:PipelineService": ("pipelines",),
+    "contracts:ContractService": ("contracts",),
+    "access_questions:QuestionService": ("auth",),
+    "issuers:IssuerService": ("issuers", "auth"),
+    "audit:AuditService": ("audit", "cluster-audit"),
+    "accounts:AccountService": ("accounts",),
+    "tokens:TokenService": ("tokens", "issuers"),
+    "identity:IdentityService": ("access", "signing-keys"),
+    "runs:RunService": ("runs",),
+    "submissions:SubmissionService": ("runs",),
+    "run_events:RunEventService": ("runs", "events"),
+    "slices:SliceService": ("slices", "placements"),
+    "logs:LogService": ("logs",),
+    "facts:FactService": ("lineage", "quality"),
+    "dead_letters:DeadLetterService": ("dead-letters",),
+}
 
 
 def services_of(behind: Behind) -> Auditing:
@@ -37,28 +47,30 @@ def services_of(behind: Behind) -> Auditing:
 
 def unaudited(behind: Behind) -> Services:
     """Return what carries out every operation of the catalog."""
-    parts = (
-        HerdService(behind),
-        BundleService(behind),
-        AnnotationService(behind),
-        NodeService(behind),
-        RoleService(behind),
-        BindingService(behind),
-        ScheduleService(behind),
-        PipelineService(behind),
-        ContractService(behind),
-        QuestionService(behind),
-        IssuerService(behind),
-        AuditService(behind),
-        AccountService(behind),
-        TokenService(behind),
-        IdentityService(behind),
-        RunService(behind),
-        SubmissionService(behind),
-        RunEventService(behind),
-        SliceService(behind),
-        LogService(behind),
-        FactService(behind),
-        DeadLetterService(behind),
-    )
-    return Services(CATALOG, *(part.handlers() for part in parts))
+    return Services(CATALOG, *(handlers_of(part, behind) for part in PARTS))
+
+
+def handlers_of(part: str, behind: Behind) -> Handlers:
+    """Load a part, and return what it carries out."""
+    module, _, name = part.partition(":")
+    made: Handlers = getattr(import_module(f"runink.services.{module}"), name)(behind).handlers()
+    return made
+
+
+class LoadedServices(Services):
+    """Carries out every operation of the catalog; each part is loaded with the first operation that may be its own."""
+
+    def __init__(self, behind: Behind) -> None:
+        super().__init__(())
+        self._behind = behind
+
+    async def call(
+        self, operation: Operation, request: Asked, caller: Caller, context: Context
+    ) -> Any:
+        """Return what the operation's kind says. Raises Refused and Unavailable."""
+        if operation.name not in self._handlers:
+            word = operation.name.partition(".")[0]
+            for part in (part for part, words in PARTS.items() if word in words):
+                found = handlers_of(part, self._behind)
+                self._handlers |= {one.name: handler for one, handler in found.items()}
+        return await super().call(operation, request, caller, context)

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from runink.identity.keys import ALGORITHMS, Algorithm, KeyRing, jwks, verification_key
+from runink.identity.algorithms import ALGORITHMS, Algorithm
+from runink.identity.keys import KeyRing, jwks, verification_key
 from runink.identity.tokens import TokenPolicy
 
 URL: Final = "https://login.example.org/realms/airline"

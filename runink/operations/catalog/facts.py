@@ -63,13 +63,14 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """How many rows went from one node to another."""
+    """How many rows went from one node to another. `transport` is the way between two slices: slots, pipe or wire; nothing within one."""
 
     source: str
     target: str
     role: str
     rows: int
     bytes: int
+    transport: str | None = None
 
 
 class Dataset(msgspec.Struct, frozen=True):

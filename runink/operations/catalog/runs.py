@@ -77,7 +77,7 @@ class RetryRun(Asked, frozen=True):
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run in a line. `error` is the code of its failure. `seconds` is from its submission to its end, `tick_ms` what a schedule made it for.
 
-    Until `kept_until_ms` another run may go on from it: `resumed_by` does, and it goes on from `resumes`.
+    Until `kept_until_ms` another run may go on from it: `resumed_by` does, and it goes on from `resumes`, with all again from the step `restarted` if that is said.
     """
 
     run: str
@@ -92,6 +92,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     error: str | None
     resumes: str | None
+    restarted: str
     resumed_by: str | None
     kept_until_ms: int | None
     revision: int

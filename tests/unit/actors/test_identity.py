@@ -36,10 +36,11 @@ from runink.clients.identity_requests import (
 )
 from runink.errors import RuninkError
 from runink.identity.accounts import without_secret
+from runink.identity.algorithms import Algorithm
 from runink.identity.failed_tries import TRIES_MAX, WINDOW_S
 from runink.identity.issued import TOKENS_MAX, IssuedToken
 from runink.identity.key_records import ROTATED_AFTER_S, KeyState, SigningRecord
-from runink.identity.keys import Algorithm, KeyRing
+from runink.identity.keys import KeyRing
 from runink.identity.principals import Principal, PrincipalKind
 from runink.identity.rotation import PUBLISHED_AHEAD_S, RETIRES_AFTER_S
 from runink.identity.signing import service_account_tokens

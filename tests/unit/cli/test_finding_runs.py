@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 from runink.cli.clean import forgettable
 from runink.cli.client import chosen_run, cut_line
-from runink.cli.runs import line_of, lines_of
+from runink.cli.runs import lines_of, summary_by_record, summary_line
 from runink.cli.summary import SHORT_ID, told_apart
 from runink.errors import Invalid, NotFound
 from runink.names import HerdName, PipelineName, RunId
@@ -61,7 +61,7 @@ def test_runs_of_one_moment_are_listed_with_as_much_of_their_ids_as_tells_them_a
     ]
     for one in runs:
         assert chosen_run(runs, names[one.run]) is one
-    lines = list(lines_of(runs, runs))
+    lines = list(lines_of([summary_by_record(one) for one in runs]))
     assert {line.index(" default ") for line in lines} == {lines[0].index(" default ")}
     assert lines[2].startswith(f"{tick}77   ")
 
@@ -128,11 +128,11 @@ def test_a_run_is_not_forgotten_while_one_that_goes_on_from_it_may_still_need_wh
 
 
 def test_a_run_is_one_line_of_the_list():
-    line = line_of(a_run())
+    line = told(a_run())
     assert line.startswith(RUN[:12])
     assert line.endswith("succeeded     2.5 s  p · default · features/p.dsl")
-    assert line_of(a_run(RunState.FAILED, failure=a_failure())).endswith("  step_raised")
-    waiting = line_of(a_run(RunState.SUBMITTED, waits_for="a place"))
+    assert told(a_run(RunState.FAILED, failure=a_failure())).endswith("  step_raised")
+    waiting = told(a_run(RunState.SUBMITTED, waits_for="a place"))
     assert waiting.endswith("p · default · features/p.dsl  a place")
 
 
@@ -144,13 +144,17 @@ def test_a_run_that_was_cut_is_told_with_what_became_of_it():
 
 
 def test_a_run_that_a_schedule_made_tells_its_tick():
-    line = line_of(a_run(occasion=Occasion(1_000, 0)))
+    line = told(a_run(occasion=Occasion(1_000, 0)))
     assert " · tick 1970-01-01" in line
 
 
 def test_the_list_says_which_run_goes_on_from_which_and_until_when_one_can_be():
     kept = a_run(RunState.FAILED, kept=("one",), kept_until_ms=1_000)
-    assert "can be resumed until 1970-01-01" in line_of(kept)
-    assert "goes on from it" in line_of(changed(kept, resumed_by=RunId("02".ljust(26, "0"))))
+    assert "can be resumed until 1970-01-01" in told(kept)
+    assert "goes on from it" in told(changed(kept, resumed_by=RunId("02".ljust(26, "0"))))
     again = changed(kept, resumes=RunId("02".ljust(26, "0")), restarted="one.clean")
-    assert "goes on from 020000000000, again from one.clean" in line_of(again)
+    assert "goes on from 020000000000, again from one.clean" in told(again)
+
+
+def told(record: RunRecord) -> str:
+    return summary_line(summary_by_record(record))

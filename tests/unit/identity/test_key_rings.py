@@ -13,15 +13,8 @@ from jose.backends.rsa_backend import RSAKey
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey
 from joserfc.jwk import RSAKey as JoserfcRSAKey
 from runink.errors import Broken, Invalid
-from runink.identity.keys import (
-    ALGORITHMS,
-    KEYS_MAX,
-    Algorithm,
-    KeyRing,
-    check_backends,
-    jwks,
-    verification_key,
-)
+from runink.identity.algorithms import ALGORITHMS, Algorithm
+from runink.identity.keys import KEYS_MAX, KeyRing, check_backends, jwks, verification_key
 from runink.testing.tokens import EC_KID, RSA_KID, Issuer, base64url, rsa_key
 
 ISSUER = Issuer()

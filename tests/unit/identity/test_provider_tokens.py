@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from runink.errors import Invalid
-from runink.identity.keys import Algorithm
+from runink.identity.algorithms import Algorithm
 from runink.identity.principal_mapping import ClaimMapping
 from runink.identity.provider_tokens import access_policy, identity_policy, mapping_of, ring_of
 from runink.identity.providers import ALGORITHMS, TOKEN_TYPES, ClaimNames, Provider

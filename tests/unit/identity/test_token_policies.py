@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from runink.identity.algorithms import ALGORITHMS, Algorithm
 from runink.identity.denials import Fault, Unauthenticated
-from runink.identity.keys import ALGORITHMS, Algorithm
 from runink.identity.tokens import (
     Claims,
     TokenPolicy,
