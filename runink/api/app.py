@@ -82,7 +82,7 @@ def make_app(operations: tuple[Operation, ...], parts: Parts) -> App:
     app = web.Application(
         middlewares=[around(shared=parts.shared, methods=methods)],
     )
-    app.on_response_prepare.append(preparing(policy=entry.policy, shared=parts.shared))
+    app.on_response_prepare.append(preparing(shared=parts.shared))
     for operation in sorted(table.operations, key=_named_first):
         _add(app, handling, operation)
     return App(app, parts.limits, streams, system)
@@ -93,7 +93,8 @@ def hearing_of(authenticate: Authenticate, limits: Limits) -> Hearing:
     return Hearing(
         authenticate,
         clock=time.monotonic,
-        asked=Rates(per_s=limits.requests_per_s, burst=limits.requests_burst),
+        budget=limits,
+        operator_times=limits.operator_times,
         failed=Rates(per_s=limits.failures_per_s, burst=limits.failures_burst),
     )
 

@@ -15,6 +15,7 @@ from runink.api.problems import HttpRefused
 from runink.api.requests import header
 from runink.errors import Invalid, Overloaded
 from runink.operations.declarations import JSON, Operation
+from runink.operations.purses import Purse
 
 _CHARSET: Final = re.compile(r' *(; *charset=("?)utf-8\2 *)?', re.IGNORECASE)
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -51,8 +52,10 @@ class Bodies:
         finally:
             self.free_bytes += share.held_bytes
 
-    async def read(self, request: web.BaseRequest, operation: Operation, share: Share) -> bytes:
-        """Return the whole body. Raises Invalid, HttpRefused and Overloaded, with the codes that stand beside what is wrong."""
+    async def read(
+        self, request: web.BaseRequest, operation: Operation, share: Share, purse: Purse
+    ) -> bytes:
+        """Return the whole body, whose bytes are taken out of the purse of who sends it. Raises Invalid, HttpRefused and Overloaded, with the codes that stand beside what is wrong."""
         if not request.body_exists:
             return b""
         if not operation.method.has_body:
@@ -67,7 +70,13 @@ class Bodies:
             request.transport.write(_CONTINUE)
         # The least pace is the same for a body that may be larger.
         within_s = self._limits.body_s * max(1.0, bytes_max / self._limits.body_bytes_max)
-        body = await _read(request, share, bytes_max=bytes_max, within_s=within_s)
+        # Where it is said how long it is, that is taken before it is here: of many bodies at once each finds what those before it have left.
+        purse.has_received(request.content_length or 0)
+        try:
+            body = await _read(request, share, bytes_max=bytes_max, within_s=within_s)
+        finally:
+            if request.content_length is None:
+                purse.has_received(share.held_bytes)
         if body and not _is_of(header(request, "Content-Type"), operation.takes):
             said = header(request, "Content-Type")[:64] or "no type"
             raise _unsupported(f"a body of {said!r}", operation)

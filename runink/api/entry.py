@@ -3,7 +3,7 @@
 the caller                                      is told
 bears no token, or none that is valid           401
 has sent too many that were not valid           429 `too_many_failures`, unheard
-asks too often                                  429 `rate_limited`
+asks, sends or was sent too much                429 `rate_limited`
 is not allowed, in a herd that it sees          403
 is not allowed, in one that it does not see     404, as if nothing were there
 """
@@ -20,12 +20,14 @@ from runink.api.requests import basic_of, token_of
 from runink.identity.principals import Principal
 from runink.operations.calls import Authorize, Caller, Unauthenticated
 from runink.operations.declarations import Operation
-from runink.operations.hearing import Hearing, check_allowed
+from runink.operations.hearing import Hearing
 from runink.operations.permission import check_may, may
+from runink.operations.purses import Purse, check_allowed
 from runink.operations.rates import Allowance
 
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 ALLOWANCE: Final = web.RequestKey("allowance", Allowance)
+PURSE: Final = web.RequestKey("purse", Purse)
 
 
 class Entry:
@@ -38,11 +40,6 @@ class Entry:
         self._hearing = hearing
         self._operator = operator
 
-    @property
-    def policy(self) -> str:
-        """Return what the header RateLimit-Policy says."""
-        return self._hearing.policy
-
     async def admit(self, request: web.Request, operation: Operation) -> Caller:
         """Return who asks. Raises Unauthenticated and TooOften."""
         address = counted_as(request.remote or "")
@@ -51,9 +48,10 @@ class Entry:
             basic = basic_of(request)
         else:
             principal = request[PRINCIPAL] = await self._principal(request, address)
-        key = principal.subject if principal is not None else f"address {address}"
-        allowance = request[ALLOWANCE] = self._hearing.count(key)
+        purse = request[PURSE] = self._hearing.purse(principal, address)
+        allowance = request[ALLOWANCE] = purse.ask()
         check_allowed(allowance)
+        purse.check_bytes(is_sending=request.body_exists)
         return Caller(principal, address, basic)
 
     async def still_knows(self, request: web.Request) -> bool:

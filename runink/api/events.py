@@ -9,7 +9,7 @@
     event: end, data: {}                     there is no more to tell, and nothing to come back for; then it ends
 
 A stream pulls: the next event is asked for when the last one is with the kernel, so a slow reader holds one event of ours, and behind it the buffer of
-whoever makes them.  A reader that takes nothing for `write_s` is cut by the guard.  The rights of the caller are looked at before each event and each
+whoever makes them.  It waits where the caller was sent more than its purse has room for.  A reader that takes nothing for `write_s` is cut by the guard.  The rights of the caller are looked at before each event and each
 `rights_s`; a stream ends with them, with the caller's token and with the server.
 """
 
@@ -31,6 +31,7 @@ from runink.api.openapi import EVENT_STREAM
 from runink.api.problems import HttpRefused, tell
 from runink.errors import Broken, RuninkError
 from runink.operations.answers import Bookmark, Event
+from runink.operations.purses import Purse
 
 CLOSE_S: Final = 2.0  # what a source may take to end; it does nothing but let go of a watch
 _BEGINNING: Final = b"retry: 2000\n\n"
@@ -91,13 +92,14 @@ class Streams:
         request: web.Request,
         source: Source,
         *,
+        purse: Purse,
         may_go_on: Callable[[], Awaitable[bool]],
         request_id: str,
     ) -> web.StreamResponse:
         """Send events until the source, the caller's rights, the connection or the server ends."""
         headers = {"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
-        sending = _Sending(response, source, self._limits, may_go_on)
+        sending = _Sending(response, source, self._limits, purse, may_go_on)
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await response.prepare(request)
@@ -126,23 +128,27 @@ class _Sending:
         response: web.StreamResponse,
         source: Source,
         limits: Limits,
+        purse: Purse,
         may_go_on: Callable[[], Awaitable[bool]],
     ) -> None:
         self._response = response
         self._source = source
         self._limits = limits
+        self._purse = purse
         self._may_go_on = may_go_on
         self._next: asyncio.Future[Event | Bookmark | None] | None = None
 
     async def run(self, endings: set[asyncio.Future[Any]]) -> None:
         clock = asyncio.get_running_loop().time
         silent_since_s = clock()
+        look_s = min(self._limits.rights_s, self._limits.heartbeat_s)
         while True:
-            if self._next is None:
+            pause_s = self._purse.pause_s() if self._next is None else 0.0
+            if self._next is None and not pause_s:
                 self._next = asyncio.ensure_future(anext(self._source, None))
             done, _ = await asyncio.wait(
-                {self._next, *endings},
-                timeout=min(self._limits.rights_s, self._limits.heartbeat_s),
+                {self._next, *endings} if self._next is not None else endings,
+                timeout=min(look_s, pause_s) if pause_s else look_s,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if endings & done or not await self._may_go_on():
@@ -152,7 +158,9 @@ class _Sending:
                 if event is None:
                     await self._response.write(_END)
                     return
-                await self._response.write(encoded(event))
+                data = encoded(event)
+                self._purse.has_sent(len(data))
+                await self._response.write(data)
                 silent_since_s = clock()
             elif clock() - silent_since_s >= self._limits.heartbeat_s:
                 await self._response.write(_STILL_HERE)

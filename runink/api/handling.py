@@ -25,7 +25,7 @@ import msgspec
 from aiohttp import web
 
 from runink.api.bodies import Bodies, Share
-from runink.api.entry import Entry
+from runink.api.entry import PURSE, Entry
 from runink.api.events import Streams
 from runink.api.limits import Limits
 from runink.api.problems import Told, tell
@@ -42,6 +42,7 @@ from runink.operations.declarations import HERD, Asked, AskedEvents, AskedPage, 
 from runink.operations.decoding import decode, path_values
 from runink.operations.idempotency import Again, KeyStore, check_key, place_of, request_hash
 from runink.operations.once import once
+from runink.operations.purses import Purse
 from runink.runtime.envelope import TRACEPARENT
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
@@ -94,7 +95,9 @@ class Handling:
                 call = await self._read(request, operation, share)
                 async with self._in_time():
                     answer = await self._answer(request, call)
-            return _response(answer) if isinstance(answer, Reply) else await _send(request, answer)
+            if isinstance(answer, Reply):
+                return _response(answer)
+            return await _send(request, answer, request[PURSE])
 
         return handle
 
@@ -107,6 +110,7 @@ class Handling:
             return await self.streams.send(
                 request,
                 source,
+                purse=request[PURSE],
                 may_go_on=self._may_go_on(request, call),
                 request_id=call.context.request_id,
             )
@@ -129,7 +133,7 @@ class Handling:
         check_headers(request, operation)
         path = path_values(operation, request.match_info)
         await self._check(request, operation, caller, path)
-        body = await self.bodies.read(request, operation, share)
+        body = await self.bodies.read(request, operation, share, request[PURSE])
         asked = decode(operation, path, query_of(request), body)
         if isinstance(asked, AskedEvents):
             asked = _resumed(asked, header(request, "Last-Event-ID"))
@@ -248,8 +252,8 @@ def _response(reply: Reply) -> web.Response:
     return web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
 
 
-async def _send(request: web.Request, content: Content) -> web.StreamResponse:
-    """Send bytes as they come. What fails on the way cuts the connection, so that nobody takes a part for the whole."""
+async def _send(request: web.Request, content: Content, purse: Purse) -> web.StreamResponse:
+    """Send bytes as they come, as fast as the caller's purse has room for them. What fails on the way cuts the connection, so that nobody takes a part for the whole."""
     headers = {"Content-Type": content.media_type}
     if content.tag:
         headers["ETag"] = f'"{content.tag}"'
@@ -263,6 +267,9 @@ async def _send(request: web.Request, content: Content) -> web.StreamResponse:
     await response.prepare(request)
     try:
         async for chunk in content.chunks:
+            if pause_s := purse.pause_s():
+                await asyncio.sleep(pause_s)
+            purse.has_sent(len(chunk))
             await response.write(chunk)
     except ConnectionError:
         return response  # the client has left

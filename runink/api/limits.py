@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from runink.errors import Invalid
 from runink.operations.idempotency import LEASE_MS
+from runink.operations.purses import OPERATOR_TIMES, Budget
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much, how long, how often.
+class Limits(Budget, frozen=True, kw_only=True):
+    """How much, how long, how often: of all, and of one principal (`Budget`).
 
     `line_bytes_max` is what a request's first line may have, so the path and the query.  Browsers and proxies stop at 8 KiB, too.
 
@@ -43,6 +42,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     `requests_per_s` and `requests_burst` are how often one principal may ask: a burst, and then so many a second.
 
+    `received_bytes_per_s` and `received_bytes_burst` are how many bytes of bodies one principal may send, `sent_bytes_per_s` and `sent_bytes_burst` how many bytes of answers it may be sent, streams among them.
+    Four bundles of the largest size are a burst, and then one in four seconds.
+
+    `operator_times` is how many times all of these who runs the server has, at its socket.
+
     `failures_per_s` and `failures_burst` are how often one address may send tokens that are not valid, before it is refused unheard.  Tokens that were
     valid a moment ago are heard nevertheless, so one misled client does not lock out its neighbours.
 
@@ -70,8 +74,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connections_max: int = 4_000
     connections_per_address_max: int = 256
     requests_at_once_max: int = 256
-    requests_per_s: float = 50.0
-    requests_burst: int = 200
+    operator_times: int = OPERATOR_TIMES
     failures_per_s: float = 0.2
     failures_burst: int = 20
     streams_per_principal_max: int = 16

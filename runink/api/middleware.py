@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from runink.api import origins, tracing
 from runink.api.addresses import counted_as
-from runink.api.entry import ALLOWANCE, PRINCIPAL
+from runink.api.entry import ALLOWANCE, PRINCIPAL, PURSE
 from runink.api.handling import CODE, OPERATION, REQUEST_ID
 from runink.api.headers import standard_headers
 from runink.api.problems import HttpRefused, tell
@@ -39,6 +39,7 @@ def around(*, shared: frozenset[str], methods: str) -> Middleware:
             response: web.StreamResponse = web.Response(status=204, headers=told)
         else:
             response = await _told(request, handler)
+        _charge(request, response)
         _note(request, response, time.monotonic() - began_s)
         return response
 
@@ -46,7 +47,7 @@ def around(*, shared: frozenset[str], methods: str) -> Middleware:
 
 
 def preparing(
-    *, policy: str, shared: frozenset[str]
+    *, shared: frozenset[str]
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Return what is called before an answer's head is sent, a stream's as well."""
 
@@ -61,7 +62,7 @@ def preparing(
         headers["X-Request-Id"] = request.get(REQUEST_ID, "")
         allowance = request.get(ALLOWANCE)
         if allowance is not None:
-            headers["RateLimit-Policy"] = policy
+            headers["RateLimit-Policy"] = allowance.policy
             headers["RateLimit"] = allowance.header
 
     return prepare
@@ -118,6 +119,14 @@ def _problem(request: web.Request, error: RuninkError) -> web.Response:
     if told.headers.get("Connection") == "close":
         response.force_close()
     return response
+
+
+def _charge(request: web.Request, response: web.StreamResponse) -> None:
+    """Take a whole answer's bytes out of the purse of who has asked. What is sent as it comes takes its own (`sending.py`)."""
+    purse = request.get(PURSE)
+    if purse is not None and isinstance(response, web.Response) and request.method != "HEAD":
+        body = response.body
+        purse.has_sent(len(body) if isinstance(body, bytes) else 0)
 
 
 def _note(request: web.Request, response: web.StreamResponse, took_s: float) -> None:

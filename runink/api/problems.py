@@ -25,7 +25,7 @@ from runink.errors import (
 )
 from runink.operations.calls import Unauthenticated
 from runink.operations.codes import Said, said_of
-from runink.operations.hearing import TooOften
+from runink.operations.purses import TooOften
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_S: Final = 1  # where nobody knows better: a leader is elected within a second or two

@@ -23,12 +23,13 @@ ONE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What was decided. `left` are the tokens that remain, `full_s` is when the bucket is full again, `retry_s` when it has one again (0: now)."""
+    """What was decided. `left` are the tokens that remain, `full_s` is when the bucket is full again, `retry_s` when it has one again (0: now), `policy` is the header RateLimit-Policy."""
 
     is_allowed: bool
     left: int
     full_s: int
     retry_s: int
+    policy: str = ""
 
     @property
     def header(self) -> str:
@@ -43,6 +44,8 @@ class Rates:
         assert per_s > 0
         assert burst >= 1
         self.burst = burst
+        # The header RateLimit-Policy: so many in the time that a bucket takes to fill.
+        self.policy: Final = f'"default";q={burst};w={ceil(burst / per_s)}'
         self._per_s = per_s
         self._buckets_max = buckets_max
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when
@@ -50,21 +53,24 @@ class Rates:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    @property
-    def policy(self) -> str:
-        """Return the header RateLimit-Policy: so many in the time that a bucket takes to fill."""
-        return f'"default";q={self.burst};w={ceil(self.burst / self._per_s)}'
-
     def take(self, key: str, *, now_s: float) -> Allowance:
         """Take a token, if there is one."""
         tokens = self._tokens(key, now_s)
         is_allowed = tokens >= ONE
         if is_allowed:
             tokens = max(tokens - 1, 0.0)
-        self._buckets[key] = (tokens, now_s)
-        self._buckets.move_to_end(key)
-        self._forget(now_s)
+        self._keep(key, tokens, now_s)
         return self._allowance(tokens, is_allowed=is_allowed)
+
+    def charge(self, key: str, amount: float, *, now_s: float) -> None:
+        """Take so many tokens, also where there are fewer: what is owed comes back first."""
+        assert amount >= 0
+        self._keep(key, self._tokens(key, now_s) - amount, now_s)
+
+    def wait_s(self, key: str, *, least: float, now_s: float) -> float:
+        """Return after which time there are at least so many tokens, if nobody takes any; 0 where there are."""
+        assert least <= self.burst
+        return max(0.0, (least - self._tokens(key, now_s)) / self._per_s)
 
     def look(self, key: str, *, now_s: float) -> Allowance:
         """Say what `take` would, and take nothing."""
@@ -78,7 +84,12 @@ class Rates:
     def _allowance(self, tokens: float, *, is_allowed: bool) -> Allowance:
         full_s = ceil((self.burst - tokens) / self._per_s)
         retry_s = 0 if is_allowed else max(1, ceil((1 - tokens) / self._per_s))
-        return Allowance(is_allowed, int(tokens), full_s, retry_s)
+        return Allowance(is_allowed, max(int(tokens), 0), full_s, retry_s, self.policy)
+
+    def _keep(self, key: str, tokens: float, now_s: float) -> None:
+        self._buckets[key] = (tokens, now_s)
+        self._buckets.move_to_end(key)
+        self._forget(now_s)
 
     def _forget(self, now_s: float) -> None:
         """Drop the oldest: those that have been full for long stand first, as they were not used since."""

@@ -1,7 +1,7 @@
 """The desk of the wire: operations for who has no HTTP. The same table, the same services, the same rights, rates and codes.
 
     step                                     refused with
-    how often the principal asks             `rate_limited`, counted together with HTTP
+    what the principal asks, sends, is sent  `rate_limited`, counted together with HTTP (`operations/purses.py`)
     the operation, by its name               `not_found`
     the parts of its path                    `not_found`
     whether it is allowed                    `forbidden` in a herd that the caller sees, `not_found` in any other
@@ -56,14 +56,15 @@ from runink.operations.crowd import Crowd
 from runink.operations.cursors import Cursors, page_of, position_of
 from runink.operations.declarations import HERD, Asked, AskedPage, Operation, Table, path_names
 from runink.operations.decoding import converted, path_among
-from runink.operations.hearing import Hearing, check_allowed
+from runink.operations.hearing import Hearing
 from runink.operations.idempotency import Again, KeyStore, check_key, place_of
 from runink.operations.once import once
 from runink.operations.permission import check_may
+from runink.operations.purses import Purse, check_allowed
 from runink.runtime.actor import Actor, Later
 from runink.runtime.actor import Context as Life
 from runink.runtime.envelope import TRACEPARENT
-from runink.services.packing import packed
+from runink.services.packing import packed, packed_bytes
 from runink.services.parties import Party, Said
 from runink.services.streams import OpenStreams
 from runink.suggestions import near_or_all
@@ -73,6 +74,8 @@ CALLS_MAX: Final = 256  # under way together, without streams
 CALL_S: Final = 30.0
 TICK_S: Final = 1.0
 REQUEST_ID_BYTES: Final = 12
+SMALL_BYTES: Final = 2 << 10  # a call that could as well be a path and a query
+PAUSE_S_MAX: Final = 5.0  # of a part that waits for its bytes: its asker waits for 15 s and more
 
 _log = logging.getLogger("runink.api.access")
 _broken = logging.getLogger(__name__)
@@ -161,18 +164,37 @@ class ApiDesk(Actor[Any]):
             self._streams.tick(now_s=now_s())
 
     def _on_next(self, party: Party, stream: int, part: int) -> Later:
-        feed = self._streams.of(party, stream)
+        feed, purse, later = self._streams.of(party, stream), self._purse(party), Later()
         if feed.has_given(part):  # a part costs a second time what a call does
-            check_allowed(self._parts.hearing.count(party.principal.subject))
-        later = Later()
-        feed.ask(part, later, now_s=now_s())
+            check_allowed(purse.ask())
+        pause_s = min(purse.pause_s(), PAUSE_S_MAX)
+        if not pause_s:
+            feed.ask(part, later, now_s=now_s())
+            return later
+
+        assert self._life is not None
+        self._life.spawn(partial(self._ask_later, party, stream, part, later, pause_s))
         return later
+
+    async def _ask_later(
+        self, party: Party, stream: int, part: int, later: Later, pause_s: float
+    ) -> None:
+        await anyio.sleep(pause_s)
+        try:
+            self._streams.of(party, stream).ask(part, later, now_s=now_s())
+        except NotFound as error:  # it was closed meanwhile
+            later.fail(error)
+
+    def _purse(self, party: Party) -> Purse:
+        return self._parts.hearing.purse(party.principal, party.address)
 
     async def _on_call(self, party: Party, call: Call, later: Later) -> None:
         began_s, code = now_s(), ""
         request_id = self._parts.entropy(REQUEST_ID_BYTES).hex()
         try:
-            later.answer(await self._called(party, call, request_id))
+            called = await self._called(party, call, request_id)
+            self._purse(party).has_sent(packed_bytes(called.document))
+            later.answer(called)
         except (Refused, Unavailable) as error:
             code = error.code
             later.fail(error)
@@ -199,7 +221,7 @@ class ApiDesk(Actor[Any]):
         """Return what is asked, by whom. Raises what stands in the table above."""
         check_lasts(party, now_ms=self._parts.now_ms())
         subject = party.principal.subject
-        check_allowed(self._parts.hearing.count(subject))
+        self._take(party, call)
         operation = self._parts.table.by_name.get(call.operation)
         if operation is None:
             hint = near_or_all(call.operation, sorted(self._parts.table.by_name))
@@ -225,6 +247,14 @@ class ApiDesk(Actor[Any]):
             position=position_of(operation, asked, self._parts.cursors, subject),
         )
         return _Read(operation, path, asked, caller, context)
+
+    def _take(self, party: Party, call: Call) -> None:
+        """Count a call and its bytes. Raises TooOften."""
+        purse = self._purse(party)
+        check_allowed(purse.ask())
+        size_bytes = _size_bytes(call.fields)
+        purse.check_bytes(is_sending=size_bytes > SMALL_BYTES)
+        purse.has_received(size_bytes)
 
     async def _once(self, read: _Read, call: Call) -> Called:
         async def answered(once_id: str) -> _Answered:
@@ -273,7 +303,9 @@ class ApiDesk(Actor[Any]):
             check_may(self._parts.authorize, read.operation, party.principal, read.path)
 
         assert self._life is not None
-        number, feed = self._streams.open(party, answer, check_may_read, now_s=now_s())
+        number, feed = self._streams.open(
+            party, answer, check_may_read, now_s=now_s(), has_sent=self._purse(party).has_sent
+        )
         self._life.spawn(feed.pump)
         called = Called(read.operation.kind.value, stream=number)
         if isinstance(answer, Content):
@@ -333,6 +365,13 @@ def _check_bytes(operation: Operation, fields: Mapping[str, Any]) -> None:
     if any(isinstance(one, bytes) and len(one) > most for one in fields.values()):
         text = f"{operation.name} takes {most} bytes at once"
         raise Refused(text, code="body_too_large", hint="send less at once")
+
+
+def _size_bytes(fields: Mapping[str, Any]) -> int:
+    """Return about how many bytes a call has brought: bytes are not written once more to be counted."""
+    plain = {name: one for name, one in fields.items() if not isinstance(one, bytes)}
+    large = sum(len(one) for one in fields.values() if isinstance(one, bytes))
+    return large + packed_bytes(plain)
 
 
 def _without_effect(name: str, operation: Operation) -> Invalid:

@@ -50,10 +50,19 @@ async def _pieces(chunks: AsyncIterator[bytes] | bytes) -> Source:
 
 
 class Feed:
-    """One stream. `check_may` raises what the reader is told once it may read no more; `pump` must be running for anything to come. `now_s` is the time at which it is opened, on a clock that only grows."""
+    """One stream. `check_may` raises what the reader is told once it may read no more; `pump` must be running for anything to come. `now_s` is the time at which it is opened, on a clock that only grows. `has_sent` is told the bytes of each part that is given."""
 
-    def __init__(self, source: Source, check_may: Callable[[], object], *, now_s: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        check_may: Callable[[], object],
+        *,
+        now_s: float,
+        has_sent: Callable[[int], object],
+    ) -> None:
         self.used_s = now_s
+        self._has_sent = has_sent
+        self._last_bytes = 0
         self._source = source
         self._check_may = check_may
         self._scope = anyio.CancelScope()
@@ -100,6 +109,7 @@ class Feed:
         if self._is_refused(asker):
             return
         if self.has_given(part):
+            self._has_sent(self._last_bytes)
             asker.answer(self._last)
         elif part == self._last.part + 1 and not self._last.is_over:
             if self._asker is not None:
@@ -157,17 +167,22 @@ class Feed:
         if self._asker is None:
             return
         if self._waiting:
-            waiting, self._waiting, self._waiting_bytes = tuple(self._waiting), [], 0
+            waiting, self._waiting = tuple(self._waiting), []
+            size_bytes, self._waiting_bytes = self._waiting_bytes, 0
             self._room.ring()
-            self._answer(waiting)
+            self._answer(waiting, size_bytes)
         elif self._error is not None:
             self._asker.fail(self._error)
             self._asker = None
         elif self._is_dry:
             self._answer((), is_over=True)
 
-    def _answer(self, items: tuple[Happened | bytes, ...], *, is_over: bool = False) -> None:
+    def _answer(
+        self, items: tuple[Happened | bytes, ...], size_bytes: int = 0, *, is_over: bool = False
+    ) -> None:
         assert self._asker is not None
+        self._last_bytes = size_bytes
+        self._has_sent(size_bytes)
         events = tuple(one for one in items if isinstance(one, Happened))
         data = b"".join(one for one in items if isinstance(one, bytes))
         self._last = Part(self._last.part + 1, events, data, is_over)

@@ -11,3 +11,10 @@ def packed(value: Any) -> msgspec.Raw:
     """Return what an answer is on the wire."""
     plain = msgspec.to_builtins(value, builtin_types=(bytes,), str_keys=True)
     return msgspec.Raw(msgspec.msgpack.encode(plain))
+
+
+def packed_bytes(value: Any) -> int:
+    """Return how many bytes an answer is on the wire, packed or not yet."""
+    if isinstance(value, msgspec.Raw):
+        return memoryview(value).nbytes
+    return len(msgspec.msgpack.encode(value))

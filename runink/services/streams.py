@@ -51,11 +51,17 @@ class OpenStreams:
             raise Overloaded("too many streams are open", hint="ask again in a moment")
 
     def open(
-        self, party: Party, answer: Any, check_may: Callable[[], object], *, now_s: float
+        self,
+        party: Party,
+        answer: Any,
+        check_may: Callable[[], object],
+        *,
+        now_s: float,
+        has_sent: Callable[[int], object],
     ) -> tuple[int, Feed]:
-        """Open a stream of what an operation was answered with; return its number, and the feed, whose pump has to run."""
+        """Open a stream of what an operation was answered with; return its number, and the feed, whose pump has to run. `has_sent` is told the bytes of each part."""
         self._number += 1
-        feed = Feed(source_of(answer), check_may, now_s=now_s)
+        feed = Feed(source_of(answer), check_may, now_s=now_s, has_sent=has_sent)
         theirs = self._open.setdefault(party.principal.subject, {})
         theirs[self._number] = _Open(party, feed)
         if party not in self._parties:

@@ -80,8 +80,8 @@ def desk_parts(
     operations: Iterable[Operation],
     **changes: Any,
 ) -> DeskParts:
-    """Return what a desk of a test is made of. `changes` are of the other fields, and `asked` and `failed` for its rates."""
-    rates = {name: changes.pop(name, None) for name in ("asked", "failed")}
+    """Return what a desk of a test is made of. `changes` are of the other fields, and `budget` and `failed` for who is heard."""
+    rates = {name: changes.pop(name, None) for name in ("budget", "failed")}
     settings: dict[str, Any] = {
         "hearing": Hearing(tokens, clock=now_s, **rates),
         "keys": KeysInMemory(),

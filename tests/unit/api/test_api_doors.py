@@ -153,6 +153,15 @@ async def test_a_socket_is_of_its_user_who_speaks_as_the_operator(tmp_path: Path
         assert await ask(path, {}) == 401
 
 
+async def test_who_runs_the_server_may_ask_more_often_than_others_and_not_without_end(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "api.sock"
+    limits = Limits(requests_burst=2, requests_per_s=0.001, operator_times=3)
+    async with serving(app_of(operator=ROOT, limits=limits), [Door(path)]):
+        assert [await ask(path, {}) for _ in range(7)] == [200] * 6 + [429]
+
+
 async def test_a_socket_that_another_server_has_put_there_stays(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
     async with serving(app_of(operator=ROOT), [Door(path)]) as first:

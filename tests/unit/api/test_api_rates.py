@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import msgspec
 import pytest
 from api_world import ANNA, BERT, world
@@ -197,3 +199,73 @@ async def test_an_address_that_sends_bad_tokens_is_not_heard_but_good_ones_are()
         assert asked == 4, "the others were not looked at"
         assert (await api.ask("GET", "/herds/flights/notes", ANNA)).status == 200
         assert (await api.ask("GET", "/herds/flights/notes", {})).status == 401
+
+
+ATTACH = "/herds/flights/notes/first/attachment"
+OF_BYTES = {**ANNA, "Content-Type": "application/octet-stream"}
+
+
+@pytest.mark.anyio
+async def test_who_sends_too_many_bytes_may_read_on_and_is_told_when_to_send_again() -> None:
+    limits = Limits(received_bytes_burst=1000, received_bytes_per_s=0.1)
+    async with world(limits=limits) as api:
+        api.notebook.put("flights", "first", "x")
+        assert (await api.ask("PUT", ATTACH, OF_BYTES, data=b"x" * 900)).status == 204
+        assert (await api.ask("PUT", ATTACH, OF_BYTES, data=chunks(400))).status == 204
+        refused = await api.ask("PUT", ATTACH, OF_BYTES, data=b"y")
+        assert (refused.status, refused.json["code"]) == (429, "rate_limited")
+        assert "send" in refused.json["detail"]
+        assert int(refused.headers["Retry-After"]) > 3000
+        assert api.notebook.attached["flights", "first"] == b"z" * 400
+        assert (await api.ask("GET", "/herds/flights/notes")).status == 200
+        sent = {"note": "second", "text": "x"}
+        assert (await api.ask("POST", "/herds/trains/notes", BERT, json=sent)).status == 201
+
+
+async def chunks(size: int) -> AsyncIterator[bytes]:
+    """Yield a body whose length is not said before."""
+    for _ in range(size // 100):
+        yield b"z" * 100
+
+
+@pytest.mark.anyio
+async def test_who_was_sent_too_many_bytes_is_told_when_to_ask_again() -> None:
+    async with world(limits=Limits(sent_bytes_burst=1000, sent_bytes_per_s=0.1)) as api:
+        api.notebook.put("flights", "first", "x" * 1500)
+        assert (await api.ask("HEAD", "/herds/flights/notes/first")).status == 200
+        assert (await api.ask("GET", "/herds/flights/notes/first")).status == 200
+        refused = await api.ask("GET", "/herds/flights/notes/first")
+        assert (refused.status, refused.json["code"]) == (429, "rate_limited")
+        assert int(refused.headers["Retry-After"]) > 4000
+        assert (await api.ask("GET", "/herds/trains/notes", BERT)).status == 200
+
+
+@pytest.mark.anyio
+async def test_content_comes_whole_at_the_pace_of_the_budget_and_its_reader_may_ask_beside_it() -> None:  # fmt: skip
+    async def pieces(_: object) -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * 1000
+
+    async with world(limits=Limits(sent_bytes_burst=8000, sent_bytes_per_s=100_000)) as api:
+        api.notebook.put("flights", "first", "x")
+        api.notebook.exported = pieces  # type: ignore[assignment] # of any note
+        async with api.session.get(f"{api.url}/herds/flights/notes/first/text", headers=ANNA) as answer:  # fmt: skip
+            assert await answer.content.readexactly(10_000) == b"x" * 10_000
+            assert (await api.ask("GET", "/herds/flights/notes")).status == 200
+            assert len(await answer.content.read()) == 30_000
+
+
+@pytest.mark.anyio
+async def test_events_wait_for_the_budget_and_none_is_lost() -> None:
+    limits = Limits(sent_bytes_burst=4000, sent_bytes_per_s=50_000)
+    watched = "/herds/flights/watch/notes"
+    async with (
+        world(limits=limits) as api,
+        api.session.get(api.url + watched, headers=ANNA) as stream,
+    ):
+        for number in range(20):
+            api.notebook.put("flights", f"n{number}", "x" * 800)
+        told = b""
+        while told.count(b"event: put") < 20:
+            told += await stream.content.readany()
+        assert (await api.ask("GET", "/herds/flights/notes/n1")).status == 200

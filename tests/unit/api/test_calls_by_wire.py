@@ -14,7 +14,7 @@ from notebook import ANNA, Mark
 from runink.clients.api_requests import Call, Leave, Next
 from runink.errors import Conflict, Forbidden, Invalid, NotFound, Overloaded, Refused, RuninkError
 from runink.identity.vocabulary import Verb
-from runink.operations.rates import Rates
+from runink.operations.purses import Budget
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.services.desk import CALLS_MAX, ApiDesk
 from runink.services.packing import packed
@@ -164,8 +164,8 @@ async def test_bytes_are_bytes_and_have_their_limit() -> None:
 
 
 async def test_who_asks_too_often_is_told_so_and_others_are_served() -> None:
-    rates = Rates(per_s=0.001, burst=3)
-    async with wire_world(asked=rates) as world, world.client() as ann:
+    few = Budget(requests_per_s=0.001, requests_burst=3)
+    async with wire_world(budget=few) as world, world.client() as ann:
         for _ in range(3):
             await refusal(ann, "notes.get", **NOTE)
         error = await refusal(ann, "notes.get", **NOTE)
@@ -177,6 +177,37 @@ async def test_who_asks_too_often_is_told_so_and_others_are_served() -> None:
             assert isinstance(await refusal(bert, "notes.get", **NOTE), NotFound)
 
 
+async def test_bytes_are_counted_too_and_calls_that_could_be_a_path_are_no_sending() -> None:
+    few = Budget(received_bytes_per_s=0.1, received_bytes_burst=5000)
+    async with wire_world(budget=few) as world, world.client() as ann:
+        world.notebook.put("flights", "first", "x" * 3000)
+        await ann.call("notes.attach", **NOTE, content=b"x" * 6000)
+        error = await refusal(ann, "notes.attach", **NOTE, content=b"x" * 6000)
+        assert error.code == "rate_limited"
+        assert error.hint.startswith("ask again in ")
+        assert (await ann.document("notes.get", **NOTE))["text"]
+
+
+async def test_who_was_sent_too_many_bytes_is_told_so_by_the_wire() -> None:
+    few = Budget(sent_bytes_per_s=0.1, sent_bytes_burst=2000)
+    async with wire_world(budget=few) as world, world.client() as ann:
+        world.notebook.put("flights", "first", "x" * 3000)
+        assert (await ann.document("notes.get", **NOTE))["text"]
+        assert (await refusal(ann, "notes.get", **NOTE)).code == "rate_limited"
+
+
+async def test_parts_of_a_stream_wait_for_their_bytes_and_none_is_lost() -> None:
+    paced = Budget(sent_bytes_per_s=100_000, sent_bytes_burst=16_000)
+    async with wire_world(budget=paced) as world, world.client() as ann:
+        world.notebook.put("flights", "first", "x")
+        world.notebook.exported = lambda _: b"x" * 3000
+        for _ in range(8):
+            called = await ann.call("notes.export", **NOTE)
+            part = await ann.part(called.stream, 1)
+            assert part.data == b"x" * 3000
+            await ann.leave(called.stream)
+
+
 async def test_a_slow_call_holds_up_nobody_and_more_than_so_many_are_refused() -> None:
     gate, begun = anyio.Event(), 0
 
@@ -186,8 +217,8 @@ async def test_a_slow_call_holds_up_nobody_and_more_than_so_many_are_refused() -
             begun += 1
             await gate.wait()
 
-    rates = Rates(per_s=1e6, burst=10**6)
-    async with wire_world(asked=rates) as world, world.client() as ann:
+    many = Budget(requests_per_s=1e6, requests_burst=10**6)
+    async with wire_world(budget=many) as world, world.client() as ann:
         world.notebook.put("flights", "first", "x")
         world.notebook.turn = wait
         async with anyio.create_task_group() as group:

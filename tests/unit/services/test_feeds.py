@@ -27,6 +27,7 @@ class Spring:
 
     def __init__(self) -> None:
         self.taken = 0
+        self.sent: list[int] = []
         self.is_closed = False
         self._send, self._receive = anyio.create_memory_object_stream[Any](100_000)
 
@@ -94,7 +95,7 @@ async def feeding(
     check: Callable[[], object] = may,
 ) -> AsyncIterator[tuple[Spring, Feed, Reader]]:
     spring = Spring()
-    feed = Feed(spring.flow(), check, now_s=0.0)
+    feed = Feed(spring.flow(), check, now_s=0.0, has_sent=spring.sent.append)
     async with anyio.create_task_group() as group:
         group.start_soon(feed.pump)
         await turns()
@@ -119,6 +120,19 @@ async def test_what_waits_is_given_at_once_and_in_its_order():
         assert [(one.revision, one.kind) for one in part.events] == [(1, "put"), (2, "bookmark"), (3, "put")]  # fmt: skip
         assert msgspec.msgpack.decode(part.events[2].data) == {"n": 3}
         assert not part.is_over
+
+
+async def test_the_bytes_of_each_part_are_counted_also_of_one_that_is_given_again():
+    async with feeding() as (spring, _, reader):
+        spring.pour(event(1, "x" * 100), b"y" * 50)
+        await turns()
+        await reader.part(1)
+        await reader.part(1)
+        spring.pour(b"z" * 7)
+        await reader.part(2)
+        spring.end()
+        await reader.part(3)
+    assert spring.sent == [152, 152, 7, 0], "a text of 100 letters has two bytes before it"
 
 
 async def test_who_waits_is_told_what_comes():
@@ -247,7 +261,9 @@ async def test_content_is_given_in_pieces():
         yield whole[10:]
 
     for content in (whole, chunks()):
-        feed = Feed(source_of(Content("text/plain", content)), may, now_s=0.0)
+        feed = Feed(
+            source_of(Content("text/plain", content)), may, now_s=0.0, has_sent=lambda _: None
+        )
         async with anyio.create_task_group() as group:
             group.start_soon(feed.pump)
             reader, found, number = Reader(feed), b"", 0
@@ -272,7 +288,7 @@ def opened(streams: OpenStreams, party: Party = ANN, *, now_s: float = 0.0) -> i
         yield
 
     streams.check_room(party)
-    return streams.open(party, nothing(), may, now_s=now_s)[0]
+    return streams.open(party, nothing(), may, now_s=now_s, has_sent=lambda _: None)[0]
 
 
 async def test_a_stream_is_known_to_its_link_alone_and_ends_with_it():
