@@ -4,7 +4,7 @@
       barn          (node.py, server.py)        run controller
       governance                                scheduler
       office                                    vigil over the nodes
-      runs          the desk, for everybody     keeper of schedules, if the cluster stays
+      runs          the desk, for everybody     keepers of schedules and of what is over, if the cluster stays
       runs-inner    the desk, for other members
 
 A cluster of one member is no special case: it takes the office as soon as its Barn is there.
@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 from runink.actors.desk import Desk
 from runink.actors.governance import Governance
 from runink.actors.office import TERM_ALONE_S, NewClient, Office, Reach, Seat
+from runink.actors.retention import Retention
 from runink.actors.runs import RunController
 from runink.actors.scheduler import Scheduler
 from runink.actors.schedules import ScheduleKeeper
@@ -42,6 +43,7 @@ from runink.scheduling.snapshots import POLICY
 
 SCHEDULER: Final = "scheduler"
 KEEPER: Final = "keeper"
+RETENTION: Final = "retention"
 VIGIL: Final = "vigil"
 OFFICE: Final = "office"
 RUNS_INNER: Final = "runs-inner"
@@ -62,6 +64,9 @@ class Above(Protocol):
     @property
     def is_elsewhere(self) -> bool: ...
 
+    @property
+    def stays(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
@@ -77,6 +82,11 @@ class ControlPlane:
     def is_elsewhere(self) -> bool:
         """Say that it is in this process: where that ends, nobody is left to miss a node."""
         return False
+
+    @property
+    def stays(self) -> bool:
+        """Say whether it outlives a command."""
+        return not self.session
 
     @property
     def cluster(self) -> Cluster:
@@ -155,6 +165,7 @@ async def _begin(
         not session
     ):  # a cluster that ends with its command makes no runs that it would have to stay for
         await start(supervisor, KEEPER, lambda: ScheduleKeeper(client(), now_ms=now_ms))
+        await start(supervisor, RETENTION, lambda: Retention(client(), runs, now_ms=now_ms))
     return Acting(runs, vigil)
 
 

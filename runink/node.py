@@ -338,6 +338,7 @@ async def _start_agent(
             is_plain=not settings.is_isolated,
             stores=stores,
             is_away=above.is_elsewhere,
+            stays=above.stays,
         ),
         now_ms=now_ms,
         metrics=metrics,

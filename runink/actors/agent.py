@@ -112,7 +112,7 @@ class Agent(Actor[AgentMessage]):
         self._readiness = Readiness()
         self._pipelines = Pipelines(barn, workplace.placed)
         self._meters = metrics.slices
-        self._leavings = Leavings(barn, workplace.state, offload=offload or in_thread)
+        self._leavings = Leavings(barn, workplace, now_ms=now_ms, offload=offload)
         self._registration = Registration(
             barn, node, metrics=metrics, now_ms=now_ms, look=look, parted=self._part
         )
@@ -141,7 +141,7 @@ class Agent(Actor[AgentMessage]):
         await self._take_up()
         context.spawn(self._registration.keep)
         context.spawn(self._packages.collect)
-        if self._workplace.is_away:
+        if self._workplace.stays:
             context.spawn(self._leavings.keep)
         context.spawn(self._telling.keep)
         context.spawn(self._life.keep)

@@ -46,7 +46,7 @@ from runink.stores import NO_STORES, Stores
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where a node keeps what belongs to runs, and how it reaches what lies elsewhere. `is_away` says that its cluster is elsewhere, and may go on without it."""
+    """Where a node keeps what belongs to runs, and how it reaches what lies elsewhere. `is_away` says that its cluster is elsewhere, and may go on without it; `stays`, that it outlives a command."""
 
     state: Path
     network: NodeNetwork = NodeNetwork()  # noqa: RUF009 - frozen
@@ -54,6 +54,7 @@ class Workplace:
     is_plain: bool = False  # slices are processes without isolation
     stores: Stores = NO_STORES
     is_away: bool = False
+    stays: bool = False
 
     def folders(self, run: RunRecord, environment: str = "") -> Folders:
         return _folders(self.state, run.run, run.bundle, environment)

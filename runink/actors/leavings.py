@@ -1,7 +1,8 @@
-"""What slices leave on a worker node for runs that went elsewhere and ended while the node was away: noted when they begin, cleared when the node is back, and every hour.
+"""What slices leave on a worker node: of runs that went elsewhere and ended while the node was away, of runs that were forgotten, and what their herd keeps no longer. Cleared when the node is back, and every hour.
 
     runs/RUN/aside/SLICE.ATTEMPT   the paths at which the slice writes aside, a JSON list, written before it begins
     runs/RUN                       the rest: logs, rejected rows, checkpoints; goes when the run is forgotten
+    runs/RUN/logs, runs/RUN/dead   go before it where the herd says so (`[retention] logs`, `dead_letters`)
 
 A run's own end takes away what lies where it ends; here is what lies elsewhere.  What is in object stores is not: every machine reaches that.  The paths name run, slice and attempt, so
 nothing of another attempt is ever taken away, also where several nodes share a disk.  What may go is decided in `runs/leavings.py`.
@@ -13,25 +14,31 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from runink.actors.herd_stores import drop_emptied, stored_in
+from runink.actors.launching import Workplace
 from runink.actors.offload import Offload, in_thread
 from runink.actors.outputs import Own
 from runink.barn.keys import RUNS
 from runink.clients.barn import BarnClient
+from runink.clients.herds import all_herds
 from runink.connectors.targets import Target, copy_of
 from runink.errors import Unavailable
+from runink.herds.record import Retention
 from runink.loops import Bell
-from runink.names import RunId, SliceId
+from runink.names import HerdName, RunId, SliceId
 from runink.runs.leavings import is_wanted
 from runink.runs.records import RunRecord, SliceRecord
+from runink.runs.retention import is_past
 
 FOLDER: Final = "aside"  # in the run's folder
+LOGS: Final = "logs"
+DEAD: Final = "dead"
 KEEP_S: Final = 3600.0  # between two looks
 AGAIN_S: Final = 5.0  # until the next one where the Barn did not answer
 CLEARED_MAX: Final = 10_000  # files and folders of one look; the next one has the rest
@@ -49,13 +56,21 @@ class Cleared(NamedTuple):
 
 
 class Leavings:
-    """One for an agent. `state` is its state folder; `keeps_others` says that runs of another cluster lie in it, too, whose folders are left alone."""
+    """One for an agent. Where its cluster is away and a Barn lies in its state folder, too, runs of another cluster do as well, whose folders are left alone."""
 
-    def __init__(self, barn: BarnClient, state: Path, *, offload: Offload = in_thread) -> None:
+    def __init__(
+        self,
+        barn: BarnClient,
+        workplace: Workplace,
+        *,
+        now_ms: Callable[[], int],
+        offload: Offload | None = None,
+    ) -> None:
         self._barn = barn
-        self._runs = state / "runs"
-        self._keeps_others = (state / "barn").exists()
-        self._offload = offload
+        self._runs = workplace.state / "runs"
+        self._keeps_others = workplace.is_away and (workplace.state / "barn").exists()
+        self._now_ms = now_ms
+        self._offload = offload or in_thread
         self._called = Bell()
 
     def look(self) -> None:
@@ -84,7 +99,9 @@ class Leavings:
         listing = await self._barn.range(RUNS.prefix(), RunRecord)
         known = {found.value.run: found.value for found in listing.items}
         before_s = 0.0 if self._keeps_others else time.time() - FORGOTTEN_S
-        cleared: Cleared = await self._offload(partial(_clear, there, known, before_s))
+        kept = {one.value.herd: one.value.retention for one in await all_herds(self._barn)}
+        old = _too_old(known.values(), kept, self._now_ms())
+        cleared: Cleared = await self._offload(partial(_clear, there, known, before_s, old))
         if any(cleared):
             _log.warning(
                 "left aside cleared", extra={"files": cleared.files, "runs": cleared.folders}
@@ -127,7 +144,25 @@ def _run_folders(runs: Path) -> list[Path]:
     return [path for _, path in found]
 
 
-def _clear(there: list[Path], known: Mapping[RunId, RunRecord], before_s: float) -> Cleared:
+def _too_old(
+    runs: Iterable[RunRecord], kept: Mapping[HerdName, Retention], now_ms: int
+) -> Mapping[RunId, tuple[str, ...]]:
+    """Return which folders of runs their herds keep no longer."""
+    found = {}
+    for run in runs:
+        said = kept.get(run.herd, Retention())
+        ages = {LOGS: said.logs_ms, DEAD: said.dead_letters_ms}
+        if names := tuple(name for name, kept_ms in ages.items() if is_past(run, kept_ms, now_ms)):
+            found[run.run] = names
+    return found
+
+
+def _clear(
+    there: list[Path],
+    known: Mapping[RunId, RunRecord],
+    before_s: float,
+    old: Mapping[RunId, tuple[str, ...]],
+) -> Cleared:
     """Clear each folder; what cannot be cleared in one keeps none of the others. Raises the first OSError behind all of them."""
     files = folders = 0
     problems: list[OSError] = []
@@ -136,6 +171,8 @@ def _clear(there: list[Path], known: Mapping[RunId, RunRecord], before_s: float)
         try:
             if run not in known or known[run].state.is_over:
                 files += _clear_asides(path, run, known)
+            for name in old.get(run, ()):
+                folders += _remove(path / name)
             if run not in known and path.lstat().st_mtime < before_s:
                 shutil.rmtree(path, ignore_errors=True)
                 folders += 1
@@ -146,6 +183,15 @@ def _clear(there: list[Path], known: Mapping[RunId, RunRecord], before_s: float)
     if problems:
         raise problems[0]
     return Cleared(files, folders)
+
+
+def _remove(folder: Path) -> int:
+    """Take a folder away; return 1 if it was there."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return 0
+    return 1
 
 
 def _clear_asides(path: Path, run: RunId, known: Mapping[RunId, RunRecord]) -> int:

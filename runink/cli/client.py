@@ -31,6 +31,7 @@ from runink.config import NodeSettings, Servers, offered
 from runink.errors import Invalid, NotFound, RuninkError, TimedOut, Unavailable
 from runink.node import Role, connected, embedded
 from runink.runs.records import RunRecord
+from runink.runs.retention import age_of
 
 LAST: Final = "last"
 NOTHING_YET: Final = "no_runs"
@@ -232,11 +233,6 @@ class AnyRun(Protocol):
 
 
 R = TypeVar("R", bound=AnyRun)
-
-
-def age_of(record: AnyRun) -> tuple[int, str]:
-    """Return what runs are sorted by, the oldest first: one for a tick of the past is as new as it is, whatever its id says."""
-    return record.submitted_ms, record.run
 
 
 def chosen_run(records: Iterable[R], beginning: str) -> R:

@@ -17,7 +17,6 @@ from runink.cli.client import (
     LEAVING,
     NOTHING_YET,
     Embedding,
-    age_of,
     check_has_state,
     open_cluster,
 )
@@ -40,6 +39,7 @@ from runink.operations.catalog import runs as catalog
 from runink.operations.catalog.run_events import WATCH
 from runink.operations.catalog.runs import RunSummary
 from runink.runs.records import RunRecord, RunState
+from runink.runs.retention import age_of
 
 if TYPE_CHECKING:
     from runink.operations.catalog.runs import RunDocument

@@ -12,7 +12,6 @@ import click
 
 from runink.barn.keys import BACKFILLS, RUNS, SCHEDULES, deployment_key
 from runink.calendars import Schedule, next_tick, ticks_between, told
-from runink.cli.client import age_of
 from runink.cli.options import output_option, state_option
 from runink.cli.runs import known_to
 from runink.cli.schedule_changes import meant, name_argument, of_cluster, told_name
@@ -23,6 +22,7 @@ from runink.clock import now_ms
 from runink.dsl.scheduling import schedule_told, when_told
 from runink.quantities import counted
 from runink.runs.records import RunRecord
+from runink.runs.retention import age_of
 from runink.runs.schedule_records import BackfillRecord, DeploymentRecord, ScheduleRecord
 
 NEXT_SHOWN: Final = 3

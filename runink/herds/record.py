@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Final
 
 import msgspec
 
@@ -109,9 +108,6 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     bindings: tuple[Binding, ...] = ()
 
 
-_UNENFORCED_RETENTION: Final = ("logs", "dead_letters", "lineage")
-
-
 def unenforced(record: HerdRecord) -> tuple[str, ...]:
     """Return the parts of a herd's file that nothing acts on yet, as they are written there."""
     return tuple(_unenforced(record))
@@ -122,6 +118,3 @@ def _unenforced(record: HerdRecord) -> Iterator[str]:
         yield "[secrets]"
     if record.contracts.approvals:
         yield "[contracts] approval"
-    kept = [key for key in _UNENFORCED_RETENTION if getattr(record.retention, f"{key}_ms")]
-    if kept:
-        yield f"[retention] {', '.join(kept)}"

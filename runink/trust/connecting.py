@@ -93,6 +93,7 @@ class Joined:
     files: Beside
     trust: Beside
     is_elsewhere: bool = True
+    stays: bool = True
 
 
 @asynccontextmanager

@@ -135,7 +135,7 @@ class AgentWorld:
                 runs=self.runs,
                 spawner=self.spawner,
                 node=node,
-                workplace=Workplace(self.folder, is_away=self.is_away),
+                workplace=Workplace(self.folder, is_away=self.is_away, stays=self.is_away),
                 now_ms=now_ms,
                 metrics=self.metrics,
                 look=self.look,

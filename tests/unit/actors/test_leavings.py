@@ -14,8 +14,9 @@ from agent_world import HERD, NODE, RUN, AgentWorld, agent_world, launched
 from msgspec.structs import replace as changed
 from runink.actors import leavings
 from runink.actors.registration import HEARTBEAT_S
-from runink.barn.keys import node_key, pipeline_key, run_key
+from runink.barn.keys import herd_key, node_key, pipeline_key, run_key
 from runink.dag import Sink
+from runink.herds.record import HerdRecord, Retention
 from runink.runs.records import NodeRecord, PipelineRecord, RunRecord, RunState
 
 pytestmark = pytest.mark.trio
@@ -132,6 +133,21 @@ async def test_a_node_that_is_its_whole_cluster_notes_nothing(
     async with agent_world(tmp_path) as world:
         await launched(world)
         assert not (tmp_path / FOLDER / "aside").exists()
+
+
+@pytest.mark.parametrize(("said", "gone"), [("logs_ms", "logs"), ("dead_letters_ms", "dead")])
+async def test_logs_and_rejected_rows_go_when_their_herd_keeps_them_no_longer(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, said: str, gone: str
+) -> None:
+    async with agent_world(tmp_path) as world:
+        await left(world)
+        (tmp_path / FOLDER / "dead").mkdir()
+        await world.barn.put(herd_key(HERD), HerdRecord(HERD, retention=Retention(**{said: 1})))
+        await come_back(world)
+        assert {"logs", "dead"} <= set(names_in(tmp_path / FOLDER)), "the run goes on"
+        await say(world, state=RunState.FAILED, ended_ms=1)
+        await come_back(world)
+        assert {"logs", "dead"} - set(names_in(tmp_path / FOLDER)) == {gone}
 
 
 async def test_what_cannot_be_cleared_in_one_runs_folder_keeps_no_other_run_from_it(

@@ -7,13 +7,13 @@ from cli_world import RUN, a_failure, a_run
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
-from runink.cli.clean import forgettable
 from runink.cli.client import chosen_run, cut_line
 from runink.cli.runs import lines_of, summary_by_record, summary_line
 from runink.cli.summary import SHORT_ID, told_apart
 from runink.errors import Invalid, NotFound
 from runink.names import HerdName, PipelineName, RunId
 from runink.runs.records import Occasion, RunRecord, RunState
+from runink.runs.retention import forgettable
 
 
 def named(*names: str, state: RunState = RunState.SUCCEEDED) -> list[RunRecord]:
