@@ -16,10 +16,10 @@ from runink.cli.contexts import (
     Context,
     Contexts,
     Login,
+    change_contexts,
     read_contexts,
-    write_contexts,
 )
-from runink.cli.logins import forget_login
+from runink.cli.logins import forget_login, locked
 from runink.cli.output import Form, echo_items, output_option
 from runink.client import endpoint_of
 from runink.errors import Invalid
@@ -77,10 +77,12 @@ def context() -> None:
 def add(*, anew: bool, is_used: bool, **said: Any) -> None:
     """Keep a cluster under a name. ADDRESS is https://HOST:PORT, http://127.0.0.1:PORT or unix:PATH."""
     made = _made(**said)
-    contexts = read_contexts().added(made, anew=anew)
-    if is_used:
-        contexts = msgspec.structs.replace(contexts, used=made.name)
-    write_contexts(contexts)
+
+    def change(contexts: Contexts) -> Contexts:
+        after = contexts.added(made, anew=anew)
+        return msgspec.structs.replace(after, used=made.name) if is_used else after
+
+    change_contexts(change)
 
 
 def _made(  # noqa: PLR0913 - an option each
@@ -129,9 +131,12 @@ def use(*, name: str | None, is_none: bool) -> None:
     """Have commands ask this context from now on."""
     if (name is None) is not is_none:
         raise click.UsageError("give a NAME, or --none")
-    contexts = read_contexts()
-    used = contexts.named(name).name if name else ""
-    write_contexts(msgspec.structs.replace(contexts, used=used))
+
+    def change(contexts: Contexts) -> Contexts:
+        used = contexts.named(name).name if name else ""
+        return msgspec.structs.replace(contexts, used=used)
+
+    change_contexts(change)
 
 
 @click.command("list")
@@ -155,8 +160,9 @@ def show(*, name: str, output: str) -> None:
 @name_argument
 def remove(*, name: str) -> None:
     """Forget a context, and its login."""
-    write_contexts(read_contexts().without(name))
-    forget_login(name)
+    change_contexts(lambda contexts: contexts.without(name))
+    with locked(name):  # or a command that renews it would bring it back
+        forget_login(name)
 
 
 def _document(one: Context, contexts: Contexts) -> dict[str, Any]:

@@ -9,17 +9,20 @@ Which one a command asks: `--context`, else RUNINK_CONTEXT, else the one in use,
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from runink.errors import Conflict, Invalid, NotFound
+from runink.cli.locking import locked_file
+from runink.errors import Conflict, Invalid, NotFound, TimedOut
 from runink.private_files import make_private_folder, read_private, replace_private
 from runink.suggestions import near_or_all
 
 CONTEXT: Final = "RUNINK_CONTEXT"  # in the environment
 CONTEXTS_MAX: Final = 200  # people have a handful
+LOCKED_S: Final = 10.0  # longer than a change takes, on a slow disk, too
 _UNREADABLE: Final = "contexts_unreadable"
 
 
@@ -127,12 +130,18 @@ def read_contexts() -> Contexts:
         ) from None
 
 
-def write_contexts(contexts: Contexts) -> None:
-    """Keep the contexts. Raises OSError."""
+def change_contexts(change: Callable[[Contexts], Contexts], *, within_s: float = LOCKED_S) -> None:
+    """Keep what `change` makes of the contexts; of two commands at once one changes what the other has made. Raises TimedOut (`contexts_locked`), OSError, and what `change` and `read_contexts` do."""
     folder = config_folder()
     make_private_folder(folder)
-    content = msgspec.json.format(msgspec.json.encode(contexts), indent=2) + b"\n"
-    replace_private(folder / "contexts.json", content)
+    busy = TimedOut(
+        "another command changes the contexts, and does not end",
+        code="contexts_locked",
+        hint="end it, and try again",
+    )
+    with locked_file(folder / "contexts.lock", within_s=within_s, busy=busy):
+        changed = msgspec.json.encode(change(read_contexts()))
+        replace_private(folder / "contexts.json", msgspec.json.format(changed, indent=2) + b"\n")
 
 
 def chosen(name: str | None) -> Context | None:

@@ -3,15 +3,12 @@
 A login is a file of its owner's alone, `logins/NAME.json` in the folder of states (`contexts.py`).  It says by itself which provider it is of, so that it can be
 renewed without asking anybody else.
 
-A refresh token is good once: the provider takes a second use for a theft and ends the login.  So two commands at once are one after the other, by a lock on
-`NAME.lock`; the second finds what the first has brought.  No token is ever printed.
+A refresh token is good once: the provider takes a second use for a theft and ends the login, with all that came of it.  So two commands at once are one after the other, by a lock on
+`NAME.lock`; the second finds what the first has brought.  A login that the provider has ended is forgotten here, too: whoever holds a copy of it may be who used it.  No token is ever printed.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +18,7 @@ import anyio
 import msgspec
 
 from runink.cli.contexts import Login, login_folder
+from runink.cli.locking import locked_file
 from runink.clock import now_ms
 from runink.errors import Forbidden, Invalid, TimedOut
 from runink.identity.flow_answers import Tokens, read_tokens
@@ -34,7 +32,6 @@ from runink.reach import Reach
 
 EARLY_MS: Final = 30_000  # a request takes some of it, and clocks differ
 LOCKED_S: Final = 20.0  # longer than a renewal takes
-LOOK_S: Final = 0.05
 _UNREADABLE: Final = "login_unreadable"
 
 
@@ -98,29 +95,13 @@ def _place(name: str) -> Path:
 def locked(name: str, *, within_s: float = LOCKED_S) -> Iterator[None]:
     """Have a context's login to oneself. Raises TimedOut (`login_locked`), OSError."""
     make_private_folder(login_folder())
-    path = login_folder() / f"{name}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    until_s = time.monotonic() + within_s
-    try:
-        while not _lock(descriptor):  # ends with the lock, or with the time
-            if time.monotonic() >= until_s:
-                raise TimedOut(
-                    f"another command renews the login of {name}, and does not end",
-                    code="login_locked",
-                    hint="end it, and try again",
-                )
-            time.sleep(LOOK_S)
+    busy = TimedOut(
+        f"another command renews the login of {name}, and does not end",
+        code="login_locked",
+        hint="end it, and try again",
+    )
+    with locked_file(login_folder() / f"{name}.lock", within_s=within_s, busy=busy):
         yield
-    finally:
-        os.close(descriptor)  # and with it the lock
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class LoggedIn:
@@ -142,9 +123,23 @@ class LoggedIn:
                 if not refused:
                     raise again(self._name)
                 return login.access_token  # the server says better what is wrong with it
+            return self._renew(login).access_token
+
+    def _renew(self, login: KeptLogin) -> KeptLogin:
+        """Return the login as it goes on. Raises Forbidden (`login_again`) for one that the provider has ended, and forgets it."""
+        try:
             renewed = anyio.run(_renewed, login)
-            write_login(self._name, renewed)
-            return renewed.access_token
+        except Forbidden as refused:
+            if refused.code != "login_again":
+                raise
+            forget_login(self._name)
+            raise Forbidden(
+                f"the login of {self._name} has ended: {refused.text}; it was long ago, or taken back, or its refresh token was used a second time",
+                code="login_again",
+                hint=f"runi login --context {self._name}; where somebody may have had a copy of {_place(self._name)}, tell who looks after the provider",
+            ) from None
+        write_login(self._name, renewed)
+        return renewed
 
     def _read(self) -> KeptLogin:
         login = read_login(self._name)

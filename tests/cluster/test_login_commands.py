@@ -212,8 +212,32 @@ def test_a_login_that_the_provider_has_ended_is_told(shell: Shell) -> None:
     logged_in(shell)
     shell.age()
     shell.file.write_text(json.dumps(shell.login | {"refresh_token": "made-up"}))
+    shell.file.chmod(0o644)
+    assert "chmod 600" in shell.runi("api", "GET", "/herds")[1]
+    shell.file.chmod(0o600)
     code, said = shell.runi("api", "GET", "/herds")
     assert (code, "login_again" in said) == (4, True)
     assert "made-up" not in said
-    shell.file.chmod(0o644)
-    assert "chmod 600" in shell.runi("api", "GET", "/herds")[1]
+
+
+def test_a_refresh_token_that_was_used_twice_ends_the_login_of_both_and_both_are_told(
+    shell: Shell,
+) -> None:
+    logged_in(shell)
+    shell.age()
+    stolen = shell.file.read_bytes()
+    assert shell.runi("api", "GET", "/herds/sales")[0] == 0
+    mine = shell.file.read_bytes()
+    for file in (stolen, mine):
+        shell.file.touch(0o600)
+        shell.file.write_bytes(file)
+        shell.age()
+        token = shell.login["refresh_token"]
+        code, said = shell.runi("api", "GET", "/herds/sales")
+        assert (code, "login_again" in said, "used a second time" in said) == (4, True, True)
+        assert token not in said
+        assert not shell.file.exists(), "nothing is left that anybody could use"
+    code, said = shell.runi("api", "GET", "/herds/sales")
+    assert (code, "runi login --context prod" in said) == (4, True)
+    logged_in(shell)
+    assert shell.runi("api", "GET", "/herds/sales")[0] == 0

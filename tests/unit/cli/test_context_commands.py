@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from asked_cluster import Shell, shell_at
-from runink.cli.contexts import config_folder
+from runink.cli.contexts import Context, Contexts, change_contexts, config_folder, read_contexts
+from runink.errors import NotFound, TimedOut
 
 
 @pytest.fixture
@@ -58,6 +60,37 @@ def test_a_context_is_replaced_only_where_that_is_said(shell: Shell) -> None:
     assert shell.runi("context", "add", "prod", "https://other.example").code == 5
     assert shell.runi("context", "add", "prod", "https://other.example", "--anew").code == 0
     assert shell.runi("context", "show", "prod", "-o", "json").json["address"] == "https://other.example"  # fmt: skip
+
+
+def test_of_many_commands_at_once_none_loses_what_another_has_made(shell: Shell) -> None:
+    shell.runi("context", "add", "prod", "https://api.example")
+
+    def add(number: int) -> None:
+        made = Context(f"c{number}", "unix:/api.sock")
+        change_contexts(lambda contexts: contexts.added(made, anew=False))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(24)))
+    assert {one.name for one in read_contexts().contexts} == {"prod", *(f"c{n}" for n in range(24))}
+    folder = config_folder()
+    assert {one.name for one in folder.iterdir()} == {"contexts.json", "contexts.lock"}
+    assert stat.S_IMODE((folder / "contexts.lock").stat().st_mode) == 0o600
+
+
+def test_who_changes_contexts_has_them_alone_and_a_change_that_fails_changes_nothing(
+    shell: Shell,
+) -> None:
+    shell.runi("context", "add", "prod", "https://api.example")
+
+    def meanwhile(contexts: Contexts) -> Contexts:
+        with pytest.raises(TimedOut) as busy:
+            change_contexts(lambda other: other.without("prod"), within_s=0.01)
+        assert busy.value.code == "contexts_locked"
+        return contexts.without("nowhere")
+
+    with pytest.raises(NotFound):
+        change_contexts(meanwhile)
+    assert [one.name for one in read_contexts().contexts] == ["prod"]
 
 
 @pytest.mark.parametrize(
