@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar
 import anyio
 import click
 
-from runink.barn.keys import RUNS
+from runink.barn.keys import RUNS, SLICES
 from runink.capabilities import Isolation
 from runink.cli.exits import LOCKED, told
 from runink.cli.options import SliceOptions
@@ -30,7 +30,7 @@ from runink.clock import now_ms
 from runink.config import NodeSettings, Servers, offered
 from runink.errors import Invalid, NotFound, RuninkError, TimedOut, Unavailable
 from runink.node import Role, connected, embedded
-from runink.runs.records import RunRecord
+from runink.runs.records import RunRecord, SliceRecord
 from runink.runs.retention import age_of
 
 LAST: Final = "last"
@@ -217,6 +217,12 @@ async def find_run(cluster: Cluster, beginning: str) -> RunRecord:
     """Return the run whose id begins so; `last` is the newest. Raises NotFound, and Invalid where several do."""
     listing = await cluster.barn.range(RUNS.prefix(), RunRecord)
     return chosen_run((found.value for found in listing.items), beginning)
+
+
+async def slices_of(cluster: Cluster, record: RunRecord) -> tuple[SliceRecord, ...]:
+    """Return a run's slices as they stand."""
+    listing = await cluster.barn.range(SLICES.prefix(record.herd, record.run), SliceRecord)
+    return tuple(found.value for found in listing.items)
 
 
 class AnyRun(Protocol):

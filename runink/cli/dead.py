@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from runink.barn.keys import pipeline_key
-from runink.cli.client import find_run
-from runink.cli.logs import slices_of
+from runink.cli.client import find_run, slices_of
 from runink.cli.node_files import end_missing, fetched
 from runink.cli.options import COUNT, output_option, run_argument, state_option
 from runink.cli.runs import with_cluster

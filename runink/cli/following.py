@@ -19,9 +19,8 @@ from typing import Final
 import anyio
 
 from runink.barn.keys import RUNS
-from runink.cli.client import LEAVING, Embedding, open_cluster
+from runink.cli.client import LEAVING, Embedding, open_cluster, slices_of
 from runink.cli.exits import first_of
-from runink.cli.logs import slices_of
 from runink.cli.progress import Shown
 from runink.cli.summary import short
 from runink.clients.cluster import Cluster

@@ -8,22 +8,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
+import msgspec
 from anyio.abc import ObjectSendStream
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from runink.actors.dead_letters import DeadLetters
+from runink.actors.shelf import Shelf
 from runink.cli.client import LEAVING, Embedding, open_cluster
+from runink.client.events import Message
+from runink.client.given import Given
 from runink.client.requests import named_outside, tag_of
+from runink.clients.cluster import Cluster
+from runink.clients.node_files import SHELF
 from runink.errors import TimedOut, Unavailable
 from runink.identity.principals import Principal, PrincipalKind
 from runink.machine_reading import user_name
-from runink.operations.answers import Bookmark, Content, Event, Items, Kind, Page
+from runink.operations.answers import Content, Event, Items, Kind, Page
 from runink.operations.calls import Position, read_condition
 from runink.operations.declarations import Method, Operation
+from runink.runtime.supervisor import ChildSpec, supervise
 from runink.services.inside import Inside, inside
 
 if TYPE_CHECKING:
@@ -133,7 +143,7 @@ class InsideClient:
 
     def _called(self) -> Inside:
         if self._inside is None:
-            opened = self.portal.wrap_async_context_manager(open_cluster(self._embedding))
+            opened = self.portal.wrap_async_context_manager(_whole(self._embedding))
             cluster = self._open.enter_context(opened)
             principal = Principal(PrincipalKind.OPERATOR, user_name(os.geteuid()))
             self._inside = self.portal.call(inside, cluster, principal)
@@ -147,6 +157,19 @@ class InsideClient:
             if not page.after:
                 return
             position = Position(page.revision, page.after)
+
+
+@asynccontextmanager
+async def _whole(embedding: Embedding) -> AsyncIterator[Cluster]:
+    """Yield the cluster, with what its nodes keep of runs: on this machine, unless it is one elsewhere."""
+    async with open_cluster(embedding) as cluster:
+        if cluster.files is not None or cluster.is_remote:
+            yield cluster
+            return
+        shelf = partial(Shelf, embedding.state / "runs", DeadLetters(cluster.barn).read)
+        async with supervise() as supervisor:
+            files = await supervisor.start(ChildSpec(SHELF, shelf))
+            yield replace(cluster, files=files, keeps_here=True)
 
 
 def is_asked_again(operation: Operation, error: Unavailable) -> bool:
@@ -204,6 +227,8 @@ class InsideEvents(Iterator[Event]):
         self._client = client
         self._operation = operation
         self._asked = asked
+        self._given = Given()
+        self._reached = self.revision  # what the stream that is read now has begun behind
         self._pumped: _Pumped | None = self._opened()
 
     def __next__(self) -> Event:
@@ -220,9 +245,13 @@ class InsideEvents(Iterator[Event]):
                 time.sleep(ASK_AGAIN_S)
                 continue
             self.revision = max(self.revision, found.revision)
-            if not isinstance(found, Bookmark):
-                assert isinstance(found, Event)
+            if isinstance(found, Event) and self._is_new(found):
                 return found
+
+    def _is_new(self, event: Event) -> bool:
+        """Say whether it was not given before: who comes back is told some again."""
+        message = Message(event.kind, msgspec.json.encode(event.data).decode(), event.revision)
+        return self._given.is_new(event, message, self._reached)
 
     def close(self) -> None:
         """Leave the rest unread."""
@@ -236,6 +265,7 @@ class InsideEvents(Iterator[Event]):
         self.close()
 
     def _opened(self) -> _Pumped:
+        self._reached = self.revision
         asked = {**self._asked, "since": self.revision} if self.revision else self._asked
         return _Pumped(self._client.portal, self._client.ask(self._operation, asked))
 

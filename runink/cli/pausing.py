@@ -2,66 +2,68 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from runink.cli.client import find_run
+from runink.cli.asked_runs import find_run
+from runink.cli.asking import Where, asked, asks_cluster
 from runink.cli.exits import ExitCode
-from runink.cli.options import output_option, run_argument, state_option
-from runink.cli.runs import with_cluster
+from runink.cli.options import output_option, run_argument
 from runink.cli.summary import short
 from runink.cli.wording import echo_json
-from runink.clients.cluster import Cluster
-from runink.clients.run_documents import row_of
+from runink.errors import Conflict
 from runink.node import Role
-from runink.runs.records import RunRecord, RunState
+from runink.operations.catalog import runs
+from runink.operations.catalog.runs import RunDocument
+from runink.operations.declarations import Operation
+from runink.runs.records import RunState
 
 
 @click.command()
 @run_argument
 @output_option
-@state_option
-def pause(run_id: str, output: str, state: Path | None) -> None:
+@asks_cluster
+def pause(run_id: str, output: str, where: Where) -> None:
     """Begin nothing new of a run; what runs goes on. RUN is an id, its beginning, or `last`.
 
     Exit code 5 if it was over, or publishing, already.
     """
-    _mark(run_id, output, state, paused=True)
+    _mark(run_id, output, where, runs.PAUSE)
 
 
 @click.command()
 @run_argument
 @output_option
-@state_option
-def unpause(run_id: str, output: str, state: Path | None) -> None:
+@asks_cluster
+def unpause(run_id: str, output: str, where: Where) -> None:
     """Go on with a run that is paused. RUN is an id, its beginning, or `last`.
 
     Exit code 5 if it was over, or publishing, already.
     """
-    _mark(run_id, output, state, paused=False)
+    _mark(run_id, output, where, runs.UNPAUSE)
 
 
-def _mark(run_id: str, output: str, state: Path | None, *, paused: bool) -> None:
-    async def ask(cluster: Cluster, _: Path) -> RunRecord:
-        record = await find_run(cluster, run_id)
-        return record if record.state.is_over else await cluster.pause(record.run, paused=paused)
-
-    record = with_cluster(state, ask, role=Role.ALL)
+def _mark(run_id: str, output: str, where: Where, operation: Operation) -> None:
+    with asked(where, role=Role.ALL) as client:
+        run = find_run(client, where, run_id)
+        fields = {"herd": run.herd, "run": run.run}
+        try:
+            found: RunDocument = client.call(operation, **fields)
+        except Conflict:  # nothing of it is left to begin
+            found = client.call(runs.GET, **fields)
     if output == "json":
-        echo_json(row_of(record))
+        echo_json(found)
     else:
-        click.echo(pause_told(record), err=not may_change(record))
-    if not may_change(record):
+        click.echo(pause_told(found), err=not may_change(found))
+    if not may_change(found):
         raise SystemExit(ExitCode.CONFLICT)
 
 
-def may_change(record: RunRecord) -> bool:
+def may_change(record: RunDocument) -> bool:
     """Say whether a run has anything left to begin."""
     return not record.state.is_over and record.state is not RunState.COMMITTING
 
 
-def pause_told(record: RunRecord) -> str:
+def pause_told(record: RunDocument) -> str:
     """Say how it is with a run that was to be paused or to go on."""
     run = f"run {short(record.run)}"
     if record.state is RunState.COMMITTING:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import click
 import msgspec
 
-from runink.cli.client import find_run
+from runink.cli.asked_runs import find_run
+from runink.cli.asking import Where, asked, asks_cluster
 from runink.cli.commands import Commands
-from runink.cli.logs import check_slice, slices_of
-from runink.cli.options import output_option, run_argument, state_option
-from runink.cli.runs import with_cluster
+from runink.cli.options import output_option, run_argument
 from runink.cli.wording import clock, echo_json, harmless
-from runink.clients.cluster import Cluster
-from runink.clients.run_documents import slice_document, slice_span
 from runink.clients.run_requests import Used
-from runink.dag import Limit
+from runink.dag import Limit, Limits
 from runink.herds.admission import OF_THE_HERD
-from runink.names import SliceId
+from runink.operations.catalog import slices
+from runink.operations.catalog.slices import SliceDocument, SliceSummary
 from runink.quantities import (
     counted,
     format_bytes,
@@ -30,9 +27,10 @@ from runink.quantities import (
     format_memory,
     format_seconds,
 )
-from runink.runs.limits import BY_HERD, limits_met
+from runink.runs.limits import BY_HERD
 from runink.runs.pausing import FOREVER_MS
-from runink.runs.records import Exit, Printed, SliceRecord, SliceState, Tries
+from runink.runs.records import Exit, HerdLimits, Printed, SliceRecord, SliceState, Tries
+from runink.runs.traces import Span
 
 SLICE_COMMANDS: Final = {
     "list": ("runink.cli.slices:list_", "List a run's slices."),
@@ -67,20 +65,23 @@ def slice_() -> None:
 @click.command("list")
 @run_argument
 @output_option
-@state_option
-def list_(run_id: str, output: str, state: Path | None) -> None:
+@asks_cluster
+def list_(run_id: str, output: str, where: Where) -> None:
     """List the slices of RUN: an id, its beginning, or `last`."""
-    found, used = _found(run_id, state)
+    with asked(where) as client:
+        run = find_run(client, where, run_id)
+        found: list[SliceSummary] = list(client.call(slices.LIST, herd=run.herd, run=run.run))
     if output == "json":
-        echo_json([slice_document(one, used.get(one.slice)) for one in found])
+        echo_json(found)
         return
     names = max((len(one.slice) for one in found), default=0)
     for one in found:
-        isolation = one.sealed.get("isolation", "-")
-        node = f"{one.node or '-'}  isolation {isolation:<5}"
-        told = _totals(one.exit) if one.exit else ""
-        if one.slice in used:
-            told = _uses(used[one.slice])
+        node = f"{one.node or '-'}  isolation {one.isolation or '-':<5}"
+        told = ""
+        if one.exit is not None:
+            told = _totals(msgspec.convert(one.exit, Exit))
+        elif one.used is not None:
+            told = _uses(msgspec.convert(one.used, Used))
         again = f"attempt {one.attempt}  " if one.attempt > 1 else ""
         click.echo(f"{one.slice:<{names}}  {one.state.value:<10} {node}  {again}{told}".rstrip())
 
@@ -89,66 +90,61 @@ def list_(run_id: str, output: str, state: Path | None) -> None:
 @run_argument
 @click.argument("name", metavar="SLICE")
 @output_option
-@state_option
-def get(run_id: str, name: str, output: str, state: Path | None) -> None:
+@asks_cluster
+def get(run_id: str, name: str, output: str, where: Where) -> None:
     """Print all that is known of a slice of RUN."""
-    slices, used = _found(run_id, state)
-    check_slice(name, slices)
-    found = next(one for one in slices if one.slice == name)
+    with asked(where) as client:
+        run = find_run(client, where, run_id)
+        found: SliceDocument = client.call(slices.GET, herd=run.herd, run=run.run, slice=name)
     if output == "json":
-        echo_json(slice_document(found, used.get(found.slice)))
+        echo_json(found)
         return
-    for what, text in lines_of(found, used.get(found.slice)):
-        click.echo(f"{what:{_COLUMN}}{text}")
+    for what, text in lines_of(found):
+        click.echo(f"{what:{_COLUMN}}{harmless(text)}")
 
 
-def _found(run_id: str, state: Path | None) -> tuple[list[SliceRecord], dict[SliceId, Used]]:
-    """Return a run's slices, and what those that run have used."""
-
-    async def ask(cluster: Cluster, _: Path) -> tuple[list[SliceRecord], dict[SliceId, Used]]:
-        record = await find_run(cluster, run_id)
-        is_watched = cluster.runs is not None and not record.state.is_over
-        used = (await cluster.look(record.run)).used if is_watched else {}
-        return list(await slices_of(cluster, record)), used
-
-    return with_cluster(state, ask)
-
-
-def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[str, str]]:
+def lines_of(found: SliceDocument) -> Iterator[tuple[str, str]]:
     """Say all that is known of a slice, a name and a text a line."""
-    yield "slice", record.slice
-    yield "state", f"{record.state.value}, attempt {record.attempt} on {record.node or 'no node'}"
-    if record.waits_for:
-        yield "waits for", record.waits_for
-    if record.state is SliceState.PENDING and 0 < record.not_before_ms < FOREVER_MS:
-        yield "begins", f"{begins_at(record)} at the soonest"
-    if record.tries.why:
-        yield "before", _before(record.tries)
-    for earlier in record.earlier:
-        ended = f", {earlier.fault.value}" if earlier.fault.value else ""
+    yield "slice", found.slice
+    yield "state", f"{found.state.value}, attempt {found.attempt} on {found.node or 'no node'}"
+    if found.waits_for:
+        yield "waits for", found.waits_for
+    if found.state is SliceState.PENDING and 0 < found.not_before_ms < FOREVER_MS:
+        yield "begins", f"{begins_at(found)} at the soonest"
+    tries = msgspec.convert(found.tries, Tries)
+    if tries.why:
+        yield "before", _before(tries)
+    for earlier in found.earlier:
+        ended = f", {earlier.fault}" if earlier.fault else ""
         yield "was", f"attempt {earlier.attempt} on {earlier.node}{ended}"
-    if record.pid:
-        yield "process", str(record.pid)
-    if record.exit is not None:
-        yield "ended", _ended(record.exit)
-        yield "used", _used(record.exit)
-        switches = _switches(record.exit)
-        if switches:
-            yield "switches", switches
-    elif used is not None:
-        yield "used", _uses(used)
-    if record.printed.lines:
-        yield "printed", _printed(record.printed)
-    yield "trace", slice_span(record).traceparent
-    yield from _limit_lines(record)
-    for line in limits_met(record):
+    if found.pid:
+        yield "process", str(found.pid)
+    yield from _use_lines(found)
+    printed = msgspec.convert(found.printed, Printed)
+    if printed.lines:
+        yield "printed", _printed(printed)
+    yield "trace", Span(found.trace_id, found.span_id).traceparent
+    yield from _limit_lines(found)
+    for line in found.limits_met:
         yield "met", line
-    yield from record.sealed.items()
-    for path, mode in record.shown.items():
+    yield from found.sealed.items()
+    for path, mode in found.shown.items():
         yield "shown", f"{mode} {path}"
 
 
-def begins_at(record: SliceRecord) -> str:
+def _use_lines(found: SliceDocument) -> Iterator[tuple[str, str]]:
+    if found.exit is None:
+        if found.used is not None:
+            yield "used", _uses(msgspec.convert(found.used, Used))
+        return
+    end = msgspec.convert(found.exit, Exit)
+    yield "ended", _ended(end)
+    yield "used", _used(end)
+    if switches := _switches(end):
+        yield "switches", switches
+
+
+def begins_at(record: SliceDocument | SliceRecord) -> str:
     """Return when a slice that waits for its next attempt may begin, by this machine's clock."""
     at = clock(record.not_before_ms)
     return f"{at:%Y-%m-%d %H:%M:%S}"
@@ -202,31 +198,32 @@ def _printed(found: Printed) -> str:
     return f"{counted(found.lines, 'line')}, {format_bytes(found.written_bytes)} kept{lost}{slowed}"
 
 
-def _limit_lines(record: SliceRecord) -> Iterator[tuple[str, str]]:
+def _limit_lines(found: SliceDocument) -> Iterator[tuple[str, str]]:
     """Say what it was held to, by whom, and whether anything kept it to that."""
-    for name, limit in msgspec.structs.asdict(record.limits).items():
+    limits = msgspec.convert(found.limits, Limits)
+    for name, limit in msgspec.structs.asdict(limits).items():
         if isinstance(limit, Limit):
             amount = _FORMATS[name](limit.amount)
-            kept = _kept(record, name) if name != "wall_time" else ""
+            kept = _kept(found.sealed, name) if name != "wall_time" else ""
             word = "@timeout" if name == "wall_time" else "@requires"
             by = BY_HERD if limit.line == OF_THE_HERD else f"{word} in line {limit.line}"
             yield "limit", f"{name} {amount}, from {by}{kept}"
-    herd = record.herd_limits
+    herd = msgspec.convert(found.herd_limits, HerdLimits)
     amounts = (("cpu", herd.cpu_m), ("memory", herd.memory_bytes))
     for name, number in ((name, number) for name, number in amounts if number):
         amount = _FORMATS[name](number)
-        yield "limit", f"{name} {amount} for all of herd {record.herd}{_kept(record, name)}"
+        yield "limit", f"{name} {amount} for all of herd {found.herd}{_kept(found.sealed, name)}"
 
 
-def _kept(record: SliceRecord, name: str) -> str:
+def _kept(sealed: Mapping[str, str], name: str) -> str:
     """Say where a limit is only said: the slice was a plain process, or its machine has no such controller."""
-    if not record.sealed:
+    if not sealed:
         return ""
     key = _KEPT_BY.get(name)
-    is_kept = record.sealed.get(key, "none") != "none" if key else is_closed(record)
+    is_kept = sealed.get(key, "none") != "none" if key else is_closed(sealed)
     return "" if is_kept else ", which nothing enforces"
 
 
-def is_closed(record: SliceRecord) -> bool:
-    """Say whether the slice was isolated, wholly or in part."""
-    return record.sealed.get("isolation", "none") != "none"
+def is_closed(sealed: Mapping[str, str]) -> bool:
+    """Say whether a slice was isolated, wholly or in part."""
+    return sealed.get("isolation", "none") != "none"

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise, takewhile
 from typing import Final
 
+import msgspec
+
 from runink.checkpoints import joined
 from runink.cli.wording import harmless
-from runink.clients.run_documents import seconds_of
+from runink.clients.run_documents import error_document, seconds_of
 from runink.clients.run_requests import RunView
 from runink.dag import Check, Dag, Node, Sink, Source, Step
 from runink.governance.lineage import label_of
 from runink.jobs import Prepared
+from runink.operations.catalog.runs import Failure as ToldFailure
 from runink.quantities import counted, format_bytes
 from runink.runs.figures import Figures
 from runink.runs.limits import slowed_down, waited_for_cpu
@@ -212,18 +215,25 @@ def path_of(prepared: Prepared) -> str:
 
 def failure_lines(failure: Failure) -> list[str]:
     """Say why a run failed: the error, where, the step's own lines, the slice's last words. Much of it is a step's: nothing of it moves a terminal's cursor."""
-    return [harmless(line) for line in _failure_lines(failure)]
+    told = error_document(failure)
+    assert told is not None
+    return error_lines(msgspec.convert(told, ToldFailure))
 
 
-def _failure_lines(failure: Failure) -> list[str]:
-    lines = ["", *_indented(f"error[{failure.error.code}]: {failure.error.text}")]
+def error_lines(failure: ToldFailure) -> list[str]:
+    """Say the same by what the API tells of it."""
+    return [harmless(line) for line in _error_lines(failure)]
+
+
+def _error_lines(failure: ToldFailure) -> list[str]:
+    lines = ["", *_indented(f"error[{failure.code}]: {failure.text}")]
     if failure.position:
         lines.append(f"    at {failure.position}")
-    if "\n" not in failure.error.text:  # one that has several lines holds these, too
+    if "\n" not in failure.text:  # one that has several lines holds these, too
         lines += [f"    {line}" for line in failure.traceback]
-    lines += [f"    {line}" for line in failure.limits if line not in failure.error.text]
-    if failure.error.hint:
-        lines.append(f"  help: {failure.error.hint}")
+    lines += [f"    {line}" for line in failure.limits if line not in failure.text]
+    if failure.hint:
+        lines.append(f"  help: {failure.hint}")
     if failure.log_tail and not failure.traceback:
         lines.append(f"  last lines of {failure.slice}:")
         lines += [f"    {line}" for line in failure.log_tail]

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 import msgspec
 
-from runink.cli.choosing import Away, also_away
-from runink.cli.client import find_run
+from runink.cli.asked_runs import find_run
+from runink.cli.asking import Asker, Where, asked, asks_cluster
 from runink.cli.exits import ExitCode
-from runink.cli.logs import check_slice, slices_of
-from runink.cli.options import output_option, state_option
-from runink.cli.runs import with_cluster
+from runink.cli.options import output_option
 from runink.cli.summary import short
 from runink.cli.wording import echo_json, harmless
-from runink.clients.cluster import Cluster
-from runink.clients.run_requests import WhyOf
 from runink.errors import NotFound
+from runink.operations.catalog import slices
+from runink.operations.catalog.nodes import REPLAY, ReplayDocument
+from runink.operations.catalog.slices import PlacedSlice, WhyDocument
 from runink.quantities import counted, format_moment
+from runink.runs.records import no_slice
 from runink.scheduling.answers import (
     AwaitedNodes,
     Candidate,
@@ -30,9 +29,6 @@ from runink.scheduling.answers import (
     ShutNode,
     WhyAnswer,
 )
-
-if TYPE_CHECKING:
-    from runink.operations.catalog.slices import WhyDocument
 
 SHUT_TOLD_MAX: Final = 5  # nodes that take nothing new; one of them is enough
 _BY = {"solver": "the solver"}
@@ -57,17 +53,15 @@ _OF_RUN = "the run's"  # `--replay` without a revision
     help="Make the decision on this revision of the Barn again, or the one that placed the run.",
 )
 @output_option
-@state_option
-@also_away
-def why(  # noqa: PLR0913 - an option each
+@asks_cluster
+def why(
     run_id: str | None,
     name: str | None,
     *,
     changes: tuple[str, ...],
     replay: str | None,
     output: str,
-    state: Path | None,
-    away: Away | None,
+    where: Where,
 ) -> None:
     """Say why RUN waits, or why its slices are where they are. RUN is an id, its beginning, or `last`.
 
@@ -83,24 +77,17 @@ def why(  # noqa: PLR0913 - an option each
     if replay is not None:
         if changes:
             raise click.UsageError("--if is about now, --replay about then")
-        if away is not None:
-            raise click.UsageError("--replay is asked of the cluster here: give --state")
-        _tell_replayed(_replayed(run_id, name, replay, state), output)
+        with asked(where) as client:
+            decision = replay if replay != _OF_RUN else _decision(client, where, run_id or "", name)
+            found: ReplayDocument = client.call(REPLAY, decision=decision)
+        _tell_replayed(found, output)
         return
-
-    async def ask(cluster: Cluster, _: Path) -> WhyAnswer:
-        record = await find_run(cluster, run_id or "")
-        return await cluster.why(WhyOf(record.herd, record.run, name or "", changes))
-
-    answer: WhyAnswer | WhyDocument
-    if away is None:
-        answer = with_cluster(state, ask)
-    else:
-        from runink.cli.away_runs import why_of  # noqa: PLC0415 - what asks the API is loaded where it is asked
-
-        answer = why_of(away, run_id or "", name or "", changes)
+    with asked(where) as client:
+        run = find_run(client, where, run_id or "")
+        fields: dict[str, Any] = {"herd": run.herd, "run": run.run, "changes": changes}
+        answer: WhyDocument = client.call(slices.WHY, slice=name, **fields)
     if output == "json":
-        echo_json(msgspec.to_builtins(answer))
+        echo_json(answer)
     else:
         click.echo("\n".join(map(harmless, lines_of(answer))))
 
@@ -216,34 +203,29 @@ def _difference_lines(answer: WhyAnswer | WhyDocument) -> Iterator[str]:
 # Replay.
 
 
-def _replayed(run_id: str | None, name: str | None, replay: str, state: Path | None) -> Replayed:
-    async def ask(cluster: Cluster, _: Path) -> Replayed:
-        if replay != _OF_RUN:
-            return await cluster.replay(int(replay))
-        record = await find_run(cluster, run_id or "")
-        slices = list(await slices_of(cluster, record))
-        if name is not None:
-            check_slice(name, slices)
-        decision = max((one.decision for one in slices if name in (None, one.slice)), default=0)
-        if not decision:
-            raise NotFound(
-                f"nothing of run {short(record.run)} has been placed yet",
-                code="no_such_decision",
-                hint="runi why RUN says why it waits",
-            )
-        return await cluster.replay(decision)
-
-    return with_cluster(state, ask)
+def _decision(client: Asker, where: Where, run_id: str, name: str | None) -> str:
+    """Return the revision on which a run, or one of its slices, was placed last. Raises NotFound."""
+    run = find_run(client, where, run_id)
+    placed: list[PlacedSlice] = list(client.call(slices.PLACEMENTS, herd=run.herd, run=run.run))
+    if name is not None and name not in {one.slice for one in placed}:
+        raise no_slice(name, [one.slice for one in placed])
+    decision = max((one.decision for one in placed if name in (None, one.slice)), default=0)
+    if not decision:
+        raise NotFound(
+            f"nothing of run {short(run.run)} has been placed yet",
+            code="no_such_decision",
+            hint="runi why RUN says why it waits",
+        )
+    return str(decision)
 
 
-def _tell_replayed(found: Replayed, output: str) -> None:
-    is_same = found.digest == found.stored
+def _tell_replayed(found: ReplayDocument, output: str) -> None:
     if output == "json":
-        document: dict[str, Any] = msgspec.to_builtins(found)
-        echo_json({**document, "same": is_same})
+        document: dict[str, Any] = msgspec.to_builtins(found.decision)
+        echo_json({**document, "same": found.is_same})
     else:
-        click.echo("\n".join(map(harmless, replay_lines(found))))
-    if not is_same:
+        click.echo("\n".join(map(harmless, replay_lines(found.decision))))
+    if not found.is_same:
         raise SystemExit(ExitCode.FAILED)
 
 

@@ -53,7 +53,7 @@ FOLLOW_GRACE_S: Final = 5.0  # more than the follower's own time, so that its an
 class Cluster:
     """What clients talk to. There is no `runs` where only the store is open.
 
-    `session` names this start of an embedded cluster, empty for one elsewhere.  One that `is_remote` may not share a disk with us: what its nodes need of us goes through its Barn, and `files` are what its nodes keep of runs.
+    `session` names this start of an embedded cluster, empty for one elsewhere.  One that `is_remote` may not share a disk with us: what its nodes need of us goes through its Barn, and `files` are what its nodes keep of runs; `keeps_here`: all of that lies on this machine, and no node is asked for it.
     `trust` is who certifies its nodes, where they show certificates; `identity` is who signs tokens, where they are signed.
     """
 
@@ -63,6 +63,7 @@ class Cluster:
     session: str = ""
     is_remote: bool = False
     files: Ref[ReadFiles] | None = None
+    keeps_here: bool = False
     trust: Ref[TrustRequest] | None = None
     identity: Ref[IdentityRequest] | None = None
 

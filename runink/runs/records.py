@@ -15,6 +15,7 @@ the node writes all that follows.  Every change compares the revision that it wa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
@@ -22,7 +23,7 @@ import msgspec
 
 from runink.contracts.differences import GoldenResult
 from runink.dag import UNLIMITED, Dag, Limits, Resources
-from runink.errors import WireError
+from runink.errors import NotFound, WireError
 from runink.jobs import Done, Failed, Prepared
 from runink.machines import LOST_S, Machine, Reserved
 from runink.names import BundleHash, HerdName, NodeId, PipelineName, RunId, SliceId
@@ -366,3 +367,11 @@ class NodeStanding(msgspec.Struct, frozen=True):
     node: NodeId
     standing: Standing
     since_ms: int
+
+
+def no_slice(name: str, names: Iterable[str]) -> NotFound:
+    """Return the error for who names a slice that a run does not have. `names` are those that it has."""
+    there = ", ".join(names) or "none yet"
+    return NotFound(
+        f"the run has no slice {name}", code="no_such_slice", hint=f"its slices: {there}"
+    )

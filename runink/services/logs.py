@@ -8,6 +8,7 @@ A node that is away holds up neither: a line of ours stands for what it keeps (`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from runink.clients.kept_logs import Chosen
@@ -17,13 +18,13 @@ from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
 from runink.operations.catalog import logs
 from runink.operations.catalog.logs import FollowLogs, ListLogs, LogLine
-from runink.runs.records import RunRecord
+from runink.runs.records import RunRecord, SliceRecord, no_slice
 from runink.services.behind import Behind
 from runink.services.log_files import Line, files_of, slice_doing
 from runink.services.log_pages import LogPage, Missing
 from runink.services.log_stream import LogStream
 from runink.services.node_files import AWAY, run_files
-from runink.services.run_reading import check_slice, dag_of, run_of, slices_of
+from runink.services.run_reading import dag_of, run_of, slices_of
 from runink.services.service import Handlers
 from runink.services.watching import Stream as Events
 
@@ -44,8 +45,7 @@ class LogService:
         found = await run_of(barn, request.herd, request.run)
         slices = await slices_of(barn, found.value)
         chosen = await self._chosen(found.value, request)
-        if chosen.slice is not None:
-            check_slice(chosen.slice, slices)
+        check_chosen(chosen, [one.value for one in slices])
         files = files_of((one.value for one in slices), chosen)
         after = context.position.after if context.position else ""
         page = LogPage(await run_files(self._behind.cluster, found.value), files, after)
@@ -57,8 +57,9 @@ class LogService:
     async def _follow(self, request: FollowLogs, _caller: Caller, _context: Context) -> Events:
         found = await run_of(self._behind.barn, request.herd, request.run)
         chosen = await self._chosen(found.value, request)
-        if chosen.slice is not None and found.value.state.is_over:
-            check_slice(chosen.slice, await slices_of(self._behind.barn, found.value))
+        if found.value.state.is_over:
+            slices = await slices_of(self._behind.barn, found.value)
+            check_chosen(chosen, [one.value for one in slices])
 
         def tell(run: RunRecord, one: Line | Missing) -> LogLine:
             return _told(run, one, now_ms=self._behind.now_ms())
@@ -79,6 +80,21 @@ class LogService:
                 hint="name one of the two",
             )
         return Chosen(name, request.attempt)
+
+
+def check_chosen(chosen: Chosen, slices: Sequence[SliceRecord]) -> None:
+    """Raise NotFound (`no_such_slice`, `no_such_attempt`) where a run has no such slice, or none of those that are wanted was tried so often."""
+    names = [one.slice for one in slices]
+    if chosen.slice is not None and chosen.slice not in names:
+        raise no_slice(chosen.slice, names)
+    tried = max((one.attempt for one in slices if chosen.slice in (None, one.slice)), default=0)
+    if chosen.attempt is not None and chosen.attempt > tried:
+        what = "the run" if chosen.slice is None else f"slice {chosen.slice}"
+        raise NotFound(
+            f"{what} has no attempt {chosen.attempt}",
+            code="no_such_attempt",
+            hint=f"the last was attempt {tried}" if tried else "nothing of it has begun",
+        )
 
 
 def _told(run: RunRecord, one: Line | Missing, *, now_ms: int) -> LogLine:

@@ -14,6 +14,7 @@ from runink.runs.records import NodeRecord, RunRecord
 
 AWAY: Final = "node_away"
 WITHIN_S: Final = 5.0
+HERE: Final = NodeId("here")  # stands for all nodes, where what they keep lies on this machine
 
 
 class NodeAway(Unavailable):
@@ -27,6 +28,7 @@ class RunFiles:
 
     def __init__(self, cluster: Cluster, run: RunRecord, there: frozenset[NodeId]) -> None:
         self._files = cluster.files
+        self._keeps_here = cluster.keeps_here
         self._run = run
         self.there = there
 
@@ -34,7 +36,7 @@ class RunFiles:
         """Return what files of a node hold from their offsets on, or a beginning of that. Raises NodeAway."""
         if self._files is None:
             raise NodeAway("files of nodes cannot be read through this server")
-        if node not in self.there:
+        if node not in self.there and not self._keeps_here:
             raise _away(node, "it is not there")
         request = ReadFiles(node, self._run.run, kept, wanted, herd=self._run.herd)
         try:
@@ -45,7 +47,8 @@ class RunFiles:
 
 async def run_files(cluster: Cluster, run: RunRecord) -> RunFiles:
     """Return what reads a run's files, as nodes are now."""
-    return RunFiles(cluster, run, await nodes_there(cluster.barn))
+    there = frozenset({HERE}) if cluster.keeps_here else await nodes_there(cluster.barn)
+    return RunFiles(cluster, run, there)
 
 
 async def nodes_there(barn: BarnClient) -> frozenset[NodeId]:

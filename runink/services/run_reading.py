@@ -19,7 +19,7 @@ from runink.jobs import Failed
 from runink.names import HerdName, RunId
 from runink.operations.catalog.runs import RunDocument, RunSummary
 from runink.operations.catalog.slices import SliceDocument, SliceSummary
-from runink.runs.records import PipelineRecord, RunRecord, SliceRecord
+from runink.runs.records import PipelineRecord, RunRecord, SliceRecord, no_slice
 from runink.services.behind import Behind
 from runink.services.other_herds import Tell
 
@@ -60,8 +60,7 @@ def check_slice(name: str, slices: Iterable[Found[SliceRecord]]) -> None:
     """Raise NotFound (`no_such_slice`), with those that there are, if none has the name."""
     names = [one.value.slice for one in slices]
     if name not in names:
-        hint = f"its slices: {', '.join(names) or 'none yet'}"
-        raise NotFound(f"the run has no slice {name}", code="no_such_slice", hint=hint)
+        raise no_slice(name, names)
 
 
 def summary_of(found: Found[RunRecord], tell: Tell) -> RunSummary:
@@ -95,8 +94,10 @@ def document_of(found: Found[RunRecord], tell: Tell, *, shows_logs: bool) -> Run
     return _made(whole, RunDocument)
 
 
-def slice_summary_of(found: Found[SliceRecord], tell: Tell) -> SliceSummary:
-    """Return a slice of a list."""
+def slice_summary_of(
+    found: Found[SliceRecord], tell: Tell, used: Used | None = None
+) -> SliceSummary:
+    """Return a slice of a list. `used` is what it has used so far, where that is known of one that runs."""
     record = found.value
     return SliceSummary(
         slice=record.slice,
@@ -110,6 +111,10 @@ def slice_summary_of(found: Found[SliceRecord], tell: Tell) -> SliceSummary:
         launched_ms=record.launched_ms,
         ended_ms=record.ended_ms,
         isolation=record.sealed.get("isolation"),
+        sealed=record.sealed,
+        tries=msgspec.structs.asdict(record.tries),
+        exit=None if record.exit is None else msgspec.structs.asdict(record.exit),
+        used=None if used is None else msgspec.structs.asdict(used),
         error=record.report.error.code if isinstance(record.report, Failed) else None,
         revision=found.revision,
     )

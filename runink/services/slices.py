@@ -63,12 +63,17 @@ class SliceService:
         self, request: ListSlices, caller: Caller, context: Context
     ) -> Items[SliceSummary]:
         principal = principal_of(caller)
+        run = (await run_of(self._behind.barn, request.herd, request.run)).value
+        used = await self._used(run)
 
         def show(one: SliceRecord) -> bool:
             is_wanted = not request.state or one.state in request.state
             return is_wanted and may_read_slice(self._behind, principal, one)
 
-        return await self._page(request, context, slice_summary_of, show=show)
+        def summary(found: Found[SliceRecord], tell: Tell) -> SliceSummary:
+            return slice_summary_of(found, tell, used.get(found.value.slice))
+
+        return await self._page(request, context, summary, show=show)
 
     async def _placements(
         self, request: ListPlacements, _caller: Caller, context: Context
@@ -114,7 +119,10 @@ class SliceService:
 
     async def _used(self, run: RunRecord) -> dict[SliceId, Used]:
         """Return what a run's slices have used so far, if it runs."""
-        return {} if run.state.is_over else (await self._behind.cluster.look(run.run)).used
+        cluster = self._behind.cluster
+        if run.state.is_over or cluster.runs is None:  # nobody looks at it: only its store is open
+            return {}
+        return (await cluster.look(run.run)).used
 
     async def _why(self, request: Why, caller: Caller, _context: Context) -> WhyDocument:
         barn, principal = self._behind.barn, principal_of(caller)

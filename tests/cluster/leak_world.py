@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 from runink.sandbox import cgroup_files as files
 from runink.sandbox import cgroup_tree as tree
 from runink.sandbox.cgroup_claims import FOLDER
@@ -126,6 +127,14 @@ def ours() -> dict[str, list[object]]:
         "descriptors": list(descriptors_of(os.getpid())),
         "children": list(children_of(os.getpid())),
     }
+
+
+async def ours_again(before: dict[str, list[object]]) -> None:
+    """Wait until this process has what it had: the loop closes a link's descriptor some turns after the link is gone."""
+    with anyio.move_on_after(WAIT_S):
+        while ours() != before:
+            await anyio.lowlevel.checkpoint()
+    assert ours() == before
 
 
 def mounts_at(place: SpawnerPlace, pid: int | str = "self") -> list[str]:

@@ -271,7 +271,8 @@ class PlainClient:
                 assert self.credit <= self.tells_max
             case 8:
                 self.pings += 1
-                self._send([PONG])
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    self._send([PONG])  # whoever has left meanwhile needs no answer
             case 9:
                 self.pongs += 1
             case _:

@@ -13,6 +13,7 @@ from leak_world import (
     mounts_at,
     namespace_of,
     ours,
+    ours_again,
     quiet,
     told_of_ends,
 )
@@ -75,7 +76,7 @@ async def test_a_spawner_that_is_killed_at_a_step_leaves_nothing_but_what_the_ne
         await gone(spawner.pidfd)
     assert f"ends at step {step}," in place.log.read_text()
     assert living_in(namespace) == []
-    assert ours() == before
+    await ours_again(before)
     assert lying_at(place) == ["log", "socket", "socket.root"]
     assert mounts_at(place) == []
     async with world_in(tmp_path, way=way) as world:
@@ -85,7 +86,7 @@ async def test_a_spawner_that_is_killed_at_a_step_leaves_nothing_but_what_the_ne
         kinds = GROUPS[way] if HAS_GROUPS else set()
         assert {name[:2] for name in names - {base_name(place)}} == kinds
     assert_all_cleared(place)
-    assert ours() == before
+    await ours_again(before)
 
 
 @pytest.mark.parametrize(("way", "end_at"), OF_CELL)
@@ -108,7 +109,7 @@ async def test_a_process_of_a_cell_that_is_killed_at_a_step_refuses_the_launch_a
     is_logged = way in FORKED and who == "first"  # bubblewrap's have another standard error
     assert not is_logged or place.log.read_text().count(f"ends at step {step},") == 3
     assert_all_cleared(place)
-    assert ours() == before
+    await ours_again(before)
 
 
 async def left_of(world, place, way):
@@ -141,4 +142,4 @@ async def test_a_zygote_that_is_killed_over_a_clone_refuses_the_launch_and_leave
         await quiet(world, place, processes=2)
     assert place.log.read_text().count(f"ends at step {step},") == 2
     assert_all_cleared(place)
-    assert ours() == before
+    await ours_again(before)

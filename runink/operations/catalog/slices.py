@@ -57,7 +57,7 @@ class Earlier(msgspec.Struct, frozen=True):
 
 
 class SliceSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A slice in a line. `gang` are the slices that run together, `task` what it is for. `error` is the code of its failure."""
+    """A slice in a line. `gang` are the slices that run together, `task` what it is for. `sealed` is what closes it off, `tries` what came of the attempts before. `error` is the code of its failure, `exit` how its process ended, `used` what one that runs has used so far."""
 
     slice: str
     run: str
@@ -70,6 +70,10 @@ class SliceSummary(msgspec.Struct, frozen=True, kw_only=True):
     launched_ms: int
     ended_ms: int
     isolation: str | None
+    sealed: dict[str, str]
+    tries: dict[str, Any]
+    exit: dict[str, Any] | None
+    used: dict[str, Any] | None
     error: str | None
     revision: int
 

@@ -121,7 +121,7 @@ def test_why_a_run_waits_is_said_by_the_cluster(shell: Shell, cluster: ServedClu
         "priority 7"
     ]
     assert shell.runi("why", "last", "--if", "nonsense").code == 8
-    assert shell.runi("why", "--replay", "7").code == 2
+    assert shell.runi("why", "--replay", "7").code == 4
 
 
 def test_what_becomes_of_runs_is_told_as_it_happens(shell: Shell, cluster: ServedCluster) -> None:

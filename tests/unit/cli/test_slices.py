@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cli_world import a_run, a_slice, a_view
 from msgspec.structs import replace as changed
-from runink.cli.slices import lines_of
+from runink.cli.slices import lines_of as document_lines
 from runink.cli.summary import failure_lines
+from runink.clients.barn import Found
 from runink.clients.run_documents import run_document
 from runink.clients.run_documents import slice_document as document
 from runink.clients.run_requests import Used
@@ -24,6 +27,7 @@ from runink.runs.records import (
     Tries,
 )
 from runink.runs.traces import span_of
+from runink.services.run_reading import slice_document_of
 
 SEALED = {"isolation": "full", "cgroup.memory": "v1", "cgroup.cpu": "none", "seccomp": "on"}
 EXIT = Exit(
@@ -36,6 +40,11 @@ EXIT = Exit(
     read_bytes=2000,
     written_bytes=1000,
 )
+
+
+def lines_of(record: SliceRecord, used: Used | None = None) -> Iterator[tuple[str, str]]:
+    """Say what the API says of a slice."""
+    return document_lines(slice_document_of(Found("", record, 1, 1, 0, 1), used, str))
 
 
 def a_failed() -> SliceRecord:

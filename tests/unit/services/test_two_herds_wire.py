@@ -14,6 +14,7 @@ from runink.errors import RuninkError
 from runink.identity.principals import Principal
 from runink.operations.catalog.table import CATALOG
 from runink.operations.declarations import Operation, Source, sources_of
+from runink.operations.purses import Budget
 from runink.operations.rates import Rates
 from runink.runtime.connections import Peer, connect_tcp
 from runink.runtime.remote import RemoteRef
@@ -74,6 +75,7 @@ class ByWire(OverHttp):
 @asynccontextmanager
 async def by_wire() -> AsyncIterator[ByWire]:
     often = Rates(per_s=1e6, burst=10**6)
+    budget = Budget().times(10**6)
     carrier = ByWire()
     parts = desk_parts(
         carrier.authenticate,
@@ -81,7 +83,7 @@ async def by_wire() -> AsyncIterator[ByWire]:
         carrier,
         CATALOG,
         keys=carrier,
-        asked=often,
+        budget=budget,
         failed=often,
         now_ms=lambda: NOW_MS,
     )
