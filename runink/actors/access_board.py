@@ -130,6 +130,12 @@ class AccessBoard:
             return index.allows_some(principal, verb, resource, herd, now_ms=now_ms)
         return index.allows(principal, verb, resource, herd, name, now_ms=now_ms)
 
+    def hides(
+        self, principal: Principal, verb: Verb, resource: Resource, *, herd: str, name: str
+    ) -> bool:
+        """Say whether a rule hides something from the principal by its name. Raises Unavailable (`access_unknown`)."""
+        return self.index.hides(principal, verb, resource, herd, name, now_ms=self.now_ms())
+
     def sees(self, principal: Principal, herd: str) -> bool:
         """Say whether the principal may know that a herd is there. Raises Unavailable (`access_unknown`)."""
         index = self.index

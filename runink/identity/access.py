@@ -119,6 +119,12 @@ class AccessIndex:
         holder = self._holder(principal, now_ms)
         return not _has_ended(principal, now_ms) and holder.may_some(verb, resource, herd)
 
+    def hides(
+        self, principal: Principal, verb: str, resource: str, herd: str, name: str, *, now_ms: int
+    ) -> bool:
+        """Say whether rules that speak of names keep this from the principal. Where it may nothing at all with what is of the kind, nothing is hidden by its name."""
+        return self._holder(principal, now_ms).hides(verb, resource, herd, name)
+
     def clearances(self, principal: Principal, herd: str, *, now_ms: int) -> Clearances:
         """Return which marks of fields (`pii:email`, `access:finance`) the principal sees unmasked in a herd."""
         holder = self._holder(principal, now_ms)

@@ -111,6 +111,14 @@ class Holder:
         gate = self.gate(herd)
         return found if gate.allowed else _not_let_out(self.subject, self.home, herd, gate)
 
+    def hides(self, verb: str, resource: str, herd: str, name: str) -> bool:
+        """Say whether rules that speak of names keep this name from it: one denies it, or others of its kind are allowed."""
+        answer = self.answer(verb, resource, herd)
+        if answer.decision is not None:
+            return False
+        found = answer.of(name)
+        return not found.allowed and (found.ground is Ground.DENIED or answer.has_some())
+
     def gate(self, herd: str) -> Decision:
         """Return whether its own herd lets it act in another."""
         return self.answer(Verb.CROSS, Resource.HERDS, self.home).of(herd)

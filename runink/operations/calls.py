@@ -138,6 +138,12 @@ class Authorize(Protocol):
         """Say whether it may be done. `herd` is empty for what belongs to none, `name` for what is a list."""
         ...
 
+    def hides(
+        self, principal: Principal, verb: Verb, resource: Resource, *, herd: str, name: str
+    ) -> bool:
+        """Say whether rules that speak of names keep this from the principal, who may do it to others of the kind; or deny it by this name."""
+        ...
+
     def sees(self, principal: Principal, herd: str) -> bool:
         """Say whether the principal may know that a herd is there: it is allowed anything in it."""
         ...

@@ -1,12 +1,14 @@
-"""Cursors: where the next part of a list begins, in a text that only we can have written.
+"""Cursors: where the next part of a list begins, in a text that only we can have written and read.
 
-    text       base64url( version 1 byte | body MessagePack | seal 16 bytes )
-    body       [revision, after]
+    text       base64url( version 1 byte | body, covered | seal 16 bytes )
+    body       MessagePack of [revision, after], and bytes C1 up to a multiple of 64
+    covered    body XOR SHAKE-256( key | "cover" | seal )
     seal       the first 16 bytes of HMAC-SHA256( key, version | body | binding )
     binding    SHA-256 over the operation, who asks, and each field of the request but `limit` and `cursor`
 
-What a cursor says is no secret of the caller's: it names the last item that was shown.  Bound to who asks and to what is asked, it can be
-used for nothing else; with another filter it would pass over items in silence.
+Bound to who asks and to what is asked, a cursor can be used for nothing else; with another filter it would pass over items in silence.  It is covered, because
+where nothing is shown for long it names an item that its bearer must not know of.  What it is covered with hangs on all that it says (as in AES-SIV, RFC 5297): two cursors
+are the same where they say the same, and tell nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from hashlib import sha256
+from hashlib import sha256, shake_256
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +28,9 @@ from runink.operations.declarations import Asked, AskedPage, Operation
 
 KEY_BYTES_MIN: Final = 32
 _SEAL_BYTES: Final = 16  # 2^128 guesses, each of them a request
-_VERSION: Final = b"\x01"
+_VERSION: Final = b"\x02"
+_FILL: Final = b"\xc1"  # no value of MessagePack has it at its end
+_BODY_BYTES: Final = 64  # its length is a multiple of this: how long a name is would tell of it
 _AFTER_MAX: Final = 512  # characters: the key of an item
 _PAGING: Final = frozenset({"limit", "cursor"})
 
@@ -47,9 +51,11 @@ class Cursors:
     def write(self, position: Position, binding: bytes) -> str:
         """Return the cursor of a position."""
         assert len(position.after) <= _AFTER_MAX
-        body = _VERSION + msgspec.msgpack.encode(_Body(position.revision, position.after))
-        sealed = body + _seal(self._keys[0], body, binding)
-        return urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        body = msgspec.msgpack.encode(_Body(position.revision, position.after))
+        body += _FILL * (-len(body) % _BODY_BYTES)
+        seal = _seal(self._keys[0], body, binding)
+        text = urlsafe_b64encode(_VERSION + _covered(self._keys[0], seal, body) + seal)
+        return text.rstrip(b"=").decode()
 
     def read(self, text: str, binding: bytes) -> Position:
         """Return the position that a cursor stands for. Raises Invalid (`invalid_cursor`) for what we have not written for this list and this caller."""
@@ -58,12 +64,15 @@ class Cursors:
         except ValueError:
             raise _foreign() from None
         is_canonical = urlsafe_b64encode(raw).rstrip(b"=") == text.encode(errors="replace")
-        body, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
-        is_ours = any(hmac.compare_digest(seal, _seal(key, body, binding)) for key in self._keys)
-        if not (is_canonical and is_ours and body.startswith(_VERSION)):
+        covered, seal = raw[1:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
+        if not (is_canonical and raw.startswith(_VERSION)):
             raise _foreign()
-        inner = msgspec.msgpack.decode(body[1:], type=_Body)
-        return Position(inner.revision, inner.after)
+        for key in self._keys:
+            body = _covered(key, seal, covered)
+            if hmac.compare_digest(seal, _seal(key, body, binding)):
+                inner = msgspec.msgpack.decode(body.rstrip(_FILL), type=_Body)
+                return Position(inner.revision, inner.after)
+        raise _foreign()
 
 
 def binding_of(operation: Operation, request: AskedPage, subject: str) -> bytes:
@@ -95,7 +104,13 @@ def position_of(
 
 
 def _seal(key: bytes, body: bytes, binding: bytes) -> bytes:
-    return hmac.digest(key, body + binding, "sha256")[:_SEAL_BYTES]
+    return hmac.digest(key, _VERSION + body + binding, "sha256")[:_SEAL_BYTES]
+
+
+def _covered(key: bytes, seal: bytes, body: bytes) -> bytes:
+    """Return a body covered, or without its cover: twice is nothing."""
+    cover = shake_256(key + b"cover" + seal).digest(len(body))
+    return bytes(one ^ other for one, other in zip(body, cover, strict=True))
 
 
 def _foreign() -> Invalid:

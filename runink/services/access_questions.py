@@ -12,10 +12,10 @@ from msgspec.structs import replace as changed
 from runink.clients.herds import all_herds
 from runink.errors import Forbidden, Invalid
 from runink.identity.access import AccessIndex
-from runink.identity.decisions import Decision, Explanation, Ground, WhoCan
+from runink.identity.decisions import Decision, Explanation, Ground, Held, WhoCan
 from runink.identity.principals import Principal
 from runink.identity.subjects import principal_named
-from runink.identity.vocabulary import CLUSTER, Resource, Verb
+from runink.identity.vocabulary import CLUSTER, EVERYTHING, Resource, Verb
 from runink.operations.calls import Caller, Context
 from runink.operations.catalog import questions
 from runink.operations.catalog.questions import (
@@ -27,7 +27,7 @@ from runink.operations.catalog.questions import (
     WhoMayInCluster,
 )
 from runink.operations.permission import absent
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, not_hidden, principal_of, shows_herd
 from runink.services.service import Handlers
 
 _SOME: Final = "a rule allows it, for some names only"
@@ -49,7 +49,7 @@ class QuestionService:
         }
 
     async def _whoami(self, _request: WhoAmI, caller: Caller, _context: Context) -> Identity:
-        who, access = principal_of(caller), self._behind.access
+        who = principal_of(caller)
         herds = [one.value.herd for one in await all_herds(self._behind.barn)]
         return Identity(
             subject=who.subject,
@@ -60,7 +60,7 @@ class QuestionService:
             herd=who.herd,
             token=who.token,
             until_ms=who.until_s * 1000,
-            herds=tuple(one for one in herds if access.sees(who, one)),
+            herds=tuple(one for one in herds if shows_herd(self._behind, caller, one)),
         )
 
     async def _can_i(self, request: MayI, caller: Caller, _context: Context) -> MayAnswer:
@@ -85,19 +85,26 @@ class QuestionService:
         me = principal_of(caller)
         return self._explained(request, me, self._asked_for(request, me))
 
-    async def _who_can(self, request: WhoMay, _caller: Caller, _context: Context) -> WhoCan:
-        return self._holders(request, request.herd)
+    async def _who_can(self, request: WhoMay, caller: Caller, _context: Context) -> WhoCan:
+        return self._holders(request, request.herd, caller)
 
     async def _who_can_in_cluster(
-        self, request: WhoMayInCluster, _caller: Caller, _context: Context
+        self, request: WhoMayInCluster, caller: Caller, _context: Context
     ) -> WhoCan:
-        return self._holders(request, CLUSTER)
+        return self._holders(request, CLUSTER, caller)
 
-    def _holders(self, request: WhoMay | WhoMayInCluster, herd: str) -> WhoCan:
+    def _holders(self, request: WhoMay | WhoMayInCluster, herd: str, caller: Caller) -> WhoCan:
+        """Return who may, by those bindings that no rule hides from the caller."""
         now_ms = self._behind.now_ms()
-        return self._index.who_can(
+        found = self._index.who_can(
             request.verb, request.resource, herd, request.name, now_ms=now_ms
         )
+
+        def shows(one: Held) -> bool:
+            where = CLUSTER if one.herd == EVERYTHING else one.herd
+            return not_hidden(self._behind, caller, Resource.BINDINGS, where)(one.binding)
+
+        return WhoCan(tuple(filter(shows, found.allowed)), tuple(filter(shows, found.denied)))
 
     @property
     def _index(self) -> AccessIndex:

@@ -25,7 +25,7 @@ from runink.identity.accounts import (
 from runink.identity.granting import check_may_speak_for
 from runink.identity.issued import OWN, RevocationRecord, revocation_id
 from runink.identity.revocations import SubjectRevoked
-from runink.identity.vocabulary import Resource, Verb
+from runink.identity.vocabulary import Resource
 from runink.names import AccountName, HerdName
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Condition, Context
@@ -41,7 +41,7 @@ from runink.operations.catalog.accounts import (
     SecretSummary,
     UpdateAccount,
 )
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, check_may_make, principal_of, shown_in
 from runink.services.pages import page_of_keys
 from runink.services.rights import Asking, commit_decided, declared_of
 from runink.services.service import Handlers
@@ -70,12 +70,10 @@ class AccountService:
     async def _list(
         self, request: ListAccounts, caller: Caller, context: Context
     ) -> Items[AccountDocument]:
-        principal, allows = principal_of(caller), self._behind.access.allows
+        shows = shown_in(self._behind, caller, Resource.SERVICE_ACCOUNTS, request.herd)
 
         def show(found: Found[ServiceAccount]) -> AccountDocument | None:
-            name = found.value.name
-            may = allows(principal, Verb.GET, Resource.SERVICE_ACCOUNTS, herd=request.herd, name=name)  # fmt: skip
-            return _document(found) if may else None
+            return _document(found) if shows(found.value.name) else None
 
         return await page_of_keys(
             self._behind.barn,
@@ -92,6 +90,8 @@ class AccountService:
     async def _create(
         self, request: CreateAccount, caller: Caller, context: Context
     ) -> AccountDocument:
+        kind = Resource.SERVICE_ACCOUNTS
+        check_may_make(self._behind, caller, kind, request.herd, request.account)
         barn, prefix = self._behind.barn, ACCOUNTS.prefix(request.herd)
         made = ServiceAccount(
             herd=HerdName(request.herd),

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Final
 
 from runink.barn.keys import AUDIT, OF_CLUSTER
 from runink.barn.keyvalue import Span, key_prefix
 from runink.clients.barn import decode_value
 from runink.governance.audit import AuditEntry, first_id_of
-from runink.identity.vocabulary import CLUSTER, Resource, Verb
+from runink.identity.vocabulary import CLUSTER, OF_THE_CLUSTER, Resource
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
 from runink.operations.catalog import audit
 from runink.operations.catalog.audit import AuditDocument, ListAudit, ListClusterAudit, Order
+from runink.operations.declarations import HERD
 from runink.services.auditing import kept_since_ms
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, not_hidden, shown_in
 from runink.services.service import Handlers
+
+IN_HERD: Final = "in_herd"
+# What an entry's parts name.
+_KINDS: Final = {
+    "account": Resource.SERVICE_ACCOUNTS,
+    "annotation": Resource.ANNOTATIONS,
+    "binding": Resource.BINDINGS,
+    "bundle": Resource.BUNDLES,
+    "contract": Resource.CONTRACTS,
+    "issuer": Resource.ISSUERS,
+    "node": Resource.NODES,
+    "pipeline": Resource.PIPELINES,
+    "role": Resource.ROLES,
+    "run": Resource.RUNS,
+}
 
 
 class AuditService:
@@ -51,14 +68,27 @@ class AuditService:
         at = context.position.revision if context.position else 0
         pages = await self._behind.barn.read(span, revision=at)
         entries = [decode_value(one, AuditEntry).value for one in pages.pages[0].items]
-        principal, allows = principal_of(caller), self._behind.access.allows
+        shows = shown_in(self._behind, caller, Resource.AUDIT, herd)
         shown = [
             one
             for one in entries
-            if _is_meant(one, request)
-            and allows(principal, Verb.GET, Resource.AUDIT, herd=herd, name=one.id)
+            if _is_meant(one, request) and shows(one.id) and self._shows_names(one, caller)
         ]
         return _page(shown, request, context, at or pages.revision)
+
+    def _shows_names(self, entry: AuditEntry, caller: Caller) -> bool:
+        """Say whether no rule hides from the caller what a call was about, by its name."""
+        herd = entry.what.get(HERD, entry.what.get(IN_HERD, entry.herd))
+        named = [
+            (kind, CLUSTER if kind in OF_THE_CLUSTER else herd, entry.what[part])
+            for part, kind in _KINDS.items()
+            if part in entry.what
+        ]
+        if "slice" in entry.what and "run" in entry.what:
+            named.append((Resource.SLICES, herd, f"{entry.what['run']}/{entry.what['slice']}"))
+        if herd and not entry.herd:
+            named.append((Resource.HERDS, herd, herd))
+        return all(not_hidden(self._behind, caller, kind, of)(name) for kind, of, name in named)
 
 
 def _is_meant(entry: AuditEntry, request: ListAudit | ListClusterAudit) -> bool:

@@ -16,7 +16,7 @@ from runink.herds.record import HerdRecord
 from runink.identity.granting import check_may_bind, check_may_unbind
 from runink.identity.reading import read_bindings
 from runink.identity.roles import BINDINGS_MAX, NEVER, Binding
-from runink.identity.vocabulary import CLUSTER, EVERYTHING, Resource, Verb
+from runink.identity.vocabulary import CLUSTER, EVERYTHING, Resource
 from runink.names import HerdName
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Condition, Context
@@ -33,7 +33,7 @@ from runink.operations.catalog.bindings import (
     UpdateBinding,
     UpdateClusterBinding,
 )
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, shown_in
 from runink.services.pages import page_of_values
 from runink.services.rights import Asking, change_herd, commit_decided, declared_of, refuse
 from runink.services.service import Handlers
@@ -195,12 +195,8 @@ class BindingService:
     ) -> Items[BindingDocument]:
         """Return the next part of those that the caller may read, by their names."""
         herd = request.herd if isinstance(request, ListBindings) else CLUSTER
-        principal, allows = principal_of(caller), self._behind.access.allows
-        shown = {
-            one.binding: one
-            for one in documents
-            if allows(principal, Verb.GET, Resource.BINDINGS, herd=herd, name=one.binding)
-        }
+        shows = shown_in(self._behind, caller, Resource.BINDINGS, herd)
+        shown = {one.binding: one for one in documents if shows(one.binding)}
         return page_of_values(
             sorted(shown.items()),
             limit=request.limit,

@@ -14,11 +14,11 @@ from runink.clients.run_documents import drift_document
 from runink.contracts.differences import GoldenResult
 from runink.errors import NotFound
 from runink.governance.lineage import Lineage, Stage, StageKind
-from runink.identity.vocabulary import Resource, Verb
+from runink.identity.vocabulary import Resource
 from runink.jobs import Done, Failed
 from runink.names import HerdName
 from runink.operations.answers import Items
-from runink.operations.calls import Caller, Context
+from runink.operations.calls import Caller, Context, Position
 from runink.operations.catalog import facts
 from runink.operations.catalog.facts import (
     CheckFigures,
@@ -32,11 +32,12 @@ from runink.operations.catalog.facts import (
 )
 from runink.operations.catalog.runs import Drift, OfRun
 from runink.runs.records import Task
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, not_hidden, shown_in
 from runink.services.newest import page_of_newest
 from runink.services.run_reading import run_of, slices_of
 from runink.services.service import Handlers
 
+_TOLD: Final = "#"  # in no key of a run
 REASONS_MAX: Final = 500  # of one run; more rules than that no contract has
 
 D = TypeVar("D")
@@ -109,16 +110,18 @@ class FactService:
         resource: Resource,
         told: Callable[[Found[Lineage]], Sequence[D]],
     ) -> Items[D]:
-        """Return what is told of runs' facts, the newest first. A page may have a few more items than were asked for: those of one run are never parted."""
-        principal, access = principal_of(caller), self._behind.access
+        """Return what is told of runs' facts, the newest first. What is told of one run may be on two pages: a position is its key, and how much of it was told."""
         herd = HerdName(request.herd)
+        shows = shown_in(self._behind, caller, resource, herd)
+        shows_run = not_hidden(self._behind, caller, Resource.RUNS, herd)
+        position, told_before = _begun(context.position)
         items: dict[str, Sequence[D]] = {}
 
         def show(found: Found[Lineage]) -> bool:
             run = found.value.run
-            if not access.allows(principal, Verb.GET, resource, herd=herd, name=run):
+            if not (shows(run) and shows_run(run)):
                 return False
-            items[found.key] = told(found)
+            items[found.key] = told(found)[told_before.get(found.key, 0) :]
             return bool(items[found.key])
 
         page = await page_of_newest(
@@ -126,11 +129,16 @@ class FactService:
             key_prefix(LINEAGE.prefix(herd)),
             Lineage,
             limit=request.limit,
-            position=context.position,
+            position=position,
             show=show,
         )
-        whole = tuple(one for found in page.items for one in items[found.key])
-        return Items(whole, page.revision, page.after)
+        whole = [(found.key, one) for found in page.items for one in items[found.key]]
+        part = tuple(one for _, one in whole[: request.limit])
+        if len(whole) <= request.limit:
+            return Items(part, page.revision, page.after)
+        last = whole[request.limit - 1][0]
+        before = sum(key == last for key, _ in whole[: request.limit]) + told_before.get(last, 0)
+        return Items(part, page.revision, f"{last}{_TOLD}{before}")
 
     async def _quality(self, request: OfRun, _caller: Caller, _context: Context) -> Quality:
         found = await self._found(request)
@@ -155,6 +163,14 @@ class FactService:
             tuple(map(_golden, goldens)),
             found.revision,
         )
+
+
+def _begun(position: Position | None) -> tuple[Position | None, dict[str, int]]:
+    """Return where a list goes on, and how much was told of the run that it goes on with, by its key."""
+    if position is None or _TOLD not in position.after:
+        return position, {}
+    key, _, before = position.after.partition(_TOLD)
+    return Position(position.revision, f"{key}\0"), {key: int(before)}
 
 
 def _golden(found: GoldenResult) -> GoldenFailure:

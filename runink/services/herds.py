@@ -14,6 +14,7 @@ from runink.herds.lifecycle import By, created, state_of
 from runink.herds.record import HerdRecord, unenforced
 from runink.herds.writing import as_said, said_of
 from runink.identity.granting import HerdAccess, check_may_declare
+from runink.identity.vocabulary import CLUSTER, Resource
 from runink.names import HerdName
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
@@ -33,7 +34,7 @@ from runink.operations.catalog.herds import (
 )
 from runink.runs.records import SliceRecord
 from runink.scheduling.usage import quotas_of, used_by
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, check_may_make, principal_of, shows_herd
 from runink.services.pages import page_of_keys
 from runink.services.rights import Asking, change_herd, commit_decided
 from runink.services.service import Handlers
@@ -60,10 +61,8 @@ class HerdService:
     async def _list(
         self, request: ListHerds, caller: Caller, context: Context
     ) -> Items[HerdSummary]:
-        principal, access = principal_of(caller), self._behind.access
-
         def show(found: Found[HerdRecord]) -> HerdSummary | None:
-            return _summary(found) if access.sees(principal, found.value.herd) else None
+            return _summary(found) if shows_herd(self._behind, caller, found.value.herd) else None
 
         return await page_of_keys(
             self._behind.barn,
@@ -79,6 +78,7 @@ class HerdService:
 
     async def _create(self, request: CreateHerd, caller: Caller, context: Context) -> HerdDocument:
         said = _read(request.says)
+        check_may_make(self._behind, caller, Resource.HERDS, CLUSTER, said.herd)
         kept: list[HerdRecord] = []
 
         async def decide(asking: Asking) -> Transaction | None:

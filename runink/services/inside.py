@@ -45,6 +45,12 @@ class IndexAccess:
             return self.index.allows_some(principal, verb, resource, herd, now_ms=at_ms)
         return self.index.allows(principal, verb, resource, herd, name, now_ms=at_ms)
 
+    def hides(
+        self, principal: Principal, verb: Verb, resource: Resource, *, herd: str, name: str
+    ) -> bool:
+        """Say whether rules that speak of names keep this from the principal."""
+        return self.index.hides(principal, verb, resource, herd, name, now_ms=now_ms())
+
     def sees(self, principal: Principal, herd: str) -> bool:
         """Say whether the principal may know that a herd is there."""
         return bool(self.index.herds_visible(principal, (herd,), now_ms=now_ms()))

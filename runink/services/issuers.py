@@ -14,7 +14,7 @@ from runink.errors import Conflict, Finding, Forbidden, Invalid, NotFound
 from runink.identity.principals import PrincipalKind
 from runink.identity.provider_files import PROVIDERS_MAX, provider_table, read_provider
 from runink.identity.providers import Provider
-from runink.identity.vocabulary import CLUSTER, Resource, Verb
+from runink.identity.vocabulary import CLUSTER, Resource
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Condition, Context
 from runink.operations.catalog import issuers
@@ -28,7 +28,7 @@ from runink.operations.catalog.issuers import (
     LoginProviders,
     UpdateIssuer,
 )
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, check_may_make, principal_of, shown_in
 from runink.services.pages import page_of_keys
 from runink.services.service import Handlers
 
@@ -63,13 +63,10 @@ class IssuerService:
     async def _list(
         self, request: ListIssuers, caller: Caller, context: Context
     ) -> Items[IssuerDocument]:
-        principal, allows = principal_of(caller), self._behind.access.allows
+        shows = shown_in(self._behind, caller, Resource.ISSUERS, CLUSTER)
 
         def show(found: Found[Provider]) -> IssuerDocument | None:
-            name = found.value.id
-            if allows(principal, Verb.GET, Resource.ISSUERS, herd=CLUSTER, name=name):
-                return _document(found.value, found.revision)
-            return None
+            return _document(found.value, found.revision) if shows(found.value.id) else None
 
         return await page_of_keys(
             self._behind.barn,
@@ -88,6 +85,7 @@ class IssuerService:
         self, request: CreateIssuer, caller: Caller, context: Context
     ) -> IssuerDocument:
         said = read_provider(request.says, where="says")
+        check_may_make(self._behind, caller, Resource.ISSUERS, CLUSTER, said.id)
         _check_may(caller, said)
         key = ISSUERS.key(said.id)
         for _ in range(TURNS_MAX):

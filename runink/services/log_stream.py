@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 
@@ -29,7 +29,7 @@ from runink.runs.records import RunRecord
 from runink.services.log_files import FILES_READ_MAX, Line, LogFile, files_of, first_time, lines_of
 from runink.services.log_pages import Missing
 from runink.services.node_files import NodeAway, RunFiles, run_files
-from runink.services.run_reading import slices_of
+from runink.services.run_reading import ShowsSlice, slices_of
 
 LOOK_S: Final = 1.0  # how late a line may be
 LATE_MS: Final = (
@@ -37,7 +37,12 @@ LATE_MS: Final = (
 )
 _END_MAX: Final = FILE_BYTES_MAX + (1 << 20)  # a log ends behind its limit, with a word of ours
 
-Tell = Callable[[RunRecord, Line | Missing], LogLine]
+
+class Reading(NamedTuple):
+    """How somebody reads: of which slices lines are shown, looked at each time anew, and how a line is told."""
+
+    shows: ShowsSlice
+    tell: Callable[[RunRecord, Line | Missing], LogLine]
 
 
 @dataclass(slots=True)
@@ -52,13 +57,13 @@ class LogStream:
     """The lines of one run, for one reader."""
 
     def __init__(
-        self, cluster: Cluster, run: RunRecord, chosen: Chosen, *, since_ms: int, tell: Tell
+        self, cluster: Cluster, run: RunRecord, chosen: Chosen, read: Reading, *, since_ms: int
     ) -> None:
         self._cluster = cluster
         self._key = run_key(run.herd, run.run)
         self._chosen = chosen
         self._since_ms = since_ms
-        self._tell = tell
+        self._as = read
         self._mark_ms = since_ms
         self._told_ms: dict[str, int] = {}  # the latest line of each file
         self._offsets: dict[str, int] = {}
@@ -73,7 +78,7 @@ class LogStream:
             run = found.value
             look = await self._look(run)
             before_ms, self._mark_ms = self._mark_ms, self._mark(look)
-            lines = [self._tell(run, one) for one in look.lines]
+            lines = [self._as.tell(run, one) for one in look.lines]
             for place, line in enumerate(lines, start=1):
                 mark_ms = self._mark_ms if place == len(lines) else before_ms
                 yield Event(mark_ms, "line", line)
@@ -90,13 +95,12 @@ class LogStream:
 
     async def _look(self, run: RunRecord) -> _Look:
         """Read what is new in all files, one answer of each node."""
-        slices = await slices_of(self._cluster.barn, run)
+        slices = [one.value for one in await slices_of(self._cluster.barn, run)]
+        shown = filter(self._as.shows, slices)
         files = await run_files(self._cluster, run)
         look = _Look()
         async with anyio.create_task_group() as group:
-            for node, logs in _by_node(
-                files_of((one.value for one in slices), self._chosen), files
-            ):
+            for node, logs in _by_node(files_of(shown, self._chosen), files):
                 group.start_soon(self._read, files, node, logs, look)
         look.lines.sort(key=_time_of)
         return look

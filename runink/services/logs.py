@@ -19,12 +19,12 @@ from runink.operations.calls import Caller, Context
 from runink.operations.catalog import logs
 from runink.operations.catalog.logs import FollowLogs, ListLogs, LogLine
 from runink.runs.records import RunRecord, SliceRecord, no_slice
-from runink.services.behind import Behind
+from runink.services.behind import Behind, not_hidden_slice
 from runink.services.log_files import Line, files_of, slice_doing
 from runink.services.log_pages import LogPage, Missing
-from runink.services.log_stream import LogStream
+from runink.services.log_stream import LogStream, Reading
 from runink.services.node_files import AWAY, run_files
-from runink.services.run_reading import dag_of, run_of, slices_of
+from runink.services.run_reading import ShowsSlice, dag_of, run_of, slices_of
 from runink.services.service import Handlers
 from runink.services.watching import Stream as Events
 
@@ -40,13 +40,14 @@ class LogService:
     def handlers(self) -> Handlers:
         return {logs.LIST: self._list, logs.FOLLOW: self._follow}
 
-    async def _list(self, request: ListLogs, _caller: Caller, context: Context) -> Items[LogLine]:
+    async def _list(self, request: ListLogs, caller: Caller, context: Context) -> Items[LogLine]:
         barn = self._behind.barn
         found = await run_of(barn, request.herd, request.run)
         slices = await slices_of(barn, found.value)
         chosen = await self._chosen(found.value, request)
-        check_chosen(chosen, [one.value for one in slices])
-        files = files_of((one.value for one in slices), chosen)
+        shown = list(filter(self._shows(caller, found.value), (one.value for one in slices)))
+        check_chosen(chosen, shown)
+        files = files_of(shown, chosen)
         after = context.position.after if context.position else ""
         page = LogPage(await run_files(self._behind.cluster, found.value), files, after)
         taken = await page.take(request.limit, PAGE_BYTES_MAX)
@@ -54,19 +55,25 @@ class LogService:
         lines = tuple(_told(found.value, one, now_ms=now_ms) for one in taken)
         return Items(lines, found.revision, page.position)
 
-    async def _follow(self, request: FollowLogs, _caller: Caller, _context: Context) -> Events:
+    async def _follow(self, request: FollowLogs, caller: Caller, _context: Context) -> Events:
         found = await run_of(self._behind.barn, request.herd, request.run)
         chosen = await self._chosen(found.value, request)
         if found.value.state.is_over:
             slices = await slices_of(self._behind.barn, found.value)
-            check_chosen(chosen, [one.value for one in slices])
+            shows = self._shows(caller, found.value)
+            check_chosen(chosen, [one.value for one in slices if shows(one.value)])
 
         def tell(run: RunRecord, one: Line | Missing) -> LogLine:
             return _told(run, one, now_ms=self._behind.now_ms())
 
-        cluster = self._behind.cluster
-        stream = LogStream(cluster, found.value, chosen, since_ms=request.since, tell=tell)
+        read = Reading(self._shows(caller, found.value), tell)
+        stream = LogStream(self._behind.cluster, found.value, chosen, read, since_ms=request.since)
         return stream.events()
+
+    def _shows(self, caller: Caller, run: RunRecord) -> ShowsSlice:
+        """Return what says whether lines of a slice are shown: a rule may hide it by its name."""
+        shows = not_hidden_slice(self._behind, caller, run.herd)
+        return lambda one: shows(one.run, one.slice)
 
     async def _chosen(self, run: RunRecord, request: ListLogs | FollowLogs) -> Chosen:
         """Return of which slices and attempts lines are wanted. Raises NotFound."""

@@ -1,9 +1,9 @@
-"""Lists of what goes by ids that sort by time, the newest first, part by part, all of one revision."""
+"""Lists of what goes by ids that sort by time, the newest first, part by part, all of one revision. When there is a next page is said in `pages.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from runink.barn.commands import Range
 from runink.barn.keyvalue import Span
@@ -11,9 +11,7 @@ from runink.clients.barn import BarnClient, Found, decode_value
 from runink.clients.barn_requests import Select
 from runink.operations.answers import Items
 from runink.operations.calls import Position
-
-READS_MAX: Final = 10  # of one page, where most of what is there is not shown: then it is short, and says that there is more
-READ_MIN: Final = 100  # keys of one read, however few are asked for
+from runink.services.pages import READ_MIN, READS_MAX
 
 T = TypeVar("T")
 
@@ -36,19 +34,19 @@ async def page_of_newest(
     shown: list[Found[T]] = []
     for _ in range(READS_MAX):
         query = Range(
-            span.start, end, revision=revision, limit=max(limit, READ_MIN), descending=True
+            span.start, end, revision=revision, limit=max(limit + 1, READ_MIN), descending=True
         )
         pages = await barn.ask(Select((query,)))
         page = pages.pages[0]
         revision = revision or pages.revision
-        for at, item in enumerate(page.items):
+        for item in page.items:
             found = decode_value(item, kind)
-            if show(found):
-                shown.append(found)
-            is_last = not page.more and at + 1 == len(page.items)
-            if len(shown) == limit and not is_last:
-                return Items(tuple(shown), revision, item.key)
+            if not show(found):
+                continue
+            if len(shown) == limit:
+                return Items(tuple(shown), revision, shown[-1].key)
+            shown.append(found)
         if not page.more:
             return Items(tuple(shown), revision)
         end = page.items[-1].key
-    return Items(tuple(shown), revision, end)
+    return Items(tuple(shown), revision, shown[-1].key if len(shown) == limit else end)

@@ -18,7 +18,7 @@ from runink.clients.node_views import (
 )
 from runink.clients.standings import no_such_node, say
 from runink.dag import Resources
-from runink.identity.vocabulary import CLUSTER, Resource, Verb
+from runink.identity.vocabulary import CLUSTER, Resource
 from runink.names import NodeId
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
@@ -39,7 +39,7 @@ from runink.operations.catalog.nodes import (
     StatusDocument,
 )
 from runink.runs.records import NodeRecord, Placement, Standing
-from runink.services.behind import Behind, principal_of, shown_in
+from runink.services.behind import Behind, Shows, not_hidden_slice, shown_in
 from runink.services.pages import page_of_keys, page_of_values
 from runink.services.service import Handlers
 
@@ -128,14 +128,12 @@ class NodeService:
     async def _placements(
         self, request: ListNodePlacements, caller: Caller, context: Context
     ) -> Items[PlacementDocument]:
-        principal, access = principal_of(caller), self._behind.access
-
         def show(found: Found[Placement]) -> PlacementDocument | None:
             one = found.value
-            may = access.allows(
-                principal, Verb.GET, Resource.PLACEMENTS, herd=one.herd, name=one.run
-            )
-            return _placement(request.node, one) if may else None
+            shows = shown_in(self._behind, caller, Resource.PLACEMENTS, one.herd)
+            shows_slice = not_hidden_slice(self._behind, caller, one.herd)
+            is_shown = shows(one.run) and shows_slice(one.run, one.slice)
+            return _placement(request.node, one) if is_shown else None
 
         return await page_of_keys(
             self._behind.barn,
@@ -147,9 +145,9 @@ class NodeService:
         )
 
     async def _members(
-        self, request: ListMembers, _caller: Caller, context: Context
+        self, request: ListMembers, caller: Caller, context: Context
     ) -> Items[MemberDocument]:
-        status = await self._look()
+        status = await self._look(shown_in(self._behind, caller, Resource.MEMBERS, CLUSTER))
         return page_of_values(
             [(f"{one.member:020}", one) for one in status.members],
             limit=request.limit,
@@ -158,11 +156,11 @@ class NodeService:
         )
 
     async def _status(
-        self, _request: AskStatus, _caller: Caller, _context: Context
+        self, _request: AskStatus, caller: Caller, _context: Context
     ) -> StatusDocument:
-        return await self._look()
+        return await self._look(shown_in(self._behind, caller, Resource.MEMBERS, CLUSTER))
 
-    async def _look(self) -> StatusDocument:
+    async def _look(self, shows: Shows) -> StatusDocument:
         found = await MembershipAdmin(self._behind.barn).look()
         seen = found.status
         return StatusDocument(
@@ -175,6 +173,7 @@ class NodeService:
             members=tuple(
                 MemberDocument(one, found.role(one), found.addresses.get(one, ""))
                 for one in found.members
+                if shows(str(one))
             ),
         )
 

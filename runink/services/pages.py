@@ -1,4 +1,8 @@
-"""Lists of what the Barn holds, part by part, all of one revision."""
+"""Lists of what the Barn holds, part by part, all of one revision.
+
+There is a next page only where there is more to show: what the caller may not see is not told of by a page that is short, or by an empty one at the end.  To find that out has a
+limit: READS_MAX reads of READ_MIN keys or more.  Where as much in a row is not shown, the page is short and has a next one, whose cursor nobody can read (`operations/cursors.py`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from runink.clients.barn import BarnClient, Found, decode_value
 from runink.operations.answers import Items
 from runink.operations.calls import Position
 
-READS_MAX: Final = 10  # of one page, where most of what is there is not shown: then it is short, and says that there is more
+READS_MAX: Final = 10  # of one page, where most of what is there is not shown
+READ_MIN: Final = 100  # keys of one read, however few are asked for
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -33,21 +38,24 @@ async def page_of_keys(
     start = position.after + "\0" if position else span.start
     revision = position.revision if position else 0
     shown: list[D] = []
+    last = ""
     for _ in range(READS_MAX):
-        pages = await barn.read(Span(start, span.end), limit=limit, revision=revision)
+        read_max = max(limit + 1, READ_MIN)
+        pages = await barn.read(Span(start, span.end), limit=read_max, revision=revision)
         page = pages.pages[0]
         revision = revision or pages.revision
-        for at, item in enumerate(page.items):
+        for item in page.items:
             document = show(decode_value(item, kind))
-            if document is not None:
-                shown.append(document)
-            is_last = not page.more and at + 1 == len(page.items)
-            if len(shown) == limit and not is_last:
-                return Items(tuple(shown), revision, item.key)
+            if document is None:
+                continue
+            if len(shown) == limit:
+                return Items(tuple(shown), revision, last)
+            shown.append(document)
+            last = item.key
         if not page.more:
             return Items(tuple(shown), revision)
         start = page.items[-1].key + "\0"
-    return Items(tuple(shown), revision, start.removesuffix("\0"))
+    return Items(tuple(shown), revision, last if len(shown) == limit else start.removesuffix("\0"))
 
 
 def page_of_values(

@@ -16,7 +16,7 @@ from runink.herds.record import HerdRecord
 from runink.identity.granting import check_may_delete_role, check_may_write_role
 from runink.identity.reading import read_roles
 from runink.identity.roles import BUILT_IN, ROLES_MAX, Role
-from runink.identity.vocabulary import CLUSTER, Resource, Verb
+from runink.identity.vocabulary import CLUSTER, Resource
 from runink.names import HerdName
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Condition, Context
@@ -33,7 +33,7 @@ from runink.operations.catalog.roles import (
     UpdateClusterRole,
     UpdateRole,
 )
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, shown_in
 from runink.services.pages import page_of_values
 from runink.services.rights import Asking, change_herd, commit_decided, declared_of, refuse
 from runink.services.service import Handlers
@@ -183,12 +183,8 @@ class RoleService:
     ) -> Items[RoleDocument]:
         """Return the next part of those that the caller may read, by their names."""
         herd = request.herd if isinstance(request, ListRoles) else CLUSTER
-        principal, allows = principal_of(caller), self._behind.access.allows
-        shown = {
-            one.role: one
-            for one in documents
-            if allows(principal, Verb.GET, Resource.ROLES, herd=herd, name=one.role)
-        }
+        shows = shown_in(self._behind, caller, Resource.ROLES, herd)
+        shown = {one.role: one for one in documents if shows(one.role)}
         return page_of_values(
             sorted(shown.items()),
             limit=request.limit,

@@ -12,7 +12,6 @@ from runink.barn.keyvalue import Change, KeyValue, key_prefix, one_key
 from runink.barn.watching import Interest
 from runink.clients.barn import Found, decode_value
 from runink.errors import NotFound
-from runink.identity.principals import Principal
 from runink.identity.vocabulary import Resource, Verb
 from runink.jobs import Failed
 from runink.names import HerdName, RunId
@@ -28,9 +27,9 @@ from runink.operations.catalog.run_events import (
     WatchRuns,
 )
 from runink.runs.records import RunRecord, SliceRecord
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, principal_of, shown_in
 from runink.services.other_herds import teller
-from runink.services.run_reading import may_read_slice, run_of, slice_summary_of, summary_of
+from runink.services.run_reading import run_of, shown_slices, slice_summary_of, summary_of
 from runink.services.runs import told_run
 from runink.services.service import Handlers
 from runink.services.watching import Said, Stream, beginning, events_of, told_changes
@@ -50,13 +49,13 @@ class RunEventService:
         }
 
     async def _watch(self, request: WatchRuns, caller: Caller, _context: Context) -> Stream:
-        herd, principal = HerdName(request.herd), principal_of(caller)
+        herd = HerdName(request.herd)
 
         async def tell(changes: Sequence[Change]) -> Iterable[Said]:
             return [
                 said
                 for change in changes
-                if (said := await self._run_said(change, principal, request)) is not None
+                if (said := await self._run_said(change, caller, request)) is not None
             ]
 
         after = await beginning(self._behind.barn, request.since)
@@ -64,19 +63,16 @@ class RunEventService:
         interest = Interest((RUNS.prefix(herd),), want_before=request.pipeline is not None)
         return told_changes(self._behind.barn, interest, after, tell)
 
-    async def _run_said(
-        self, change: Change, principal: Principal, request: WatchRuns
-    ) -> Said | None:
-        parts = parse_run(change.key)
-        if parts is None or not self._may_run(principal, *parts):
+    async def _run_said(self, change: Change, caller: Caller, request: WatchRuns) -> Said | None:
+        herd, run = parse_run(change.key) or (HerdName(""), RunId(""))
+        if not run or not self._shows(caller, herd, run):
             return None
-        herd, run = parts
         if request.pipeline is not None and request.pipeline != _pipeline_of(change):
             return None
         if change.now is None:
             return Said("gone", RunChange(run, change.revision, None))
         found = decode_value(change.now, RunRecord)
-        tell = await teller(self._behind.barn, herd, [found.value.waits_for])
+        tell = await teller(self._behind, caller, herd, [found.value.waits_for])
         return Said("run", RunChange(run, change.revision, summary_of(found, tell)))
 
     async def _follow(self, request: FollowRun, caller: Caller, _context: Context) -> Stream:
@@ -92,13 +88,11 @@ class RunEventService:
         return following.changes(after)
 
     async def _events(self, request: WatchEvents, caller: Caller, _context: Context) -> Stream:
-        herd, principal = HerdName(request.herd), principal_of(caller)
+        herd = HerdName(request.herd)
 
         async def tell(changes: Sequence[Change]) -> Iterable[Said]:
             return [
-                said
-                for change in changes
-                if (said := self._happened(change, principal)) is not None
+                said for change in changes if (said := self._happened(change, caller)) is not None
             ]
 
         after = await beginning(self._behind.barn, request.since)
@@ -106,20 +100,29 @@ class RunEventService:
         interest = Interest(prefixes, want_before=True)
         return told_changes(self._behind.barn, interest, after, tell)
 
-    def _happened(self, change: Change, principal: Principal) -> Said | None:
+    def _happened(self, change: Change, caller: Caller) -> Said | None:
         if change.now is None:
             return None  # it was forgotten, long after its end
-        run, part = parse_run(change.key), parse_slice(change.key)
-        if run is not None and self._may_run(principal, *run):
-            return _run_happened(change, change.now)
-        if part is None:
+        if (run := parse_run(change.key)) is not None:
+            is_shown = self._tells_of(caller, *run) and self._shows(caller, *run)
+            return _run_happened(change, change.now) if is_shown else None
+        if parse_slice(change.key) is None:
             return None
         one = decode_value(change.now, SliceRecord).value
-        is_shown = may_read_slice(self._behind, principal, one)
+        shows = shown_slices(self._behind, caller, one.herd, Verb.WATCH)
+        is_shown = self._tells_of(caller, one.herd, one.run) and shows(one)
         return _slice_happened(change, one) if is_shown else None
 
-    def _may_run(self, principal: Principal, herd: HerdName, run: RunId) -> bool:
-        return self._behind.access.allows(principal, Verb.GET, Resource.RUNS, herd=herd, name=run)
+    def _tells_of(self, caller: Caller, herd: HerdName, run: RunId) -> bool:
+        """Say whether no rule hides what happens to a run: events go by its name."""
+        hides, principal = self._behind.access.hides, principal_of(caller)
+        return not any(
+            hides(principal, verb, Resource.EVENTS, herd=herd, name=run)
+            for verb in (Verb.GET, Verb.WATCH)
+        )
+
+    def _shows(self, caller: Caller, herd: HerdName, run: RunId) -> bool:
+        return shown_in(self._behind, caller, Resource.RUNS, herd, Verb.WATCH)(run)
 
 
 class _Following:
@@ -182,9 +185,9 @@ class _Following:
         if now is None:
             return None
         part = decode_value(now, SliceRecord)
-        if not may_read_slice(self._behind, principal_of(self._caller), part.value):
+        if not shown_slices(self._behind, self._caller, self._herd, Verb.WATCH)(part.value):
             return None
-        tell = await teller(self._behind.barn, self._herd, [part.value.waits_for])
+        tell = await teller(self._behind, self._caller, self._herd, [part.value.waits_for])
         return Said("slice", RunStep(None, slice_summary_of(part, tell), revision))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,17 +13,19 @@ from runink.clients.run_documents import error_document, outputs_of, row_of, sli
 from runink.clients.run_requests import Used
 from runink.dag import Dag
 from runink.errors import Broken, NotFound
-from runink.identity.principals import Principal
+from runink.identity.decisions import Ground
 from runink.identity.vocabulary import Resource, Verb
 from runink.jobs import Failed
 from runink.names import HerdName, RunId
+from runink.operations.calls import Caller
 from runink.operations.catalog.runs import RunDocument, RunSummary
 from runink.operations.catalog.slices import SliceDocument, SliceSummary
 from runink.runs.records import PipelineRecord, RunRecord, SliceRecord, no_slice
-from runink.services.behind import Behind
+from runink.services.behind import Behind, not_hidden, not_hidden_slice, principal_of
 from runink.services.other_herds import Tell
 
 T = TypeVar("T")
+ShowsSlice = Callable[[SliceRecord], bool]
 
 
 async def run_of(barn: BarnClient, herd: str, run: str) -> Found[RunRecord]:
@@ -49,24 +51,37 @@ async def dag_of(barn: BarnClient, run: RunRecord) -> Dag:
     return found.value.dag
 
 
-def may_read_slice(behind: Behind, principal: Principal, one: SliceRecord) -> bool:
-    """Say whether somebody may read a slice, which roles name RUN/SLICE."""
-    return behind.access.allows(
-        principal, Verb.GET, Resource.SLICES, herd=one.herd, name=f"{one.run}/{one.slice}"
-    )
+def shown_slices(behind: Behind, caller: Caller, herd: str, verb: Verb) -> ShowsSlice:
+    """Return what says whether a list or a stream shows a slice: the caller may read it, `verb` of it is not denied, and its run is not hidden. Roles name it RUN/SLICE, and grant a list of them by the run."""
+    access, principal = behind.access, principal_of(caller)
+    shows_run = not_hidden(behind, caller, Resource.RUNS, herd)
+
+    def shows(one: SliceRecord) -> bool:
+        name = f"{one.run}/{one.slice}"
+        if not access.allows(principal, Verb.GET, Resource.SLICES, herd=herd, name=name):
+            return False
+        now_ms = behind.now_ms()
+        asked = access.index.decide(principal, verb, Resource.SLICES, herd, name, now_ms=now_ms)
+        return asked.ground is not Ground.DENIED and shows_run(one.run)
+
+    return shows
 
 
-def check_slice(name: str, slices: Iterable[Found[SliceRecord]]) -> None:
-    """Raise NotFound (`no_such_slice`), with those that there are, if none has the name."""
-    names = [one.value.slice for one in slices]
+def check_slice(
+    behind: Behind, caller: Caller, name: str, slices: Iterable[Found[SliceRecord]]
+) -> None:
+    """Raise NotFound (`no_such_slice`), with those that there are, if none has the name; one that a rule hides from the caller is not there."""
+    parts = [one.value for one in slices]
+    names = [
+        one.slice for one in parts if not_hidden_slice(behind, caller, one.herd)(one.run, one.slice)
+    ]
     if name not in names:
         raise no_slice(name, names)
 
 
 def summary_of(found: Found[RunRecord], tell: Tell) -> RunSummary:
     """Return a run of a list. `tell` is how texts are told to readers of its herd."""
-    row = row_of(found.value) | {"revision": found.revision}
-    return _made(row | {"waits_for": tell(found.value.waits_for)}, RunSummary)
+    return _made(_row_of(found, tell), RunSummary)
 
 
 def document_of(found: Found[RunRecord], tell: Tell, *, shows_logs: bool) -> RunDocument:
@@ -75,7 +90,7 @@ def document_of(found: Found[RunRecord], tell: Tell, *, shows_logs: bool) -> Run
     error = error_document(record.failure)
     if error is not None and not shows_logs:
         error |= {"log_tail": []}
-    whole = row_of(record) | {
+    whole = _row_of(found, tell) | {
         "title": record.title,
         "version": record.version,
         "bundle": record.bundle,
@@ -88,10 +103,18 @@ def document_of(found: Found[RunRecord], tell: Tell, *, shows_logs: bool) -> Run
         "restarted": record.restarted,
         "outputs": outputs_of(record),
         "error": error,
-        "waits_for": tell(record.waits_for),
-        "revision": found.revision,
     }
     return _made(whole, RunDocument)
+
+
+def _row_of(found: Found[RunRecord], tell: Tell) -> dict[str, Any]:
+    record = found.value
+    return row_of(record) | {
+        "waits_for": tell(record.waits_for),
+        "resumes": tell.run(record.resumes),
+        "resumed_by": tell.run(record.resumed_by),
+        "revision": found.revision,
+    }
 
 
 def slice_summary_of(

@@ -29,7 +29,7 @@ from runink.operations.catalog.runs import (
     StepFigures,
 )
 from runink.runs.records import RunRecord, RunState
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, not_hidden_slice, principal_of, shown_in
 from runink.services.newest import page_of_newest
 from runink.services.other_herds import teller
 from runink.services.run_reading import document_of, run_of, summary_of
@@ -56,15 +56,15 @@ class RunService:
         }
 
     async def _list(self, request: ListRuns, caller: Caller, context: Context) -> Items[RunSummary]:
-        principal, access = principal_of(caller), self._behind.access
         herd = HerdName(request.herd)
+        shows = shown_in(self._behind, caller, Resource.RUNS, herd)
 
         def show(found: Found[RunRecord]) -> bool:
             run = found.value
             return (
                 (not request.state or run.state in request.state)
                 and request.pipeline in (None, run.pipeline)
-                and access.allows(principal, Verb.GET, Resource.RUNS, herd=herd, name=run.run)
+                and shows(run.run)
             )
 
         page = await page_of_newest(
@@ -76,7 +76,7 @@ class RunService:
             show=show,
         )
         texts = (found.value.waits_for for found in page.items)
-        tell = await teller(self._behind.barn, herd, texts)
+        tell = await teller(self._behind, caller, herd, texts)
         shown = tuple(summary_of(found, tell) for found in page.items)
         return Items(shown, page.revision, page.after)
 
@@ -84,19 +84,22 @@ class RunService:
         found = await run_of(self._behind.barn, request.herd, request.run)
         return await told_run(self._behind, found, caller)
 
-    async def _progress(self, request: OfRun, _caller: Caller, _context: Context) -> Progress:
+    async def _progress(self, request: OfRun, caller: Caller, _context: Context) -> Progress:
         found = await run_of(self._behind.barn, request.herd, request.run)
         view = await self._behind.cluster.look(found.value.run)
-        tell = await teller(self._behind.barn, view.record.herd, [view.record.waits_for])
+        record = view.record
+        tell = await teller(self._behind, caller, record.herd, [record.waits_for])
+        shows = not_hidden_slice(self._behind, caller, record.herd)
+        states = [one.state.value for one in view.slices if shows(record.run, one.slice)]
         return Progress(
-            run=view.record.run,
-            state=view.record.state,
-            waits_for=tell(view.record.waits_for),
+            run=record.run,
+            state=record.state,
+            waits_for=tell(record.waits_for),
             steps=tuple(
                 msgspec.convert(figures_document(row), StepFigures) for row in view.figures
             ),
             running=_running(view),
-            slices=dict(Counter(one.state.value for one in view.slices)),
+            slices=dict(Counter(states)),
             revision=found.revision,
         )
 
@@ -158,15 +161,18 @@ class RunService:
 async def told_run(behind: Behind, found: Found[RunRecord], caller: Caller) -> RunDocument:
     """Return a run as its reader may see it."""
     record = found.value
-    tell = await teller(behind.barn, record.herd, [record.waits_for])
+    tell = await teller(behind, caller, record.herd, [record.waits_for])
     shows_logs = may_read_logs(behind, caller, record)
     return document_of(found, tell, shows_logs=shows_logs)
 
 
 def may_read_logs(behind: Behind, caller: Caller, run: RunRecord) -> bool:
-    """Say whether the caller may see what a run's slices printed."""
+    """Say whether the caller may see what the slice printed that the run has failed by."""
     principal = principal_of(caller)
-    return behind.access.allows(principal, Verb.GET, Resource.LOGS, herd=run.herd, name=run.run)
+    failed = run.failure.slice if run.failure is not None else ""
+    return behind.access.allows(
+        principal, Verb.GET, Resource.LOGS, herd=run.herd, name=run.run
+    ) and not_hidden_slice(behind, caller, run.herd)(run.run, failed)
 
 
 def _span(herd: HerdName, request: ListRuns) -> Span:

@@ -41,7 +41,7 @@ from runink.operations.catalog.schedules import (
 from runink.runs.records import RunRecord
 from runink.runs.schedule_records import BackfillRecord, DeploymentRecord, ScheduleRecord
 from runink.runs.schedules import id_of, occasion_of
-from runink.services.behind import Behind, shown_in
+from runink.services.behind import Behind, not_hidden, shown_in
 from runink.services.ids import made_id
 from runink.services.pages import page_of_keys
 from runink.services.service import Handlers
@@ -83,12 +83,13 @@ class ScheduleService:
         )
 
     async def _get(
-        self, request: OfSchedule, _caller: Caller, _context: Context
+        self, request: OfSchedule, caller: Caller, _context: Context
     ) -> ScheduleDocument:
         barn, (herd, pipeline) = self._behind.barn, _named(request)
         found = await get_schedule(barn, herd, pipeline)
         deployed = await barn.get(deployment_key(herd, pipeline), DeploymentRecord)
-        runs = await barn.range(RUNS.prefix(herd), RunRecord)
+        shows = not_hidden(self._behind, caller, Resource.RUNS, herd)
+        runs = [one.value for one in (await barn.range(RUNS.prefix(herd), RunRecord)).items]
         backfills = await barn.range(BACKFILLS.prefix(herd, pipeline), BackfillRecord)
         living = [one for one in backfills.items if not one.value.is_done]
         deployment = deployed.value if deployed is not None else None
@@ -101,7 +102,7 @@ class ScheduleService:
             commit=(deployment.commit or None) if deployment else None,
             dirty=deployment.is_dirty if deployment else False,
             parameters=_parameters(deployment),
-            runs=_runs_of(pipeline, [one.value for one in runs.items]),
+            runs=_runs_of(pipeline, [one for one in runs if shows(one.run)]),
             backfills=tuple(_summary(one.value) for one in living[:BACKFILLS_SHOWN]),
         )
 

@@ -10,10 +10,10 @@ import msgspec
 from runink.barn.keys import SLICES
 from runink.clients.barn import Found
 from runink.clients.run_requests import Used, WhyOf
+from runink.clients.standings import no_such_node
 from runink.herds.lifecycle import no_such_herd
-from runink.identity.principals import Principal
-from runink.identity.vocabulary import Resource, Verb
-from runink.names import HerdName, SliceId
+from runink.identity.vocabulary import CLUSTER, Resource, Verb
+from runink.names import HerdName, NodeId, SliceId
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
 from runink.operations.catalog import slices
@@ -29,13 +29,14 @@ from runink.operations.catalog.slices import (
 )
 from runink.runs.records import RunRecord, SliceRecord
 from runink.scheduling.answers import WhyAnswer
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, not_hidden, not_hidden_slice, principal_of
 from runink.services.other_herds import OTHER, Tell, all_texts, retold, teller
 from runink.services.pages import page_of_keys
 from runink.services.run_reading import (
+    ShowsSlice,
     check_slice,
-    may_read_slice,
     run_of,
+    shown_slices,
     slice_document_of,
     slice_summary_of,
     slices_of,
@@ -62,31 +63,35 @@ class SliceService:
     async def _list(
         self, request: ListSlices, caller: Caller, context: Context
     ) -> Items[SliceSummary]:
-        principal = principal_of(caller)
+        shows = shown_slices(self._behind, caller, HerdName(request.herd), Verb.LIST)
         run = (await run_of(self._behind.barn, request.herd, request.run)).value
         used = await self._used(run)
 
         def show(one: SliceRecord) -> bool:
-            is_wanted = not request.state or one.state in request.state
-            return is_wanted and may_read_slice(self._behind, principal, one)
+            return (not request.state or one.state in request.state) and shows(one)
 
         def summary(found: Found[SliceRecord], tell: Tell) -> SliceSummary:
             return slice_summary_of(found, tell, used.get(found.value.slice))
 
-        return await self._page(request, context, summary, show=show)
+        return await self._page(request, caller, context, summary, show)
 
     async def _placements(
-        self, request: ListPlacements, _caller: Caller, context: Context
+        self, request: ListPlacements, caller: Caller, context: Context
     ) -> Items[PlacedSlice]:
-        return await self._page(request, context, _placed)
+        shows = not_hidden_slice(self._behind, caller, request.herd)
+
+        def show(one: SliceRecord) -> bool:
+            return shows(one.run, one.slice)
+
+        return await self._page(request, caller, context, _placed, show)
 
     async def _page(
         self,
         request: ListSlices | ListPlacements,
+        caller: Caller,
         context: Context,
         document: Callable[[Found[SliceRecord], Tell], D],
-        *,
-        show: Callable[[SliceRecord], bool] = lambda _: True,
+        show: ShowsSlice,
     ) -> Items[D]:
         """Return the next part of a run's slices, in the order of their names."""
         barn = self._behind.barn
@@ -103,18 +108,19 @@ class SliceService:
             position=context.position,
             show=shown,
         )
-        tell = await teller(barn, run.herd, (found.value.waits_for for found in page.items))
+        texts = (found.value.waits_for for found in page.items)
+        tell = await teller(self._behind, caller, run.herd, texts)
         items = tuple(document(found, tell) for found in page.items)
         return Items(items, page.revision, page.after)
 
-    async def _get(self, request: GetSlice, _caller: Caller, _context: Context) -> SliceDocument:
+    async def _get(self, request: GetSlice, caller: Caller, _context: Context) -> SliceDocument:
         barn = self._behind.barn
         run = (await run_of(barn, request.herd, request.run)).value
         found = await slices_of(barn, run)
-        check_slice(request.slice, found)
+        check_slice(self._behind, caller, request.slice, found)
         one = next(one for one in found if one.value.slice == request.slice)
         used = await self._used(run)
-        tell = await teller(barn, run.herd, [one.value.waits_for])
+        tell = await teller(self._behind, caller, run.herd, [one.value.waits_for])
         return slice_document_of(one, used.get(one.value.slice), tell)
 
     async def _used(self, run: RunRecord) -> dict[SliceId, Used]:
@@ -125,26 +131,30 @@ class SliceService:
         return (await cluster.look(run.run)).used
 
     async def _why(self, request: Why, caller: Caller, _context: Context) -> WhyDocument:
-        barn, principal = self._behind.barn, principal_of(caller)
-        run = (await run_of(barn, request.herd, request.run)).value
+        run = (await run_of(self._behind.barn, request.herd, request.run)).value
         for change in request.changes:
-            self._check_change(change, run.herd, principal)
+            self._check_change(change, run.herd, caller)
+        name = request.slice or ""
+        if name and not not_hidden_slice(self._behind, caller, run.herd)(run.run, name):
+            check_slice(self._behind, caller, name, await slices_of(self._behind.barn, run))
         asked = WhyOf(run.herd, run.run, request.slice or "", request.changes)
         answer = await self._behind.cluster.why(asked)
         whole = msgspec.to_builtins(answer)
-        tell = await teller(barn, run.herd, all_texts(whole))
+        tell = await teller(self._behind, caller, run.herd, all_texts(whole))
         return msgspec.convert(_of_herd(answer, whole, tell), WhyDocument)
 
-    def _check_change(self, change: str, herd: HerdName, principal: Principal) -> None:
-        """Raise NotFound for what is about a herd that the caller does not see: what would become of it is told to nobody else."""
-        words = change.split()
-        if words[:1] != ["quota"] or words[1:2] == [herd] or not words[1:]:
-            return
-        other = words[1]
-        if not self._behind.access.allows(
-            principal, Verb.GET, Resource.HERDS, herd=other, name=other
-        ):
-            raise no_such_herd(HerdName(other))
+    def _check_change(self, change: str, herd: HerdName, caller: Caller) -> None:
+        """Raise NotFound for what is about a herd that the caller does not see, or about a node that a rule hides: what would become of it is told to nobody else."""
+        match change.split():
+            case ["quota", other, *_] if other != herd:
+                access = self._behind.access
+                if not access.allows(
+                    principal_of(caller), Verb.GET, Resource.HERDS, herd=other, name=other
+                ):
+                    raise no_such_herd(HerdName(other))
+            case ["drain" | "cordon" | "uncordon" | "lose" | "node", node, *_]:
+                if not not_hidden(self._behind, caller, Resource.NODES, CLUSTER)(node):
+                    raise no_such_node(NodeId(node))
 
 
 def _of_herd(answer: WhyAnswer, whole: dict[str, object], tell: Tell) -> dict[str, object]:

@@ -18,7 +18,7 @@ from runink.clients.identity_requests import SignOut as SignPersonOut
 from runink.errors import Invalid
 from runink.identity.issued import OWN, IssuedToken, RevocationRecord
 from runink.identity.revocations import Revocations
-from runink.identity.vocabulary import Resource, Verb
+from runink.identity.vocabulary import Resource
 from runink.names import AccountName, HerdName
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
@@ -36,7 +36,7 @@ from runink.operations.catalog.tokens import (
     TokenDocument,
     TokenState,
 )
-from runink.services.behind import Behind, principal_of
+from runink.services.behind import Behind, not_hidden, principal_of, shown_in
 from runink.services.pages import page_of_keys
 from runink.services.service import Handlers
 
@@ -77,15 +77,17 @@ class TokenService:
     async def _list(
         self, request: ListTokens, caller: Caller, context: Context
     ) -> Items[TokenDocument]:
-        principal, allows = principal_of(caller), self._behind.access.allows
+        shows = shown_in(self._behind, caller, Resource.TOKENS, request.herd)
+        shows_account = not_hidden(self._behind, caller, Resource.SERVICE_ACCOUNTS, request.herd)
         revoked = await self._revoked()
 
         def show(found: Found[IssuedToken]) -> TokenDocument | None:
             account = found.value.account
             if request.account not in {"", account}:
                 return None
-            may = allows(principal, Verb.GET, Resource.TOKENS, herd=request.herd, name=account)
-            return self._document(found.value, found.revision, revoked) if may else None
+            if not (shows(account) and shows_account(account)):
+                return None
+            return self._document(found.value, found.revision, revoked)
 
         return await page_of_keys(
             self._behind.barn,

@@ -39,7 +39,15 @@ from runink.identity.vocabulary import EVERYTHING
 from runink.names import BindingName, RoleName, RunId
 from runink.operations.answers import Items, Kind
 from runink.operations.calls import Caller, Condition, Context, Position
-from runink.operations.declarations import Asked, Method, Operation, Source, fields_of, sources_of
+from runink.operations.declarations import (
+    Asked,
+    AskedPage,
+    Method,
+    Operation,
+    Source,
+    fields_of,
+    sources_of,
+)
 from runink.operations.decoding import decode, path_values
 from runink.operations.permission import check_may
 from runink.runtime.ref import Ref
@@ -99,6 +107,11 @@ class IndexAccess:
         if not name:
             return self.index.allows_some(principal, verb, resource, herd, now_ms=self.now_ms)
         return self.index.allows(principal, verb, resource, herd, name, now_ms=self.now_ms)
+
+    def hides(
+        self, principal: Principal, verb: str, resource: str, *, herd: str, name: str
+    ) -> bool:
+        return self.index.hides(principal, verb, resource, herd, name, now_ms=self.now_ms)
 
     def sees(self, principal: Principal, herd: str) -> bool:
         return bool(self.index.herds_visible(principal, [herd], now_ms=self.now_ms))
@@ -177,6 +190,8 @@ class Served:
         answer = await self.services.call(operation, asked, caller, context)
         if operation.kind is Kind.PAGE:
             assert isinstance(answer, Items)
+            assert isinstance(asked, AskedPage)
+            assert len(answer.items) <= asked.limit, "a page has no more than was asked for"
         return answer
 
 

@@ -88,6 +88,31 @@ class Naive:
         out = self.inside(who, "cross", "herds", who.herd, herd, now)
         return there if out[0] else (False, *out[1:])
 
+    def hides(
+        self, who: Principal, verb: str, resource: str, herd: str, name: str, now: int
+    ) -> bool:
+        """Say whether rules with names keep something from somebody: one denies it to him, or he may do it to others."""
+
+        def may(one: str) -> bool:
+            return self.decide(who, verb, resource, herd, one, now)[0]
+
+        speaking = [
+            rule
+            for rule, _, where, _ in self.has(who, herd, now)
+            if {verb, "*"} & set(rule.verbs)
+            and {resource, "*"} & set(rule.resources)
+            and (where == "*" or not is_of_the_cluster(verb, resource))
+        ]
+        if may(name) or any(not rule.names for rule in speaking if rule.effect is Effect.DENY):
+            return False
+        barred = any(
+            fnmatchcase(name, one)
+            for rule in speaking
+            if rule.effect is Effect.DENY
+            for one in rule.names
+        )
+        return barred or any(map(may, (one for rule in speaking for one in rule.names)))
+
     def sees(self, who: Principal, mark: str, herd: str, now: int) -> bool:
         if who.until_s and now >= who.until_s * 1000:
             return False

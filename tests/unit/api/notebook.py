@@ -336,6 +336,12 @@ class Guests:
         del resource, name
         return self.sees(principal, herd) and (principal.subject, verb) not in self.denied
 
+    def hides(
+        self, principal: Principal, verb: Verb, resource: Resource, *, herd: str, name: str
+    ) -> bool:
+        del principal, verb, resource, herd, name
+        return False
+
     def sees(self, principal: Principal, herd: str) -> bool:
         return herd in self.herds.get(principal.subject, ())
 

@@ -45,6 +45,14 @@ def test_a_cursor_leads_back() -> None:
     assert cursors.read(cursors.write(HERE, bound()), bound()) == HERE
 
 
+def test_a_cursor_tells_its_bearer_nothing_not_even_how_long_a_name_is() -> None:
+    cursors = Cursors([NEW])
+    texts = [cursors.write(Position(7, "note" * count), bound()) for count in (1, 2, 3)]
+    assert not any(b"note" in urlsafe_b64decode(one + "=" * (-len(one) % 4)) for one in texts)
+    assert len(set(map(len, texts))) == 1
+    assert len(set(texts)) == len(texts)
+
+
 def test_another_size_of_page_has_the_same_cursor() -> None:
     assert bound(limit=5, cursor="x") == bound(limit=50)
 

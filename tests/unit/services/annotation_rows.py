@@ -13,6 +13,7 @@ from runink.testing.served import NOW_MS, Served
 
 ID = "01JDYX5K3QW8R2M4N6P7S9T0V1"
 OF = {"annotation": ID}
+MADE = "its id is made by who makes it"
 
 
 async def noted(world: Served, herd: str) -> Mapping[str, Any]:
@@ -24,8 +25,8 @@ async def noted(world: Served, herd: str) -> Mapping[str, Any]:
 
 
 ANNOTATION_ROWS: dict[str, Row] = {
-    "annotations.list": Row(prepare=noted),
-    "annotations.create": Row({"kind": "contract", "name": "Flight", "text": "why"}),
+    "annotations.list": Row(prepare=noted, shows=ID),
+    "annotations.create": Row({"kind": "contract", "name": "Flight", "text": "why"}, nameless=MADE),
     "annotations.get": Row(OF, prepare=noted),
     "annotations.update": Row({**OF, "text": "since"}, prepare=noted),
     "annotations.delete": Row(OF, prepare=noted),

@@ -13,6 +13,7 @@ from runink.testing.served import NOW_MS, Served
 
 HASH = BundleHash("ab" * 32)
 UPLOAD = "cd" * 16
+OWN_ONLY = "an upload is its sender's alone"
 
 
 async def brought(world: Served, herd: str) -> Mapping[str, Any]:
@@ -23,10 +24,10 @@ async def brought(world: Served, herd: str) -> Mapping[str, Any]:
 
 
 BUNDLE_ROWS: dict[str, Row] = {
-    "bundles.list": Row(prepare=brought),
+    "bundles.list": Row(prepare=brought, shows=HASH),
     "bundles.get": Row({"bundle": HASH}, prepare=brought),
     "bundles.delete": Row({"bundle": HASH}, prepare=brought),
-    "bundles.uploads.begin": Row({"sha256": "0" * 64, "size_bytes": 1}),
+    "bundles.uploads.begin": Row({"sha256": "0" * 64, "size_bytes": 1}, nameless=OWN_ONLY),
     "bundles.uploads.get": Row({"upload": UPLOAD}, told="no_such_upload"),
     "bundles.uploads.put-part": Row(
         {"upload": UPLOAD, "number": "0"}, content=b"x", told="no_such_upload"

@@ -25,7 +25,7 @@ async def published(world: Served, herd: str) -> Mapping[str, Any]:
 
 
 CONTRACT_ROWS: dict[str, Row] = {
-    "contracts.list": Row(prepare=published),
+    "contracts.list": Row(prepare=published, shows="Flight"),
     "contracts.get": Row(OF, prepare=published),
     "contracts.versions.list": Row(OF, prepare=published),
     "contracts.versions.get": Row({**OF, "version": "1.0.0"}, prepare=published),

@@ -25,7 +25,7 @@ from runink.operations.declarations import JSON, Asked, Operation, Source, sourc
 from runink.operations.idempotency import Record
 from runink.services.kept_calls import BarnCalls
 from runink.testing.served import Served
-from two_herds import ENDED, PRINCIPALS, Outcome, Told
+from two_herds import ENDED, PRINCIPALS, Outcome, Told, tells_at_once
 
 SOON_S = 10.0
 OUTCOMES = {
@@ -43,6 +43,7 @@ class OverHttp:
 
     refuses_ended = True
     wants_tokens = False
+    is_in_pairs = True
 
     def __init__(self) -> None:
         self.world: Served
@@ -68,6 +69,11 @@ class OverHttp:
     ) -> bool:
         return self.world.access.allows(principal, verb, resource, herd=herd, name=name)
 
+    def hides(
+        self, principal: Principal, verb: Verb, resource: Resource, *, herd: str, name: str
+    ) -> bool:
+        return self.world.access.hides(principal, verb, resource, herd=herd, name=name)
+
     def sees(self, principal: Principal, herd: str) -> bool:
         return self.world.access.sees(principal, herd)
 
@@ -90,16 +96,22 @@ class OverHttp:
             **_request(self.url, operation, principal, fields, content)
         ) as answer:
             if answer.status < HTTPStatus.BAD_REQUEST:
-                text = (
-                    ""
-                    if operation.kind is Kind.EVENTS
-                    else (await answer.read()).decode(errors="replace")
-                )
+                if operation.kind is not Kind.EVENTS:
+                    return Told(Outcome.DONE, "", (await answer.read()).decode(errors="replace"))
+                text = await _first_of(answer) if tells_at_once(fields) else ""
                 return Told(Outcome.DONE, "", text)
             problem = await answer.json(content_type="application/problem+json")
             outcome = OUTCOMES.get(HTTPStatus(answer.status), Outcome.REFUSED)
             text = f"{problem['title']} {problem['detail']} {problem.get('hint', '')}"
             return Told(outcome, problem["code"], text)
+
+
+async def _first_of(answer: aiohttp.ClientResponse) -> str:
+    """Return the first event of a stream, with its kind."""
+    async for line in answer.content:
+        if line.startswith(b"event:"):
+            return (line + await answer.content.readline()).decode()
+    return ""
 
 
 def _request(

@@ -19,6 +19,8 @@ ID = "01JDYX5K3QW8R2M4N6P7S9T0V1"
 WORD, KEPT = make_word(bytes(SECRET_BYTES), now_s=NOW_MS // 1000)
 OF = {"account": "nightly"}
 UNSIGNED = "no_tokens"
+PUBLIC = "it is for everybody"
+AUTHORITY = "the keys are one thing"
 
 
 async def account(world: Served, herd: str) -> Mapping[str, Any]:
@@ -65,25 +67,28 @@ async def begun(world: Served, _: str) -> Mapping[str, Any]:
 
 
 IDENTITY_ROWS: dict[str, Row] = {
-    "accounts.list": Row(prepare=account),
+    "accounts.list": Row(prepare=account, shows="nightly"),
     "accounts.get": Row(OF, prepare=account),
-    "accounts.create": Row(OF),
+    "accounts.create": Row(OF, makes="nightly"),
     "accounts.update": Row({**OF, "description": "x", "disabled": True}, prepare=account),
     "accounts.delete": Row(OF, prepare=account),
     "accounts.secrets.create": Row(OF, prepare=account),
     "accounts.secrets.delete": Row(OF, prepare=secret),
     "tokens.mint": Row(OF, prepare=account, told=UNSIGNED),
-    "tokens.list": Row(prepare=token),
+    "tokens.list": Row(prepare=token, shows="nightly"),
     "tokens.revoke": Row({**OF, "token": ID}, prepare=token, told=UNSIGNED),
     "tokens.revoke-all": Row(OF, prepare=account, told=UNSIGNED),
     "tokens.issue": Row(
         content=b"grant_type=client_credentials&client_id=sales%2Fnightly&client_secret=x",
         told=UNSIGNED,
+        nameless=PUBLIC,
     ),
     "issuers.sign-out": Row({"issuer": "corp", "subject": "ann"}, told=UNSIGNED),
-    "access.bootstrap": Row({"token": WORD, "subject": "user:corp:ann"}, prepare=begun),
-    "signing-keys.published": Row(told=UNSIGNED),
-    "signing-keys.get": Row(told=UNSIGNED),
-    "signing-keys.rotate": Row(told=UNSIGNED),
+    "access.bootstrap": Row(
+        {"token": WORD, "subject": "user:corp:ann"}, prepare=begun, nameless=PUBLIC
+    ),
+    "signing-keys.published": Row(told=UNSIGNED, nameless=PUBLIC),
+    "signing-keys.get": Row(told=UNSIGNED, nameless=AUTHORITY),
+    "signing-keys.rotate": Row(told=UNSIGNED, nameless=AUTHORITY),
     "signing-keys.revoke": Row({"key": "k" * 43}, told=UNSIGNED),
 }

@@ -26,13 +26,13 @@ async def joined(world: Served, _herd: str) -> Mapping[str, Any]:
 
 
 NODE_ROWS: dict[str, Row] = {
-    "nodes.list": Row(prepare=joined),
+    "nodes.list": Row(prepare=joined, shows=NODE),
     "nodes.get": Row(OF, prepare=joined),
     "nodes.cordon": Row(OF, prepare=joined),
     "nodes.drain": Row(OF, prepare=joined),
     "nodes.uncordon": Row(OF, prepare=joined),
     "nodes.placements.list": Row(OF, prepare=joined),
-    "members.list": Row(),
-    "members.status": Row(),
+    "members.list": Row(nameless="members go by numbers"),
+    "members.status": Row(nameless="how the group stands is asked of all members together"),
     "decisions.replay": Row({"decision": "7"}, told="no_such_decision"),
 }

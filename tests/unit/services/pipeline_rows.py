@@ -27,7 +27,7 @@ async def published(world: Served, herd: str) -> Mapping[str, Any]:
 
 
 PIPELINE_ROWS: dict[str, Row] = {
-    "pipelines.list": Row(prepare=published),
+    "pipelines.list": Row(prepare=published, shows=DAILY),
     "pipelines.get": Row(OF, prepare=published),
     "pipelines.versions.list": Row(OF, prepare=published),
     "pipelines.versions.get": Row({**OF, "version": "1.0.0"}, prepare=published),

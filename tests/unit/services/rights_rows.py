@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from access_row import Row
+from access_row import OWN, Row
 from runink.clients.herds import delete_herd
 from runink.herds.lifecycle import By
 from runink.herds.record import HerdRecord
 from runink.herds.writing import said_of
+from runink.identity.vocabulary import Resource
 from runink.names import HerdName
 from runink.operations.catalog import bindings, issuers, roles
 from runink.testing.served import NOW_MS, Served
@@ -52,9 +53,9 @@ _ROLE, _ROLE_SAID = {"role": "reader"}, {"rules": _RULES}
 _BINDING, _BINDING_SAID = {"binding": "zeds"}, {"role": "viewer", "subjects": _SUBJECTS}
 
 HERD_ROWS = {
-    "herds.list": Row(),
+    "herds.list": Row(shows=OWN, of=Resource.HERDS),
     "herds.get": Row(),
-    "herds.create": Row({"says": {"herd": {"id": "fresh"}}}),
+    "herds.create": Row({"says": {"herd": {"id": "fresh"}}}, makes="fresh"),
     "herds.update": Row({"says": _quotas}),
     "herds.delete": Row(),
     "herds.undelete": Row(prepare=_deleted),
@@ -69,35 +70,37 @@ async def _issuer(world: Served, _: str) -> None:
 
 _CORP = {"id": "corp", "issuer": "https://login.example.com", "client_id": "runink"}
 _MAY = {"verb": "get", "resource": "runs"}
+_NODES = {"verb": "get", "resource": "nodes"}
+_OWN_RIGHTS = "by what somebody may himself he may know"
 QUESTION_ROWS = {
-    "auth.whoami": Row(),
-    "auth.can-i": Row(_MAY | {"in_herd": "sales"}),
-    "auth.explain": Row(_MAY | {"in_herd": "sales"}),
-    "auth.who-can": Row(_MAY),
-    "auth.who-can-in-cluster": Row(_MAY),
-    "auth.providers": Row(prepare=_issuer),
-    "issuers.list": Row(prepare=_issuer),
+    "auth.whoami": Row(shows=OWN, of=Resource.HERDS),
+    "auth.can-i": Row(_MAY | {"in_herd": "sales"}, nameless=_OWN_RIGHTS),
+    "auth.explain": Row(_MAY | {"in_herd": "sales"}, nameless=_OWN_RIGHTS),
+    "auth.who-can": Row(_MAY, prepare=_binding, shows="zeds"),
+    "auth.who-can-in-cluster": Row(_NODES, prepare=_binding, shows="zeds"),
+    "auth.providers": Row(prepare=_issuer, nameless="it is for everybody"),
+    "issuers.list": Row(prepare=_issuer, shows="corp"),
     "issuers.get": Row({"issuer": "corp"}, prepare=_issuer),
-    "issuers.create": Row({"says": _CORP}),
+    "issuers.create": Row({"says": _CORP}, makes="corp"),
     "issuers.update": Row({"issuer": "corp", "says": _CORP}, prepare=_issuer),
     "issuers.delete": Row({"issuer": "corp"}, prepare=_issuer),
 }
 AUDIT_ROWS = {
-    "audit.list": Row(prepare=_role),
-    "cluster-audit.list": Row(prepare=_role),
+    "audit.list": Row(prepare=_role, shows="reader", of=Resource.ROLES),
+    "cluster-audit.list": Row(prepare=_role, shows="reader", of=Resource.ROLES),
 }
 RIGHTS_ROWS = {
     f"{scope}{name}": row
     for scope in ("", "cluster-")
     for name, row in {
-        "roles.list": Row(prepare=_role),
+        "roles.list": Row(prepare=_role, shows="reader"),
         "roles.get": Row(_ROLE, prepare=_role),
-        "roles.create": Row(_ROLE | _ROLE_SAID),
+        "roles.create": Row(_ROLE | _ROLE_SAID, makes="reader"),
         "roles.update": Row(_ROLE | _ROLE_SAID, prepare=_role),
         "roles.delete": Row(_ROLE, prepare=_role),
-        "bindings.list": Row(prepare=_binding),
+        "bindings.list": Row(prepare=_binding, shows="zeds"),
         "bindings.get": Row(_BINDING, prepare=_binding),
-        "bindings.create": Row(_BINDING | _BINDING_SAID),
+        "bindings.create": Row(_BINDING | _BINDING_SAID, makes="zeds"),
         "bindings.update": Row(_BINDING | _BINDING_SAID, prepare=_binding),
         "bindings.delete": Row(_BINDING, prepare=_binding),
     }.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from access_row import Row
+from access_row import OWN, Row
 from run_records import (
     LETTER,
     PIPELINE,
@@ -42,19 +42,20 @@ async def deployed(world: Served, herd: str) -> None:
 
 
 OF_RUN = {"run": run_of}
+SINCE = {"since": 1}  # streams tell what has happened, too
 RUN_ROWS: dict[str, Row] = {
-    "runs.list": Row(prepare=failed),
+    "runs.list": Row(prepare=failed, shows=run_in(OWN)),
     "runs.get": Row(OF_RUN, prepare=failed),
     "runs.progress": Row(OF_RUN, prepare=running),
-    "runs.submit": Row({"pipeline": PIPELINE}, prepare=deployed),
+    "runs.submit": Row({"pipeline": PIPELINE}, prepare=deployed, makes=PIPELINE),
     "runs.cancel": Row(OF_RUN, prepare=running),
     "runs.pause": Row(OF_RUN, prepare=running),
     "runs.unpause": Row(OF_RUN, prepare=running),
     "runs.retry": Row(OF_RUN, prepare=failed),
     "runs.drop": Row(OF_RUN, prepare=failed),
-    "runs.watch": Row(prepare=failed),
+    "runs.watch": Row(SINCE, prepare=failed, shows=run_in(OWN)),
     "runs.follow": Row(OF_RUN, prepare=failed),
-    "events.watch": Row(prepare=failed),
+    "events.watch": Row(SINCE, prepare=failed, shows=run_in(OWN)),
     "slices.list": Row(OF_RUN, prepare=failed),
     "slices.get": Row({**OF_RUN, "slice": "gold"}, prepare=failed),
     "placements.list": Row(OF_RUN, prepare=failed),
@@ -62,9 +63,9 @@ RUN_ROWS: dict[str, Row] = {
     "logs.list": Row(OF_RUN, prepare=failed),
     "logs.follow": Row(OF_RUN, prepare=failed),
     "lineage.get": Row(OF_RUN, prepare=failed),
-    "lineage.of-dataset": Row({"uri": "csv://orders.csv"}, prepare=failed),
+    "lineage.of-dataset": Row({"uri": "csv://orders.csv"}, prepare=failed, shows=run_in(OWN)),
     "quality.get": Row(OF_RUN, prepare=failed),
-    "quality.list": Row(prepare=failed),
+    "quality.list": Row(prepare=failed, shows=run_in(OWN)),
     "dead-letters.list": Row(OF_RUN, prepare=failed),
     "dead-letters.rows": Row({**OF_RUN, "sink": LETTER}, prepare=failed, told="node_away"),
 }

@@ -28,7 +28,7 @@ async def in_force(world: Served, herd: str) -> Mapping[str, Any]:
 
 
 SCHEDULE_ROWS: dict[str, Row] = {
-    "schedules.list": Row(prepare=in_force),
+    "schedules.list": Row(prepare=in_force, shows=DAILY),
     "schedules.get": Row(OF, prepare=in_force),
     "schedules.pause": Row(OF, prepare=in_force),
     "schedules.resume": Row(OF, prepare=in_force),

@@ -41,7 +41,8 @@ async def test_whatever_changes_something_is_written_down(name: str):
     is_of_herd = HERD in path_names(operation.path)
     herd = OWN if is_of_herd else ""
     who = None if operation.is_public else OPERATOR
-    async with world_of(row, of_cluster=not is_of_herd) as (world, fields):
+    async with world_of(operation) as made:
+        world, fields = made.served, made.fields
         known = {one.id for one in await entries_of(world, name)}
         asked = fields_for(world, fields, herd) | ({HERD: herd} if is_of_herd else {})
         told = await InMemory().ask(world, operation, who, asked, row.content)

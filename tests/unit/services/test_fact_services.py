@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace as changed
 from run_records import LETTER, RUN, dag_of, put_failed, put_run, run_at, run_record, slice_record
-from runink.barn.keys import herd_key
+from runink.barn.keys import herd_key, lineage_key
 from runink.errors import NotFound, Refused, Unavailable
+from runink.governance.lineage import Lineage
 from runink.herds.record import HerdRecord
 from runink.identity.roles import Binding, Role, RoleOf, Rule
 from runink.identity.vocabulary import Resource, Verb
@@ -84,6 +85,25 @@ async def test_runs_are_found_by_the_datasets_that_they_read_and_wrote():
         assert {(one.use, one.node) for one in page.items} == {("written", LETTER)}
         page = await cluster.ask(facts.OF_DATASET, herd="sales", uri="csv://nothing")
         assert page.items == ()
+
+
+async def test_what_one_run_is_listed_with_may_be_on_two_pages():
+    """A run that reads a dataset twice, and whose facts are more than a page takes."""
+    async with served() as cluster:
+        for place in range(2):
+            record = await put_failed(cluster.barn, "sales", run_at(place))
+            key = lineage_key(record.herd, record.run)
+            found = await cluster.barn.get(key, Lineage)
+            assert found is not None
+            await cluster.barn.put(key, changed(found.value, stages=found.value.stages * 3))
+        told, position = [], None
+        while position is None or position.after:
+            asked: dict[str, Any] = {"herd": "sales", "uri": "csv://orders.csv"}
+            page = await cluster.ask(facts.OF_DATASET, limit=2, position=position, **asked)
+            assert len(page.items) <= 2
+            told += [one.run for one in page.items]
+            position = Position(page.revision, page.after)
+        assert told == [run_at(1)] * 3 + [run_at(0)] * 3
 
 
 async def test_facts_are_listed_of_the_runs_that_the_caller_may_read():

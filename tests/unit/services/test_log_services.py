@@ -24,7 +24,7 @@ from runink.operations.catalog import logs
 from runink.runs.attempts import Earlier, Fault
 from runink.runs.records import RunState
 from runink.runtime.ref import Ref
-from runink.services.log_stream import LATE_MS, LogStream
+from runink.services.log_stream import LATE_MS, LogStream, Reading
 from runink.testing.served import NOW_MS, Served, served
 
 pytestmark = pytest.mark.anyio
@@ -218,8 +218,11 @@ async def test_of_a_large_log_a_late_time_is_found_without_reading_all_before(tm
             replace(cluster.cluster, files=counted),  # type: ignore[arg-type] # it is asked, and nothing else
             DONE,
             Chosen(),
+            Reading(
+                shows=lambda _: True,
+                tell=lambda _, one: one.line.text,  # type: ignore[union-attr,return-value,arg-type] # nothing is missing
+            ),
             since_ms=NOW_MS + 3990,
-            tell=lambda _, one: one.line.text,  # type: ignore[union-attr,return-value,arg-type] # nothing is missing
         )
         with anyio.fail_after(WITHIN_S):
             found = [event.data async for event in stream.events()]

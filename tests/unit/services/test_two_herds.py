@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from access_rows import ROWS
-from runink.operations.declarations import path_names
+from named_people import ABOVE
+from runink.operations.declarations import path_names, subject_of
+from runink.operations.permission import read_with
 from two_herds import BY_NAME, PRINCIPALS, InMemory, Outcome, Told, mistakes_of
 
 pytestmark = pytest.mark.anyio
@@ -20,6 +22,24 @@ def anyio_backend() -> str:
 
 def test_every_operation_has_a_row_and_every_row_an_operation():
     assert ROWS.keys() == BY_NAME.keys()
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_operation_is_asked_by_a_name_or_has_none(name: str):
+    row, operation = ROWS[name], BY_NAME[name]
+    said = [one for one in (subject_of(operation), row.shows, row.makes, row.nameless) if one]
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_what_a_path_stands_under_is_what_the_matrix_holds_it_to(name: str):
+    path = {part: part for part in path_names(BY_NAME[name].path)}
+    under = [
+        (kind, one)
+        for kind, one in read_with(BY_NAME[name], path)
+        if kind is not BY_NAME[name].resource
+    ]
+    assert under == [ABOVE[one] for one in (name,) if one in ABOVE]
 
 
 @pytest.mark.parametrize("name", BY_NAME)

@@ -1,5 +1,7 @@
 """The two-herd matrix: every operation, asked by every kind of principal, in a herd of its own, in one of somebody else's, and in one that is not there.
 
+Among them are people whose rules speak of names (`named_people.py`): they are let in, or told of something, by its name, and those from whom a rule hides it are not.
+
 What is expected follows from the plain rules of access (`tests/property/access_oracle.py`), which share nothing with the code that decides. What carries a question is a
 `Carrier`: services in memory, HTTP, the wire.
 """
@@ -7,7 +9,7 @@ What is expected follows from the plain rules of access (`tests/property/access_
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -16,28 +18,31 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-from access_row import Row
+from access_row import OWN
 from access_rows import ROWS
+from named_people import KEPT_FROM_ABOVE, LET_IN, NAMED, Named, named, rules_of
 from runink.clients.herds import create_herd
 from runink.errors import Forbidden, NotFound, RuninkError
 from runink.herds.lifecycle import By
 from runink.herds.record import HerdRecord
+from runink.identity.access import AccessIndex
 from runink.identity.principals import Principal, PrincipalKind
 from runink.identity.roles import Binding, Role, RoleOf, Rule
 from runink.identity.vocabulary import Resource, Verb
 from runink.names import BindingName, HerdName, RoleName
-from runink.operations.answers import Content
+from runink.operations.answers import Content, Event
 from runink.operations.calls import Condition, Unauthenticated
 from runink.operations.catalog.table import CATALOG
-from runink.operations.declarations import HERD, Operation, named_in, path_names
+from runink.operations.declarations import HERD, Method, Operation, path_names
 from runink.testing.served import NOW_MS, OPERATOR, Served, bound, person, program, served
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "property"))
 from access_oracle import Naive, is_of_the_cluster
 
-OWN, FOREIGN, NOWHERE = "sales", "stock-of-others", "nowhere"
+FOREIGN, NOWHERE = "stock-of-others", "nowhere"
 HERDS = (OWN, FOREIGN, NOWHERE)
 BY_NAME = {operation.name: operation for operation in CATALOG}
+OPERATIONS = {name: place for place, name in enumerate(BY_NAME)}
 
 GIL = person("gil", "team")
 OWN_BOT, FOREIGN_BOT = program(OWN, "bot"), program(FOREIGN, "bot")
@@ -67,7 +72,9 @@ PRINCIPALS: dict[str, Principal | None] = {
     "cluster-admin": person("chief"),
     "somebody whose token has ended": ENDED,
     "somebody whose binding has ended": person("former"),
+    **NAMED,
 }
+PLACES = {title: place for place, title in enumerate(PRINCIPALS)}
 
 _OUT = Role(RoleName("to-own"), FOREIGN, (Rule((Verb.CROSS,), (Resource.HERDS,), (OWN,)),))
 _FORMER = Binding(
@@ -92,7 +99,7 @@ BINDINGS = [
     bound("ended", "admin", ENDED.subject, herd=OWN),
     _FORMER,
 ]  # fmt: skip
-RULES = Naive(ROLES, BINDINGS)
+RULES = Naive(ROLES, BINDINGS)  # of whoever has no rule that speaks of names
 
 
 class Outcome(Enum):
@@ -113,10 +120,14 @@ class Told:
 
 
 class Carrier(Protocol):
-    """Carries a question to a world's services. `refuses_ended`: it looks at tokens itself, so that who comes with one that has ended is not known. `wants_tokens`: it does so whatever is asked."""
+    """Carries a question to a world's services. `refuses_ended`: it looks at tokens itself, so that who comes with one that has ended is not known. `wants_tokens`: it does so whatever is asked.
+
+    `is_in_pairs`: it is asked in so many ways that each principal and each kind of herd, each operation and each principal, and each operation and each kind of herd come together once at least.
+    """
 
     refuses_ended: bool
     wants_tokens: bool
+    is_in_pairs: bool
 
     async def ask(
         self,
@@ -133,6 +144,7 @@ class InMemory:
 
     refuses_ended = False
     wants_tokens = False
+    is_in_pairs = False
 
     async def ask(
         self,
@@ -153,10 +165,22 @@ class InMemory:
             return Told(outcome_of(error), error.code, f"{error.text} {error.hint}")
         if hasattr(answer, "aclose"):
             async with aclosing(answer):
-                return Told(Outcome.DONE, "", "")
+                text = await _first_of(answer) if tells_at_once(fields) else ""
+                return Told(Outcome.DONE, "", text)
         if isinstance(answer, Content):
             return Told(Outcome.DONE, "", "")
         return Told(Outcome.DONE, "", msgspec.json.encode(answer).decode())
+
+
+def tells_at_once(fields: Mapping[str, Any]) -> bool:
+    """Say whether a stream tells something at once: of what is not there, nothing comes."""
+    return "since" in fields and fields[HERD] != NOWHERE
+
+
+async def _first_of(events: Any) -> str:
+    """Return what comes first of a stream of what has happened: if nothing is told of it, that is a bookmark."""
+    first = await anext(events)
+    return msgspec.json.encode(first).decode() if isinstance(first, Event) else ""
 
 
 def outcome_of(error: RuninkError) -> Outcome:
@@ -172,73 +196,114 @@ def outcome_of(error: RuninkError) -> Outcome:
             return Outcome.REFUSED
 
 
+@dataclass(frozen=True)
+class World:
+    """A world in which one operation is asked: what it is about by name, and the plain rules of who may what there."""
+
+    served: Served
+    fields: dict[str, Any]
+    named: Named
+    rules: Naive
+
+    def may(self, operation: Operation, who: Principal | None, herd: str) -> bool:
+        """Say by the plain rules whether somebody may."""
+        if operation.is_public:
+            return True
+        assert who is not None
+        if self.named.above is not None and self._is_hidden(who, *self.named.above, herd):
+            return False
+        verb, resource = operation.verb, operation.resource
+        if verb is None or resource is None:
+            return True
+        name = self.named.name
+        is_read = verb in {Verb.LIST, Verb.WATCH} and resource is not Resource.SLICES
+        if is_read and name and self._is_hidden(who, resource, name, herd):
+            return False
+        names = [name] if name else _names_of(self.rules, who, herd)
+        return any(self.rules.decide(who, verb, resource, herd, one, NOW_MS)[0] for one in names)
+
+    def _is_hidden(self, who: Principal, kind: Resource, name: str, herd: str) -> bool:
+        return self.rules.hides(who, Verb.GET, kind, herd, name, NOW_MS)
+
+    def sees(self, who: Principal, herd: str) -> bool:
+        """Say by the plain rules whether somebody may do anything at all in a herd."""
+        return _sees(self.rules if who in NAMED.values() else RULES, who, herd)
+
+
+@cache
+def _sees(rules: Naive, who: Principal, herd: str) -> bool:
+    """Say by the plain rules whether somebody may do anything at all in a herd."""
+    if not rules.has(who, herd, NOW_MS):
+        return False
+    return any(
+        rules.decide(who, verb, resource, herd, name, NOW_MS)[0]
+        for verb in Verb
+        for resource in Resource
+        if not is_of_the_cluster(verb, resource)
+        for name in _names_of(rules, who, herd)
+    )
+
+
+def _names_of(rules: Naive, who: Principal, herd: str) -> list[str]:
+    """Return names of all sorts that rules speak of: none in particular, and those in rules."""
+    return ["", *(name for rule, *_ in rules.has(who, herd, NOW_MS) for name in rule.names)]
+
+
 @asynccontextmanager
-async def world_of(row: Row, *, of_cluster: bool) -> AsyncIterator[tuple[Served, dict[str, Any]]]:
-    """Have a world with both herds and what the row prepares in each, and the fields to ask with."""
+async def world_of(operation: Operation) -> AsyncIterator[World]:
+    """Have a world with both herds and what the operation's row prepares in each, and people whose rules speak of the names of that."""
+    row, is_of_herd = ROWS[operation.name], is_in_herd(operation)
     async with served(roles=ROLES, bindings=BINDINGS) as world:
         for herd in (OWN, FOREIGN):
             await create_herd(world.barn, HerdRecord(HerdName(herd)), By("operator:root", NOW_MS))
         fields = dict(row.fields)
-        for herd in ("",) if of_cluster else (FOREIGN, OWN):
+        for herd in (FOREIGN, OWN) if is_of_herd else ("",):
             if row.prepare is not None:
                 fields |= await row.prepare(world, herd) or {}
-        yield world, fields
+        own = OWN if is_of_herd else ""
+        what = named(operation, row, fields_for(world, fields, own) | ({HERD: OWN} if own else {}))
+        roles, bindings = rules_of(what, own)
+        roles, bindings = [*ROLES, *roles], [*BINDINGS, *bindings]
+        world.access.index = AccessIndex.compiled(roles, bindings)
+        await world.access.read(world.barn)
+        yield World(world, fields, what, Naive(roles, bindings))
 
 
-def may(operation: Operation, who: Principal | None, herd: str, name: str) -> bool:
-    """Say by the plain rules whether somebody may."""
-    if operation.is_public or operation.is_for_known:
-        return True
-    assert who is not None
-    assert operation.verb is not None
-    assert operation.resource is not None
-    names = [name] if name else _names_of(who, herd)
-    return any(
-        RULES.decide(who, operation.verb, operation.resource, herd, one, NOW_MS)[0] for one in names
-    )
-
-
-@cache
-def sees(who: Principal, herd: str) -> bool:
-    """Say by the plain rules whether somebody may do anything at all in a herd."""
-    return any(
-        RULES.decide(who, verb, resource, herd, name, NOW_MS)[0]
-        for verb in Verb
-        for resource in Resource
-        if not is_of_the_cluster(verb, resource)
-        for name in _names_of(who, herd)
-    )
-
-
-def _names_of(who: Principal, herd: str) -> list[str]:
-    """Return names of all sorts that rules speak of: none in particular, and those in rules."""
-    return ["", *(name for rule, *_ in RULES.has(who, herd, NOW_MS) for name in rule.names)]
+def is_in_herd(operation: Operation) -> bool:
+    """Say whether an operation is asked of a herd."""
+    return HERD in path_names(operation.path)
 
 
 async def mistakes_of(operation: Operation, carrier: Carrier) -> list[str]:
-    """Ask an operation in all ways, and return what was not as the plain rules have it."""
-    row, found = ROWS[operation.name], list[str]()
-    is_of_herd = HERD in path_names(operation.path)
-    herds = HERDS if is_of_herd else ("",)
+    """Ask an operation in all ways, and return what was not as the plain rules have it. Who changes nothing is asked in one world with the others."""
+    found = list[str]()
     kept: list[tuple[str, str]] = []
-    async with world_of(row, of_cluster=not is_of_herd) as (world, fields):
+    async with world_of(operation) as world:
+        asking = Asking(operation, carrier, world)
         for title, who in PRINCIPALS.items():
             told = {}
-            for herd in herds:
-                asked = fields_for(world, fields, herd) | ({HERD: herd} if is_of_herd else {})
-                if _expected(operation, carrier, who, asked) is Outcome.DONE:
+            for herd in _herds_for(title, operation, carrier):
+                is_kept = asking.expected(who, herd) is Outcome.DONE
+                if is_kept and operation.method is not Method.GET:
                     kept.append((title, herd))
                     continue
-                told[herd] = await carrier.ask(world, operation, who, asked, row.content)
-                found += _mistakes(operation, carrier, title, asked, told[herd])
-            if not _sees_foreign(who) and _hints(told):
+                told[herd] = await asking.ask(who, herd)
+                found += asking.mistakes(title, herd, told[herd])
+            if not asking.sees_foreign(who) and _hints(told):
                 found.append(f"{title}: a foreign herd is told from one that is not there: {told}")
     for title, herd in kept:
-        async with world_of(row, of_cluster=not is_of_herd) as (world, fields):
-            asked = fields_for(world, fields, herd) | ({HERD: herd} if is_of_herd else {})
-            one = await carrier.ask(world, operation, PRINCIPALS[title], asked, row.content)
-            found += _mistakes(operation, carrier, title, asked, one)
+        async with world_of(operation) as world:
+            asking = Asking(operation, carrier, world)
+            found += asking.mistakes(title, herd, await asking.ask(PRINCIPALS[title], herd))
     return found
+
+
+def _herds_for(title: str, operation: Operation, carrier: Carrier) -> tuple[str, ...]:
+    if not is_in_herd(operation):
+        return ("",)
+    if not carrier.is_in_pairs:
+        return HERDS
+    return (OWN,) if (PLACES[title] + OPERATIONS[operation.name]) % 2 else (FOREIGN, NOWHERE)
 
 
 def fields_for(world: Served, fields: Mapping[str, Any], herd: str) -> dict[str, Any]:
@@ -246,41 +311,57 @@ def fields_for(world: Served, fields: Mapping[str, Any], herd: str) -> dict[str,
     return {name: one(world, herd) if callable(one) else one for name, one in fields.items()}
 
 
-def _expected(
-    operation: Operation, carrier: Carrier, who: Principal | None, asked: Mapping[str, Any]
-) -> Outcome:
-    if operation.is_public and not carrier.wants_tokens:
-        return Outcome.DONE
-    if who is None or (carrier.refuses_ended and who is ENDED):
-        return Outcome.UNKNOWN
-    herd = asked.get(HERD, "")
-    if may(operation, who, herd, named_in(operation, asked)):
-        return Outcome.DONE
-    return Outcome.FORBIDDEN if not herd or sees(who, herd) else Outcome.ABSENT
+@dataclass(frozen=True)
+class Asking:
+    """One operation, asked in one world by one carrier."""
 
+    operation: Operation
+    carrier: Carrier
+    world: World
 
-def _mistakes(
-    operation: Operation, carrier: Carrier, title: str, asked: Mapping[str, Any], told: Told
-) -> list[str]:
-    who, row, herd = PRINCIPALS[title], ROWS[operation.name], asked.get(HERD, "")
-    expected = _expected(operation, carrier, who, asked)
-    got, right = told.outcome, {expected}
-    if expected is Outcome.DONE and herd == NOWHERE:
-        right |= {Outcome.ABSENT, Outcome.REFUSED}
-    elif expected is Outcome.DONE and row.told:
-        right, got = {Outcome.REFUSED}, got if told.code != row.told else Outcome.REFUSED
-    where = f"{title} in {herd or 'the cluster'}"
-    found = [] if got in right else [f"{where}: {told}, and not {expected}"]
-    # Accounts of another herd that are bound here are this herd's to know, and its own herd is everybody's.
-    text = told.text.replace(f"service-account:{FOREIGN}/", "")
-    is_its_own = who is not None and who.herd == FOREIGN
-    if herd != FOREIGN and not is_its_own and not _sees_foreign(who) and FOREIGN in text:
-        found.append(f"{where}: is told of {FOREIGN}: {told}")
-    return found
+    async def ask(self, who: Principal | None, herd: str) -> Told:
+        asked = fields_for(self.world.served, self.world.fields, herd)
+        asked |= {HERD: herd} if herd else {}
+        content = ROWS[self.operation.name].content
+        return await self.carrier.ask(self.world.served, self.operation, who, asked, content)
 
+    def expected(self, who: Principal | None, herd: str) -> Outcome:
+        """Return what the plain rules have come of it."""
+        if self.operation.is_public and not self.carrier.wants_tokens:
+            return Outcome.DONE
+        if who is None or (self.carrier.refuses_ended and who is ENDED):
+            return Outcome.UNKNOWN
+        if self.world.may(self.operation, who, herd):
+            return Outcome.DONE
+        is_absent = self.operation.verb is None or (herd and not self.world.sees(who, herd))
+        return Outcome.ABSENT if is_absent else Outcome.FORBIDDEN
 
-def _sees_foreign(who: Principal | None) -> bool:
-    return who is not None and sees(who, FOREIGN)
+    def mistakes(self, title: str, herd: str, told: Told) -> Iterator[str]:
+        """Yield what is wrong with what was told."""
+        who, row = PRINCIPALS[title], ROWS[self.operation.name]
+        expected = self.expected(who, herd)
+        got, right = told.outcome, {expected}
+        if expected is Outcome.DONE and herd == NOWHERE:
+            right |= {Outcome.ABSENT, Outcome.REFUSED}
+        elif expected is Outcome.DONE and told.code == "not_held" and title == LET_IN:
+            right |= {Outcome.FORBIDDEN}  # what somebody has of some names only he cannot give on
+        elif expected is Outcome.DONE and row.told:
+            right, got = {Outcome.REFUSED}, got if told.code != row.told else Outcome.REFUSED
+        where = f"{title} in {herd or 'the cluster'}"
+        if got not in right:
+            yield f"{where}: {told}, and not {expected}"
+        # Accounts of another herd that are bound here are this herd's to know, and its own herd is everybody's.
+        text = told.text.replace(f"service-account:{FOREIGN}/", "")
+        is_its_own = who is not None and who.herd == FOREIGN
+        if herd != FOREIGN and not is_its_own and not self.sees_foreign(who) and FOREIGN in text:
+            yield f"{where}: is told of {FOREIGN}: {told}"
+        shown = self.world.named.shown
+        is_told = shown and title in NAMED and herd in {OWN, ""} and told.outcome is Outcome.DONE
+        if is_told and (shown in told.text) != (title in {LET_IN, KEPT_FROM_ABOVE}):
+            yield f"{where}: {shown} is told of, or not: {told}"
+
+    def sees_foreign(self, who: Principal | None) -> bool:
+        return who is not None and self.world.sees(who, FOREIGN)
 
 
 def _hints(told: Mapping[str, Told]) -> bool:
