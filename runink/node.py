@@ -29,7 +29,7 @@ from msgspec.structs import replace as changed
 
 from runink import __version__
 from runink.actors.agent import Agent
-from runink.actors.barn import Barn
+from runink.actors.barn import Barn, Beside
 from runink.actors.governance import Governance
 from runink.actors.launching import Workplace
 from runink.actors.node_metrics import NodeMetrics
@@ -65,10 +65,8 @@ PRELOADED: Final = ("pyarrow", "msgspec")  # what every slice needs
 SPAWNERS_MAX: Final = 5  # of one start; who loses more has a machine that ends processes
 ALONE: Final = "member-1"  # its name in the office of a cluster that has no other
 AGENT: Final = "agent"
-PRIVATE_FOLDERS: Final = (
-    "bundles",
-    "runs",
-)  # code, logs and rows, also in a state folder that was there and is open to others
+# Code, logs and rows, also in a state folder that was there and is open to others.
+PRIVATE_FOLDERS: Final = ("bundles", "runs")
 
 _log = logging.getLogger(__name__)
 
@@ -87,15 +85,16 @@ async def embedded(
     role: Role = Role.ALL,
     modules: frozenset[str] = frozenset(),
     session: str | None = None,
+    beside: Beside = tuple,
 ) -> AsyncIterator[Cluster]:
     """Run a cluster of one node in this process, for as long as the block.
 
-    `modules` are loaded for slices in advance.  `session` names this start: runs that are bound to it end with it; an empty one binds none.
+    `beside` is what else this process counts, told with the Barn's metrics.  `modules` are loaded for slices in advance.  `session` names this start: runs that are bound to it end with it; an empty one binds none.
     Raises Unavailable (`storage_locked`) where another process has the state, WalCorrupt and Broken where it is damaged.
     """
     settings.validate()
     session = new_client_id() if session is None else session
-    async with control_plane(settings, session=session, role=role) as control:
+    async with control_plane(settings, session=session, role=role, beside=beside) as control:
         if role is Role.STORE:
             yield control.cluster
             return
@@ -126,15 +125,15 @@ def make_folders(settings: NodeSettings, names: tuple[str, ...] = PRIVATE_FOLDER
 
 @asynccontextmanager
 async def control_plane(
-    settings: NodeSettings, *, session: str, role: Role = Role.ALL
+    settings: NodeSettings, *, session: str, role: Role = Role.ALL, beside: Beside = tuple
 ) -> AsyncIterator[ControlPlane]:
     """Run the control plane's actors for as long as the block."""
     make_folders(settings, PRIVATE_FOLDERS if role is Role.ALL else ())
     switch_threads_soon()
     async with supervise() as supervisor:
-        barn = await start(
-            supervisor, BARN, lambda: Barn(partial(RealDisk, settings.barn), new_id=new_client_id)
-        )
+        disk = partial(RealDisk, settings.barn)
+        make = partial(Barn, disk, new_id=new_client_id, beside=beside)
+        barn = await start(supervisor, BARN, make)
         if role is Role.STORE:
             governance = await start(supervisor, GOVERNANCE, lambda: Governance(BarnClient(barn)))
             yield ControlPlane(barn, governance, None, session)

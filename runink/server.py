@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import msgspec
 
-from runink.actors.barn import Barn
+from runink.actors.barn import Barn, BarnMessage
 from runink.actors.group import Group
 from runink.actors.office import TERM_S, Reached, Seat
 from runink.actors.offload import switch_threads_soon
@@ -46,6 +46,7 @@ from runink.errors import Refused, RuninkError
 from runink.letting_in import LettingIn, start_letting_in
 from runink.machine_reading import user_name
 from runink.names import NodeId
+from runink.observe.api_metrics import ApiMetrics, Carrier
 from runink.root_key import ROOT_KEY, read_root_keys, read_signing_roots
 from runink.runtime.connections import Peer, serve_tcp, serve_unix
 from runink.runtime.directory import Directory
@@ -95,19 +96,11 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     _check_identity(settings)
     trust = trust_of(settings.trust, settings.secret, lets_programs_in=True)
     ours = settings.addresses[settings.member]
-    group = Group(
-        cluster=settings.cluster,
-        member=settings.member,
-        voters=() if settings.joins else tuple(sorted(settings.addresses)),
-        connect=partial(_barn_of, trust, settings),
-        random=secrets.randbelow,
-        segment_bytes=SERVER_SEGMENT_BYTES,
-    )
     switch_threads_soon()
     policy = policy_for(settings.solver_rounds)
     async with supervise() as supervisor:
-        make = partial(Barn, partial(RealDisk, settings.barn), group=group, new_id=new_client_id)
-        barn = await supervisor.start(ChildSpec(BARN, make, messages_max=MESSAGES_MAX))
+        metrics = ApiMetrics()
+        barn = await _start_barn(supervisor, trust, settings, metrics)
         client = BarnClient(barn)
         control, seat = await start_control(
             supervisor,
@@ -120,7 +113,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
             policy=policy,
         )
         inside = await _inside(supervisor, control, settings)
-        door = await _door(supervisor, trust, settings, inside)
+        door = await _door(supervisor, trust, settings, inside, metrics)
         async with (
             serve_tcp(
                 ours.host,
@@ -140,6 +133,23 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
                 yield Served(client, Address(ours.host, port), seat, inside.letting_in, api)
             finally:
                 tasks.cancel_scope.cancel()
+
+
+async def _start_barn(
+    supervisor: Supervisor, trust: Trust, settings: ServerSettings, metrics: ApiMetrics
+) -> LocalRef[BarnMessage]:
+    """Start the member itself, which tells what its doors count with what it does."""
+    group = Group(
+        cluster=settings.cluster,
+        member=settings.member,
+        voters=() if settings.joins else tuple(sorted(settings.addresses)),
+        connect=partial(_barn_of, trust, settings),
+        random=secrets.randbelow,
+        segment_bytes=SERVER_SEGMENT_BYTES,
+    )
+    disk = partial(RealDisk, settings.barn)
+    make = partial(Barn, disk, group=group, new_id=new_client_id, beside=metrics.readings)
+    return await supervisor.start(ChildSpec(BARN, make, messages_max=MESSAGES_MAX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,22 +213,28 @@ async def _api(settings: ServerSettings, door: _Door) -> AsyncIterator[Serving |
 
 
 async def _door(
-    supervisor: Supervisor, trust: Trust, settings: ServerSettings, inside: _Inside
+    supervisor: Supervisor,
+    trust: Trust,
+    settings: ServerSettings,
+    inside: _Inside,
+    metrics: ApiMetrics,
 ) -> _Door:
     """Start what lets others in and what they may call, and serve it."""
+    known = inside.letting_in.board
     if trust.contexts is None:
-        offer, keys = offer_of(inside.cluster, inside.letting_in.board), cursor_keys([trust.secret])
+        offer, keys = offer_of(inside.cluster, known, metrics), cursor_keys([trust.secret])
         inside.for_us.serve(await _desk(supervisor, offer, keys), ApiRequest)
         return _Door(SecretEntrance(trust.secret), offer, keys)
     board, barn = TrustBoard(), inside.cluster.barn
     keeper = await supervisor.start(ChildSpec(TRUST, _keeper(settings, barn, board)))
-    offer = offer_of(replace(inside.cluster, trust=keeper), inside.letting_in.board)
+    offer = offer_of(replace(inside.cluster, trust=keeper), known, metrics)
     keys = cursor_keys(_root_keys(settings))
     desk = await _desk(supervisor, offer, keys)
     for one in (inside.for_all, inside.for_us):
         one.serve(keeper, TrustRequest)
         one.serve(desk, ApiRequest)
     programs = Programs(offer.hearing, now_ms=now_ms)
+    metrics.watch(Carrier.WIRE, "programs", programs.statistics)
     entrance = ClusterEntrance(settings.cluster, board, now_s=now_s, programs=programs)
     renewer = Renewer(trust, keeper, barn, now_s=now_s, jitter=SystemRandom().random)
     return _Door(entrance, offer, keys, (entrance.watch, programs.watch, renewer.run))

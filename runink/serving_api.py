@@ -24,6 +24,7 @@ from runink.config import ApiSettings
 from runink.errors import Refused
 from runink.identity.principals import Principal, PrincipalKind
 from runink.machine_reading import user_name
+from runink.observe.api_metrics import Carrier
 from runink.operations.catalog.table import CATALOG
 from runink.operations.cursors import Cursors
 from runink.services.offer import Offer
@@ -47,16 +48,19 @@ async def serving_api(
         operator=Principal(PrincipalKind.OPERATOR, user_name(os.geteuid())),
         shared=frozenset(settings.origins),
         hearing=offer.hearing,
+        metrics=offer.metrics,
     )
     async with (
         serving(make_app(CATALOG, parts), _doors(settings)) as server,
         anyio.create_task_group() as tasks,
     ):
+        offer.metrics.watch(Carrier.HTTP, "server", server.statistics)
         if settings.certificate is not None and settings.key is not None:
             tasks.start_soon(_renew, server, (settings.certificate, settings.key))
         try:
             yield server
         finally:
+            offer.metrics.leave(Carrier.HTTP, "server")
             tasks.cancel_scope.cancel()
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import gc
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, assert_never
 
@@ -84,6 +84,7 @@ from runink.clients.barn_requests import (
     WatchFrom,
 )
 from runink.errors import Broken, NotFound, RuninkError
+from runink.observe.metrics import Reading
 from runink.runtime.actor import Actor, Context, Later
 from runink.storage.disk import Disk
 
@@ -96,6 +97,7 @@ class _Tick(msgspec.Struct, frozen=True):
     """Time to look at leases and at watches that have waited long enough."""
 
 
+Beside = Callable[[], Iterable[Reading]]
 BarnMessage = BarnRequest | PeerMessages | SnapshotChunk | _Tick
 
 
@@ -103,6 +105,7 @@ class Barn(Actor[BarnMessage]):
     """One member. `open_disk` opens its directory; it is called at every start, so that a restart reads what is there.
 
     `group` is which member of which group it is.  `new_id` gives a new cluster its id; without it, it has none.  Changes are forgotten after `keep_s` at the latest.
+    `beside` are what else this process counts: it is told with what the member does.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class Barn(Actor[BarnMessage]):
         group: Group | None = None,
         new_id: Callable[[], str] | None = None,
         keep_s: float = KEEP_S,
+        beside: Beside = tuple,
     ) -> None:
         group = group or Group(random=secrets.randbelow)
         self._now_ms = group.now_ms
@@ -123,6 +127,7 @@ class Barn(Actor[BarnMessage]):
             hears=self,
         )
         self._new_id = new_id
+        self._beside = beside
         self._ended: anyio.Event | None = None  # of the member; none while it is not open
         self._leads = False
         self._deadlines = LeaseDeadlines()
@@ -384,7 +389,7 @@ class Barn(Actor[BarnMessage]):
     def _measures(self) -> Measures:
         leases, watches = len(self._deadlines), len(self._polls)
         own = readings_of(self._member.store, self._served, leases=leases, watches=watches)
-        return Measures((*self._member.readings(), *own))
+        return Measures((*self._member.readings(), *own, *self._beside()))
 
 
 def _nobody(_: Answer | RuninkError | None) -> None:

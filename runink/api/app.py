@@ -16,6 +16,7 @@ from runink.api.middleware import around, preparing
 from runink.api.openapi import BASE
 from runink.api.system import SYSTEM, System
 from runink.identity.principals import Principal
+from runink.observe.api_metrics import ApiMetrics
 from runink.operations.calls import Authenticate, Authorize, Service
 from runink.operations.crowd import Crowd
 from runink.operations.cursors import Cursors
@@ -30,7 +31,8 @@ class Parts:
     """What an application is made of.
 
     `operator` is who speaks through a Unix socket without a token; nobody, if it is nothing.  `shared` are the origins whose pages may read
-    answers: `https://console.example`.  `hearing` is there where the server has other doors than HTTP's, which count together with them.
+    answers: `https://console.example`.  `hearing` is there where the server has other doors than HTTP's, which count together with them, and `metrics` is
+    told what all of them answer.
     """
 
     service: Service
@@ -42,6 +44,7 @@ class Parts:
     operator: Principal | None = None
     shared: frozenset[str] = frozenset()
     hearing: Hearing | None = None
+    metrics: ApiMetrics = field(default_factory=ApiMetrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def make_app(operations: tuple[Operation, ...], parts: Parts) -> App:
     parts.limits.check()
     table = Table((*SYSTEM, *operations))
     hearing = parts.hearing or hearing_of(parts.authenticate, parts.limits)
-    entry = Entry(hearing, parts.authorize, operator=parts.operator)
+    entry = Entry(hearing, parts.authorize, metrics=parts.metrics, operator=parts.operator)
     streams = Streams(parts.limits)
     system = System(table)
     handling = Handling(
@@ -82,7 +85,7 @@ def make_app(operations: tuple[Operation, ...], parts: Parts) -> App:
     app = web.Application(
         middlewares=[around(shared=parts.shared, methods=methods)],
     )
-    app.on_response_prepare.append(preparing(shared=parts.shared))
+    app.on_response_prepare.append(preparing(shared=parts.shared, metrics=parts.metrics))
     for operation in sorted(table.operations, key=_named_first):
         _add(app, handling, operation)
     return App(app, parts.limits, streams, system)

@@ -18,6 +18,7 @@ from aiohttp import web
 from runink.api.addresses import counted_as
 from runink.api.requests import basic_of, token_of
 from runink.identity.principals import Principal
+from runink.observe.api_metrics import ApiMetrics, Carrier
 from runink.operations.calls import Authorize, Caller, Unauthenticated
 from runink.operations.declarations import Operation
 from runink.operations.hearing import Hearing
@@ -34,10 +35,16 @@ class Entry:
     """Lets callers in. `operator` is who speaks through a Unix socket without a token: only its user reaches that."""
 
     def __init__(
-        self, hearing: Hearing, authorize: Authorize, *, operator: Principal | None = None
+        self,
+        hearing: Hearing,
+        authorize: Authorize,
+        *,
+        metrics: ApiMetrics,
+        operator: Principal | None = None,
     ) -> None:
         self.authorize = authorize
         self._hearing = hearing
+        self._metrics = metrics
         self._operator = operator
 
     async def admit(self, request: web.Request, operation: Operation) -> Caller:
@@ -49,6 +56,7 @@ class Entry:
         else:
             principal = request[PRINCIPAL] = await self._principal(request, address)
         purse = request[PURSE] = self._hearing.purse(principal, address)
+        purse.meter = self._metrics.meter(Carrier.HTTP)
         allowance = request[ALLOWANCE] = purse.ask()
         check_allowed(allowance)
         purse.check_bytes(is_sending=request.body_exists)
@@ -77,6 +85,10 @@ class Entry:
     ) -> None:
         """Raise Forbidden or NotFound unless the caller may. `path` are the parts of the path."""
         check_may(self.authorize, operation, principal, path)
+
+    def meter(self, request: web.Request, herd: str) -> None:
+        """Have the bytes of a request, from now on, counted for a herd that its caller may know of."""
+        request[PURSE].meter = self._metrics.meter(Carrier.HTTP, herd)
 
     def allows(
         self, operation: Operation, principal: Principal | None, path: Mapping[str, str]

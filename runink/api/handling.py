@@ -133,6 +133,8 @@ class Handling:
         check_headers(request, operation)
         path = path_values(operation, request.match_info)
         await self._check(request, operation, caller, path)
+        if HERD in path:
+            self.entry.meter(request, path[HERD])
         body = await self.bodies.read(request, operation, share, request[PURSE])
         asked = decode(operation, path, query_of(request), body)
         if isinstance(asked, AskedEvents):

@@ -18,12 +18,15 @@ from runink.api.handling import CODE, OPERATION, REQUEST_ID
 from runink.api.headers import standard_headers
 from runink.api.problems import HttpRefused, tell
 from runink.errors import Broken, Refused, RuninkError
+from runink.observe.api_metrics import Answered, ApiMetrics, Carrier
+from runink.operations.declarations import HERD
 from runink.operations.permission import absent
 from runink.runtime.envelope import TRACEPARENT
 
 _log = logging.getLogger("runink.api.access")
 _broken = logging.getLogger(__name__)
 _REASON: Final = web.RequestKey("reason", str)
+_BEGAN_S: Final = web.RequestKey("began_s", float)
 
 
 def around(*, shared: frozenset[str], methods: str) -> Middleware:
@@ -31,7 +34,7 @@ def around(*, shared: frozenset[str], methods: str) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        began_s = time.monotonic()
+        began_s = request[_BEGAN_S] = time.monotonic()
         _name(request)
         if request.method == "OPTIONS" and (
             told := origins.preflight(request.headers, shared, methods)
@@ -47,9 +50,9 @@ def around(*, shared: frozenset[str], methods: str) -> Middleware:
 
 
 def preparing(
-    *, shared: frozenset[str]
+    *, shared: frozenset[str], metrics: ApiMetrics
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return what is called before an answer's head is sent, a stream's as well."""
+    """Return what is called before an answer's head is sent, a stream's as well; `metrics` are told of it."""
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
@@ -64,8 +67,15 @@ def preparing(
         if allowance is not None:
             headers["RateLimit-Policy"] = allowance.policy
             headers["RateLimit"] = allowance.header
+        metrics.answered(Carrier.HTTP, _answered(request, response.status))
 
     return prepare
+
+
+def _answered(request: web.Request, status: int) -> Answered:
+    seconds = time.monotonic() - request.get(_BEGAN_S, time.monotonic())
+    herd = request.match_info.get(HERD, "")
+    return Answered(request.get(OPERATION, ""), herd, status, request.get(CODE, ""), seconds)
 
 
 def _name(request: web.Request) -> None:

@@ -17,6 +17,7 @@ from runink.clients.cluster import Cluster
 from runink.clients.node_files import SHELF
 from runink.config import ApiSettings
 from runink.errors import Refused
+from runink.observe.api_metrics import ApiMetrics
 from runink.runtime.supervisor import ChildSpec, supervise
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ LOCAL: Final = "local"  # what a cluster of one process calls itself in tokens
 
 
 @asynccontextmanager
-async def api_served(settings: ApiSettings | None, cluster: Cluster) -> AsyncIterator[None]:
-    """Serve the HTTP API of an embedded cluster, if there are settings for it. Raises Invalid, Refused."""
+async def api_served(
+    settings: ApiSettings | None, cluster: Cluster, counted: ApiMetrics
+) -> AsyncIterator[None]:
+    """Serve the HTTP API of an embedded cluster, if there are settings for it, and count what it does. Raises Invalid, Refused."""
     if settings is None:
         yield
         return
@@ -54,7 +57,7 @@ async def api_served(settings: ApiSettings | None, cluster: Cluster) -> AsyncIte
         make = partial(Shelf, settings.socket.parent / "runs", letters.read)
         files = await supervisor.start(ChildSpec(SHELF, make))
         whole = replace(cluster, identity=letting_in.identity, files=files)
-        async with serving_api(settings, offer_of(whole, letting_in.board), keys):
+        async with serving_api(settings, offer_of(whole, letting_in.board, counted), keys):
             yield
 
 

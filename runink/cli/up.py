@@ -22,6 +22,7 @@ from runink.config import API_SOCKET, Address, ApiSettings, NodeSettings
 from runink.errors import Conflict, NotFound, RuninkError, Unavailable
 from runink.garbage import collected_seldom
 from runink.node import Role, embedded
+from runink.observe.api_metrics import ApiMetrics
 from runink.sandbox.notifying import tell_manager
 
 
@@ -88,9 +89,10 @@ async def _whole(settings: NodeSettings, doors: ApiSettings | None, began: float
 
 async def _stay(settings: NodeSettings, doors: ApiSettings | None, began: float) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        counted = ApiMetrics()
         async with (
-            embedded(settings, role=Role.ALL, session="") as cluster,
-            api_served(doors, cluster),
+            embedded(settings, role=Role.ALL, session="", beside=counted.readings) as cluster,
+            api_served(doors, cluster, counted),
         ):
             warn_of_known_too()
             took = time.monotonic() - began

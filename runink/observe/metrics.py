@@ -142,6 +142,15 @@ METRICS: Final = _table(
     ("runink_edge_rows_total", "counter", "Rows that went from one step to another.", "herd pipeline source target transport"),
     ("runink_edge_batches_total", "counter", "Batches that went from one step to another.", "herd pipeline source target transport"),
     ("runink_edge_bytes_total", "counter", "Bytes of the batches that went from one step to another.", "herd pipeline source target transport"),
+    ("runink_api_requests_total", "counter", "Requests and calls that a member's API has answered, by the class of the status. A stream is one that begins.", "herd operation door status"),
+    ("runink_api_request_seconds", "histogram", "How long it took until an answer of the API began.", "door"),
+    ("runink_api_received_bytes_total", "counter", "Bytes of bodies of requests, and of the fields of calls.", "herd door"),
+    ("runink_api_sent_bytes_total", "counter", "Bytes of answers and of what streams have told.", "herd door"),
+    ("runink_api_refused_total", "counter", "Requests and calls that were refused because of a limit.", "door code"),
+    ("runink_api_connections", "gauge", "How many connections of clients the API has.", "door"),
+    ("runink_api_connections_refused_total", "counter", "Connections that were one too many, of their address or of all.", "door"),
+    ("runink_api_connections_cut_total", "counter", "Connections that were reset because they were too slow.", "door why"),
+    ("runink_api_streams", "gauge", "How many streams of events and content are open.", "door"),
     ("runink_http_requests_total", "counter", "Requests to the metrics address, by the status of the answer.", "status"),
     ("runink_http_connections_cut_total", "counter", "Connections to it that were ended without an answer, for their slowness or their number."),
 )  # fmt: skip
@@ -159,10 +168,11 @@ class Reading(msgspec.Struct, frozen=True):
 class Histogram:
     """Observations in buckets."""
 
-    __slots__ = ("_bounds", "_counts", "_name", "_sum")
+    __slots__ = ("_bounds", "_counts", "_labels", "_name", "_sum")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, labels: dict[str, str] | None = None) -> None:
         self._name = name
+        self._labels = labels or {}
         self._bounds = METRICS[name].bounds
         self._counts = [0] * (len(self._bounds) + 1)
         self._sum = 0.0
@@ -172,4 +182,4 @@ class Histogram:
         self._sum += value
 
     def reading(self) -> Reading:
-        return Reading(self._name, self._sum, counts=tuple(self._counts))
+        return Reading(self._name, self._sum, self._labels, tuple(self._counts))

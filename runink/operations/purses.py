@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -35,6 +35,31 @@ class TooOften(Overloaded):
     def __init__(self, text: str, *, code: str, retry_s: int) -> None:
         super().__init__(text, code=code, hint=f"ask again in {retry_s} s")
         self.retry_s = retry_s
+
+
+class Meter(Protocol):
+    """Counts the bytes of a request, or of a stream."""
+
+    def received(self, size_bytes: int) -> None:
+        """Count what has come."""
+        ...
+
+    def sent(self, size_bytes: int) -> None:
+        """Count what is handed on to be sent."""
+        ...
+
+
+class Unmetered:
+    """Counts nothing."""
+
+    def received(self, size_bytes: int) -> None:
+        """Pass it over."""
+
+    def sent(self, size_bytes: int) -> None:
+        """Pass it over."""
+
+
+UNMETERED: Final = Unmetered()
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +95,10 @@ class Purses:
 class Purse:
     """One purse, for a request or a stream; others of the same key count together with it."""
 
-    __slots__ = ("_key", "_of")
+    __slots__ = ("_key", "_of", "meter")
 
     def __init__(self, of: Purses, key: str) -> None:
+        self.meter: Meter = UNMETERED  # set by the door, when it knows whose bytes they are
         self._of = of
         self._key = key
 
@@ -90,10 +116,12 @@ class Purse:
     def has_received(self, size_bytes: int) -> None:
         """Take what has come of it, or is about to."""
         self._of.received.charge(self._key, size_bytes, now_s=self._of.clock())
+        self.meter.received(size_bytes)
 
     def has_sent(self, size_bytes: int) -> None:
         """Take what was sent to it, or is about to be."""
         self._of.sent.charge(self._key, size_bytes, now_s=self._of.clock())
+        self.meter.sent(size_bytes)
 
     def pause_s(self) -> float:
         """Return how long a stream to it should wait before its next bytes, 0 where it need not."""

@@ -31,7 +31,6 @@ from runink.clients.api_requests import Call, Called, Leave, Next
 from runink.errors import (
     Broken,
     Forbidden,
-    Invalid,
     NotFound,
     Refused,
     RuninkError,
@@ -42,11 +41,11 @@ from runink.errors import (
     to_wire,
 )
 from runink.loops import now_s
+from runink.observe.api_metrics import Answered, ApiMetrics, Carrier
 from runink.operations.answers import Content, Items, Kind
 from runink.operations.calls import (
     Authorize,
     Caller,
-    Condition,
     Context,
     Service,
     Unauthenticated,
@@ -54,7 +53,7 @@ from runink.operations.calls import (
 from runink.operations.codes import said_of
 from runink.operations.crowd import Crowd
 from runink.operations.cursors import Cursors, page_of, position_of
-from runink.operations.declarations import HERD, Asked, AskedPage, Operation, Table, path_names
+from runink.operations.declarations import HERD, Asked, AskedPage, Operation, Table
 from runink.operations.decoding import converted, path_among
 from runink.operations.hearing import Hearing
 from runink.operations.idempotency import Again, KeyStore, check_key, place_of
@@ -64,11 +63,18 @@ from runink.operations.purses import Purse, check_allowed
 from runink.runtime.actor import Actor, Later
 from runink.runtime.actor import Context as Life
 from runink.runtime.envelope import TRACEPARENT
+from runink.services.desk_calls import (
+    Came,
+    check_bytes,
+    condition_of,
+    path_of,
+    size_bytes,
+    without_effect,
+)
 from runink.services.packing import packed, packed_bytes
 from runink.services.parties import Party, Said
 from runink.services.streams import OpenStreams
 from runink.suggestions import near_or_all
-from runink.wire.frames import MESSAGE_BYTES_MAX
 
 CALLS_MAX: Final = 256  # under way together, without streams
 CALL_S: Final = 30.0
@@ -93,6 +99,7 @@ class DeskParts:
     cursors: Cursors
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
+    metrics: ApiMetrics = dataclasses.field(default_factory=ApiMetrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,7 @@ class ApiDesk(Actor[Any]):
 
     async def started(self, context: Life[Any]) -> None:
         self._life = context
+        self._parts.metrics.watch(Carrier.WIRE, "desk", self._streams.statistics)
         context.spawn(self._tick)
 
     async def receive(self, message: Any) -> object:
@@ -185,43 +193,48 @@ class ApiDesk(Actor[Any]):
         except NotFound as error:  # it was closed meanwhile
             later.fail(error)
 
-    def _purse(self, party: Party) -> Purse:
-        return self._parts.hearing.purse(party.principal, party.address)
+    def _purse(self, party: Party, herd: str = "") -> Purse:
+        purse = self._parts.hearing.purse(party.principal, party.address)
+        purse.meter = self._parts.metrics.meter(Carrier.WIRE, herd)
+        return purse
 
     async def _on_call(self, party: Party, call: Call, later: Later) -> None:
-        began_s, code = now_s(), ""
         request_id = self._parts.entropy(REQUEST_ID_BYTES).hex()
+        came = Came(party, call, request_id, now_s(), size_bytes(call.fields))
+        error: RuninkError | None = None
         try:
-            called = await self._called(party, call, request_id)
-            self._purse(party).has_sent(packed_bytes(called.document))
+            called = await self._called(came)
+            # Whoever is answered may know of the herd.
+            self._purse(party, came.herd).has_sent(packed_bytes(called.document))
             later.answer(called)
-        except (Refused, Unavailable) as error:
-            code = error.code
+        except (Refused, Unavailable) as refused:
+            error = refused
             later.fail(error)
-        except Exception as error:  # noqa: BLE001 - a bug of one call is told with its id, and the others go on
-            code = error.code if isinstance(error, RuninkError) else Broken.default_code
+        except Exception as bug:  # noqa: BLE001 - a bug of one call is told with its id, and the others go on
+            code = bug.code if isinstance(bug, RuninkError) else Broken.default_code
             _broken.exception("call failed", extra={"request_id": request_id})
             text = f"a bug or damage: the server's log tells more of {request_id}"
-            later.fail(Broken(text, code=code))
-        self._note(party, call, request_id, code, took_s=now_s() - began_s)
+            error = Broken(text, code=code)
+            later.fail(error)
+        self._note(came, error)
 
-    async def _called(self, party: Party, call: Call, request_id: str) -> Called:
-        read = await self._read(party, call, request_id)
+    async def _called(self, came: Came) -> Called:
+        read = await self._read(came)
         with anyio.move_on_after(CALL_S) as limit, self._crowd.place():
-            if call.key:
-                return await self._once(read, call)
-            return await self._answer(read, party)
+            if came.call.key:
+                return await self._once(read, came.call)
+            return await self._answer(read, came.party)
         assert limit.cancelled_caught
         raise TimedOut(
             f"no answer within {CALL_S:g} s",
             hint="it may have happened: call again with the same key, or look",
         )
 
-    async def _read(self, party: Party, call: Call, request_id: str) -> _Read:
+    async def _read(self, came: Came) -> _Read:
         """Return what is asked, by whom. Raises what stands in the table above."""
+        party, call = came.party, came.call
         check_lasts(party, now_ms=self._parts.now_ms())
-        subject = party.principal.subject
-        self._take(party, call)
+        self._take(came)
         operation = self._parts.table.by_name.get(call.operation)
         if operation is None:
             hint = near_or_all(call.operation, sorted(self._parts.table.by_name))
@@ -232,29 +245,30 @@ class ApiDesk(Actor[Any]):
             check_may(self._parts.authorize, operation, party.principal, path)
         except Refused as error:
             await self._parts.service.denied(
-                operation, path, caller, request_id=request_id, code=error.code
+                operation, path, caller, request_id=came.request_id, code=error.code
             )
             raise
-        _check_bytes(operation, call.fields)
+        self._parts.metrics.meter(Carrier.WIRE, path.get(HERD, "")).received(came.size_bytes)
+        check_bytes(operation, call.fields)
         asked = converted(operation, path, call.fields)
         if call.key and not operation.is_idempotent:
-            raise _without_effect("key", operation)
+            raise without_effect("key", operation)
         context = Context(
-            request_id=request_id,
+            request_id=came.request_id,
             traceparent=TRACEPARENT.get(),
             within_s=CALL_S,
-            condition=_condition_of(operation, call.if_match),
-            position=position_of(operation, asked, self._parts.cursors, subject),
+            condition=condition_of(operation, call.if_match),
+            position=position_of(operation, asked, self._parts.cursors, party.principal.subject),
         )
         return _Read(operation, path, asked, caller, context)
 
-    def _take(self, party: Party, call: Call) -> None:
+    def _take(self, came: Came) -> None:
         """Count a call and its bytes. Raises TooOften."""
-        purse = self._purse(party)
+        party = came.party
+        purse = self._parts.hearing.purse(party.principal, party.address)
         check_allowed(purse.ask())
-        size_bytes = _size_bytes(call.fields)
-        purse.check_bytes(is_sending=size_bytes > SMALL_BYTES)
-        purse.has_received(size_bytes)
+        purse.check_bytes(is_sending=came.size_bytes > SMALL_BYTES)
+        purse.has_received(came.size_bytes)
 
     async def _once(self, read: _Read, call: Call) -> Called:
         async def answered(once_id: str) -> _Answered:
@@ -303,8 +317,9 @@ class ApiDesk(Actor[Any]):
             check_may(self._parts.authorize, read.operation, party.principal, read.path)
 
         assert self._life is not None
+        purse = self._purse(party, read.path.get(HERD, ""))
         number, feed = self._streams.open(
-            party, answer, check_may_read, now_s=now_s(), has_sent=self._purse(party).has_sent
+            party, answer, check_may_read, now_s=now_s(), has_sent=purse.has_sent
         )
         self._life.spawn(feed.pump)
         called = Called(read.operation.kind.value, stream=number)
@@ -312,22 +327,30 @@ class ApiDesk(Actor[Any]):
             return msgspec.structs.replace(called, media_type=answer.media_type, tag=answer.tag)
         return called
 
-    def _note(self, party: Party, call: Call, request_id: str, code: str, *, took_s: float) -> None:
+    def _note(self, came: Came, error: RuninkError | None) -> None:
+        """Count a call that is answered, and write its line."""
+        operation = self._parts.table.by_name.get(came.call.operation)
+        name, path, status, code = "", "", 200, ""
+        if operation is not None:
+            name, status = operation.name, operation.status
+            path = path_of(operation, came.call.fields)
+        if error is not None:
+            status, code = said_of(error).status, error.code
+        took_s = now_s() - came.began_s
+        self._parts.metrics.answered(Carrier.WIRE, Answered(name, came.herd, status, code, took_s))
         if not _log.isEnabledFor(logging.INFO):
             return
-        operation = self._parts.table.by_name.get(call.operation)
-        path = "" if operation is None else _path_of(operation, call.fields)
         _log.info(
             "call",
             extra={
-                "request_id": request_id,
+                "request_id": came.request_id,
                 "traceparent": TRACEPARENT.get(),
-                "operation": call.operation if operation is not None else "",
+                "operation": name,
                 "path": path,
-                "fields": ",".join(sorted(call.fields))[:256],
+                "fields": ",".join(sorted(came.call.fields))[:256],
                 "code": code,
-                "principal": party.principal.subject,
-                "address": party.address,
+                "principal": came.party.principal.subject,
+                "address": came.party.address,
                 "took_ms": round(took_s * 1000, 1),
             },
         )
@@ -338,51 +361,3 @@ def check_lasts(party: Party, *, now_ms: int) -> None:
     until_s = party.principal.until_s
     if until_s and now_ms >= until_s * 1000:
         raise Unauthenticated("the token has ended", hint="connect anew with another one")
-
-
-def _condition_of(operation: Operation, said: str) -> Condition | None:
-    """Return what `if_match` says. Raises Invalid (`bad_request`) and Refused (`precondition_required`)."""
-    if not operation.is_conditional:
-        if said:
-            raise _without_effect("if_match", operation)
-        return None
-    if not said:
-        raise Refused(
-            "if_match is missing: a change says which revision it was decided on",
-            code="precondition_required",
-            hint="send the revision of what you have read",
-        )
-    if said == "*":
-        return Condition(is_any=True)
-    if not (said.isascii() and said.isdigit()):
-        raise Invalid("if_match is a revision in digits, or *", code="bad_request")
-    return Condition(frozenset({int(said)}))
-
-
-def _check_bytes(operation: Operation, fields: Mapping[str, Any]) -> None:
-    """Raise Refused (`body_too_large`) for bytes that HTTP would not take either."""
-    most = operation.body_bytes_max or MESSAGE_BYTES_MAX
-    if any(isinstance(one, bytes) and len(one) > most for one in fields.values()):
-        text = f"{operation.name} takes {most} bytes at once"
-        raise Refused(text, code="body_too_large", hint="send less at once")
-
-
-def _size_bytes(fields: Mapping[str, Any]) -> int:
-    """Return about how many bytes a call has brought: bytes are not written once more to be counted."""
-    plain = {name: one for name, one in fields.items() if not isinstance(one, bytes)}
-    large = sum(len(one) for one in fields.values() if isinstance(one, bytes))
-    return large + packed_bytes(plain)
-
-
-def _without_effect(name: str, operation: Operation) -> Invalid:
-    return Invalid(
-        f"{name} has no effect on {operation.name}", code="bad_request", hint="leave it out"
-    )
-
-
-def _path_of(operation: Operation, fields: Mapping[str, Any]) -> str:
-    """Return the path that a call has in HTTP, as far as it was said."""
-    path = operation.path
-    for name in path_names(operation.path):
-        path = path.replace(f"{{{name}}}", str(fields.get(name, ""))[:64])
-    return path[:256]

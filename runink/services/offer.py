@@ -11,6 +11,7 @@ from typing import Protocol
 from runink.clients.cluster import Cluster
 from runink.clock import now_ms
 from runink.identity.principals import Principal
+from runink.observe.api_metrics import ApiMetrics
 from runink.operations.calls import Service
 from runink.operations.catalog.table import CATALOG
 from runink.operations.cursors import Cursors
@@ -33,12 +34,13 @@ class Guests(Access, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Services, who is heard, who may what, and what was answered before."""
+    """Services, who is heard, who may what, what was answered before, and what all doors count."""
 
     services: Service
     hearing: Hearing
     access: Access
     keys: KeyStore
+    metrics: ApiMetrics
 
     def desk_parts(self, cursor_keys: Sequence[bytes]) -> DeskParts:
         """Return what the desk of the wire is made of."""
@@ -51,11 +53,12 @@ class Offer:
             cursors=Cursors(cursor_keys),
             now_ms=now_ms,
             entropy=os.urandom,
+            metrics=self.metrics,
         )
 
 
-def offer_of(cluster: Cluster, guests: Guests) -> Offer:
-    """Return what a cluster offers to these guests."""
+def offer_of(cluster: Cluster, guests: Guests, metrics: ApiMetrics) -> Offer:
+    """Return what a cluster offers to these guests, counted by `metrics`."""
     behind = Behind(cluster=cluster, access=guests, now_ms=now_ms, entropy=os.urandom)
     hearing = Hearing(guests.authenticate, clock=time.monotonic)
-    return Offer(services_of(behind), hearing, guests, BarnCalls(cluster.barn))
+    return Offer(services_of(behind), hearing, guests, BarnCalls(cluster.barn), metrics)

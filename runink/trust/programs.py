@@ -115,6 +115,10 @@ class Programs:
         self._links: dict[Link, ProgramGuest] = {}
         self._refused = Seldom(lines=REFUSALS_TOLD_MAX)
 
+    def statistics(self) -> dict[str, int]:
+        """Return how many connections of programs there are."""
+        return {"connections": len(self._links)}
+
     def admit(self, hello: Hello, shown: Shown) -> Greeted:
         """Return what finds out who it is. Raises Unauthenticated for what is no token at all."""
         if len(hello.credentials) > TOKEN_BYTES_MAX or not _TOKEN.fullmatch(hello.credentials):

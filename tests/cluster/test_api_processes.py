@@ -118,6 +118,9 @@ def test_a_server_serves_its_user_by_a_socket_and_others_by_tls_which_it_takes_i
             HTTPSConnection("127.0.0.1", port, context=trusting(second), timeout=WAIT_S), "/version"
         )
         assert (status, version["api"]) == (200, "v1")
+        told = subprocess.run([*RUNI, "barn", "metrics", "--state", state], capture_output=True, check=True)  # fmt: skip
+        assert b'runink_api_requests_total{door="http",herd="",operation="herds.list",status="4xx"} 1\n' in told.stdout  # fmt: skip
+        assert b'runink_api_connections{door="wire"} 0\n' in told.stdout
     assert server.returncode == 0
     assert not path.exists()
 

@@ -81,9 +81,10 @@ def values(text: bytes, name: str, *labels: str) -> dict[tuple[str, ...], float]
 
 
 def test_what_runs_did_is_counted_and_promtool_has_nothing_to_say(flow: Project):
-    with serving(flow) as port:
+    with serving(flow, "--api") as port:
         assert flow.run().code == 0
         assert flow.run().code == 0
+        assert flow.runi("api", "GET", "/herds/default/runs").code == 0
         text = fetched(port)
         assert fetched(port, "/healthz") == b"ok\n"
     assert lint(text) == ""
@@ -104,10 +105,15 @@ def test_what_runs_did_is_counted_and_promtool_has_nothing_to_say(flow: Project)
     assert values(text, "slice_memory_peak_bytes", "herd")[("default",)] > 1 << 20
     assert values(text, "slices_running") == {}
     assert values(text, "barn_is_leader") == {(): 1}
+    asked = values(text, "api_requests_total", "herd", "operation", "door", "status")
+    assert asked["default", "runs.list", "http", "2xx"] == 1
+    assert values(text, "api_request_seconds_count", "door")[("http",)] >= 1
+    assert values(text, "api_sent_bytes_total", "herd")[("default",)] > 0
+    assert values(text, "api_connections", "door").keys() == {("http",)}
 
 
 def test_every_metric_of_the_table_is_told_with_its_labels(flow: Project):
-    with serving(flow) as port:
+    with serving(flow, "--api") as port:
         assert flow.run().code == 0
         text = fetched(port).decode()
     for family in text_string_to_metric_families(text):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from api_world import ANNA, BERT, world
+from api_world import ANNA, BERT, World, world
 from hypothesis import given
 from hypothesis import strategies as st
 from runink.api.addresses import counted_as, is_loopback
@@ -14,6 +14,8 @@ from runink.api.limits import Limits
 from runink.api.origins import is_from_ours
 from runink.api.tracing import request_id_of, traceparent_of
 from runink.errors import Invalid
+from runink.observe.api_metrics import Carrier
+from runink.observe.metrics import METRICS
 from runink.operations.rates import KnownGood, Rates
 
 
@@ -269,3 +271,41 @@ async def test_events_wait_for_the_budget_and_none_is_lost() -> None:
         while told.count(b"event: put") < 20:
             told += await stream.content.readany()
         assert (await api.ask("GET", "/herds/flights/notes/n1")).status == 200
+
+
+@pytest.mark.anyio
+async def test_what_is_answered_is_counted_by_herd_operation_and_class_and_foreign_herds_are_no_label() -> None:  # fmt: skip
+    async with world(limits=Limits(requests_burst=5, requests_per_s=0.001)) as api:
+        sent = {"note": "first", "text": "x" * 100}
+        made = await api.ask("POST", "/herds/flights/notes", json=sent)
+        assert made.status == 201
+        for path in ("/herds/flights/notes/none", "/herds/trains/notes", "/herds/made-up/notes", "/nowhere"):  # fmt: skip
+            assert (await api.ask("GET", path)).status == 404
+        async with api.session.get(api.url + "/herds/flights/watch/notes", headers=ANNA) as stream:
+            api.notebook.put("flights", "second", "y" * 500)
+            while b"yyy" not in await stream.content.readany():
+                pass
+            during = counted(api)
+        assert during["streams", "http"] == 1
+        assert during["connections", "http"] >= 1
+        assert (await api.ask("GET", "/herds/flights/notes")).status == 429
+        after = counted(api)
+    assert after["requests_total", "flights", "notes.create", "http", "2xx"] == 1
+    assert after["requests_total", "flights", "notes.watch", "http", "2xx"] == 1
+    assert after["requests_total", "", "notes.list", "http", "4xx"] == 3
+    assert after["requests_total", "", "notes.get", "http", "4xx"] == 1
+    assert not [labels for labels in after if {"trains", "made-up"} & set(labels)]
+    assert after["refused_total", "http", "rate_limited"] == 1
+    assert after["received_bytes_total", "flights", "http"] > 100
+    assert during["sent_bytes_total", "flights", "http"] > 500 + len(made.body)
+    assert after["request_seconds", "http"] > 0
+
+
+def counted(api: World) -> dict[tuple[str, ...], float]:
+    """Return what was counted, by the name and the values of labels in the order of the table."""
+    metrics = api.parts.metrics
+    metrics.watch(Carrier.HTTP, "server", api.server.statistics)
+    return {
+        (one.name.removeprefix("runink_api_"), *(one.labels[label] for label in METRICS[one.name].labels)): one.value
+        for one in metrics.readings()
+    }  # fmt: skip

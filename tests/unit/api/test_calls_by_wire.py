@@ -14,6 +14,7 @@ from notebook import ANNA, Mark
 from runink.clients.api_requests import Call, Leave, Next
 from runink.errors import Conflict, Forbidden, Invalid, NotFound, Overloaded, Refused, RuninkError
 from runink.identity.vocabulary import Verb
+from runink.observe.api_metrics import ApiMetrics
 from runink.operations.purses import Budget
 from runink.runtime.supervisor import ChildSpec, supervise
 from runink.services.desk import CALLS_MAX, ApiDesk
@@ -206,6 +207,25 @@ async def test_parts_of_a_stream_wait_for_their_bytes_and_none_is_lost() -> None
             part = await ann.part(called.stream, 1)
             assert part.data == b"x" * 3000
             await ann.leave(called.stream)
+
+
+async def test_calls_are_counted_as_requests_are_by_their_own_door() -> None:
+    metrics = ApiMetrics()
+    async with wire_world(metrics=metrics) as world, world.client() as ann:
+        world.notebook.put("flights", "first", "x")
+        await ann.call("notes.attach", **NOTE, content=b"x" * 300)
+        await refusal(ann, "notes.get", herd="trains", note="first")
+        await refusal(ann, "notes.nothing")
+        called = await ann.call("notes.export", **NOTE)
+        await ann.part(called.stream, 1)
+        found = {(one.name.removeprefix("runink_api_"), *one.labels.values()): one.value for one in metrics.readings()}  # fmt: skip
+    assert found["requests_total", "flights", "notes.attach", "wire", "2xx"] == 1
+    assert found["requests_total", "flights", "notes.export", "wire", "2xx"] == 1
+    assert found["requests_total", "", "notes.get", "wire", "4xx"] == 1
+    assert found["requests_total", "", "", "wire", "4xx"] == 1
+    assert found["received_bytes_total", "flights", "wire"] > 300
+    assert found["sent_bytes_total", "flights", "wire"] > 0
+    assert found["streams", "wire"] == 1
 
 
 async def test_a_slow_call_holds_up_nobody_and_more_than_so_many_are_refused() -> None:

@@ -25,6 +25,7 @@ from runink.herds.record import HerdRecord
 from runink.identity.access import AccessIndex
 from runink.identity.principals import Principal
 from runink.names import HerdName
+from runink.observe.api_metrics import ApiMetrics
 from runink.operations.calls import Unauthenticated
 from runink.services.cursor_keys import cursor_keys
 from runink.services.offer import offer_of
@@ -55,7 +56,9 @@ async def api(
     async with served() as cluster:
         for name in ("a", "b"):
             await create_herd(cluster.barn, HerdRecord(HerdName(name)), By("operator:root", 1))
-        async with serving_api(settings, offer_of(cluster.cluster, Guests()), keys) as server:
+        async with serving_api(
+            settings, offer_of(cluster.cluster, Guests(), ApiMetrics()), keys
+        ) as server:
             yield server
 
 

@@ -34,6 +34,7 @@ from runink.identity.roles import Binding, RoleOf
 from runink.identity.signing import SigningKey
 from runink.letting_in import LettingIn, start_letting_in
 from runink.names import AccountName, BindingName, HerdName, RoleName
+from runink.observe.api_metrics import ApiMetrics
 from runink.operations.hearing import Hearing
 from runink.operations.rates import Rates
 from runink.root_key import ROOT_KEY, SIGNING, make_root_key, read_signing_roots
@@ -118,7 +119,7 @@ async def door(folder: Path) -> AsyncIterator[Door]:
         minted = await letting_in.identity.ask(
             MintToken(OPERATOR, HERD, PROGRAM, 600), within=SOON_S
         )
-        offer = offer_of(replace(world.cluster, identity=letting_in.identity), board)
+        offer = offer_of(replace(world.cluster, identity=letting_in.identity), board, ApiMetrics())
         failed = Rates(per_s=1.0, burst=1_000)  # or most of these tests would be unheard
         hearing = Hearing(board.authenticate, clock=time.monotonic, failed=failed)
         offer = replace(offer, hearing=hearing)
