@@ -13,6 +13,7 @@ from runink.barn.keys import HERDS, OF_HERD, RUNS, SLICES, herd_key, lineage_key
 from runink.clients.access import taking
 from runink.clients.barn import BarnClient, Found, Transaction
 from runink.errors import Conflict
+from runink.herds.beside import beside
 from runink.herds.lifecycle import By, created, deleted, no_such_herd, purging, undeleted, updated
 from runink.herds.record import HerdRecord
 from runink.names import HerdName
@@ -75,10 +76,10 @@ async def update_herd(
     if_revision: int | None = None,
     dry_run: bool = False,
 ) -> Update:
-    """Declare a herd anew, or with `dry_run` only return what would be there. Raises NotFound (`no_such_herd`), Conflict (`herd_deleted`, `revision_changed`)."""
+    """Declare a herd anew, beside what no file has declared of it, or with `dry_run` only return what would be there. Raises NotFound (`no_such_herd`), Conflict (`herd_deleted`, `revision_changed`)."""
     found = await get_herd(barn, said.herd)
     _check_revision(found, if_revision)
-    after = updated(said, found.value, by)
+    after = updated(beside(said, found.value), found.value, by)
     if dry_run:
         return Update(found, changed(found, value=after))
     return Update(found, await _put(barn, found, after))

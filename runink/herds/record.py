@@ -66,6 +66,13 @@ class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
     is_purging: bool = False
 
 
+class Apart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Names of roles and of bindings that were written one by one, beside the herd's file (`beside.py`)."""
+
+    roles: tuple[str, ...] = ()
+    bindings: tuple[str, ...] = ()
+
+
 class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tenant, its limits (0 is no limit) and weight among herds, what its network reaches, and what of the isolation its slices may do without.
 
@@ -74,7 +81,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `own_nodes` says that its slices go only to nodes that take them by name (`NodeRecord.herds`).
     `store` is where its runs have folders for checkpoints, empty for the nodes' own disks.
     `secrets` are patterns of the names that its steps may use, nothing for all of the herd's.
-    `roles` and `bindings` are there only where somebody has declared the herd: a project gives nobody anything.
+    `roles` and `bindings` are there only where somebody has declared the herd: a project gives nobody anything. `apart` says which of them no file has declared.
     """
 
     herd: HerdName
@@ -106,6 +113,7 @@ class HerdRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     declared: Declared | None = None
     deletion: Deletion | None = None
     bindings: tuple[Binding, ...] = ()
+    apart: Apart = Apart()
 
 
 def unenforced(record: HerdRecord) -> tuple[str, ...]:

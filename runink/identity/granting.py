@@ -57,7 +57,7 @@ def check_may_bind(
     _check_allowed(index, principal, verb, Resource.BINDINGS, binding.key, now_ms)
     role = index.role_of(binding)
     if role is None:
-        raise _no_such_role(index, binding)
+        raise _no_such_role(index, principal, binding, now_ms)
     lines = index.lines_in(principal, binding.herd, now_ms=now_ms)
     until_ms = _until_ms(binding)
     if _held_until(lines, Verb.BIND, Resource.ROLES, role.name) < until_ms:
@@ -131,12 +131,17 @@ def check_may_delete_role(
     if key not in index.roles:
         raise NotFound(f"there is no role {name}", code="no_such_role")
     users = [
-        one.name
+        one
         for one in index.bindings.values()
         if one.role_of is not RoleOf.BUILT_IN and one.role_key == key
     ]
     if users:
-        hint = f"take away first: {', '.join(sorted(users)[:LACKING_SHOWN_MAX])}"
+        shown = sorted(
+            one.name
+            for one in users
+            if _may_know(index, principal, Resource.BINDINGS, one.key, now_ms)
+        )
+        hint = f"take away first: {', '.join(shown[:LACKING_SHOWN_MAX])}" if shown else ""
         raise Conflict(f"role {name} is bound {len(users)} times", code="role_in_use", hint=hint)
 
 
@@ -255,9 +260,24 @@ def _until_ms(binding: Binding) -> int:
     return FOREVER_MS if binding.expires_ms == NEVER else binding.expires_ms
 
 
-def _no_such_role(index: AccessIndex, binding: Binding) -> NotFound:
+def _may_know(
+    index: AccessIndex, principal: Principal, kind: Resource, key: tuple[str, str], now_ms: int
+) -> bool:
+    """Say whether no rule hides a role or a binding from the principal by its name."""
+    herd, name = key
+    scope = CLUSTER if herd == EVERYTHING else herd
+    return not index.hides(principal, Verb.GET, kind, scope, name, now_ms=now_ms)
+
+
+def _no_such_role(
+    index: AccessIndex, principal: Principal, binding: Binding, now_ms: int
+) -> NotFound:
     herd = binding.role_key[0]
-    names = [name for of, name in index.roles if of == herd]
+    names = [
+        name
+        for of, name in index.roles
+        if of == herd and _may_know(index, principal, Resource.ROLES, (of, name), now_ms)
+    ]
     hint = near_or_all(binding.role, [*BUILT_IN, *names])
     return NotFound(f"there is no role {binding.role_text}", code="no_such_role", hint=hint)
 

@@ -33,7 +33,7 @@ from runink.operations.catalog.bindings import (
     UpdateBinding,
     UpdateClusterBinding,
 )
-from runink.services.behind import Behind, shown_in
+from runink.services.behind import Behind, not_hidden, shown_in
 from runink.services.pages import page_of_values
 from runink.services.rights import Asking, change_herd, commit_decided, declared_of, refuse
 from runink.services.service import Handlers
@@ -80,12 +80,15 @@ class BindingService:
     ) -> BindingDocument:
         def change(known: HerdRecord, asking: Asking) -> HerdRecord:
             said = declared_of(known)
-            binding = _read(request.binding, request, request.herd, said)
+            roles = self._roles_for(request, said, caller)
+            binding = _read(request.binding, request, request.herd, roles)
             others = [one for one in said.bindings if one.name != binding.name]
             _check_new(binding, _named(said.bindings, binding.name), context)
             _check_room(len(others), f"herd {request.herd}")
             check_may_bind(asking.rights, asking.principal, binding, now_ms=asking.now_ms)
-            return changed(said, bindings=(*others, binding))
+            names = {*said.apart.bindings, binding.name}
+            apart = changed(said.apart, bindings=tuple(sorted(names)))
+            return changed(said, bindings=(*others, binding), apart=apart)
 
         found = await change_herd(self._behind, caller, request.herd, None, change)
         return self._document(_binding_in(found.value, request.binding), found.revision)
@@ -96,13 +99,21 @@ class BindingService:
         def change(known: HerdRecord, asking: Asking) -> HerdRecord:
             said = declared_of(known)
             _binding_in(said, request.binding)
-            binding = _read(request.binding, request, request.herd, said)
+            roles = self._roles_for(request, said, caller)
+            binding = _read(request.binding, request, request.herd, roles)
             check_may_bind(asking.rights, asking.principal, binding, now_ms=asking.now_ms)
             anew = (binding if one.name == binding.name else one for one in said.bindings)
             return changed(said, bindings=tuple(anew))
 
         found = await change_herd(self._behind, caller, request.herd, context.condition, change)
         return self._document(_binding_in(found.value, request.binding), found.revision)
+
+    def _roles_for(
+        self, request: CreateBinding | UpdateBinding, herd: HerdRecord, caller: Caller
+    ) -> list[str]:
+        """Return the names of a herd's roles, without those that a rule hides from the caller, unless it says them."""
+        shows = not_hidden(self._behind, caller, Resource.ROLES, request.herd)
+        return [one.name for one in herd.roles if one.name == request.role or shows(one.name)]
 
     async def _delete(self, request: GetBinding, caller: Caller, context: Context) -> None:
         await self._unbind(request.herd, request.binding, caller, context)
@@ -114,7 +125,9 @@ class BindingService:
         def change(known: HerdRecord, asking: Asking) -> HerdRecord:
             said = declared_of(known)
             check_may_unbind(asking.rights, asking.principal, (herd, name), now_ms=asking.now_ms)
-            return changed(said, bindings=tuple(one for one in said.bindings if one.name != name))
+            rest = tuple(one for one in said.apart.bindings if one != name)
+            bindings = tuple(one for one in said.bindings if one.name != name)
+            return changed(said, bindings=bindings, apart=changed(said.apart, bindings=rest))
 
         await change_herd(self._behind, caller, herd, context.condition, change)
 
@@ -134,7 +147,7 @@ class BindingService:
     async def _create_of_cluster(
         self, request: CreateClusterBinding, caller: Caller, context: Context
     ) -> BindingDocument:
-        said = _read(request.binding, request, EVERYTHING, None)
+        said = _read(request.binding, request, EVERYTHING, [])
         key = BINDINGS.key(OF_CLUSTER, said.name)
         kept: list[Binding] = []
 
@@ -152,7 +165,7 @@ class BindingService:
     async def _update_of_cluster(
         self, request: UpdateClusterBinding, caller: Caller, context: Context
     ) -> BindingDocument:
-        said = _read(request.binding, request, EVERYTHING, None)
+        said = _read(request.binding, request, EVERYTHING, [])
         kept: list[Binding] = []
 
         async def decide(asking: Asking) -> Transaction:
@@ -224,7 +237,7 @@ def _read(
     name: str,
     said: CreateBinding | UpdateBinding | CreateClusterBinding | UpdateClusterBinding,
     herd: str,
-    record: HerdRecord | None,
+    roles: list[str],
 ) -> Binding:
     """Return the binding that is said. Raises Invalid with a finding for each mistake."""
     table: dict[str, Any] = {
@@ -235,7 +248,6 @@ def _read(
     }
     if said.expires_ms != NEVER:
         table["expires"] = _EPOCH + timedelta(milliseconds=said.expires_ms)
-    roles = [one.name for one in record.roles] if record is not None else []
     found, mistakes = read_bindings([table], herd=herd, roles=roles)
     refuse("the binding", mistakes)
     return found[0]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from msgspec.structs import replace as changed
 
 from runink.barn.keys import HERDS, SLICES, herd_key
 from runink.clients import herds as stored
 from runink.clients.barn import Found, Transaction
 from runink.clients.herds import get_herd, runs_of, with_herd
 from runink.errors import Finding, Invalid, Unavailable
+from runink.herds.beside import Shown, beside
 from runink.herds.file import read_tables
 from runink.herds.lifecycle import By, created, state_of
 from runink.herds.record import HerdRecord, unenforced
 from runink.herds.writing import as_said, said_of
 from runink.identity.granting import HerdAccess, check_may_declare
-from runink.identity.vocabulary import CLUSTER, Resource
+from runink.identity.vocabulary import CLUSTER, Resource, Verb
 from runink.names import HerdName
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
@@ -73,8 +77,8 @@ class HerdService:
             show=show,
         )
 
-    async def _get(self, request: GetHerd, _caller: Caller, _context: Context) -> HerdDocument:
-        return _document(await get_herd(self._behind.barn, HerdName(request.herd)))
+    async def _get(self, request: GetHerd, caller: Caller, _context: Context) -> HerdDocument:
+        return self._document(await get_herd(self._behind.barn, HerdName(request.herd)), caller)
 
     async def _create(self, request: CreateHerd, caller: Caller, context: Context) -> HerdDocument:
         said = _read(request.says)
@@ -92,18 +96,45 @@ class HerdService:
 
         revision = await commit_decided(self._behind, caller, decide)
         if not revision:
-            return _document(await get_herd(self._behind.barn, said.herd))
-        return _document(Found(herd_key(said.herd), kept[0], revision, 1, 0, revision))
+            return self._document(await get_herd(self._behind.barn, said.herd), caller)
+        made = Found(herd_key(said.herd), kept[0], revision, 1, 0, revision)
+        return self._document(made, caller)
 
     async def _update(self, request: UpdateHerd, caller: Caller, context: Context) -> HerdDocument:
         said = _read(request.says, herd=request.herd)
+        shown = self._shown(caller, request.herd)
 
-        def change(_: HerdRecord, asking: Asking) -> HerdRecord:
-            _check_may_declare(said, asking)
-            return said
+        def change(known: HerdRecord, asking: Asking) -> HerdRecord:
+            whole = beside(said, known, shown)
+            _check_may_declare(whole, asking)
+            return whole
 
         found = await change_herd(self._behind, caller, request.herd, context.condition, change)
-        return _document(found)
+        return self._document(found, caller)
+
+    def _shown(self, caller: Caller, herd: str) -> Shown:
+        """Return which roles and bindings of a herd the caller may read: of the others its document says nothing, and takes none away."""
+        principal, allows = principal_of(caller), self._behind.access.allows
+
+        def shows(kind: Resource) -> Callable[[str], bool]:
+            return lambda name: allows(principal, Verb.GET, kind, herd=herd, name=name)
+
+        return Shown(shows(Resource.ROLES), shows(Resource.BINDINGS))
+
+    def _document(self, found: Found[HerdRecord], caller: Caller) -> HerdDocument:
+        herd = found.value
+        shown = self._shown(caller, herd.herd)
+        roles = tuple(one for one in herd.roles if shown.role(one.name))
+        bindings = tuple(one for one in herd.bindings if shown.binding(one.name))
+        return HerdDocument(
+            herd.herd,
+            state_of(herd),
+            found.revision,
+            herd.declared,
+            herd.deletion,
+            unenforced(herd),
+            said_of(changed(herd, roles=roles, bindings=bindings)),
+        )
 
     async def _delete(self, request: DeleteHerd, caller: Caller, context: Context) -> HerdDocument:
         name = HerdName(request.herd)
@@ -118,10 +149,11 @@ class HerdService:
             kept_ms=request.keep_ms,
             if_revision=None if is_any else found.revision,
         )
-        return _document(deleted)
+        return self._document(deleted, caller)
 
-    async def _undelete(self, request: GetHerd, _caller: Caller, _context: Context) -> HerdDocument:
-        return _document(await stored.undelete_herd(self._behind.barn, HerdName(request.herd)))
+    async def _undelete(self, request: GetHerd, caller: Caller, _context: Context) -> HerdDocument:
+        found = await stored.undelete_herd(self._behind.barn, HerdName(request.herd))
+        return self._document(found, caller)
 
     async def _purge(self, request: PurgeHerd, _caller: Caller, _context: Context) -> HerdPurged:
         """Take a herd away, unless nodes still have what its failed runs keep: they are asked to let go of it, and so is the caller to come back."""
@@ -189,17 +221,4 @@ def _summary(found: Found[HerdRecord]) -> HerdSummary:
     herd = found.value
     return HerdSummary(
         herd.herd, state_of(herd), herd.domain, herd.description, herd.labels, found.revision
-    )
-
-
-def _document(found: Found[HerdRecord]) -> HerdDocument:
-    herd = found.value
-    return HerdDocument(
-        herd.herd,
-        state_of(herd),
-        found.revision,
-        herd.declared,
-        herd.deletion,
-        unenforced(herd),
-        said_of(herd),
     )

@@ -81,7 +81,8 @@ class RoleService:
             _check_new(role, _named(said.roles, role.name), context)
             _check_room(len(others), f"herd {request.herd}")
             check_may_write_role(asking.rights, asking.principal, role, now_ms=asking.now_ms)
-            return changed(said, roles=(*others, role))
+            apart = changed(said.apart, roles=tuple(sorted({*said.apart.roles, role.name})))
+            return changed(said, roles=(*others, role), apart=apart)
 
         found = await change_herd(self._behind, caller, request.herd, None, change)
         return _document(role, found.revision)
@@ -104,7 +105,9 @@ class RoleService:
             said = declared_of(known)
             key = request.herd, request.role
             check_may_delete_role(asking.rights, asking.principal, key, now_ms=asking.now_ms)
-            return changed(said, roles=tuple(one for one in said.roles if one.name != request.role))
+            rest = tuple(one for one in said.apart.roles if one != request.role)
+            roles = tuple(one for one in said.roles if one.name != request.role)
+            return changed(said, roles=roles, apart=changed(said.apart, roles=rest))
 
         await change_herd(self._behind, caller, request.herd, context.condition, change)
 

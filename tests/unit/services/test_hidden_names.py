@@ -24,16 +24,17 @@ from runink.barn.keys import node_key, placement_key, run_key, schedule_key
 from runink.calendars import Schedule
 from runink.clients.herds import create_herd
 from runink.dag import Resources
-from runink.errors import Forbidden, NotFound
+from runink.errors import Forbidden, NotFound, Refused
 from runink.herds.lifecycle import By
 from runink.herds.record import HerdRecord
 from runink.identity.roles import Binding, Effect, Role, RoleOf, Rule
 from runink.identity.vocabulary import EVERYTHING, Resource, Verb
 from runink.names import BindingName, HerdName, NodeId, RoleName, SliceId
 from runink.operations.answers import Event
-from runink.operations.calls import Position
+from runink.operations.calls import Condition, Position
 from runink.operations.catalog import (
     audit,
+    bindings,
     facts,
     herds,
     logs,
@@ -260,3 +261,69 @@ async def test_where_very_much_in_a_row_is_hidden_the_list_goes_on_behind_it():
         rest = await world.ask(runs.LIST, ANN, herd="sales", limit=1, position=after)
         assert [one.run for one in rest.items] == [shown.run]
         assert rest.after == ""
+
+
+# What a herd's document says.
+
+ANY = Condition(is_any=True)
+RULES = [{"verbs": ["get"], "resources": ["runs"]}]
+
+
+async def with_roles(world: Served, *names: str) -> None:
+    """Have a herd with roles, each bound under its own name."""
+    await create_herd(world.barn, HerdRecord(SALES), By("operator:root", NOW_MS))
+    for name in names:
+        await world.ask(roles.CREATE, herd="sales", role=name, rules=RULES)
+        said = {"binding": name, "role": name, "subjects": ["user:corp:zed"]}
+        await world.ask(bindings.CREATE, herd="sales", **said)
+
+
+async def test_a_herd_is_shown_without_hidden_roles_and_declared_without_taking_them_away():
+    async with served(**hidden(Resource.ROLES, "secret", role="cluster-admin")) as world:
+        await with_roles(world, "plain", "secret")
+        told = await world.ask(herds.GET, ANN, herd="sales")
+        assert [one["name"] for one in told.says["roles"]] == ["plain"]
+        said = {"herd": {"id": "sales", "description": "new"}}
+        await world.ask(herds.UPDATE, ANN, herd="sales", says=said, condition=ANY)
+        whole = await world.ask(herds.GET, herd="sales")
+        assert [one["name"] for one in whole.says["roles"]] == ["plain", "secret"]
+        assert whole.says["herd"]["description"] == "new"
+
+
+async def test_a_herd_is_shown_without_rights_to_who_may_not_read_them():
+    rule = Rule((Verb.GET,), (Resource.HERDS,))
+    role = Role(RoleName("plain-reader"), "", (rule,))
+    binding = Binding(BindingName("one"), EVERYTHING, role.name, RoleOf.CLUSTER, (ANN.subject,))
+    async with served(roles=[role], bindings=[binding]) as world:
+        await with_roles(world, "plain")
+        told = await world.ask(herds.GET, ANN, herd="sales")
+        assert {"roles", "bindings"}.isdisjoint(told.says)
+
+
+async def test_what_was_written_by_itself_is_not_taken_away_by_the_file_and_goes_by_itself():
+    async with served() as world:
+        await with_roles(world, "own")
+        asked: dict[str, Any] = {"herd": "sales", "condition": ANY}
+        filed = {"name": "filed", **RULES[0]}
+        for says in ({"roles": [filed]}, {}):
+            await world.ask(herds.UPDATE, says=says, **asked)
+            page = await world.ask(roles.LIST, herd="sales")
+            assert {one.role for one in page.items} == {"own", *(["filed"] if says else [])}
+        await world.ask(bindings.DELETE, binding="own", **asked)
+        await world.ask(roles.DELETE, role="own", **asked)
+        assert (await world.ask(roles.LIST, herd="sales")).items == ()
+
+
+async def test_hints_name_no_hidden_role_or_binding():
+    hides = hidden(Resource.ROLES, "secret", role="cluster-admin")
+    async with served(**hides) as world:
+        await with_roles(world, "secret")
+        said = {"binding": "new", "role": "secre", "subjects": ["user:corp:zed"]}
+        with pytest.raises(Refused) as refused:
+            await world.ask(bindings.CREATE, ANN, herd="sales", **said)
+        assert "secret" not in refused.value.hint
+    async with served(**hidden(Resource.BINDINGS, "secret", role="cluster-admin")) as world:
+        await with_roles(world, "secret")
+        with pytest.raises(Refused) as refused:
+            await world.ask(roles.DELETE, ANN, herd="sales", role="secret", condition=ANY)
+        assert (refused.value.code, refused.value.hint) == ("role_in_use", "")
