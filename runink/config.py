@@ -34,6 +34,7 @@ LOST_S_MIN: Final = 10.0  # its own slices must have ended a while before
 WARM_CELLS: Final = 4  # of a node that stays: enough for a small pipeline
 SOLVER_ROUNDS_MAX: Final = 100  # seconds of each plan
 API_SOCKET: Final = "api.sock"  # in a state folder
+BUDGET_TIMES_MAX: Final = 1_000  # beyond that it is none
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 ORPHAN_S: Final = 25.0  # less than the agent's lease: who finds a slice lost may rely on its end
 
@@ -224,6 +225,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     `certificate` and `key` are its PEM files: the certificate with those that it was signed by behind it, and the key without a passphrase.  They are read again when they change on the disk.
 
     `origins` are web pages of other places that may read answers (`https://console.example`); none without them.  The API's own pages need none.
+
+    `budget_times` is how many times the usual budget of requests and bytes each caller has (`operations/purses.py`), by HTTP and the wire together: for programs that do much, on a machine that can.
     """
 
     socket: Path
@@ -231,6 +234,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     certificate: Path | None = None
     key: Path | None = None
     origins: tuple[str, ...] = ()
+    budget_times: int = 1
 
     def validate(self) -> None:
         """Raise Invalid for settings that cannot be meant."""
@@ -245,6 +249,12 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "nobody says where the API listens with this certificate",
                 code="config_invalid",
                 hint="--api HOST:PORT",
+            )
+        if not 1 <= self.budget_times <= BUDGET_TIMES_MAX:
+            raise Invalid(
+                f"a caller cannot have {self.budget_times} times the usual budget",
+                code="config_invalid",
+                hint=f"--api-budget 1 to {BUDGET_TIMES_MAX}",
             )
         for origin in self.origins:
             if not _ORIGIN.fullmatch(origin):

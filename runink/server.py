@@ -221,13 +221,15 @@ async def _door(
 ) -> _Door:
     """Start what lets others in and what they may call, and serve it."""
     known = inside.letting_in.board
+    times = settings.api.budget_times if settings.api is not None else 1
+    offered = partial(offer_of, guests=known, metrics=metrics, budget_times=times)
     if trust.contexts is None:
-        offer, keys = offer_of(inside.cluster, known, metrics), cursor_keys([trust.secret])
+        offer, keys = offered(inside.cluster), cursor_keys([trust.secret])
         inside.for_us.serve(await _desk(supervisor, offer, keys), ApiRequest)
         return _Door(SecretEntrance(trust.secret), offer, keys)
     board, barn = TrustBoard(), inside.cluster.barn
     keeper = await supervisor.start(ChildSpec(TRUST, _keeper(settings, barn, board)))
-    offer = offer_of(replace(inside.cluster, trust=keeper), known, metrics)
+    offer = offered(replace(inside.cluster, trust=keeper))
     keys = cursor_keys(_root_keys(settings))
     desk = await _desk(supervisor, offer, keys)
     for one in (inside.for_all, inside.for_us):

@@ -19,7 +19,14 @@ from runink.cli.exits import told, usage
 from runink.cli.options import DURATION, Amount
 from runink.cli.servers import FILE, addresses_of, secret_option, server_option
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import API_SOCKET, SOLVER_ROUNDS_MAX, Address, ApiSettings, ServerSettings
+from runink.config import (
+    API_SOCKET,
+    BUDGET_TIMES_MAX,
+    SOLVER_ROUNDS_MAX,
+    Address,
+    ApiSettings,
+    ServerSettings,
+)
 from runink.errors import RuninkError
 from runink.garbage import collected_seldom
 from runink.machines import BACK_S, SUSPECT_S
@@ -91,6 +98,7 @@ TOKENLESS: Final = "-"  # --join alone
 @click.option("--api-certificate", type=FILE, help="Its certificate, with those that signed it behind it (PEM); a renewed one is taken in, at once by SIGHUP.")  # fmt: skip
 @click.option("--api-key", type=FILE, help="The certificate's key (PEM).")
 @click.option("--api-origin", "api_origins", multiple=True, metavar="ORIGIN", help="A web page of another place that may read its answers; may be repeated.")  # fmt: skip
+@click.option("--api-budget", type=click.IntRange(1, BUDGET_TIMES_MAX), default=1, metavar="TIMES", help="Let each caller ask, send and be sent so many times as much as usual.")  # fmt: skip
 def server(  # noqa: PLR0913, PLR0917 - the options of a command
     state: Path,
     member: int,
@@ -108,6 +116,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     api_certificate: Path | None,
     api_key: Path | None,
     api_origins: tuple[str, ...],
+    api_budget: int,
 ) -> None:
     """Be one member of the Barn, until Ctrl-C or SIGTERM.
 
@@ -131,6 +140,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
             certificate=api_certificate,
             key=api_key,
             origins=api_origins,
+            budget_times=api_budget,
         ),
     )
     warn_on_stderr()

@@ -18,6 +18,7 @@ from runink.operations.cursors import Cursors
 from runink.operations.declarations import Table
 from runink.operations.hearing import Hearing
 from runink.operations.idempotency import KeyStore
+from runink.operations.purses import Budget
 from runink.services.all import services_of
 from runink.services.behind import Access, Behind
 from runink.services.desk import DeskParts
@@ -57,8 +58,11 @@ class Offer:
         )
 
 
-def offer_of(cluster: Cluster, guests: Guests, metrics: ApiMetrics) -> Offer:
-    """Return what a cluster offers to these guests, counted by `metrics`."""
+def offer_of(
+    cluster: Cluster, guests: Guests, metrics: ApiMetrics, *, budget_times: int = 1
+) -> Offer:
+    """Return what a cluster offers to these guests, counted by `metrics`. Each has so many times the usual budget."""
     behind = Behind(cluster=cluster, access=guests, now_ms=now_ms, entropy=os.urandom)
-    hearing = Hearing(guests.authenticate, clock=time.monotonic)
+    budget = Budget().times(budget_times)
+    hearing = Hearing(guests.authenticate, clock=time.monotonic, budget=budget)
     return Offer(services_of(behind), hearing, guests, BarnCalls(cluster.barn), metrics)

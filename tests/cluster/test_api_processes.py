@@ -96,12 +96,19 @@ def test_a_server_serves_its_user_by_a_socket_and_others_by_tls_which_it_takes_i
         str(tmp_path / "chain.pem"),
         "--api-key",
         str(tmp_path / "key.pem"),
+        "--api-budget",
+        "3",
     ]
     port = int(place.rpartition(":")[2])
     with running(*SERVER, *words, "--init") as server:
         assert "https" in said(server, f"{place}/api/v1/docs")
         path = state / "api.sock"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        connection = Local(path)
+        connection.request("GET", "/api/v1/version")
+        policy = connection.getresponse().getheader("RateLimit-Policy")
+        assert policy == '"default";q=600;w=4', "of whoever asks for what is public"
+        connection.close()
         status, page = ask(Local(path), "/herds?limit=1")
         assert (status, page["items"]) == (200, [])
         assert (

@@ -169,6 +169,8 @@ async def test_beyond_loopback_a_certificate_is_wanted(tmp_path: Path) -> None:
         {"origins": ("*",)},
         {"origins": ("https://a.example/path",)},
         {"origins": ("null",)},
+        {"budget_times": 0},
+        {"budget_times": 1_001},
     ],
     ids=str,
 )
