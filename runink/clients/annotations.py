@@ -47,8 +47,12 @@ async def get_annotation(barn: BarnClient, herd: HerdName, name: str) -> Found[A
     """Return a note. Raises NotFound (`no_such_annotation`)."""
     found = await barn.get(ANNOTATIONS.key(herd, name), Annotation)
     if found is None:
-        raise NotFound(f"herd {herd} has no annotation {name}", code="no_such_annotation")
+        raise no_such_annotation(herd, name)
     return found
+
+
+def no_such_annotation(herd: HerdName, name: str) -> NotFound:
+    return NotFound(f"herd {herd} has no annotation {name}", code="no_such_annotation")
 
 
 async def change_annotation(

@@ -267,12 +267,16 @@ async def owned_bundle(barn: BarnClient, herd: HerdName, bundle: BundleHash) -> 
     """Return that a herd has brought a bundle. Raises NotFound (`no_bundle`) where it has not, whatever another has."""
     found = await barn.get(BUNDLE_OWNERS.key(herd, bundle), BundleOwner)
     if found is None:
-        raise NotFound(
-            f"herd {herd} has brought no bundle {bundle}",
-            code="no_bundle",
-            hint="upload it first: its herd must have done so itself",
-        )
+        raise no_bundle(herd, bundle)
     return found
+
+
+def no_bundle(herd: HerdName, bundle: BundleHash) -> NotFound:
+    return NotFound(
+        f"herd {herd} has brought no bundle {bundle}",
+        code="no_bundle",
+        hint="upload it first: its herd must have done so itself",
+    )
 
 
 async def let_go(barn: BarnClient, herd: HerdName, bundle: BundleHash) -> None:

@@ -9,6 +9,7 @@ What counts as held, of each verb on each resource of each name that a rule allo
 - It lasts as long as what is given. So what is held until noon can be given until noon; and as a role has no end, who writes one holds it without end.
 - `*` is held by who has `*`: it means also what there will be.
 - To take away what denies is to give what was denied: a binding or a rule that denies goes only by somebody who holds that.
+- Who says how the people of an issuer are known may be any of them: he holds all that they have.
 
 Two verbs are exceptions. Who holds `bind` of a role gives it without holding what is in it; who holds `escalate` of a role writes anything into it.
 Who holds `bind` for all herds takes back any binding of any herd, also one that denies it something there.
@@ -175,6 +176,20 @@ def check_may_declare(
 def _unsigned(binding: Binding) -> Binding:
     """Return a binding without who made it and when: to declare again what is there is no change."""
     return msgspec.structs.replace(binding, made_by="", made_ms=0)
+
+
+def check_may_vouch(index: AccessIndex, principal: Principal, issuer: str, *, now_ms: int) -> None:
+    """Raise unless the principal holds all that people of an issuer have: who says how they are known may come as any of them. Raises Forbidden (`not_held`)."""
+    theirs = f"user:{issuer}:", f"group:{issuer}:"
+    what = f"{principal.subject} may not say how people of {issuer} are known"
+    for binding in index.bindings.values():
+        role, until_ms = index.role_of(binding), _until_ms(binding)
+        is_theirs = any(one.startswith(theirs) for one in binding.subjects)
+        if role is None or not is_theirs or until_ms <= now_ms:
+            continue
+        lines = index.lines_in(principal, binding.herd, now_ms=now_ms)
+        if _held_until(lines, Verb.BIND, Resource.ROLES, role.name) < until_ms:
+            _check_none(_lacking(lines, role.rules, binding.herd, until_ms), what, Verb.BIND)
 
 
 def check_may_speak_for(

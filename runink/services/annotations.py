@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace as changed
 
 from runink.barn.keys import ANNOTATIONS
-from runink.clients.annotations import annotate, change_annotation, get_annotation
+from runink.clients.annotations import (
+    annotate,
+    change_annotation,
+    get_annotation,
+    no_such_annotation,
+)
 from runink.clients.barn import Found
-from runink.governance.annotations import Annotation
+from runink.governance.annotations import Annotation, Kind
 from runink.identity.vocabulary import Resource
 from runink.names import HerdName
 from runink.operations.answers import Items
@@ -20,10 +27,18 @@ from runink.operations.catalog.annotations import (
     OfAnnotation,
     UpdateAnnotation,
 )
-from runink.services.behind import Behind, principal_of, shown_in
+from runink.services.behind import Behind, not_hidden, principal_of, shown_in
 from runink.services.ids import made_id
 from runink.services.pages import page_of_keys
 from runink.services.service import Handlers
+
+# The kinds of what notes are about that roles name, and what ends the name there.
+_ABOUT: Final = {
+    Kind.PIPELINE: (Resource.PIPELINES, "@"),
+    Kind.CONTRACT: (Resource.CONTRACTS, "@"),
+    Kind.FIELD: (Resource.CONTRACTS, "."),
+    Kind.RUN: (Resource.RUNS, ""),
+}
 
 
 class AnnotationService:
@@ -48,7 +63,8 @@ class AnnotationService:
 
         def show(found: Found[Annotation]) -> AnnotationDocument | None:
             note = found.value
-            return _document(found) if shows(note.id) and _is_meant(note, request) else None
+            is_shown = shows(note.id) and self._shows_what_it_is_about(note, caller)
+            return _document(found) if is_shown and _is_meant(note, request) else None
 
         return await page_of_keys(
             self._behind.barn,
@@ -75,10 +91,25 @@ class AnnotationService:
         return _document(await annotate(self._behind.barn, note))
 
     async def _get(
-        self, request: OfAnnotation, _caller: Caller, _context: Context
+        self, request: OfAnnotation, caller: Caller, _context: Context
     ) -> AnnotationDocument:
         herd = HerdName(request.herd)
-        return _document(await get_annotation(self._behind.barn, herd, request.annotation))
+        found = await get_annotation(self._behind.barn, herd, request.annotation)
+        self._check_shown(found.value, caller)
+        return _document(found)
+
+    def _check_shown(self, note: Annotation, caller: Caller) -> None:
+        """Raise NotFound (`no_such_annotation`) for a note on something that a rule hides from the caller."""
+        if not self._shows_what_it_is_about(note, caller):
+            raise no_such_annotation(note.herd, note.id)
+
+    def _shows_what_it_is_about(self, note: Annotation, caller: Caller) -> bool:
+        """Say whether no rule hides from the caller what a note is about."""
+        kind, end = _ABOUT.get(note.kind, (None, ""))
+        if kind is None:
+            return True
+        name = note.name.partition(end)[0] if end else note.name
+        return not_hidden(self._behind, caller, kind, note.herd)(name)
 
     async def _update(
         self, request: UpdateAnnotation, caller: Caller, context: Context
@@ -86,6 +117,7 @@ class AnnotationService:
         by, now_ms = principal_of(caller).subject, self._behind.now_ms()
 
         def change(found: Found[Annotation]) -> Annotation:
+            self._check_shown(found.value, caller)
             _check(found, context)
             before = found.value
             return changed(
@@ -100,8 +132,9 @@ class AnnotationService:
         found = await change_annotation(self._behind.barn, herd, request.annotation, change)
         return _document(found)
 
-    async def _delete(self, request: OfAnnotation, _caller: Caller, context: Context) -> None:
+    async def _delete(self, request: OfAnnotation, caller: Caller, context: Context) -> None:
         def change(found: Found[Annotation]) -> None:
+            self._check_shown(found.value, caller)
             _check(found, context)
 
         herd = HerdName(request.herd)

@@ -50,7 +50,7 @@ from runink.operations.catalog.contracts import (
 from runink.services.behind import Behind, principal_of, shown_in
 from runink.services.compile_child import Job
 from runink.services.pages import page_of_values
-from runink.services.projects import brought, contract_of
+from runink.services.projects import contract_of, shown_bundle
 from runink.services.service import Handlers
 
 OWNER: Final = "owner"  # the tag that says whose a contract is
@@ -136,7 +136,7 @@ class ContractService:
         barn, name = self._behind.barn, HerdName(request.herd)
         herd = (await get_herd(barn, name)).value
         check_open(herd)
-        spec = await self._spec(request)
+        spec = await self._spec(request, caller)
         origin = Origin(
             request.file or "",
             principal_of(caller).subject,
@@ -159,14 +159,16 @@ class ContractService:
         _, publication = await publish(barn, key, herd, made)
         return _published(_of(await self._known(request), spec.version), publication, is_dry=False)
 
-    async def _spec(self, request: PublishContract) -> ContractSpec:
+    async def _spec(self, request: PublishContract, caller: Caller) -> ContractSpec:
         """Return the contract that is sent, or stands in a bundle. Raises Invalid, also (`contract_differs`) for one of another name."""
         if request.document is not None:
             bundle, job = _alone(request.document, request.form, request.contract)
         else:
             assert request.bundle is not None, "the request has a bundle or a document"
             assert request.file is not None, "as above"
-            bundle = await brought(self._behind, request.herd, request.bundle, request.file)
+            bundle = await shown_bundle(
+                self._behind, caller, request.herd, request.bundle, request.file
+            )
             job = Job(request.file, contract=request.contract)
         spec = await contract_of(self._behind, bundle, job)
         if spec.name != request.contract:

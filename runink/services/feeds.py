@@ -6,7 +6,7 @@
     any other part             Conflict (`wrong_part`)
 
 A feed pulls: it takes from its source until PART_BYTES or PART_EVENTS wait, and goes on when they are asked for.  So a slow reader holds two parts and one event of ours, however much
-happens.  Who reads is looked at for each part, and each second while it waits for one.
+happens.  Who reads is looked at when a part is asked for, when it is given, and each second between.
 """
 
 from __future__ import annotations
@@ -163,10 +163,13 @@ class Feed:
         return False
 
     def _give(self) -> None:
-        """Answer who waits, if there is something to say."""
+        """Answer who waits, if there is something to say and he may still read."""
         if self._asker is None:
             return
         if self._waiting:
+            if self._is_refused(self._asker):
+                self._asker = None
+                return
             waiting, self._waiting = tuple(self._waiting), []
             size_bytes, self._waiting_bytes = self._waiting_bytes, 0
             self._room.ring()

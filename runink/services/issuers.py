@@ -2,6 +2,8 @@
 
 A provider's settings may name files of the machine, and let the cluster ask addresses in its own network. Who may change issuers from afar owns neither: what has such
 settings, before or after, is changed by an operator only, who reaches the machine itself. Otherwise the secret of one provider could be sent to another, or any private file.
+
+Who says where the people of an issuer come from may come as any of them.  So he must hold all that they have.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from runink.barn.keys import ISSUERS
+from runink.clients.access import if_rights
 from runink.clients.barn import Found, Transaction
 from runink.errors import Conflict, Finding, Forbidden, Invalid, NotFound
+from runink.identity.granting import check_may_vouch
 from runink.identity.principals import PrincipalKind
 from runink.identity.provider_files import PROVIDERS_MAX, provider_table, read_provider
 from runink.identity.providers import Provider
@@ -95,7 +99,8 @@ class IssuerService:
                     return _document(said, known.revision)
                 text = f"there is an issuer {said.id} already"
                 raise Conflict(text, code="exists", hint="update it")
-            revision = await self._put(said, Transaction().if_absent(key))
+            change = await self._vouched(Transaction().if_absent(key), said.id, caller)
+            revision = await self._put(said, change)
             if revision:
                 return _document(said, revision)
         raise _busy()
@@ -113,7 +118,7 @@ class IssuerService:
             found = await self._stored(request.issuer, context.condition)
             _check_may(caller, said, found.value)
             change = Transaction().if_revision(found.key, found.revision)
-            revision = await self._put(said, change)
+            revision = await self._put(said, await self._vouched(change, said.id, caller))
             if revision:
                 return _document(said, revision)
         raise _busy()
@@ -125,6 +130,12 @@ class IssuerService:
             if (await self._behind.barn.commit(change)).succeeded:
                 return
         raise _busy()
+
+    async def _vouched(self, change: Transaction, issuer: str, caller: Caller) -> Transaction:
+        """Return the change, to be made while rights are as they are now. Raises Forbidden (`not_held`) unless the caller holds what people of the issuer have."""
+        rights, now_ms = await self._behind.rights(), self._behind.now_ms()
+        check_may_vouch(rights, principal_of(caller), issuer, now_ms=now_ms)
+        return if_rights(change, rights)
 
     async def _put(self, said: Provider, change: Transaction) -> int:
         """Write an issuer if no other has its URL, and return the revision; 0 if others have changed meanwhile. Raises Conflict (`exists`), Invalid."""

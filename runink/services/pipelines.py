@@ -62,7 +62,7 @@ from runink.runs.schedule_records import DeploymentRecord, ScheduleRecord
 from runink.services.behind import Behind, principal_of, shown_in
 from runink.services.compile_child import Job
 from runink.services.pages import page_of_values
-from runink.services.projects import Project, brought, compiled
+from runink.services.projects import Project, compiled, shown_bundle
 from runink.services.service import Handlers
 
 QUERY_SHOWN_MAX: Final = 200  # characters: what a step does is in its project
@@ -129,7 +129,7 @@ class PipelineService:
     ) -> PublishedPipeline:
         if request.version:
             version_of(request.version)
-        project = await self._compiled(request)
+        project = await self._compiled(request, caller)
         draft = self._draft(request, project, caller)
         if not request.version:
             known = await pipeline_versions(self._behind.barn, *_named(request))
@@ -169,8 +169,9 @@ class PipelineService:
             request.project,
         )
 
-    async def _compiled(self, request: FromBundle, *, tick_ms: int = 0) -> Project:
-        bundle = await brought(self._behind, request.herd, request.bundle, request.file)
+    async def _compiled(self, request: FromBundle, caller: Caller, *, tick_ms: int = 0) -> Project:
+        said = request.herd, request.bundle, request.file
+        bundle = await shown_bundle(self._behind, caller, *said)
         return await compiled(
             self._behind,
             bundle,
@@ -210,7 +211,7 @@ class PipelineService:
         self, request: DeployPipeline, caller: Caller, _context: Context
     ) -> DeployedPipeline:
         now_ms = self._behind.now_ms()
-        project = await self._compiled(request, tick_ms=now_ms)
+        project = await self._compiled(request, caller, tick_ms=now_ms)
         check_no_standard(project.dag)
         deployment = DeploymentRecord(
             dag=project.dag,

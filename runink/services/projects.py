@@ -9,16 +9,18 @@ from typing import NamedTuple
 from runink.bundles import Bundle
 from runink.clients.bundle_store import fetch_bundle
 from runink.clients.herds import get_herd
-from runink.clients.uploads import owned_bundle
+from runink.clients.uploads import no_bundle, owned_bundle
 from runink.contracts.fields import ContractSpec
 from runink.dag import Dag, Executable, Function, Step
 from runink.dsl.recipes import Recipe
 from runink.errors import Invalid, NotFound
 from runink.herds.admission import check_open
 from runink.herds.record import HerdRecord
+from runink.identity.vocabulary import Resource
 from runink.names import BundleHash, HerdName
+from runink.operations.calls import Caller
 from runink.runs.soundness import check_run
-from runink.services.behind import Behind
+from runink.services.behind import Behind, not_hidden
 from runink.services.compile_child import Job
 from runink.suggestions import near
 
@@ -52,6 +54,13 @@ class Project(NamedTuple):
                     yield from filter(self.has, command)
                 case _:
                     pass
+
+
+async def shown_bundle(behind: Behind, caller: Caller, herd: str, bundle: str, file: str) -> Bundle:
+    """Return a bundle as `brought` does, for who names it in a request: one that a rule hides from the caller is not there."""
+    if not not_hidden(behind, caller, Resource.BUNDLES, herd)(bundle):
+        raise no_bundle(HerdName(herd), BundleHash(bundle))
+    return await brought(behind, herd, bundle, file)
 
 
 async def brought(behind: Behind, herd: str, bundle: str, file: str) -> Bundle:

@@ -65,7 +65,7 @@ class LoginProviders(msgspec.Struct, frozen=True):
 _EXAMPLE: Final = {
     "says": {"id": "corp", "issuer": "https://login.example.com", "client_id": "runink"}
 }
-_ERRORS: Final = ("providers_invalid", "operators_only", "exists")
+_ERRORS: Final = ("providers_invalid", "operators_only", "not_held", "exists")
 
 PROVIDERS: Final = Operation(
     name="auth.providers",

@@ -253,6 +253,23 @@ async def test_who_may_not_any_more_is_told_nothing_more_and_no_good_end_later()
         assert isinstance(await reader.error(2), Forbidden)
 
 
+async def test_what_comes_behind_the_end_of_a_right_is_not_told_to_who_waits_for_it():
+    allowed = True
+
+    def check() -> None:
+        if not allowed:
+            raise Forbidden("not any more")
+
+    async with feeding(check) as (spring, _, reader):
+        reader.ask(1)
+        allowed = False
+        spring.pour(event(1))
+        await turns()
+        (told,) = reader.told
+        assert isinstance(told, Forbidden)
+        assert spring.is_closed
+
+
 async def test_content_is_given_in_pieces():
     whole = bytes(range(256)) * 5_000
 

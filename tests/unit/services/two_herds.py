@@ -343,7 +343,7 @@ class Asking:
         got, right = told.outcome, {expected}
         if expected is Outcome.DONE and herd == NOWHERE:
             right |= {Outcome.ABSENT, Outcome.REFUSED}
-        elif expected is Outcome.DONE and told.code == "not_held" and title == LET_IN:
+        elif expected is Outcome.DONE and told.code == "not_held" and title in NAMED:
             right |= {Outcome.FORBIDDEN}  # what somebody has of some names only he cannot give on
         elif expected is Outcome.DONE and row.told:
             right, got = {Outcome.REFUSED}, got if told.code != row.told else Outcome.REFUSED
