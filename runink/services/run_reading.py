@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ from runink.services.other_herds import Tell
 
 T = TypeVar("T")
 ShowsSlice = Callable[[SliceRecord], bool]
+# The parts of a failure that tell of the slice that has failed.
+OF_SLICE: Final = ("slice", "step", "position", "traceback", "log_tail")
 
 
 async def run_of(barn: BarnClient, herd: str, run: str) -> Found[RunRecord]:
@@ -84,12 +86,12 @@ def summary_of(found: Found[RunRecord], tell: Tell) -> RunSummary:
     return _made(_row_of(found, tell), RunSummary)
 
 
-def document_of(found: Found[RunRecord], tell: Tell, *, shows_logs: bool) -> RunDocument:
-    """Return a run. Its slice's last lines are told to who may read its logs."""
+def document_of(found: Found[RunRecord], tell: Tell, left_out: Iterable[str]) -> RunDocument:
+    """Return a run. `left_out` are parts of its failure that are not for its reader."""
     record = found.value
     error = error_document(record.failure)
-    if error is not None and not shows_logs:
-        error |= {"log_tail": []}
+    if error is not None:
+        error |= {part: type(error[part])() for part in left_out}
     whole = _row_of(found, tell) | {
         "title": record.title,
         "version": record.version,

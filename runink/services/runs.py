@@ -32,7 +32,7 @@ from runink.runs.records import RunRecord, RunState
 from runink.services.behind import Behind, not_hidden_slice, principal_of, shown_in
 from runink.services.newest import page_of_newest
 from runink.services.other_herds import teller
-from runink.services.run_reading import document_of, run_of, summary_of
+from runink.services.run_reading import OF_SLICE, document_of, run_of, summary_of
 from runink.services.service import Handlers
 
 _LAST_MS = (1 << 48) - 1
@@ -162,17 +162,19 @@ async def told_run(behind: Behind, found: Found[RunRecord], caller: Caller) -> R
     """Return a run as its reader may see it."""
     record = found.value
     tell = await teller(behind, caller, record.herd, [record.waits_for])
-    shows_logs = may_read_logs(behind, caller, record)
-    return document_of(found, tell, shows_logs=shows_logs)
+    return document_of(found, tell, _left_out(behind, caller, record))
 
 
-def may_read_logs(behind: Behind, caller: Caller, run: RunRecord) -> bool:
-    """Say whether the caller may see what the slice printed that the run has failed by."""
-    principal = principal_of(caller)
+def _left_out(behind: Behind, caller: Caller, run: RunRecord) -> tuple[str, ...]:
+    """Return the parts of a run's failure that are not for the caller: what a slice printed is for who may read logs, and of a hidden slice nothing is told."""
     failed = run.failure.slice if run.failure is not None else ""
-    return behind.access.allows(
+    if not not_hidden_slice(behind, caller, run.herd)(run.run, failed):
+        return OF_SLICE
+    principal = principal_of(caller)
+    may_read_logs = behind.access.allows(
         principal, Verb.GET, Resource.LOGS, herd=run.herd, name=run.run
-    ) and not_hidden_slice(behind, caller, run.herd)(run.run, failed)
+    )
+    return () if may_read_logs else ("log_tail",)
 
 
 def _span(herd: HerdName, request: ListRuns) -> Span:

@@ -76,6 +76,29 @@ def test_the_index_decides_as_the_plain_rules_do(policy: Policy, seed: int) -> N
 
 @settings(max_examples=25)
 @given(policies(), st.integers(0, 1 << 30))
+def test_what_is_hidden_by_its_name_may_not_be_done_and_others_of_its_kind_tell_so(
+    policy: Policy, seed: int
+) -> None:
+    index, naive = index_of(policy), Naive(list(policy.roles), list(policy.bindings))
+    for who, verb, resource, herd, name, now in asked(policy, seed):
+        is_hidden = index.hides(who, verb, resource, herd, name, now_ms=now)
+        may = naive.inside(who, verb, resource, herd, name, now)[0]
+        speaking = [
+            rule
+            for rule, _, where, _ in naive.has(who, herd, now)
+            if {verb, "*"} & set(rule.verbs) and {resource, "*"} & set(rule.resources)
+        ]
+        if is_hidden:
+            assert not may
+            assert any(rule.names for rule in speaking)
+        else:
+            others = (naive.inside(who, verb, resource, herd, one, now)[0] for one in NAMES)
+            is_of_another_herd = who.herd and (not herd or is_of_the_cluster(verb, resource))
+            assert may or is_of_another_herd or not any(others)
+
+
+@settings(max_examples=25)
+@given(policies(), st.integers(0, 1 << 30))
 def test_an_explanation_lists_what_decided_and_says_the_same(policy: Policy, seed: int) -> None:
     index = index_of(policy)
     for who, verb, resource, herd, name, now in asked(policy, seed, 20):

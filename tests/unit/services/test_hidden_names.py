@@ -146,6 +146,15 @@ async def test_a_hidden_slice_is_counted_and_told_of_nowhere(tmp_path: Path):
             await world.ask(slices.WHY, ANN, slice="silver", **of_run)
 
 
+async def test_a_failure_does_not_tell_of_the_hidden_slice_that_failed():
+    async with served(**hidden(Resource.SLICES, f"{RUN}/gold")) as world:
+        await put_failed(world.barn, "sales")
+        whole = (await world.ask(runs.GET, herd="sales", run=RUN)).error
+        assert (whole.slice, whole.step, whole.log_tail) == ("gold", "gold.sink", ("last words",))
+        told = (await world.ask(runs.GET, ANN, herd="sales", run=RUN)).error
+        assert (told.code, told.slice, told.step, told.log_tail) == (whole.code, "", "", ())
+
+
 async def test_how_far_a_run_is_counts_no_hidden_slice():
     async with served(**hidden(Resource.SLICES, f"{RUN}/silver")) as world:
         part = slice_record(run_record("sales"))
