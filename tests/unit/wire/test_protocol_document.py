@@ -29,12 +29,8 @@ from runink.config import TRUST_FOLDER
 from runink.errors import RuninkError
 from runink.governance.lineage import Lineage
 from runink.names import RunId
-from runink.operations.hearing import (
-    FAILURES_BURST,
-    FAILURES_PER_S,
-    REQUESTS_BURST,
-    REQUESTS_PER_S,
-)
+from runink.operations.hearing import FAILURES_BURST, FAILURES_PER_S
+from runink.operations.purses import Budget
 from runink.relay.ends import WINDOW_BYTES
 from runink.relay.switchboard import JOIN_S
 from runink.runs.records import RunRecord
@@ -43,7 +39,7 @@ from runink.runtime.directory import message_types
 from runink.runtime.envelope import Request, answer_type
 from runink.scheduling.answers import Replayed, WhyAnswer
 from runink.scheduling.what_if import CHANGES_MAX
-from runink.services import feeds
+from runink.services import desk, feeds
 from runink.services.desk import CALL_S, CALLS_MAX
 from runink.services.streams import IDLE_S, STREAMS_OF_PRINCIPAL
 from runink.testing.wire_rounds import CODES
@@ -167,12 +163,17 @@ def test_what_calls_and_parts_hold_is_described_with_its_fields() -> None:
 
 
 def test_the_limits_of_calls_and_streams_are_those_of_the_desk() -> None:
+    has = Budget()
     for text in (
         f"{TOKEN_BYTES_MAX >> 10} KiB at most. `herd`",
         f"| a token in them | {TOKEN_BYTES_MAX >> 10} KiB |",
         f"({FAILURES_BURST}, and one more each {1 / FAILURES_PER_S:g} seconds)",
         f"closed within {2 * LOOK_S:g} seconds",
-        f"call {REQUESTS_PER_S:g} times a second for long, {REQUESTS_BURST} times at once",
+        f"call {has.requests_per_s:g} times a second for long, {has.requests_burst} times at once",
+        f"fields ({has.received_bytes_per_s / (1 << 20):g} MiB a second, {has.received_bytes_burst >> 20} MiB at once",
+        f"less than {desk.SMALL_BYTES >> 10} KiB are let in",
+        f"parts ({has.sent_bytes_per_s / (1 << 20):g} MiB a second, {has.sent_bytes_burst >> 20} MiB at once)",
+        f"up to {desk.PAUSE_S_MAX:g} seconds, and are not refused",
         f"{CALLS_MAX} calls are carried out at once (`overloaded`), for {CALL_S:g} seconds",
         f"A frame of a Call has {bytes_max_of(Call) >> 20} MiB at most",
         f"after {feeds.SILENT_S:g} seconds at the latest",
