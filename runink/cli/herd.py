@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import click
 import msgspec
 
-from runink.barn.keys import RUNS, SLICES
+from runink.cli.asking import Where, asked, asks_api
+from runink.cli.client import NOTHING_YET
 from runink.cli.commands import Commands
 from runink.cli.completing import completed_herds
-from runink.cli.options import state_option
-from runink.cli.runs import known_to, with_cluster
 from runink.cli.wording import columns, echo_json, harmless
-from runink.clients.barn import Found
-from runink.clients.cluster import Cluster
-from runink.clients.herds import all_herds, get_herd
 from runink.contracts.yaml_text import write_yaml
-from runink.herds.lifecycle import state_of
-from runink.herds.record import HerdRecord, unenforced
-from runink.herds.writing import herd_toml, said_of
-from runink.names import HerdName, herd_name
-from runink.placement.cluster import Amount
+from runink.errors import NotFound
+from runink.herds.file import read_tables
+from runink.herds.record import Declared, Deletion, HerdRecord
+from runink.herds.writing import herd_toml
+from runink.names import herd_name
+from runink.operations.catalog import herds
+from runink.operations.catalog.herds import HerdDocument, HerdQuota, HerdSummary
 from runink.quantities import format_cpu, format_memory, format_moment
-from runink.runs.records import RunRecord, SliceRecord
-from runink.scheduling.usage import quotas_of, used_by
 
 HERD_COMMANDS: Final = {
     "init": ("runink.cli.herd_changes:init", "Write a herd's file to begin with."),
@@ -77,76 +72,63 @@ def printed_as(*forms: str) -> Callable[..., Any]:
 def echo_document(document: Any, output: str) -> None:
     """Print a document for programs."""
     if output == "yaml":
-        click.echo(write_yaml(document), nl=False)
+        click.echo(write_yaml(msgspec.to_builtins(document)), nl=False)
     else:
         echo_json(document)
 
 
 @click.command("list")
 @printed_as("json", "yaml", "name")
-@state_option
-def list_(output: str, state: Path | None) -> None:
+@asks_api
+def list_(output: str, where: Where) -> None:
     """List the herds, with how many of their runs have not ended."""
-    documents = known_to(state, _documents)
+    try:
+        with asked(where) as client:
+            found: list[HerdSummary] = list(client.call(herds.LIST, living=True))
+    except NotFound as error:
+        if error.code != NOTHING_YET:
+            raise
+        found = []
     if output == "name":
-        for one in documents:
-            click.echo(one["herd"])
+        for one in found:
+            click.echo(one.herd)
     elif output != TABLE:
-        echo_document(documents, output)
-    elif not documents:
+        echo_document(found, output)
+    elif not found:
         click.echo("no herd is known; runi herd create -f FILE declares one", err=True)
     else:
         head = ("herd", "state", "runs", "changed", "description")
-        for line in columns([head, *(_row(one) for one in documents)]):
+        for line in columns([head, *map(_row, found)]):
             click.echo(harmless(line))
 
 
-def _row(document: dict[str, Any]) -> tuple[str, ...]:
-    declared = document["declared"]
-    when = format_moment(declared["changed_ms"]) if declared else ""
-    text = document["says"]["herd"].get("description", "")
-    return document["herd"], document["state"], str(document["living"]), when, text
-
-
-async def _documents(cluster: Cluster, _: Path) -> list[dict[str, Any]]:
-    runs = (await cluster.barn.range(RUNS.prefix(), RunRecord)).items
-    living = [found.value.herd for found in runs if not found.value.state.is_over]
-    return [
-        {**document_of(found), "living": living.count(found.value.herd)}
-        for found in await all_herds(cluster.barn)
-    ]
-
-
-def document_of(found: Found[HerdRecord]) -> dict[str, Any]:
-    """Return a herd as programs read it; `says` is what its file would."""
-    record = found.value
-    return {
-        "herd": record.herd,
-        "state": state_of(record),
-        "revision": found.revision,
-        "declared": msgspec.to_builtins(record.declared),
-        "deletion": msgspec.to_builtins(record.deletion),
-        "unenforced": list(unenforced(record)),
-        "says": said_of(record),
-    }
+def _row(one: HerdSummary) -> tuple[str, ...]:
+    when = format_moment(one.changed_ms) if one.changed_ms else ""
+    return one.herd, one.state, str(one.living), when, one.description
 
 
 @click.command()
 @name_argument
 @printed_as("json", "yaml", "toml")
-@state_option
-def get(name: str, output: str, state: Path | None) -> None:
+@asks_api
+def get(name: str, output: str, where: Where) -> None:
     """Print all that is known of HERD, with its revision. `-o toml` prints the file that says the same."""
-    found = with_cluster(state, lambda cluster, _: get_herd(cluster.barn, herd_name(name)))
+    with asked(where) as client:
+        found: HerdDocument = client.call(herds.GET, herd=herd_name(name))
     if output == "toml":
-        click.echo(herd_toml(found.value), nl=False)
+        click.echo(herd_toml(said_in(found)), nl=False)
     elif output != TABLE:
-        echo_document(document_of(found), output)
+        echo_document(found, output)
     else:
         for what, text in _lines(found):
             click.echo(harmless(f"{what:{_COLUMN}}{text}"))
         click.echo()
-        click.echo(harmless_lines(herd_toml(found.value)), nl=False)
+        click.echo(harmless_lines(herd_toml(said_in(found))), nl=False)
+
+
+def said_in(found: HerdDocument) -> HerdRecord:
+    """Return what people say of a herd."""
+    return read_tables(found.says, where="says")
 
 
 def harmless_lines(text: str) -> str:
@@ -154,18 +136,26 @@ def harmless_lines(text: str) -> str:
     return "".join(f"{harmless(line)}\n" for line in text.splitlines())
 
 
-def _lines(found: Found[HerdRecord]) -> Iterator[tuple[str, str]]:
-    record = found.value
-    yield "herd", record.herd
-    yield "state", state_told(record)
+def _lines(found: HerdDocument) -> Iterator[tuple[str, str]]:
+    yield "herd", found.herd
+    yield "state", state_told(found)
     yield "revision", f"{found.revision}"
-    if parts := unenforced(record):
-        yield "unenforced", ", ".join(parts)
+    if found.unenforced:
+        yield "unenforced", ", ".join(found.unenforced)
 
 
-def state_told(record: HerdRecord) -> str:
+class Standing(Protocol):
+    """What has become of a herd, of its record or of what the API says of it."""
+
+    @property
+    def declared(self) -> Declared | None: ...
+    @property
+    def deletion(self) -> Deletion | None: ...
+
+
+def state_told(herd: Standing) -> str:
     """Say how a herd stands, by whom and since when."""
-    gone, declared = record.deletion, record.declared
+    gone, declared = herd.deletion, herd.declared
     if gone is not None and gone.is_purging:
         return f"being purged; deleted by {gone.by}, {format_moment(gone.at_ms)}"
     if gone is not None:
@@ -178,32 +168,21 @@ def state_told(record: HerdRecord) -> str:
 @click.command()
 @name_argument
 @printed_as("json", "yaml")
-@state_option
-def quota(name: str, output: str, state: Path | None) -> None:
+@asks_api
+def quota(name: str, output: str, where: Where) -> None:
     """Print what HERD may have, and what its runs have now."""
-    herd = herd_name(name)
-
-    async def ask(cluster: Cluster, _: Path) -> tuple[HerdRecord, Amount, int]:
-        return await _usage(cluster, herd)
-
-    record, used, runs = with_cluster(state, ask)
-    rows = tuple(quotas_of(record, used, runs))
+    with asked(where) as client:
+        found: HerdQuota = client.call(herds.QUOTA, herd=herd_name(name))
     if output != TABLE:
-        quotas = {one.name: {"used": one.used, "limit": one.limit or None} for one in rows}
-        bounds = msgspec.to_builtins(record.bounds)
-        echo_document({"herd": record.herd, "quotas": quotas, "slice": bounds}, output)
+        echo_document(found, output)
         return
     lines = [
-        (name.partition("_")[0], _TOLD[name](now), _TOLD[name](most) if most else "no limit")
-        for name, now, most in rows
+        (
+            name.partition("_")[0],
+            _TOLD[name](one.used),
+            _TOLD[name](one.limit) if one.limit is not None else "no limit",
+        )
+        for name, one in found.quotas.items()
     ]
     for line in columns([("quota", "used", "limit"), *lines]):
         click.echo(line)
-
-
-async def _usage(cluster: Cluster, name: HerdName) -> tuple[HerdRecord, Amount, int]:
-    found = await get_herd(cluster.barn, name)
-    slices = await cluster.barn.range(SLICES.prefix(name), SliceRecord)
-    runs = await cluster.barn.range(RUNS.prefix(name), RunRecord)
-    living = sum(not one.value.state.is_over for one in runs.items)
-    return found.value, used_by(one.value for one in slices.items), living

@@ -8,23 +8,21 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
+from runink.cli.asking import Where, asked, asks_api
 from runink.cli.exits import told
-from runink.cli.herd import document_of, name_argument, state_told
-from runink.cli.options import DURATION, output_option, project_here, state_option
-from runink.cli.publishing import who
-from runink.cli.runs import with_cluster
+from runink.cli.herd import name_argument, said_in, state_told
+from runink.cli.options import DURATION, output_option, project_here
 from runink.cli.wording import echo_json, harmless
-from runink.clients.barn import Found
-from runink.clients.cluster import Cluster
-from runink.clients.herds import Update, create_herd, delete_herd, undelete_herd, update_herd
-from runink.clock import now_ms
 from runink.errors import Conflict, Invalid
 from runink.herds.file import FILE_BYTES_MAX, read_herd
-from runink.herds.lifecycle import KEPT_MS, KEPT_MS_MAX, By, differences
+from runink.herds.lifecycle import KEPT_MS, KEPT_MS_MAX, differences
 from runink.herds.record import HerdRecord, unenforced
-from runink.identity.principals import Principal, PrincipalKind
+from runink.herds.writing import said_of
 from runink.names import herd_name
+from runink.operations.catalog import herds
+from runink.operations.catalog.herds import HerdDocument
 from runink.quantities import format_duration, format_moment
 from runink.textfiles import read_text
 
@@ -73,15 +71,12 @@ def init(name: str, output: str) -> None:
 @click.command()
 @file_option
 @output_option
-@state_option
-def create(file: str, output: str, state: Path | None) -> None:
+@asks_api
+def create(file: str, output: str, where: Where) -> None:
     """Declare the herd of FILE. From then on it is as it was declared, whatever projects say of it. Exit code 5 if it is declared already, or deleted."""
     said = _read(file)
-
-    async def ask(cluster: Cluster, _: Path) -> Found[HerdRecord]:
-        return await create_herd(cluster.barn, said, _by())
-
-    found = with_cluster(state, ask, makes_state=True)
+    with asked(where, makes_state=True) as client:
+        found: HerdDocument = client.call(herds.CREATE, says=said_of(said))
     _tell(found, output, f"herd {said.herd} is declared")
 
 
@@ -90,40 +85,41 @@ def create(file: str, output: str, state: Path | None) -> None:
 @revision_option
 @dry_run_option
 @output_option
-@state_option
-def update(
-    file: str,
-    *,
-    if_revision: int | None,
-    dry_run: bool,
-    output: str,
-    state: Path | None,
-) -> None:
+@asks_api
+def update(file: str, *, if_revision: int | None, dry_run: bool, output: str, where: Where) -> None:
     """Declare the herd of FILE anew, and say what that changes. What runs goes on as it began; quotas count from now on.
 
     Exit code 5 if somebody else has changed it meanwhile, or since --if-revision.
     """
     said = _read(file)
-
-    async def ask(cluster: Cluster, _: Path) -> Update:
-        return await update_herd(
-            cluster.barn, said, _by(), if_revision=if_revision, dry_run=dry_run
-        )
-
-    before, after = with_cluster(state, ask)
-    lines = differences(before.value, after.value)
+    with asked(where) as client:
+        before: HerdDocument = client.call(herds.GET, herd=said.herd)
+        _check_revision(before, if_revision)
+        after = before
+        if not dry_run:
+            after = client.call(herds.UPDATE, herd=said.herd, says=said_of(said), if_match=before)
+    old = said_in(before)
+    lines = differences(old, said)
     if output == "json":
-        found = before if dry_run else after
-        echo_json({**document_of(found), "changes": lines, "dry_run": dry_run})
+        echo_json({**msgspec.to_builtins(after), "changes": lines, "dry_run": dry_run})
         return
-    if before.value == after.value:
+    if not lines and before.declared is not None:
         did = "is so already"
     else:
         did = "would be declared so" if dry_run else "is declared so"
     click.echo(f"herd {said.herd} {did}, revision {after.revision}{':' if lines else ''}")
     for line in lines:
         click.echo(harmless(f"  {line}"))
-    _tell_unenforced(after.value)
+    _tell_unenforced(unenforced(said))
+
+
+def _check_revision(found: HerdDocument, wanted: int | None) -> None:
+    if wanted is not None and found.revision != wanted:
+        raise Conflict(
+            f"herd {found.herd} is at revision {found.revision}, not {wanted}",
+            code="revision_changed",
+            hint=f"runi herd get {found.herd} shows it as it is now",
+        )
 
 
 @click.command()
@@ -139,10 +135,8 @@ def update(
 )
 @revision_option
 @output_option
-@state_option
-def delete(
-    name: str, *, kept_ms: int, if_revision: int | None, output: str, state: Path | None
-) -> None:
+@asks_api
+def delete(name: str, *, kept_ms: int, if_revision: int | None, output: str, where: Where) -> None:
     """Let nothing new come into HERD: no run, no version, no schedule. What it has stays until it is purged, and its name is taken.
 
     Exit code 5, with their names, if runs of it have not ended.
@@ -151,32 +145,24 @@ def delete(
         text = f"--keep is {format_duration(KEPT_MS_MAX)} at most"
         raise Invalid(text, code="usage", hint="undelete it to keep it for ever")
     herd = herd_name(name)
-
-    async def ask(cluster: Cluster, _: Path) -> Found[HerdRecord]:
-        return await delete_herd(
-            cluster.barn, herd, _by(), kept_ms=kept_ms, if_revision=if_revision
-        )
-
-    found = with_cluster(state, ask)
-    gone = found.value.deletion
-    assert gone is not None
-    until = format_moment(gone.until_ms)
-    _tell(found, output, f"herd {herd} is deleted; until {until} runi herd undelete takes that back, then runi herd purge forgets it")  # fmt: skip
+    fields = {"herd": herd, "keep_ms": kept_ms, "if_match": if_revision or "*"}
+    with asked(where) as client:
+        found: HerdDocument = client.call(herds.DELETE, **fields)
+    assert found.deletion is not None
+    until = format_moment(found.deletion.until_ms)
+    _tell(found, output, f"herd {herd} is deleted; until {until} runi herd undelete takes that back, then all of it goes")  # fmt: skip
 
 
 @click.command()
 @name_argument
 @output_option
-@state_option
-def undelete(name: str, output: str, state: Path | None) -> None:
+@asks_api
+def undelete(name: str, output: str, where: Where) -> None:
     """Have HERD as it was before it was deleted. Its schedules go on where they were. Exit code 5 if it is not deleted, or is being purged."""
     herd = herd_name(name)
-
-    async def ask(cluster: Cluster, _: Path) -> Found[HerdRecord]:
-        return await undelete_herd(cluster.barn, herd)
-
-    found = with_cluster(state, ask)
-    _tell(found, output, f"herd {herd} is back: {state_told(found.value)}")
+    with asked(where) as client:
+        found: HerdDocument = client.call(herds.UNDELETE, herd=herd)
+    _tell(found, output, f"herd {herd} is back: {state_told(found)}")
 
 
 def _read(file: str) -> HerdRecord:
@@ -187,19 +173,14 @@ def _read(file: str) -> HerdRecord:
     return read_herd(text, file="standard input")
 
 
-def _by() -> By:
-    """Return who this is to the cluster: the user of the machine who reaches its state folder."""
-    return By(Principal(PrincipalKind.OPERATOR, who()).subject, now_ms())
-
-
-def _tell(found: Found[HerdRecord], output: str, line: str) -> None:
+def _tell(found: HerdDocument, output: str, line: str) -> None:
     if output == "json":
-        echo_json(document_of(found))
+        echo_json(found)
         return
     click.echo(harmless(f"{line}, revision {found.revision}"))
-    _tell_unenforced(found.value)
+    _tell_unenforced(found.unenforced)
 
 
-def _tell_unenforced(record: HerdRecord) -> None:
-    for part in unenforced(record):
-        click.echo(f"note: nothing enforces {part} yet", err=True)
+def _tell_unenforced(parts: tuple[str, ...]) -> None:
+    for part in parts:
+        click.echo(harmless(f"note: nothing enforces {part} yet"), err=True)

@@ -68,13 +68,23 @@ class HerdService:
         def show(found: Found[HerdRecord]) -> HerdSummary | None:
             return _summary(found) if shows_herd(self._behind, caller, found.value.herd) else None
 
-        return await page_of_keys(
+        page = await page_of_keys(
             self._behind.barn,
             HERDS.prefix(),
             HerdRecord,
             limit=request.limit,
             position=context.position,
             show=show,
+        )
+        if not request.living:
+            return page
+        items = [changed(one, living=await self._living(one.herd)) for one in page.items]
+        return changed(page, items=tuple(items))
+
+    async def _living(self, herd: str) -> int:
+        """Return how many runs of a herd have not ended."""
+        return sum(
+            not one.state.is_over for one in (await runs_of(self._behind.barn, HerdName(herd)))[0]
         )
 
     async def _get(self, request: GetHerd, caller: Caller, _context: Context) -> HerdDocument:
@@ -175,7 +185,7 @@ class HerdService:
         name, barn = HerdName(request.herd), self._behind.barn
         record = (await get_herd(barn, name)).value
         slices = await barn.range(SLICES.prefix(name), SliceRecord)
-        living = sum(not one.state.is_over for one in (await runs_of(barn, name))[0])
+        living = await self._living(name)
         used = used_by(one.value for one in slices.items)
         quotas = quotas_of(record, used, living)
         return HerdQuota(
@@ -220,5 +230,11 @@ def _is_made(known: HerdRecord, said: HerdRecord, asking: Asking, context: Conte
 def _summary(found: Found[HerdRecord]) -> HerdSummary:
     herd = found.value
     return HerdSummary(
-        herd.herd, state_of(herd), herd.domain, herd.description, herd.labels, found.revision
+        herd.herd,
+        state_of(herd),
+        herd.domain,
+        herd.description,
+        herd.labels,
+        found.revision,
+        herd.declared.changed_ms if herd.declared is not None else 0,
     )

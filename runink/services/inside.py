@@ -27,7 +27,6 @@ from runink.services.auditing import Auditing
 from runink.services.behind import Behind
 
 _ID_BYTES: Final = 12
-_ONCE_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +77,8 @@ class Inside:
         path = path_among(operation, plain)
         check_may(self._behind.access, operation, self._caller.principal, path)
         asked = converted(operation, path, plain)
-        once = f"{now_ms():012x}{os.urandom(_ONCE_BYTES).hex()}" if operation.is_idempotent else ""
-        context = Context(
-            request_id=os.urandom(_ID_BYTES).hex(),
-            once=once,
-            condition=condition,
-            position=position,
-        )
+        request_id = os.urandom(_ID_BYTES).hex()
+        context = Context(request_id=request_id, condition=condition, position=position)
         return await self._services.call(operation, asked, self._caller, context)
 
 

@@ -104,7 +104,8 @@ def test_a_herd_that_has_versions_only_is_known_and_purged_with_them(
     refused = runi(*publish)
     assert (refused.code, refused.error["code"]) == (5, "herd_deleted")
     assert runi("herd", "purge").out == "herd shop is gone, with 2 keys\n"
-    assert runi("barn", "get", "/", "--prefix", "--keys-only").out == "/rights/taken\n"
+    left = [key for key in keys(runi) if not key.startswith("/audit/-/")]
+    assert left == ["/rights/taken"]
 
 
 def test_a_herd_is_changed_at_the_revision_that_was_looked_at(project: Project, runi: Runi) -> None:

@@ -27,7 +27,9 @@ class GetHerd(Asked, frozen=True):
 
 
 class ListHerds(AskedPage, frozen=True):
-    """Only herds are listed in which the caller may do anything."""
+    """Only herds are listed in which the caller may do anything. `living`: with how many of their runs have not ended."""
+
+    living: bool = False
 
 
 class CreateHerd(Asked, frozen=True):
@@ -55,7 +57,7 @@ class PurgeHerd(Asked, frozen=True):
 
 
 class HerdSummary(msgspec.Struct, frozen=True):
-    """A herd in a line. `state` is project, declared, deleted or purging."""
+    """A herd in a line. `state` is project, declared, deleted or purging. `changed_ms` is when it was declared last, 0 if nobody has; `living` how many runs have not ended, if that was asked for."""
 
     herd: str
     state: str
@@ -63,6 +65,8 @@ class HerdSummary(msgspec.Struct, frozen=True):
     description: str
     labels: dict[str, str]
     revision: int
+    changed_ms: int = 0
+    living: int | None = None
 
 
 class HerdDocument(msgspec.Struct, frozen=True):
