@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -102,13 +103,22 @@ class InsideClient:
         for left in range(ASKS_MAX - 1, -1, -1):
             try:
                 caller = self._called()
-                return self.portal.call(answered)
+                return self._ended(operation, self.portal.start_task_soon(answered))
             except Unavailable as error:
                 if not left or not is_asked_again(operation, error):
                     raise
             self.leave()
             time.sleep(ASK_AGAIN_S)
         raise AssertionError("the last one returns or raises")
+
+    def _ended(self, operation: Operation, call: Future[Any]) -> Any:
+        """Return what a call answers. An interrupt waits for one that changes something: who takes that back has to find it there."""
+        try:
+            return call.result()
+        except KeyboardInterrupt:
+            if operation.method is not Method.GET:
+                wait([call], timeout=self._within_s)
+            raise
 
     @property
     def portal(self) -> BlockingPortal:

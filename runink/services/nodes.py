@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from runink.barn.keys import PLACEMENTS
+from runink.barn.keys import PLACEMENTS, standing_key
 from runink.clients.barn import Found
 from runink.clients.membership import MembershipAdmin
 from runink.clients.node_views import (
@@ -25,6 +25,7 @@ from runink.operations.calls import Caller, Context
 from runink.operations.catalog import nodes
 from runink.operations.catalog.nodes import (
     AskStatus,
+    CordonNode,
     ListMembers,
     ListNodePlacements,
     ListNodes,
@@ -38,7 +39,7 @@ from runink.operations.catalog.nodes import (
     StandingDocument,
     StatusDocument,
 )
-from runink.runs.records import NodeRecord, Placement, Standing
+from runink.runs.records import NodeRecord, NodeStanding, Placement, Standing
 from runink.services.behind import Behind, Shows, not_hidden_slice, shown_in
 from runink.services.pages import page_of_keys, page_of_values
 from runink.services.service import Handlers
@@ -109,9 +110,12 @@ class NodeService:
         )
 
     async def _cordon(
-        self, request: OfNode, _caller: Caller, _context: Context
+        self, request: CordonNode, _caller: Caller, _context: Context
     ) -> StandingDocument:
-        return await self._say(request, Standing.CORDONED)
+        node = NodeId(request.node)
+        await say(self._behind.barn, node, Standing.CORDONED, only_if=request.only_if)
+        found = await self._behind.barn.get(standing_key(node), NodeStanding)
+        return StandingDocument(node, found.value.standing.value if found is not None else None)
 
     async def _drain(self, request: OfNode, _caller: Caller, _context: Context) -> StandingDocument:
         return await self._say(request, Standing.DRAINING)

@@ -12,6 +12,7 @@ from runink.machines import Machine, Reserved
 from runink.operations.answers import Kind
 from runink.operations.declarations import Asked, AskedPage, Method, Operation
 from runink.operations.patterns import NodeText, exact
+from runink.runs.records import Standing
 from runink.scheduling.answers import Replayed
 
 RevisionText = Annotated[
@@ -25,6 +26,13 @@ class ListNodes(AskedPage, frozen=True, kw_only=True):
 
 class OfNode(Asked, frozen=True, kw_only=True):
     node: NodeText
+
+
+class CordonNode(Asked, frozen=True, kw_only=True):
+    """`only_if` is what must be said of the node now, else nothing changes: who has drained it and leaves takes nothing back of what others have said meanwhile."""
+
+    node: NodeText
+    only_if: Standing | None = None
 
 
 class ListNodePlacements(AskedPage, frozen=True, kw_only=True):
@@ -161,7 +169,7 @@ CORDON: Final = Operation(
     name="nodes.cordon",
     method=Method.POST,
     path="/nodes/{node}/cordon",
-    request=OfNode,
+    request=CordonNode,
     answer=StandingDocument,
     verb=Verb.UPDATE,
     resource=Resource.NODES,

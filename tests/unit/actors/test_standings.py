@@ -10,7 +10,6 @@ import anyio.lowlevel
 import pytest
 import trio.testing
 from runink.barn.keys import PLACEMENTS, node_key, standing_key
-from runink.cli.node_changes import drained
 from runink.clients.barn import Committed, Transaction
 from runink.clients.standings import say
 from runink.dag import Resources
@@ -141,36 +140,3 @@ async def test_who_ends_a_drain_does_not_take_back_what_others_have_said(
         found = await world.client.barn.get(standing_key(NODE), NodeStanding)
         assert found is not None
         assert found.value.standing is Standing.CORDONED
-
-
-async def test_a_drain_that_is_interrupted_before_it_hears_that_it_has_begun_is_taken_back(
-    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with controlled() as world:
-        await world.add_node()
-        barn = world.client.barn
-        commit = barn.commit
-        said: list[Committed] = []
-
-        async def interrupted(transaction: Transaction) -> Committed:
-            done = await commit(transaction)
-            if not said:
-                drain.cancel()
-            said.append(done)
-            await anyio.lowlevel.checkpoint()  # the interrupt comes before the answer
-            return done
-
-        monkeypatch.setattr(barn, "commit", interrupted)
-        with anyio.CancelScope() as drain:
-            await drained(world.client, NODE, None)
-        found = await barn.get(standing_key(NODE), NodeStanding)
-        assert found is not None
-        assert found.value.standing is Standing.CORDONED
-
-
-async def test_a_node_that_is_not_there_is_not_drained(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    async with controlled() as world:
-        with pytest.raises(NotFound, match="there is no node n1"):
-            await drained(world.client, NODE, None)
