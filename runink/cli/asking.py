@@ -173,3 +173,8 @@ def asking(where: Where) -> Iterator[Client]:
     """Yield a client of whom the command asks."""
     with where.client() as client:
         yield client
+
+
+def ends_with_command(client: Asker) -> bool:
+    """Say whether the cluster that is asked is there for as long as the command only: nobody sees to what is due."""
+    return bool(getattr(client, "is_brief", False))

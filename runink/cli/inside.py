@@ -56,6 +56,7 @@ class InsideClient:
         self._whole, self._open = ExitStack(), ExitStack()
         self._portal: BlockingPortal | None = None
         self._inside: Inside | None = None
+        self.is_brief = False  # it was made for this command, and ends with it
 
     def call(
         self,
@@ -155,6 +156,7 @@ class InsideClient:
         if self._inside is None:
             opened = self.portal.wrap_async_context_manager(_whole(self._embedding))
             cluster = self._open.enter_context(opened)
+            self.is_brief = bool(cluster.session)
             principal = Principal(PrincipalKind.OPERATOR, user_name(os.geteuid()))
             self._inside = self.portal.call(inside, cluster, principal)
         return self._inside

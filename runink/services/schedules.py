@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -91,7 +92,8 @@ class ScheduleService:
         shows = not_hidden(self._behind, caller, Resource.RUNS, herd)
         runs = [one.value for one in (await barn.range(RUNS.prefix(herd), RunRecord)).items]
         backfills = await barn.range(BACKFILLS.prefix(herd, pipeline), BackfillRecord)
-        living = [one for one in backfills.items if not one.value.is_done]
+        # Those that make runs yet, and then the rest: a list beside has all of them.
+        made = sorted(backfills.items, key=lambda one: one.value.is_done)[:BACKFILLS_SHOWN]
         deployment = deployed.value if deployed is not None else None
         return ScheduleDocument(
             **msgspec.structs.asdict(self._summary(found)),
@@ -103,7 +105,7 @@ class ScheduleService:
             dirty=deployment.is_dirty if deployment else False,
             parameters=_parameters(deployment),
             runs=_runs_of(pipeline, [one for one in runs if shows(one.run)]),
-            backfills=tuple(_summary(one.value) for one in living[:BACKFILLS_SHOWN]),
+            backfills=tuple(_summary(one.value, _living(one.value, runs)) for one in made),
         )
 
     def _summary(self, found: Found[ScheduleRecord]) -> ScheduleSummary:
@@ -118,6 +120,7 @@ class ScheduleService:
             seen_ms=one.seen_ms,
             problem=one.problem.text if one.problem else None,
             revision=found.revision,
+            problem_code=one.problem.code if one.problem else None,
         )
 
     async def _pause(
@@ -206,13 +209,27 @@ def _runs_of(pipeline: PipelineName, runs: list[RunRecord]) -> tuple[TickRun, ..
     mine = [one for one in runs if one.occasion is not None and one.pipeline == pipeline]
     mine.sort(key=lambda one: (one.submitted_ms, one.run), reverse=True)
     return tuple(
-        TickRun(one.run, one.occasion.tick_ms, one.state.value, one.occasion.backfill or None)
+        TickRun(
+            one.run,
+            one.occasion.tick_ms,
+            one.state.value,
+            one.occasion.backfill or None,
+            one.failure.error.code if one.failure is not None else None,
+        )
         for one in mine[:RUNS_SHOWN]
         if one.occasion is not None
     )
 
 
-def _summary(one: BackfillRecord) -> BackfillSummary:
+def _living(one: BackfillRecord, runs: Iterable[RunRecord]) -> int:
+    """Return how many runs of a backfill have not ended."""
+    return sum(
+        run.occasion is not None and run.occasion.backfill == one.id and not run.state.is_over
+        for run in runs
+    )
+
+
+def _summary(one: BackfillRecord, living: int = 0) -> BackfillSummary:
     return BackfillSummary(
         backfill=one.id,
         ticks=len(one.ticks),
@@ -222,6 +239,7 @@ def _summary(one: BackfillRecord) -> BackfillSummary:
         at_once=one.at_once,
         stopped=one.stopped,
         problem=one.problem.text if one.problem else None,
+        living=living,
     )
 
 

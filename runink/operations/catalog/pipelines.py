@@ -165,7 +165,7 @@ class PublishedPipeline(PipelineDocument, frozen=True):
     notes: tuple[str, ...]
 
 
-class DeployedPipeline(ScheduleSummary, frozen=True):
+class DeployedPipeline(ScheduleSummary, frozen=True, kw_only=True):
     """What is in force now. `replaced` is the file of what was so before, nothing where there was nothing."""
 
     replaced: str | None

@@ -71,19 +71,21 @@ class ScheduleSummary(msgspec.Struct, frozen=True):
     seen_ms: int
     problem: str | None
     revision: int
+    problem_code: str | None = None
 
 
 class TickRun(msgspec.Struct, frozen=True):
-    """A run that a tick has made, or a backfill."""
+    """A run that a tick has made, or a backfill. `error` is the code of its failure."""
 
     run: str
     tick_ms: int
     state: str
     backfill: str | None
+    error: str | None = None
 
 
 class BackfillSummary(msgspec.Struct, frozen=True):
-    """So many ticks of the past to run for, from the first to the last: the first `begun` of them have been. `first_ms` and `last_ms` are 0 where there is none."""
+    """So many ticks of the past to run for, from the first to the last: the first `begun` of them have been, and `living` of those runs have not ended. `first_ms` and `last_ms` are 0 where there is none."""
 
     backfill: str
     ticks: int
@@ -93,17 +95,18 @@ class BackfillSummary(msgspec.Struct, frozen=True):
     at_once: int
     stopped: bool
     problem: str | None
+    living: int = 0
 
 
-class BackfillDocument(BackfillSummary, frozen=True):
+class BackfillDocument(BackfillSummary, frozen=True, kw_only=True):
     """A backfill with its ticks, oldest first. `left_away` is how many ticks of the range had a run already."""
 
     ticks_ms: tuple[int, ...]
     left_away: int
 
 
-class ScheduleDocument(ScheduleSummary, frozen=True):
-    """A schedule, where it came from, its last runs with the newest first, and the first backfills that are not done."""
+class ScheduleDocument(ScheduleSummary, frozen=True, kw_only=True):
+    """A schedule, where it came from, its last runs with the newest first, and its backfills, those first that make runs yet."""
 
     file: str
     bundle: str
