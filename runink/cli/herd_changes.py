@@ -18,7 +18,7 @@ from runink.cli.wording import echo_json, harmless
 from runink.errors import Conflict, Invalid
 from runink.herds.file import FILE_BYTES_MAX, read_herd
 from runink.herds.lifecycle import KEPT_MS, KEPT_MS_MAX, differences
-from runink.herds.record import HerdRecord, unenforced
+from runink.herds.record import HerdRecord
 from runink.herds.writing import said_of
 from runink.names import herd_name
 from runink.operations.catalog import herds
@@ -95,11 +95,9 @@ def update(file: str, *, if_revision: int | None, dry_run: bool, output: str, wh
     with asked(where) as client:
         before: HerdDocument = client.call(herds.GET, herd=said.herd)
         _check_revision(before, if_revision)
-        after = before
-        if not dry_run:
-            after = client.call(herds.UPDATE, herd=said.herd, says=said_of(said), if_match=before)
-    old = said_in(before)
-    lines = differences(old, said)
+        fields = {"herd": said.herd, "says": said_of(said), "dry_run": dry_run}
+        after: HerdDocument = client.call(herds.UPDATE, if_match=before, **fields)
+    lines = differences(said_in(before), said_in(after))
     if output == "json":
         echo_json({**msgspec.to_builtins(after), "changes": lines, "dry_run": dry_run})
         return
@@ -110,7 +108,7 @@ def update(file: str, *, if_revision: int | None, dry_run: bool, output: str, wh
     click.echo(f"herd {said.herd} {did}, revision {after.revision}{':' if lines else ''}")
     for line in lines:
         click.echo(harmless(f"  {line}"))
-    _tell_unenforced(unenforced(said))
+    _tell_unenforced(after.unenforced)
 
 
 def _check_revision(found: HerdDocument, wanted: int | None) -> None:

@@ -119,7 +119,14 @@ class HerdService:
             _check_may_declare(whole, asking)
             return whole
 
-        found = await change_herd(self._behind, caller, request.herd, context.condition, change)
+        found = await change_herd(
+            self._behind,
+            caller,
+            request.herd,
+            context.condition,
+            change,
+            dry_run=request.dry_run,
+        )
         return self._document(found, caller)
 
     def _shown(self, caller: Caller, herd: str) -> Shown:

@@ -65,8 +65,10 @@ async def change_herd(
     herd: str,
     condition: Condition | None,
     change: Callable[[HerdRecord, Asking], HerdRecord],
+    *,
+    dry_run: bool = False,
 ) -> Found[HerdRecord]:
-    """Have `change` say what a herd is to be declared as, and return it as it is then.
+    """Have `change` say what a herd is to be declared as, and return it as it is then; in a `dry_run` as it would be, at the revision that it has.
 
     Raises NotFound (`no_such_herd`), Conflict (`herd_deleted`, `precondition_failed`), and what `change` raises.
     """
@@ -78,7 +80,7 @@ async def change_herd(
             condition.check(found.revision, what=f"herd {herd}")
         after = updated(change(found.value, asking), found.value, asking.by)
         kept[:] = [changed(found, value=after)]
-        return None if after == found.value else with_herd(Transaction(), after, found)
+        return None if dry_run or after == found.value else with_herd(Transaction(), after, found)
 
     revision = await commit_decided(behind, caller, decide)
     return changed(kept[0], revision=revision) if revision else kept[0]

@@ -37,8 +37,11 @@ class CreateHerd(Asked, frozen=True):
 
 
 class UpdateHerd(Asked, frozen=True):
+    """With `dry_run` nothing is changed: the document is what the herd would be, at the revision that it has."""
+
     herd: HerdText
     says: Says
+    dry_run: bool = False
 
 
 class DeleteHerd(Asked, frozen=True):
