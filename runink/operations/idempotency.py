@@ -30,6 +30,7 @@ from runink.errors import Conflict, Invalid
 KEPT_MS: Final = 24 * 3600 * 1000
 LEASE_MS: Final = 60_000  # more than a request may take: whoever holds it longer is gone
 BODY_BYTES_MAX: Final = 256 << 10  # of an answer that is kept: what POST makes is one document
+OF_SUBJECT: Final = 16  # digits of a place: those who share them share a limit, and nothing else
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
 
@@ -83,9 +84,10 @@ def check_key(text: str) -> str:
     return text
 
 
-def place_of(*parts: str) -> str:
-    """Return where a call's record is kept: the hash of who asks, the herd, the operation and the key, in hexadecimal digits."""
-    return sha256(msgspec.msgpack.encode(parts)).hexdigest()
+def place_of(subject: str, *parts: str) -> str:
+    """Return where a call's record is kept: 64 hexadecimal digits, by which who asks, the herd, the operation and the key are told apart. The first OF_SUBJECT are the same for all calls of one who asks."""
+    whole = sha256(msgspec.msgpack.encode((subject, *parts))).hexdigest()
+    return sha256(subject.encode()).hexdigest()[:OF_SUBJECT] + whole[OF_SUBJECT:]
 
 
 def once_of(place: str, record: Record) -> str:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from runink.barn.keys import KEPT_CALLS
 from runink.errors import Overloaded
-from runink.operations.idempotency import Record
+from runink.operations.idempotency import Record, place_of
 from runink.services import kept_calls
 from runink.services.kept_calls import KEPT_ALIVE_MS, LEASE_SINCE_MS, BarnCalls
 from runink.testing.served import Served, served
@@ -84,6 +84,18 @@ async def test_a_lease_that_somebody_has_ended_is_made_anew():
         await cluster.barn.revoke_lease(lease)
         cluster.now_ms += KEPT_ALIVE_MS
         assert await store.write("c", RECORD, version=0)
+
+
+async def test_who_sends_a_new_key_with_each_request_takes_none_of_others(monkeypatch):
+    monkeypatch.setattr(kept_calls, "NEW_OF_ONE_MAX", 2)
+    async with kept() as (store, cluster):
+        for key in ("1", "2"):
+            await store.write(place_of("user:corp:ann", "", "runs.submit", key), RECORD, version=0)
+        with pytest.raises(Overloaded, match="you have"):
+            await store.write(place_of("user:corp:ann", "", "runs.submit", "3"), RECORD, version=0)
+        await store.write(place_of("user:corp:ben", "", "runs.submit", "3"), RECORD, version=0)
+        cluster.now_ms += LEASE_SINCE_MS
+        await store.write(place_of("user:corp:ann", "", "runs.submit", "3"), RECORD, version=0)
 
 
 async def test_who_sends_a_new_key_with_each_request_does_not_fill_the_barn(monkeypatch):
