@@ -25,7 +25,7 @@ from msgspec.structs import replace as changed
 
 from runink.actors.offload import Offload, in_thread
 from runink.actors.pipelines import with_run
-from runink.actors.submitting import under_herd
+from runink.actors.submitting import if_approved, under_herd
 from runink.actors.tables import Loaded, Seen, Table, follow
 from runink.barn.history import Watched
 from runink.barn.keys import (
@@ -253,7 +253,7 @@ class ScheduleKeeper(Actor[KeeperMessage]):
     async def _with_run(
         self, transaction: Transaction, schedule: ScheduleRecord, occasion: Occasion
     ) -> Transaction:
-        """Return the transaction that makes the run, too. Raises NotFound where nothing is deployed any more, Invalid where it does not compile."""
+        """Return the transaction that makes the run, too. Raises NotFound where nothing is deployed any more, Invalid where it does not compile, Refused where the herd does not take it."""
         deployment = await self._deployment(schedule)
         dag = await self._dag_for(deployment, schedule, occasion)
         run = _run(schedule, deployment, dag, occasion, now_ms=self._now_ms())
@@ -261,7 +261,10 @@ class ScheduleKeeper(Actor[KeeperMessage]):
         if await self._barn.get(run_key(run.herd, run.run), RunRecord) is not None:
             return transaction  # it was made before, and the schedule was put back since
         run, dag = under_herd(run, dag, herd)
-        return await with_run(self._barn, if_herd(transaction, run.herd, herd), run, dag)
+        transaction = if_herd(transaction, run.herd, herd)
+        if herd is not None:
+            transaction = await if_approved(self._barn, transaction, dag, herd.value)
+        return await with_run(self._barn, transaction, run, dag)
 
     async def _deployment(self, schedule: ScheduleRecord) -> DeploymentRecord:
         key = deployment_key(schedule.herd, schedule.pipeline)

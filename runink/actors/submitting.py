@@ -15,28 +15,34 @@ from runink.clients.herds import with_herd
 from runink.clients.run_requests import Submit
 from runink.dag import Dag
 from runink.errors import Invalid
-from runink.herds.admission import as_run, check_agreed, check_open, in_force
+from runink.herds.admission import as_run, check_agreed, check_goldens, check_open, in_force
 from runink.herds.record import HerdRecord
 from runink.runs.priorities import priority_of
 from runink.runs.records import RunRecord, RunState
 
 
 class Submission(NamedTuple):
-    """A run that its herd takes, and its pipeline as it runs there; `conditions` are what has to be so of the herd, and put for it."""
+    """A run that its herd, as that holds, takes, and its pipeline as it runs there; `conditions` are what has to be so of the herd, and put for it."""
 
     record: RunRecord
     dag: Dag
+    herd: HerdRecord
     conditions: Transaction
 
     async def whole(self, barn: BarnClient, record: RunRecord | None = None) -> Transaction:
-        """Return the transaction that puts it, or another record of it."""
-        return await with_run(barn, self.conditions, record or self.record, self.dag)
+        """Return the transaction that puts it, or another record of it. Raises Refused (`contract_not_approved`)."""
+        conditions = self.conditions
+        if (
+            not self.record.rehearsal
+        ):  # it publishes nothing: people approve what they have seen tried
+            conditions = await if_approved(barn, conditions, self.dag, self.herd)
+        return await with_run(barn, conditions, record or self.record, self.dag)
 
 
 def submitted(
     message: Submit, known: Found[HerdRecord] | None, *, session: str, now_ms: int
 ) -> Submission:
-    """Return what comes of a request where the herd is so `known`. Raises Conflict (`herd_deleted`, `herd_differs`), QuotaExceeded (`slice_bounds`), Refused (`drift_passes`), Invalid (`pipeline_unsound`: it is another herd's)."""
+    """Return what comes of a request where the herd is so `known`. Raises Conflict (`herd_deleted`, `herd_differs`), QuotaExceeded (`slice_bounds`), Refused (`drift_passes`, `golden_required`), Invalid (`pipeline_unsound`: it is another herd's)."""
     if message.dag.herd != message.herd.herd:
         raise Invalid(
             f"the pipeline is of herd {message.dag.herd}, and the run of herd {message.herd.herd}",
@@ -46,6 +52,8 @@ def submitted(
     herd = in_force(message.herd, known.value if known is not None else None)
     dag = as_run(message.dag, herd)
     check_agreed(dag, message.herd, herd)
+    if not message.rehearsal:
+        check_goldens(dag, herd, _as_deployed)
     record = RunRecord(
         run=message.run,
         herd=herd.herd,
@@ -66,7 +74,7 @@ def submitted(
         update_goldens=message.update_goldens,
         priority=priority_of(dag, herd, asked=message.priority),
     )
-    return Submission(record, dag, with_herd(Transaction(), herd, known))
+    return Submission(record, dag, herd, with_herd(Transaction(), herd, known))
 
 
 def under_herd(run: RunRecord, dag: Dag, known: Found[HerdRecord] | None) -> tuple[RunRecord, Dag]:
@@ -74,4 +82,21 @@ def under_herd(run: RunRecord, dag: Dag, known: Found[HerdRecord] | None) -> tup
     herd = known.value if known is not None else HerdRecord(run.herd)
     check_open(herd)
     dag = as_run(dag, herd)
+    check_goldens(dag, herd, _as_deployed)
     return changed(run, version=dag.hash, priority=priority_of(dag, herd)), dag
+
+
+async def if_approved(
+    barn: BarnClient, transaction: Transaction, dag: Dag, herd: HerdRecord
+) -> Transaction:
+    """Return the transaction that is only done while the pipeline's contracts are approved, where the herd wants that. Raises Refused (`contract_not_approved`)."""
+    if not herd.contracts.approvals:
+        return transaction
+    from runink.clients import approvals  # noqa: PLC0415 - what compares contracts is loaded where a herd wants them approved
+
+    return await approvals.if_approved(barn, transaction, dag, herd)
+
+
+def _as_deployed(_path: str) -> bool:
+    """Say that a golden's file is there: that is looked at where a pipeline is deployed or published, beside its project's files."""
+    return True

@@ -4,6 +4,7 @@
     /herds/H                         a herd's settings and quotas
     /pipelines/H/NAME/VERSION        a compiled pipeline: of runs under its hash, as published under a version (1.2.0)
     /contracts/H/NAME/VERSION        a published contract
+    /approvals/H/NAME/VERSION        what people have said of a published contract: who approves it, who rejects it
     /deployments/H/NAME              a pipeline that is in force, with all that its runs are made of
     /schedules/H/NAME                when that is due, and how far it has come
     /backfills/H/NAME/ID             ticks of the past that it is to run for
@@ -98,6 +99,7 @@ def _checked(parts: tuple[str, ...]) -> tuple[str, ...]:
 HERDS: Final = Keys("herds", 1)
 PIPELINES: Final = Keys("pipelines", 3)
 CONTRACTS: Final = Keys("contracts", 3)
+APPROVALS: Final = Keys("approvals", 3)
 DEPLOYMENTS: Final = Keys("deployments", 2)
 SCHEDULES: Final = Keys("schedules", 2)
 BACKFILLS: Final = Keys("backfills", 3)
@@ -152,6 +154,7 @@ OF_HERD: Final = (
     DURATIONS,
     PIPELINES,
     CONTRACTS,
+    APPROVALS,
     BINDINGS,
     ROLES,
     ACCOUNTS,
@@ -165,6 +168,7 @@ OF_CLUSTER: Final = "-"  # in place of a herd, whose names begin with a letter
 OWN_ROOTS: Final = (
     "accounts",
     "annotations",
+    "approvals",
     "audit",
     "authority",
     "authority-keys",
@@ -231,6 +235,10 @@ def pipeline_key(herd: HerdName, name: PipelineName, version: str) -> str:
 
 def contract_key(herd: HerdName, name: str, version: str) -> str:
     return CONTRACTS.key(herd, name, version)
+
+
+def approval_key(herd: HerdName, name: str, version: str) -> str:
+    return APPROVALS.key(herd, name, version)
 
 
 def deployment_key(herd: HerdName, name: PipelineName) -> str:

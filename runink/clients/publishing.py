@@ -10,6 +10,7 @@ from msgspec.structs import replace as changed
 from runink.barn.keys import CONTRACTS, PIPELINES, deployment_key, herd_key, schedule_key
 from runink.barn.keyvalue import key_prefix
 from runink.calendars import Schedule
+from runink.clients.approvals import if_approved
 from runink.clients.barn import BarnClient, Found, Transaction, decode_value
 from runink.clients.herds import if_herd, with_herd
 from runink.clients.turns import in_turns
@@ -144,7 +145,7 @@ async def deploy(
 ) -> Found[ScheduleRecord]:
     """Write deployment, schedule and herd at once, if the herd takes the pipeline. A schedule that says the same as before goes on from where it is, another one begins now.
 
-    `offered` is what the project says of the herd, and `is_there` says whether it has a file.
+    `offered` is what the project says of the herd, and `is_there` says whether it has a file. Raises Refused for what the herd does not take (`contract_not_approved`, `golden_required`, `drift_passes`).
     """
     dag = deployment.dag
     schedule = dag.schedule
@@ -168,6 +169,7 @@ async def deploy(
             seen_ms = before.seen_ms if is_same else record.seen_ms
             record = changed(record, seen_ms=seen_ms, paused=paused or before.paused)
             transaction = Transaction().if_revision(key, found.revision)
+        transaction = await if_approved(barn, transaction, dag, herd)
         transaction = with_herd(transaction, herd, known).put(key, record)
         transaction = transaction.put(deployment_key(dag.herd, dag.pipeline), deployment)
         committed = await barn.commit(transaction)

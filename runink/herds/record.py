@@ -124,5 +124,3 @@ def unenforced(record: HerdRecord) -> tuple[str, ...]:
 def _unenforced(record: HerdRecord) -> Iterator[str]:
     if record.secrets is not None:
         yield "[secrets]"
-    if record.contracts.approvals:
-        yield "[contracts] approval"

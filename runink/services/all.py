@@ -24,6 +24,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "schedules:ScheduleService": ("schedules",),
     "pipelines:PipelineService": ("pipelines",),
     "contracts:ContractService": ("contracts",),
+    "approvals:ApprovalService": ("contracts", "contract-approvals"),
     "access_questions:QuestionService": ("auth",),
     "issuers:IssuerService": ("issuers", "auth"),
     "audit:AuditService": ("audit", "cluster-audit"),

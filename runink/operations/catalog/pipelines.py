@@ -274,7 +274,7 @@ DEPLOY: Final = Operation(
     resource=Resource.SCHEDULES,
     summary="Put a pipeline in force, so that each tick of its schedule makes a run.",
     description=_COMPILED + "Deployed again it takes the place of what was there; runs under way go on as they began.",
-    errors=(*_COMPILING, "no_schedule", "standard_io", "herd_differs", "slice_bounds", "drift_passes"),
+    errors=(*_COMPILING, "no_schedule", "standard_io", "herd_differs", "slice_bounds", "drift_passes", "contract_not_approved"),
     is_idempotent=True,
     example=_EXAMPLE,
 )  # fmt: skip

@@ -250,7 +250,7 @@ SUBMIT: Final = Operation(
     status=201,
     verb=Verb.RUN,
     resource=Resource.PIPELINES,
-    errors=("conflict", "quota_exceeded"),
+    errors=("conflict", "quota_exceeded", "contract_not_approved", "golden_required"),
     is_idempotent=True,
     summary="Run a pipeline that is there.",
     description="A repeat with the same Idempotency-Key is no second run. The right that counts is that to run the pipeline of this name.",
@@ -271,7 +271,7 @@ RETRY: Final = _one(
     description="It is a run of its own, with the pipeline, code and parameters of the old one; it takes over what that has kept, and does the rest.",
     request=RetryRun,
     status=201,
-    errors=("conflict", "quota_exceeded"),
+    errors=("conflict", "quota_exceeded", "contract_not_approved", "golden_required"),
     is_idempotent=True,
 )
 DROP: Final = _one(

@@ -6,6 +6,7 @@ from typing import Final
 
 from runink.operations.catalog.accounts import ACCOUNTS
 from runink.operations.catalog.annotations import ANNOTATIONS
+from runink.operations.catalog.approvals import APPROVALS
 from runink.operations.catalog.audit import AUDITS
 from runink.operations.catalog.bindings import BINDINGS
 from runink.operations.catalog.bundles import BUNDLES
@@ -36,6 +37,7 @@ CATALOG: Final[tuple[Operation, ...]] = (
     *SCHEDULES,
     *PIPELINES,
     *CONTRACTS,
+    *APPROVALS,
     *QUESTIONS,
     *ISSUERS,
     *AUDITS,

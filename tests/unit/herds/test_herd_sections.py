@@ -70,7 +70,7 @@ drift = "block"
     found = herd(text)
     policy = ContractPolicy(Mode.FULL, True, True, 2, True)
     assert found.contracts == policy
-    assert unenforced(found) == ("[contracts] approval",)
+    assert unenforced(found) == ()
 
 
 def test_what_is_left_of_runs_is_kept_for_a_time() -> None:

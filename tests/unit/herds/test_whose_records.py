@@ -9,6 +9,7 @@ from runink.clients.uploads import BundleOwner, Upload
 from runink.dag import Dag
 from runink.documents import SliceContext
 from runink.governance.annotations import Annotation
+from runink.governance.approvals import ApprovalRecord
 from runink.governance.audit import AuditEntry
 from runink.governance.lineage import Lineage
 from runink.governance.registry import ContractVersion, PipelineVersion
@@ -26,6 +27,7 @@ RECORDS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "lineage": (Lineage,),
     "pipelines": (PipelineRecord, PipelineVersion),
     "contracts": (ContractVersion,),
+    "approvals": (ApprovalRecord,),
     "deployments": (DeploymentRecord,),
     "schedules": (ScheduleRecord,),
     "backfills": (BackfillRecord,),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from access_row import Row
 from annotation_rows import ANNOTATION_ROWS
+from approval_rows import APPROVAL_ROWS
 from bundle_rows import BUNDLE_ROWS
 from contract_rows import CONTRACT_ROWS
 from identity_rows import IDENTITY_ROWS
@@ -25,6 +26,7 @@ ROWS: dict[str, Row] = {
     **SCHEDULE_ROWS,
     **PIPELINE_ROWS,
     **CONTRACT_ROWS,
+    **APPROVAL_ROWS,
     **QUESTION_ROWS,
     **AUDIT_ROWS,
     **IDENTITY_ROWS,

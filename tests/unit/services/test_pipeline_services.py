@@ -14,7 +14,7 @@ from runink.herds.lifecycle import By
 from runink.herds.record import HerdRecord
 from runink.names import HerdName, PipelineName
 from runink.operations.calls import Condition
-from runink.operations.catalog import pipelines, runs, schedules
+from runink.operations.catalog import approvals, contracts, pipelines, runs, schedules
 from runink.runs.schedule_records import DeploymentRecord
 from runink.services.compile_child import Made
 from runink.services.compiling import Confined
@@ -217,6 +217,23 @@ async def test_what_a_herd_wants_of_its_pipelines_is_asked_for():
             with pytest.raises(Refused) as refused:
                 await ask(cluster, bundle)
             assert refused.value.code == "golden_required"
+
+
+async def test_a_pipeline_is_published_and_not_put_in_force_before_its_contract_is_approved():
+    async with served(bindings=BINDINGS) as cluster:
+        await declare(cluster, "sales", contracts=ContractPolicy(approvals=1))
+        bundle = await bring(cluster, "sales", project())
+        assert (await publish(cluster, bundle)).new
+        with pytest.raises(Refused, match=r"Day 1\.0\.0 is not published") as refused:
+            await deploy(cluster, bundle)
+        assert refused.value.code == "contract_not_approved"
+        of = {"herd": "sales", "contract": "Day"}
+        file = {"bundle": bundle, "file": "contracts/day.py"}
+        await cluster.ask(contracts.PUBLISH, ANN, **of, **file)
+        with pytest.raises(Refused, match=r"Day 1\.0\.0 is pending"):
+            await deploy(cluster, bundle)
+        await cluster.ask(approvals.APPROVE, version="1.0.0", **of)
+        assert (await deploy(cluster, bundle)).pipeline == "daily"
 
 
 async def test_who_may_only_look_publishes_and_deploys_nothing():
