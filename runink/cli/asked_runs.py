@@ -7,6 +7,7 @@ from typing import Final
 
 from runink.cli.asking import Asker, Where
 from runink.cli.client import LAST, chosen_run
+from runink.cli.summary import short
 from runink.errors import NotFound
 from runink.operations.catalog import runs as catalog
 from runink.operations.catalog.herds import LIST as HERDS
@@ -58,3 +59,9 @@ def end_of_run(client: Asker, run: RunSummary | RunDocument) -> RunDocument:
                 return found
     end: RunDocument = client.call(catalog.GET, herd=run.herd, run=run.run)
     return end
+
+
+def told_end(run: RunDocument) -> str:
+    """Say in a line how a run has ended."""
+    why = f": [{run.error.code}] {run.error.text}" if run.error is not None else ""
+    return f"run {short(run.run)} of {run.herd}/{run.pipeline} {run.state.value} after {run.seconds:.1f} s{why}"

@@ -6,23 +6,29 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
 
 from runink.barn.keys import pipeline_key
+from runink.cli.asked_runs import PAGE
+from runink.cli.asked_runs import find_run as asked_run
+from runink.cli.asking import Where, asked, asks_cluster
 from runink.cli.client import find_run, slices_of
 from runink.cli.node_files import end_missing, fetched
-from runink.cli.options import COUNT, output_option, run_argument, state_option
+from runink.cli.options import COUNT, output_option, run_argument
 from runink.cli.runs import with_cluster
 from runink.cli.summary import short
-from runink.cli.wording import JsonRows, harmless
+from runink.cli.wording import JsonRows, echo_json, harmless
 from runink.clients.cluster import Cluster
 from runink.dag import Dag, Sink, Source
 from runink.errors import NotFound, Unavailable
 from runink.names import NodeId
+from runink.operations.catalog import facts
+from runink.operations.catalog.facts import DeadLetter
+from runink.quantities import counted
 from runink.runs.jobs import kept_dead_letter
 from runink.runs.letters import Letter, dead_sinks, letters_of
 from runink.runs.records import PipelineRecord, RunRecord, RunState, SliceRecord, Task
@@ -48,12 +54,15 @@ def dead() -> None:
     help="How many rows at most.",
 )
 @output_option
-@state_option
-def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
+@asks_cluster
+def show(run_id: str, limit: int, output: str, where: Where) -> None:
     """Print rejected rows with their reasons. RUN is an id, its beginning, or `last`.
 
-    A run that succeeded has published them where its @deadletter says; those of a failed run are kept with the run.
+    A run that succeeded has published them where its @deadletter says; those of a failed run are kept with the run. In a context marked fields are as your roles show them.
     """
+    if where.context is not None:
+        _show_there(where, run_id, limit, output)
+        return
     with ExitStack() as stack:
 
         async def ask(cluster: Cluster, folder: Path) -> _Seen:
@@ -74,10 +83,39 @@ def show(run_id: str, limit: int, output: str, state: Path | None) -> None:
             )
             return _Seen(record, dag, letters, came, files.folder, files.missing_now())
 
-        seen = with_cluster(state, ask)
+        seen = with_cluster(where.state, ask)
         _show(seen, _readable(seen), limit, output)
     if seen.record.state is not RunState.SUCCEEDED or len(seen.there) < len(seen.letters):
         end_missing(seen.lacking, output)
+
+
+def _show_there(where: Where, run_id: str, limit: int, output: str) -> None:
+    """Print rows of a context's run, as the API shows them."""
+    with asked(where) as client:
+        run = asked_run(client, where, run_id)
+        of = {"herd": run.herd, "run": run.run}
+        letters: list[DeadLetter] = list(client.call(facts.DEAD_LETTERS, **of))
+        pages = (
+            client.call(facts.DEAD_ROWS, sink=one.sink, limit=min(max(limit, 1), PAGE), **of)
+            for one in letters
+            if one.is_readable
+        )
+        rows = [one.record for one in islice(chain.from_iterable(pages), limit)]
+    if output == "json":
+        echo_json(rows)
+    else:
+        for row in rows:
+            click.echo(text_of(row))
+    for one in letters:
+        if not one.is_readable:
+            click.echo(harmless(f"note: {counted(one.rows, 'row')} are in {one.uri}, a store: read them there"), err=True)  # fmt: skip
+    if not letters:
+        said = (
+            "rejected no rows"
+            if run.state.is_over
+            else f"is {run.state.value}: its rejected rows can be looked at when it is over"
+        )
+        click.echo(f"run {short(run.run)} {said}", err=True)
 
 
 class _Seen(NamedTuple):

@@ -13,6 +13,9 @@ import anyio
 import click
 from msgspec.structs import replace as changed
 
+from runink.cli.asked_runs import end_of_run, told_end
+from runink.cli.asked_runs import find_run as asked_run
+from runink.cli.asking import Where, asked, asks_cluster
 from runink.cli.client import Embedding, end_of, find_run
 from runink.cli.following import run_to_end
 from runink.cli.options import (
@@ -22,18 +25,19 @@ from runink.cli.options import (
     run_argument,
     slice_options,
     state_folder,
-    state_option,
 )
 from runink.cli.progress import progress_for
 from runink.cli.run import exit_code_of, modules_of, new_run_id, submission, tell
 from runink.cli.runs import summary_by_record, summary_line, with_cluster
 from runink.cli.summary import short
-from runink.cli.wording import echo_json
+from runink.cli.wording import echo_json, harmless
 from runink.clients.cluster import Cluster
 from runink.clients.run_documents import row_of
 from runink.clients.run_requests import RunView, Submit
 from runink.names import RunId
 from runink.node import Role
+from runink.operations.catalog import runs
+from runink.operations.catalog.runs import RunDocument
 from runink.projects import compile_file
 from runink.runs.records import RunRecord
 from runink.runs.resuming import check_over
@@ -42,22 +46,24 @@ from runink.runs.resuming import check_over
 @click.command()
 @run_argument
 @output_option
-@state_option
 @slice_options
+@asks_cluster
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def resume(
     run_id: str,
     output: str,
-    state: Path | None,
     quiet: bool,  # noqa: FBT001 - click gives it by name
     *,
+    where: Where,
     slices: SliceOptions,
 ) -> None:
     """Go on from a run that failed or was cancelled, with what it has kept. RUN is an id, its beginning, or `last`.
 
-    Exit codes as of `runi run`, and 5 if nothing may go on from it.
+    In a context the cluster goes on with the code that the run had. Exit codes as of `runi run`, and 5 if nothing may go on from it.
     """
-    _go_on(run_id, "", output, state, slices, is_quiet=quiet)
+    if where.context is not None:
+        _go_on_there(where, run_id, "", output)
+    _go_on(run_id, "", output, where.state, slices, is_quiet=quiet)
 
 
 @click.command()
@@ -66,23 +72,40 @@ def resume(
     "--from", "step", required=True, metavar="STEP", help="Do this and all behind it again."
 )
 @output_option
-@state_option
 @slice_options
+@asks_cluster
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def restart(
     run_id: str,
     step: str,
     output: str,
-    state: Path | None,
     quiet: bool,  # noqa: FBT001 - click gives it by name
     *,
+    where: Where,
     slices: SliceOptions,
 ) -> None:
     """Go on from a run that failed or was cancelled, and do a step and all behind it again. RUN is an id, its beginning, or `last`.
 
-    Exit codes as of `runi run`, and 5 if nothing may go on from it.
+    In a context the cluster goes on with the code that the run had. Exit codes as of `runi run`, and 5 if nothing may go on from it.
     """
-    _go_on(run_id, step, output, state, slices, is_quiet=quiet)
+    if where.context is not None:
+        _go_on_there(where, run_id, step, output)
+    _go_on(run_id, step, output, where.state, slices, is_quiet=quiet)
+
+
+def _go_on_there(where: Where, run_id: str, step: str, output: str) -> NoReturn:
+    """Have a context's cluster go on, and wait for the end."""
+    with asked(where) as client:
+        old = asked_run(client, where, run_id)
+        fields = {"herd": old.herd, "run": old.run, "step": step or None}
+        begun: RunDocument = client.call(runs.RETRY, **fields)
+        click.echo(f"run {short(old.run)} goes on as run {short(begun.run)}", err=True)
+        end = end_of_run(client, begun)
+    if output == "json":
+        echo_json(end)
+    else:
+        click.echo(harmless(told_end(end)))
+    raise SystemExit(exit_code_of(end))
 
 
 def _go_on(

@@ -44,6 +44,7 @@ from runink.dag import Dag, reads_standard, writes_standard
 from runink.errors import Invalid
 from runink.names import BundleHash, RunId
 from runink.names import run_id as made_run_id
+from runink.operations.catalog.runs import RunDocument
 from runink.projects import Compiled, compile_file
 from runink.runs.records import RunRecord, RunState
 from runink.wants import PRIORITY_MAX
@@ -125,7 +126,7 @@ def width_of(stream: TextIO | None) -> int:
     return shutil.get_terminal_size((WIDTH, 0)).columns
 
 
-def exit_code_of(record: RunRecord) -> ExitCode:
+def exit_code_of(record: RunRecord | RunDocument) -> ExitCode:
     """Return how a command ends that was about a run which is over."""
     match record.state:
         case RunState.SUCCEEDED:

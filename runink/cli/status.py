@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,24 +12,34 @@ import click
 import msgspec
 
 from runink.barn.keys import HERDS, NODES, RUNS, SLICES
+from runink.cli.asking import Where, asked, asks_api
 from runink.cli.client import reached
 from runink.cli.exits import ExitCode
-from runink.cli.options import output_option, project_here, state_folder, state_option
-from runink.cli.wording import echo_json
+from runink.cli.options import output_option, project_here, state_folder
+from runink.cli.wording import echo_json, harmless
 from runink.clients.cluster import Cluster
 from runink.config import NodeSettings, offered
-from runink.errors import NotFound
+from runink.errors import Forbidden, NotFound
 from runink.herds.record import HerdRecord
+from runink.operations.catalog import herds, nodes
+from runink.operations.catalog.herds import HerdSummary
+from runink.operations.catalog.nodes import NodeSummary, StatusDocument
 from runink.quantities import counted, format_bytes, format_cpu
 from runink.runs.records import NodeRecord, RunRecord, SliceRecord
 
 
 @click.command()
 @output_option
-@state_option
-def status(output: str, state: Path | None) -> None:
-    """Say whether a cluster runs here, and what it does. Exit code 7 if none does."""
-    folder = state_folder(state, project_here())
+@asks_api
+def status(output: str, where: Where) -> None:
+    """Say whether a cluster runs here, and what it does. Exit code 7 if none does.
+
+    In a context: who leads its members, which nodes it has, and how many runs of the herds that you see have not ended.
+    """
+    if where.context is not None:
+        _tell_context(where, output)
+        return
+    folder = state_folder(where.state, project_here())
     settings = NodeSettings(state=folder, capacity=offered())
 
     async def whole() -> dict[str, Any] | None:
@@ -48,6 +58,45 @@ def status(output: str, state: Path | None) -> None:
         click.echo("\n".join(_lines(facts)))
     if facts is None:
         raise SystemExit(ExitCode.UNREACHABLE)
+
+
+def _tell_context(where: Where, output: str) -> None:
+    """Say how a context's cluster is, as far as the caller may know it."""
+    found: dict[str, Any] = {}
+    with asked(where) as client:
+        for name, ask in (
+            ("members", lambda: client.call(nodes.STATUS)),
+            ("nodes", lambda: list(client.call(nodes.LIST))),
+            ("herds", lambda: list(client.call(herds.LIST, living=True))),
+        ):
+            try:
+                found[name] = ask()
+            except Forbidden:
+                found[name] = None  # it is not for this caller
+    if output == "json":
+        echo_json({"running": True, **found})
+        return
+    for line in _context_lines(found["members"], found["nodes"], found["herds"]):
+        click.echo(harmless(line))
+
+
+def _context_lines(
+    members: StatusDocument | None, there: list[NodeSummary] | None, seen: list[HerdSummary]
+) -> Iterator[str]:
+    if members is not None:
+        lead = f"led by member {members.lead}" if members.lead else "nobody leads"
+        yield f"cluster {members.cluster or 'without a name'}: {counted(len(members.members), 'member')}, {lead}"
+    for one in there or ():
+        offers = (
+            f", offers cpu {format_cpu(one.capacity.cpu_m)}, memory {format_bytes(one.capacity.memory_bytes)}"
+            if one.capacity
+            else ""
+        )
+        yield f"node {one.node}: {one.standing or one.state}, {counted(one.slices, 'slice')}{offers}"
+    for herd in seen:
+        yield f"herd {herd.herd}: {herd.state}, {counted(herd.living or 0, 'run')} not ended"
+    if not seen:
+        yield "no herd in which you may do anything"
 
 
 async def _facts(cluster: Cluster) -> dict[str, Any]:

@@ -7,21 +7,18 @@ from typing import Any, Final
 
 import click
 
+from runink.cli.asked_runs import end_of_run
 from runink.cli.asking import Where, asking, asks_api
 from runink.cli.choosing import herd_option
 from runink.cli.completing import completed_pipelines
-from runink.cli.exits import ExitCode
 from runink.cli.options import param_option, parameters_of, seconds_in
 from runink.cli.output import Form, echo_items, output_option
+from runink.cli.run import exit_code_of
 from runink.cli.summary import short
 from runink.cli.wording import harmless
-from runink.client import Client
-from runink.operations.catalog.run_events import FOLLOW
 from runink.operations.catalog.runs import SUBMIT, RunDocument
-from runink.runs.records import RunState
 from runink.wants import PRIORITY_MAX
 
-_ENDS: Final = {RunState.SUCCEEDED: ExitCode.DONE, RunState.CANCELLED: ExitCode.INTERRUPTED}
 _FORM: Final = Form(
     ("RUN", "STATE", "PIPELINE"),
     lambda one: (one.run, one.state.value, f"{one.herd}/{one.pipeline}"),
@@ -70,23 +67,9 @@ def submit(  # noqa: PLR0913 - what may be asked for
         run: RunDocument = client.call(SUBMIT, **fields)
         if wait:
             click.echo(f"run {short(run.run)} is submitted", err=True)
-            run = _ended(client, run)
+            run = end_of_run(client, run)
     echo_items([run], output, _FORM, is_one=True)
     if wait:
         if run.error is not None:
             click.echo(harmless(f"error[{run.error.code}]: {run.error.text}"), err=True)
-        sys.exit(_ends_with(run))
-
-
-def _ended(client: Client, run: RunDocument) -> RunDocument:
-    """Return the run when it has ended."""
-    with client.call(FOLLOW, herd=run.herd, run=run.run) as steps:
-        for step in steps:
-            run = step.data.run or run
-            if run.state.is_over:
-                break
-    return run
-
-
-def _ends_with(run: RunDocument) -> ExitCode:
-    return _ENDS.get(run.state, ExitCode.FAILED)
+        sys.exit(exit_code_of(run))

@@ -124,6 +124,43 @@ def test_why_a_run_waits_is_said_by_the_cluster(shell: Shell, cluster: ServedClu
     assert shell.runi("why", "--replay", "7").code == 4
 
 
+def test_how_a_context_s_cluster_is_is_told_as_far_as_the_caller_may_know(shell: Shell) -> None:
+    said = shell.runi("status")
+    assert said.code == 0, said.err
+    assert said.out.splitlines() == ["herd sales: declared, 0 runs not ended"]
+    found = shell.runi("status", "-o", "json").json
+    assert (found["members"], found["nodes"]) == (None, None)
+    assert [one["herd"] for one in found["herds"]] == ["sales"]
+
+
+def test_rejected_rows_of_a_context_s_run_are_shown_or_it_is_said_that_there_are_none(
+    shell: Shell,
+) -> None:
+    said = shell.runi("dead", "show", LATER)
+    assert said.code == 0, said.err
+    assert "rejected no rows" in said.err
+    assert shell.runi("dead", "show", OTHER).code == 3
+
+
+def test_only_what_failed_is_gone_on_with_in_a_context(
+    shell: Shell, cluster: ServedCluster
+) -> None:
+    async def put() -> None:
+        await put_run(cluster.cluster.barn, run_record("sales", run_at(20)))
+
+    cluster.on_loop(put)
+    assert shell.runi("resume", "last").code == 5
+    assert shell.runi("restart", "last", "--from", "x").code == 5
+
+
+def test_slices_of_a_context_s_run_are_told(shell: Shell) -> None:
+    said = shell.runi("slice", "list", LATER)
+    assert [line.split()[0] for line in said.out.splitlines()] == ["gold", "silver"], said.err
+    assert shell.runi("slice", "get", LATER, "gold").out.startswith("slice         gold")
+    assert shell.runi("slice", "get", LATER, "bronze").code == 3
+    assert shell.runi("slice", "list", OTHER).code == 3
+
+
 def test_what_becomes_of_runs_is_told_as_it_happens(shell: Shell, cluster: ServedCluster) -> None:
     assert shell.runi("runs", "--watch").code == 8  # of which herd
     assert shell.runi("runs", "--watch", "--state", str(shell.home)).code == 8
