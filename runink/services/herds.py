@@ -19,7 +19,7 @@ from runink.herds.record import HerdRecord, unenforced
 from runink.herds.writing import as_said, said_of
 from runink.identity.granting import HerdAccess, check_may_declare
 from runink.identity.vocabulary import CLUSTER, Resource, Verb
-from runink.names import HerdName
+from runink.names import HerdName, RunId
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
 from runink.operations.catalog import herds
@@ -38,7 +38,7 @@ from runink.operations.catalog.herds import (
 )
 from runink.runs.records import SliceRecord
 from runink.scheduling.usage import quotas_of, used_by
-from runink.services.behind import Behind, check_may_make, principal_of, shows_herd
+from runink.services.behind import Behind, check_may_make, principal_of, shown_in, shows_herd
 from runink.services.pages import page_of_keys
 from runink.services.rights import Asking, change_herd, commit_decided
 from runink.services.service import Handlers
@@ -78,14 +78,17 @@ class HerdService:
         )
         if not request.living:
             return page
-        items = [changed(one, living=await self._living(one.herd)) for one in page.items]
+        items = []
+        for one in page.items:
+            shows = shown_in(self._behind, caller, Resource.RUNS, one.herd)
+            living = [run for run in await self._living(one.herd) if shows(run)]
+            items.append(changed(one, living=len(living)))
         return changed(page, items=tuple(items))
 
-    async def _living(self, herd: str) -> int:
-        """Return how many runs of a herd have not ended."""
-        return sum(
-            not one.state.is_over for one in (await runs_of(self._behind.barn, HerdName(herd)))[0]
-        )
+    async def _living(self, herd: str) -> list[RunId]:
+        """Return the runs of a herd that have not ended."""
+        runs, _ = await runs_of(self._behind.barn, HerdName(herd))
+        return [one.run for one in runs if not one.state.is_over]
 
     async def _get(self, request: GetHerd, caller: Caller, _context: Context) -> HerdDocument:
         return self._document(await get_herd(self._behind.barn, HerdName(request.herd)), caller)
@@ -192,7 +195,7 @@ class HerdService:
         name, barn = HerdName(request.herd), self._behind.barn
         record = (await get_herd(barn, name)).value
         slices = await barn.range(SLICES.prefix(name), SliceRecord)
-        living = await self._living(name)
+        living = len(await self._living(name))
         used = used_by(one.value for one in slices.items)
         quotas = quotas_of(record, used, living)
         return HerdQuota(

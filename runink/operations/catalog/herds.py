@@ -27,7 +27,7 @@ class GetHerd(Asked, frozen=True):
 
 
 class ListHerds(AskedPage, frozen=True):
-    """Only herds are listed in which the caller may do anything. `living`: with how many of their runs have not ended."""
+    """Only herds are listed in which the caller may do anything. `living`: with how many of their runs have not ended, of those that the caller may read."""
 
     living: bool = False
 
@@ -60,7 +60,7 @@ class PurgeHerd(Asked, frozen=True):
 
 
 class HerdSummary(msgspec.Struct, frozen=True):
-    """A herd in a line. `state` is project, declared, deleted or purging. `changed_ms` is when it was declared last, 0 if nobody has; `living` how many runs have not ended, if that was asked for."""
+    """A herd in a line. `state` is project, declared, deleted or purging. `changed_ms` is when it was declared last, 0 if nobody has; `living` how many runs have not ended of those that the caller may read, if that was asked for."""
 
     herd: str
     state: str

@@ -230,6 +230,17 @@ async def test_a_herd_that_is_hidden_is_in_no_list():
         assert (await world.ask(questions.WHOAMI, ANN)).herds == ("sales",)
 
 
+async def test_a_list_of_herds_counts_runs_that_its_reader_may_read_and_no_others():
+    async with served(**hidden(Resource.RUNS, RUN)) as world:
+        await create_herd(world.barn, HerdRecord(SALES), By("operator:root", NOW_MS))
+        living = run_record("sales", paused=True)
+        await put(world, living, changed(living, run=OTHER))
+        for who, count in ((None, 2), (ANN, 1)):
+            asked = [] if who is None else [who]
+            (one,) = (await world.ask(herds.LIST, *asked, living=True)).items
+            assert one.living == count
+
+
 async def test_who_may_is_told_without_hidden_bindings():
     async with served(**hidden(Resource.BINDINGS, "blind")) as world:
         await create_herd(world.barn, HerdRecord(SALES), By("operator:root", NOW_MS))
