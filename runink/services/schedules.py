@@ -90,7 +90,8 @@ class ScheduleService:
         found = await get_schedule(barn, herd, pipeline)
         deployed = await barn.get(deployment_key(herd, pipeline), DeploymentRecord)
         shows = not_hidden(self._behind, caller, Resource.RUNS, herd)
-        runs = [one.value for one in (await barn.range(RUNS.prefix(herd), RunRecord)).items]
+        listing = await barn.range(RUNS.prefix(herd), RunRecord)
+        runs = [one.value for one in listing.items if shows(one.value.run)]
         backfills = await barn.range(BACKFILLS.prefix(herd, pipeline), BackfillRecord)
         # Those that make runs yet, and then the rest: a list beside has all of them.
         made = sorted(backfills.items, key=lambda one: one.value.is_done)[:BACKFILLS_SHOWN]
@@ -104,7 +105,7 @@ class ScheduleService:
             commit=(deployment.commit or None) if deployment else None,
             dirty=deployment.is_dirty if deployment else False,
             parameters=_parameters(deployment),
-            runs=_runs_of(pipeline, [one for one in runs if shows(one.run)]),
+            runs=_runs_of(pipeline, runs),
             backfills=tuple(_summary(one.value, _living(one.value, runs)) for one in made),
         )
 
