@@ -159,13 +159,18 @@ def check_approved(dag: Dag, herd: HerdRecord, judged: Callable[[ContractSpec], 
     raise Refused(
         "\n".join(
             [
-                f"herd {herd.herd} wants its contracts approved (approval = {needed}), and of {dag.file} these are not:",
+                f"herd {herd.herd} wants its contracts approved (approval = {needed}), and not all of {dag.file} are:",
                 *shortened(f"  {text}" for _, text in found),
             ]
         ),
         code=NOT_APPROVED,
         hint=_hint(first, herd.herd, is_published=judged(first).version is not None),
     )
+
+
+def headline(text: str) -> str:
+    """Return what a refusal for contracts says without naming one of them."""
+    return text.partition("\n")[0].removesuffix(":")
 
 
 def _hint(spec: ContractSpec, herd: HerdName, *, is_published: bool) -> str:

@@ -64,6 +64,7 @@ from runink.services.compile_child import Job
 from runink.services.pages import page_of_values
 from runink.services.projects import Project, compiled, shown_bundle
 from runink.services.service import Handlers
+from runink.services.unapproved import refusing_shown
 
 QUERY_SHOWN_MAX: Final = 200  # characters: what a step does is in its project
 
@@ -225,9 +226,9 @@ class PipelineService:
         )
         key = deployment_key(*_named(request))
         before = await self._behind.barn.get(key, DeploymentRecord)
-        found = await deploy(
-            self._behind.barn, deployment, project.offered, project.has, paused=request.paused
-        )
+        barn, offered, has = self._behind.barn, project.offered, project.has
+        with refusing_shown(self._behind, caller, project.dag):
+            found = await deploy(barn, deployment, offered, has, paused=request.paused)
         record = found.value
         return DeployedPipeline(
             herd=record.herd,

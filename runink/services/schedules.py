@@ -20,6 +20,8 @@ from runink.clients.schedules import (
     ticks_meant,
     undeploy,
 )
+from runink.errors import WireError
+from runink.governance.approvals import NOT_APPROVED, headline
 from runink.identity.vocabulary import Resource
 from runink.names import HerdName, PipelineName
 from runink.operations.answers import Items
@@ -119,7 +121,7 @@ class ScheduleService:
             paused=one.paused,
             next_ms=None if one.paused else next_tick(one.schedule, self._behind.now_ms()),
             seen_ms=one.seen_ms,
-            problem=one.problem.text if one.problem else None,
+            problem=_told(one.problem),
             revision=found.revision,
             problem_code=one.problem.code if one.problem else None,
         )
@@ -199,6 +201,13 @@ def _named(request: OfSchedule) -> tuple[HerdName, PipelineName]:
     return HerdName(request.herd), PipelineName(request.pipeline)
 
 
+def _told(problem: WireError | None) -> str | None:
+    """Say why a tick made no run. Contracts that are not approved are not named: who reads schedules may not read these."""
+    if problem is None:
+        return None
+    return headline(problem.text) if problem.code == NOT_APPROVED else problem.text
+
+
 def _parameters(deployment: DeploymentRecord | None) -> dict[str, str]:
     """Return what the pipeline was given; what its ticks fill in is none of it."""
     if deployment is None:
@@ -239,7 +248,7 @@ def _summary(one: BackfillRecord, living: int = 0) -> BackfillSummary:
         begun=one.begun,
         at_once=one.at_once,
         stopped=one.stopped,
-        problem=one.problem.text if one.problem else None,
+        problem=_told(one.problem),
         living=living,
     )
 

@@ -27,6 +27,7 @@ from runink.services.run_reading import dag_of, run_of
 from runink.services.runnables import runnable_of, with_parameters
 from runink.services.runs import told_run
 from runink.services.service import Handlers
+from runink.services.unapproved import refusing_shown
 
 _TIME_DIGITS: Final = 12  # of what a call goes by: milliseconds, hexadecimal
 
@@ -79,7 +80,8 @@ class SubmissionService:
         return await self._submitted(submit, caller)
 
     async def _submitted(self, submit: Submit, caller: Caller) -> RunDocument:
-        record: RunRecord = await self._behind.cluster.submit(submit)
+        with refusing_shown(self._behind, caller, submit.dag):
+            record: RunRecord = await self._behind.cluster.submit(submit)
         found = await run_of(self._behind.barn, record.herd, record.run)
         return await told_run(self._behind, found, caller)
 

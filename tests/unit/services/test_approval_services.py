@@ -13,7 +13,9 @@ from runink.governance.approvals import ApprovalRecord, Standing
 from runink.governance.registry import ContractVersion, Origin
 from runink.herds.lifecycle import By
 from runink.herds.record import HerdRecord
-from runink.names import HerdName
+from runink.identity.roles import Binding, Effect, Role, RoleOf, Rule
+from runink.identity.vocabulary import Resource, Verb
+from runink.names import BindingName, HerdName, RoleName
 from runink.operations.catalog import approvals, audit, runs
 from runink.operations.catalog.approvals import ApprovalDocument
 from runink.testing.served import NOW_MS, Served, bound, person, served
@@ -118,6 +120,21 @@ async def test_who_has_no_right_to_approve_there_approves_and_rejects_nothing():
             await cluster.ask(approvals.REJECT, BOB, **OF, reason="")
         with pytest.raises(NotFound):
             await cluster.ask(approvals.APPROVE, BOB, **{**OF, "version": "9.9.9"})
+
+
+async def test_a_contract_that_is_hidden_from_who_runs_is_not_named_in_what_they_are_refused():
+    role = Role(RoleName("kept"), SALES, (Rule((Verb.GET,), (Resource.CONTRACTS,), (CONTRACT.name,), effect=Effect.DENY),))  # fmt: skip
+    binding = Binding(BindingName("kept"), SALES, role.name, RoleOf.HERD, (ANN.subject,))
+    async with served(roles=[role], bindings=[*BINDINGS, binding]) as cluster:
+        await declare(cluster, approvals=1)
+        await put_version(cluster)
+        await cluster.ask(approvals.REJECT, BOB, **OF, reason="secret")
+        await deploy(cluster.barn, "sales")
+        with pytest.raises(Refused) as refused:
+            await submit(cluster)
+        assert refused.value.code == "contract_not_approved"
+        said = f"{refused.value.text} {refused.value.hint}"
+        assert not any(one in said for one in (CONTRACT.name, "secret", "bob"))
 
 
 async def test_a_herd_that_wants_goldens_or_no_drift_has_it_so_in_runs_too():
