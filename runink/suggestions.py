@@ -28,9 +28,9 @@ def near(word: str, among: Iterable[str], *, prefix: str = "") -> str:
 
 
 def listed(among: Iterable[str], *, prefix: str = "") -> str:
-    """Return `there are …`, or nothing if there are none."""
+    """Return `there are …`, `there is only …` of one, or nothing if there are none."""
     names = list(among)
-    verb = "are" if len(names) > 1 else "is"
+    verb = "are" if len(names) > 1 else "is only"
     return f"there {verb} {', '.join(f'{prefix}{name}' for name in names)}" if names else ""
 
 

@@ -14,6 +14,7 @@ from runink.cli.output import Form, echo_items, output_option
 from runink.cli.rights_options import ANY
 from runink.errors import NotFound
 from runink.identity.provider_files import provider_table, read_providers
+from runink.quantities import format_moment
 from runink.textfiles import read_text
 
 ISSUER_COMMANDS: Final = {
@@ -21,6 +22,7 @@ ISSUER_COMMANDS: Final = {
     "get": ("runink.cli.issuer:get", "Print an issuer."),
     "set": ("runink.cli.issuer:set_", "Have people of providers be known."),
     "delete": ("runink.cli.issuer:delete", "Have people of a provider be known no more."),
+    "sign-out": ("runink.cli.issuer:sign_out", "Have people sign in anew."),
 }
 FORM: Final = Form(
     heading=("ISSUER", "URL", "CLIENT"),
@@ -92,3 +94,19 @@ def delete(*, where: Where, name: str) -> None:
     with asking(where) as client:
         client.call("issuers.delete", issuer=name, if_match=ANY)
     click.echo(f"issuer {name} is gone")
+
+
+@click.command("sign-out")
+@name_argument
+@click.argument("subjects", metavar="SUBJECT...", nargs=-1, required=True)
+@asks_api
+def sign_out(*, where: Where, name: str, subjects: tuple[str, ...]) -> None:
+    """Take no token of a person any more that was made up to now: within two seconds no member does.
+
+    SUBJECT is the person as the provider calls it: what stands behind the issuer in `user:ISSUER:SUBJECT`. Who signs in again is let in again; what is bound to them stays.
+    """
+    with asking(where) as client:
+        for subject in subjects:
+            done = client.call("issuers.sign-out", issuer=name, subject=subject)
+            until = format_moment(done.until_ms)
+            click.echo(f"{subject} is signed out: no token is taken that was made up to {until}")

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
 from runink.barn.keys import AUDIT, OF_CLUSTER
-from runink.barn.keyvalue import Span, key_prefix
+from runink.barn.keyvalue import Change, Span, key_prefix
+from runink.barn.watching import Interest, Skip
 from runink.clients.barn import decode_value
 from runink.governance.audit import AuditEntry, first_id_of
-from runink.identity.vocabulary import CLUSTER, OF_THE_CLUSTER, Resource
+from runink.identity.vocabulary import CLUSTER, OF_THE_CLUSTER, Resource, Verb
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
 from runink.operations.catalog import audit
-from runink.operations.catalog.audit import AuditDocument, ListAudit, ListClusterAudit, Order
+from runink.operations.catalog.audit import (
+    AuditDocument,
+    AuditStep,
+    ListAudit,
+    ListClusterAudit,
+    Order,
+    WatchAudit,
+    WatchClusterAudit,
+)
 from runink.operations.declarations import HERD
 from runink.services.auditing import kept_since_ms
 from runink.services.behind import Behind, not_hidden, shown_in
 from runink.services.service import Handlers
+from runink.services.watching import Said, Stream, beginning, told_changes
 
 IN_HERD: Final = "in_herd"
 # What an entry's parts name.
@@ -42,7 +53,12 @@ class AuditService:
         self._behind = behind
 
     def handlers(self) -> Handlers:
-        return {audit.LIST: self._list, audit.CLUSTER_LIST: self._list_of_cluster}
+        return {
+            audit.LIST: self._list,
+            audit.CLUSTER_LIST: self._list_of_cluster,
+            audit.WATCH: self._watch,
+            audit.CLUSTER_WATCH: self._watch_of_cluster,
+        }
 
     async def _list(
         self, request: ListAudit, caller: Caller, context: Context
@@ -76,6 +92,41 @@ class AuditService:
         ]
         return _page(shown, request, context, at or pages.revision)
 
+    async def _watch(self, request: WatchAudit, caller: Caller, _context: Context) -> Stream:
+        return await self._watched(request, request.herd, caller)
+
+    async def _watch_of_cluster(
+        self, request: WatchClusterAudit, caller: Caller, _context: Context
+    ) -> Stream:
+        return await self._watched(request, CLUSTER, caller)
+
+    async def _watched(
+        self, request: WatchAudit | WatchClusterAudit, herd: str, caller: Caller
+    ) -> Stream:
+        place = herd or OF_CLUSTER
+        after = await beginning(self._behind.barn, request.since)
+        # What is too old already is as in a list; what comes from now on is not.
+        since_id = first_id_of(await kept_since_ms(self._behind, place))
+
+        async def tell(changes: Sequence[Change]) -> Iterable[Said]:
+            shows = shown_in(self._behind, caller, Resource.AUDIT, herd, Verb.WATCH)
+            found = (
+                (change.revision, decode_value(change.now, AuditEntry).value)
+                for change in changes
+                if change.now is not None
+            )
+            return [
+                Said("entry", AuditStep(_document(one), revision))
+                for revision, one in found
+                if one.id >= since_id
+                and _is_meant(one, request)
+                and shows(one.id)
+                and self._shows_names(one, caller)
+            ]
+
+        interest = Interest((AUDIT.prefix(place),), skip=Skip.DELETES)
+        return told_changes(self._behind.barn, interest, after, tell)
+
     def _shows_names(self, entry: AuditEntry, caller: Caller) -> bool:
         """Say whether no rule hides from the caller what a call was about, by its name."""
         herd = entry.what.get(HERD, entry.what.get(IN_HERD, entry.herd))
@@ -91,7 +142,9 @@ class AuditService:
         return all(not_hidden(self._behind, caller, kind, of)(name) for kind, of, name in named)
 
 
-def _is_meant(entry: AuditEntry, request: ListAudit | ListClusterAudit) -> bool:
+def _is_meant(
+    entry: AuditEntry, request: ListAudit | ListClusterAudit | WatchAudit | WatchClusterAudit
+) -> bool:
     if request.who and entry.who != request.who:
         return False
     if request.outcome is not None and entry.outcome is not request.outcome:

@@ -13,6 +13,10 @@ def test_all_names_are_listed_where_none_is_like_the_word() -> None:
     assert near_or_all("quux", ("origin", "airline")) == "there are origin, airline"
 
 
+def test_a_name_that_is_the_only_one_is_told_as_that() -> None:
+    assert near_or_all("quux", ("says",)) == "there is only says"
+
+
 def test_what_is_longer_than_names_are_is_like_nothing() -> None:
     word = "a" * WORD_MAX
     assert nearest(word, [word]) == word

@@ -10,7 +10,7 @@ import msgspec
 from runink.governance.audit import Outcome
 from runink.identity.vocabulary import Resource, Verb
 from runink.operations.answers import Kind
-from runink.operations.declarations import AskedPage, Method, Operation
+from runink.operations.declarations import AskedEvents, AskedPage, Method, Operation
 from runink.operations.patterns import HerdText
 
 _MOMENT_MAX: Final = (1 << 48) - 1  # milliseconds: as far as ids of entries reach
@@ -52,6 +52,22 @@ class ListClusterAudit(_Filters, frozen=True, kw_only=True):
     """What belongs to no herd, and what of herds is the cluster's: that they are made and taken away."""
 
 
+class _Watched(AskedEvents, frozen=True, kw_only=True):
+    who: _Who = ""
+    action: _Operation = ""
+    outcome: Outcome | None = None
+
+
+class WatchAudit(_Watched, frozen=True, kw_only=True):
+    """A list's `revision` is where a watch goes on from."""
+
+    herd: HerdText
+
+
+class WatchClusterAudit(_Watched, frozen=True, kw_only=True):
+    """What belongs to no herd, and what of herds is the cluster's; a list's `revision` is where a watch goes on from."""
+
+
 class AuditDocument(msgspec.Struct, frozen=True):
     """What somebody did, and what came of it. `who` is empty where nobody was known, `what` are names by what they are of.
 
@@ -71,6 +87,18 @@ class AuditDocument(msgspec.Struct, frozen=True):
     request_id: str
     left_out: int
 
+
+class AuditStep(msgspec.Struct, frozen=True):
+    """An entry as it was written in this revision."""
+
+    entry: AuditDocument
+    revision: int
+
+
+_TOLD: Final = (
+    "Events are `entry`. What changes something is told twice: when it is begun, and when it has ended; both have the same `id`. "
+    "Entries that go by their age are not told of."
+)
 
 LIST: Final = Operation(
     name="audit.list",
@@ -95,4 +123,29 @@ CLUSTER_LIST: Final = Operation(
     is_of_the_cluster=True,
     summary="List who has done what to what belongs to the cluster.",
 )
-AUDITS: Final = (LIST, CLUSTER_LIST)
+WATCH: Final = Operation(
+    name="audit.watch",
+    method=Method.GET,
+    path="/herds/{herd}/audit/events",
+    request=WatchAudit,
+    answer=AuditStep,
+    kind=Kind.EVENTS,
+    verb=Verb.WATCH,
+    resource=Resource.AUDIT,
+    summary="Be told of what is done in a herd, and by whom.",
+    description=_TOLD,
+)
+CLUSTER_WATCH: Final = Operation(
+    name="cluster-audit.watch",
+    method=Method.GET,
+    path="/audit/events",
+    request=WatchClusterAudit,
+    answer=AuditStep,
+    kind=Kind.EVENTS,
+    verb=Verb.WATCH,
+    resource=Resource.AUDIT,
+    is_of_the_cluster=True,
+    summary="Be told of what is done to what belongs to the cluster, and by whom.",
+    description=_TOLD,
+)
+AUDITS: Final = (LIST, CLUSTER_LIST, WATCH, CLUSTER_WATCH)

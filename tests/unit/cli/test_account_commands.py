@@ -96,3 +96,16 @@ def test_who_may_not_is_told_so(shell: Shell, cluster: ServedCluster) -> None:
     for words in (("account", "create", "other"), ("account", "secret", "nightly"), ("token", "mint", "nightly"), ("token", "list")):  # fmt: skip
         assert shell.runi(*words, *OF, "--context", "ben").code == ExitCode.FORBIDDEN, words
     assert done(shell, "account", "list", *OF, "--context", "ben", "-o", "name").out == "nightly\n"
+
+
+def test_people_of_a_provider_are_signed_out(shell: Shell) -> None:
+    provider = '[[providers]]\nid = "corp"\nissuer = "https://login.example.com"\nclient_id = "x"\n'
+    file = shell.home / "providers.toml"
+    file.write_text(provider)
+    done(shell, "issuer", "set", "-f", str(file))
+    lines = done(shell, "issuer", "sign-out", "corp", "bert", "ann@example.com").out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        "bert is signed out",
+        "ann@example.com is signed out",
+    ]
+    assert shell.runi("issuer", "sign-out", "corp").code == ExitCode.USAGE

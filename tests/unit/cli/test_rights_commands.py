@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from asked_cluster import Said, Shell, shell_at
 from click.shell_completion import ShellComplete
 from runink.cli.commands import runi
 from runink.cli.completion import VARIABLE
+from runink.operations.catalog import roles
 from runink.testing.served import bound, person
 from served_cluster import ServedCluster, served_cluster
 
 ANN, BEN = person("ann"), person("ben")
+READ = [{"verbs": ["get"], "resources": ["runs"]}]
 
 
 @pytest.fixture
@@ -153,3 +156,31 @@ def test_roles_and_bindings_are_completed_as_the_herd_has_them(shell: Shell) -> 
     words = ["--context", "ann", "--herd", "sales"]
     found = [completing.get_completions([noun, "get", *words], "rea") for noun in ("role", "binding")]  # fmt: skip
     assert [[one.value for one in some] for some in found] == [["reader"], ["readers"]]
+
+
+def test_the_audit_is_watched(
+    cluster: ServedCluster, shell: Shell, operator: tuple[str, ...]
+) -> None:
+    over = threading.Event()
+
+    def act() -> None:
+        for number in range(100_000):  # until it is seen
+            if over.is_set():
+                return
+            says = {"herd": "sales", "role": f"r{number}", "rules": READ}
+            cluster.on_loop(lambda says=says: cluster.cluster.ask(roles.CREATE, **says))
+
+    acting = threading.Thread(target=act)
+    acting.start()
+    try:
+        words = ("audit", "list", "--watch", "--outcome", "done", "--limit", "1")
+        seen = as_(shell, "ann", *words, "-o", "json")
+        line = as_(shell, "ann", *words)
+    finally:
+        over.set()
+        acting.join()
+    assert seen.code == 0, seen.err
+    assert (seen.json["operation"], seen.json["what"]["herd"]) == ("roles.create", "sales")
+    assert "roles.create" in line.out
+    assert as_(shell, "ann", *words, "--oldest").code == 2
+    assert as_(shell, "ben", *words).code == 3

@@ -88,6 +88,8 @@ QUESTION_ROWS = {
 AUDIT_ROWS = {
     "audit.list": Row(prepare=_role, shows="reader", of=Resource.ROLES),
     "cluster-audit.list": Row(prepare=_role, shows="reader", of=Resource.ROLES),
+    "audit.watch": Row({"since": 1}, prepare=_role, shows="reader", of=Resource.ROLES),
+    "cluster-audit.watch": Row({"since": 1}, prepare=_role, shows="reader", of=Resource.ROLES),
 }
 RIGHTS_ROWS = {
     f"{scope}{name}": row

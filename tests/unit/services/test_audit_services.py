@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
+import anyio
 import pytest
 from runink.barn.keys import AUDIT, OF_CLUSTER
 from runink.clients.barn import Transaction
 from runink.errors import Forbidden, NotFound, OutcomeUnknown, RuninkError, Unavailable
 from runink.governance.audit import ENTRIES_MAX, KEPT_MS, AuditEntry, Outcome, first_id_of
+from runink.operations.answers import Bookmark, Event
 from runink.operations.calls import Condition, Position
 from runink.operations.catalog import audit, herds, issuers, roles
 from runink.operations.catalog.audit import AuditDocument
 from runink.services.auditing import DENIED_MAX, LEVEL_MS, MINUTE_MS, prune
-from runink.testing.served import NOW_MS, Served, bound, person, served
+from runink.testing.served import NOW_MS, OPERATOR, Served, bound, person, served
 
 pytestmark = pytest.mark.anyio
 ANN, BEN = person("ann"), person("ben")
@@ -26,6 +30,7 @@ SALES: dict[str, Any] = {
     ],
 }
 ANY = Condition(is_any=True)
+WITHIN_S = 20.0
 
 
 async def entries(cluster: Served, herd: str = "sales", **asked: Any) -> list[AuditDocument]:
@@ -37,6 +42,17 @@ async def entries(cluster: Served, herd: str = "sales", **asked: Any) -> list[Au
 
 def told(found: list[AuditDocument]) -> list[tuple[str, str, str, str]]:
     return [(one.who, one.operation, one.outcome, one.code) for one in found]
+
+
+async def said_by(stream: AsyncGenerator[Event | Bookmark, None], count: int) -> list[Any]:
+    """Return what comes next, without the bookmarks."""
+    found: list[Event] = []
+    with anyio.fail_after(WITHIN_S):
+        async for one in stream:
+            found += [one] if isinstance(one, Event) else []
+            if len(found) == count:
+                break
+    return found
 
 
 async def test_what_was_done_and_what_was_refused_is_told_with_whose_it_was():
@@ -72,6 +88,41 @@ async def test_what_a_server_had_begun_when_it_was_ended_is_seen_as_begun():
         cluster.barn.commit = commit_seen  # type: ignore[method-assign] # the moment of the change is what is looked at
         await cluster.ask(roles.CREATE, ANN, herd="sales", role="reader", rules=READ)
         assert told(seen) == [(ANN.subject, "roles.create", "begun", "")]
+
+
+async def test_a_watch_tells_what_is_begun_and_how_it_ended_and_goes_on_where_it_was_cut():
+    async with served() as cluster:
+        await cluster.ask(herds.CREATE, says=SALES)
+        asked: dict[str, Any] = {"herd": "sales", "action": "roles.*"}
+        async with aclosing(await cluster.ask(audit.WATCH, **asked)) as stream:
+            await cluster.ask(roles.CREATE, ANN, herd="sales", role="reader", rules=READ)
+            found = await said_by(stream, 2)
+        assert [one.data.entry.outcome for one in found] == ["begun", "done"]
+        assert {one.kind for one in found} == {"entry"}
+        assert len({one.data.entry.id for one in found}) == 1
+        assert [one.data.revision for one in found] == [one.revision for one in found]
+        with pytest.raises(Forbidden):
+            await cluster.ask(roles.DELETE, BEN, herd="sales", role="reader", condition=ANY)
+        again = await cluster.ask(audit.WATCH, **asked, since=found[0].revision)
+        async with aclosing(again) as stream:
+            found = await said_by(stream, 2)
+        assert [one.data.entry.outcome for one in found] == ["done", "denied"]
+        async with aclosing(await cluster.ask(audit.CLUSTER_WATCH, since=1)) as stream:
+            (made, *_) = await said_by(stream, 1)
+        assert made.data.entry.operation == "herds.create"
+
+
+async def test_a_watch_tells_those_who_may_and_of_what_is_asked_for_alone():
+    async with served() as cluster:
+        await cluster.ask(herds.CREATE, says=SALES)
+        with pytest.raises(Forbidden):
+            await cluster.ask(audit.WATCH, BEN, herd="sales")
+        asked: dict[str, Any] = {"herd": "sales", "who": ANN.subject, "outcome": "done"}
+        async with aclosing(await cluster.ask(audit.WATCH, ANN, **asked)) as stream:
+            for who, name in ((OPERATOR, "one"), (ANN, "two")):
+                await cluster.ask(roles.CREATE, who, herd="sales", role=name, rules=READ)
+            (only,) = await said_by(stream, 1)
+        assert only.data.entry.what["role"] == "two"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from runink.herds.record import HerdRecord
 from runink.identity.roles import Binding, Effect, Role, RoleOf, Rule
 from runink.identity.vocabulary import EVERYTHING, Resource, Verb
 from runink.names import BindingName, HerdName, NodeId, RoleName, SliceId
-from runink.operations.answers import Event
+from runink.operations.answers import Bookmark, Event
 from runink.operations.calls import Condition, Position
 from runink.operations.catalog import (
     audit,
@@ -219,6 +219,12 @@ async def test_the_audit_tells_of_nothing_that_is_hidden_by_its_name():
             )
         page = await world.ask(audit.LIST, ANN, herd="sales")
         assert [one.what["role"] for one in page.items] == ["writer"]
+        watched = await world.ask(audit.WATCH, ANN, herd="sales", outcome="done", since=1)
+        async with aclosing(watched) as stream:
+            one = await anext(stream)
+            while isinstance(one, Bookmark):  # up to what it has to tell
+                one = await anext(stream)
+        assert one.data.entry.what["role"] == "writer"
 
 
 async def test_a_herd_that_is_hidden_is_in_no_list():

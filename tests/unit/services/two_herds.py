@@ -174,7 +174,7 @@ class InMemory:
 
 def tells_at_once(fields: Mapping[str, Any]) -> bool:
     """Say whether a stream tells something at once: of what is not there, nothing comes."""
-    return "since" in fields and fields[HERD] != NOWHERE
+    return "since" in fields and fields.get(HERD) != NOWHERE
 
 
 async def _first_of(events: Any) -> str:
