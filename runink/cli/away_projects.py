@@ -9,10 +9,10 @@ from typing import Any
 
 from runink.bundle_archives import archived
 from runink.bundles import pack
+from runink.cli.asking import Asker
 from runink.cli.choosing import Away
 from runink.cli.exits import told as told_here
 from runink.cli.git import working_copy
-from runink.client import Client
 from runink.errors import Invalid, NotFound
 from runink.operations.catalog import bundles, pipelines
 from runink.operations.catalog.bundles import UploadDocument
@@ -37,7 +37,7 @@ def told_of(compiled: Compiled, parameters: dict[str, str], folder: str | None) 
 
 
 def deploy_away(
-    client: Client, away: Away, compiled: Compiled, told: Told, *, paused: bool
+    client: Asker, away: Away, compiled: Compiled, told: Told, *, paused: bool
 ) -> DeployedPipeline:
     """Put a pipeline in force there. Raises Invalid (`other_herd`), and what uploading and deploying raise."""
     fields = _fields(client, away, compiled, told)
@@ -46,7 +46,7 @@ def deploy_away(
 
 
 def push_away(
-    client: Client, away: Away, compiled: Compiled, told: Told, *, version: str
+    client: Asker, away: Away, compiled: Compiled, told: Told, *, version: str
 ) -> PublishedPipeline:
     """Publish a version there, the next one if none is wanted. Raises as `deploy_away`."""
     fields = _fields(client, away, compiled, told)
@@ -54,7 +54,7 @@ def push_away(
     return found
 
 
-def _fields(client: Client, away: Away, compiled: Compiled, told: Told) -> dict[str, Any]:
+def _fields(client: Asker, away: Away, compiled: Compiled, told: Told) -> dict[str, Any]:
     """Bring the project's code, and return what says which file of it is meant."""
     herd = herd_of(away, compiled)
     return {
@@ -81,7 +81,7 @@ def herd_of(away: Away, compiled: Compiled) -> str:
     return herd
 
 
-def bring(client: Client, herd: str, project: Path) -> str:
+def bring(client: Asker, herd: str, project: Path) -> str:
     """Have a herd there own the bundle of a project, and return its hash; only what is missing there is sent. Raises Invalid, QuotaExceeded, Forbidden."""
     try:
         bundle = pack(project)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from runink.barn.keys import contract_key, herd_key
+from runink.cli.asking import Where, asks_api, asks_cluster
 from runink.cli.contract_reference import contract_argument, contract_of
 from runink.cli.contract_versions import all_versions, herd_here, published_name, versions_in
-from runink.cli.options import output_option, project_here, state_option
+from runink.cli.options import output_option, project_here
 from runink.cli.publishing import origin_of
 from runink.cli.runs import known_to, with_cluster
 from runink.cli.wording import clock, columns, echo_json, harmless
@@ -44,20 +46,25 @@ herd_option = click.option("--herd", help="Whose it is; the project's herd, if i
 @herd_option
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would become of it, and publish nothing.")  # fmt: skip
 @output_option
-@state_option
+@asks_api
 def publish_contract(
     reference: str,
     herd: str | None,
     dry_run: bool,  # noqa: FBT001 - click gives it by name
     output: str,
-    state: Path | None,
+    where: Where,
 ) -> None:
     """Publish a version of a contract in the Barn, from the working copy.
 
     A version never changes: the same content again is nothing new, another one is refused, and so is what the herd's policy does not allow.
     """
-    whose, root = herd_here(herd), project_here()
     spec = contract_of(reference)
+    if where.context is not None:
+        from runink.cli.away_contracts import publish_there  # noqa: PLC0415 - it knows what is here
+
+        publish_there(where, where.herd(herd), spec, dry_run=dry_run, output=output)
+        return
+    whose, root, state = herd_here(herd), project_here(), where.state
     origin = origin_of(root, spec.where)
     file = Files(root).herd_file(whose)
     offered = file or HerdRecord(whose)
@@ -133,10 +140,13 @@ def _texts(changes: Diff | None) -> list[str]:
 
 def origin_text(origin: Origin) -> str:
     """Say where a version came from: `3f2c91d0aa17 with changes, by ann, 2013-01-31 10:00:00`."""
-    at = clock(origin.published_ms)
-    commit = origin.commit[:COMMIT_SHOWN] or "no commit"
-    changed = " with changes" if origin.is_dirty else ""
-    return f"{commit}{changed}, by {origin.by}, {at:%Y-%m-%d %H:%M:%S}"
+    return origin_line(origin.commit, origin.by, origin.published_ms, is_dirty=origin.is_dirty)
+
+
+def origin_line(commit: str, by: str, published_ms: int, *, is_dirty: bool) -> str:
+    """Say the same by what the API tells."""
+    changed = " with changes" if is_dirty else ""
+    return f"{commit[:COMMIT_SHOWN] or 'no commit'}{changed}, by {by}, {clock(published_ms):%Y-%m-%d %H:%M:%S}"
 
 
 def origin_document(origin: Origin) -> dict[str, Any]:
@@ -153,15 +163,20 @@ def origin_document(origin: Origin) -> dict[str, Any]:
 @click.argument("name", metavar="NAME")
 @herd_option
 @output_option
-@state_option
-def history(name: str, herd: str | None, output: str, state: Path | None) -> None:
+@asks_api
+def history(name: str, herd: str | None, output: str, where: Where) -> None:
     """List the published versions of a contract, newest first, each with what it changed. NAME is as in Flight, analytics/Flight or FILE:CLASS."""
     meant = published_name(name)
     if meant is not None:
         herd, name = meant.herd, meant.name
     elif ":" in name or name.endswith(".py") or is_document(name):
         name = contract_of(name).name
-    versions = [one for one in all_versions(state, herd or "") if one.spec.name == name]
+    if where.context is not None:
+        from runink.cli.away_contracts import tell_history  # noqa: PLC0415 - it knows what is here
+
+        tell_history(replace(where, said=herd or ""), name, output)
+        return
+    versions = [one for one in all_versions(where.state, herd or "") if one.spec.name == name]
     if not versions:
         whose = f"herd {herd} has" if herd else "no herd has"
         raise NotFound(
@@ -211,13 +226,21 @@ def _step_document(one: ContractVersion, before: ContractVersion | None) -> dict
 
 @click.command()
 @output_option
-@state_option
-def catalog(output: str, state: Path | None) -> None:
-    """List all contracts: those of this project and those that are published, with their versions, owners, tags and personal data."""
+@asks_cluster
+def catalog(output: str, where: Where) -> None:
+    """List all contracts: those of this project and those that are published, with their versions, owners, tags and personal data.
+
+    In a context those that are published there.
+    """
+    if where.context is not None:
+        from runink.cli.away_contracts import list_contracts  # noqa: PLC0415 - it knows what is here
+
+        list_contracts(where, output)
+        return
     specs, broken = project_contracts(project_here())
     for text in broken:
         click.echo(f"note: {text}", err=True)
-    rows = _catalog(specs, all_versions(state))
+    rows = _catalog(specs, all_versions(where.state, where.said))
     if output == "json":
         echo_json(rows)
         return

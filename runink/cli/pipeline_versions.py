@@ -11,6 +11,8 @@ import click
 import msgspec
 
 from runink.barn.keys import pipeline_key
+from runink.cli.asking import Where, asks_cluster
+from runink.cli.away_pipelines import list_pipelines, show_pipeline, tell_history
 from runink.cli.choosing import Away, also_away, check_is_here, folder_option
 from runink.cli.completing import completed_pipelines
 from runink.cli.contract_registry import origin_document, origin_text
@@ -120,7 +122,6 @@ def _push_away(
     away: Away, compiled: Compiled, given: dict[str, str], said: tuple[str, str | None, str]
 ) -> None:
     """Publish it in a context's cluster; `said` are the version, the folder there, and how it is printed."""
-    from runink.cli.asking import Where  # noqa: PLC0415 - as above
     from runink.cli.away_projects import push_away, told_of  # noqa: PLC0415 - what asks the API is loaded where it is asked
 
     wanted, folder, output = said
@@ -158,11 +159,14 @@ def _push_lines(version: PipelineVersion, found: Publication) -> Iterator[str]:
 
 @click.command("list")
 @output_option
-@state_option
-def list_(output: str, state: Path | None) -> None:
+@asks_cluster
+def list_(output: str, where: Where) -> None:
     """List the published pipelines, each with its highest version and how many there are."""
+    if where.context is not None:
+        list_pipelines(where, output)
+        return
     groups: dict[tuple[str, str], list[PipelineVersion]] = {}
-    for one in _versions(state):
+    for one in _versions(where.state, where.said):
         groups.setdefault((one.dag.herd, one.dag.pipeline), []).append(one)
     if output == "json":
         echo_json([{**_document(ones[-1]), "versions": [one.version for one in ones]} for ones in groups.values()])  # fmt: skip
@@ -181,10 +185,13 @@ def list_(output: str, state: Path | None) -> None:
 @click.command()
 @click.argument("name", metavar="[HERD/]NAME[@VERSION]", shell_complete=completed_pipelines)
 @output_option
-@state_option
-def show(name: str, output: str, state: Path | None) -> None:
+@asks_cluster
+def show(name: str, output: str, where: Where) -> None:
     """Say what a published version does, and which contracts its edges speak. Without a version it is the highest one."""
-    found = _meant(name, state)
+    if where.context is not None:
+        show_pipeline(where, name, output)
+        return
+    found = _meant(name, where.state)
     if output == "json":
         echo_json({**_document(found), "dag": found.dag})
         return
@@ -198,11 +205,14 @@ def show(name: str, output: str, state: Path | None) -> None:
 @click.command()
 @click.argument("name", metavar="[HERD/]NAME", shell_complete=completed_pipelines)
 @output_option
-@state_option
-def history(name: str, output: str, state: Path | None) -> None:
+@asks_cluster
+def history(name: str, output: str, where: Where) -> None:
     """List the published versions of a pipeline, newest first."""
+    if where.context is not None:
+        tell_history(where, name, output)
+        return
     herd, plain = _split(name.partition("@")[0])
-    versions = [one for one in _versions(state, herd) if one.dag.pipeline == plain]
+    versions = [one for one in _versions(where.state, herd) if one.dag.pipeline == plain]
     if not versions:
         raise _no_pipeline(name)
     if output == "json":

@@ -116,3 +116,38 @@ def test_a_folder_on_nodes_is_said_of_a_context_alone(shell: Shell) -> None:
     assert shell.runi("context", "use", "--none").code == 0
     for words in (("deploy",), ("pipeline", "push")):
         assert shell.runi(*words, "features/daily.dsl", "--folder", "/srv").code == 2
+
+
+def test_published_pipelines_are_listed_shown_and_told_with_what_has_changed(shell: Shell) -> None:
+    assert shell.runi("pipeline", "push", "features/daily.dsl").code == 0
+    steps = shell.home / "project/steps/days.py"
+    steps.write_text(steps.read_text() + "\n# another day\n")
+    assert shell.runi("pipeline", "push", "features/daily.dsl").code == 0
+    listed = shell.runi("pipeline", "list")
+    assert [line.split()[:3] for line in listed.out.splitlines()[1:]] == [["sales/daily", "1.1.0", "2"]], listed  # fmt: skip
+    shown = shell.runi("pipeline", "show", "daily@1.0.0")
+    assert "sales/daily@1.0.0" in shown.out
+    assert "csv://data/all.csv" in shown.out
+    told = shell.runi("pipeline", "history", "sales/daily").out.splitlines()
+    assert [line.split()[0] for line in told if not line.startswith(" ")] == ["sales/daily@1.1.0", "sales/daily@1.0.0"]  # fmt: skip
+    assert any("code steps/days.py is another" in line for line in told)
+    assert shell.runi("pipeline", "show", "nobody").code == 3
+
+
+def test_contracts_are_published_listed_and_told_with_what_has_changed(shell: Shell) -> None:
+    file = shell.home / "project/contracts/rows.py"
+    file.parent.mkdir()
+    text = 'from runink import Contract\n\n\nclass Row(Contract, version="1.0.0"):\n    a: int\n'
+    file.write_text(text)
+    would = shell.runi("contract", "publish", "contracts/rows.py:Row", "--herd", "sales", "-n")
+    assert "would be published" in would.out, would.err
+    assert shell.runi("contract", "history", "Row").code == 3
+    first = shell.runi("contract", "publish", "contracts/rows.py:Row", "--herd", "sales")
+    assert "the first version" in first.out, first.err
+    file.write_text(text.replace("1.0.0", "1.1.0") + "    b: str | None\n")
+    assert shell.runi("contract", "publish", "contracts/rows.py:Row", "--herd", "sales").code == 0
+    listed = shell.runi("contract", "catalog").out.splitlines()
+    assert [line.split()[:3] for line in listed[1:]] == [["Row", "1.1.0", "sales"]]
+    told = shell.runi("contract", "history", "Row").out.splitlines()
+    assert [line.split()[0] for line in told if not line.startswith(" ")] == ["sales/Row@1.1.0", "sales/Row@1.0.0"]  # fmt: skip
+    assert any(line.startswith("  ") and "b" in line for line in told)
