@@ -33,6 +33,8 @@ def reply_of(operation: Operation, answer: Any) -> Reply:
         return Reply(204, {}, b"")
     body = msgspec.json.encode(answer)
     headers = {"Content-Type": JSON}
+    if operation.cached_s:
+        headers["Cache-Control"] = f"public, max-age={operation.cached_s}"
     revision = getattr(answer, "revision", 0)
     if revision:
         headers["ETag"] = f'"{revision}-{sha256(body).hexdigest()[:12]}"'

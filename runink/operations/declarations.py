@@ -99,6 +99,8 @@ class Operation:
 
     `is_sign_in`: it lets somebody in and changes nothing, whatever its method is.  The audit has only those that were refused: programs come every few minutes.
 
+    `cached_s` is for how long anybody may keep the answer, also on the way; 0: nobody may without asking again.  Only what is public and the same for all has it.
+
     `errors` are the codes that a service may raise, beside those that every operation has.
 
     `is_idempotent`: a repeat with the same Idempotency-Key has the effect of one call.  The service is told an id that is the same each time, and
@@ -122,6 +124,7 @@ class Operation:
     media_type: str = "application/octet-stream"  # of content
     takes: str = JSON
     body_bytes_max: int = 0
+    cached_s: int = 0
     is_public: bool = False
     is_for_known: bool = False
     is_of_the_cluster: bool = False

@@ -12,6 +12,7 @@ from runink.operations.declarations import Asked, Method, Operation
 from runink.operations.patterns import exact
 
 WORD_CHARACTERS_MAX: Final = 200
+KEYS_CACHED_S: Final = 300  # half of the time that a key is published before it signs
 KeyText = Annotated[
     str,
     msgspec.Meta(
@@ -95,8 +96,10 @@ PUBLISHED: Final = Operation(
     path="/jwks",
     request=ReadKeys,
     answer=KeySet,
+    cached_s=KEYS_CACHED_S,
     is_public=True,
     summary="Read the public keys of the cluster's tokens.",
+    description="For other services, which check tokens of programs by them. They may be kept for five minutes; a new key is here ten minutes before its first token. Where a key was taken back as stolen, another one signs at once: ask again for a token whose key is not among those that you keep.",
 )
 LIST: Final = Operation(
     name="signing-keys.get",
