@@ -48,6 +48,7 @@ def completed(operation: str, attribute: str, *, has_herd: bool = False) -> Comp
 completed_herds: Final = completed("herds.list", "herd")
 completed_nodes: Final = completed("nodes.list", "node")
 completed_pipelines: Final = completed("pipelines.list", "pipeline", has_herd=True)
+completed_contracts: Final = completed("contracts.list", "name", has_herd=True)
 completed_schedules: Final = completed("schedules.list", "pipeline", has_herd=True)
 
 

@@ -14,7 +14,7 @@ VARIABLE: Final = "_RUNI_COMPLETE"  # by which the shell's function calls us
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(*, shell: str) -> None:
-    """Print what has SHELL complete commands, options, and the names of contexts, herds, pipelines and runs.
+    """Print what has SHELL complete commands, options, and the names of contexts, herds, nodes, pipelines, contracts and runs.
 
     \b
     bash    runi completion bash > ~/.local/share/bash-completion/completions/runi

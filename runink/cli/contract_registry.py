@@ -11,6 +11,7 @@ import click
 
 from runink.barn.keys import contract_key, herd_key
 from runink.cli.asking import Where, asks_api, asks_cluster
+from runink.cli.completing import completed_contracts
 from runink.cli.contract_reference import contract_argument, contract_of
 from runink.cli.contract_versions import all_versions, herd_here, published_name, versions_in
 from runink.cli.options import output_option, project_here
@@ -160,7 +161,7 @@ def origin_document(origin: Origin) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completed_contracts)
 @herd_option
 @output_option
 @asks_api

@@ -10,10 +10,12 @@ import pytest
 from asked_cluster import Shell, shell_at
 from click.shell_completion import ShellComplete
 from run_records import dag_of
-from runink.barn.keys import pipeline_key
+from runink.barn.keys import contract_key, pipeline_key
 from runink.cli.commands import runi
 from runink.cli.completion import SHELLS, VARIABLE
-from runink.governance.registry import Origin, PipelineVersion
+from runink.contracts.fields import ContractSpec
+from runink.governance.registry import ContractVersion, Origin, PipelineVersion
+from runink.names import herd_name
 from runink.testing.served import NOW_MS
 from served_cluster import ServedCluster, served_cluster
 
@@ -64,6 +66,26 @@ def test_pipelines_are_completed_with_their_herd_where_one_is_typed(
     state = ("--state", str(shell.home))
     assert completed("pipeline", "show", *state, typed="da") == ["daily", "daily-stock"]
     assert completed("pipeline", "show", *state, typed="sales/") == ["sales/daily", "sales/hourly"]
+
+
+def test_contracts_are_completed_with_their_herd_where_one_is_typed(
+    shell: Shell, cluster: ServedCluster
+) -> None:
+    async def put() -> None:
+        for herd, name in (("sales", "Flight"), ("sales", "Gate"), ("stock", "Flow")):
+            spec = ContractSpec(name, "1.0.0", ())
+            version = ContractVersion(
+                herd_name(herd), spec, spec.hash, Origin("f.py", "operator:root", NOW_MS)
+            )
+            await cluster.cluster.barn.put(contract_key(version.herd, name, "1.0.0"), version)
+
+    cluster.on_loop(put)
+    state = ("--state", str(shell.home))
+    assert completed("contract", "history", *state, typed="Fl") == ["Flight", "Flow"]
+    assert completed("contract", "history", *state, typed="sales/") == [
+        "sales/Flight",
+        "sales/Gate",
+    ]
 
 
 def test_nobody_who_answers_is_no_word_on_the_line_that_is_typed(shell: Shell) -> None:
