@@ -57,7 +57,7 @@ class NodeSummary(msgspec.Struct, frozen=True):
     """A node in a line.
 
     `state` is ready, suspect (since `since_ms`) or lost; one that is lost is waited for until `back_ms`. `standing` is cordoned or draining, nothing for a common one.
-    `slices` is how many it is to run now, `troubles` how many there were lately and `trouble` the last of them. Times are milliseconds of the Unix epoch, 0 for none.
+    `herds` are those whose slices alone it takes, if there are any; `near` are stores that it is near to. `slices` is how many it is to run now, `troubles` how many there were lately and `trouble` the last of them. Times are milliseconds of the Unix epoch, 0 for none.
     """
 
     node: str
@@ -68,6 +68,8 @@ class NodeSummary(msgspec.Struct, frozen=True):
     slices: int
     capacity: Resources | None
     labels: tuple[str, ...]
+    herds: tuple[str, ...]
+    near: tuple[str, ...]
     troubles: int
     trouble: str
     revision: int
@@ -85,8 +87,6 @@ class NodeDocument(NodeSummary, frozen=True):
     slices_max: int
     gpus: int
     disk_bytes: int
-    herds: tuple[str, ...]
-    near: tuple[str, ...]
     visible: tuple[str, ...] | None
     reserved: Reserved | None
     machine: Machine | None
