@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 from msgspec import to_builtins
 
-from runink.cli.asking import Where, asking, asks_api
+from runink.cli.asking import Where, asked, asks_api
 from runink.cli.commands import Commands
 from runink.cli.output import TABLE, Form, echo_items, output_option
 from runink.cli.rights_options import MOMENT, operation, scope_of, scoped, within
@@ -72,7 +72,7 @@ def list_(  # noqa: PLR0913 - an option each
     times = {"since_ms": chosen.pop("since_ms"), "until_ms": chosen.pop("until_ms")}
     if watch and (oldest or any(times.values())):
         raise click.UsageError("--watch tells of what comes: no --since, --until and --oldest")
-    with asking(where) as client:
+    with asked(where) as client:
         if watch:
             _watch(client, scope, chosen, limit=limit, output=output)
             return

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from runink.cli.asking import Where, asking, asks_api
+from runink.cli.asking import Where, asked, asks_api
 from runink.cli.commands import Commands
 from runink.cli.exits import ExitCode
 from runink.cli.output import Form, echo_items, output_option
@@ -71,7 +71,7 @@ def auth() -> None:
     """Ask who may what."""
 
 
-def asked(command: Callable[..., Any]) -> Callable[..., Any]:
+def about_rights(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command what is asked about: VERB, RESOURCE, its name, where."""
     options = (
         click.argument("verb", type=click.Choice([one.value for one in Verb]), metavar="VERB"),
@@ -94,20 +94,20 @@ group_option = click.option("--as-group", "as_group", multiple=True, metavar="gr
 @asks_api
 def whoami(*, where: Where, output: str) -> None:
     """Print who you are to the cluster, and in which herds you may do anything."""
-    with asking(where) as client:
+    with asked(where) as client:
         found: Identity = client.call("auth.whoami")
     echo_items([found], output, _IDENTITY, is_one=True)
 
 
 @click.command("can-i")
-@asked
+@about_rights
 @as_option
 @group_option
 @output_option
 @asks_api
 def can_i(*, where: Where, output: str, **said: Any) -> None:
     """Say whether you may VERB a RESOURCE of a herd. Exit code 1 if not."""
-    with asking(where) as client:
+    with asked(where) as client:
         found: MayAnswer = client.call("auth.can-i", **_fields(where, **said))
     echo_items([found], output, _ANSWER, is_one=True)
     if not found.allowed:
@@ -115,14 +115,14 @@ def can_i(*, where: Where, output: str, **said: Any) -> None:
 
 
 @click.command()
-@asked
+@about_rights
 @as_option
 @group_option
 @click.option("-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", help="How to print it.")  # fmt: skip
 @asks_api
 def explain(*, where: Where, output: str, **said: Any) -> None:
     """Say why you may VERB a RESOURCE of a herd, or why not, by every binding that speaks of it."""
-    with asking(where) as client:
+    with asked(where) as client:
         found: Explanation = client.call("auth.explain", **_fields(where, **said))
     if output != "table":
         echo_items([found], output, _ANSWER, is_one=True)
@@ -132,7 +132,7 @@ def explain(*, where: Where, output: str, **said: Any) -> None:
 
 
 @click.command("who-can")
-@asked
+@about_rights
 @click.option("-o", "--output", type=click.Choice(["table", "json", "yaml", "name"]), default="table", help="How to print it.")  # fmt: skip
 @asks_api
 def who_can(  # noqa: PLR0913 - an option each
@@ -148,7 +148,7 @@ def who_can(  # noqa: PLR0913 - an option each
     """Say which subjects of bindings may VERB a RESOURCE, and to which a rule denies it. Operators may everything, and stand in no binding."""
     scope = scope_of(where, herd, is_cluster=is_cluster)
     of = "auth.who-can-in-cluster" if scope == CLUSTER else "auth.who-can"
-    with asking(where) as client:
+    with asked(where) as client:
         found = client.call(of, verb=verb, resource=resource, name=name, **within(scope))
     if output in {"json", "yaml"}:
         echo_items([found], output, _HELD, is_one=True)

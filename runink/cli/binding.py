@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from runink.cli.asking import Where, asking, asks_api
+from runink.cli.asking import Where, asked, asks_api
 from runink.cli.commands import Commands
 from runink.cli.completing import completed
 from runink.cli.options import DURATION
@@ -53,7 +53,7 @@ def binding() -> None:
 def list_(*, where: Where, herd: str | None, is_cluster: bool, output: str) -> None:
     """List the bindings of a herd, or with --cluster those for all herds."""
     scope = scope_of(where, herd, is_cluster=is_cluster)
-    with asking(where) as client:
+    with asked(where) as client:
         echo_items(client.call(operation("bindings", "list", scope), **within(scope)), output, FORM)
 
 
@@ -65,7 +65,7 @@ def list_(*, where: Where, herd: str | None, is_cluster: bool, output: str) -> N
 def get(*, where: Where, name: str, herd: str | None, is_cluster: bool, output: str) -> None:
     """Print BINDING."""
     scope = scope_of(where, herd, is_cluster=is_cluster)
-    with asking(where) as client:
+    with asked(where) as client:
         found = client.call(operation("bindings", "get", scope), binding=name, **within(scope))
     echo_items([found], output, FORM, is_one=True)
 
@@ -107,7 +107,7 @@ def set_(  # noqa: PLR0913 - an option each
         "expires_ms": until_ms,
         "description": description,
     }
-    with asking(where) as client:
+    with asked(where) as client:
         found = written(client, "bindings", scope, {"binding": name}, said)
     echo_items([found], output, FORM, is_one=True)
 
@@ -123,7 +123,7 @@ def delete(
     """Take BINDING away."""
     if in_herd and (herd or is_cluster):
         raise click.UsageError("--take-back names the herd")
-    with asking(where) as client:
+    with asked(where) as client:
         if in_herd:
             client.call("cluster-bindings.take-back", in_herd=in_herd, binding=name, if_match=ANY)
         else:

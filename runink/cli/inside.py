@@ -25,6 +25,7 @@ from runink.actors.shelf import Shelf
 from runink.cli.client import LEAVING, Embedding, open_cluster
 from runink.client.events import Message
 from runink.client.given import Given
+from runink.client.names import Names
 from runink.client.requests import named_outside, tag_of
 from runink.clients.cluster import Cluster
 from runink.clients.node_files import SHELF
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 ASKS_MAX: Final = 20
 ASK_AGAIN_S: Final = 0.1
 AHEAD_MAX: Final = 64  # events, or pieces of content, that wait for a command which prints slowly
+NAMES: Final = Names()
 LEFT_UNKNOWN: Final = "outcome_unknown"
 
 
@@ -60,27 +62,29 @@ class InsideClient:
 
     def call(
         self,
-        operation: Operation,
+        operation: Operation | str,
         *,
         if_match: Any = None,
         within_s: float | None = None,
         **fields: Any,
     ) -> Any:
-        """Call an operation, as the client of the API does: a document, an iterator over items or events, or a Download. Raises what the service raises, and TimedOut."""
-        asked = named_outside(operation, fields)
-        match operation.kind:
+        """Call an operation, or one that is named, as the client of the API does: a document, an iterator over items or events, or a Download. Raises what the service raises, and TimedOut."""
+        known = NAMES.operation(operation)
+        asked = named_outside(known, fields)
+        match known.kind:
             case Kind.PAGE:
-                return self._items(operation, asked)
+                return self._items(known, asked)
             case Kind.EVENTS:
-                return InsideEvents(self, operation, asked)
+                return InsideEvents(self, known, asked)
             case Kind.CONTENT:
-                return InsideDownload(self, self.ask(operation, asked))
+                return InsideDownload(self, self.ask(known, asked))
             case _:
-                return self.ask(operation, asked, if_match=if_match, within_s=within_s)
+                return self.ask(known, asked, if_match=if_match, within_s=within_s)
 
-    def page(self, operation: Operation, **fields: Any) -> Page[Any]:
+    def page(self, operation: Operation | str, **fields: Any) -> Page[Any]:
         """Return the first page of a list."""
-        found: Items[Any] = self.ask(operation, named_outside(operation, fields))
+        known = NAMES.operation(operation)
+        found: Items[Any] = self.ask(known, named_outside(known, fields))
         return Page(found.items, found.revision, found.after)
 
     def ask(

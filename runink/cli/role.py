@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from runink.cli.asking import Where, asking, asks_api
+from runink.cli.asking import Where, asked, asks_api
 from runink.cli.commands import Commands
 from runink.cli.completing import completed
 from runink.cli.output import Form, echo_items, output_option
@@ -54,7 +54,7 @@ def role() -> None:
 def list_(*, where: Where, herd: str | None, is_cluster: bool, output: str) -> None:
     """List the roles of a herd; with --cluster those of the cluster, and the built-in ones."""
     scope = scope_of(where, herd, is_cluster=is_cluster)
-    with asking(where) as client:
+    with asked(where) as client:
         echo_items(client.call(operation("roles", "list", scope), **within(scope)), output, FORM)
 
 
@@ -66,7 +66,7 @@ def list_(*, where: Where, herd: str | None, is_cluster: bool, output: str) -> N
 def get(*, where: Where, name: str, herd: str | None, is_cluster: bool, output: str) -> None:
     """Print ROLE; `-o json` with all its rules."""
     scope = scope_of(where, herd, is_cluster=is_cluster)
-    with asking(where) as client:
+    with asked(where) as client:
         found = client.call(operation("roles", "get", scope), role=name, **within(scope))
     echo_items([found], output, FORM, is_one=True)
 
@@ -100,7 +100,7 @@ def set_(  # noqa: PLR0913 - an option each
     """
     scope = scope_of(where, herd, is_cluster=is_cluster)
     said = {"rules": _rules(file, **rule), "description": description}
-    with asking(where) as client:
+    with asked(where) as client:
         found = written(client, "roles", scope, {"role": name}, said)
     echo_items([found], output, FORM, is_one=True)
 
@@ -112,7 +112,7 @@ def set_(  # noqa: PLR0913 - an option each
 def delete(*, where: Where, name: str, herd: str | None, is_cluster: bool) -> None:
     """Take ROLE away. Exit code 5 if it is bound."""
     scope = scope_of(where, herd, is_cluster=is_cluster)
-    with asking(where) as client:
+    with asked(where) as client:
         client.call(operation("roles", "delete", scope), role=name, if_match=ANY, **within(scope))
     click.echo(f"role {name} is gone")
 
