@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 ASKS_MAX: Final = 20
 ASK_AGAIN_S: Final = 0.1
+AWAY_S: Final = 60.0  # for a stream that was lost to come back
 AHEAD_MAX: Final = 64  # events, or pieces of content, that wait for a command which prints slowly
 NAMES: Final = Names()
 LEFT_UNKNOWN: Final = "outcome_unknown"
@@ -234,7 +235,7 @@ async def _pumped(source: AsyncGenerator[Any, None], send: ObjectSendStream[Any]
 
 
 class InsideEvents(Iterator[Event]):
-    """A stream of events. It goes on where it was when its cluster leaves."""
+    """A stream of events. It goes on where it was when its cluster leaves, unless nothing answers for AWAY_S."""
 
     def __init__(
         self, client: InsideClient, operation: Operation, asked: Mapping[str, Any]
@@ -248,13 +249,16 @@ class InsideEvents(Iterator[Event]):
         self._pumped: _Pumped | None = self._opened()
 
     def __next__(self) -> Event:
+        lost_s: float | None = None
         while True:  # ends with an event, with the stream, or with an error
             try:
                 if self._pumped is None:
                     self._pumped = self._opened()
                 found = self._pumped.next()
             except Unavailable as error:
-                if error.code not in LEAVING:
+                now_s = time.monotonic()
+                lost_s = now_s if lost_s is None else lost_s
+                if error.code not in LEAVING or now_s - lost_s > AWAY_S:
                     raise
                 self._pumped = None
                 self._client.leave()
