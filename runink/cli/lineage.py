@@ -9,8 +9,9 @@ import click
 
 from runink.cli.asked_runs import find_run
 from runink.cli.asking import Where, asked, asks_cluster
-from runink.cli.options import output_option, run_argument
-from runink.cli.wording import echo_json, harmless
+from runink.cli.options import run_argument
+from runink.cli.output import echo_documents, shown_option
+from runink.cli.wording import harmless
 from runink.governance.lineage import StageKind
 from runink.operations.catalog import facts
 from runink.operations.catalog.facts import Dataset, Edge, LineageDocument, Stage
@@ -25,16 +26,14 @@ _WAYS: Final = {
 
 @click.command()
 @run_argument
-@output_option
+@shown_option
 @asks_cluster
 def lineage(run_id: str, output: str, where: Where) -> None:
     """Print what a run read, did and wrote. RUN is an id, its beginning, or `last`."""
     with asked(where) as client:
         run = find_run(client, where, run_id)
         found: LineageDocument = client.call(facts.LINEAGE, herd=run.herd, run=run.run)
-    if output == "json":
-        echo_json(found)
-    else:
+    if not echo_documents(found, output, lambda one: one.run):
         click.echo("\n".join(map(harmless, lineage_lines(found))))
 
 

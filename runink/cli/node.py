@@ -10,8 +10,8 @@ import click
 from runink.cli.asking import Where, asked, asks_api
 from runink.cli.commands import Commands
 from runink.cli.completing import completed_nodes
-from runink.cli.options import output_option
-from runink.cli.wording import echo_json, harmless
+from runink.cli.output import echo_documents, shown_option
+from runink.cli.wording import harmless
 from runink.clock import now_ms
 from runink.dag import Resources
 from runink.machines import Machine
@@ -47,30 +47,29 @@ def node() -> None:
 
 
 @click.command("list")
-@output_option
+@shown_option
 @asks_api
 def list_(output: str, where: Where) -> None:
     """List the nodes."""
     with asked(where) as client:
         found: list[NodeSummary] = list(client.call(nodes.LIST))
-    if output == "json":
-        echo_json(found)
-    elif not found:
+    if echo_documents(found, output, lambda one: one.node):
+        return
+    if not found:
         click.echo("no node is there; runi up starts one")
-    for one in found if output == "text" else ():
+    for one in found:
         click.echo(harmless(_line(one)))
 
 
 @click.command()
 @click.argument("name", metavar="NODE", shell_complete=completed_nodes)
-@output_option
+@shown_option
 @asks_api
 def get(name: str, output: str, where: Where) -> None:
     """Print all that is known of NODE."""
     with asked(where) as client:
         found: NodeDocument = client.call(nodes.GET, node=name)
-    if output == "json":
-        echo_json(found)
+    if echo_documents(found, output, lambda one: one.node):
         return
     if found.state == LOST:
         click.echo(harmless(_line(found)))

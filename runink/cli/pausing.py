@@ -7,9 +7,9 @@ import click
 from runink.cli.asked_runs import find_run
 from runink.cli.asking import Where, asked, asks_cluster
 from runink.cli.exits import ExitCode
-from runink.cli.options import output_option, run_argument
+from runink.cli.options import run_argument
+from runink.cli.output import echo_documents, shown_option
 from runink.cli.summary import short
-from runink.cli.wording import echo_json
 from runink.errors import Conflict
 from runink.node import Role
 from runink.operations.catalog import runs
@@ -20,7 +20,7 @@ from runink.runs.records import RunState
 
 @click.command()
 @run_argument
-@output_option
+@shown_option
 @asks_cluster
 def pause(run_id: str, output: str, where: Where) -> None:
     """Begin nothing new of a run; what runs goes on. RUN is an id, its beginning, or `last`.
@@ -32,7 +32,7 @@ def pause(run_id: str, output: str, where: Where) -> None:
 
 @click.command()
 @run_argument
-@output_option
+@shown_option
 @asks_cluster
 def unpause(run_id: str, output: str, where: Where) -> None:
     """Go on with a run that is paused. RUN is an id, its beginning, or `last`.
@@ -50,9 +50,7 @@ def _mark(run_id: str, output: str, where: Where, operation: Operation) -> None:
             found: RunDocument = client.call(operation, **fields)
         except Conflict:  # nothing of it is left to begin
             found = client.call(runs.GET, **fields)
-    if output == "json":
-        echo_json(found)
-    else:
+    if not echo_documents(found, output, lambda one: one.run):
         click.echo(pause_told(found), err=not may_change(found))
     if not may_change(found):
         raise SystemExit(ExitCode.CONFLICT)

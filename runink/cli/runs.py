@@ -23,14 +23,14 @@ from runink.cli.client import (
 from runink.cli.exits import ExitCode
 from runink.cli.options import (
     COUNT,
-    output_option,
     project_here,
     run_argument,
     slices_by_environment,
     state_folder,
 )
+from runink.cli.output import echo_documents, shown_option
 from runink.cli.summary import short, told_apart
-from runink.cli.wording import clock, echo_json, harmless
+from runink.cli.wording import clock, harmless
 from runink.clients.cluster import Cluster
 from runink.clients.run_documents import row_of
 from runink.errors import NotFound, Unavailable
@@ -98,7 +98,7 @@ def known_to(state: Path | None, ask: Callable[[Cluster, Path], Awaitable[list[T
     "-n", "--limit", type=COUNT, default=RUNS_SHOWN, show_default=True, help="How many at most."
 )
 @click.option("--watch", is_flag=True, help="Print what becomes of a herd's runs from now on.")
-@output_option
+@shown_option
 @asks_cluster
 def runs(*, limit: int, watch: bool, output: str, where: Where) -> None:
     """List the runs, newest first."""
@@ -112,8 +112,7 @@ def runs(*, limit: int, watch: bool, output: str, where: Where) -> None:
         if error.code != NOTHING_YET:
             raise
         found = []
-    if output == "json":
-        echo_json(found)
+    if echo_documents(found, output, lambda one: one.run):
         return
     if not found:
         click.echo(_none(where), err=True)
@@ -138,8 +137,10 @@ def _watch(client: Asker, herd: str, output: str) -> None:
     since = client.page(catalog.LIST, herd=herd, limit=1).revision
     with client.call(WATCH, herd=herd, since=since) as events:
         for event in events:
-            if output == "json":
-                echo_json(event.data)
+            if output == "yaml":
+                click.echo("---")  # between documents that come one by one
+            if echo_documents(event.data, output, lambda one: one.run):
+                pass
             elif event.data.now is None:
                 click.echo(f"{short(event.data.run)}  forgotten")
             else:
@@ -188,7 +189,7 @@ def _kin(run: RunSummary) -> str:
 
 @click.command()
 @run_argument
-@output_option
+@shown_option
 @asks_cluster
 def cancel(*, run_id: str, output: str, where: Where) -> None:
     """Cancel a run and wait for its end. RUN is an id, its beginning, or `last`.
@@ -201,9 +202,7 @@ def cancel(*, run_id: str, output: str, where: Where) -> None:
         if not met.state.is_over:
             met = client.call(catalog.CANCEL, herd=met.herd, run=met.run)
             end = end_of_run(client, met)
-    if output == "json":
-        echo_json(end)
-    else:
+    if not echo_documents(end, output, lambda one: one.run):
         click.echo(cancel_told(met.state, end), err=end.state is not RunState.CANCELLED)
     if end.state is not RunState.CANCELLED:
         raise SystemExit(ExitCode.CONFLICT)

@@ -11,8 +11,9 @@ import msgspec
 from runink.cli.asked_runs import find_run
 from runink.cli.asking import Where, asked, asks_cluster
 from runink.cli.commands import Commands
-from runink.cli.options import output_option, run_argument
-from runink.cli.wording import clock, echo_json, harmless
+from runink.cli.options import run_argument
+from runink.cli.output import echo_documents, shown_option
+from runink.cli.wording import clock, harmless
 from runink.clients.run_requests import Used
 from runink.dag import Limit, Limits
 from runink.herds.admission import OF_THE_HERD
@@ -64,15 +65,14 @@ def slice_() -> None:
 
 @click.command("list")
 @run_argument
-@output_option
+@shown_option
 @asks_cluster
 def list_(run_id: str, output: str, where: Where) -> None:
     """List the slices of RUN: an id, its beginning, or `last`."""
     with asked(where) as client:
         run = find_run(client, where, run_id)
         found: list[SliceSummary] = list(client.call(slices.LIST, herd=run.herd, run=run.run))
-    if output == "json":
-        echo_json(found)
+    if echo_documents(found, output, lambda one: one.slice):
         return
     names = max((len(one.slice) for one in found), default=0)
     for one in found:
@@ -89,15 +89,14 @@ def list_(run_id: str, output: str, where: Where) -> None:
 @click.command()
 @run_argument
 @click.argument("name", metavar="SLICE")
-@output_option
+@shown_option
 @asks_cluster
 def get(run_id: str, name: str, output: str, where: Where) -> None:
     """Print all that is known of a slice of RUN."""
     with asked(where) as client:
         run = find_run(client, where, run_id)
         found: SliceDocument = client.call(slices.GET, herd=run.herd, run=run.run, slice=name)
-    if output == "json":
-        echo_json(found)
+    if echo_documents(found, output, lambda one: one.slice):
         return
     for what, text in lines_of(found):
         click.echo(f"{what:{_COLUMN}}{harmless(text)}")

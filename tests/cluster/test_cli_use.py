@@ -250,6 +250,22 @@ def test_a_run_is_cancelled_by_an_interrupt_at_its_step(gated: Project):
     assert gated.processes() == []
 
 
+def test_an_interrupt_leaves_logs_that_are_followed_and_says_nothing(gated: Project):
+    gated.step(
+        '@step(each="record")\ndef work(row):\n    print("said", row.a, flush=True)\n    open("data/gate").read()\n    return row\n'
+    )
+    with gated.popen("run", "features/p.dsl") as run:
+        begun(run)
+        with gated.popen("logs", "last", "--follow") as logs:
+            assert logs.stdout is not None
+            assert logs.stdout.readline().rstrip().endswith(b"one stdout: said 1")
+            logs.send_signal(signal.SIGINT)
+            out, err = logs.communicate(timeout=60)
+        assert (logs.returncode, out, err) == (130, b"", b"")
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+
+
 def test_a_run_can_be_cancelled_again_and_one_that_is_over_cannot(gated: Project):
     with gated.popen("run", "features/p.dsl") as child:
         begun(child)

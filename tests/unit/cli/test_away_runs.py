@@ -14,6 +14,7 @@ from click.shell_completion import ShellComplete
 from run_records import RUN, put_failed, put_run, run_at, run_record, slice_record, write_log
 from runink.cli.commands import runi
 from runink.cli.completion import VARIABLE
+from runink.contracts.yaml_text import read_yaml
 from runink.runs.records import RunState
 from runink.testing.served import bound, person
 from served_cluster import ServedCluster, served_cluster
@@ -67,6 +68,16 @@ def test_runs_of_herds_that_one_sees_are_listed_the_newest_first(shell: Shell) -
     assert [one["run"] for one in found] == [LATER]
     assert shell.runi("runs", "--herd", "stock").code == 3
     assert shell.runi("runs", "-n", "0").out == ""
+
+
+def test_runs_and_slices_are_printed_as_yaml_and_as_names_for_other_commands(shell: Shell) -> None:
+    assert shell.runi("runs", "-o", "name").out.splitlines()[0] == LATER
+    assert shell.runi("runs", "-o", "table").out == shell.runi("runs").out
+    found = read_yaml(shell.runi("runs", "-o", "yaml", "-n", "1").out, file="x").value
+    assert found == shell.runi("runs", "-o", "json", "-n", "1").json
+    assert shell.runi("slice", "list", LATER, "-o", "name").out.split() == ["gold", "silver"]
+    one = read_yaml(shell.runi("slice", "get", LATER, "silver", "-o", "yaml").out, file="x").value
+    assert one == shell.runi("slice", "get", LATER, "silver", "-o", "json").json
 
 
 def test_the_cluster_here_is_meant_where_that_is_said(shell: Shell) -> None:
