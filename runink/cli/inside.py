@@ -209,6 +209,7 @@ class _Pumped:
         try:
             return self._portal.call(self._received.receive)
         except anyio.EndOfStream:
+            self._portal.call(self._received.aclose)
             self._pump.result()
             raise StopIteration from None
 
