@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
@@ -29,13 +29,15 @@ from runink.cli.options import (
     state_option,
 )
 from runink.cli.servers import servers_by_environment
-from runink.client import Client, Credentials, Patience, endpoint_of
 from runink.config import API_SOCKET
 from runink.errors import Invalid
 from runink.node import Role
 from runink.operations.answers import Page
 from runink.operations.declarations import Operation
 from runink.private_files import read_private
+
+if TYPE_CHECKING:
+    from runink.client import Client, Credentials
 
 WITHIN_MS: Final = 30_000
 
@@ -63,6 +65,8 @@ class Where:
 
     def client(self) -> Client:
         """Return a client. Raises Invalid for a context that cannot be used."""
+        from runink.client import Client, Patience, endpoint_of  # noqa: PLC0415 - only where somebody is asked by it
+
         patience = Patience(within_s=self.within_s)
         if self.context is None:
             socket = state_folder(self.state, project_here()) / API_SOCKET
