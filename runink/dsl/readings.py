@@ -1,6 +1,6 @@
 """What a reader sees of the rows that a run's sinks hold, by the pipeline that it ran: the same rule as of sinks (`views.py`), and of what a sink has left.
 
-What a sink has masked is nobody's secret any more, and is seen as it stands there.  Of all else the reader's own clearances decide, mark by mark; the masks are the contracts', or
+What a sink has masked is nobody's secret any more, and is seen as it stands there; if the herd masks it in another way since then, by both masks.  Of all else the reader's own clearances decide, mark by mark; the masks are the contracts', or
 those of the herd's file as it is now.  Of what nothing says how it is masked, nothing is seen.  What a run did to its rows stands in its pipeline alone: what a herd clears
 or what its roles show today says nothing of what was written then.
 
@@ -110,7 +110,7 @@ def readings_of(dag: Dag, policy: ClearancePolicy, shown: Clearances) -> Mapping
     came: dict[str, Carried] = {}
 
     def at_sink(node: Sink, stream: Carried) -> Carried:
-        return _left(stream, node.clearance)
+        return _left(stream, node.clearance, policy)
 
     flow = Flow(dag, at_sink)
     for node in dag.nodes:
@@ -136,7 +136,7 @@ def _reading(held: Carried, reader: Audience, policy: ClearancePolicy, node: Sin
     )
 
 
-def _left(came: Carried, clearance: Clearance | None) -> Carried:
+def _left(came: Carried, clearance: Clearance | None, policy: ClearancePolicy) -> Carried:
     """Return what a sink holds of what came to it."""
     if clearance is None or not clearance.masked:
         return came
@@ -144,9 +144,28 @@ def _left(came: Carried, clearance: Clearance | None) -> Carried:
     columns: dict[str, Held] = {}
     for name, held in (came.columns or {}).items():
         field = masks.get(name.lower())
-        columns[name] = held if field is None else Held(_left_of(held, field), hidden_field(field))
+        columns[name] = held if field is None else _left_column(held, field, policy)
     known = columns if came.columns is not None else None
     return Carried(known, came.rest, came.why, is_open=came.is_open)
+
+
+def _left_column(held: Held, field: FieldSpec, policy: ClearancePolicy) -> Held:
+    """Return what a masked column still holds. One that the herd masks in another way now is masked so on top; a record of which that is so in a part is not seen."""
+    if not any(_is_changed(held.field, field, one.contract, policy) for one in held.origins):
+        return Held(_left_of(held, field), hidden_field(field))
+    return Held(held.origins, hidden_field(field) if field.mask else None)
+
+
+def _is_changed(
+    spec: FieldSpec | None, field: FieldSpec, contract: str, policy: ClearancePolicy
+) -> bool:
+    """Say whether the herd's file masks a field, or a part of it, in another way than it was masked when the pipeline was compiled."""
+    if spec is None or spec.mask:
+        return False
+    if field.mask:
+        return policy.mask_of(contract, spec.name) not in {"", field.mask}
+    parts = zip(parts_of(spec), parts_of(field), strict=False)
+    return any(_is_changed(one, masked, contract, policy) for one, masked in parts)
 
 
 def _left_of(held: Held, field: FieldSpec) -> Origins:

@@ -100,6 +100,34 @@ def test_what_a_sink_has_masked_is_read_as_it_stands_there() -> None:
     assert reading(dag, "access:finance").row(stands) == stands
 
 
+def test_what_the_herd_masks_in_another_way_since_then_is_masked_by_both() -> None:
+    spec = ContractSpec("Staff", "1.0.0", (FieldSpec("town", Kind.STR, pii="town"),))
+    then = MemoryProject({}, {"c.py:Staff": spec}, clearances=ClearancePolicy("truncate(3)"))
+    dag = compile_text("\n".join(["Feature: F", "Scenario: S", *LINES, SINK]), project=then).dag
+    stands = {"town": "Ber"}
+
+    def seen(mask: str, *marks: str) -> dict[str, Any]:
+        return reading(dag, *marks, policy=ClearancePolicy(mask)).row(stands)
+
+    assert seen("redact") == {"town": "***"}
+    assert seen("truncate(1)") == {"town": "B"}
+    assert seen("truncate(9)") == stands
+    assert seen("truncate(3)") == stands
+    assert seen("") == stands
+    assert seen("redact", "pii:town") == stands
+
+
+def test_a_record_of_which_the_herd_masks_a_part_in_another_way_now_is_left_out() -> None:
+    dag = compile_lines(*LINES, SINK, policy=ClearancePolicy("truncate(3)"))
+    stands = {**ROW, "email": "f00d", "name": "A", "home": {"street": "Elm", "town": "Ulm"}}
+    assert reading(dag, policy=ClearancePolicy("redact")).row(stands)["home"] is None
+    assert reading(dag, policy=ClearancePolicy("truncate(3)")).row(stands)["home"] == stands["home"]
+    assert (
+        reading(dag, "pii:*", policy=ClearancePolicy("redact")).row(stands)["home"]
+        == stands["home"]
+    )
+
+
 def test_what_the_herd_clears_today_says_nothing_of_what_was_written_then() -> None:
     cleared_then = compile_lines(*LINES, SINK)
     assert reading(cleared_then, policy=ClearancePolicy("redact")).row(ROW)["email"] == "***"
