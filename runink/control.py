@@ -29,6 +29,7 @@ from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import BarnRequest
 from runink.clients.cluster import GOVERNANCE, RUNS, Cluster
 from runink.clients.fenced import FencedBarn
+from runink.clients.identity_requests import IdentityRequest
 from runink.clients.run_requests import DeskRequest, GovernanceRequest
 from runink.clock import now_ms
 from runink.errors import LinkLost
@@ -62,6 +63,9 @@ class Above(Protocol):
     def runs(self) -> Ref[DeskRequest] | None: ...
 
     @property
+    def identity(self) -> Ref[IdentityRequest] | None: ...
+
+    @property
     def is_elsewhere(self) -> bool: ...
 
     @property
@@ -77,6 +81,7 @@ class ControlPlane:
     runs: LocalRef[Any] | None
     session: str = ""
     runs_inner: LocalRef[Any] | None = None
+    identity: LocalRef[Any] | None = None  # a cluster in one process signs no tokens
 
     @property
     def is_elsewhere(self) -> bool:

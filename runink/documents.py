@@ -23,6 +23,7 @@ from runink.masking_keys import NO_KEY, MaskingKey
 from runink.names import HerdName, RunId, SliceId
 from runink.networks import Network
 from runink.notice import NOTICE
+from runink.own_token import OWN_TOKEN
 from runink.stores import NO_STORES, Stores
 
 VERSION: Final = 1
@@ -50,7 +51,7 @@ class SliceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 class SliceContext(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
-    """What the steps of a slice may know (`runink.context()`). Nothing of it is secret.
+    """What the steps of a slice may know (`runink.context()`). Nothing of it is secret: the token is not in it, and is asked for.
 
     `parameters` are the pipeline's, `@param` with its default or the value of `--param`. `traceparent` is the W3C trace context of this attempt: the trace is
     the run, the span this attempt of the slice.
@@ -79,6 +80,13 @@ class SliceContext(
     def wait_stopping(self, within_s: float) -> bool:
         """Wait until this slice is told to give way, but no longer than that, and say whether it was."""
         return NOTICE.wait(within_s)
+
+    def token(self) -> str:
+        """Return a token by which this attempt of the slice is known to the API of its cluster, good for some minutes: ask again for each use, which costs nothing while it is good.
+
+        Raises Refused (`no_tokens` where nobody signs any, `no_agent` in a process that is no slice), Forbidden (`no_such_attempt`: it is over), Unavailable.
+        """
+        return OWN_TOKEN.text()
 
 
 class SliceDocument(

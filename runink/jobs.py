@@ -243,4 +243,22 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     nodes: tuple[NodeFacts, ...]
 
 
-Report = Done | Failed | Progress
+class TokenWanted(msgspec.Struct, frozen=True, tag="token_wanted"):
+    """The slice asks for its token. The answer has the same number."""
+
+    number: int
+
+
+class TokenGiven(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the agent answers: a token and for how long it is good yet, or why there is none."""
+
+    token: str = ""
+    good_s: Finite = 0.0
+    error: WireError | None = None
+    number: int = 0
+
+    def __repr__(self) -> str:
+        return f"TokenGiven(number={self.number}, good_s={self.good_s}, error={self.error})"
+
+
+Report = Done | Failed | Progress | TokenWanted

@@ -35,6 +35,7 @@ from runink.actors.launching import Workplace
 from runink.actors.node_metrics import NodeMetrics
 from runink.actors.offload import switch_threads_soon
 from runink.actors.registration import parted_s
+from runink.actors.slice_tokens import SliceTokens
 from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
 from runink.clients.cluster import BARN, GOVERNANCE, RUNS, TRUST, Cluster
@@ -342,6 +343,7 @@ async def _start_agent(
         now_ms=now_ms,
         metrics=metrics,
         look=partial(_looked, settings.state),
+        tokens=SliceTokens(above.identity),
     )
     await start(worker, AGENT, lambda: agent(BarnClient(above.barn)))
 

@@ -59,6 +59,7 @@ from runink.actors.pipelines import Pipelines
 from runink.actors.registration import Look, Registration, same
 from runink.actors.slice_meters import SliceMeter
 from runink.actors.slice_records import SliceRecords
+from runink.actors.slice_tokens import NO_TOKENS, SliceTokens
 from runink.actors.tables import Loaded, follow
 from runink.actors.taking_up import end_all, end_kept, records_on
 from runink.actors.telling import Telling
@@ -99,6 +100,7 @@ class Agent(Actor[AgentMessage]):
         metrics: NodeMetrics,
         look: Look = same,
         offload: Offload | None = None,
+        tokens: SliceTokens = NO_TOKENS,
     ) -> None:
         self._barn = barn
         self._spawner = spawner
@@ -119,6 +121,7 @@ class Agent(Actor[AgentMessage]):
         self._registration.returned = self._leavings.look
         self._records = SliceRecords(barn, lost=self._disown)
         self._telling = Telling(runs, self._attended, now_ms=now_ms, offload=offload or in_thread)
+        self._tokens = tokens
         self._life = LifeSigns(runs, node, metrics.slices)
         room = Room(workplace.state, node.reserved.disk_bytes) if node.reserved else None
         self._logs = LogKeeping(now_ms=now_ms, offload=offload, room=room)
@@ -361,11 +364,9 @@ class Agent(Actor[AgentMessage]):
         self._living.began(record)
         log = self._logs.begin(self._workplace.log(record), resumes=is_adopted)
         meter.logs_to(log.log)
-        return partial(self._attend_to_end, attended, launched, log)
+        return partial(self._see_out, attended, launched, log)
 
-    async def _attend_to_end(
-        self, attended: Attended, launched: LaunchedSlice, log: KeptLog
-    ) -> None:
+    async def _see_out(self, attended: Attended, launched: LaunchedSlice, log: KeptLog) -> None:
         try:
             ending = await attend(
                 launched,
@@ -373,6 +374,7 @@ class Agent(Actor[AgentMessage]):
                 readiness=self._readiness,
                 log=log,
                 progress=partial(self._telling.progress, attended),
+                tokens=self._tokens.of(attended.record, self._context.spawn),
             )
         finally:
             log.close()

@@ -1,6 +1,6 @@
 """One slice's process, attended from its launch to its end: its reports, what it prints, how it ends.
 
-    control   frames with `Progress`, then one `Done` or `Failed`, then the end of the stream
+    control   frames with `Progress`, and `TokenWanted` where its steps want a token, which is answered there; then one `Done` or `Failed`, then the end of the stream
     stdout    lines, into the slice's log (`log_keeping.py`)
     stderr    the same
     exit      told by the spawner when the whole process tree is gone
@@ -24,6 +24,7 @@ from runink.actors.listening import Listening
 from runink.actors.log_keeping import KeptLog
 from runink.actors.outputs import Own, accepted
 from runink.actors.slice_meters import SliceMeter
+from runink.actors.slice_tokens import Give
 from runink.errors import RuninkError, to_wire
 from runink.jobs import Done, Failed, Progress
 from runink.loops import Flag, Readiness
@@ -144,6 +145,7 @@ async def attend(
     readiness: Readiness,
     log: KeptLog,
     progress: Callable[[Progress], object],
+    tokens: Callable[[Give], object],
 ) -> Ending:
     """Return how the slice ended; closes its channels. `listen` is given what takes the spawner's word on its end."""
     heard = Listening(
@@ -152,6 +154,7 @@ async def attend(
         readiness=readiness,
         log=log,
         progress=progress,
+        tokens=tokens,
     )
     try:
         await log.catch_up()

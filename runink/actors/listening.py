@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import anyio.lowlevel
 import msgspec
+from msgspec import structs
 
 from runink.actors.log_keeping import KeptLog
-from runink.errors import RuninkError, WireError
-from runink.jobs import Done, Failed, Progress, Report
+from runink.actors.slice_tokens import Give
+from runink.errors import Overloaded, RuninkError, WireError, to_wire
+from runink.jobs import Done, Failed, Progress, Report, TokenGiven, TokenWanted
 from runink.loops import Bell, Readiness, now_s
 from runink.observe.log_pace import Pace
 from runink.observe.slice_logs import LineSplitter, Stream
@@ -35,7 +38,7 @@ DRAIN_TURNS: Final = 20  # that it takes at least: on a busy machine all its tim
 
 
 class Listening:
-    """One attempt's streams, from `begin` to `close`. `progress` is told how far the slice is; descriptors are ours to close."""
+    """One attempt's streams, from `begin` to `close`. `progress` is told how far the slice is, `tokens` where it asks for its token; descriptors are ours to close."""
 
     def __init__(
         self,
@@ -45,11 +48,12 @@ class Listening:
         readiness: Readiness,
         log: KeptLog,
         progress: Callable[[Progress], object],
+        tokens: Callable[[Give], object],
     ) -> None:
         self._bell = Bell()
         self._readiness = readiness
         self._log = log
-        self._reports = _Reports(control, readiness, progress, self._bell)
+        self._reports = _Reports(control, readiness, progress, tokens, self._bell)
         stdout, stderr = pipes
         self._prints = (_Print(stdout, Stream.STDOUT), _Print(stderr, Stream.STDERR))
         self.exit: Exit | None = None
@@ -165,6 +169,7 @@ class _Reports:
         control: Channel,
         readiness: Readiness,
         progress: Callable[[Progress], object],
+        tokens: Callable[[Give], object],
         bell: Bell,
     ) -> None:
         self.last: Done | Failed | None = None
@@ -173,6 +178,7 @@ class _Reports:
         self._control = control
         self._readiness = readiness
         self._progress = progress
+        self._tokens = tokens
         self._bell = bell
         self._pace = Pace(1, REPORTS_PER_S)
         self._held_until_s = 0.0
@@ -227,9 +233,22 @@ class _Reports:
         self._readiness.forget(self._control.descriptor)
 
     def _take(self, report: Any) -> None:
+        if isinstance(report, Done | Failed):
+            self.last = report
+            return
         if isinstance(report, Progress):
             self._progress(report)
-            at_s = now_s()
-            self._held_until_s = at_s + self._pace.wait_s(0, 1, now_s=at_s)
         else:
-            self.last = report
+            self._tokens(partial(self._give, report))
+        at_s = now_s()
+        self._held_until_s = at_s + self._pace.wait_s(0, 1, now_s=at_s)
+
+    def _give(self, asked: TokenWanted, given: TokenGiven) -> None:
+        """Answer it, if it is still there. One that asks and does not read is not answered any more, and told so."""
+        if self.is_over:
+            return
+        try:
+            self._control.send_nowait(structs.replace(given, number=asked.number))
+        except Overloaded as error:
+            self.last = Failed(to_wire(error))
+            self.close()

@@ -16,8 +16,9 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found] # private; the functions of signal itself look each number's name up
 import sys
 from contextlib import suppress
+from functools import partial
 from time import monotonic
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from runink.actors.doors import RealDoors
 from runink.actors.lifeline import end_with
@@ -26,6 +27,7 @@ from runink.documents import SliceDocument, decode_document
 from runink.errors import LinkLost, RuninkError, to_wire
 from runink.jobs import ChainJob, CompareJob, Done, Failed, PublishJob
 from runink.notice import NOTICE
+from runink.own_token import OWN_TOKEN, Given
 from runink.sandbox.first import let_in
 from runink.sandbox.protocol import TOLD
 from runink.steps.chain import Host, at_once, cancel_on_signals, nothing, run_chain, start_thread
@@ -34,11 +36,15 @@ from runink.steps.context import giving
 from runink.steps.publish import run_publish
 from runink.wire.blocking import BlockingChannel
 
+if TYPE_CHECKING:
+    from runink.steps.asking import Asking
+
 REAPS: Final = (
     True  # for the fork server: this can be its cell's first process (`sandbox/first.py`)
 )
 EXIT_FAILED: Final = 1
 _TOLD: Final = int(TOLD)
+_ASKING: Final[dict[BlockingChannel, Asking]] = {}  # of this process: none or one
 
 
 def main(document: bytes, control: int, descriptors: list[int]) -> int:
@@ -49,6 +55,7 @@ def main(document: bytes, control: int, descriptors: list[int]) -> int:
     channel = BlockingChannel(control)
     end_with(control)
     try:
+        OWN_TOKEN.comes_by(partial(_asked, channel, control), monotonic)
         host = Host(start_thread, orphans.reap if orphans is not None else nothing)
         report = _report(document, channel, descriptors, host)
         channel.send(report)
@@ -56,6 +63,15 @@ def main(document: bytes, control: int, descriptors: list[int]) -> int:
         print(f"this slice cannot report: {error.text}; {error.hint}", file=sys.stderr)  # noqa: T201 - its log is all that is left
         return EXIT_FAILED
     return 0 if isinstance(report, Done) else EXIT_FAILED
+
+
+def _asked(channel: BlockingChannel, control: int) -> Given:
+    """Ask the agent for a token: the first time and, rarely, again."""
+    if channel not in _ASKING:
+        from runink.steps.asking import Asking  # noqa: PLC0415 - most slices never ask
+
+        _ASKING[channel] = Asking(channel, control)
+    return _ASKING[channel].token()
 
 
 def listen() -> None:

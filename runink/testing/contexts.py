@@ -16,6 +16,7 @@ from msgspec.structs import replace as changed
 from runink.documents import SliceContext
 from runink.names import HerdName, RunId, SliceId
 from runink.notice import NOTICE, Clock
+from runink.own_token import OWN_TOKEN, Given
 from runink.runs.traces import span_of
 from runink.steps.context import giving
 
@@ -48,3 +49,13 @@ def told_to_stop(clock: Clock = monotonic) -> Iterator[None]:
         yield
     finally:
         NOTICE.forget()
+
+
+@contextmanager
+def with_token(text: str) -> Iterator[None]:
+    """Have `context().token()` return this for as long as the block."""
+    OWN_TOKEN.comes_by(lambda: Given(text, float("inf")), monotonic)
+    try:
+        yield
+    finally:
+        OWN_TOKEN.forget()

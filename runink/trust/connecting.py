@@ -13,7 +13,7 @@ from typing import Final
 
 from runink.certificates.roles import CONTROL
 from runink.clients.barn_requests import BarnRequest
-from runink.clients.cluster import BARN, GOVERNANCE, RUNS, TRUST
+from runink.clients.cluster import BARN, GOVERNANCE, IDENTITY, RUNS, TRUST
 from runink.clients.members import Beside, Members, reaching
 from runink.clients.node_files import FILES
 from runink.config import Address, Servers
@@ -92,6 +92,7 @@ class Joined:
     governance: Beside
     files: Beside
     trust: Beside
+    identity: Beside
     is_elsewhere: bool = True
     stays: bool = True
 
@@ -105,8 +106,9 @@ async def joined(servers: Servers, trust: Trust, directory: Directory) -> AsyncI
         for number, address in enumerate(servers.addresses, 1)
     }
     async with reaching(connects) as members:
-        runs, governance, files, trust_ = map(members.beside, (RUNS, GOVERNANCE, FILES, TRUST))
-        yield Joined(members, runs, governance, files, trust_)
+        runs, governance, files = map(members.beside, (RUNS, GOVERNANCE, FILES))
+        trust_, identity = map(members.beside, (TRUST, IDENTITY))
+        yield Joined(members, runs, governance, files, trust_, identity)
 
 
 @asynccontextmanager

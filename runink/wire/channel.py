@@ -1,4 +1,4 @@
-"""The agent's end of a slice's control socket: frames in, plain values out.
+"""The agent's end of a slice's control socket: frames in and out, plain values.
 
 A frame that was cut is not reported: its writer was killed in the middle of it, and how a slice ended is told by its exit.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import socket
 from typing import Any, Final
 
-from runink.wire.codec import decode
-from runink.wire.frames import FRAME_BYTES_MAX, FrameReader
+from runink.errors import Overloaded
+from runink.wire.codec import decode, encode
+from runink.wire.frames import FRAME_BYTES_MAX, FrameReader, frame
 
 READ_BYTES: Final = 64 << 10
 
@@ -37,6 +38,22 @@ class Channel:
                 return None
             self._frames.feed(data)
         return decode(body)
+
+    def send_nowait(self, value: Any) -> None:
+        """Send one small value; nothing to who is gone. Raises Overloaded (`reads_nothing`) where the other end does not read: it has a part of it then, or nothing, and no more may be sent."""
+        data = frame(encode(value))
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except (BrokenPipeError, ConnectionResetError):
+            return  # its end is told otherwise
+        if sent < len(data):
+            raise Overloaded(
+                "the slice asks over its control channel, and does not read what it is answered",
+                code="reads_nothing",
+                hint="a step must not write to descriptors that it did not open",
+            )
 
     def close(self) -> None:
         self._socket.close()

@@ -26,6 +26,7 @@ from runink.actors.attending import (
 )
 from runink.actors.exits import Exits
 from runink.actors.log_keeping import LogKeeping
+from runink.actors.slice_tokens import Give
 from runink.dag import Resources
 from runink.errors import Refused, WireError
 from runink.jobs import Done, Failed, NodeFacts, Progress
@@ -62,6 +63,7 @@ class Attending:
     stderr: int
     log: Path
     told: list[Progress] = field(default_factory=list)
+    asked: list[Give] = field(default_factory=list)
     exits: Exits = field(default_factory=Exits)
     ending: list[Ending] = field(default_factory=list)
 
@@ -80,7 +82,12 @@ class Attending:
         log = logs.begin(self.log)
         word = partial(self.exits.listen, EXITED.slice)
         ending = await attend(
-            launched, word, readiness=readiness, log=log, progress=self.told.append
+            launched,
+            word,
+            readiness=readiness,
+            log=log,
+            progress=self.told.append,
+            tokens=self.asked.append,
         )
         self.ending.append(ending)
         log.close()

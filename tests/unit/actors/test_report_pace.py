@@ -16,7 +16,7 @@ from runink.actors.attending import Ending, attend
 from runink.actors.listening import REPORTS_PER_S
 from runink.actors.log_keeping import LogKeeping
 from runink.errors import WireError
-from runink.jobs import Done, Failed, NodeFacts, Progress
+from runink.jobs import Done, Failed, NodeFacts, Progress, TokenGiven
 from runink.loops import Readiness
 from runink.runs.records import Exit
 from runink.sandbox.client import LaunchedSlice
@@ -71,6 +71,7 @@ async def attended(log: Path) -> AsyncIterator[Attendance]:
                 readiness=readiness,
                 log=kept,
                 progress=found.told.append,
+                tokens=lambda give: give(TokenGiven("text", 900.0)),
             )
         )
 
