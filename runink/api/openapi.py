@@ -215,8 +215,8 @@ def _header_parameters(one: Operation) -> Iterable[Json]:
     if one.kind in {Kind.DOCUMENT, Kind.PAGE} and one.method == "GET":
         yield _header("If-None-Match", "The ETag of what is known already.")
     if one.kind is Kind.EVENTS:
-        text = "The id of the last event that was seen: the stream goes on behind it."
-        yield _header("Last-Event-ID", text, pattern="^[0-9]{1,18}$")
+        text = "The id of the last event that was seen: the stream goes on behind it. An empty one is none."
+        yield _header("Last-Event-ID", text, pattern="^[0-9]{0,18}$")
 
 
 def _header(name: str, text: str, *, is_required: bool = False, pattern: str = "") -> Json:
