@@ -238,7 +238,8 @@ def test_the_slices_of_a_herd_share_its_memory(pipelines: Project):
     assert failed.error["code"] == "out_of_memory"
     assert "herd small was at its 200 MiB on the node" in failed.error["text"]
     assert pipelines.processes() == []
-    found = pipelines.runi("slice", "list", "last", "-o", "json").document
+    listed = pipelines.runi("slice", "list", "last", "-o", "json").document
+    found = [slice_of(pipelines, one["slice"]) for one in listed]
     assert {one["herd_limits"]["memory_bytes"] for one in found} == {200 * MIB}
     assert pipelines.run(pipelines.pipeline(TWO, herd="large")).code == 0
 

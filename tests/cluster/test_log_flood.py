@@ -65,7 +65,7 @@ def test_bytes_that_are_no_text_and_endless_lines_are_lines_all_the_same(printin
     assert "no line end" in tail
     rows = json.loads(printing.runi("logs", "last", "-o", "json").out)
     assert sum("[cut: the line is longer than 16384 bytes]" in row["text"] for row in rows) == 1
-    keys = {"at_ms", "herd", "run", "slice", "attempt", "node", "stream", "text"}
+    keys = {"at_ms", "herd", "run", "slice", "attempt", "node", "stream", "text", "offset", "code"}
     assert found_keys(rows) == keys
 
 
