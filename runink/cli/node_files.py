@@ -14,7 +14,6 @@ import click
 from runink.barn.keys import NODES
 from runink.cli.exits import ExitCode
 from runink.clients.cluster import Cluster
-from runink.clients.kept_logs import Chosen, places_of
 from runink.clients.node_files import FILES_MAX, Kept, ReadFiles, Wanted
 from runink.errors import RuninkError, Unavailable
 from runink.names import NodeId
@@ -37,24 +36,16 @@ class Fetched:
         self._barn = cluster.barn
         self._run, self._herd = run.run, run.herd
 
-    async def logs(self, slices: Sequence[SliceRecord], chosen: Chosen, *, wait_s: float) -> None:
-        """Fetch what slices have printed since, each attempt from its node. Waits for news, if there is none."""
-        wanted, anywhere = places_of(slices, chosen)
-        there = await self._there()
-        for node in there if anywhere else ():  # it is too long ago that anybody would know where
-            wanted.setdefault(node, []).extend(anywhere)
-        await self._fetch_all(wanted, Kept.LOGS, there, wait_s)
-
     async def dead_letters(self, slices: Iterable[SliceRecord], names: Iterable[str]) -> None:
         """Fetch the dead letters of these names, from all nodes that the run has been on."""
         nodes = {one.node for one in slices if one.node is not None}
         wanted = {node: list(names) for node in nodes}
-        await self._fetch_all(wanted, Kept.DEAD, await self._there(), 0.0)
+        await self._fetch_all(wanted, Kept.DEAD, await self._there())
 
     async def letters(self, letters: Sequence[Letter], nodes: Iterable[NodeId]) -> dict[str, Path]:
         """Fetch dead letters that were published on these nodes, or lie aside there; return those that have come whole, by their sinks."""
         wanted = {node: [one.sink.id for one in letters] for node in nodes}
-        await self._fetch_all(wanted, Kept.LETTERS, await self._there(), 0.0)
+        await self._fetch_all(wanted, Kept.LETTERS, await self._there())
         folder = self.folder / "runs" / self._run / Kept.LETTERS.value
         found = {}
         for one in letters:
@@ -85,26 +76,24 @@ class Fetched:
         return {found.value.node for found in listing.items}
 
     async def _fetch_all(
-        self, wanted: dict[NodeId, list[str]], kept: Kept, there: set[NodeId], wait_s: float
+        self, wanted: dict[NodeId, list[str]], kept: Kept, there: set[NodeId]
     ) -> None:
-        """Ask all nodes at once; those that have no news are waited for so long. One that is lost is not asked."""
-        with anyio.move_on_after(wait_s or None):
-            async with anyio.create_task_group() as group:
-                for node, names in wanted.items():
-                    if node not in there:
-                        self.missing[node] = Unavailable("it is not there", code="node_lost")
-                        continue
-                    for at in range(0, len(names), FILES_MAX):
-                        part = names[at : at + FILES_MAX]
-                        group.start_soon(self._fetch, node, kept, part, wait_s)
+        """Ask all nodes at once. One that is lost is not asked."""
+        async with anyio.create_task_group() as group:
+            for node, names in wanted.items():
+                if node not in there:
+                    self.missing[node] = Unavailable("it is not there", code="node_lost")
+                    continue
+                for at in range(0, len(names), FILES_MAX):
+                    group.start_soon(self._fetch, node, kept, names[at : at + FILES_MAX])
 
-    async def _fetch(self, node: NodeId, kept: Kept, names: list[str], wait_s: float) -> None:
+    async def _fetch(self, node: NodeId, kept: Kept, names: list[str]) -> None:
         folder = self.folder / "runs" / self._run / kept.value
         folder.mkdir(parents=True, exist_ok=True)
         try:
             for _ in range(ANSWERS_MAX):
                 files = tuple(Wanted(name, _size(folder / name)) for name in names)
-                request = ReadFiles(node, self._run, kept, files, wait_s, self._herd)
+                request = ReadFiles(node, self._run, kept, files, herd=self._herd)
                 found = await self._files.ask(request, within=WITHIN_S)
                 for part in found.parts:
                     _append(folder / part.name, part.offset, part.data)
