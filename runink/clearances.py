@@ -25,6 +25,14 @@ class SinkClearance(msgspec.Struct, frozen=True):
     pii: tuple[str, ...]
 
 
+class HerdMask(msgspec.Struct, frozen=True):
+    """A mask that a herd's file, and not the contract, has said for a field."""
+
+    contract: str
+    field: str
+    mask: str
+
+
 class ClearancePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """`default` masks fields whose contract names no mask, `fields` those of these names (`email`, or `Trade.email`); nothing is masked by nothing."""
 

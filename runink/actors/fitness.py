@@ -12,9 +12,10 @@ from typing import Final
 
 from msgspec.structs import replace as changed
 
-from runink.actors.launching import Launching, check_cleared
+from runink.actors.launching import Launching, nodes_of
 from runink.dag import Dag
 from runink.errors import Unavailable
+from runink.herds.relied import check_relied
 from runink.placement.cluster import HerdView
 from runink.placement.feasible import feasible
 from runink.runs.records import NodeRecord, SliceRecord
@@ -30,7 +31,7 @@ def check_fit(
     """Raise Unavailable (`not_for_node`) where the node does not take these slices of one gang, Refused where their herd does not have them write what they write."""
     herd = HerdView(records[0].herd, isolation=launching.isolation, own_nodes=launching.own_nodes)
     check_taken(node, records, herd)
-    check_cleared(dag, records, launching.clearances, launching.roles)
+    check_relied(dag.herd, nodes_of(dag, records), launching.clearances, launching.roles)
 
 
 def check_taken(node: NodeRecord, records: Sequence[SliceRecord], herd: HerdView) -> None:

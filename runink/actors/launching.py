@@ -22,13 +22,13 @@ from runink.actors.wires import WireEnd
 from runink.barn.keyvalue import KeyValue
 from runink.capabilities import IsolationPolicy
 from runink.checkpoints import folder_of, kept_in
-from runink.clearances import NO_CLEARANCES, NOT_CLEARED, ClearancePolicy
+from runink.clearances import NO_CLEARANCES, ClearancePolicy
 from runink.clients.barn import decode_value
 from runink.dag import Dag, Link, Node, Sink, Step
 from runink.documents import DocumentBytes, SliceDocument, encode_document
 from runink.errors import Overloaded, Refused, Unavailable
 from runink.herds.record import HerdRecord
-from runink.identity.roles import Clearances, Role, shown_by_roles
+from runink.identity.roles import Role
 from runink.jobs import CompareJob, Port, PublishJob, Transport
 from runink.loops import Flag
 from runink.masking_keys import NO_KEY, MaskingKey, masking_key
@@ -254,34 +254,6 @@ def nodes_of(dag: Dag, records: Iterable[SliceRecord]) -> Iterator[Node]:
     for record in records:
         if record.task is Task.CHAIN:
             yield from map(dag.node, dag.index.slices[record.slice].nodes)
-
-
-def check_cleared(
-    dag: Dag,
-    records: Iterable[SliceRecord],
-    policy: ClearancePolicy,
-    roles: Iterable[Role] | None = None,
-) -> None:
-    """Raise Refused where a sink of these slices relies on a clearance that its herd has taken back since the pipeline was compiled, or on a role (of the herd's `roles`, nothing
-    where they are not declared) that shows less by now.
-    """
-    shown = None if roles is None else shown_by_roles(roles)
-    for node in nodes_of(dag, records):
-        if isinstance(node, Sink) and node.clearance is not None:
-            lacking = policy.lacks(node.uri, node.clearance.cleared)
-            if lacking:
-                raise _not_cleared(f"{node.uri} is not cleared for {', '.join(lacking)}", dag)
-            if node.role and shown is not None:
-                seen = shown.get(node.role, Clearances())
-                hidden = [mark for mark in node.clearance.marks if not seen.shows(mark)]
-                if hidden:
-                    text = f"role {node.role}, for which {node.uri} is, does not see {', '.join(hidden)}"
-                    raise _not_cleared(text, dag)
-
-
-def _not_cleared(text: str, dag: Dag) -> Refused:
-    hint = f"it was so in herd {dag.herd} when the pipeline was compiled: compile it again"
-    return Refused(f"{text} any more", code=NOT_CLEARED, hint=hint)
 
 
 def slice_wanted(

@@ -17,6 +17,7 @@ from runink.dag import Dag
 from runink.errors import Invalid
 from runink.herds.admission import as_run, check_agreed, check_goldens, check_open, in_force
 from runink.herds.record import HerdRecord
+from runink.herds.relied import check_relied
 from runink.runs.priorities import priority_of
 from runink.runs.records import RunRecord, RunState
 
@@ -42,7 +43,7 @@ class Submission(NamedTuple):
 def submitted(
     message: Submit, known: Found[HerdRecord] | None, *, session: str, now_ms: int
 ) -> Submission:
-    """Return what comes of a request where the herd is so `known`. Raises Conflict (`herd_deleted`, `herd_differs`), QuotaExceeded (`slice_bounds`), Refused (`drift_passes`, `golden_required`), Invalid (`pipeline_unsound`: it is another herd's)."""
+    """Return what comes of a request where the herd is so `known`. Raises Conflict (`herd_deleted`, `herd_differs`), QuotaExceeded (`slice_bounds`), Refused (`drift_passes`, `golden_required`, `not_cleared`), Invalid (`pipeline_unsound`: it is another herd's)."""
     if message.dag.herd != message.herd.herd:
         raise Invalid(
             f"the pipeline is of herd {message.dag.herd}, and the run of herd {message.herd.herd}",
@@ -52,6 +53,7 @@ def submitted(
     herd = in_force(message.herd, known.value if known is not None else None)
     dag = as_run(message.dag, herd)
     check_agreed(dag, message.herd, herd)
+    _check_relied(dag, herd)
     if not message.rehearsal:
         check_goldens(dag, herd, _as_deployed)
     record = RunRecord(
@@ -82,8 +84,14 @@ def under_herd(run: RunRecord, dag: Dag, known: Found[HerdRecord] | None) -> tup
     herd = known.value if known is not None else HerdRecord(run.herd)
     check_open(herd)
     dag = as_run(dag, herd)
+    _check_relied(dag, herd)
     check_goldens(dag, herd, _as_deployed)
     return changed(run, version=dag.hash, priority=priority_of(dag, herd)), dag
+
+
+def _check_relied(dag: Dag, herd: HerdRecord) -> None:
+    roles = herd.roles if herd.declared is not None else None
+    check_relied(dag.herd, dag.nodes, herd.clearances, roles)
 
 
 async def if_approved(

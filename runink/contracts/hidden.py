@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace as changed
 
+from runink.clearances import HerdMask
 from runink.contracts.fields import FieldSpec
 from runink.contracts.masks import masked_field, read_mask
 
@@ -15,6 +16,7 @@ class Clearance(msgspec.Struct, frozen=True, omit_defaults=True):
     Of a row it takes these `columns` and no other; nothing stands for any, where what else comes holds nothing that it is not cleared for.
     `needs_key` says that a mask among them is made with the herd's key.
     A sink for a role relies on the role showing these `marks`, too (`pii:email`, `access:finance`).
+    `by_herd` are the masks that the contracts do not name: it relies on the herd's file still saying so.
     """
 
     cleared: tuple[str, ...] = ()
@@ -22,6 +24,7 @@ class Clearance(msgspec.Struct, frozen=True, omit_defaults=True):
     columns: tuple[str, ...] | None = None
     needs_key: bool = False
     marks: tuple[str, ...] = ()
+    by_herd: tuple[HerdMask, ...] = ()
 
 
 def is_keyed(field: FieldSpec) -> bool:

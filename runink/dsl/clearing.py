@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import astuple
 from msgspec.structs import replace as changed
 
 from runink.clearances import ClearancePolicy
@@ -105,6 +106,7 @@ class _Sinks:
             masked=tuple(view.masked),
             columns=None if is_open else tuple(view.held),
             needs_key=any(is_keyed(field) for field in view.masked),
+            by_herd=tuple(sorted(view.by_herd, key=astuple)),
         )
         columns = view.held if came.columns is not None else None
         return Carried(columns, came.rest, came.why, is_open=is_open)

@@ -19,9 +19,12 @@ from msgspec.structs import replace as changed
 from runink.barn.keys import RUNS, herd_key
 from runink.barn.keyvalue import key_prefix, one_key
 from runink.calendars import Overlap, Schedule
+from runink.clearances import ClearancePolicy, HerdMask
 from runink.clients.barn import Committed, Transaction, decode_value
 from runink.clients.herds import create_herd, delete_herd, get_herd, undelete_herd
-from runink.errors import Conflict, QuotaExceeded
+from runink.contracts.hidden import Clearance
+from runink.dag import Dag, Sink
+from runink.errors import Conflict, QuotaExceeded, Refused
 from runink.herds.lifecycle import By
 from runink.herds.record import Declared, Deletion, HerdRecord, SliceBounds
 from runink.runs.records import RunRecord
@@ -116,6 +119,38 @@ async def test_schedules_of_a_deleted_herd_stand_still_and_go_on_when_it_is_back
         await world.barn.put(herd_key(HERD.herd), HERD)
         await anyio.sleep(1.5 * MINUTE / 1000)
         assert len(await world.runs()) >= 1
+
+
+def relying(dag: Dag) -> Dag:
+    """Return the pipeline with sinks whose mask is the herd's."""
+    relied = Clearance(by_herd=(HerdMask("Staff", "email", "truncate(3)"),))
+    nodes = tuple(
+        changed(one, clearance=relied) if isinstance(one, Sink) else one for one in dag.nodes
+    )
+    return changed(dag, nodes=nodes)
+
+
+async def test_what_was_compiled_under_another_mask_makes_no_run(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with kept() as world:
+        client, dag = world.world.client, relying(world.world.dag)
+        said = changed(DECLARED, clearances=ClearancePolicy("truncate(3)"))
+        await world.barn.put(herd_key(HERD.herd), said)
+        await client.submit(changed(world.world.request(said), dag=dag))
+        now = changed(said, clearances=ClearancePolicy("redact"))
+        await world.barn.put(herd_key(HERD.herd), now)
+        await anyio.sleep(SOON_S)
+        with pytest.raises(Refused) as caught:
+            await client.submit(changed(world.world.request(now), dag=dag))
+        assert caught.value.code == "not_cleared"
+        world.world.dag = dag
+        await world.deploy(Schedule("* * * * *", overlap=Overlap.ALLOW))
+        await anyio.sleep(1.5 * MINUTE / 1000)
+        assert len(await world.runs()) == 1
+        problem = (await world.record()).problem
+        assert problem is not None
+        assert problem.code == "not_cleared"
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -18,20 +18,18 @@ from runink.actors.launching import (
     Launch,
     Launching,
     Workplace,
-    check_cleared,
     gang_descriptors,
     launches_of,
     slice_wanted,
 )
 from runink.barn.keyvalue import KeyValue
-from runink.clearances import ClearancePolicy, SinkClearance
 from runink.clients.barn import encode_value
 from runink.contracts.hidden import Clearance
 from runink.dag import Dag, Limit, Limits, Resources, Sink, Source
 from runink.documents import SliceDocument, SliceSettings, decode_document
 from runink.errors import Overloaded, Refused
 from runink.herds.record import Declared, HerdRecord
-from runink.identity.roles import Effect, Role, Rule
+from runink.identity.roles import Role
 from runink.jobs import ChainJob, Prepared, PublishJob, Transport
 from runink.names import BundleHash, HerdName, NodeId, RoleName, RunId, SliceId
 from runink.networks import Network
@@ -311,48 +309,6 @@ def test_a_key_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         launches(dag, run_of(dag), tmp_path, "a")
     assert caught.value.code == "mask_key"
-
-
-def test_a_sink_that_relies_on_a_clearance_which_is_gone_is_not_launched() -> None:
-    dag = clearing(staged_dag("a", "b"), cleared=("email",))
-    check_cleared(
-        dag, [record("a")], ClearancePolicy(sinks=(SinkClearance("csv://a", ("email",)),))
-    )
-    for policy in (
-        ClearancePolicy(),
-        ClearancePolicy(sinks=(SinkClearance("csv://a", ("name",)),)),
-    ):
-        with pytest.raises(Refused, match="csv://a is not cleared for email any more") as caught:
-            check_cleared(dag, [record("a")], policy)
-        assert caught.value.code == "not_cleared"
-
-
-def test_a_role_that_shows_less_by_now_is_written_for_no_more() -> None:
-    def showing(*rules: Rule) -> tuple[Role, ...]:
-        return (Role(RoleName("finance"), HerdName("default"), rules),)
-
-    marked = clearing(staged_dag("a"), marks=("access:finance", "pii:pay"))
-    dag = changed(
-        marked,
-        nodes=tuple(
-            changed(node, role="finance") if isinstance(node, Sink) else node
-            for node in marked.nodes
-        ),
-    )
-    policy, shown = ClearancePolicy(), Rule(fields=("access:*", "pii:pay"))
-    check_cleared(dag, [record("a")], policy, showing(shown))
-    check_cleared(dag, [record("a")], policy, None)  # a project's own herd
-    denied = Rule(fields=("pii:pay",), effect=Effect.DENY)
-    for roles, hidden in (
-        (showing(shown, denied), "pii:pay"),
-        (showing(), "access:finance, pii:pay"),
-        ((), "access:finance, pii:pay"),
-    ):
-        with pytest.raises(
-            Refused, match=f"role finance, for which .* does not see {hidden} any more"
-        ) as caught:
-            check_cleared(dag, [record("a")], policy, roles)
-        assert caught.value.code == "not_cleared"
 
 
 @pytest.mark.parametrize("declared", [None, Declared(1, 1, "ann")])

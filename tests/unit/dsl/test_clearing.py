@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runink.clearances import ClearancePolicy, SinkClearance
+from runink.clearances import ClearancePolicy, HerdMask, SinkClearance
 from runink.contracts.fields import ContractSpec, FieldSpec, Kind
 from runink.contracts.hidden import Clearance
 from runink.dag import Dag, Sink
@@ -119,6 +119,13 @@ def test_the_herd_says_how_fields_are_masked_whose_contract_does_not(policy, mas
         "email": "hash",
         "name": mask,
     }
+
+
+def test_a_sink_says_which_of_its_masks_are_the_herds():
+    policy = ClearancePolicy("redact", {"Person.name": "tokenise", "email": "truncate(1)"})
+    (found,) = clearances(compile_lines(SOURCE, check("Person"), SINK, policy=policy))
+    assert found is not None
+    assert found.by_herd == (HerdMask("Person", "name", "tokenise"),), "email has its contract's"
 
 
 def test_a_sink_that_is_cleared_gets_the_values_and_says_what_it_relies_on():
