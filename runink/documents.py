@@ -81,12 +81,13 @@ class SliceContext(
         """Wait until this slice is told to give way, but no longer than that, and say whether it was."""
         return NOTICE.wait(within_s)
 
-    def token(self) -> str:
+    def token(self, refused: str = "") -> str:
         """Return a token by which this attempt of the slice is known to the API of its cluster, good for some minutes: ask again for each use, which costs nothing while it is good.
+        `refused` is one that was not taken, and another comes in its place: so this context is itself what a client of `runink.client` bears (`credentials=context()`).
 
         Raises Refused (`no_tokens` where nobody signs any, `no_agent` in a process that is no slice), Forbidden (`no_such_attempt`: it is over), Unavailable.
         """
-        return OWN_TOKEN.text()
+        return OWN_TOKEN.text(refused)
 
 
 class SliceDocument(

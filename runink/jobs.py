@@ -244,9 +244,10 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 
 
 class TokenWanted(msgspec.Struct, frozen=True, tag="token_wanted"):
-    """The slice asks for its token. The answer has the same number."""
+    """The slice asks for its token, or for another one where the last was not taken. The answer has the same number."""
 
     number: int
+    anew: bool = False
 
 
 class TokenGiven(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,6 +2,7 @@
 
     first asked     it is asked for over the slice's link to its agent, and waited for
     asked again     the same, as long as RENEW_S of it are left; then another is asked for, and waited for
+    it was refused  another is asked for, and waited for
     never asked     nothing happens: most slices speak with no API, and pay nothing
 
 The state of a process: it runs one slice and ends. The text is kept here alone, in memory; a child of the process has no part in the link, and is refused.
@@ -33,15 +34,15 @@ class OwnToken:
     """Nothing at first. Any thread may ask; of several that do, one asks the agent."""
 
     def __init__(self) -> None:
-        self._ask: Callable[[], Given] | None = None
+        self._ask: Callable[[bool], Given] | None = None
         self._clock: Callable[[], float] = float
         self._process = 0
         self._lock = _thread.allocate_lock()
         self._text = ""
         self._renew_at_s = 0.0
 
-    def comes_by(self, ask: Callable[[], Given], clock: Callable[[], float]) -> None:
-        """Have it asked for so, and its age told by this clock, seconds."""
+    def comes_by(self, ask: Callable[[bool], Given], clock: Callable[[], float]) -> None:
+        """Have it asked for so, with whether it has to be another than before, and its age told by this clock, seconds."""
         self._ask, self._clock, self._process = ask, clock, os.getpid()
         self._text = ""
 
@@ -49,8 +50,8 @@ class OwnToken:
         """Be as at first."""
         self._ask, self._text = None, ""
 
-    def text(self) -> str:
-        """Return a token that is good for RENEW_S at least, if it does not end before with its attempt. Raises Refused (`no_agent`), and what asking raises."""
+    def text(self, refused: str = "") -> str:
+        """Return a token that is good for RENEW_S at least, if it does not end before with its attempt, and not the one that was `refused`. Raises Refused (`no_agent`), and what asking raises."""
         ask = self._ask
         if ask is None or os.getpid() != self._process:
             raise Refused(
@@ -59,9 +60,10 @@ class OwnToken:
                 hint="call context().token() in a step's function, in the slice's own process, and hand the token on; a test of a step gives it one: with runink.testing.contexts.with_token(…):",
             )
         with self._lock:
-            if not self._text or self._clock() >= self._renew_at_s:
+            anew = bool(self._text) and self._text == refused
+            if anew or not self._text or self._clock() >= self._renew_at_s:
                 asked_s = self._clock()
-                given = ask()
+                given = ask(anew)
                 self._text, self._renew_at_s = given.text, asked_s + given.good_s - RENEW_S
             return self._text
 

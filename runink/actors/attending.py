@@ -24,7 +24,7 @@ from runink.actors.listening import Listening
 from runink.actors.log_keeping import KeptLog
 from runink.actors.outputs import Own, accepted
 from runink.actors.slice_meters import SliceMeter
-from runink.actors.slice_tokens import Give
+from runink.actors.slice_tokens import Answer
 from runink.errors import RuninkError, to_wire
 from runink.jobs import Done, Failed, Progress
 from runink.loops import Flag, Readiness
@@ -145,7 +145,7 @@ async def attend(
     readiness: Readiness,
     log: KeptLog,
     progress: Callable[[Progress], object],
-    tokens: Callable[[Give], object],
+    tokens: Answer,
 ) -> Ending:
     """Return how the slice ended; closes its channels. `listen` is given what takes the spawner's word on its end."""
     heard = Listening(

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import structs
 
 from runink.actors.log_keeping import KeptLog
-from runink.actors.slice_tokens import Give
+from runink.actors.slice_tokens import Answer
 from runink.errors import Overloaded, RuninkError, WireError, to_wire
 from runink.jobs import Done, Failed, Progress, Report, TokenGiven, TokenWanted
 from runink.loops import Bell, Readiness, now_s
@@ -48,7 +48,7 @@ class Listening:
         readiness: Readiness,
         log: KeptLog,
         progress: Callable[[Progress], object],
-        tokens: Callable[[Give], object],
+        tokens: Answer,
     ) -> None:
         self._bell = Bell()
         self._readiness = readiness
@@ -169,7 +169,7 @@ class _Reports:
         control: Channel,
         readiness: Readiness,
         progress: Callable[[Progress], object],
-        tokens: Callable[[Give], object],
+        tokens: Answer,
         bell: Bell,
     ) -> None:
         self.last: Done | Failed | None = None
@@ -239,7 +239,7 @@ class _Reports:
         if isinstance(report, Progress):
             self._progress(report)
         else:
-            self._tokens(partial(self._give, report))
+            self._tokens(report, partial(self._give, report))
         at_s = now_s()
         self._held_until_s = at_s + self._pace.wait_s(0, 1, now_s=at_s)
 

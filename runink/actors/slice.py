@@ -65,13 +65,13 @@ def main(document: bytes, control: int, descriptors: list[int]) -> int:
     return 0 if isinstance(report, Done) else EXIT_FAILED
 
 
-def _asked(channel: BlockingChannel, control: int) -> Given:
+def _asked(channel: BlockingChannel, control: int, anew: bool) -> Given:  # noqa: FBT001 - as `OwnToken` asks
     """Ask the agent for a token: the first time and, rarely, again."""
     if channel not in _ASKING:
         from runink.steps.asking import Asking  # noqa: PLC0415 - most slices never ask
 
         _ASKING[channel] = Asking(channel, control)
-    return _ASKING[channel].token()
+    return _ASKING[channel].token(anew=anew)
 
 
 def listen() -> None:

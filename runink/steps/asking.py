@@ -37,10 +37,10 @@ class Asking:
         self._frames = FrameReader(bytes_max=ANSWER_BYTES_MAX)
         self._number = 0
 
-    def token(self) -> Given:
-        """Return a token. Raises TimedOut (`agent_silent`), LinkLost, and the errors that the agent tells."""
+    def token(self, *, anew: bool = False) -> Given:
+        """Return a token, with `anew` another than before. Raises TimedOut (`agent_silent`), LinkLost, and the errors that the agent tells."""
         self._number += 1
-        self._channel.send(TokenWanted(self._number))
+        self._channel.send(TokenWanted(self._number, anew))
         until_s = monotonic() + self._wait_s
         while True:  # ends with the answer, the time, or the agent
             answer = msgspec.convert(self._receive(until_s), TokenGiven)

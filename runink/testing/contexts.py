@@ -54,7 +54,7 @@ def told_to_stop(clock: Clock = monotonic) -> Iterator[None]:
 @contextmanager
 def with_token(text: str) -> Iterator[None]:
     """Have `context().token()` return this for as long as the block."""
-    OWN_TOKEN.comes_by(lambda: Given(text, float("inf")), monotonic)
+    OWN_TOKEN.comes_by(lambda _: Given(text, float("inf")), monotonic)
     try:
         yield
     finally:

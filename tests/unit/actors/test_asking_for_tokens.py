@@ -9,11 +9,11 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
-from runink.actors.slice_tokens import AGAIN_S, Give, SliceTokens
+from runink.actors.slice_tokens import AGAIN_S, ANEW_S, Give, SliceTokens
 from runink.clients.identity_requests import MintedToken, MintForSlice
 from runink.dag import Resources
 from runink.errors import Forbidden
-from runink.jobs import TokenGiven
+from runink.jobs import TokenGiven, TokenWanted
 from runink.names import HerdName, NodeId, RunId, SliceId
 from runink.runs.records import SliceRecord, SliceState
 
@@ -45,13 +45,13 @@ class Slice:
         self._wanted = wanted
         self.given: list[TokenGiven] = []
 
-    async def token(self) -> TokenGiven:
-        self._wanted(self.given.append)
+    async def token(self, *, anew: bool = False) -> TokenGiven:
+        self._wanted(TokenWanted(1, anew), self.given.append)
         await anyio.sleep(1.1)
         return self.given[-1]
 
     def ask(self, give: Give) -> None:
-        self._wanted(give)
+        self._wanted(TokenWanted(1), give)
 
 
 @asynccontextmanager
@@ -80,6 +80,18 @@ async def test_it_has_the_same_until_half_of_its_life_is_over(
         assert [(await one.token()).token for _ in range(5)] == ["t1"] * 5
         await anyio.sleep(LIFE_S / 2)
         assert (await one.token()).token == "t2"
+
+
+async def test_one_that_was_not_taken_is_made_anew_and_no_oftener_than_is_of_use(
+    autojump_clock: trio.testing.MockClock,
+):
+    signer = Signer()
+    async with asking(signer) as one:
+        assert (await one.token()).token == "t1"
+        assert (await one.token(anew=True)).token == "t1", "it was made a moment ago"
+        await anyio.sleep(ANEW_S)
+        assert (await one.token(anew=True)).token == "t2"
+        assert [(await one.token(anew=True)).token for _ in range(3)] == ["t2"] * 3
 
 
 async def test_of_many_questions_at_once_one_is_asked_and_two_are_kept(

@@ -87,7 +87,7 @@ class Attending:
             readiness=readiness,
             log=log,
             progress=self.told.append,
-            tokens=self.asked.append,
+            tokens=lambda _, give: self.asked.append(give),
         )
         self.ending.append(ending)
         log.close()

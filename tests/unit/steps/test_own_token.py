@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from runink.client.credentials import Bearer, token_of
 from runink.documents import SliceContext
 from runink.errors import Refused, RuninkError, to_wire
 from runink.jobs import TokenGiven, TokenWanted
@@ -25,9 +26,11 @@ class Signed:
     def __init__(self) -> None:
         self.now_s = 10.0
         self.times = 0
+        self.anew = False
 
-    def ask(self) -> Given:
+    def ask(self, anew: bool) -> Given:  # noqa: FBT001 - as it is asked
         self.times += 1
+        self.anew = anew
         return Given(f"t{self.times}", 900.0)
 
 
@@ -48,6 +51,20 @@ def test_it_is_asked_for_once_and_again_before_it_ends() -> None:
     assert own.text() == "t1"
     signed.now_s += 1
     assert own.text() == "t2"
+
+
+def test_one_that_was_refused_is_not_given_again() -> None:
+    own, signed = OwnToken(), Signed()
+    own.comes_by(signed.ask, lambda: signed.now_s)
+    assert (own.text(), signed.anew) == ("t1", False)
+    assert (own.text("t1"), signed.anew) == ("t2", True)
+    assert own.text("t1") == "t2", "another thread has had it replaced"
+
+
+def test_a_context_is_what_a_client_bears() -> None:
+    with running_as() as given, with_token("mine"):
+        assert isinstance(given, Bearer)
+        assert token_of(given, "") == "mine"
 
 
 def test_a_process_that_is_no_slice_is_told_so() -> None:
@@ -84,7 +101,7 @@ def test_an_answer_to_an_earlier_question_is_passed_over() -> None:
 
 
 def test_what_is_asked_says_nothing_of_who_asks() -> None:
-    assert TokenWanted.__struct_fields__ == ("number",)
+    assert TokenWanted.__struct_fields__ == ("number", "anew")
 
 
 def test_a_refusal_is_raised_as_the_agent_has_it() -> None:
