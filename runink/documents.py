@@ -83,7 +83,7 @@ class SliceContext(
 
     def token(self, refused: str = "") -> str:
         """Return a token by which this attempt of the slice is known to the API of its cluster, good for some minutes: ask again for each use, which costs nothing while it is good.
-        `refused` is one that was not taken, and another comes in its place: so this context is itself what a client of `runink.client` bears (`credentials=context()`).
+        `refused` is one that was not taken, and another comes in its place: so this context is itself what a client of `runink.client` bears (`token=context()`).
 
         Raises Refused (`no_tokens` where nobody signs any, `no_agent` in a process that is no slice), Forbidden (`no_such_attempt`: it is over), Unavailable.
         """

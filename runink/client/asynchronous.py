@@ -92,7 +92,7 @@ class AsyncDownload(AsyncValues):
 class AsyncClient:
     """Asks an API.
 
-    `address` is `https://HOST:PORT`, `http://127.0.0.1:PORT` or `unix:PATH`; `authority` a PEM file of what is trusted in place of the machine's roots.
+    `address` is `https://HOST:PORT`, `http://127.0.0.1:PORT` or `unix:PATH`; `authority` a PEM file of what is trusted in place of the machine's roots, or its text.
     `within_s` is how long one answer may take, with all tries; `silent_s` how long a stream or a download may be silent; `away_s` how long a stream may be lost.
 
     Every operation is there by its name: `await client.herds.get(herd="flights")`.  What is answered with one document is awaited, and is a struct; lists are

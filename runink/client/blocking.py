@@ -90,7 +90,7 @@ class Download(Values):
 class Client:
     """Asks an API, and waits for its answers.
 
-    `address` is `https://HOST:PORT`, `http://127.0.0.1:PORT` or `unix:PATH`; `authority` a PEM file of what is trusted in place of the machine's roots.
+    `address` is `https://HOST:PORT`, `http://127.0.0.1:PORT` or `unix:PATH`; `authority` a PEM file of what is trusted in place of the machine's roots, or its text.
     `within_s` is how long one answer may take, with all tries; `silent_s` how long a stream or a download may be silent; `away_s` how long a stream may be lost.
 
     Every operation is there by its name: `client.herds.list()`.  Documents are returned as structs, lists as iterators over all their items, streams as

@@ -22,13 +22,13 @@ _HINT: Final = "write https://HOST:PORT, http://127.0.0.1:PORT or unix:PATH"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to connect. `path` is a socket's, and then there are neither host nor port. `authority` is a PEM file of what is trusted in place of the machine's roots."""
+    """Where to connect. `path` is a socket's, and then there are neither host nor port. `authority` is a PEM file, or its text, of what is trusted in place of the machine's roots."""
 
     host: str = ""
     port: int = 0
     is_tls: bool = False
     path: Path | None = None
-    authority: Path | None = None
+    authority: Path | str | None = None
 
     @property
     def authority_text(self) -> str:
@@ -45,7 +45,7 @@ class Endpoint:
         return f"{'https' if self.is_tls else 'http'}://{self.authority_text}"
 
 
-def endpoint_of(text: str, *, authority: Path | None = None) -> Endpoint:
+def endpoint_of(text: str, *, authority: Path | str | None = None) -> Endpoint:
     """Return the place that an address means. Raises Invalid (`bad_address`)."""
     if text.startswith(_UNIX):
         path = text.removeprefix(_UNIX)

@@ -16,6 +16,7 @@ from runink.client.requests import Request, request_of
 from runink.client.talks import Talks
 from runink.operations.declarations import Operation
 
+_PEM: Final = "-----BEGIN"
 _KEY_BYTES: Final = 24
 _dice = random.SystemRandom().random
 
@@ -41,7 +42,9 @@ def place_of(address: str | Endpoint, authority: Path | str | None) -> Endpoint:
     """Return where to ask. Raises Invalid (`bad_address`)."""
     if isinstance(address, Endpoint):
         return address
-    return endpoint_of(address, authority=None if authority is None else Path(authority))
+    is_text = isinstance(authority, str) and authority.lstrip().startswith(_PEM)
+    trusted = authority if authority is None or is_text else Path(authority)
+    return endpoint_of(address, authority=trusted)
 
 
 def prepared(

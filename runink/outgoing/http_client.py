@@ -44,13 +44,14 @@ async def resolved(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(place[0]) for *_, place in found))
 
 
-def public_roots(authority: Path | None = None) -> ssl.SSLContext:
-    """Return what servers are checked with: the machine's roots, or a PEM file's alone. Raises Refused (`bad_certificate`)."""
+def public_roots(authority: Path | str | None = None) -> ssl.SSLContext:
+    """Return what servers are checked with: the machine's roots, or a PEM file's alone, or those of a text in that form. Raises Refused (`bad_certificate`)."""
+    text = authority if isinstance(authority, str) else None
     try:
-        context = ssl.create_default_context(cafile=authority)
-    except (OSError, ssl.SSLError) as error:
+        context = ssl.create_default_context(cafile=None if text else authority, cadata=text)
+    except (OSError, ssl.SSLError, ValueError) as error:
         raise Refused(
-            f"cannot use the certificates of {authority}: {error}",
+            f"cannot use the certificates of {'the text' if text else authority}: {error}",
             code="bad_certificate",
             hint="it must be a PEM file that this user can read",
         ) from error

@@ -12,7 +12,7 @@ from asking_world import asking, served
 from notebook import GET
 from runink.api.serving import Certificate, Door
 from runink.client import endpoint_of
-from runink.errors import Invalid, LinkLost
+from runink.errors import Invalid, LinkLost, Refused
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +36,10 @@ async def test_tls_is_checked_against_the_authority_that_was_named(kind: Any, tm
     with served(make_door=lambda: ours.door) as api:
         address = api.address.replace("http:", "https:")
         api.notebook.put("flights", "first", "milk")
-        async with asking(kind, address, authority=ours.file) as anna:
-            assert (await anna.call(GET, herd="flights", note="first")).text == "milk"
-        for wrong in ({"authority": other.file}, {}):
+        for right in (ours.file, str(ours.file), ours.file.read_text()):
+            async with asking(kind, address, authority=right) as anna:
+                assert (await anna.call(GET, herd="flights", note="first")).text == "milk"
+        for wrong in ({"authority": other.file}, {"authority": other.file.read_text()}, {}):
             async with asking(kind, address, **wrong) as anna:
                 with pytest.raises(LinkLost) as untrusted:
                     await anna.call(GET, herd="flights", note="first")
@@ -49,6 +50,16 @@ async def test_tls_is_checked_against_the_authority_that_was_named(kind: Any, tm
             with pytest.raises(LinkLost) as another_name:
                 await anna.call(GET, herd="flights", note="first")
             assert another_name.value.code == "tls_failed"
+
+
+async def test_what_is_no_certificate_is_told(kind: Any, tmp_path: Path) -> None:
+    with served() as api:
+        address = api.address.replace("http:", "https:")
+        for wrong in (tmp_path / "none.pem", "-----BEGIN CERTIFICATE-----\nAAAA"):
+            async with asking(kind, address, authority=wrong) as anna:
+                with pytest.raises(Refused) as told:
+                    await anna.call(GET, herd="flights", note="first")
+                assert told.value.code == "bad_certificate"
 
 
 @pytest.mark.parametrize(
