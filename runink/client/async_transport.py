@@ -102,6 +102,8 @@ class AsyncTransport:
     async def _dialled(self) -> ByteStream:
         endpoint = self._endpoint
         stream: ByteStream
+        if endpoint.is_tls and self._context is None:
+            self._context = await anyio.to_thread.run_sync(trust_of, endpoint)
         try:
             if endpoint.path is not None:
                 stream = await anyio.connect_unix(str(endpoint.path))
@@ -109,11 +111,9 @@ class AsyncTransport:
                 stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
         except OSError as error:
             raise not_connected(endpoint, error) from error
-        if not endpoint.is_tls:
+        if self._context is None:
             return stream
         try:
-            if self._context is None:
-                self._context = await anyio.to_thread.run_sync(trust_of, endpoint)
             return await TLSStream.wrap(stream, hostname=endpoint.host, ssl_context=self._context)
         except (ssl.SSLError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
             await anyio.aclose_forcefully(stream)

@@ -99,6 +99,8 @@ class BlockingTransport:
     def _dialled(self, within_s: float) -> socket.socket:
         endpoint = self._endpoint
         until_s = self.clock() + within_s
+        if endpoint.is_tls and self._context is None:
+            self._context = trust_of(endpoint)
         try:
             if endpoint.path is not None:
                 raw = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -115,14 +117,16 @@ class BlockingTransport:
             raise too_late(endpoint, within_s) from None
         except OSError as error:
             raise not_connected(endpoint, error) from error
-        return self._secured(raw, max(until_s - self.clock(), 0.001)) if endpoint.is_tls else raw
+        if self._context is None:
+            return raw
+        return self._secured(raw, self._context, max(until_s - self.clock(), 0.001))
 
-    def _secured(self, raw: socket.socket, within_s: float) -> socket.socket:
+    def _secured(
+        self, raw: socket.socket, context: ssl.SSLContext, within_s: float
+    ) -> socket.socket:
         try:
-            if self._context is None:
-                self._context = trust_of(self._endpoint)
             raw.settimeout(within_s)
-            return self._context.wrap_socket(raw, server_hostname=self._endpoint.host)
+            return context.wrap_socket(raw, server_hostname=self._endpoint.host)
         except TimeoutError:
             raw.close()
             raise too_late(self._endpoint, within_s) from None

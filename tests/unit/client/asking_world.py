@@ -30,6 +30,7 @@ class Cable:
 
     def __init__(self, target: int) -> None:
         self._target = target
+        self._carriers: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self.connections = 0
         self.is_dead = False
@@ -37,26 +38,48 @@ class Cable:
 
     @asynccontextmanager
     async def laid(self) -> AsyncIterator[Cable]:
-        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
-            self.cut()
+            await checkpoint()  # asyncio loses a connection whose server is closed between its being taken and its becoming a transport
             server.close()
+            for carrier in self._carriers:
+                carrier.cancel()
+            await asyncio.gather(*self._carriers, return_exceptions=True)
 
     def cut(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        if self.is_dead:
+        carrier = asyncio.get_running_loop().create_task(self._carry(reader, writer))
+        self._carriers.add(carrier)
+        carrier.add_done_callback(self._carriers.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with self._ending(writer):
+            if self.is_dead:
+                return
+            try:
+                there, back = await asyncio.open_connection("127.0.0.1", self._target)
+            except ConnectionRefusedError:
+                return
+            async with self._ending(back):
+                await asyncio.gather(_pumped(reader, back), _pumped(there, writer))
+
+    @asynccontextmanager
+    async def _ending(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+        self._writers.add(writer)
+        try:
+            yield
+        finally:
+            self._writers.discard(writer)
             writer.transport.abort()
-            return
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers |= {writer, back}
-        await asyncio.gather(_pumped(reader, back), _pumped(there, writer))
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 async def _pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,6 +126,17 @@ class Served:
         run_on(self.loop, held())
 
 
+async def _closed(loop: Any) -> None:
+    """Cut what is left of connections: asyncio tells nobody of one whose handshake is under way or has failed, and a loop that ends first warns of it."""
+    while True:
+        await checkpoint()  # one that was taken becomes a transport, one that was aborted is closed
+        left = [one for one in loop._transports.values() if one.get_extra_info("socket").fileno() >= 0]  # fmt: skip
+        for transport in left:
+            transport.abort()
+        if not left and len(asyncio.all_tasks()) == 1:
+            return
+
+
 @contextmanager
 def served(
     notebook: Notebook | None = None,
@@ -122,6 +156,7 @@ def served(
                 made.append(Served(ours, guests, cable, server))
                 ready.set()
                 await made[0].stop.wait()
+        await _closed(asyncio.get_running_loop())
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
