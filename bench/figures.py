@@ -84,7 +84,12 @@ def main(
     for name, default in options.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     arguments = parser.parse_args()
-    figures = measure(arguments)
+    try:
+        figures = measure(arguments)
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"{error.name} is missing; `make .venv-bench/ready` installs what ours is measured against"
+        )
     if arguments.json:
         print(json.dumps([asdict(one) for one in figures], indent=1))
     else:
