@@ -16,7 +16,7 @@ from msgspec.structs import replace as changed
 from runink.cli.exits import told
 from runink.cli.node_options import NodeOptions, node_options
 from runink.cli.options import DURATION, Amount
-from runink.cli.servers import addresses_of, secret_option, server_option
+from runink.cli.servers import addresses_of, join_option, secret_option, server_option
 from runink.cli.up import shown_place
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import TRUST_FOLDER, Address, NodeSettings, Servers
@@ -49,11 +49,8 @@ from runink.trust_files import TrustFolder
 )
 @server_option
 @secret_option
-@click.option(
-    "--join",
-    "word",
-    metavar="TOKEN",
-    help="Join the cluster with this token first, if this node has not yet (runi node token).",
+@join_option(
+    "Join the cluster with this token first, if this node has not yet (runi node token).",
 )
 @click.option(
     "--lost-after",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Final
 
 import click
 
 from runink.cli.asking import Where, asking, asks_api
+from runink.cli.given_texts import given_bytes
 from runink.cli.wording import echo_json
 from runink.client import Client
-from runink.errors import Invalid
 from runink.operations.declarations import JSON, Method
 
 METHODS: Final = tuple(one.value for one in Method)
@@ -43,7 +42,7 @@ def api(
     The body of the answer is printed as it came. A refusal is told as by any other command, and has its exit code.
     """
     said = tuple(_header(text) for text in headers)
-    body = _body(data)
+    body = None if data is None else given_bytes(data)
     if body is not None and not any(name.lower() == _TYPE for name, _ in said):
         said = (*said, ("Content-Type", JSON))
     if watch and (method.upper() != "GET" or body is not None):
@@ -76,14 +75,3 @@ def _header(text: str) -> tuple[str, str]:
     if name.lower() in _OURS:
         raise click.BadParameter(f"{name} is written by runi itself", param_hint="--header")
     return name, value.strip()
-
-
-def _body(data: str | None) -> bytes | None:
-    if data is None or not data.startswith("@"):
-        return data.encode() if data is not None else None
-    if data == "@-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(data[1:]).read_bytes()
-    except OSError as error:
-        raise Invalid(f"{data[1:]}: {error.strerror}", code="no_such_file") from None

@@ -10,12 +10,14 @@ import click
 from runink.cli.asking import Where, asked, asks_api
 from runink.cli.commands import Commands
 from runink.cli.exits import ExitCode
+from runink.cli.given_texts import STANDARD, given_word
 from runink.cli.output import Form, echo_items, output_option
 from runink.cli.rights_options import CLUSTER, scope_of, scoped, within
 from runink.cli.wording import columns, harmless
 from runink.identity.decisions import Explanation, Held
 from runink.identity.roles import NEVER
 from runink.identity.vocabulary import Resource, Verb
+from runink.operations.catalog.identity import Administrator
 from runink.operations.catalog.questions import Identity, MayAnswer
 from runink.quantities import format_moment
 
@@ -24,6 +26,7 @@ AUTH_COMMANDS: Final = {
     "can-i": ("runink.cli.auth:can_i", "Say whether you may do something."),
     "explain": ("runink.cli.auth:explain", "Say why you may do something, or why not."),
     "who-can": ("runink.cli.auth:who_can", "Say who may do something."),
+    "bootstrap": ("runink.cli.auth:bootstrap", "Make the first administrator of a new cluster."),
 }
 _COLUMN: Final = 10
 
@@ -55,6 +58,11 @@ _ANSWER: Final[Form] = Form(
     row=lambda one: ("yes" if one.allowed else "no", one.subject, one.reason),
     name=lambda one: "yes" if one.allowed else "no",
 )
+_ADMINISTRATOR: Final[Form] = Form(
+    heading=("SUBJECT", "ROLE", "BINDING"),
+    row=lambda one: (one.subject, one.role, one.binding),
+    name=lambda one: one.subject,
+)
 _HELD: Final[Form] = Form(
     heading=("SUBJECT", "BINDING", "OF", "ROLE", "RULE", "EFFECT", "EXPIRES"),
     row=_cells,
@@ -68,7 +76,7 @@ class AuthCommands(Commands):
 
 @click.command(cls=AuthCommands)
 def auth() -> None:
-    """Ask who may what."""
+    """Ask who may what, and make the first administrator."""
 
 
 def about_rights(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -155,6 +163,23 @@ def who_can(  # noqa: PLR0913 - an option each
     else:
         every = [*found.allowed, *(() if output == "name" else found.denied)]
         echo_items(every, output, _HELD)
+
+
+@click.command()
+@click.option("--word", default=STANDARD, metavar="@FILE", help="The file of the word that `runi server --init` has printed. Standard input otherwise, or a terminal is asked.")  # fmt: skip
+@click.option("--subject", metavar="SUBJECT", help="Who it is, user:ISSUER:SUBJECT or group:ISSUER:GROUP; you otherwise.")  # fmt: skip
+@output_option
+@asks_api
+def bootstrap(*, where: Where, word: str, subject: str | None, output: str) -> None:
+    """Make the first administrator of a new cluster, once, by the word that it began with."""
+    if not word.startswith("@"):
+        raise click.BadParameter("a word on the command line is seen by all users of the machine; --word @FILE", param_hint="--word")  # fmt: skip
+    with asked(where) as client:
+        chosen = subject or client.call("auth.whoami").subject
+        made: Administrator = client.call(
+            "access.bootstrap", token=given_word(word), subject=chosen
+        )
+    echo_items([made], output, _ADMINISTRATOR, is_one=True)
 
 
 def _fields(  # noqa: PLR0913 - an option each

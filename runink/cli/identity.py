@@ -13,7 +13,7 @@ import click
 
 from runink.certificates.roles import NodeRole
 from runink.cli.exits import told
-from runink.cli.servers import addresses_of, server_option
+from runink.cli.servers import addresses_of, join_option, server_option
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import TRUST_FOLDER, Servers
 from runink.errors import Refused, RuninkError
@@ -36,7 +36,9 @@ from runink.trust_files import TrustFolder
     help="The folder of what this node keeps: its certificate, and what opens the keys that sign.",
 )
 @server_option
-@click.option("--join", "word", metavar="TOKEN", help="Join the cluster with this token, the first time: runi node token --role identity makes it.")  # fmt: skip
+@join_option(
+    "Join the cluster with this token, the first time: runi node token --role identity makes it."
+)
 def identity(state: Path, places: tuple[str, ...], word: str | None) -> None:
     """Sign tokens and ask people's providers for a cluster, until Ctrl-C or SIGTERM.
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace as changed
 from runink.cli.api_doors import reload_api, tell_api
 from runink.cli.exits import told, usage
 from runink.cli.options import DURATION, Amount
-from runink.cli.servers import FILE, addresses_of, secret_option, server_option
+from runink.cli.servers import FILE, addresses_of, join_option, secret_option, server_option
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
 from runink.config import (
     API_SOCKET,
@@ -61,13 +61,10 @@ TOKENLESS: Final = "-"  # --join alone
 )
 @click.option("--cluster", default="runink", show_default=True, help="The group's name.")
 @click.option("--init", is_flag=True, help="Begin a cluster: make its authority, and be its first member.")  # fmt: skip
-@click.option(
-    "--join",
-    "word",
+@join_option(
+    "The cluster is there already, and takes this member in, with this token the first time; with --secret no token is needed.",
     is_flag=False,
     flag_value=TOKENLESS,
-    metavar="TOKEN",
-    help="The cluster is there already, and takes this member in, with this token the first time; with --secret no token is needed.",
 )
 @server_option
 @secret_option

@@ -8,11 +8,13 @@ RUNINK_SECRET        a file with the secret that they want to see (loopback only
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from runink.cli.given_texts import word_callback
 from runink.config import Address, Servers
 
 SERVER: Final = "RUNINK_SERVER"
@@ -57,3 +59,11 @@ def servers_by_environment() -> Servers | None:
 
 def _listed() -> tuple[str, ...]:
     return tuple(one.strip() for one in os.environ.get(SERVER, "").split(",") if one.strip())
+
+
+def join_option(text: str, **more: Any) -> Callable[..., Any]:
+    """Return the option of a join token, which may be read where no list of processes shows it."""
+    text = f"{text} @FILE reads the token, @- standard input."
+    return click.option(
+        "--join", "word", metavar="TOKEN", callback=word_callback, help=text, **more
+    )

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from asked_cluster import Said, Shell, shell_at
 from click.shell_completion import ShellComplete
+from runink.barn.keys import BOOTSTRAP
 from runink.cli.commands import runi
 from runink.cli.completion import VARIABLE
+from runink.identity.bootstrap import RECORD, SECRET_BYTES, make_word
 from runink.operations.catalog import roles
-from runink.testing.served import bound, person
+from runink.testing.served import NOW_MS, bound, person
 from served_cluster import ServedCluster, served_cluster
 
 ANN, BEN = person("ann"), person("ben")
@@ -184,3 +186,27 @@ def test_the_audit_is_watched(
     assert "roles.create" in line.out
     assert as_(shell, "ann", *words, "--oldest").code == 2
     assert as_(shell, "ben", *words).code == 3
+
+
+def test_the_word_of_a_cluster_makes_its_first_administrator(
+    shell: Shell, cluster: ServedCluster
+) -> None:
+    word, kept = make_word(bytes(SECRET_BYTES), now_s=NOW_MS // 1000)
+    cluster.on_loop(lambda: cluster.cluster.barn.put(BOOTSTRAP.key(RECORD), kept))
+    file = shell.home / "word"
+    for wrong, code in (("rna1.x", 4), ("", 8), (f"{word}\n{word}", 8)):
+        file.write_text(wrong)
+        assert as_(shell, "ben", "auth", "bootstrap", "--word", f"@{file}").code == code
+    file.write_text(f"{word}\n")
+    assert as_(shell, "ben", "auth", "can-i", "create", "herds", "--cluster").code == 1
+    made = as_(shell, "ben", "auth", "bootstrap", "--word", f"@{file}", "-o", "json")
+    assert (made.json["subject"], made.json["role"]) == (BEN.subject, "cluster-admin")
+    assert as_(shell, "ben", "auth", "can-i", "create", "herds", "--cluster").code == 0
+    assert as_(shell, "ann", "auth", "bootstrap", "--word", f"@{file}").code == 4
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_word_on_the_command_line_is_not_taken(shell: Shell) -> None:
+    said = as_(shell, "ben", "auth", "bootstrap", "--word", "rna1.x")
+    assert said.code == 2
+    assert "--word @FILE" in said.err
