@@ -9,9 +9,8 @@ from msgspec.structs import replace as changed
 
 from runink.barn.keys import BINDINGS, OF_CLUSTER
 from runink.clients.access import taking
-from runink.clients.barn import Found, Transaction
+from runink.clients.barn import Transaction
 from runink.clients.herds import get_herd
-from runink.errors import Conflict, Invalid, NotFound
 from runink.herds.record import HerdRecord
 from runink.identity.granting import check_may_bind, check_may_unbind
 from runink.identity.reading import read_bindings
@@ -19,7 +18,7 @@ from runink.identity.roles import BINDINGS_MAX, NEVER, Binding
 from runink.identity.vocabulary import CLUSTER, EVERYTHING, Resource
 from runink.names import HerdName
 from runink.operations.answers import Items
-from runink.operations.calls import Caller, Condition, Context
+from runink.operations.calls import Caller, Context
 from runink.operations.catalog import bindings
 from runink.operations.catalog.bindings import (
     BindingDocument,
@@ -34,11 +33,13 @@ from runink.operations.catalog.bindings import (
     UpdateClusterBinding,
 )
 from runink.services.behind import Behind, not_hidden, shown_in
+from runink.services.entries import Entries
 from runink.services.pages import page_of_values
 from runink.services.rights import Asking, change_herd, commit_decided, declared_of, refuse
 from runink.services.service import Handlers
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BINDINGS: Final = Entries("binding", Binding, BINDINGS, "bindings", BINDINGS_MAX, "bind a group for many people")  # fmt: skip
 
 
 class BindingService:
@@ -73,7 +74,7 @@ class BindingService:
         self, request: GetBinding, _caller: Caller, _context: Context
     ) -> BindingDocument:
         found = await get_herd(self._behind.barn, HerdName(request.herd))
-        return self._document(_binding_in(found.value, request.binding), found.revision)
+        return self._document(_BINDINGS.get(found.value, request.binding), found.revision)
 
     async def _create(
         self, request: CreateBinding, caller: Caller, context: Context
@@ -82,31 +83,27 @@ class BindingService:
             said = declared_of(known)
             roles = self._roles_for(request, said, caller)
             binding = _read(request.binding, request, request.herd, roles)
-            others = [one for one in said.bindings if one.name != binding.name]
-            _check_new(binding, _named(said.bindings, binding.name), context)
-            _check_room(len(others), f"herd {request.herd}")
+            there = _unsigned(_BINDINGS.find(said, binding.name))
+            _BINDINGS.check_new(binding, there, context)
             check_may_bind(asking.rights, asking.principal, binding, now_ms=asking.now_ms)
-            names = {*said.apart.bindings, binding.name}
-            apart = changed(said.apart, bindings=tuple(sorted(names)))
-            return changed(said, bindings=(*others, binding), apart=apart)
+            return _BINDINGS.added(said, binding)
 
         found = await change_herd(self._behind, caller, request.herd, None, change)
-        return self._document(_binding_in(found.value, request.binding), found.revision)
+        return self._document(_BINDINGS.get(found.value, request.binding), found.revision)
 
     async def _update(
         self, request: UpdateBinding, caller: Caller, context: Context
     ) -> BindingDocument:
         def change(known: HerdRecord, asking: Asking) -> HerdRecord:
             said = declared_of(known)
-            _binding_in(said, request.binding)
+            _BINDINGS.get(said, request.binding)
             roles = self._roles_for(request, said, caller)
             binding = _read(request.binding, request, request.herd, roles)
             check_may_bind(asking.rights, asking.principal, binding, now_ms=asking.now_ms)
-            anew = (binding if one.name == binding.name else one for one in said.bindings)
-            return changed(said, bindings=tuple(anew))
+            return _BINDINGS.replaced(said, binding)
 
         found = await change_herd(self._behind, caller, request.herd, context.condition, change)
-        return self._document(_binding_in(found.value, request.binding), found.revision)
+        return self._document(_BINDINGS.get(found.value, request.binding), found.revision)
 
     def _roles_for(
         self, request: CreateBinding | UpdateBinding, herd: HerdRecord, caller: Caller
@@ -125,9 +122,7 @@ class BindingService:
         def change(known: HerdRecord, asking: Asking) -> HerdRecord:
             said = declared_of(known)
             check_may_unbind(asking.rights, asking.principal, (herd, name), now_ms=asking.now_ms)
-            rest = tuple(one for one in said.apart.bindings if one != name)
-            bindings = tuple(one for one in said.bindings if one.name != name)
-            return changed(said, bindings=bindings, apart=changed(said.apart, bindings=rest))
+            return _BINDINGS.without(said, name)
 
         await change_herd(self._behind, caller, herd, context.condition, change)
 
@@ -141,7 +136,7 @@ class BindingService:
     async def _get_of_cluster(
         self, request: GetClusterBinding, _caller: Caller, _context: Context
     ) -> BindingDocument:
-        found = await self._stored(request.binding)
+        found = await _BINDINGS.stored(self._behind.barn, request.binding)
         return self._document(found.value, found.revision)
 
     async def _create_of_cluster(
@@ -153,8 +148,9 @@ class BindingService:
 
         async def decide(asking: Asking) -> Transaction:
             found = await self._behind.barn.get(key, Binding)
-            _check_new(said, found.value if found else None, context)
-            _check_room(sum(key[0] == EVERYTHING for key in asking.rights.bindings), "the cluster")
+            _BINDINGS.check_new(said, _unsigned(found.value if found else None), context)
+            count = sum(key[0] == EVERYTHING for key in asking.rights.bindings)
+            _BINDINGS.check_room(count, "the cluster")
             check_may_bind(asking.rights, asking.principal, said, now_ms=asking.now_ms)
             kept[:] = [_signed(said, asking)]
             return Transaction().put(key, kept[0])
@@ -169,7 +165,7 @@ class BindingService:
         kept: list[Binding] = []
 
         async def decide(asking: Asking) -> Transaction:
-            found = await self._stored(said.name, context.condition)
+            found = await _BINDINGS.stored(self._behind.barn, said.name, context.condition)
             check_may_bind(asking.rights, asking.principal, said, now_ms=asking.now_ms)
             kept[:] = [_signed(said, asking)]
             return Transaction().put(found.key, kept[0])
@@ -181,21 +177,12 @@ class BindingService:
         self, request: GetClusterBinding, caller: Caller, context: Context
     ) -> None:
         async def decide(asking: Asking) -> Transaction:
-            found = await self._stored(request.binding, context.condition)
+            found = await _BINDINGS.stored(self._behind.barn, request.binding, context.condition)
             key = EVERYTHING, request.binding
             check_may_unbind(asking.rights, asking.principal, key, now_ms=asking.now_ms)
             return taking(Transaction(), found.key)
 
         await commit_decided(self._behind, caller, decide)
-
-    async def _stored(self, name: str, condition: Condition | None = None) -> Found[Binding]:
-        """Return a binding of the cluster. Raises NotFound (`no_such_binding`), and Conflict if it is not as the condition says."""
-        found = await self._behind.barn.get(BINDINGS.key(OF_CLUSTER, name), Binding)
-        if found is None:
-            raise _no_such_binding(name)
-        if condition is not None:
-            condition.check(found.revision, what=f"binding {name}")
-        return found
 
     def _shown(
         self,
@@ -257,32 +244,6 @@ def _signed(binding: Binding, asking: Asking) -> Binding:
     return changed(binding, made_by=asking.by.who, made_ms=asking.now_ms)
 
 
-def _check_new(binding: Binding, known: Binding | None, context: Context) -> None:
-    """Raise Conflict (`exists`) if the binding is there, unless the same call may have made it."""
-    if known is None:
-        return
-    is_same = changed(known, made_by="", made_ms=0) == binding
-    if not (context.once and is_same):
-        text = f"there is a binding {binding.name} already"
-        raise Conflict(text, code="exists", hint="update it")
-
-
-def _check_room(count: int, where: str) -> None:
-    if count >= BINDINGS_MAX:
-        text = f"{where} has {BINDINGS_MAX:,} bindings, and may have no more"
-        raise Invalid(text, hint="bind a group for many people")
-
-
-def _named(among: tuple[Binding, ...], name: str) -> Binding | None:
-    return next((one for one in among if one.name == name), None)
-
-
-def _binding_in(herd: HerdRecord, name: str) -> Binding:
-    found = _named(herd.bindings, name)
-    if found is None:
-        raise _no_such_binding(name)
-    return found
-
-
-def _no_such_binding(name: str) -> NotFound:
-    return NotFound(f"there is no binding {name}", code="no_such_binding")
+def _unsigned(binding: Binding | None) -> Binding | None:
+    """Return a binding without who made it, and when: as somebody says it."""
+    return None if binding is None else changed(binding, made_by="", made_ms=0)

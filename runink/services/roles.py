@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace as changed
 
 from runink.barn.keys import OF_CLUSTER, ROLES
 from runink.clients.access import taking
-from runink.clients.barn import Found, Transaction
+from runink.clients.barn import Transaction
 from runink.clients.herds import get_herd
-from runink.errors import Conflict, Invalid, NotFound
 from runink.herds.record import HerdRecord
 from runink.identity.granting import check_may_delete_role, check_may_write_role
 from runink.identity.reading import read_roles
@@ -19,7 +17,7 @@ from runink.identity.roles import BUILT_IN, ROLES_MAX, Role
 from runink.identity.vocabulary import CLUSTER, Resource
 from runink.names import HerdName
 from runink.operations.answers import Items
-from runink.operations.calls import Caller, Condition, Context
+from runink.operations.calls import Caller, Context
 from runink.operations.catalog import roles
 from runink.operations.catalog.roles import (
     CreateClusterRole,
@@ -34,11 +32,13 @@ from runink.operations.catalog.roles import (
     UpdateRole,
 )
 from runink.services.behind import Behind, shown_in
+from runink.services.entries import Entries
 from runink.services.pages import page_of_values
 from runink.services.rights import Asking, change_herd, commit_decided, declared_of, refuse
 from runink.services.service import Handlers
 
 _BUILT_IN_REVISION: Final = 0
+_ROLES: Final = Entries("role", Role, ROLES, "roles", ROLES_MAX, "one role has several rules")
 
 
 class RoleService:
@@ -70,19 +70,16 @@ class RoleService:
 
     async def _get(self, request: GetRole, _caller: Caller, _context: Context) -> RoleDocument:
         found = await get_herd(self._behind.barn, HerdName(request.herd))
-        return _document(_role_in(found.value, request.role), found.revision)
+        return _document(_ROLES.get(found.value, request.role), found.revision)
 
     async def _create(self, request: CreateRole, caller: Caller, context: Context) -> RoleDocument:
         role = _read(request.role, request, request.herd)
 
         def change(known: HerdRecord, asking: Asking) -> HerdRecord:
             said = declared_of(known)
-            others = [one for one in said.roles if one.name != role.name]
-            _check_new(role, _named(said.roles, role.name), context)
-            _check_room(len(others), f"herd {request.herd}")
+            _ROLES.check_new(role, _ROLES.find(said, role.name), context)
             check_may_write_role(asking.rights, asking.principal, role, now_ms=asking.now_ms)
-            apart = changed(said.apart, roles=tuple(sorted({*said.apart.roles, role.name})))
-            return changed(said, roles=(*others, role), apart=apart)
+            return _ROLES.added(said, role)
 
         found = await change_herd(self._behind, caller, request.herd, None, change)
         return _document(role, found.revision)
@@ -92,10 +89,9 @@ class RoleService:
 
         def change(known: HerdRecord, asking: Asking) -> HerdRecord:
             said = declared_of(known)
-            _role_in(said, role.name)
+            after = _ROLES.replaced(said, role)
             check_may_write_role(asking.rights, asking.principal, role, now_ms=asking.now_ms)
-            anew = (role if one.name == role.name else one for one in said.roles)
-            return changed(said, roles=tuple(anew))
+            return after
 
         found = await change_herd(self._behind, caller, request.herd, context.condition, change)
         return _document(role, found.revision)
@@ -105,9 +101,7 @@ class RoleService:
             said = declared_of(known)
             key = request.herd, request.role
             check_may_delete_role(asking.rights, asking.principal, key, now_ms=asking.now_ms)
-            rest = tuple(one for one in said.apart.roles if one != request.role)
-            roles = tuple(one for one in said.roles if one.name != request.role)
-            return changed(said, roles=roles, apart=changed(said.apart, roles=rest))
+            return _ROLES.without(said, request.role)
 
         await change_herd(self._behind, caller, request.herd, context.condition, change)
 
@@ -124,7 +118,7 @@ class RoleService:
     ) -> RoleDocument:
         if request.role in BUILT_IN:
             return _document(BUILT_IN[request.role], _BUILT_IN_REVISION)
-        found = await self._stored(request.role)
+        found = await _ROLES.stored(self._behind.barn, request.role)
         return _document(found.value, found.revision)
 
     async def _create_of_cluster(
@@ -135,8 +129,8 @@ class RoleService:
 
         async def decide(asking: Asking) -> Transaction:
             found = await self._behind.barn.get(key, Role)
-            _check_new(role, found.value if found else None, context)
-            _check_room(sum(key[0] == CLUSTER for key in asking.rights.roles), "the cluster")
+            _ROLES.check_new(role, found.value if found else None, context)
+            _ROLES.check_room(sum(key[0] == CLUSTER for key in asking.rights.roles), "the cluster")
             check_may_write_role(asking.rights, asking.principal, role, now_ms=asking.now_ms)
             return Transaction().put(key, role)
 
@@ -148,7 +142,7 @@ class RoleService:
         role = _read(request.role, request, CLUSTER)
 
         async def decide(asking: Asking) -> Transaction:
-            found = await self._stored(role.name, context.condition)
+            found = await _ROLES.stored(self._behind.barn, role.name, context.condition)
             check_may_write_role(asking.rights, asking.principal, role, now_ms=asking.now_ms)
             return Transaction().put(found.key, role)
 
@@ -160,20 +154,11 @@ class RoleService:
         async def decide(asking: Asking) -> Transaction:
             key = CLUSTER, request.role
             if request.role not in BUILT_IN:
-                await self._stored(request.role, context.condition)
+                await _ROLES.stored(self._behind.barn, request.role, context.condition)
             check_may_delete_role(asking.rights, asking.principal, key, now_ms=asking.now_ms)
             return taking(Transaction(), ROLES.key(OF_CLUSTER, request.role))
 
         await commit_decided(self._behind, caller, decide)
-
-    async def _stored(self, name: str, condition: Condition | None = None) -> Found[Role]:
-        """Return a role of the cluster. Raises NotFound (`no_such_role`), and Conflict if it is not as the condition says."""
-        found = await self._behind.barn.get(ROLES.key(OF_CLUSTER, name), Role)
-        if found is None:
-            raise _no_such_role(name)
-        if condition is not None:
-            condition.check(found.revision, what=f"role {name}")
-        return found
 
     def _shown(
         self,
@@ -214,33 +199,6 @@ def _table(rule: dict[str, Any]) -> dict[str, Any]:
     return {
         key: list(one) if isinstance(one, list | tuple) else one for key, one in rule.items() if one
     }
-
-
-def _check_new(role: Role, known: Role | None, context: Context) -> None:
-    """Raise Conflict (`exists`) if the role is there, unless the same call may have made it."""
-    if known is not None and not (context.once and known == role):
-        raise Conflict(f"there is a role {role.name} already", code="exists", hint="update it")
-
-
-def _check_room(count: int, where: str) -> None:
-    if count >= ROLES_MAX:
-        text = f"{where} has {ROLES_MAX} roles, and may have no more"
-        raise Invalid(text, hint="one role has several rules")
-
-
-def _named(among: tuple[Role, ...], name: str) -> Role | None:
-    return next((one for one in among if one.name == name), None)
-
-
-def _role_in(herd: HerdRecord, name: str) -> Role:
-    found = _named(herd.roles, name)
-    if found is None:
-        raise _no_such_role(name)
-    return found
-
-
-def _no_such_role(name: str) -> NotFound:
-    return NotFound(f"there is no role {name}", code="no_such_role")
 
 
 def _document(role: Role, revision: int) -> RoleDocument:
