@@ -60,12 +60,14 @@ class Team:
             "/srv/sales": str(folder / "srv"),
         }
         self.words: dict[str, str] = {}  # what was shown once: by how it begins
-        self.stay: list[subprocess.Popen[str]] = []
+        self.stay: list[tuple[subprocess.Popen[str], threading.Thread]] = []
 
     def end(self) -> None:
-        for process in reversed(self.stay):
-            process.terminate()
-            process.wait(timeout=WITHIN_S)
+        for process, drain in reversed(self.stay):
+            with process:  # closes its pipes
+                process.terminate()
+                process.wait(timeout=WITHIN_S)
+                drain.join(WITHIN_S)
 
     def meant(self, text: str) -> str:
         """Return what the page means, here."""
@@ -90,11 +92,16 @@ class Team:
         )
 
     def type(self, who: str, command: str, expected: str) -> None:
-        process = self.begin(who, self.meant(command))
+        meant = self.meant(command)
+        # What stays takes the place of its shell, so that it is what is ended.
+        process = self.begin(who, f"exec {meant}" if command.startswith(STAYING) else meant)
         if command.startswith(STAYING):
-            self.stay.append(process)
-            output = self._until(process, "ready in")
-            threading.Thread(target=_drained, args=(process,), daemon=True).start()
+            drain = threading.Thread(target=_drained, args=(process,), daemon=True)
+            try:
+                output = self._until(process, "ready in")
+            finally:
+                drain.start()
+                self.stay.append((process, drain))
         elif command == "runi login":
             url = self._until(process, "user_code=").split()[-1]
             Browser().approve(url, who)
