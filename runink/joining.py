@@ -11,9 +11,9 @@ from typing import Final
 
 import anyio
 
-from runink.actors.dead_letters import DeadLetters
 from runink.actors.offload import switch_threads_soon
 from runink.actors.shelf import Shelf
+from runink.actors.written_files import WrittenFiles
 from runink.clients.barn import BarnClient
 from runink.clients.cluster import Cluster
 from runink.clients.node_files import SHELF, ReadFiles
@@ -45,7 +45,7 @@ async def joined_node(settings: NodeSettings, servers: Servers) -> AsyncIterator
     trust = trust_of(settings.trust, servers.secret)
     async with joined(servers, trust, directory) as above, supervise() as supervisor:
         await above.barn.wait_admitted(anyio.current_time() + REACHED_S)
-        letters = DeadLetters(BarnClient(above.barn))
+        letters = WrittenFiles(BarnClient(above.barn))
         make = partial(Shelf, settings.state / "runs", letters.read)
         directory.serve(await supervisor.start(ChildSpec(SHELF, make)), ReadFiles)
         async with (

@@ -1,7 +1,7 @@
 """The files that a node keeps for runs, for people elsewhere: the shelf reads them, on the node; the desk of files at each member hands on what is asked of a node.
 
 A node connects to the members, and no member to a node: by that connection it is asked.  A member that the node is not connected to says so (`link_lost`), and
-who asks goes on to another.  Nothing is read but plain files that lie in a run's own folders for logs and dead letters, and what `letters` reads (`dead_letters.py`).
+who asks goes on to another.  Nothing is read but plain files that lie in a run's own folders for logs and dead letters, and what `written` reads (`written_files.py`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from runink.actors.in_hand import InHand
 from runink.actors.offload import Offload, in_thread
 from runink.clients.node_files import (
     ANSWER_BYTES_MAX,
+    AT_SINKS,
     FILES_MAX,
     SHELF,
     WAIT_S_MAX,
     FilePart,
     FileParts,
-    Kept,
     ReadFiles,
     Wanted,
 )
@@ -39,15 +39,15 @@ WITHIN_S: Final = 12.0  # longer than a node waits for news
 IN_HAND_MAX: Final = 64  # requests at once; who is refused asks again
 REFUSAL: Final = "too many files are read at once"
 
-Letters = Callable[[ReadFiles], Awaitable[FileParts]]
+ReadWritten = Callable[[ReadFiles], Awaitable[FileParts]]
 
 
 class Shelf(Actor[ReadFiles]):
-    """One for a node. `runs` is the folder of all its runs' folders, `letters` reads dead letters where their sinks have written them."""
+    """One for a node. `runs` is the folder of all its runs' folders, `written` reads what sinks have written, where they have."""
 
-    def __init__(self, runs: Path, letters: Letters, *, offload: Offload = in_thread) -> None:
+    def __init__(self, runs: Path, written: ReadWritten, *, offload: Offload = in_thread) -> None:
         self._runs = runs
-        self._letters = letters
+        self._written = written
         self._offload = offload
         self._in_hand = InHand(IN_HAND_MAX, REFUSAL)
         self._context: Context[ReadFiles]
@@ -70,8 +70,8 @@ class Shelf(Actor[ReadFiles]):
     async def _read(self, request: ReadFiles) -> FileParts:
         folder = self._runs / request.run / request.kept.value
         try:
-            if request.kept is Kept.LETTERS:
-                return await self._letters(request)
+            if request.kept in AT_SINKS:
+                return await self._written(request)
             found: FileParts = await self._offload(partial(read_parts, folder, request))
         except OSError as error:
             text = f"{folder} cannot be read: {error.strerror or error}"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runink.actors.dead_letters import DeadLetters
 from runink.actors.shelf import Shelf
+from runink.actors.written_files import WrittenFiles
 from runink.cli.wording import harmless
 from runink.clients.cluster import Cluster
 from runink.clients.node_files import SHELF
@@ -53,7 +53,7 @@ async def api_served(
         letting_in = await start_letting_in(
             supervisor, lambda: cluster.barn, cluster=LOCAL, roots=partial(read_signing_roots, path)
         )
-        letters = DeadLetters(cluster.barn)
+        letters = WrittenFiles(cluster.barn)
         make = partial(Shelf, settings.socket.parent / "runs", letters.read)
         files = await supervisor.start(ChildSpec(SHELF, make))
         whole = replace(cluster, identity=letting_in.identity, files=files)

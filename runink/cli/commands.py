@@ -60,6 +60,7 @@ COMMANDS: Final = {
     "logs": ("runink.cli.logs:logs", "Print what a run's slices printed."),
     "why": ("runink.cli.why:why", "Say why a run waits, or why it is where it is."),
     "lineage": ("runink.cli.lineage:lineage", "Print what a run read, did and wrote."),
+    "sample": ("runink.cli.sample:sample", "Look at the first rows of what a run has published."),
     "dead": ("runink.cli.dead:dead", "Look at the rows that a run rejected."),
     "cancel": ("runink.cli.runs:cancel", "Cancel a run."),
     "pause": ("runink.cli.pausing:pause", "Begin nothing new of a run."),

@@ -30,7 +30,7 @@ from runink.operations.catalog import facts
 from runink.operations.catalog.facts import DeadLetter
 from runink.quantities import counted
 from runink.runs.jobs import kept_dead_letter
-from runink.runs.letters import Letter, dead_sinks, letters_of
+from runink.runs.letters import Written, dead_sinks, letters_of
 from runink.runs.records import PipelineRecord, RunRecord, RunState, SliceRecord, Task
 from runink.stores import read_stores
 
@@ -123,7 +123,7 @@ class _Seen(NamedTuple):
 
     record: RunRecord
     dag: Dag
-    letters: list[Letter]
+    letters: list[Written]
     fetched: dict[str, Path]
     folder: Path
     lacking: Unavailable | None = None
@@ -135,7 +135,7 @@ class _Seen(NamedTuple):
         return [(one.sink, str(place)) for one, place in places if _is_there(one, str(place))]
 
 
-def _is_there(letter: Letter, place: str) -> bool:
+def _is_there(letter: Written, place: str) -> bool:
     """Say whether a letter is there, and not another file in its place, on this machine or from a later run."""
     if not letter.is_file:
         return True

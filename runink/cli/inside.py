@@ -20,8 +20,8 @@ import msgspec
 from anyio.abc import ObjectSendStream
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from runink.actors.dead_letters import DeadLetters
 from runink.actors.shelf import Shelf
+from runink.actors.written_files import WrittenFiles
 from runink.cli.client import LEAVING, Embedding, open_cluster
 from runink.client.events import Message
 from runink.client.given import Given
@@ -183,7 +183,7 @@ async def _whole(embedding: Embedding) -> AsyncIterator[Cluster]:
         if cluster.files is not None or cluster.is_remote:
             yield cluster
             return
-        shelf = partial(Shelf, embedding.state / "runs", DeadLetters(cluster.barn).read)
+        shelf = partial(Shelf, embedding.state / "runs", WrittenFiles(cluster.barn).read)
         async with supervise() as supervisor:
             files = await supervisor.start(ChildSpec(SHELF, shelf))
             yield replace(cluster, files=files, keeps_here=True)

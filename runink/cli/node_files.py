@@ -18,7 +18,7 @@ from runink.clients.node_files import FILES_MAX, Kept, ReadFiles, Wanted
 from runink.errors import RuninkError, Unavailable
 from runink.names import NodeId
 from runink.quantities import counted
-from runink.runs.letters import Letter
+from runink.runs.letters import Written
 from runink.runs.records import NodeRecord, RunRecord, SliceRecord
 
 WITHIN_S: Final = 5.0
@@ -42,7 +42,7 @@ class Fetched:
         wanted = {node: list(names) for node in nodes}
         await self._fetch_all(wanted, Kept.DEAD, await self._there())
 
-    async def letters(self, letters: Sequence[Letter], nodes: Iterable[NodeId]) -> dict[str, Path]:
+    async def letters(self, letters: Sequence[Written], nodes: Iterable[NodeId]) -> dict[str, Path]:
         """Fetch dead letters that were published on these nodes, or lie aside there; return those that have come whole, by their sinks."""
         wanted = {node: [one.sink.id for one in letters] for node in nodes}
         await self._fetch_all(wanted, Kept.LETTERS, await self._there())

@@ -1,7 +1,8 @@
-"""Files that a node has of a run: what its slices printed, and its dead letters, also those that it has published there. Who wants them asks a member, which asks the node.
+"""Files that a node has of a run: what its slices printed, its dead letters, and what it has published there. Who wants them asks a member, which asks the node.
 
     request       answer                                                              raises, beside the deadline
-    ReadFiles     FileParts: of each file that is there, what comes at its offset     LinkLost where the node is not connected, Invalid for names that are none
+    ReadFiles     FileParts: of each file that is there, what comes at its offset     LinkLost where the node is not connected, Invalid for names that are none,
+                                                                                      Unavailable (`being_checked`) while a large file is looked through
 
 An answer holds ANSWER_BYTES_MAX at most, so that a file comes in parts: who wants all of it asks until nothing more comes.
 """
@@ -22,14 +23,19 @@ SHELF: Final = "shelf"  # and that under which a node does
 ANSWER_BYTES_MAX: Final = 256 << 10  # a quarter of a frame
 FILES_MAX: Final = 256  # of one request
 WAIT_S_MAX: Final = 10.0
+BEING_CHECKED: Final = "being_checked"
 
 
 class Kept(Enum):
-    """What is kept of a run on its nodes, by the folder that it is in. `LETTERS` are those that lie where their sinks have written them, and are named by these."""
+    """What is kept of a run on its nodes, by the folder that it is in. `LETTERS` and `OUTPUTS` are dead letters, and what else a run has published, where their sinks have written them; they are named by these."""
 
     LOGS = "logs"
     DEAD = "dead"
     LETTERS = "letters"
+    OUTPUTS = "outputs"
+
+
+AT_SINKS: Final = frozenset({Kept.LETTERS, Kept.OUTPUTS})
 
 
 class Wanted(msgspec.Struct, frozen=True):

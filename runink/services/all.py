@@ -38,6 +38,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "logs:LogService": ("logs",),
     "facts:FactService": ("lineage", "quality"),
     "dead_letters:DeadLetterService": ("dead-letters",),
+    "samples:SampleService": ("samples",),
 }
 
 

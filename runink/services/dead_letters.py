@@ -1,25 +1,18 @@
 """Operations on dead letters, carried out: which a run has, and their rows.
 
-Rows go out as their reader may see them (`masked_reading.py`).  A letter in a file of a node is fetched from there, where it is looked at that it is what the run has written, and read here.  One in a store is not: a server has other
-rights there than whoever asks.  All of a letter is fetched for each page of it, so how large one may be has a limit.
+A letter in a file of a node is read from there, as the run has written it (`written_rows.py`).  One in a store is not: a server has other rights there than whoever asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final, NamedTuple
-
-import anyio
-import msgspec
+from typing import NamedTuple
 
 from runink.actors.offload import Offload, in_thread
-from runink.clients.node_files import Kept, Wanted
-from runink.dag import Dag, Sink, Source
-from runink.errors import NotFound, Overloaded, Refused
+from runink.clients.node_files import Kept
+from runink.dag import Dag, Sink
+from runink.errors import NotFound, Refused
 from runink.jobs import Done, Failed, Prepared
 from runink.names import NodeId
 from runink.operations.answers import Items
@@ -27,19 +20,13 @@ from runink.operations.calls import Caller, Context
 from runink.operations.catalog import facts
 from runink.operations.catalog.facts import DeadLetter, DeadRow, ListDeadLetters, ReadDeadLetter
 from runink.runs.jobs import kept_dead_letter
-from runink.runs.letters import Letter, dead_sinks, letters_of
-from runink.runs.records import RunRecord, RunState, SliceRecord, Task
-from runink.services.behind import Behind, principal_of
-from runink.services.masked_reading import readings_for
-from runink.services.node_files import NodeAway, RunFiles, run_files
+from runink.runs.letters import Written, dead_sinks, letters_of
+from runink.runs.records import RunRecord, RunState, SliceRecord
+from runink.services.behind import Behind
 from runink.services.pages import page_of_values
 from runink.services.run_reading import dag_of, run_of, slices_of
 from runink.services.service import Handlers
-
-FETCHED_BYTES_MAX: Final = 32 << 20  # of one letter: a quarter of a million rows
-AT_ONCE: Final = 4  # letters that are held in memory
-WAIT_S: Final = 10.0  # for one's turn
-PAGE_BYTES_MAX: Final = 2 << 20  # of rows, as JSON; a page has one at least
+from runink.services.written_rows import FileOfSink, Span, WrittenRows, published_at
 
 
 class _Kept(NamedTuple):
@@ -48,7 +35,7 @@ class _Kept(NamedTuple):
     sink: Sink
     rows: int
     bytes: int
-    letter: Letter | None
+    letter: Written | None
     name: str = ""
 
     @property
@@ -71,8 +58,7 @@ class DeadLetterService:
 
     def __init__(self, behind: Behind, *, offload: Offload = in_thread) -> None:
         self._behind = behind
-        self._offload = offload
-        self._turns = anyio.CapacityLimiter(AT_ONCE)
+        self._read = WrittenRows(behind, offload=offload)
 
     def handlers(self) -> Handlers:
         return {facts.DEAD_LETTERS: self._list, facts.DEAD_ROWS: self._rows}
@@ -106,29 +92,17 @@ class DeadLetterService:
     ) -> Items[DeadRow]:
         seen = await self._seen(request)
         one = _named(request.sink, seen)
+        if not one.is_readable:
+            raise Refused(
+                f"the rows of {one.sink.uri} are in a store",
+                code="dead_letter_elsewhere",
+                hint="read them there",
+            )
         start = int(context.position.after) if context.position else 0
-        async with self._turn():
-            data = await self._fetched(seen, one)
-            read = partial(_read, one.sink, data, start=start, limit=request.limit)
-            rows, is_all = await self._offload(read)
-        readings = await readings_for(
-            self._behind, principal_of(caller), seen.dag, offload=self._offload
-        )
-        shown = readings[one.sink.id].row
-        told = tuple(DeadRow(start + place, _plain(shown(row))) for place, row in enumerate(rows))
-        return Items(told, seen.revision, "" if is_all else str(start + len(rows)))
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Have one of the places in which a letter is held in memory. Raises Overloaded where none becomes free in time."""
-        with anyio.move_on_after(WAIT_S) as waiting:
-            await self._turns.acquire()
-        if waiting.cancelled_caught:
-            raise Overloaded("too many dead letters are being read", hint="ask again in a while")
-        try:
-            yield
-        finally:
-            self._turns.release()
+        span = Span(start, request.limit)
+        found = await self._read.read(seen.run, seen.dag, _file(seen, one), span, caller)
+        told = tuple(DeadRow(start + place, row) for place, row in enumerate(found.rows))
+        return Items(told, seen.revision, "" if found.is_all else str(start + len(told)))
 
     async def _seen(self, request: ListDeadLetters | ReadDeadLetter) -> _Seen:
         barn = self._behind.barn
@@ -137,33 +111,6 @@ class DeadLetterService:
         slices = [one.value for one in await slices_of(barn, found.value)]
         letters = sorted(_letters(found.value, dag, slices), key=lambda one: one.sink.id)
         return _Seen(found.value, found.revision, dag, slices, letters)
-
-    async def _fetched(self, seen: _Seen, one: _Kept) -> bytes:
-        """Return a letter's bytes from the node that has it. Raises Refused (`dead_letter_elsewhere`, `dead_letter_too_large`), NotFound (`dead_letter_gone`), NodeAway."""
-        if not one.is_readable:
-            raise Refused(
-                f"the rows of {one.sink.uri} are in a store",
-                code="dead_letter_elsewhere",
-                hint="read them there",
-            )
-        _check_size(one.bytes)
-        files = await run_files(self._behind.cluster, seen.run)
-        away: NodeAway | None = None
-        for node in sorted(_homes(seen, one)):
-            try:
-                data = await _read_whole(files, node, one)
-            except NodeAway as error:
-                away = error
-                continue
-            if data and (one.letter is None or len(data) == one.letter.prepared.bytes):
-                return data
-        if away is not None:
-            raise away
-        raise NotFound(
-            f"{one.sink.uri} of run {seen.run.run} is not there any more",
-            code="dead_letter_gone",
-            hint="a later run or somebody else has taken it away",
-        )
 
 
 def _letters(run: RunRecord, dag: Dag, slices: Sequence[SliceRecord]) -> Iterable[_Kept]:
@@ -202,75 +149,14 @@ def _named(sink: str, seen: _Seen) -> _Kept:
     return found
 
 
-def _homes(seen: _Seen, one: _Kept) -> set[NodeId]:
-    """Return the nodes that may have a letter: those that have published, that keep what was prepared, or where the slices were."""
-    homes = (
-        part
-        for part in seen.slices
-        if one.letter is None or part.task is Task.PUBLISH or part.slice in seen.run.kept
+def _file(seen: _Seen, one: _Kept) -> FileOfSink:
+    """Return where a letter is: on the nodes that have published, that keep what was prepared, or where the slices were."""
+    if one.letter is None:
+        homes = frozenset(part.node for part in seen.slices if part.node is not None)
+        return FileOfSink(one.sink, Kept.DEAD, one.name, homes, None, "dead_letter_gone")
+    kept: frozenset[NodeId] = frozenset(
+        part.node for part in seen.slices if part.node is not None and part.slice in seen.run.kept
     )
-    return {part.node for part in homes if part.node is not None}
-
-
-async def _read_whole(files: RunFiles, node: NodeId, one: _Kept) -> bytes:
-    """Return all of a letter that a node has, nothing if it has none. Raises NodeAway, Refused (`dead_letter_too_large`)."""
-    kept, name = (Kept.DEAD, one.name) if one.letter is None else (Kept.LETTERS, one.sink.id)
-    data = bytearray()
-    while True:  # ends with the file, or its limit
-        found = await files.read(node, kept, (Wanted(name, len(data)),))
-        if not found.parts:
-            return bytes(data)
-        data += found.parts[0].data
-        _check_size(len(data))
-        if found.is_all:
-            return bytes(data)
-
-
-def _check_size(size_bytes: int) -> None:
-    if size_bytes > FETCHED_BYTES_MAX:
-        raise Refused(
-            f"the dead letter has more than {FETCHED_BYTES_MAX >> 20} MiB",
-            code="dead_letter_too_large",
-            hint="runi dead show reads it where it is",
-        )
-
-
-# Of letters' contents; Arrow is loaded where one is read.
-
-
-def _read(sink: Sink, data: bytes, *, start: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """Return rows of a letter from a place on, and whether these are the last."""
-    with TemporaryDirectory(prefix="runink-") as folder:
-        path = (
-            Path(folder) / f"letter.{Path(sink.path).name}"
-        )  # the end of its name says how it is compressed
-        path.write_bytes(data)
-        return _rows_of(sink, path, start=start, limit=limit)
-
-
-def _rows_of(
-    sink: Sink, path: Path, *, start: int, limit: int
-) -> tuple[list[dict[str, Any]], bool]:
-    from runink.connectors.sources import open_source  # noqa: PLC0415 - Arrow, which no other operation needs
-
-    node = Source(sink.id, sink.scenario, sink.uri, sink.format, sink.path)
-    reader = open_source(node, root=Path(), staged=(str(path),), stdin_fd=None)
-    rows: list[dict[str, Any]] = []
-    size = place = 0
-    try:
-        for batch in reader.batches():
-            skipped = min(max(start - place, 0), batch.data.num_rows)
-            place += batch.data.num_rows
-            for at in range(skipped, batch.data.num_rows):
-                if len(rows) == limit or size >= PAGE_BYTES_MAX:
-                    return rows, False
-                rows.append(batch.data.slice(at, 1).to_pylist()[0])
-                size += len(msgspec.json.encode(_plain(rows[-1])))
-    finally:
-        reader.close()
-    return rows, True
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: times in ISO 8601, decimals as text, bytes in base64."""
-    return msgspec.to_builtins(value, enc_hook=str)
+    homes = published_at(seen.slices) | kept
+    size = one.letter.prepared.bytes
+    return FileOfSink(one.sink, Kept.LETTERS, one.sink.id, homes, size, "dead_letter_gone")

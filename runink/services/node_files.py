@@ -7,7 +7,7 @@ from typing import Final
 from runink.barn.keys import NODES
 from runink.clients.barn import BarnClient
 from runink.clients.cluster import Cluster
-from runink.clients.node_files import FileParts, Kept, ReadFiles, Wanted
+from runink.clients.node_files import BEING_CHECKED, FileParts, Kept, ReadFiles, Wanted
 from runink.errors import RuninkError, Unavailable
 from runink.names import NodeId
 from runink.runs.records import NodeRecord, RunRecord
@@ -33,7 +33,7 @@ class RunFiles:
         self.there = there
 
     async def read(self, node: NodeId, kept: Kept, wanted: tuple[Wanted, ...]) -> FileParts:
-        """Return what files of a node hold from their offsets on, or a beginning of that. Raises NodeAway."""
+        """Return what files of a node hold from their offsets on, or a beginning of that. Raises NodeAway, Unavailable (`being_checked`)."""
         if self._files is None:
             raise NodeAway("files of nodes cannot be read through this server")
         if node not in self.there and not self._keeps_here:
@@ -42,6 +42,8 @@ class RunFiles:
         try:
             return await self._files.ask(request, within=WITHIN_S)
         except RuninkError as error:
+            if error.code == BEING_CHECKED:
+                raise
             raise _away(node, error.text) from error
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from runink.actors.dead_letters import DeadLetters
 from runink.actors.shelf import FileDesk, Shelf
+from runink.actors.written_files import WrittenFiles
 from runink.barn.keys import node_key
 from runink.clients.barn import BarnClient
 from runink.clients.barn_requests import BarnRequest
@@ -26,7 +26,7 @@ async def desk_of(
     """Start the shelves of nodes, each with the folder of its runs, say in the Barn that these are there, and return the desk that asks them."""
     shelves: dict[str, Ref[ReadFiles]] = {}
     for name, folder in nodes.items():
-        letters = DeadLetters(BarnClient(barn))
+        letters = WrittenFiles(BarnClient(barn))
         shelf = ChildSpec(f"shelf-{name}", partial(Shelf, folder, letters.read))
         shelves[f"runi://{name}/{SHELF}"] = await supervisor.start(shelf)
         record = NodeRecord(NodeId(name), Resources())

@@ -22,6 +22,7 @@ from runink.operations.catalog.questions import QUESTIONS
 from runink.operations.catalog.roles import ROLES
 from runink.operations.catalog.run_events import RUN_EVENTS
 from runink.operations.catalog.runs import RUNS
+from runink.operations.catalog.samples import SAMPLES
 from runink.operations.catalog.schedules import SCHEDULES
 from runink.operations.catalog.slices import SLICES
 from runink.operations.catalog.tokens import TOKENS
@@ -49,4 +50,5 @@ CATALOG: Final[tuple[Operation, ...]] = (
     *SLICES,
     *LOGS,
     *FACTS,
+    *SAMPLES,
 )

@@ -46,6 +46,8 @@ ABOVE = {
             "quality.get",
             "dead-letters.list",
             "dead-letters.rows",
+            "samples.list",
+            "samples.get",
         ),
         (Resource.RUNS, "run"),
     ),

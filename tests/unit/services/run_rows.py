@@ -13,7 +13,10 @@ from run_records import (
     run_record,
     slice_record,
 )
+from runink.jobs import Prepared
 from runink.names import RunId
+from runink.runs.clearing import PUBLISH
+from runink.runs.records import RunState, SliceState, Task
 from runink.testing.served import Served
 
 
@@ -34,6 +37,15 @@ async def running(world: Served, herd: str) -> None:
 
 async def failed(world: Served, herd: str) -> None:
     record = await put_failed(world.barn, herd, run_in(herd))
+    await world.seen(record.run)
+
+
+async def succeeded(world: Served, herd: str) -> None:
+    """Have a run that has published a file, on a node that is away."""
+    output = Prepared("gold.sink", "csv://out.csv", "file", "", "/out.csv", "overwrite", 7, 99, "")
+    record = run_record(herd, run_in(herd), state=RunState.SUCCEEDED, prepared=(output,))
+    publish = slice_record(record, PUBLISH, task=Task.PUBLISH, state=SliceState.SUCCEEDED)
+    await put_run(world.barn, record, publish)
     await world.seen(record.run)
 
 
@@ -68,4 +80,6 @@ RUN_ROWS: dict[str, Row] = {
     "quality.list": Row(prepare=failed, shows=run_in(OWN)),
     "dead-letters.list": Row(OF_RUN, prepare=failed),
     "dead-letters.rows": Row({**OF_RUN, "sink": LETTER}, prepare=failed, told="node_away"),
+    "samples.list": Row(OF_RUN, prepare=succeeded),
+    "samples.get": Row({**OF_RUN, "sink": "gold.sink"}, prepare=succeeded, told="node_away"),
 }

@@ -24,7 +24,6 @@ from runink.operations.catalog import facts
 from runink.runs.clearing import PUBLISH
 from runink.runs.jobs import kept_dead_letter
 from runink.runs.records import RunRecord, RunState, SliceState, Task
-from runink.services.dead_letters import FETCHED_BYTES_MAX
 from runink.testing.served import Served, bound, person, served
 
 pytestmark = pytest.mark.anyio
@@ -222,16 +221,12 @@ async def test_rows_that_were_published_are_read_only_as_the_run_has_written_the
         assert refused.value.code == "dead_letter_gone"
 
 
-async def test_a_letter_in_a_store_or_a_very_large_one_is_not_read_here(tmp_path: Path):
+async def test_a_letter_in_a_store_is_not_read_here(tmp_path: Path):
     async with served(nodes={"w1": tmp_path}) as cluster:
-        for more, code in (
-            ({"kind": "multipart", "target": "s3://lake/dead.jsonl"}, "dead_letter_elsewhere"),
-            ({"bytes": FETCHED_BYTES_MAX + 1}, "dead_letter_too_large"),
-        ):
-            await published(cluster, tmp_path / "x", b"", **more)
-            with pytest.raises(Refused) as refused:
-                await read(cluster)
-            assert refused.value.code == code
+        await published(cluster, tmp_path / "x", b"", kind="multipart", target="s3://lake/d.jsonl")
+        with pytest.raises(Refused) as refused:
+            await read(cluster)
+        assert refused.value.code == "dead_letter_elsewhere"
 
 
 async def test_what_a_node_keeps_that_is_away_may_be_read_later(tmp_path: Path):

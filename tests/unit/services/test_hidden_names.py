@@ -43,6 +43,7 @@ from runink.operations.catalog import (
     roles,
     run_events,
     runs,
+    samples,
     schedules,
     slices,
 )
@@ -94,6 +95,7 @@ async def test_of_a_hidden_run_nothing_is_read_by_another_way():
             facts.LINEAGE,
             facts.QUALITY,
             facts.DEAD_LETTERS,
+            samples.LIST,
             run_events.FOLLOW,
         ):
             with pytest.raises(Forbidden):

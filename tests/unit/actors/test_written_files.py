@@ -10,7 +10,7 @@ import pytest
 import trio.testing
 from agent_world import HERD, NODE, RUN, AgentWorld, agent_world
 from msgspec.structs import replace as changed
-from runink.actors.dead_letters import DeadLetters
+from runink.actors.written_files import WrittenFiles
 from runink.barn.keys import pipeline_key, run_key, slice_key
 from runink.clients.node_files import FilePart, FileParts, Kept, ReadFiles, Wanted
 from runink.dag import Sink
@@ -43,7 +43,7 @@ async def say(world: AgentWorld, **changes: Any) -> None:
     await world.barn.put(run_key(HERD, RUN), changed(found.value, **changes))
 
 
-async def read(letters: DeadLetters, sink: str = LETTER, offset: int = 0) -> FileParts:
+async def read(letters: WrittenFiles, sink: str = LETTER, offset: int = 0) -> FileParts:
     wanted = (Wanted(sink, offset),)
     return await letters.read(ReadFiles(NODE, RUN, Kept.LETTERS, wanted, herd=HERD))
 
@@ -53,7 +53,7 @@ async def test_what_a_run_has_published_is_read_for_as_long_as_it_is_what_was_pr
 ) -> None:
     path = tmp_path / "dead.csv"
     async with agent_world(tmp_path) as world:
-        letters = DeadLetters(world.barn, offload=in_loop)
+        letters = WrittenFiles(world.barn, offload=in_loop)
         await say(world, state=RunState.RUNNING, prepared=(written(path),))
         assert await read(letters) == NOTHING, "it is not published yet"
         await say(world, state=RunState.SUCCEEDED)
@@ -76,7 +76,7 @@ async def test_what_a_failed_run_keeps_aside_is_read_and_nothing_that_it_does_no
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with agent_world(tmp_path) as world:
-        letters = DeadLetters(world.barn, offload=in_loop)
+        letters = WrittenFiles(world.barn, offload=in_loop)
         report = Done(prepared=(written(tmp_path / ".aside"),))
         one = changed(world.record("a"), state=SliceState.SUCCEEDED, report=report)
         await world.barn.put(slice_key(HERD, RUN, SliceId("a")), one)
@@ -90,7 +90,7 @@ async def test_no_other_sink_of_a_run_is_read_and_no_run_that_is_not_known(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with agent_world(tmp_path) as world:
-        letters = DeadLetters(world.barn, offload=in_loop)
+        letters = WrittenFiles(world.barn, offload=in_loop)
         path = tmp_path / "out.csv"
         await say(world, state=RunState.SUCCEEDED, prepared=(written(path, "secrets"),))
         assert await read(letters, "secrets") == NOTHING

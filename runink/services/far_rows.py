@@ -1,0 +1,116 @@
+"""Rows that a run has written into files of nodes, as somebody sees them: fetched block by block, and read in confined processes, a few at a time.
+
+    what may be too much                limit                     is told as
+    processor time, and time            10 s, WITHIN_S            rows_too_long
+    memory                              1 GiB                     rows_damaged
+    what is fetched of a file           FETCHED_BYTES_MAX         rows_too_far
+    how many at once                    AT_ONCE, others wait      overloaded, after WAIT_S
+
+Where the kernel cannot confine a process nothing is read (`cannot_read`): `runi dead show` and the file itself are on the machine of the node.
+What comes back is a stranger's word: it is decoded with its types, and is rows whatever it is.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+import anyio.abc
+import msgspec
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from runink.errors import Invalid, Overloaded, Refused, from_wire
+from runink.sandbox.confining import absence
+from runink.services.rows_job import BLOCK_BYTES, DAMAGED, LENGTH, Job, Rows
+
+AT_ONCE: Final = 4
+WAIT_S: Final = 10.0  # for one's turn
+WITHIN_S: Final = 25.0  # a small file takes a third of a second
+FETCHED_BYTES_MAX: Final = (
+    32 << 20
+)  # of one file, for one answer: a quarter of a million rows of text
+SAID_BYTES_MAX: Final = 8 << 20
+
+Fetch = Callable[[int], Awaitable[bytes]]
+
+
+class FarRows:
+    """Reads rows."""
+
+    def __init__(self) -> None:
+        self._turns = anyio.CapacityLimiter(AT_ONCE)
+
+    async def read(self, job: Job, fetch: Fetch) -> Rows:
+        """Return rows of a file, of which `fetch` returns what is there from an offset on, BLOCK_BYTES or up to its end.
+
+        Raises Invalid (`rows_damaged`, `rows_too_far`, `rows_too_long`), Refused (`cannot_read`), Overloaded, and what `fetch` raises.
+        """
+        if why := absence():
+            raise Refused(
+                f"this member cannot confine what reads a file that steps have written: {why}",
+                code="cannot_read",
+                hint="read it on its node",
+            )
+        with anyio.move_on_after(WAIT_S) as waiting:
+            await self._turns.acquire()
+        if waiting.cancelled_caught:
+            raise Overloaded("too many files are being read", hint="ask again in a while")
+        try:
+            found = await _answer(job, fetch)
+        finally:
+            self._turns.release()
+        if found.refused is not None:
+            error = from_wire(found.refused)
+            raise error if isinstance(error, Invalid) else Invalid(error.text, code=DAMAGED)
+        return found
+
+
+async def _answer(job: Job, fetch: Fetch) -> Rows:
+    command = [sys.executable, "-I", "-m", "runink.services.rows_child"]
+    said = b""
+    with anyio.move_on_after(WITHIN_S) as scope:
+        async with await anyio.open_process(command, stderr=None, cwd="/", env=_ENVIRONMENT) as process:  # fmt: skip
+            try:
+                said = await _served(process, job, fetch)
+                await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+    if scope.cancelled_caught or process.returncode in {-signal.SIGXCPU, -signal.SIGKILL}:
+        raise Invalid(f"{job.sink.uri} takes too long to read", code="rows_too_long")
+    try:
+        return msgspec.json.decode(said, type=Rows)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise Invalid(f"{job.sink.uri} cannot be read as {job.sink.format.value}", code=DAMAGED) from error  # fmt: skip
+
+
+_ENVIRONMENT: Final = {"PATH": "/nowhere", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+async def _served(process: anyio.abc.Process, job: Job, fetch: Fetch) -> bytes:
+    """Give a process its job and what it asks for, and return what it says at its end; nothing if it ends before that, or says too much."""
+    assert process.stdin is not None, "the process was opened with pipes"
+    assert process.stdout is not None, "as above"
+    heard = BufferedByteReceiveStream(process.stdout)
+    try:
+        await _give(process.stdin, msgspec.json.encode(job))
+        while True:  # ends with its answer, or with the process
+            (length,) = LENGTH.unpack(await heard.receive_exactly(LENGTH.size))
+            if length > SAID_BYTES_MAX:
+                return b""
+            said = await heard.receive_exactly(length)
+            if length != LENGTH.size:
+                return said
+            (number,) = LENGTH.unpack(said)
+            if number * BLOCK_BYTES >= job.size:
+                return b""
+            await _give(process.stdin, await fetch(number * BLOCK_BYTES))
+    except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
+        return b""
+
+
+async def _give(stream: anyio.abc.ByteSendStream, data: bytes) -> None:
+    await stream.send(LENGTH.pack(len(data)) + data)
