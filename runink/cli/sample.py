@@ -94,7 +94,9 @@ def _outputs(client: Asker, run: RunSummary | RunDocument) -> list[Published]:
     return list(client.call(samples.LIST, herd=run.herd, run=run.run))
 
 
-def _chosen(outputs: Sequence[Published], sink: str | None, run: RunSummary | RunDocument) -> Published:
+def _chosen(
+    outputs: Sequence[Published], sink: str | None, run: RunSummary | RunDocument
+) -> Published:
     """Return the output that is meant. Raises NotFound (`no_sample`) if none is, or one of several has to be named."""
     found = [one for one in outputs if sink in {None, one.sink, one.uri}]
     if len(found) == 1:

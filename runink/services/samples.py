@@ -27,7 +27,9 @@ class SampleService:
     def handlers(self) -> Handlers:
         return {samples.LIST: self._list, samples.GET: self._get}
 
-    async def _list(self, request: ListSamples, _caller: Caller, context: Context) -> Items[Published]:
+    async def _list(
+        self, request: ListSamples, _caller: Caller, context: Context
+    ) -> Items[Published]:
         barn = self._behind.barn
         found = await run_of(barn, request.herd, request.run)
         written = outputs_of(found.value, await dag_of(barn, found.value))
