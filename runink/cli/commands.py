@@ -56,6 +56,7 @@ COMMANDS: Final = {
     "node": ("runink.cli.node:node", "Look at the nodes: what they have, offer and can do."),
     "herd": ("runink.cli.herd:herd", "Declare herds, limit them, change and delete them."),
     "runs": ("runink.cli.runs:runs", "List the runs, newest first."),
+    "events": ("runink.cli.events:events", "Print what happens in a herd, as it happens."),
     "slice": ("runink.cli.slices:slice_", "Look at a run's slices: what closes them off and what they used."),
     "logs": ("runink.cli.logs:logs", "Print what a run's slices printed."),
     "why": ("runink.cli.why:why", "Say why a run waits, or why it is where it is."),

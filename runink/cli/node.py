@@ -7,10 +7,10 @@ from typing import Final
 
 import click
 
-from runink.cli.asking import Where, asked, asks_api
+from runink.cli.asking import Asker, Where, asked, asks_api
 from runink.cli.commands import Commands
 from runink.cli.completing import completed_nodes
-from runink.cli.output import echo_documents, shown_option
+from runink.cli.output import echo_documents, echo_event, shown_option
 from runink.cli.wording import harmless
 from runink.clock import now_ms
 from runink.dag import Resources
@@ -47,11 +47,15 @@ def node() -> None:
 
 
 @click.command("list")
+@click.option("--watch", "is_watch", is_flag=True, help="Print what becomes of nodes from now on.")
 @shown_option
 @asks_api
-def list_(output: str, where: Where) -> None:
+def list_(*, is_watch: bool, output: str, where: Where) -> None:
     """List the nodes."""
     with asked(where) as client:
+        if is_watch:
+            _watch(client, output)
+            return
         found: list[NodeSummary] = list(client.call(nodes.LIST))
     if echo_documents(found, output, lambda one: one.node):
         return
@@ -59,6 +63,14 @@ def list_(output: str, where: Where) -> None:
         click.echo("no node is there; runi up starts one")
     for one in found:
         click.echo(harmless(_line(one)))
+
+
+def _watch(client: Asker, output: str) -> None:
+    since = client.page(nodes.LIST, limit=1).revision
+    with client.call(nodes.WATCH, since=since) as events:
+        for event in events:
+            line = f"{event.data.node}: gone" if event.data.now is None else _line(event.data.now)
+            echo_event(event.data, output, event.data.node, line)
 
 
 @click.command()

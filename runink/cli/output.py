@@ -10,6 +10,7 @@ Where people get lines in place of columns, `text` is the same as `table`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -69,3 +70,12 @@ def echo_documents(found: Any, output: str, name: Callable[[Any], str]) -> bool:
         case _:
             return False
     return True
+
+
+def echo_event(data: Any, output: str, name: str, line: str) -> None:
+    """Print one of the documents that come one by one, at once; for people a line."""
+    if output == "yaml":
+        click.echo("---")
+    if not echo_documents(data, output, lambda _: name):
+        click.echo(harmless(line))
+    sys.stdout.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -28,7 +27,7 @@ from runink.cli.options import (
     slices_by_environment,
     state_folder,
 )
-from runink.cli.output import echo_documents, shown_option
+from runink.cli.output import echo_documents, echo_event, shown_option
 from runink.cli.summary import short, told_apart
 from runink.cli.wording import clock, harmless
 from runink.clients.cluster import Cluster
@@ -137,15 +136,9 @@ def _watch(client: Asker, herd: str, output: str) -> None:
     since = client.page(catalog.LIST, herd=herd, limit=1).revision
     with client.call(WATCH, herd=herd, since=since) as events:
         for event in events:
-            if output == "yaml":
-                click.echo("---")  # between documents that come one by one
-            if echo_documents(event.data, output, lambda one: one.run):
-                pass
-            elif event.data.now is None:
-                click.echo(f"{short(event.data.run)}  forgotten")
-            else:
-                click.echo(harmless(summary_line(event.data.now)))
-            sys.stdout.flush()
+            now = event.data.now
+            line = f"{short(event.data.run)}  forgotten" if now is None else summary_line(now)
+            echo_event(event.data, output, event.data.run, line)
 
 
 def lines_of(shown: Sequence[RunSummary]) -> Iterator[str]:

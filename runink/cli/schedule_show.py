@@ -11,7 +11,9 @@ import click
 from runink.calendars import ticks_between, told
 from runink.cli.asking import Asker, Where, asked, asks_cluster
 from runink.cli.client import NOTHING_YET
+from runink.cli.events import line_of
 from runink.cli.options import output_option
+from runink.cli.output import echo_event
 from runink.cli.schedule_changes import listed, meant, name_argument, told_name
 from runink.cli.summary import short
 from runink.cli.wording import columns, echo_json, harmless
@@ -19,6 +21,7 @@ from runink.clock import now_ms
 from runink.dsl.scheduling import schedule_told, when_told
 from runink.errors import NotFound
 from runink.operations.catalog import schedules
+from runink.operations.catalog.run_events import EVENTS, Happening
 from runink.operations.catalog.schedules import (
     BackfillSummary,
     ScheduleDocument,
@@ -33,12 +36,16 @@ NEVER: Final = "-"
 
 
 @click.command("list")
+@click.option("--watch", "is_watch", is_flag=True, help="Print what becomes of a herd's schedules from now on.")  # fmt: skip
 @output_option
 @asks_cluster
-def list_(output: str, where: Where) -> None:
+def list_(*, is_watch: bool, output: str, where: Where) -> None:
     """List what is deployed, when it is due next, and what its last run came to."""
     try:
         with asked(where) as client:
+            if is_watch:
+                _watch(client, where.herd(), output)
+                return
             found = [_whole(client, one) for one in listed(client, where)]
     except NotFound as error:
         if error.code != NOTHING_YET:
@@ -53,6 +60,13 @@ def list_(output: str, where: Where) -> None:
     rows = [(told_name(one), when_told(one.schedule), _next(one), _last(one)) for one in found]
     for line in columns([("pipeline", "when", "next", "last run"), *rows]):
         click.echo(harmless(line))
+
+
+def _watch(client: Asker, herd: str, output: str) -> None:
+    kinds = [Happening.PIPELINE.value, Happening.SCHEDULE.value]
+    with client.call(EVENTS, herd=herd, kinds=kinds) as events:
+        for event in events:
+            echo_event(event.data, output, event.data.name, line_of(event.kind, event.data))
 
 
 @click.command()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from runink.barn.keys import PLACEMENTS, standing_key
+from runink.barn.keys import HEALTH, NODES, PLACEMENTS, STANDINGS, standing_key
+from runink.barn.keyvalue import Change
+from runink.barn.watching import Interest
 from runink.clients.barn import Found
 from runink.clients.membership import MembershipAdmin
 from runink.clients.node_views import (
@@ -18,7 +21,7 @@ from runink.clients.node_views import (
 )
 from runink.clients.standings import no_such_node, say
 from runink.dag import Resources
-from runink.identity.vocabulary import CLUSTER, Resource
+from runink.identity.vocabulary import CLUSTER, Resource, Verb
 from runink.names import NodeId
 from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
@@ -30,6 +33,7 @@ from runink.operations.catalog.nodes import (
     ListNodePlacements,
     ListNodes,
     MemberDocument,
+    NodeChange,
     NodeDocument,
     NodeSummary,
     OfDecision,
@@ -38,11 +42,13 @@ from runink.operations.catalog.nodes import (
     ReplayDocument,
     StandingDocument,
     StatusDocument,
+    WatchNodes,
 )
 from runink.runs.records import NodeRecord, NodeStanding, Placement, Standing
 from runink.services.behind import Behind, Shows, not_hidden_slice, shown_in
 from runink.services.pages import page_of_keys, page_of_values
 from runink.services.service import Handlers
+from runink.services.watching import Said, Stream, beginning, told_changes
 
 NOTHING: Final = Resources(cpu_m=0, memory_bytes=0)  # in place of what a lost node offers
 
@@ -56,6 +62,7 @@ class NodeService:
     def handlers(self) -> Handlers:
         return {
             nodes.LIST: self._list,
+            nodes.WATCH: self._watch,
             nodes.GET: self._get,
             nodes.CORDON: self._cordon,
             nodes.DRAIN: self._drain,
@@ -80,6 +87,27 @@ class NodeService:
         counts = await placed_counts(self._behind.barn, [one.node for one in page.items])
         summaries = tuple(self._summary(one, counts[one.node]) for one in page.items)
         return Items(summaries, page.revision, page.after)
+
+    async def _watch(self, request: WatchNodes, caller: Caller, _context: Context) -> Stream:
+        shows = shown_in(self._behind, caller, Resource.NODES, CLUSTER, Verb.WATCH)
+
+        async def tell(changes: Sequence[Change]) -> Iterable[Said]:
+            revision = changes[-1].revision
+            names = sorted({name for one in changes if shows(name := one.key.split("/")[2])})
+            return [await self._change(NodeId(name), revision) for name in names]
+
+        after = await beginning(self._behind.barn, request.since)
+        interest = Interest((NODES.prefix(), STANDINGS.prefix(), HEALTH.prefix()))
+        return told_changes(self._behind.barn, interest, after, tell)
+
+    async def _change(self, node: NodeId, revision: int) -> Said:
+        """Return what is told of a node of which something has changed: how it is by now."""
+        views, _ = await node_views(self._behind.barn)
+        view = next((one for one in views if one.node == node), None)
+        if view is None:
+            return Said("gone", NodeChange(node, revision, None))
+        counts = await placed_counts(self._behind.barn, [node])
+        return Said("node", NodeChange(node, revision, self._summary(view, counts[node])))
 
     async def _get(self, request: OfNode, _caller: Caller, _context: Context) -> NodeDocument:
         barn, node = self._behind.barn, NodeId(request.node)

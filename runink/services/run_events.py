@@ -7,27 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from runink.barn.keys import RUNS, SLICES, parse_run, parse_slice, run_key
+from runink.barn.keys import RUNS, SLICES, parse_run, run_key
 from runink.barn.keyvalue import Change, KeyValue, key_prefix, one_key
 from runink.barn.watching import Interest
 from runink.clients.barn import Found, decode_value
 from runink.errors import NotFound
 from runink.identity.vocabulary import Resource, Verb
-from runink.jobs import Failed
 from runink.names import HerdName, RunId
 from runink.operations.answers import Event
 from runink.operations.calls import Caller, Context
 from runink.operations.catalog import run_events
 from runink.operations.catalog.run_events import (
     FollowRun,
-    Happened,
     RunChange,
     RunStep,
     WatchEvents,
     WatchRuns,
 )
 from runink.runs.records import RunRecord, SliceRecord
-from runink.services.behind import Behind, principal_of, shown_in
+from runink.services.behind import Behind, shown_in
+from runink.services.herd_events import watch_events
 from runink.services.other_herds import teller
 from runink.services.run_reading import run_of, shown_slices, slice_summary_of, summary_of
 from runink.services.runs import told_run
@@ -87,39 +86,8 @@ class RunEventService:
             return _chained([Event(after, "run", await following.run_step(found))], following)
         return following.changes(after)
 
-    async def _events(self, request: WatchEvents, caller: Caller, _context: Context) -> Stream:
-        herd = HerdName(request.herd)
-
-        async def tell(changes: Sequence[Change]) -> Iterable[Said]:
-            return [
-                said for change in changes if (said := self._happened(change, caller)) is not None
-            ]
-
-        after = await beginning(self._behind.barn, request.since)
-        prefixes = (RUNS.prefix(herd), SLICES.prefix(herd))
-        interest = Interest(prefixes, want_before=True)
-        return told_changes(self._behind.barn, interest, after, tell)
-
-    def _happened(self, change: Change, caller: Caller) -> Said | None:
-        if change.now is None:
-            return None  # it was forgotten, long after its end
-        if (run := parse_run(change.key)) is not None:
-            is_shown = self._tells_of(caller, *run) and self._shows(caller, *run)
-            return _run_happened(change, change.now) if is_shown else None
-        if parse_slice(change.key) is None:
-            return None
-        one = decode_value(change.now, SliceRecord).value
-        shows = shown_slices(self._behind, caller, one.herd, Verb.WATCH)
-        is_shown = self._tells_of(caller, one.herd, one.run) and shows(one)
-        return _slice_happened(change, one) if is_shown else None
-
-    def _tells_of(self, caller: Caller, herd: HerdName, run: RunId) -> bool:
-        """Say whether no rule hides what happens to a run: events go by its name."""
-        hides, principal = self._behind.access.hides, principal_of(caller)
-        return not any(
-            hides(principal, verb, Resource.EVENTS, herd=herd, name=run)
-            for verb in (Verb.GET, Verb.WATCH)
-        )
+    async def _events(self, request: WatchEvents, caller: Caller, context: Context) -> Stream:
+        return await watch_events(self._behind, request, caller, context)
 
     def _shows(self, caller: Caller, herd: HerdName, run: RunId) -> bool:
         return shown_in(self._behind, caller, Resource.RUNS, herd, Verb.WATCH)(run)
@@ -207,42 +175,3 @@ async def _chained(first: Iterable[Event], following: _Following) -> Stream:
 def _pipeline_of(change: Change) -> str:
     item = change.now or change.before
     return "" if item is None else decode_value(item, RunRecord).value.pipeline
-
-
-def _run_happened(change: Change, now: KeyValue) -> Said | None:
-    run = decode_value(now, RunRecord).value
-    before = (
-        "" if change.before is None else decode_value(change.before, RunRecord).value.state.value
-    )
-    if run.state.value == before:
-        return None
-    happened = Happened(
-        run=run.run,
-        slice="",
-        pipeline=run.pipeline,
-        state=run.state.value,
-        before=before,
-        attempt=0,
-        node=None,
-        code=run.failure.error.code if run.failure else None,
-        revision=change.revision,
-    )
-    return Said("run", happened)
-
-
-def _slice_happened(change: Change, one: SliceRecord) -> Said | None:
-    before = None if change.before is None else decode_value(change.before, SliceRecord).value
-    if before is not None and (before.state, before.attempt) == (one.state, one.attempt):
-        return None
-    happened = Happened(
-        run=one.run,
-        slice=one.slice,
-        pipeline="",
-        state=one.state.value,
-        before="" if before is None else before.state.value,
-        attempt=one.attempt,
-        node=one.node,
-        code=one.report.error.code if isinstance(one.report, Failed) else None,
-        revision=change.revision,
-    )
-    return Said("slice", happened)

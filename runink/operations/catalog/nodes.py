@@ -10,7 +10,7 @@ from runink.dag import Resources
 from runink.identity.vocabulary import Resource, Verb
 from runink.machines import Machine, Reserved
 from runink.operations.answers import Kind
-from runink.operations.declarations import Asked, AskedPage, Method, Operation
+from runink.operations.declarations import Asked, AskedEvents, AskedPage, Method, Operation
 from runink.operations.patterns import NodeText, exact
 from runink.runs.records import Standing
 from runink.scheduling.answers import Replayed
@@ -73,6 +73,18 @@ class NodeSummary(msgspec.Struct, frozen=True):
     troubles: int
     trouble: str
     revision: int
+
+
+class WatchNodes(AskedEvents, frozen=True):
+    """A list's `revision` is where a watch goes on from."""
+
+
+class NodeChange(msgspec.Struct, frozen=True):
+    """A node of which something was changed in this revision, as it is `now`: nothing if it is forgotten."""
+
+    node: str
+    revision: int
+    now: NodeSummary | None
 
 
 class NodeDocument(NodeSummary, frozen=True):
@@ -238,4 +250,16 @@ REPLAY: Final = Operation(
     summary="Make a decision of the scheduler again, and say whether the same comes out.",
     errors=("compacted",),
 )
-NODES: Final = (LIST, GET, CORDON, DRAIN, UNCORDON, PLACEMENTS, MEMBERS, STATUS, REPLAY)
+WATCH: Final = Operation(
+    name="nodes.watch",
+    method=Method.GET,
+    path="/node-events",
+    request=WatchNodes,
+    answer=NodeChange,
+    kind=Kind.EVENTS,
+    verb=Verb.WATCH,
+    resource=Resource.NODES,
+    summary="Be told what becomes of nodes.",
+    description="Events are `node` and `gone`: that a node came or left, is suspect, lost or there again, gets nothing new or is emptied. How many slices it runs is as of then, and tells of none by itself.",
+)
+NODES: Final = (LIST, WATCH, GET, CORDON, DRAIN, UNCORDON, PLACEMENTS, MEMBERS, STATUS, REPLAY)

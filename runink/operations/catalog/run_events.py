@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
@@ -34,8 +35,25 @@ class FollowRun(AskedEvents, frozen=True, kw_only=True):
     ] = 0
 
 
-class WatchEvents(AskedEvents, frozen=True):
+class Happening(StrEnum):
+    """What an event is about."""
+
+    RUN = "run"
+    SLICE = "slice"
+    PIPELINE = "pipeline"
+    CONTRACT = "contract"
+    SCHEDULE = "schedule"
+    HERD = "herd"
+    ROLE = "role"
+    BINDING = "binding"
+
+
+class WatchEvents(AskedEvents, frozen=True, kw_only=True):
     herd: HerdText
+    kinds: Annotated[
+        tuple[Happening, ...],
+        msgspec.Meta(max_length=len(Happening), description="Tell of these only; all if none."),
+    ] = ()
 
 
 class RunChange(msgspec.Struct, frozen=True):
@@ -55,16 +73,20 @@ class RunStep(msgspec.Struct, frozen=True):
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
-    """That a run, or a slice of one, has come into a state. `before` is the one that it was in, empty if it is new. `code` says why it failed."""
+    """That a thing has come into a state. `before` is the one that it was in, empty if it is new.
 
-    run: str
-    slice: str
-    pipeline: str
+    A run has its id as `run`, and a slice of it `slice` as well; all else has a `name`, a contract NAME@VERSION. `code` says why it failed.
+    """
+
+    run: str = ""
+    slice: str = ""
+    pipeline: str = ""
+    name: str = ""
     state: str
     before: str
-    attempt: int
-    node: str | None
-    code: str | None
+    attempt: int = 0
+    node: str | None = None
+    code: str | None = None
     revision: int
 
 
@@ -102,6 +124,6 @@ EVENTS: Final = Operation(
     verb=Verb.WATCH,
     resource=Resource.EVENTS,
     summary="Be told of what happens in a herd.",
-    description="Events are `run` and `slice`: that one has come into another state. Those are told that the caller may read.",
+    description="That a run or a slice has come into another state, a pipeline is deployed or withdrawn, a contract is published, a schedule is active, paused or failing, and that the herd, a role or a binding of it is made, changed or gone. Those are told that the caller may read.",
 )
 RUN_EVENTS: Final = (WATCH, FOLLOW, EVENTS)

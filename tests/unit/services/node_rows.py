@@ -27,6 +27,7 @@ async def joined(world: Served, _herd: str) -> Mapping[str, Any]:
 
 NODE_ROWS: dict[str, Row] = {
     "nodes.list": Row(prepare=joined, shows=NODE),
+    "nodes.watch": Row({"since": 1}, prepare=joined, shows=NODE),
     "nodes.get": Row(OF, prepare=joined),
     "nodes.cordon": Row(OF, prepare=joined),
     "nodes.drain": Row(OF, prepare=joined),
