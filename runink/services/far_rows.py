@@ -95,6 +95,7 @@ async def _served(process: anyio.abc.Process, job: Job, fetch: Fetch) -> bytes:
     assert process.stdin is not None, "the process was opened with pipes"
     assert process.stdout is not None, "as above"
     heard = BufferedByteReceiveStream(process.stdout)
+    left_bytes = job.bytes_max  # which it knows, and may have been led to forget
     try:
         await _give(process.stdin, msgspec.json.encode(job))
         while True:  # ends with its answer, or with the process
@@ -105,7 +106,8 @@ async def _served(process: anyio.abc.Process, job: Job, fetch: Fetch) -> bytes:
             if length != LENGTH.size:
                 return said
             (number,) = LENGTH.unpack(said)
-            if number * BLOCK_BYTES >= job.size:
+            left_bytes -= min(BLOCK_BYTES, job.size - number * BLOCK_BYTES)
+            if number * BLOCK_BYTES >= job.size or left_bytes < 0:
                 return b""
             await _give(process.stdin, await fetch(number * BLOCK_BYTES))
     except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):

@@ -94,20 +94,23 @@ class NodeService:
         async def tell(changes: Sequence[Change]) -> Iterable[Said]:
             revision = changes[-1].revision
             names = sorted({name for one in changes if shows(name := one.key.split("/")[2])})
-            return [await self._change(NodeId(name), revision) for name in names]
+            return await self._changes(names, revision) if names else ()
 
         after = await beginning(self._behind.barn, request.since)
         interest = Interest((NODES.prefix(), STANDINGS.prefix(), HEALTH.prefix()))
         return told_changes(self._behind.barn, interest, after, tell)
 
-    async def _change(self, node: NodeId, revision: int) -> Said:
-        """Return what is told of a node of which something has changed: how it is by now."""
-        views, _ = await node_views(self._behind.barn)
-        view = next((one for one in views if one.node == node), None)
-        if view is None:
-            return Said("gone", NodeChange(node, revision, None))
-        counts = await placed_counts(self._behind.barn, [node])
-        return Said("node", NodeChange(node, revision, self._summary(view, counts[node])))
+    async def _changes(self, names: list[str], revision: int) -> list[Said]:
+        """Return what is told of nodes of which something has changed: how they are by now."""
+        views = {one.node: one for one in (await node_views(self._behind.barn))[0]}
+        there = [one for name in names if (one := NodeId(name)) in views]
+        counts = await placed_counts(self._behind.barn, there)
+        return [
+            Said("node", NodeChange(name, revision, self._summary(views[node], counts[node])))
+            if (node := NodeId(name)) in views
+            else Said("gone", NodeChange(name, revision, None))
+            for name in names
+        ]
 
     async def _get(self, request: OfNode, _caller: Caller, _context: Context) -> NodeDocument:
         barn, node = self._behind.barn, NodeId(request.node)
