@@ -129,8 +129,8 @@ def warm(root: Path, turns: int) -> list[float]:
     """Return the seconds from submit to done, in a cluster that runs already."""
     from runink.cli.run import new_run_id, submission
     from runink.clients.cluster import Cluster
+    from runink.clients.connecting import connected
     from runink.config import NodeSettings, offered
-    from runink.node import connected
     from runink.projects import compile_file
 
     async def once(cluster: Cluster) -> float:

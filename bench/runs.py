@@ -19,12 +19,12 @@ import anyio
 from runink.bundles import pack, unpack
 from runink.cli.run import new_run_id
 from runink.clients.cluster import Cluster
+from runink.clients.connecting import connected
 from runink.clients.run_requests import Submit
 from runink.config import NodeSettings, offered
 from runink.dag import Dag, Each, Function, Link, Resources, Scenario, SliceSpec, Step
 from runink.herds.record import HerdRecord
 from runink.names import HerdName, PipelineName
-from runink.node import connected
 
 from figures import ROOT, Figure, below, descendants, main, middle, pss_bytes
 

@@ -21,9 +21,9 @@ from typing import Final
 
 import anyio
 from msgspec.structs import replace
+from runink.clients.connecting import connected
 from runink.config import NodeSettings, offered
 from runink.dag import Dag, Each
-from runink.node import connected
 
 from figures import Figure, above, below, main, middle
 from runs import BENCH, OTHERS, STEPS, WIDE, cluster_up, dag_of, fan, one_step, step, took

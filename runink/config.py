@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -362,6 +363,13 @@ def read_identity(state: Path) -> Identity | None:
 
 
 GROUP_SIZES: Final = frozenset({1, 3, 5})
+
+
+class Role(Enum):
+    """How much of a cluster a process runs: all of it, or the store with what people ask of it."""
+
+    ALL = "all"
+    STORE = "store"
 
 
 def offered(reserved: Reserved = RESERVED) -> Resources:

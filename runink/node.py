@@ -18,7 +18,6 @@ import os
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -38,10 +37,9 @@ from runink.actors.registration import parted_s
 from runink.actors.slice_tokens import SliceTokens
 from runink.capabilities import BUBBLEWRAP, HOST_NETWORK, Isolation, Told, told_by_node
 from runink.clients.barn import BarnClient, new_client_id
-from runink.clients.cluster import BARN, GOVERNANCE, RUNS, TRUST, Cluster
-from runink.clients.node_files import FILES
+from runink.clients.cluster import BARN, GOVERNANCE, Cluster
 from runink.clock import now_ms
-from runink.config import IDENTITY, NodeSettings
+from runink.config import NodeSettings, Role
 from runink.control import Above, ControlPlane, start, start_control
 from runink.errors import Broken, LinkLost, Unavailable
 from runink.machine_reading import (
@@ -53,7 +51,7 @@ from runink.machine_reading import (
 from runink.networks import NodeNetwork, endpoints_of, own_addresses
 from runink.relay.client import RelayClient, RelayPlace, running_relay
 from runink.runs.records import NodeRecord
-from runink.runtime.connections import connect_unix, serve_unix
+from runink.runtime.connections import serve_unix
 from runink.runtime.supervisor import Supervisor, supervise
 from runink.sandbox.client import Spawner
 from runink.sandbox.starting import SpawnerPlace, running_spawner
@@ -70,13 +68,6 @@ AGENT: Final = "agent"
 PRIVATE_FOLDERS: Final = ("bundles", "runs")
 
 _log = logging.getLogger(__name__)
-
-
-class Role(Enum):
-    """How much of a cluster is run."""
-
-    ALL = "all"
-    STORE = "store"
 
 
 @asynccontextmanager
@@ -104,17 +95,6 @@ async def embedded(
             serve_unix(settings.socket, control.directory(settings.node)),
         ):
             yield control.cluster
-
-
-@asynccontextmanager
-async def connected(settings: NodeSettings) -> AsyncIterator[Cluster]:
-    """Reach the cluster that runs with this state in another process of this user, or the one that it is a member of. Raises NotFound where none does."""
-    is_member = (settings.state / IDENTITY).exists()
-    async with connect_unix(settings.socket) as peer:
-        barn, governance, runs = BarnClient(peer.ref(BARN)), peer.ref(GOVERNANCE), peer.ref(RUNS)
-        files = peer.ref(FILES) if is_member else None
-        trust = peer.ref(TRUST) if is_member else None
-        yield Cluster(barn, governance, runs, is_remote=is_member, files=files, trust=trust)
 
 
 def make_folders(settings: NodeSettings, names: tuple[str, ...] = PRIVATE_FOLDERS) -> None:

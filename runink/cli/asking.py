@@ -29,9 +29,8 @@ from runink.cli.options import (
     state_option,
 )
 from runink.cli.servers import servers_by_environment
-from runink.config import API_SOCKET
+from runink.config import API_SOCKET, Role
 from runink.errors import Invalid
-from runink.node import Role
 from runink.operations.answers import Page
 from runink.operations.declarations import Operation
 from runink.private_files import read_private

@@ -22,11 +22,11 @@ from runink.clients.cluster import Cluster
 from runink.clients.forgetting import forget_backfills, forget_run, sweep_barn
 from runink.clients.herds import all_herds
 from runink.clock import now_ms
+from runink.config import Role
 from runink.environments.collecting import Policy, collect, keys_of
 from runink.environments.store import FOLDER as ENVIRONMENTS
 from runink.errors import Unavailable
 from runink.names import RunId
-from runink.node import Role
 from runink.quantities import counted
 from runink.runs.records import RunRecord
 from runink.runs.retention import forgettable

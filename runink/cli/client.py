@@ -26,10 +26,10 @@ from runink.cli.settings import tell_settings
 from runink.cli.summary import short, told_apart
 from runink.cli.warn import warn_on_stderr
 from runink.clients.cluster import Cluster
+from runink.clients.connecting import connected
 from runink.clock import now_ms
-from runink.config import NodeSettings, Servers, offered
+from runink.config import NodeSettings, Role, Servers, offered
 from runink.errors import Invalid, NotFound, RuninkError, TimedOut, Unavailable
-from runink.node import Role, connected, embedded
 from runink.runs.records import RunRecord, SliceRecord
 from runink.runs.retention import age_of
 
@@ -125,6 +125,8 @@ async def _entered(stack: AsyncExitStack, embedding: Embedding) -> Cluster:
             await anyio.sleep(LOOK_S)  # it is about to leave
             continue
         if is_late or not is_held(settings.barn):
+            from runink.node import embedded  # noqa: PLC0415 - actors and all, where no other process has them
+
             own = embedded(settings, role=embedding.role, modules=embedding.modules)
             try:
                 return await stack.enter_async_context(own)

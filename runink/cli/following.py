@@ -25,9 +25,9 @@ from runink.cli.progress import Shown
 from runink.cli.summary import short
 from runink.clients.cluster import Cluster
 from runink.clients.run_requests import RunView, Submit
+from runink.config import Role
 from runink.errors import Unavailable
 from runink.names import RunId
-from runink.node import Role
 from runink.runs.figures import figures_of
 from runink.runs.records import RunRecord
 

@@ -16,9 +16,9 @@ from runink.cli.options import output_option
 from runink.cli.runs import with_cluster
 from runink.cli.wording import echo_json
 from runink.clock import now_ms
+from runink.config import Role
 from runink.errors import Unavailable
 from runink.names import herd_name
-from runink.node import Role
 from runink.operations.catalog import herds
 from runink.operations.catalog.herds import HerdDocument, HerdPurged
 from runink.quantities import counted

@@ -10,8 +10,8 @@ from runink.cli.exits import ExitCode
 from runink.cli.options import run_argument
 from runink.cli.output import echo_documents, shown_option
 from runink.cli.summary import short
+from runink.config import Role
 from runink.errors import Conflict
-from runink.node import Role
 from runink.operations.catalog import runs
 from runink.operations.catalog.runs import RunDocument
 from runink.operations.declarations import Operation

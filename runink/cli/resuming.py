@@ -34,8 +34,8 @@ from runink.cli.wording import echo_json, harmless
 from runink.clients.cluster import Cluster
 from runink.clients.run_documents import row_of
 from runink.clients.run_requests import RunView, Submit
+from runink.config import Role
 from runink.names import RunId
-from runink.node import Role
 from runink.operations.catalog import runs
 from runink.operations.catalog.runs import RunDocument
 from runink.projects import compile_file

@@ -32,8 +32,8 @@ from runink.cli.summary import short, told_apart
 from runink.cli.wording import clock, harmless
 from runink.clients.cluster import Cluster
 from runink.clients.run_documents import row_of
+from runink.config import Role
 from runink.errors import NotFound, Unavailable
-from runink.node import Role
 from runink.operations.catalog import runs as catalog
 from runink.operations.catalog.run_events import WATCH
 from runink.operations.catalog.runs import RunSummary

@@ -18,10 +18,10 @@ from runink.cli.node_options import NodeOptions, node_options
 from runink.cli.options import SliceOptions, project_here, state_folder, state_option
 from runink.cli.settings import tell_settings
 from runink.cli.warn import warn_of_known_too, warn_on_stderr
-from runink.config import API_SOCKET, Address, ApiSettings, NodeSettings
+from runink.config import API_SOCKET, Address, ApiSettings, NodeSettings, Role
 from runink.errors import Conflict, NotFound, RuninkError, Unavailable
 from runink.garbage import collected_seldom
-from runink.node import Role, embedded
+from runink.node import embedded
 from runink.observe.api_metrics import ApiMetrics
 from runink.sandbox.notifying import tell_manager
 

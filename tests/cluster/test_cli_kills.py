@@ -17,10 +17,10 @@ import pytest
 from runi_project import Project
 from runink.barn.keys import RUNS
 from runink.clients.cluster import Cluster
+from runink.clients.connecting import connected
 from runink.clients.run_requests import RunView
 from runink.config import NodeSettings, offered
 from runink.errors import NotFound, Unavailable
-from runink.node import connected
 from runink.runs.records import RunRecord, RunState, SliceState
 
 OUTPUTS = [f"out/o{number:02}.jsonl" for number in range(40)]

@@ -11,9 +11,9 @@ import anyio
 import pytest
 from runi_project import Project
 from runink.clients.cluster import Cluster
+from runink.clients.connecting import connected
 from runink.config import NodeSettings, offered
 from runink.errors import Unavailable
-from runink.node import connected
 
 STATE_BYTES = 640 << 10  # the log's first allocation and a little more
 GATED = """

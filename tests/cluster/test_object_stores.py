@@ -18,8 +18,8 @@ from barn_group import until
 from object_store import Held, ObjectStore
 from runi_project import Project
 from runink.barn.keys import SLICES
+from runink.clients.connecting import connected
 from runink.config import NodeSettings, offered
-from runink.node import connected
 from runink.runs.records import SliceRecord, SliceState
 
 BUCKET = "lake"

@@ -8,8 +8,8 @@ import anyio
 from runi_project import Project
 from runink.barn.keys import RUNS
 from runink.cli.exits import ExitCode
+from runink.clients.connecting import connected
 from runink.config import NodeSettings, offered
-from runink.node import connected
 from runink.runs.records import RunRecord
 from team_world import ROWS, ended
 from test_cluster_life import GATED, running

@@ -11,8 +11,8 @@ from run_records import put_failed, put_run, run_record, slice_record, write_log
 from runink.cli.client import Embedding
 from runink.cli.inside import InsideClient, InsideEvents, is_asked_again
 from runink.clients.barn import BarnClient
+from runink.config import Role
 from runink.errors import Conflict, Invalid, LinkLost, NotFound, OutcomeUnknown, Unavailable
-from runink.node import Role
 from runink.operations.answers import Bookmark, Event
 from runink.operations.catalog import herds, logs, run_events, runs
 

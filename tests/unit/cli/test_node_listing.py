@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from runink.barn.keys import health_key
 from runink.cli.node import node
 from runink.clock import now_ms
-from runink.config import NodeSettings
+from runink.config import NodeSettings, Role
 from runink.dag import Resources
 from runink.names import NodeId
-from runink.node import Role, embedded
+from runink.node import embedded
 from runink.quantities import format_moment
 from runink.runs.health import NodeHealth
 

@@ -56,3 +56,12 @@ def test_a_small_file_is_formatted_without_the_grammar(tmp_path) -> None:
 def test_who_does_not_serve_the_api_loads_nothing_of_it(module: str) -> None:
     found = loaded(f"import runink.cli.{module}")
     assert not found & {"aiohttp", "runink.serving_api"}
+
+
+@pytest.mark.parametrize(
+    "module", ["runs", "logs", "slices", "lineage", "why", "status", "node", "sample", "events"]
+)
+def test_who_asks_a_cluster_loads_no_actor_before_there_is_none_to_ask(module: str) -> None:
+    found = loaded(f"import runink.cli.{module}")
+    assert not [one for one in found if one.startswith("runink.actors")]
+    assert "runink.node" not in found
