@@ -26,6 +26,7 @@ from runink.clients.identity_requests import (
     ClientToken,
     Fetch,
     Fetched,
+    GiveBack,
     IdentityRequest,
     KeysOf,
     MintedToken,
@@ -129,6 +130,8 @@ class Identity(Actor[IdentityRequest]):
                 return self._beside(partial(self._taking_back.account, message))
             case SignOut():
                 return self._beside(partial(self._taking_back.person, message))
+            case GiveBack():
+                return self._beside(partial(self._taking_back.own, message))
             case RotateKeys():
                 return self._beside(self._announce)
             case RevokeKey():

@@ -12,22 +12,24 @@ from runink.actors.signing_keys import Means
 from runink.barn.keys import ACCOUNTS, REVOCATIONS, TOKENS
 from runink.clients.barn import BarnClient, Found, Transaction
 from runink.clients.identity_requests import (
+    GiveBack,
     RevokeAccount,
     RevokedToken,
     RevokeToken,
     SignOut,
 )
 from runink.clients.turns import in_turns
-from runink.errors import NotFound, Unavailable
+from runink.errors import Invalid, NotFound, Unavailable
 from runink.identity.accounts import ServiceAccount
 from runink.identity.issued import (
     OWN,
     IssuedToken,
     RevocationRecord,
     TakenBack,
+    issuer_of,
     revocation_id,
 )
-from runink.identity.revocations import SubjectRevoked
+from runink.identity.revocations import SubjectRevoked, TokenRevoked
 from runink.identity.signing import SERVICE_ACCOUNT_LIFETIME_S_MAX
 from runink.identity.tokens import LEEWAY_S, LEEWAY_S_MAX, LIFETIME_S_MAX
 
@@ -84,6 +86,21 @@ class TakingBack:
         subject = f"user:{message.issuer}:{message.subject}"
         return await self._subject(message.issuer, subject, PEOPLES_S, message.by)
 
+    async def own(self, message: GiveBack) -> None:
+        """Let nobody take the token any more that has proved a principal. Raises Invalid (`no_token`) for who has shown none."""
+        one = message.principal
+        if not (one.token or one.issued_s):
+            raise Invalid("you have shown no token that could be taken back", code="no_token")
+        issuer = issuer_of(one)
+        if not one.token:
+            # Nothing tells it from others of its subject but when it was made.
+            await self._subject(issuer, one.subject, PEOPLES_S, one.subject, up_to_s=one.issued_s)
+            return
+        revoked = TokenRevoked(issuer, one.token, one.until_s + LEEWAY_S_MAX)
+        key = REVOCATIONS.key(revocation_id(revoked))
+        record = RevocationRecord(revoked, one.subject, self._means.now_ms())
+        await self._put(Transaction(), key, record)
+
     async def prune(self) -> None:
         """Take out what has expired. Raises Unavailable."""
         facts, now_s = self._board.facts, self._means.now_s()
@@ -97,9 +114,13 @@ class TakingBack:
         if gone:  # another member may have come first: then there is less the next time
             await self._barn.commit(transaction)
 
-    async def _subject(self, issuer: str, subject: str, kept_s: int, by: str) -> int:
+    async def _subject(
+        self, issuer: str, subject: str, kept_s: int, by: str, *, up_to_s: int | None = None
+    ) -> int:
+        """Let nobody take what was made for a subject up to a second, now otherwise, and return it."""
+
         async def turn() -> int | None:
-            now_s = self._means.now_s()
+            now_s = self._means.now_s() if up_to_s is None else up_to_s
             revoked = SubjectRevoked(issuer, subject, now_s, now_s + kept_s)
             key = REVOCATIONS.key(revocation_id(revoked))
             before = await self._barn.get(key, RevocationRecord)

@@ -62,17 +62,17 @@ class Where:
         """Return the herd that is meant, empty for all that are seen."""
         return self.said or (self.context.herd if self.context is not None else "")
 
-    def client(self) -> Client:
-        """Return a client. Raises Invalid for a context that cannot be used."""
+    def client(self, *, token: str | None = None) -> Client:
+        """Return a client, which bears what the context says or another `token`. Raises Invalid for a context that cannot be used."""
         from runink.client import Client, Patience, endpoint_of  # noqa: PLC0415 - only where somebody is asked by it
 
         patience = Patience(within_s=self.within_s)
         if self.context is None:
             socket = state_folder(self.state, project_here()) / API_SOCKET
-            return Client(f"unix:{socket}", patience=patience)
+            return Client(f"unix:{socket}", patience=patience, token=token)
         authority = Path(self.context.authority) if self.context.authority else None
         endpoint = endpoint_of(self.context.address, authority=authority)
-        return Client(endpoint, token=credentials_of(self.context), patience=patience)
+        return Client(endpoint, token=token or credentials_of(self.context), patience=patience)
 
     def herd(self, said: str | None = None) -> str:
         """Return the herd that is meant. Raises Invalid (`no_herd`) where none is named."""
@@ -172,9 +172,9 @@ def _is_served(where: Where) -> bool:
 
 
 @contextmanager
-def asking(where: Where) -> Iterator[Client]:
-    """Yield a client of whom the command asks."""
-    with where.client() as client:
+def asking(where: Where, *, token: str | None = None) -> Iterator[Client]:
+    """Yield a client of whom the command asks, which bears what the context says or another token."""
+    with where.client(token=token) as client:
         yield client
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from dataclasses import replace
 from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 import click
 
-from runink.cli.asking import Where, asks_api
+from runink.cli.asking import Where, asking, asks_api
 from runink.cli.contexts import Context, Login
 from runink.cli.logins import Asked, KeptLogin, forget_login, kept, locked, read_login, write_login
 from runink.cli.redirects import redirects
 from runink.client import Client
 from runink.clock import now_ms
-from runink.errors import Invalid, NotFound, TimedOut
+from runink.errors import Invalid, NotFound, RuninkError, TimedOut
 from runink.identity.flow_answers import (
     Device,
     Pending,
@@ -36,6 +37,7 @@ from runink.identity.flows import (
 from runink.identity.providers import Discovery
 from runink.quantities import format_moment
 
+SIGN_OUT_S: Final = 5.0  # to tell the cluster that a login is over
 OFFLINE: Final = "offline_access"  # what lets a login be renewed (OpenID Connect Core §11)
 
 
@@ -63,16 +65,31 @@ def login(*, where: Where, browser: bool, provider_id: str | None, is_status: bo
 @click.command()
 @asks_api
 def logout(*, where: Where) -> None:
-    """Forget the login of a context. The provider's own session is the browser's, and stays."""
+    """Forget the login of a context, and have the cluster take its token no more. The provider's own session is the browser's, and stays."""
     context = _context(where)
     with locked(context.name):
-        was_there = forget_login(context.name)
+        try:
+            found = read_login(context.name)
+        finally:
+            was_there = forget_login(context.name)
+    if found is not None and found.is_fresh(now_ms()):
+        _give_back(where, found.access_token)
     text = (
         f"logged out of {context.name}"
         if was_there
         else f"you were not logged in to {context.name}"
     )
     click.echo(text, err=True)
+
+
+def _give_back(where: Where, token: str) -> None:
+    """Have the cluster take a token no more; where that cannot be, say so."""
+    try:
+        with asking(replace(where, within_s=SIGN_OUT_S), token=token) as client:
+            client.call("auth.sign-out")
+    except RuninkError as error:
+        if error.code != "unauthenticated":  # it is good for nothing already
+            click.echo(f"note: the cluster was not told, and takes the token until it ends: {error.text}", err=True)  # fmt: skip
 
 
 def _context(where: Where) -> Context:

@@ -10,6 +10,7 @@ from runink.cli.account import account_argument, herd_option
 from runink.cli.asking import Where, asking, asks_api
 from runink.cli.commands import Commands
 from runink.cli.completing import completed
+from runink.cli.given_texts import given_word
 from runink.cli.options import DURATION
 from runink.cli.output import TABLE, Form, echo_items, output_option
 from runink.operations.catalog.tokens import LIFETIME_S_MAX
@@ -90,15 +91,27 @@ def list_(*, where: Where, herd: str | None, account_name: str, output: str) -> 
 
 
 @click.command()
-@account_argument
+@click.argument("account_name", metavar="[ACCOUNT]", required=False, shell_complete=completed("accounts.list", "account"))  # fmt: skip
 @click.argument("tokens", metavar="[TOKEN]...", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All that the program has had up to now.")
+@click.option("--shown", metavar="@FILE", help="The token that stands in a file, whoever it is for; @- reads standard input.")  # fmt: skip
 @herd_option
 @asks_api
 def revoke(
-    *, where: Where, account_name: str, tokens: tuple[str, ...], is_all: bool, herd: str | None
+    *,
+    where: Where,
+    account_name: str | None,
+    tokens: tuple[str, ...],
+    is_all: bool,
+    shown: str | None,
+    herd: str | None,
 ) -> None:
-    """Take tokens of a program back, by their ids (`runi token list`): within two seconds no member takes them."""
+    """Take tokens of a program back, by their ids (`runi token list`), or one that you have: within two seconds no member takes them."""
+    if (account_name is None) == (shown is None):
+        raise click.UsageError("name a program and its tokens, or a file that holds one: --shown @FILE")  # fmt: skip
+    if shown is not None:
+        _give_back(where, shown)
+        return
     if is_all == bool(tokens):
         raise click.UsageError("name tokens by their ids, or say --all")
     of: dict[str, Any] = {"herd": where.herd(herd), "account": account_name}
@@ -107,3 +120,11 @@ def revoke(
             client.tokens.revoke_all(**of)
         for one in tokens:
             client.tokens.revoke(**of, token=one)
+
+
+def _give_back(where: Where, shown: str) -> None:
+    """Take a token back that somebody has: who has it may. Raises Invalid, and Unauthenticated for one that is good for nothing."""
+    if not shown.startswith("@"):
+        raise click.BadParameter("a token on the command line is seen by all users of the machine; --shown @FILE", param_hint="--shown")  # fmt: skip
+    with asking(where, token=given_word(shown)) as client:
+        client.call("auth.sign-out")

@@ -7,6 +7,7 @@
     RevokeToken     who may delete tokens of the herd       RevokedToken      NotFound (`no_such_token`)
     RevokeAccount   the same                                int, the second   NotFound (`no_such_account`)
     SignOut         who may update issuers                  int, the second   -
+    GiveBack        who has shown the token                 None              Invalid (`no_token`)
     RotateKeys      who may update the authority            SigningFacts      Conflict (`rotation_under_way`)
     RevokeKey       the same                                SigningFacts      NotFound (`no_such_key`)
     KeysOf          everybody                               PublishedKeys     -
@@ -129,6 +130,12 @@ class SignOut(Request[int], frozen=True):
     subject: str
 
 
+class GiveBack(Request[None], frozen=True):
+    """Let nobody take the token that has proved a principal any more. One without an id takes with it what its subject had before."""
+
+    principal: Principal
+
+
 class RotateKeys(Request[SigningFacts], frozen=True):
     """Begin a rotation of the signing keys before its time."""
 
@@ -173,6 +180,7 @@ IdentityRequest = (
     | RevokeToken
     | RevokeAccount
     | SignOut
+    | GiveBack
     | RotateKeys
     | RevokeKey
     | KeysOf

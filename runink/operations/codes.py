@@ -49,6 +49,7 @@ CODES: Final[dict[str, Said]] = {
     "not_found": _row(404, "Not there", "It does not exist, or belongs to a herd that you cannot see."),
     "no_such_account": _row(404, "No such program", "The list of the herd's service accounts says which there are."),
     "no_such_secret": _row(404, "No such secret", "The program's document says which there are."),
+    "no_token": _row(422, "No token was shown", "The operator at a member's socket shows none."),
     "no_such_token": _row(404, "No such token", "One that has expired is forgotten."),
     "no_such_key": _row(404, "No such signing key", "The list of signing keys says which there are."),
     "method_not_allowed": _row(405, "Not by this method", "The header Allow says which there are."),

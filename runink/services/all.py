@@ -29,7 +29,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "issuers:IssuerService": ("issuers", "auth"),
     "audit:AuditService": ("audit", "cluster-audit"),
     "accounts:AccountService": ("accounts",),
-    "tokens:TokenService": ("tokens", "issuers"),
+    "tokens:TokenService": ("tokens", "issuers", "auth"),
     "identity:IdentityService": ("access", "signing-keys"),
     "runs:RunService": ("runs",),
     "submissions:SubmissionService": ("runs",),

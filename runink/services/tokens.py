@@ -10,6 +10,7 @@ from runink.barn.keys import REVOCATIONS, TOKENS
 from runink.clients.barn import Found
 from runink.clients.identity_requests import (
     ClientToken,
+    GiveBack,
     RevokeAccount,
     RevokeToken,
 )
@@ -24,6 +25,7 @@ from runink.operations.answers import Items
 from runink.operations.calls import Caller, Context
 from runink.operations.catalog import tokens
 from runink.operations.catalog.tokens import (
+    GiveTokenBack,
     IssuedDocument,
     IssueToken,
     ListTokens,
@@ -59,6 +61,7 @@ class TokenService:
             tokens.REVOKE_ALL: self._revoke_all,
             tokens.ISSUE: self._issue,
             tokens.SIGN_OUT: self._sign_out,
+            tokens.GIVE_BACK: self._give_back,
         }
 
     async def _mint(self, request: MintToken, caller: Caller, context: Context) -> MintedDocument:
@@ -126,6 +129,10 @@ class TokenService:
         asked = SignPersonOut(principal_of(caller).subject, request.issuer, request.subject)
         last_s = await self._behind.cluster.signing.ask(asked, within=context.within_s)
         return SignedOut(last_s * 1000)
+
+    async def _give_back(self, _request: GiveTokenBack, caller: Caller, context: Context) -> None:
+        asked = GiveBack(principal_of(caller))
+        await self._behind.cluster.signing.ask(asked, within=context.within_s)
 
     async def _revoked(self) -> Revocations:
         """Return what was taken back otherwise than token by token."""

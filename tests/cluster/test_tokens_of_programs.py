@@ -115,6 +115,11 @@ async def test_a_token_is_good_at_all_members_until_one_takes_it_back_whoever_is
         await all_say(made, token, "unauthenticated", "m2", "m3")
         assert time.monotonic() - began_s < FORCE_S
         assert await code_at(made, "m3", other) == ""
+        lost = await issued(made, "m2", secret)
+        async with asking(made, "m2", lost) as whoever_has_it:
+            await whoever_has_it.auth.sign_out()
+        await all_say(made, lost, "unauthenticated", "m2", "m3")
+        assert await code_at(made, "m3", other) == ""
 
         made.member()
         await made.says("m1", "ready in", times=2)

@@ -60,6 +60,10 @@ class IssueToken(Asked, frozen=True, kw_only=True):
     form: bytes
 
 
+class GiveTokenBack(Asked, frozen=True):
+    """Asks for nothing but that."""
+
+
 class SignOut(Asked, frozen=True, kw_only=True):
     """`subject` is the person as the provider calls it: what stands behind the issuer in `user:ISSUER:SUBJECT`."""
 
@@ -189,4 +193,16 @@ SIGN_OUT: Final = Operation(
     summary="Take no token of a person any more that was made up to now.",
     description="Who signs in again is let in again: bindings are taken away apart.",
 )
-TOKENS: Final = (MINT, LIST, REVOKE, REVOKE_ALL, ISSUE, SIGN_OUT)
+GIVE_BACK: Final = Operation(
+    name="auth.sign-out",
+    method=Method.POST,
+    path="/auth/sign-out",
+    request=GiveTokenBack,
+    kind=Kind.NOTHING,
+    status=204,
+    is_for_known=True,
+    errors=("no_token",),
+    summary="Take back the token that you show, so that nobody is let in by it any more.",
+    description="Whoever has the token may do that, also who has found it. Of a provider's token that has no `jti` what its person had before goes with it.",
+)
+TOKENS: Final = (GIVE_BACK, MINT, LIST, REVOKE, REVOKE_ALL, ISSUE, SIGN_OUT)

@@ -18,6 +18,7 @@ from access_world import (
     access_world,
     code_of,
 )
+from msgspec.structs import replace as changed
 from runink.actors.identity import KEEP_EVERY_S
 from runink.actors.taking_back import OWN_S
 from runink.barn.keys import ACCOUNTS, BINDINGS, OF_CLUSTER, REVOCATIONS, SIGNING, TOKENS
@@ -25,6 +26,7 @@ from runink.barn.keyvalue import key_prefix
 from runink.clients.access import taking
 from runink.clients.barn import Transaction
 from runink.clients.identity_requests import (
+    GiveBack,
     KeysOf,
     RevokeAccount,
     RevokeKey,
@@ -34,7 +36,7 @@ from runink.clients.identity_requests import (
     SigningKeysOf,
     SignOut,
 )
-from runink.errors import RuninkError
+from runink.errors import Invalid, RuninkError
 from runink.identity.accounts import without_secret
 from runink.identity.algorithms import Algorithm
 from runink.identity.failed_tries import TRIES_MAX, WINDOW_S
@@ -120,6 +122,43 @@ async def test_a_person_is_signed_out_of_what_was_made_up_to_now(
         assert not why("corp:ann", last_s + 1)
         assert not why("corp:ben", last_s)
         assert not why("other:ann", last_s)
+
+
+async def test_who_has_a_token_may_have_nobody_take_it_any_more(
+    autojump_clock: trio.testing.MockClock,
+):
+    async with access_world() as world:
+        facts = world.first.board.facts
+
+        async def give_back(one: Principal) -> None:
+            await world.members[1].identity.ask(GiveBack(one), within=WITHIN_S)
+
+        lost = Principal(PrincipalKind.USER, "corp:ann", token="lost", issued_s=9, until_s=900)
+        other = changed(lost, token="other")
+        await give_back(lost)
+        assert facts.why_refused(lost)
+        assert not facts.why_refused(other)
+        assert not facts.why_refused(changed(lost, name="else:ann"))
+        nameless = changed(lost, token="", issued_s=7)  # without a jti
+        await give_back(nameless)
+        assert facts.why_refused(nameless)
+        assert not facts.why_refused(changed(nameless, issued_s=8))
+        with pytest.raises(Invalid) as refused:
+            await give_back(Principal(PrincipalKind.OPERATOR, "root"))
+        assert refused.value.code == "no_token"
+
+
+async def test_a_token_of_a_program_that_is_given_back_is_refused_by_all_members(
+    autojump_clock: trio.testing.MockClock,
+):
+    async with access_world() as world:
+        await begun(world)
+        one, other = await world.mint(), await world.mint()
+        who = Principal(PrincipalKind.SERVICE_ACCOUNT, f"{HERD}/{NIGHTLY}", herd=HERD, token=one.id, issued_s=one.issued_s, until_s=one.expires_s)  # fmt: skip
+        await world.first.identity.ask(GiveBack(who), within=WITHIN_S)
+        for member in world.members:
+            assert await member.refuses(one.token)
+            assert not await member.refuses(other.token)
 
 
 async def test_a_program_gets_a_token_for_its_secret_and_for_no_other(

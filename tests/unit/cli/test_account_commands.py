@@ -7,18 +7,22 @@ from pathlib import Path
 
 import pytest
 from asked_cluster import Said, Shell, shell_at
+from msgspec.structs import replace as changed
+from runink.barn.keys import REVOCATIONS
 from runink.cli.exits import ExitCode
+from runink.identity.issued import RevocationRecord
 from runink.testing.served import NOW_MS, bound, person
 from served_cluster import ServedCluster, served_cluster
 
 BEN = person("ben")
+LOST = changed(person("ann"), token="lost", issued_s=NOW_MS // 1000, until_s=NOW_MS // 1000 + 600)
 OF = ("--herd", "sales")
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[ServedCluster]:
     bindings = [bound("ben", "viewer", BEN.subject, herd="sales")]
-    with served_cluster(tmp_path, "sales", bindings=bindings, tokens={"ben": BEN}, signs=True) as made:  # fmt: skip
+    with served_cluster(tmp_path, "sales", bindings=bindings, tokens={"ben": BEN, "lost-token": LOST}, signs=True) as made:  # fmt: skip
         yield made
 
 
@@ -109,3 +113,17 @@ def test_people_of_a_provider_are_signed_out(shell: Shell) -> None:
         "ann@example.com is signed out",
     ]
     assert shell.runi("issuer", "sign-out", "corp").code == ExitCode.USAGE
+
+
+def test_a_token_that_was_found_is_taken_back_by_whoever_has_it(tmp_path: Path, shell: Shell, cluster: ServedCluster) -> None:  # fmt: skip
+    file = tmp_path / "found"
+    file.write_text("lost-token\n")
+    shown = ("token", "revoke", "--shown", f"@{file}")
+    done(shell, *shown)
+    listing = cluster.on_loop(lambda: cluster.cluster.barn.range(REVOCATIONS.prefix(), RevocationRecord))  # fmt: skip
+    (record,) = [one.value for one in listing.items]
+    assert (record.by, record.what.issuer, record.what.token_id) == ("user:corp:ann", "corp", "lost")  # fmt: skip
+    file.write_text("another\n")
+    assert shell.runi(*shown).code == ExitCode.FORBIDDEN
+    for words in (("--shown", "lost-token"), ("nightly", "--shown", f"@{file}"), ()):
+        assert shell.runi("token", "revoke", *words).code == ExitCode.USAGE

@@ -74,6 +74,7 @@ _NODES = {"verb": "get", "resource": "nodes"}
 _OWN_RIGHTS = "by what somebody may himself he may know"
 QUESTION_ROWS = {
     "auth.whoami": Row(shows=OWN, of=Resource.HERDS),
+    "auth.sign-out": Row(told="no_token", nameless="it is about the caller's own token"),
     "auth.can-i": Row(_MAY | {"in_herd": "sales"}, nameless=_OWN_RIGHTS),
     "auth.explain": Row(_MAY | {"in_herd": "sales"}, nameless=_OWN_RIGHTS),
     "auth.who-can": Row(_MAY, prepare=_binding, shows="zeds"),
