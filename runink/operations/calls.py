@@ -12,6 +12,8 @@ from runink.identity.principals import Principal
 from runink.identity.vocabulary import Resource, Verb
 from runink.operations.declarations import Asked, Operation
 
+ONCE_TIME_DIGITS: Final = 12  # that `Context.once` begins with
+SKEW_MS: Final = 60_000  # by which clocks of members may differ
 # Lists in headers are short: a client has read a thing once or twice.
 _TAGS_MAX: Final = 16
 _TAG: Final = re.compile(r'\s*(W/)?"(?P<revision>[0-9]{1,19})?(?P<rest>[!#-~]*)"\s*')
@@ -96,6 +98,15 @@ class Context:
     once: str = ""
     condition: Condition | None = None
     position: Position | None = None
+
+    @property
+    def began_ms(self) -> int:
+        """When the first try of the call began, 0 without an Idempotency-Key."""
+        return int(self.once[:ONCE_TIME_DIGITS], 16) if self.once else 0
+
+    def may_have_made(self, made_ms: int) -> bool:
+        """Say whether an earlier try of this call may have made what was made then. What was there before its first try was made by another one, as far as the clocks of members agree."""
+        return bool(self.once) and made_ms >= self.began_ms - SKEW_MS
 
 
 class Service(Protocol):

@@ -83,8 +83,7 @@ class BindingService:
             said = declared_of(known)
             roles = self._roles_for(request, said, caller)
             binding = _read(request.binding, request, request.herd, roles)
-            there = _unsigned(_BINDINGS.find(said, binding.name))
-            _BINDINGS.check_new(binding, there, context)
+            _check_new(binding, _BINDINGS.find(known, binding.name), context)
             check_may_bind(asking.rights, asking.principal, binding, now_ms=asking.now_ms)
             return _BINDINGS.added(said, binding)
 
@@ -148,7 +147,7 @@ class BindingService:
 
         async def decide(asking: Asking) -> Transaction:
             found = await self._behind.barn.get(key, Binding)
-            _BINDINGS.check_new(said, _unsigned(found.value if found else None), context)
+            _check_new(said, found.value if found else None, context)
             count = sum(key[0] == EVERYTHING for key in asking.rights.bindings)
             _BINDINGS.check_room(count, "the cluster")
             check_may_bind(asking.rights, asking.principal, said, now_ms=asking.now_ms)
@@ -244,6 +243,8 @@ def _signed(binding: Binding, asking: Asking) -> Binding:
     return changed(binding, made_by=asking.by.who, made_ms=asking.now_ms)
 
 
-def _unsigned(binding: Binding | None) -> Binding | None:
-    """Return a binding without who made it, and when: as somebody says it."""
-    return None if binding is None else changed(binding, made_by="", made_ms=0)
+def _check_new(binding: Binding, known: Binding | None, context: Context) -> None:
+    """Raise Conflict (`exists`) if the binding is there, unless the same call may have made it. Who has made it, and when, is not said in it."""
+    if known is not None:
+        as_said = changed(known, made_by="", made_ms=0)
+        _BINDINGS.check_new(binding, as_said, context, made_ms=known.made_ms or None)

@@ -68,9 +68,14 @@ class Entries(Generic[E]):
         rest = tuple(one for one in self.of(herd) if one.name != name)
         return self._with(herd, rest, self._apart(herd) - {name})
 
-    def check_new(self, entry: E, known: E | None, context: Context) -> None:
-        """Raise Conflict (`exists`) if the entry is there, unless the same call may have made it."""
-        if known is not None and not (context.once and known == entry):
+    def check_new(
+        self, entry: E, known: E | None, context: Context, *, made_ms: int | None = None
+    ) -> None:
+        """Raise Conflict (`exists`) if the entry is there, unless the same call may have made it: by what it says, and by when it was made, where that is known."""
+        if known is None:
+            return
+        may_be_ours = context.once != "" if made_ms is None else context.may_have_made(made_ms)
+        if not (may_be_ours and known == entry):
             text = f"there is a {self.word} {entry.name} already"
             raise Conflict(text, code="exists", hint="update it")
 

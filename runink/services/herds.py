@@ -229,8 +229,8 @@ def _is_made(known: HerdRecord, said: HerdRecord, asking: Asking, context: Conte
     """Say whether the same call has made the herd before, and did not come to tell."""
     declared = known.declared
     return (
-        context.once != ""
-        and declared is not None
+        declared is not None
+        and context.may_have_made(declared.created_ms)
         and declared.by == asking.by.who
         and declared.created_ms == declared.changed_ms
         and as_said(known) == as_said(said)

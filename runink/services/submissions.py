@@ -7,7 +7,6 @@ same run, and the run controller makes it once.  What of the herd holds for the 
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final
 
 from runink.barn.keys import herd_key
 from runink.clients.publishing import check_no_standard
@@ -28,8 +27,6 @@ from runink.services.runnables import runnable_of, with_parameters
 from runink.services.runs import told_run
 from runink.services.service import Handlers
 from runink.services.unapproved import refusing_shown
-
-_TIME_DIGITS: Final = 12  # of what a call goes by: milliseconds, hexadecimal
 
 
 class SubmissionService:
@@ -104,5 +101,4 @@ def run_id_of(context: Context, behind: Behind) -> RunId:
     """Return the id of the run that a call makes: the same one each time that the call is repeated."""
     if not context.once:
         return made_run_id(now_ms=behind.now_ms(), entropy=behind.entropy(10))
-    at_ms = int(context.once[:_TIME_DIGITS], 16)
-    return made_run_id(now_ms=at_ms, entropy=sha256(context.once.encode()).digest()[:10])
+    return made_run_id(now_ms=context.began_ms, entropy=sha256(context.once.encode()).digest()[:10])

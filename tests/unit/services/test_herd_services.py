@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from runink.clients.herds import create_herd
 from runink.errors import Conflict, Forbidden, Invalid, NotFound
@@ -9,7 +11,7 @@ from runink.herds.lifecycle import By
 from runink.herds.record import HerdRecord
 from runink.names import HerdName
 from runink.operations.calls import Condition, Position
-from runink.operations.catalog import herds
+from runink.operations.catalog import accounts, bindings, herds
 from runink.testing.served import NOW_MS, Served, bound, person, served
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +85,22 @@ async def test_a_herd_is_declared_as_its_file_would_and_read_back_the_same():
             with pytest.raises(Conflict) as there:
                 await cluster.ask(herds.CREATE, says={"herd": {"id": "sales"}}, once=once)
             assert there.value.code == "herd_exists"
+
+
+async def test_what_was_there_before_a_call_was_first_made_is_not_its_own() -> None:
+    later = f"{NOW_MS + 3_600_000:012x}{'0' * 64}"
+    fields: dict[str, Any] = {"role": "viewer", "subjects": ["group:corp:all"]}
+    async with served() as cluster:
+        for operation, asked in (
+            (herds.CREATE, {"says": SAYS}),
+            (accounts.CREATE, {"herd": "sales", "account": "nightly"}),
+            (bindings.CREATE, {"herd": "sales", "binding": "all", **fields}),
+            (bindings.CLUSTER_CREATE, {"binding": "all", **fields}),
+        ):
+            for _ in range(2):
+                await cluster.ask(operation, **asked, once=f"{NOW_MS:012x}{'1' * 64}")
+            with pytest.raises(Conflict):
+                await cluster.ask(operation, **asked, once=later)
 
 
 async def test_mistakes_of_a_herd_are_told_all_at_once():
