@@ -19,7 +19,9 @@ import pytest
 from msgspec import structs
 from oidc_client import world
 from oidc_world import Browser, Issuer, OidcServer, oidc_server, signing_key
+from runink.barn.keys import REVOCATIONS
 from runink.client import Client
+from runink.identity.issued import RevocationRecord
 from runink.identity.principals import Principal, PrincipalKind
 from runink.operations.calls import Authenticate
 from runink.testing.served import bound
@@ -59,7 +61,7 @@ def cluster(issuer: Issuer, tmp_path: Path) -> Iterator[ServedCluster]:
             yield who
 
     bindings = [bound("ada", "viewer", ADA.subject, herd="sales")]
-    with served_cluster(tmp_path, "sales", "stock", bindings=bindings, tokens={}, knowing=knowing) as made:  # fmt: skip
+    with served_cluster(tmp_path, "sales", "stock", bindings=bindings, tokens={}, signs=True, knowing=knowing) as made:  # fmt: skip
         yield made
 
 
@@ -140,7 +142,9 @@ def logged_in(shell: Shell, user: str = "ada") -> None:
     assert code == 0, said
 
 
-def test_somebody_logs_in_by_a_code_and_asks_the_cluster(shell: Shell) -> None:
+def test_somebody_logs_in_by_a_code_and_asks_the_cluster(
+    shell: Shell, cluster: ServedCluster
+) -> None:
     code, said = shell.runi("api", "GET", "/herds")
     assert (code, "runi login --context prod" in said) == (4, True)
     assert shell.runi("login", "--status")[0] == 3
@@ -156,7 +160,10 @@ def test_somebody_logs_in_by_a_code_and_asks_the_cluster(shell: Shell) -> None:
         assert secret not in shell.said
     assert stat.S_IMODE(shell.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(shell.file.parent.stat().st_mode) == 0o700
-    assert shell.runi("logout")[0] == 0
+    code, said = shell.runi("logout")
+    assert (code, "note:" in said) == (0, False), said
+    revoked = cluster.on_loop(lambda: cluster.cluster.barn.range(REVOCATIONS.prefix(), RevocationRecord))  # fmt: skip
+    assert [one.value.by for one in revoked.items] == ["user:real:ada"]
     assert not shell.file.exists()
     assert shell.runi("api", "GET", "/herds")[0] == 4
 
