@@ -198,14 +198,15 @@ def _plain(value: Any) -> Any:
 
 
 def answered(job: Job, file: FarFile) -> Rows:
-    """Return the rows, or why there are none."""
+    """Return the rows, or why there are none. What is wrong with a file may quote it, so who does not see all of it is told that it is wrong."""
+    why = Invalid(f"{job.sink.uri} cannot be read as {job.sink.format.value}", code=DAMAGED)
     try:
         return rows_of(job, file)
     except RuninkError as error:
-        return Rows(refused=to_wire(error))
-    except Exception as error:  # noqa: BLE001 - Arrow raises what it likes, of a file that may be anything
-        text = f"{job.sink.uri} cannot be read as {job.sink.format.value}: {type(error).__name__}"
-        return Rows(refused=to_wire(Invalid(text, code=DAMAGED)))
+        is_told = error.code == TOO_FAR or job.reading.sees_all
+        return Rows(refused=to_wire(error if is_told else why))
+    except Exception:  # noqa: BLE001 - Arrow raises what it likes, of a file that may be anything
+        return Rows(refused=to_wire(why))
 
 
 def _readable() -> Iterator[str]:
