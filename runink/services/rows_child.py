@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, assert_never
 
 import msgspec
+from msgspec.structs import replace as changed
 
 from runink.connectors.compression import decompressed
 from runink.connectors.endings import compression_of
@@ -32,6 +33,7 @@ from runink.services.rows_job import BLOCK_BYTES, DAMAGED, LENGTH, TOO_FAR, Job,
 MEMORY_BYTES_MAX: Final = 1 << 30
 CPU_S_MAX: Final = 10
 ROWS_BYTES_MAX: Final = 2 << 20  # as JSON; there is one row at least
+_PIPE: Final = "standard input"  # as sources call it
 _PIECE_BYTES: Final = 64 << 10
 _OF_THE_SYSTEM: Final = ("/lib", "/lib64", "/usr/lib", "/usr/share/zoneinfo", "/dev/null", "/dev/urandom")  # fmt: skip
 
@@ -203,8 +205,10 @@ def answered(job: Job, file: FarFile) -> Rows:
     try:
         return rows_of(job, file)
     except RuninkError as error:
-        is_told = error.code == TOO_FAR or job.reading.sees_all
-        return Rows(refused=to_wire(error if is_told else why))
+        if error.code != TOO_FAR and not job.reading.sees_all:
+            return Rows(refused=to_wire(why))
+        told = to_wire(error)
+        return Rows(refused=changed(told, text=told.text.replace(_PIPE, job.sink.uri, 1)))
     except Exception:  # noqa: BLE001 - Arrow raises what it likes, of a file that may be anything
         return Rows(refused=to_wire(why))
 

@@ -177,8 +177,9 @@ async def test_a_bomb_takes_neither_the_memory_nor_the_time_of_the_server(tmp_pa
         body = zstandard(b"x" * (16 << 20)) * 128
         stream = zstandard(b'{"id": "') + body + zstandard(b'"}\n')
         await publish(cluster, tmp_path / "out.jsonl.zst", stream)
-        with pytest.raises(Invalid):
+        with pytest.raises(Invalid) as told:
             await sample(cluster, rows=1)
+        assert told.value.text.startswith("jsonl://out.jsonl.zst: the record that begins in line 1")
 
 
 async def test_a_large_file_is_looked_through_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
