@@ -1,7 +1,7 @@
 """Rows that a run has written into files of nodes, as somebody sees them: fetched block by block, and read in confined processes, a few at a time.
 
     what may be too much                limit                     is told as
-    processor time, and time            10 s, WITHIN_S            rows_too_long
+    processor time, and time            10 s, WITHIN_S            rows_too_long; node_away where it is the node that is waited for
     memory                              1 GiB                     rows_damaged
     what is fetched of a file           FETCHED_BYTES_MAX         rows_too_far
     how many at once                    AT_ONCE, others wait      overloaded, after WAIT_S
@@ -22,7 +22,7 @@ import anyio.abc
 import msgspec
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from runink.errors import Invalid, Overloaded, Refused, from_wire
+from runink.errors import Invalid, Overloaded, Refused, Unavailable, from_wire
 from runink.sandbox.confining import absence
 from runink.services.rows_job import BLOCK_BYTES, DAMAGED, LENGTH, Job, Rows
 
@@ -33,6 +33,8 @@ FETCHED_BYTES_MAX: Final = (
     32 << 20
 )  # of one file, for one answer: a quarter of a million rows of text
 SAID_BYTES_MAX: Final = 8 << 20
+COMMAND: Final = (sys.executable, "-I", "-m", "runink.services.rows_child")
+_ENVIRONMENT: Final = {"PATH": "/nowhere", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 Fetch = Callable[[int], Awaitable[bytes]]
 
@@ -46,7 +48,7 @@ class FarRows:
     async def read(self, job: Job, fetch: Fetch) -> Rows:
         """Return rows of a file, of which `fetch` returns what is there from an offset on, BLOCK_BYTES or up to its end.
 
-        Raises Invalid (`rows_damaged`, `rows_too_far`, `rows_too_long`), Refused (`cannot_read`), Overloaded, and what `fetch` raises.
+        Raises Invalid (`rows_damaged`, `rows_too_far`, `rows_too_long`), Refused (`cannot_read`), Overloaded, Unavailable (`node_away`), and what `fetch` raises.
         """
         if why := absence():
             raise Refused(
@@ -69,17 +71,17 @@ class FarRows:
 
 
 async def _answer(job: Job, fetch: Fetch) -> Rows:
-    command = [sys.executable, "-I", "-m", "runink.services.rows_child"]
-    said = b""
+    said, node = b"", _Node(fetch)
     with anyio.move_on_after(WITHIN_S) as scope:
-        async with await anyio.open_process(command, stderr=None, cwd="/", env=_ENVIRONMENT) as process:  # fmt: skip
+        async with await anyio.open_process(COMMAND, stderr=None, cwd="/", env=_ENVIRONMENT) as process:  # fmt: skip
             try:
-                said = await _served(process, job, fetch)
-                await process.wait()
-            finally:
+                said = await _served(process, job, node)
+            finally:  # it has said all that is heard of it
                 if process.returncode is None:
                     process.kill()
-    if scope.cancelled_caught or process.returncode in {-signal.SIGXCPU, -signal.SIGKILL}:
+    if scope.cancelled_caught and node.is_asked:
+        raise Unavailable(f"the node of {job.sink.uri} answers too slowly", code="node_away", hint="ask again in a while")  # fmt: skip
+    if scope.cancelled_caught or process.returncode == -signal.SIGXCPU:
         raise Invalid(f"{job.sink.uri} takes too long to read", code="rows_too_long")
     try:
         return msgspec.json.decode(said, type=Rows)
@@ -87,10 +89,21 @@ async def _answer(job: Job, fetch: Fetch) -> Rows:
         raise Invalid(f"{job.sink.uri} cannot be read as {job.sink.format.value}", code=DAMAGED) from error  # fmt: skip
 
 
-_ENVIRONMENT: Final = {"PATH": "/nowhere", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+class _Node:
+    """The node that has the file. `is_asked` while it has not answered."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self.is_asked = False
+
+    async def fetch(self, offset: int) -> bytes:
+        self.is_asked = True
+        data = await self._fetch(offset)
+        self.is_asked = False
+        return data
 
 
-async def _served(process: anyio.abc.Process, job: Job, fetch: Fetch) -> bytes:
+async def _served(process: anyio.abc.Process, job: Job, node: _Node) -> bytes:
     """Give a process its job and what it asks for, and return what it says at its end; nothing if it ends before that, or says too much."""
     assert process.stdin is not None, "the process was opened with pipes"
     assert process.stdout is not None, "as above"
@@ -109,7 +122,7 @@ async def _served(process: anyio.abc.Process, job: Job, fetch: Fetch) -> bytes:
             left_bytes -= min(BLOCK_BYTES, job.size - number * BLOCK_BYTES)
             if number * BLOCK_BYTES >= job.size or left_bytes < 0:
                 return b""
-            await _give(process.stdin, await fetch(number * BLOCK_BYTES))
+            await _give(process.stdin, await node.fetch(number * BLOCK_BYTES))
     except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
         return b""
 
