@@ -99,9 +99,10 @@ def _fetching(files: RunFiles, node: NodeId, file: FileOfSink, first: bytes, of:
 async def _whole(
     files: RunFiles, node: NodeId, file: FileOfSink, first: bytes
 ) -> tuple[int, Fetch]:
-    """Fetch what is kept aside, as far as it may be fetched: nothing says how large it is."""
-    data = bytearray(first)
-    while len(data) < FETCHED_BYTES_MAX and (more := await _block(files, node, file, len(data))):
+    """Fetch what is kept aside, as far as it may be fetched: nothing says how large it is. What is behind that is there, and too far away."""
+    data, more = bytearray(first), first
+    while more and len(data) <= FETCHED_BYTES_MAX:
+        more = await _block(files, node, file, len(data))
         data += more
 
     async def fetch(offset: int) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace as changed
 from run_records import LETTER, RUN, dag_of, put_failed, put_run, run_at, run_record, slice_record
 from runink.barn.keys import herd_key, lineage_key
-from runink.errors import NotFound, Refused, Unavailable
+from runink.errors import Invalid, NotFound, Refused, Unavailable
 from runink.governance.lineage import Lineage
 from runink.herds.record import HerdRecord
 from runink.identity.roles import Binding, Role, RoleOf, Rule
@@ -24,6 +24,7 @@ from runink.operations.catalog import facts
 from runink.runs.clearing import PUBLISH
 from runink.runs.jobs import kept_dead_letter
 from runink.runs.records import RunRecord, RunState, SliceState, Task
+from runink.services import written_rows
 from runink.testing.served import Served, bound, person, served
 
 pytestmark = pytest.mark.anyio
@@ -181,6 +182,17 @@ async def test_rows_that_a_failed_run_rejected_are_read_part_by_part(tmp_path: P
         assert [one.record["id"] for one in rest.items] == ["3", "4"]
         assert rest.after == ""
         assert first.items[0].record["dead_reasons"] == ROWS[0]["dead_reasons"]
+
+
+async def test_rows_that_lie_far_within_what_a_failed_run_keeps_are_told_to_be_too_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    monkeypatch.setattr(written_rows, "FETCHED_BYTES_MAX", 8 << 20)
+    async with served(nodes={"w1": tmp_path}) as cluster:
+        await put_kept(cluster)
+        keep(tmp_path, [{"id": str(place), "note": "n" * 1000} for place in range(12_000)])
+        assert [one.row for one in (await read(cluster, limit=2)).items] == [0, 1]
+        with pytest.raises(Invalid) as refused:
+            await read(cluster, limit=2, position=Position(1, "11900"))
+        assert refused.value.code == "rows_too_far"
 
 
 async def test_marked_fields_are_shown_to_who_is_cleared_for_them_and_to_nobody_else(
