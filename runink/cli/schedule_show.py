@@ -63,8 +63,9 @@ def list_(*, is_watch: bool, output: str, where: Where) -> None:
 
 
 def _watch(client: Asker, herd: str, output: str) -> None:
+    since = client.page(schedules.LIST, herd=herd, limit=1).revision
     kinds = [Happening.PIPELINE.value, Happening.SCHEDULE.value]
-    with client.call(EVENTS, herd=herd, kinds=kinds) as events:
+    with client.call(EVENTS, herd=herd, kinds=kinds, since=since) as events:
         for event in events:
             echo_event(event.data, output, event.data.name, line_of(event.kind, event.data))
 
