@@ -63,7 +63,7 @@ def test_what_happens_in_a_herd_is_printed_as_it_happens(cluster: ServedCluster)
         await deploy(barn, "sales")
         await put_run(barn, run_record("sales", run_at(5), state=RunState.CANCELLED))
 
-    now = cluster.on_loop(lambda: cluster.cluster.barn.status()).revision
+    now = cluster.on_loop(cluster.cluster.barn.status).revision
     lines = watched(cluster, act, 2, "events", "--context", "ann", "--since", str(now))
     assert [line.split()[0] for line in lines] == ["pipeline", "run"]
     assert lines[0].split()[1:] == ["daily", "deployed"]
